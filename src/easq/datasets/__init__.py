@@ -1,0 +1,1 @@
+"""Real logs in their own formats, turned into events."""

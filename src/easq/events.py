@@ -1,0 +1,142 @@
+"""What is said on the log: one struct per kind of event, and the packed columns they carry.
+
+A request holds its candidates' features as packed little-endian columns (int64 ids, float32
+numbers), so reading it costs per request and not per value. Times are milliseconds UTC, event time.
+Unknown fields are tolerated on the log; `v` names the version of the layout.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+EVENTS = "events"
+"""The topic of requests, behaviours, asks and answers, in order within each viewer's partition."""
+
+ID = np.dtype("<i8")
+FLOAT = np.dtype("<f4")
+COUNT = np.dtype("<u2")
+
+Column = bytes
+"""One packed column: int64 ids, float32 numbers or uint16 counts, little-endian."""
+
+
+class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    event_id: str
+    user_id: str
+    ts: int
+    v: int = 1
+
+
+class Request(_Said, tag="request"):
+    """A ranking that was served: the candidates and every feature value as it was scored.
+
+    `viewer` columns hold one row (any number of ids for histories and multi-valued features);
+    `candidates` columns hold `len(items)` rows. A multi-valued candidate feature is one run of ids
+    whose per-row counts stand under the same name in `lengths`. The request's id is its `event_id`.
+    """
+
+    items: list[str]
+    viewer: dict[str, Column]
+    candidates: dict[str, Column]
+    lengths: dict[str, Column] = {}
+
+
+class Behavior(_Said, tag="behavior"):
+    """What a viewer did with some candidates of one request; naming a candidate says it was exposed.
+
+    `values[name]` holds one float32 per entry of `items`; an absent name means nothing was done.
+    Reports are cumulative: of several for the same candidate the largest value holds.
+    """
+
+    request_id: str
+    items: list[str]
+    values: dict[str, Column]
+
+
+class Asked(_Said, tag="asked"):
+    """The questionnaire was shown on one view; `propensity` is the probability of that ask."""
+
+    request_id: str
+    item_id: str
+    question: str
+    propensity: float
+
+
+class Answered(_Said, tag="answered"):
+    """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed."""
+
+    request_id: str
+    item_id: str
+    question: str
+    option: str
+    propensity: float
+
+
+Event = Request | Behavior | Asked | Answered
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as MessagePack."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """Return the event held in `data`; raise ValueError where it is not one."""
+    return _decoder.decode(data)
+
+
+def pack_ids(values: ArrayLike) -> Column:
+    """Return integer ids as an int64 column."""
+    return np.asarray(values, ID).tobytes()
+
+
+def pack_floats(values: ArrayLike) -> Column:
+    """Return numbers as a float32 column; NaN means unknown."""
+    return np.asarray(values, FLOAT).tobytes()
+
+
+def pack_counts(values: ArrayLike) -> Column:
+    """Return the number of ids of each row of a multi-valued feature as a uint16 column.
+
+    Raises ValueError when a count does not fit.
+    """
+    counts = np.asarray(values)
+    if counts.size and not 0 <= counts.min() <= counts.max() <= np.iinfo(COUNT).max:
+        raise ValueError(f"a row may hold 0 to {np.iinfo(COUNT).max} ids, got {counts.max()}")
+    return counts.astype(COUNT).tobytes()
+
+
+def unpack_ids(column: Column) -> NDArray[np.int64]:
+    """Return an int64 column as a read-only array."""
+    return np.frombuffer(column, ID)
+
+
+def unpack_floats(column: Column) -> NDArray[np.float32]:
+    """Return a float32 column as a read-only array."""
+    return np.frombuffer(column, FLOAT)
+
+
+def unpack_counts(column: Column) -> NDArray[np.uint16]:
+    """Return a uint16 column as a read-only array."""
+    return np.frombuffer(column, COUNT)
+
+
+def stable_id(text: str) -> int:
+    """Return the 64-bit id of a string; the same in every process and on every machine.
+
+    >>> stable_id("full_active") == stable_id("full_active") != stable_id("low_active")
+    True
+    """
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def stable_ids(values: Iterable[Any]) -> list[int]:
+    """Return an id per value: integers stand for themselves, anything else for its text."""
+    return [v if type(v) is int else stable_id(str(v)) for v in values]

@@ -1,0 +1,1 @@
+"""Join what was shown, done and said; train online; keep the state."""

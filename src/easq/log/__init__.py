@@ -1,0 +1,1 @@
+"""Where events live: append-only, partitioned by viewer, durable before it answers."""

@@ -1,0 +1,55 @@
+"""The contract that every event log keeps; `tests/log/conformance.py` holds each one to it."""
+
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from easq.events import Event
+
+
+class Position(NamedTuple):
+    """Where an event stands: offsets count from 0 without gaps within a partition."""
+
+    partition: int
+    offset: int
+
+
+class LogError(Exception):
+    """The log could not do what was asked; nothing of the failed call was written."""
+
+
+def partition_of(user_id: str, num_partitions: int) -> int:
+    """Return the partition that holds everything of one viewer."""
+    return zlib.crc32(user_id.encode()) % num_partitions
+
+
+class EventLog(Protocol):
+    """Events by topic and partition, in the order in which they were appended."""
+
+    def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
+        """Write all events or none and return their positions, once the bytes are durable.
+
+        An `event_id` that the topic holds already is not written again: its first position is
+        returned. Raises LogError, naming the cause, when the events could not be written.
+        """
+        ...
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
+        """Return up to `limit` events from `offset` on; empty at the end."""
+        ...
+
+    def partitions(self, topic: str) -> int:
+        """Return the number of partitions, fixed when the log was created."""
+        ...
+
+    def end_offsets(self, topic: str) -> list[int]:
+        """Return, per partition, the offset that the next event will get."""
+        ...
+
+    def wait(self, topic: str, offsets: Sequence[int], timeout_s: float) -> bool:
+        """Block until a partition reaches past its offset; False when the time ran out first."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; the log may be opened again."""
+        ...

@@ -1,0 +1,1 @@
+"""Models that EASQ is compared with, one file each."""

@@ -1,0 +1,1 @@
+"""Measure whether viewers are more satisfied, and show it."""

@@ -1,0 +1,175 @@
+"""What a platform declares: features, behaviours, the question, the model and its training.
+
+One TOML recipe is one run. It is decoded strictly: an unknown key, an impossible value or a
+reference to nothing stops the run with a message that names the key, what was given and what is
+allowed. Every choice that the EASQ paper leaves open is a setting here.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Count = Annotated[int, Meta(ge=1)]
+Rate = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Weight = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+Side = Literal["viewer", "candidate"]
+
+
+class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Categorical(_Strict, tag="categorical", tag_field="kind"):
+    """One id per row, hashed into `rows` embedding rows."""
+
+    name: Name
+    side: Side
+    rows: Count
+
+
+class Multi(_Strict, tag="multi", tag_field="kind"):
+    """Several ids per row, of which the first `length` are averaged."""
+
+    name: Name
+    side: Side
+    rows: Count
+    length: Count
+
+
+class Numeric(_Strict, tag="numeric", tag_field="kind"):
+    """A number, embedded by the interval of `boundaries` that holds it; unknown has its own."""
+
+    name: Name
+    side: Side
+    boundaries: Annotated[tuple[float, ...], Meta(min_length=1)]
+
+
+class History(_Strict, tag="history", tag_field="kind"):
+    """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to."""
+
+    name: Name
+    of: Name
+    length: Count
+
+
+Feature = Categorical | Multi | Numeric | History
+
+
+class BehaviorKind(_Strict):
+    """A behaviour counts as shown when its value is at least `at_least`.
+
+    `weight` is its part in the order of a request's items; 0 measures it without training on it.
+    """
+
+    name: Name
+    at_least: float = 1.0
+    weight: float = 1.0
+
+
+class Order(_Strict):
+    """An item's level is the weight of the behaviours it got, at most `cap` (many > one > none)."""
+
+    cap: Rate = 2.0
+
+
+class Question(_Strict):
+    """The question and its options from worst to best; the order is what D+ learns."""
+
+    name: Name = "satisfaction"
+    text: str = "Are you satisfied with this video?"
+    options: Annotated[tuple[str, ...], Meta(min_length=2)] = ("dissatisfied", "uncertain", "satisfied")
+
+
+class Join(_Strict):
+    """Minutes of event time: how long a request waits for behaviours and answers.
+
+    `lateness` is how far out of order a partition may be.
+    """
+
+    behavior_window: Rate = 30.0
+    answer_window: Rate = 60.0
+    lateness: Weight = 5.0
+
+
+class Model(_Strict):
+    """Sizes and switches of the ranking model; method.md section 3 has the symbols."""
+
+    method: Literal["easq", "behavior"] = "easq"
+    dim: Count = 16
+    hidden: Count = 64
+    expert_width: Count = 32
+    experts: Count = 6
+    satisfaction_experts: Count = 3
+    rank: Count = 8
+    head_width: Annotated[int, Meta(ge=0)] = 0
+    answers_move_embeddings: bool = False
+    eps: Rate = 1e-6
+
+
+class Alignment(_Strict):
+    """How answers train: the weights of the losses and which pairs of D+ they see.
+
+    scope      user_first: pairs of one viewer, else across the step; user: only one viewer's;
+               batch: any two answered rows.
+    unasked    none: answered rows only; request: an answered row also against the unasked rows of
+               its request (satisfied above, dissatisfied below); distill: the DPO term also sees
+               behaviour rows of one request, ordered by the satisfaction expert.
+    buffer     recent answered rows kept; 0 turns the replay buffer off.
+    """
+
+    satisfaction_weight: Weight = 1.0
+    dpo_weight: Weight = 0.3
+    beta: Rate = 1.0
+    scope: Literal["user_first", "user", "batch"] = "user_first"
+    unasked: Literal["none", "request", "distill"] = "none"
+    uncertain: Literal["middle", "drop"] = "middle"
+    buffer: Annotated[int, Meta(ge=0)] = 8192
+    replayed: Count = 128
+
+
+class Training(_Strict):
+    """How the learner steps. `threads` is part of the run: sums differ with it in the last bit."""
+
+    batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 4096
+    batch_answers: Annotated[int, Meta(ge=1, le=4096)] = 256
+    learning_rate: Rate = 1e-3
+    embedding_rate: Rate = 0.05
+    embedding_scale: Rate = 0.05
+    gradient_clip: Weight = 10.0
+    checkpoint_steps: Count = 200
+    threads: Count = 2
+
+
+class Evaluation(_Strict):
+    """How a run is measured; docs/evaluation.md has the protocol."""
+
+    window_rows: Count = 262144
+    replicates: Count = 500
+    confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.95
+    references: tuple[Literal["popularity", "random"], ...] = ("popularity", "random")
+
+
+class Data(_Strict):
+    """Which loader reads `easq replay --data`; `mapping` is the table loader's file."""
+
+    loader: Literal["kuairand", "eeg_svrec", "table"]
+    mapping: str | None = None
+
+
+class Recipe(_Strict):
+    """One run, whole."""
+
+    name: Name
+    features: Annotated[tuple[Feature, ...], Meta(min_length=1)]
+    behaviors: Annotated[tuple[BehaviorKind, ...], Meta(min_length=1)]
+    seed: Annotated[int, Meta(ge=0)] = 1
+    data: Data | None = None
+    order: Order = Order()
+    question: Question = Question()
+    join: Join = Join()
+    model: Model = Model()
+    alignment: Alignment = Alignment()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()

@@ -1,0 +1,1 @@
+"""A simulated platform whose viewers have a known satisfaction."""
