@@ -31,7 +31,7 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     v: int = 1
 
 
-class Request(_Said, tag="request"):
+class Request(_Said, frozen=True, tag="request"):
     """A ranking that was served: the candidates and every feature value as it was scored.
 
     `viewer` columns hold one row (any number of ids for histories and multi-valued features);
@@ -45,7 +45,7 @@ class Request(_Said, tag="request"):
     lengths: dict[str, Column] = {}
 
 
-class Behavior(_Said, tag="behavior"):
+class Behavior(_Said, frozen=True, tag="behavior"):
     """What a viewer did with some candidates of one request; naming a candidate says it was exposed.
 
     `values[name]` holds one float32 per entry of `items`; an absent name means nothing was done.
@@ -57,7 +57,7 @@ class Behavior(_Said, tag="behavior"):
     values: dict[str, Column]
 
 
-class Asked(_Said, tag="asked"):
+class Asked(_Said, frozen=True, tag="asked"):
     """The questionnaire was shown on one view; `propensity` is the probability of that ask."""
 
     request_id: str
@@ -66,7 +66,7 @@ class Asked(_Said, tag="asked"):
     propensity: float
 
 
-class Answered(_Said, tag="answered"):
+class Answered(_Said, frozen=True, tag="answered"):
     """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed."""
 
     request_id: str
@@ -76,10 +76,13 @@ class Answered(_Said, tag="answered"):
     propensity: float
 
 
-Event = Request | Behavior | Asked | Answered
+Reply = Behavior | Asked | Answered
+"""What refers to a request by its id."""
+
+Event = Request | Reply
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Event)
+_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:

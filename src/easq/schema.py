@@ -21,7 +21,7 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-class Categorical(_Strict, tag="categorical", tag_field="kind"):
+class Categorical(_Strict, frozen=True, tag="categorical", tag_field="kind"):
     """One id per row, hashed into `rows` embedding rows."""
 
     name: Name
@@ -29,7 +29,7 @@ class Categorical(_Strict, tag="categorical", tag_field="kind"):
     rows: Count
 
 
-class Multi(_Strict, tag="multi", tag_field="kind"):
+class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
     """Several ids per row, of which the first `length` are averaged."""
 
     name: Name
@@ -38,7 +38,7 @@ class Multi(_Strict, tag="multi", tag_field="kind"):
     length: Count
 
 
-class Numeric(_Strict, tag="numeric", tag_field="kind"):
+class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
     """A number, embedded by the interval of `boundaries` that holds it; unknown has its own."""
 
     name: Name
@@ -46,7 +46,7 @@ class Numeric(_Strict, tag="numeric", tag_field="kind"):
     boundaries: Annotated[tuple[float, ...], Meta(min_length=1)]
 
 
-class History(_Strict, tag="history", tag_field="kind"):
+class History(_Strict, frozen=True, tag="history", tag_field="kind"):
     """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to."""
 
     name: Name
@@ -57,7 +57,7 @@ class History(_Strict, tag="history", tag_field="kind"):
 Feature = Categorical | Multi | Numeric | History
 
 
-class BehaviorKind(_Strict):
+class BehaviorKind(_Strict, frozen=True):
     """A behaviour counts as shown when its value is at least `at_least`.
 
     `weight` is its part in the order of a request's items; 0 measures it without training on it.
@@ -68,13 +68,19 @@ class BehaviorKind(_Strict):
     weight: float = 1.0
 
 
-class Order(_Strict):
-    """An item's level is the weight of the behaviours it got, at most `cap` (many > one > none)."""
+class Order(_Strict, frozen=True):
+    """Which rows B+ orders, and how.
+
+    cap      an item's level is the weight of the behaviours it got, at most this (many > one > none).
+    scope    request: pairs of one request (EASQ); viewer: of one viewer's rows in the step; batch:
+             any two rows of the step, for logs whose requests have too few items to be ranked.
+    """
 
     cap: Rate = 2.0
+    scope: Literal["request", "viewer", "batch"] = "request"
 
 
-class Question(_Strict):
+class Question(_Strict, frozen=True):
     """The question and its options from worst to best; the order is what D+ learns."""
 
     name: Name = "satisfaction"
@@ -82,7 +88,7 @@ class Question(_Strict):
     options: Annotated[tuple[str, ...], Meta(min_length=2)] = ("dissatisfied", "uncertain", "satisfied")
 
 
-class Join(_Strict):
+class Join(_Strict, frozen=True):
     """Minutes of event time: how long a request waits for behaviours and answers.
 
     `lateness` is how far out of order a partition may be.
@@ -93,7 +99,7 @@ class Join(_Strict):
     lateness: Weight = 5.0
 
 
-class Model(_Strict):
+class Model(_Strict, frozen=True):
     """Sizes and switches of the ranking model; method.md section 3 has the symbols."""
 
     method: Literal["easq", "behavior"] = "easq"
@@ -103,12 +109,12 @@ class Model(_Strict):
     experts: Count = 6
     satisfaction_experts: Count = 3
     rank: Count = 8
-    head_width: Annotated[int, Meta(ge=0)] = 0
+    head_width: Annotated[int, Meta(ge=0)] = 32
     answers_move_embeddings: bool = False
     eps: Rate = 1e-6
 
 
-class Alignment(_Strict):
+class Alignment(_Strict, frozen=True):
     """How answers train: the weights of the losses and which pairs of D+ they see.
 
     scope      user_first: pairs of one viewer, else across the step; user: only one viewer's;
@@ -129,36 +135,37 @@ class Alignment(_Strict):
     replayed: Count = 128
 
 
-class Training(_Strict):
+class Training(_Strict, frozen=True):
     """How the learner steps. `threads` is part of the run: sums differ with it in the last bit."""
 
-    batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 4096
+    batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 2048
     batch_answers: Annotated[int, Meta(ge=1, le=4096)] = 256
-    learning_rate: Rate = 1e-3
-    embedding_rate: Rate = 0.05
+    learning_rate: Rate = 3e-3
+    embedding_rate: Rate = 0.1
     embedding_scale: Rate = 0.05
     gradient_clip: Weight = 10.0
     checkpoint_steps: Count = 200
     threads: Count = 2
 
 
-class Evaluation(_Strict):
+class Evaluation(_Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
     window_rows: Count = 262144
+    window_answers: Count = 4096
     replicates: Count = 500
     confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.95
     references: tuple[Literal["popularity", "random"], ...] = ("popularity", "random")
 
 
-class Data(_Strict):
+class Data(_Strict, frozen=True):
     """Which loader reads `easq replay --data`; `mapping` is the table loader's file."""
 
     loader: Literal["kuairand", "eeg_svrec", "table"]
     mapping: str | None = None
 
 
-class Recipe(_Strict):
+class Recipe(_Strict, frozen=True):
     """One run, whole."""
 
     name: Name

@@ -1,0 +1,88 @@
+"""Read a topic's partitions as one sequence in event time.
+
+Reading one partition to its end before the next would let a learner see the future of half of the
+viewers. The merged order is a function of the log alone: it does not depend on how much was read
+at a time, nor on where a resumed reader started.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from easq.events import Event
+from easq.log.base import EventLog
+
+_READ = 2048
+
+
+class MergedReader:
+    """Events of all partitions ordered by (latest time seen in the partition, partition, offset).
+
+    The latest time seen, and not the event's own, keeps each partition's order where its events
+    are out of order. `offsets` and `newest` are the whole state: a reader built from them goes on.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        topic: str,
+        until: Sequence[int],
+        offsets: Sequence[int] | None = None,
+        newest: Sequence[int] | None = None,
+    ) -> None:
+        self._log, self._topic, self._until = log, topic, list(until)
+        self.offsets = list(offsets) if offsets is not None else [0] * len(self._until)
+        self.newest = list(newest) if newest is not None else [0] * len(self._until)
+        self._read = list(self.offsets)
+        self._seen = list(self.newest)
+        self._events: list[list[Event]] = [[] for _ in self._until]
+        self._keys: list[list[int]] = [[] for _ in self._until]
+
+    def __iter__(self) -> Iterator[list[tuple[int, Event]]]:
+        """Yield lists of (partition, event); after each, `offsets` stand behind what was yielded."""
+        while self._fill():
+            chunk = self._take()
+            if chunk:
+                yield chunk
+
+    def _fill(self) -> bool:
+        for partition in range(len(self._until)):
+            if not self._events[partition]:
+                self._read_more(partition)
+        return any(self._events)
+
+    def _read_more(self, partition: int) -> bool:
+        limit = min(_READ, self._until[partition] - self._read[partition])
+        if limit <= 0:
+            return False
+        events = self._log.read(self._topic, partition, self._read[partition], limit)
+        self._read[partition] += len(events)
+        self._events[partition] += events
+        newest = self._seen[partition]
+        for event in events:
+            newest = max(newest, event.ts)
+            self._keys[partition].append(newest)
+        self._seen[partition] = newest
+        return bool(events)
+
+    def _take(self) -> list[tuple[int, Event]]:
+        """Return what no unread event can precede; read on where a tie hides that."""
+        unread = [p for p, end in enumerate(self._until) if self._read[p] < end]
+        bound = min((self._keys[p][-1] for p in unread), default=None)
+        counts = [
+            len(keys) if bound is None else int(np.searchsorted(keys, bound, side="left"))
+            for keys in self._keys
+        ]
+        if not any(counts):
+            for partition in unread:
+                if self._keys[partition][-1] == bound:
+                    self._read_more(partition)
+            return []
+        keys = np.concatenate([keys[:n] for keys, n in zip(self._keys, counts, strict=True)])
+        flat = [(p, e) for p, n in enumerate(counts) for e in self._events[p][:n]]
+        for partition, n in enumerate(counts):
+            if n:
+                self.newest[partition] = self._keys[partition][n - 1]
+                self.offsets[partition] += n
+                del self._events[partition][:n], self._keys[partition][:n]
+        return [flat[i] for i in np.argsort(keys, kind="stable")]

@@ -1,0 +1,249 @@
+"""The embedded log: one SQLite file in WAL mode, shared by the processes of one machine.
+
+An event's place is one integer, `stream << 40 | offset`, with a stream per topic and partition. It is
+the row id of the event, so a partition lies together in the file and is read as one range. Ids are
+indexed as they are and not by a digest: ids that grow with time then touch few pages per append.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from operator import gt
+from pathlib import Path
+from threading import RLock
+from typing import Any, Self
+
+from easq.events import Event, decode, encode
+from easq.log.base import LogError, Position, partition_of
+
+DEFAULT_PARTITIONS = 4
+LOCKED_S = 30.0  # how long an append waits for those of other processes
+
+_APPLICATION, _LAYOUT = int.from_bytes(b"EASQ", "big"), 1
+_SHIFT = 40
+_LAST_OFFSET = (1 << _SHIFT) - 1
+_IDS_PER_QUERY = 500
+_POLL_S = 0.01
+
+_Row = tuple[str, int, bytes]  # id, partition, encoding
+
+_SCHEMA = (
+    "CREATE TABLE layout (partitions INTEGER NOT NULL)",
+    "CREATE TABLE streams (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,"
+    " end_offset INTEGER NOT NULL, UNIQUE (topic, partition))",
+    "CREATE TABLE events (place INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE ids (topic INTEGER, id TEXT, place INTEGER, PRIMARY KEY (topic, id)) WITHOUT ROWID",
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_LAYOUT}",
+)
+
+# Pages of the index change often: they are folded into the file seldom, with the WAL bounded.
+_TUNING = f"""PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;
+    PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = {128 << 20}"""
+
+_NUM_TABLES = "SELECT count(*) FROM sqlite_master"
+_STREAMS = "SELECT id, end_offset FROM streams WHERE topic = ? ORDER BY partition"
+_RANGE = (
+    "SELECT data FROM streams CROSS JOIN events ON place BETWEEN (id << 40) + ?3 AND (id << 40) + ?4"
+    " WHERE topic = ?1 AND partition = ?2 ORDER BY place"
+)
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "free disk space, then append again",
+    sqlite3.SQLITE_IOERR: "check the disk, its free space and the file size limit, then try again",
+    sqlite3.SQLITE_BUSY: "another process holds the log; let it finish or end it, then try again",
+    sqlite3.SQLITE_NOTADB: "name the path of a log or of a file that does not exist yet",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a copy",
+    sqlite3.SQLITE_CANTOPEN: "check that the path is a file in a directory that exists and is accessible",
+    sqlite3.SQLITE_READONLY: "open it for writing, and check the permissions of the file and its directory",
+}
+
+
+class SqliteLog:
+    """An event log in one SQLite file, for several processes and threads at once.
+
+    Creates the file when it is absent, with `partitions` partitions (4 unless given). A process that
+    was forked opens its own. Raises ValueError when the file holds another number of partitions, and
+    LogError when it cannot be opened or is not a log.
+    """
+
+    def __init__(self, path: str | Path, partitions: int | None = None, *, read_only: bool = False) -> None:
+        if partitions is not None and partitions < 1:
+            raise ValueError(f"a log has at least 1 partition, got {partitions}")
+        self._path, self._read_only = Path(path), read_only
+        self._write_lock, self._read_lock = RLock(), RLock()
+        self._connections: list[sqlite3.Connection] = []
+        try:
+            with self._explained("open"):
+                # Two connections, so that no read waits for the disk behind an append.
+                self._writer = self._connect("ro" if read_only else "rwc")
+                self._num_partitions = self._prepare(partitions)
+                self._reader = self._connect("ro")
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
+        """Write all events or none and return their positions, once the bytes are durable.
+
+        An id that the topic holds already keeps its first position. Raises LogError when the events
+        could not be written; the log can be used again afterwards.
+        """
+        if not events:
+            return []
+        n = self._num_partitions
+        rows = [(e.event_id, partition_of(e.user_id, n), encode(e)) for e in events]
+        with self._write_lock, self._explained("append to"), self._transaction() as db:
+            first, ends = _streams(db, topic, n)
+            places = _write(db, first, ends, rows)
+        return [Position((place >> _SHIFT) - first, place & _LAST_OFFSET) for place in places]
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
+        """Return up to `limit` events from `offset` on; empty at the end.
+
+        Raises ValueError for a position that cannot be, and LogError when it could not be read.
+        """
+        if not 0 <= partition < self._num_partitions:
+            raise ValueError(f"partition must lie between 0 and {self._num_partitions - 1}, got {partition}")
+        if offset < 0 or limit < 0:
+            raise ValueError(f"offset and limit must not be negative, got {offset} and {limit}")
+        first, last = min(offset, _LAST_OFFSET), min(offset + limit, _LAST_OFFSET) - 1
+        rows = self._fetch(_RANGE, topic, partition, first, last)
+        try:
+            return [decode(data) for (data,) in rows]
+        except ValueError as error:
+            where = f"topic {topic!r}, partition {partition}, offsets {first} to {first + len(rows) - 1}"
+            raise LogError(f"cannot read {self._path}: {where} hold what is not an event: {error}") from error
+
+    def partitions(self, topic: str) -> int:  # noqa: ARG002 - every topic of a file has as many
+        """Return the number of partitions, fixed when the log was created."""
+        return self._num_partitions
+
+    def end_offsets(self, topic: str) -> list[int]:
+        """Return, per partition, the offset of the next event, all of one moment; or raise LogError."""
+        return [end for _, end in self._fetch(_STREAMS, topic)] or [0] * self._num_partitions
+
+    def wait(self, topic: str, offsets: Sequence[int], timeout_s: float) -> bool:
+        """Block until a partition reaches past its offset; False when the time ran out first.
+
+        Raises ValueError unless there is one offset per partition, and LogError as reading does.
+        """
+        if len(offsets) != self._num_partitions:
+            raise ValueError(f"one offset for each of {self._num_partitions} partitions, got {len(offsets)}")
+        deadline, seen = time.monotonic() + timeout_s, None
+        while True:
+            # It changes with every commit, this object's own too: the reader never commits.
+            version = self._fetch("PRAGMA data_version")
+            if version != seen and any(map(gt, self.end_offsets(topic), offsets)):
+                return True
+            seen = version
+            if (left_s := deadline - time.monotonic()) <= 0:
+                return False
+            time.sleep(min(_POLL_S, left_s))
+
+    def close(self) -> None:
+        """Release files and connections; the log may be opened again."""
+        with self._write_lock, self._read_lock:
+            # The writer last: only a connection that may write folds the WAL into the file.
+            for connection in reversed(self._connections):
+                connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(uri, uri=True, timeout=LOCKED_S, isolation_level=None, check_same_thread=False)
+        self._connections.append(db)
+        return db
+
+    def _prepare(self, asked: int | None) -> int:
+        """Make an empty file a log; check it and return its number of partitions."""
+        db = self._writer
+        if not self._read_only and not _one(db, _NUM_TABLES):
+            with self._transaction():
+                if not _one(db, _NUM_TABLES):
+                    for statement in _SCHEMA:
+                        db.execute(statement)
+                    db.execute("INSERT INTO layout VALUES (?)", (asked or DEFAULT_PARTITIONS,))
+        if (_one(db, "PRAGMA application_id"), _one(db, "PRAGMA user_version")) != (_APPLICATION, _LAYOUT):
+            raise LogError(f"cannot open {self._path}: it is not a log of this version; name another path")
+        if not self._read_only:
+            if _one(db, "PRAGMA journal_mode = WAL") != "wal":
+                raise LogError(f"cannot open {self._path}: its file system has no WAL; use a local disk")
+            db.executescript(_TUNING)
+        found = int(_one(db, "SELECT partitions FROM layout"))
+        if asked not in (None, found):
+            raise ValueError(f"{self._path} has {found} partitions, {asked} were asked for; leave it out")
+        return found
+
+    def _fetch(self, sql: str, *values: object) -> list[Any]:
+        with self._read_lock, self._explained("read"):
+            return self._reader.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._writer
+            self._writer.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
+                self._writer.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "open the log again")
+            raise LogError(f"cannot {doing} {self._path}: {error}; {advice}") from error
+
+
+def _one(db: sqlite3.Connection, sql: str) -> Any:
+    return db.execute(sql).fetchone()[0]
+
+
+def _streams(db: sqlite3.Connection, topic: str, num: int) -> tuple[int, list[int]]:
+    """Return the topic's first stream and each stream's next place; a new topic gets its streams."""
+    rows = db.execute(_STREAMS, (topic,)).fetchall()
+    if not rows:
+        first = _one(db, "SELECT ifnull(max(id), 0) + 1 FROM streams")
+        rows = [(first + p, 0) for p in range(num)]
+        db.executemany("INSERT INTO streams VALUES (?, ?, ?, 0)", [(first + p, topic, p) for p in range(num)])
+    return rows[0][0], [(stream << _SHIFT) + end for stream, end in rows]
+
+
+def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]) -> list[int]:
+    """Write the rows whose id is new to the topic; return the place of every row."""
+    known = _known(db, topic, [event_id for event_id, _, _ in rows])
+    places, events, ids = [], [], []
+    for event_id, partition, data in rows:
+        place = known.get(event_id)
+        if place is None:
+            place = known[event_id] = ends[partition]
+            ends[partition] += 1
+            events.append((place, data))
+            ids.append((topic, event_id, place))
+        places.append(place)
+    # In the order of the trees, so that each page is visited once.
+    db.executemany("INSERT INTO events VALUES (?, ?)", sorted(events))
+    db.executemany("INSERT INTO ids VALUES (?, ?, ?)", sorted(ids))
+    moved = [(end & _LAST_OFFSET, end >> _SHIFT) for end in ends]
+    db.executemany("UPDATE streams SET end_offset = ? WHERE id = ?", moved)
+    return places
+
+
+def _known(db: sqlite3.Connection, topic: int, ids: list[str]) -> dict[str, int]:
+    """Return the place of every id that the topic holds already."""
+    known: dict[str, int] = {}
+    for start in range(0, len(ids), _IDS_PER_QUERY):
+        some = ids[start : start + _IDS_PER_QUERY]
+        sql = f"SELECT id, place FROM ids WHERE topic = ? AND id IN ({','.join('?' * len(some))})"
+        known.update(db.execute(sql, (topic, *some)).fetchall())
+    return known

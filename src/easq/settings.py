@@ -1,0 +1,211 @@
+"""Read a recipe: TOML in, a checked `Recipe` out, or a message that says which key is wrong and why."""
+
+import math
+import re
+import tomllib
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import tomli_w
+from msgspec import Struct
+
+from easq.errors import InputError
+from easq.schema import Categorical, History, Recipe
+
+
+class SettingsError(InputError):
+    """A recipe cannot be used; the message names the key, what was given and what is allowed."""
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Return the recipe in the TOML file at `path`, changed by overrides such as `model.rank=4`.
+
+    An override's key leads through tables; an entry of a list of tables is named by its `name`
+    (`features.tag.rows=512`). Raises SettingsError.
+    """
+    try:
+        data = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(f"there is no recipe at {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not TOML: {error}") from None
+    for override in overrides:
+        _override(data, override)
+    return decode_recipe(data)
+
+
+def decode_recipe(data: dict[str, Any]) -> Recipe:
+    """Return the recipe that plain TOML data describes; raise SettingsError where it cannot be one."""
+    _refuse_unknown_keys(data, Recipe, "")
+    try:
+        recipe = msgspec.convert(data, Recipe)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error), data)) from None
+    _check(recipe)
+    return recipe
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the recipe with every default written out, as TOML that reads back as the same recipe."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(recipe)))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise SettingsError(f"--set takes key=value such as model.rank=4, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = key.strip().split(".")
+    place: Any = data
+    for part in path:
+        if isinstance(place, dict):
+            place = place.setdefault(part, {})
+        elif isinstance(place, list):
+            place = _named(place, part, key)
+        else:
+            raise SettingsError(f"--set {key}: {part!r} stands below a value, not below a table")
+    if not isinstance(place, dict):
+        raise SettingsError(f"--set {key}: {last!r} does not name a key of a table")
+    place[last] = value
+
+
+def _named(tables: list[Any], name: str, key: str) -> Any:
+    for table in tables:
+        if isinstance(table, dict) and table.get("name") == name:
+            return table
+    names = [table["name"] for table in tables if isinstance(table, dict) and "name" in table]
+    raise SettingsError(f"--set {key}: no entry is named {name!r}; allowed: {', '.join(names)}")
+
+
+def _refuse_unknown_keys(value: Any, kind: Any, place: str) -> None:
+    """Walk data and types together, so that the message can list the keys that are allowed."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingsError(f"{place}: got {value}; allowed: finite numbers")
+    kind = _plain(kind)
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        kind = _chosen(value, args, place)
+        if kind is None:
+            return
+        origin, args = get_origin(kind), get_args(kind)
+    if origin is tuple and isinstance(value, list):
+        for index, item in enumerate(value):
+            name = item.get("name", index) if isinstance(item, dict) else index
+            _refuse_unknown_keys(item, args[0], f"{place}.{name}")
+    elif isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
+        hints = get_type_hints(kind, include_extras=True)
+        tag = kind.__struct_config__.tag_field
+        allowed = sorted({*kind.__struct_fields__, *([tag] if tag else [])})
+        for key, item in value.items():
+            if key not in allowed:
+                raise SettingsError(f"{_join(place, key)}: unknown key; allowed: {', '.join(allowed)}")
+            if key in hints:
+                _refuse_unknown_keys(item, hints[key], _join(place, key))
+
+
+def _chosen(value: Any, kinds: tuple[Any, ...], place: str) -> Any:
+    """Return the struct that a tagged table means, or that an optional one is."""
+    structs = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Struct)]
+    if not isinstance(value, dict) or not structs:
+        return None
+    tag_field = structs[0].__struct_config__.tag_field
+    if tag_field is None:
+        return structs[0]
+    by_tag = {str(kind.__struct_config__.tag): kind for kind in structs}
+    tag = value.get(tag_field)
+    if tag not in by_tag:
+        given = "nothing" if tag is None else repr(tag)
+        raise SettingsError(f"{_join(place, tag_field)}: got {given}; allowed: {', '.join(by_tag)}")
+    return by_tag[tag]
+
+
+def _plain(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _join(place: str, key: str) -> str:
+    return f"{place}.{key}".lstrip(".")
+
+
+def _explain(message: str, data: Any) -> str:
+    """Turn a validation error into key, value given and values allowed."""
+    what, _, place = message.partition(" - at `$")
+    steps = re.findall(r"\[(\d+|\.\.\.)\]|\.?([A-Za-z_][A-Za-z_0-9]*)", place.rstrip("`"))
+    given, key, kind = data, "", Recipe
+    for index, field in steps:
+        if field:
+            key = _join(key, field)
+            kind = _field_type(kind, field, given)
+            given = given.get(field) if isinstance(given, dict) else None
+        elif isinstance(given, list) and index.isdigit() and int(index) < len(given):
+            given = given[int(index)]
+            name = given.get("name", index) if isinstance(given, dict) else index
+            key, kind = f"{key}.{name}", _item_type(kind)
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
+    if missing:
+        return f"{_join(key, missing.group(1))}: required, but nothing was given"
+    if get_origin(kind) is Literal:
+        what = "allowed: " + ", ".join(map(str, get_args(kind)))
+    return f"{key or 'recipe'}: got {given!r}; {what[:1].lower()}{what[1:]}"
+
+
+def _field_type(kind: Any, field: str, given: Any) -> Any:
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = _chosen(given, get_args(kind), "")
+    return _plain(get_type_hints(kind, include_extras=True).get(field)) if isinstance(kind, type) else None
+
+
+def _item_type(kind: Any) -> Any:
+    return _plain(get_args(kind)[0]) if get_origin(kind) is tuple else None
+
+
+def _check(recipe: Recipe) -> None:
+    """Hold what one key's type cannot say: names are unique, references lead somewhere, sizes fit."""
+    for place, names in (
+        ("features", [f.name for f in recipe.features]),
+        ("behaviors", [b.name for b in recipe.behaviors]),
+        ("question.options", list(recipe.question.options)),
+    ):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SettingsError(f"{place}: {', '.join(twice)} stands there more than once; names are unique")
+    targets = [f.name for f in recipe.features if isinstance(f, Categorical) and f.side == "candidate"]
+    if not any(getattr(f, "side", "viewer") == "candidate" for f in recipe.features):
+        raise SettingsError("features: at least one must have side = 'candidate', or nothing can be ranked")
+    for feature in recipe.features:
+        if isinstance(feature, History) and feature.of not in targets:
+            raise SettingsError(
+                f"features.{feature.name}.of: got {feature.of!r}; allowed are the categorical features of "
+                f"the candidate: {', '.join(targets) or 'none is declared'}"
+            )
+        boundaries = getattr(feature, "boundaries", (0.0,))
+        if list(boundaries) != sorted(set(boundaries)):
+            raise SettingsError(f"features.{feature.name}.boundaries: got {boundaries}; they must rise")
+    if all(b.weight == 0 for b in recipe.behaviors):
+        raise SettingsError("behaviors: at least one needs a weight other than 0, or no order can be learned")
+    model, join = recipe.model, recipe.join
+    width = model.dim * len(recipe.features)
+    if model.rank >= min(width, model.hidden):
+        raise SettingsError(
+            f"model.rank: got {model.rank}; allowed: 1 to {min(width, model.hidden) - 1}, below both "
+            f"model.hidden ({model.hidden}) and the width of all features ({width})"
+        )
+    if join.answer_window < join.behavior_window:
+        raise SettingsError(
+            f"join.answer_window: got {join.answer_window}; allowed: at least join.behavior_window "
+            f"({join.behavior_window}), because an answer is one of the things that a view may get"
+        )

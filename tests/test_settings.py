@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+
+from easq.schema import Multi, Numeric
+from easq.settings import SettingsError, read_recipe, to_toml
+from tests.worlds import RECIPES
+
+SMALLEST = """
+name = "smallest"
+[[features]]
+name = "item_id"
+kind = "categorical"
+side = "candidate"
+rows = 64
+[[features]]
+name = "recent"
+kind = "history"
+of = "item_id"
+length = 5
+[[behaviors]]
+name = "like"
+"""
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def problem(tmp_path: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(SettingsError) as error:
+        read_recipe(written(tmp_path, text), overrides)
+    return str(error.value)
+
+
+RUNS = [path for path in sorted(RECIPES.glob("*.toml")) if not path.stem.endswith("mapping")]
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path: Path) -> None:
+    recipe = read_recipe(path)
+    assert read_recipe(written(tmp_path, to_toml(recipe))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
+        ("[modle]\nrank = 3", "modle: unknown key; allowed: alignment, behaviors, data, "),
+        ("[model]\nrank = 0", "model.rank: got 0; expected `int` >= 1"),
+        ("[model]\nrank = 999", "model.rank: got 999; allowed: 1 to 31"),
+        ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
+        ("[training]\nlearning_rate = -1.0", "training.learning_rate: got -1.0; expected `float` > 0"),
+        ("[training]\nlearning_rate = nan", "training.learning_rate: got nan"),
+        ("[training]\nlearning_rate = inf", "training.learning_rate: got inf; allowed: finite numbers"),
+        ('[training]\nbatch_rows = "many"', "training.batch_rows: got 'many'; expected `int`, got `str`"),
+        ("[join]\nanswer_window = 1.0", "join.answer_window: got 1.0; allowed: at least"),
+        ('[[behaviors]]\nname = "like"', "behaviors: like stands there more than once"),
+        ('[[features]]\nname = "x"\nkind = "sound"', "features.x.kind: got 'sound'; allowed: categorical, "),
+        ('[[features]]\nname = "x"', "features.x.kind: got nothing; allowed: categorical, "),
+        (
+            '[[features]]\nname = "x"\nkind = "numeric"\nside = "viewer"\nboundaries = [2.0, 1.0]',
+            "features.x.boundaries: got (2.0, 1.0); they must rise",
+        ),
+        (
+            '[[features]]\nname = "x"\nkind = "history"\nof = "nobody"\nlength = 3',
+            "features.x.of: got 'nobody'; allowed are the categorical features of the candidate: item_id",
+        ),
+        (
+            '[[features]]\nname = "x"\nkind = "categorical"\nside = "viewer"',
+            "features.x.rows: required, but nothing was given",
+        ),
+        ('[data]\nloader = "csv"', "data.loader: got 'csv'; allowed: kuairand, eeg_svrec, table"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_key_given_and_allowed(
+    tmp_path: Path, added: str, message: str
+) -> None:
+    assert problem(tmp_path, SMALLEST + added).startswith(message)
+
+
+def test_recipe_that_orders_nothing_is_refused(tmp_path: Path) -> None:
+    assert "behaviors: at least one needs a weight" in problem(tmp_path, SMALLEST + "weight = 0.0")
+
+
+def test_missing_file_and_broken_toml_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no recipe at"):
+        read_recipe(tmp_path / "none.toml")
+    assert "is not TOML" in problem(tmp_path, "name = ")
+
+
+def test_overrides_reach_tables_and_named_entries(tmp_path: Path) -> None:
+    path = written(tmp_path, SMALLEST)
+    changes = ["model.rank=4", "features.item_id.rows=99", 'model.method="behavior"', "order.cap=3.0"]
+    recipe = read_recipe(path, changes)
+    assert (recipe.model.rank, recipe.features[0].rows) == (4, 99)  # type: ignore[union-attr]
+    assert (recipe.model.method, recipe.order.cap) == ("behavior", 3.0)
+    assert read_recipe(path, ["model.method=behavior"]).model.method == "behavior"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.rank", "--set takes key=value"),
+        ("features.nothing.rows=3", "no entry is named 'nothing'; allowed: item_id, recent"),
+        ("name.first=3", "'first' does not name a key of a table"),
+        ("model.rnk=3", "model.rnk: unknown key"),
+    ],
+)
+def test_override_that_leads_nowhere_is_refused(tmp_path: Path, override: str, message: str) -> None:
+    assert message in problem(tmp_path, SMALLEST, override)
+
+
+def test_feature_kinds_are_told_by_their_tag() -> None:
+    features = {f.name: f for f in read_recipe(RECIPES / "world.toml").features}
+    assert isinstance(features["tags"], Multi)
+    assert isinstance(features["duration_s"], Numeric)
