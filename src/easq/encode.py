@@ -1,0 +1,223 @@
+"""Features to embedding rows: hash ids, bucket numbers, pad lists.
+
+Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and per candidate
+(padding included). Embedding row 0 is the padding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.errors import InputError
+from easq.events import COUNT, FLOAT, ID, Request
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a feature's embedding rows stand: columns `start:stop` of its side's matrix."""
+
+    feature: Feature
+    offset: int
+    num_rows: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of both sides and the rows of the one embedding table that all features share."""
+
+    viewer: tuple[Slot, ...]
+    candidate: tuple[Slot, ...]
+    num_rows: int
+
+    @property
+    def num_features(self) -> int:
+        """Features of both sides together."""
+        return len(self.viewer) + len(self.candidate)
+
+    @staticmethod
+    def of(features: Sequence[Feature]) -> "Layout":
+        """Lay out features, those of one row first; a history shares the rows of its target."""
+        offset, tables = 1, {}
+        for feature in features:
+            if not isinstance(feature, History):
+                size = len(feature.boundaries) + 2 if isinstance(feature, Numeric) else feature.rows
+                tables[feature.name] = (offset, size)
+                offset += size
+        columns: dict[str, list[Slot]] = {"viewer": [], "candidate": []}
+        for feature in sorted(features, key=lambda f: isinstance(f, Multi | History)):
+            side = "viewer" if isinstance(feature, History) else feature.side
+            table = tables[feature.of if isinstance(feature, History) else feature.name]
+            slots = columns[side]
+            start = slots[-1].stop if slots else 0
+            width = feature.length if isinstance(feature, Multi | History) else 1
+            slots.append(Slot(feature, *table, start, start + width))
+        return Layout(tuple(columns["viewer"]), tuple(columns["candidate"]), offset)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features as embedding rows; candidate n belongs to request `request_N[n]`, requests in order."""
+
+    viewer_BW: Ids
+    candidate_NV: Ids
+    request_N: Ids
+
+
+@dataclass
+class Collisions:
+    """How often an id met an embedding row that another id had taken first."""
+
+    lookups: int = 0
+    collided: int = 0
+    taken: int = 0
+
+
+class Encoder:
+    """Turns requests into embedding rows; what it needs of a request is named by the layout.
+
+    `owner` holds the first id of each row, so that collisions are counted and not guessed.
+    """
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self.layout = Layout.of(features)
+        self.owner = np.zeros(self.layout.num_rows, np.int64)
+        self.owned = np.zeros(self.layout.num_rows, np.bool_)
+        self.collisions = {f.name: Collisions() for f in features if isinstance(f, Categorical | Multi)}
+
+    def encode(self, requests: Sequence[Request]) -> Rows:
+        """Return the rows of all candidates of all requests.
+
+        Raises InputError, naming feature and request, for a column that is absent or of a wrong size.
+        """
+        sizes = np.fromiter((len(r.items) for r in requests), np.int64, len(requests))
+        num_rows = int(sizes.sum())
+        viewer_BW = np.zeros((len(requests), _width(self.layout.viewer)), np.int64)
+        candidate_NV = np.zeros((num_rows, _width(self.layout.candidate)), np.int64)
+        for slot in self.layout.viewer:
+            columns = [_column(r, r.viewer, slot, "viewer") for r in requests]
+            if isinstance(slot.feature, Multi | History):
+                ids, counts = _ragged(columns)
+                self._fill_ragged(slot, ids, counts, viewer_BW)
+            else:
+                self._fill(slot, _single(columns, slot, requests, np.ones_like(sizes)), viewer_BW)
+        for slot in self.layout.candidate:
+            columns = [_column(r, r.candidates, slot, "candidates") for r in requests]
+            if isinstance(slot.feature, Multi):
+                counts = _counts(requests, slot, sizes)
+                self._fill_ragged(slot, _ids(columns, slot, requests, counts, sizes), counts, candidate_NV)
+            else:
+                self._fill(slot, _single(columns, slot, requests, sizes), candidate_NV)
+        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(requests)), sizes))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return who owns which row, and the collisions counted."""
+        counts = [[c.lookups, c.collided, c.taken] for c in self.collisions.values()]
+        return {"owner": self.owner, "owned": self.owned, "collisions": np.array(counts, np.int64)}
+
+    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Become the encoder whose `state` this is."""
+        self.owner, self.owned = state["owner"].astype(np.int64), state["owned"].astype(np.bool_)
+        for counted, row in zip(self.collisions.values(), state["collisions"].tolist(), strict=True):
+            counted.lookups, counted.collided, counted.taken = row
+
+    def _fill(self, slot: Slot, column: bytes, out: Ids) -> None:
+        if isinstance(slot.feature, Numeric):
+            values = np.frombuffer(column, FLOAT)
+            interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
+            out[:, slot.start] = slot.offset + np.where(np.isnan(values), 0, interval)
+        else:
+            out[:, slot.start] = self._hash(slot, np.frombuffer(column, ID))
+
+    def _fill_ragged(self, slot: Slot, ids: Ids, counts: Ids, out: Ids) -> None:
+        """Pad lists to the slot's width: a history newest first, other lists from their start."""
+        ends = np.cumsum(counts)
+        place = np.arange(slot.stop - slot.start)
+        recent = isinstance(slot.feature, History)
+        source = (ends - 1)[:, None] - place if recent else (ends - counts)[:, None] + place
+        valid = place < counts[:, None]
+        used = source[valid]
+        out[:, slot.start : slot.stop][valid] = self._hash(slot, ids[used])
+
+    def _hash(self, slot: Slot, ids: Ids) -> Ids:
+        # Histories share their target's rows, so the salt is the table's place and not the name.
+        rows = slot.offset + (_mix(ids, slot.offset) % np.uint64(slot.num_rows)).astype(np.int64)
+        if not isinstance(slot.feature, History):
+            counted = self.collisions[slot.feature.name]
+            fresh = ~self.owned[rows]
+            if fresh.any():
+                self.owner[rows[fresh]] = ids[fresh]
+                self.owned[rows[fresh]] = True
+                table = self.owned[slot.offset : slot.offset + slot.num_rows]
+                counted.taken = int(np.count_nonzero(table))
+            counted.lookups += len(ids)
+            counted.collided += int(np.count_nonzero(self.owner[rows] != ids))
+        return rows
+
+
+def _width(slots: tuple[Slot, ...]) -> int:
+    return slots[-1].stop if slots else 0
+
+
+def _mix(ids: Ids, salt: int) -> NDArray[np.uint64]:
+    """Spread ids over 64 bits (SplitMix64; Steele et al. 2014), differently per table."""
+    x = ids.view(np.uint64) + np.uint64((salt * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) -> bytes:
+    column = columns.get(slot.feature.name)
+    if column is None:
+        raise InputError(
+            f"feature {slot.feature.name!r} is not among the {side} columns of request "
+            f"{request.event_id!r}; it holds {', '.join(sorted(columns)) or 'none'}"
+        )
+    return column
+
+
+def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids) -> bytes:
+    """Join columns of one value a row; where the sum is wrong, say which request's is."""
+    joined = b"".join(columns)
+    item = FLOAT.itemsize if isinstance(slot.feature, Numeric) else ID.itemsize
+    if list(map(len, columns)) != (item * sizes).tolist():
+        _refuse_sizes(columns, slot, requests, item * sizes)
+    return joined
+
+
+def _ragged(columns: list[bytes]) -> tuple[Ids, Ids]:
+    counts = np.fromiter(map(len, columns), np.int64, len(columns)) // ID.itemsize
+    return np.frombuffer(b"".join(columns), ID), counts
+
+
+def _counts(requests: Sequence[Request], slot: Slot, sizes: Ids) -> Ids:
+    columns = [r.lengths.get(slot.feature.name, b"") for r in requests]
+    joined = b"".join(columns)
+    if list(map(len, columns)) != (COUNT.itemsize * sizes).tolist():
+        _refuse_sizes(columns, slot, requests, COUNT.itemsize * sizes, " of lengths")
+    return np.frombuffer(joined, COUNT).astype(np.int64)
+
+
+def _ids(columns: list[bytes], slot: Slot, requests: Sequence[Request], counts: Ids, sizes: Ids) -> Ids:
+    totals = np.add.reduceat(counts, np.cumsum(sizes) - sizes)
+    if list(map(len, columns)) != (ID.itemsize * totals).tolist():
+        _refuse_sizes(columns, slot, requests, ID.itemsize * totals)
+    return np.frombuffer(b"".join(columns), ID)
+
+
+def _refuse_sizes(
+    columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids, what: str = ""
+) -> None:
+    for column, request, size in zip(columns, requests, sizes, strict=True):
+        if len(column) != size:
+            raise InputError(
+                f"feature {slot.feature.name!r} of request {request.event_id!r}: got {len(column)} bytes"
+                f"{what}, expected {size} for {len(request.items)} candidates"
+            )

@@ -1,0 +1,268 @@
+"""Join what was shown, done and said into examples, in event time.
+
+A request waits for its behaviours until its window has passed in the partition's own event time,
+then it is a `Viewed` example. An answer is an `AnsweredView` at once, from the features of its own
+request. Nothing here reads a clock: the examples of a partition are a function of its events.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from easq.events import Answered, Asked, Behavior, Event, Reply, Request
+
+
+class Viewed(msgspec.Struct, frozen=True, tag="viewed"):
+    """A request whose window has closed: behaviour reports, and (position, option) per answer."""
+
+    request: Request
+    reports: list[tuple[list[int], Behavior]]
+    answers: list[tuple[int, int]]
+
+
+class AnsweredView(msgspec.Struct, frozen=True, tag="answered"):
+    """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
+
+    `after_view` says that the request's window had closed before: its behaviour was learned first.
+    """
+
+    request: Request
+    position: int
+    option: int
+    propensity: float
+    after_view: bool = False
+
+
+Example = Viewed | AnsweredView
+
+
+class Late(msgspec.Struct, frozen=True):
+    """An event that came to no example, and why."""
+
+    reason: str
+    event: Event
+
+
+class Counts(msgspec.Struct):
+    """What has come in and what became of it; the kinds of events apart add up to all events."""
+
+    requests: int = 0
+    behaviors: int = 0
+    asked: int = 0
+    answers: int = 0
+    duplicates: int = 0
+    late: int = 0
+    orphans: int = 0
+    refused: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        """Return the sums."""
+        return Counts(
+            *(
+                a + b
+                for a, b in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
+            )
+        )
+
+
+class _Open(msgspec.Struct):
+    request: Request
+    positions: dict[str, int]
+    seen: set[str]
+    reports: list[tuple[list[int], Behavior]] = []
+    answers: list[tuple[int, int]] = []
+    viewed: bool = False
+
+
+class _State(msgspec.Struct):
+    newest: int
+    counts: Counts
+    open: list[_Open]
+    waiting: list[list[Reply]]
+
+
+_state_decoder = msgspec.msgpack.Decoder(_State)
+_state_encoder = msgspec.msgpack.Encoder()
+
+
+class Joiner:
+    """Joins one partition. Windows and lateness are milliseconds of event time.
+
+    Late means: after the request's window by its own time, or when the partition had moved
+    `lateness` past the window already. Such events, and those whose request never came, are
+    counted and handed out by `take_late`. A copy (same `event_id`) is dropped and counted.
+    """
+
+    def __init__(
+        self, question: str, options: Sequence[str], behavior_window: int, answer_window: int, lateness: int
+    ) -> None:
+        if not 0 < behavior_window <= answer_window:
+            raise ValueError(
+                f"windows must be positive, the answers' the longer; got {behavior_window}, {answer_window}"
+            )
+        self._question = question
+        self._options = {option: number for number, option in enumerate(options)}
+        self._behavior_window, self._answer_window, self._lateness = behavior_window, answer_window, lateness
+        self._newest = 0
+        self._open: dict[str, _Open] = {}
+        self._waiting: dict[str, list[Reply]] = {}
+        self._due: list[tuple[int, str]] = []
+        self._late: list[Late] = []
+        self.counts = Counts()
+
+    def push(self, event: Event) -> list[Example]:
+        """Take the partition's next event and return the examples that it completes."""
+        examples: list[Example] = []
+        self._newest = max(self._newest, event.ts)
+        if isinstance(event, Request):
+            self._open_request(event, examples)
+        else:
+            opened = self._open.get(event.request_id)
+            if opened is not None:
+                self._add(opened, event, examples)
+            elif self._passed(event.ts + self._answer_window):
+                self._keep_apart("late", event)
+            else:
+                self._wait(event)
+        if self._due and self._passed(self._due[0][0]):
+            self._close(self._newest - self._lateness, examples)
+        return examples
+
+    def flush(self) -> list[Example]:
+        """Close every window, as at the end of a bounded log."""
+        examples: list[Example] = []
+        self._close(None, examples)
+        return examples
+
+    def take_late(self) -> list[Late]:
+        """Return the events kept apart since the last call."""
+        late, self._late = self._late, []
+        return late
+
+    def state(self) -> bytes:
+        """Return everything that the future depends on; call `take_late` before."""
+        state = _State(self._newest, self.counts, list(self._open.values()), list(self._waiting.values()))
+        return _state_encoder.encode(state)
+
+    def restore(self, data: bytes) -> None:
+        """Become the joiner whose `state` this is."""
+        state = _state_decoder.decode(data)
+        self._newest, self.counts = state.newest, state.counts
+        self._open = {opened.request.event_id: opened for opened in state.open}
+        self._waiting = {events[0].request_id: events for events in state.waiting}
+        self._due = [(self._due_at(opened), key) for key, opened in self._open.items()]
+        self._due += [
+            (e.ts + self._answer_window, key) for key, events in self._waiting.items() for e in events
+        ]
+        heapq.heapify(self._due)
+
+    def _passed(self, ts: int) -> bool:
+        return self._newest - self._lateness > ts
+
+    def _due_at(self, opened: _Open) -> int:
+        return opened.request.ts + (self._answer_window if opened.viewed else self._behavior_window)
+
+    def _keep_apart(self, reason: str, event: Event) -> None:
+        counts = self.counts
+        if reason == "late":
+            counts.late += 1
+        elif reason == "orphan":
+            counts.orphans += 1
+        else:
+            counts.refused += 1
+        self._late.append(Late(reason, event))
+
+    def _wait(self, event: Reply) -> None:
+        """Keep an event that came before its request."""
+        waiting = self._waiting.setdefault(event.request_id, [])
+        if any(event.event_id == other.event_id for other in waiting):
+            self.counts.duplicates += 1
+            return
+        waiting.append(event)
+        heapq.heappush(self._due, (event.ts + self._answer_window, event.request_id))
+
+    def _open_request(self, request: Request, examples: list[Example]) -> None:
+        key = request.event_id
+        positions = {item: position for position, item in enumerate(request.items)}
+        if key in self._open:
+            self.counts.duplicates += 1
+        elif self._passed(request.ts + self._behavior_window):
+            self._keep_apart("late", request)
+        elif len(positions) != len(request.items) or not positions:
+            self._keep_apart("a request needs candidates, each named once", request)
+        else:
+            self.counts.requests += 1
+            opened = self._open[key] = _Open(request, positions, set())
+            heapq.heappush(self._due, (self._due_at(opened), key))
+            for event in self._waiting.pop(key, ()):
+                self._add(opened, event, examples)
+
+    def _add(self, opened: _Open, event: Reply, examples: list[Example]) -> None:
+        if event.event_id in opened.seen:
+            self.counts.duplicates += 1
+            return
+        opened.seen.add(event.event_id)
+        window = self._behavior_window if isinstance(event, Behavior) else self._answer_window
+        if event.ts > opened.request.ts + window or (isinstance(event, Behavior) and opened.viewed):
+            self._keep_apart("late", event)
+        elif isinstance(event, Behavior):
+            self._add_behavior(opened, event)
+        else:
+            self._add_answer(opened, event, examples)
+
+    def _add_behavior(self, opened: _Open, event: Behavior) -> None:
+        try:
+            positions = [opened.positions[item] for item in event.items]
+        except KeyError as unknown:
+            self._keep_apart(f"item {unknown} is not in the request", event)
+            return
+        size = 4 * len(positions)
+        for name, column in event.values.items():
+            if len(column) != size:
+                self._keep_apart(f"{name} holds {len(column)} bytes for {len(positions)} items", event)
+                return
+        self.counts.behaviors += 1
+        opened.reports.append((positions, event))
+
+    def _add_answer(self, opened: _Open, event: Asked | Answered, examples: list[Example]) -> None:
+        position = opened.positions.get(event.item_id)
+        if position is None:
+            self._keep_apart(f"item {event.item_id!r} is not in the request", event)
+        elif event.question != self._question:
+            self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
+        elif isinstance(event, Asked):
+            self.counts.asked += 1
+        elif isinstance(event, Answered):
+            option = self._options.get(event.option)
+            if option is None:
+                self._keep_apart(f"option {event.option!r} is not one of {list(self._options)}", event)
+            elif any(position == answered for answered, _ in opened.answers):
+                self._keep_apart("the view was answered before", event)
+            else:
+                self.counts.answers += 1
+                opened.answers.append((position, option))
+                found = AnsweredView(opened.request, position, option, event.propensity, opened.viewed)
+                examples.append(found)
+
+    def _close(self, until: int | None, examples: list[Example]) -> None:
+        due = self._due
+        while due and (until is None or due[0][0] < until):
+            ts, key = heapq.heappop(due)
+            opened = self._open.get(key)
+            if opened is None:
+                for event in self._waiting.pop(key, ()):
+                    self._keep_apart("orphan", event)
+            elif self._due_at(opened) > ts:
+                pass  # the time of an event that waited for this request; the request has its own
+            elif opened.viewed:
+                del self._open[key]
+            else:
+                examples.append(Viewed(opened.request, opened.reports, list(opened.answers)))
+                opened.viewed, opened.reports = True, []
+                heapq.heappush(due, (self._due_at(opened), key))
+
+
+def flush_all(joiners: Iterable[Joiner]) -> list[Example]:
+    """Close the windows of all partitions at the end of a bounded log, in partition order."""
+    return [example for joiner in joiners for example in joiner.flush()]

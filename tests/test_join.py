@@ -1,0 +1,223 @@
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from easq.events import Answered, Asked, Behavior, Event, Request, pack_floats
+from easq.join import AnsweredView, Example, Joiner, Viewed
+from tests.worlds import world_events
+
+OPTIONS = ("dissatisfied", "uncertain", "satisfied")
+MINUTE = 60_000
+
+
+def joiner(behavior: int = 30, answer: int = 60, lateness: int = 5) -> Joiner:
+    return Joiner("satisfaction", OPTIONS, behavior * MINUTE, answer * MINUTE, lateness * MINUTE)
+
+
+def request(
+    key: str = "r1", minute: float = 0, user: str = "u", items: tuple[str, ...] = ("a", "b")
+) -> Request:
+    return Request(
+        event_id=key, user_id=user, ts=int(minute * MINUTE), items=list(items), viewer={}, candidates={}
+    )
+
+
+def behavior(
+    key: str = "b1", minute: float = 1, of: str = "r1", item: str = "a", **values: float
+) -> Behavior:
+    packed = {name: pack_floats([value]) for name, value in (values or {"like": 1.0}).items()}
+    return Behavior(
+        event_id=key, user_id="u", ts=int(minute * MINUTE), request_id=of, items=[item], values=packed
+    )
+
+
+def answer(key: str = "a1", minute: float = 2, of: str = "r1", item: str = "a", **other: str) -> Answered:
+    said = {"question": "satisfaction", "option": "satisfied"} | other
+    return Answered(
+        event_id=key,
+        user_id="u",
+        ts=int(minute * MINUTE),
+        request_id=of,
+        item_id=item,
+        propensity=0.1,
+        **said,
+    )
+
+
+def push_all(join: Joiner, events: list[Event]) -> list[Example]:
+    return [example for event in events for example in join.push(event)]
+
+
+def test_request_becomes_an_example_when_its_window_has_closed_in_event_time() -> None:
+    join = joiner()
+    assert push_all(join, [request(), behavior()]) == []
+    assert join.push(request("r2", minute=35)) == []
+    (viewed,) = join.push(request("r3", minute=35.1))
+    assert isinstance(viewed, Viewed)
+    assert viewed.request.event_id == "r1"
+    assert [positions for positions, _ in viewed.reports] == [[0]]
+
+
+def test_answer_becomes_an_example_at_once_from_its_own_request() -> None:
+    join = joiner()
+    first = request()
+    join.push(first)
+    assert join.push(answer(item="b")) == [AnsweredView(first, 1, 2, 0.1)]
+
+
+def test_answer_after_the_behavior_window_is_joined_and_after_its_own_is_late() -> None:
+    join = joiner()
+    push_all(join, [request(), request("r2", minute=40)])
+    assert len(join.push(answer(minute=45))) == 1
+    assert join.push(answer("a2", minute=61, item="b")) == []
+    assert join.counts.late == 1
+    assert [late.event.event_id for late in join.take_late()] == ["a2"]
+
+
+def test_behavior_after_its_window_is_kept_apart() -> None:
+    join = joiner()
+    push_all(join, [request(), behavior(minute=31)])
+    assert (join.counts.late, join.counts.behaviors) == (1, 0)
+
+
+def test_event_before_its_request_waits_for_it() -> None:
+    join = joiner()
+    push_all(join, [answer(minute=2), behavior(minute=1)])
+    (answered,) = join.push(request())
+    assert isinstance(answered, AnsweredView)
+    (viewed,) = join.flush()
+    assert isinstance(viewed, Viewed)
+    assert len(viewed.reports) == 1
+
+
+def test_event_whose_request_never_comes_is_an_orphan() -> None:
+    join = joiner()
+    push_all(join, [behavior(of="nowhere"), request("r2", minute=100)])
+    assert join.counts.orphans == 1
+    assert [late.reason for late in join.take_late()] == ["orphan"]
+
+
+def test_waiting_event_with_an_early_clock_does_not_close_its_request_early() -> None:
+    join = joiner()
+    push_all(join, [behavior(minute=0), request(minute=50)])
+    examples = push_all(join, [request("r2", minute=66), behavior("b2", minute=67)])
+    assert examples == []
+    assert join.counts.behaviors == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (behavior(item="z"), "item 'z' is not in the request"),
+        (answer(item="z"), "item 'z' is not in the request"),
+        (answer(question="mood"), "question 'mood' is not 'satisfaction'"),
+        (answer(option="great"), "option 'great' is not one of ['dissatisfied', 'uncertain', 'satisfied']"),
+        (
+            Behavior(event_id="x", user_id="u", ts=1, request_id="r1", items=["a"], values={"like": b"12"}),
+            "like holds 2 bytes for 1 items",
+        ),
+        (request("r9", items=("a", "a")), "a request needs candidates, each named once"),
+        (request("r9", items=()), "a request needs candidates, each named once"),
+    ],
+)
+def test_event_that_fits_nothing_is_refused_with_the_reason(event: Event, reason: str) -> None:
+    join = joiner()
+    join.push(request())
+    assert join.push(event) == []
+    (late,) = join.take_late()
+    assert (late.reason, join.counts.refused) == (reason, 1)
+
+
+def test_second_answer_to_one_view_is_refused() -> None:
+    join = joiner()
+    push_all(join, [request(), answer()])
+    assert join.push(answer("a2", option="dissatisfied")) == []
+    assert (join.counts.answers, join.counts.refused) == (1, 1)
+
+
+def test_asks_are_counted() -> None:
+    join = joiner()
+    ask = Asked(
+        event_id="q", user_id="u", ts=1, request_id="r1", item_id="a", question="satisfaction", propensity=0.1
+    )
+    push_all(join, [request(), ask, ask])
+    assert (join.counts.asked, join.counts.duplicates) == (1, 1)
+
+
+def by_partition(events: list[Event], num: int) -> list[list[Event]]:
+    return [[e for e in events if int(e.user_id[1:]) % num == p] for p in range(num)]
+
+
+EVENTS = world_events(40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32))
+def test_any_interleaving_of_partitions_gives_the_same_examples(seed: int) -> None:
+    parts = by_partition(EVENTS, 3)
+    straight = [push_all(join := joiner(), part) + join.flush() for part in parts]
+    joiners = [joiner() for _ in parts]
+    order = [p for p, part in enumerate(parts) for _ in part]
+    random.Random(seed).shuffle(order)
+    queues = [iter(part) for part in parts]
+    found: list[list[Example]] = [[] for _ in parts]
+    for p in order:
+        found[p] += joiners[p].push(next(queues[p]))
+    assert [f + j.flush() for f, j in zip(found, joiners, strict=True)] == straight
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0, 1))
+def test_copies_and_disorder_within_the_lateness_change_no_example(seed: int, share: float) -> None:
+    events = EVENTS[:120]
+    straight = push_all(join := joiner(), events) + join.flush()
+    shuffled = random.Random(seed)
+    noisy = events + [e for e in events if shuffled.random() < share]
+    noisy.sort(key=lambda e: e.ts + shuffled.uniform(0, 4 * MINUTE))
+    found = push_all(join := joiner(), noisy) + join.flush()
+
+    def content(examples: list[Example]) -> list[object]:
+        return sorted(
+            (
+                (
+                    e.request.event_id,
+                    "viewed",
+                    sorted((b.event_id, p) for p, b in e.reports),
+                    sorted(e.answers),
+                )
+                if isinstance(e, Viewed)
+                else (e.request.event_id, "answered", [], [(e.position, e.option)])
+            )
+            for e in examples
+        )
+
+    assert content(found) == content(straight)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, len(EVENTS)))
+def test_saved_state_goes_on_as_if_never_stopped(cut: int) -> None:
+    straight = push_all(whole := joiner(), EVENTS) + whole.flush()
+    before = joiner()
+    found = push_all(before, EVENTS[:cut])
+    after = joiner()
+    after.restore(before.state())
+    found += push_all(after, EVENTS[cut:]) + after.flush()
+    assert found == straight
+    assert after.counts == whole.counts
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32))
+def test_every_event_is_counted_once(seed: int) -> None:
+    chosen = random.Random(seed)
+    events = [e for e in EVENTS if chosen.random() < 0.7] + [e for e in EVENTS if chosen.random() < 0.2]
+    join = joiner(behavior=1, answer=2, lateness=0)
+    push_all(join, events)
+    join.flush()
+    c = join.counts
+    accounted = c.requests + c.behaviors + c.asked + c.answers
+    assert accounted + c.duplicates + c.late + c.orphans + c.refused == len(events)
+    assert len(join.take_late()) == c.late + c.orphans + c.refused
