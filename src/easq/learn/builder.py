@@ -1,0 +1,88 @@
+"""Settings to parts: the one place where a recipe becomes arguments."""
+
+import torch
+from torch import nn
+
+from easq.encode import Encoder
+from easq.join import Joiner
+from easq.learn.learner import Learner
+from easq.learn.replay_buffer import ReplayBuffer
+from easq.model.baselines.behavior import BehaviorOnly
+from easq.model.easq import Easq
+from easq.model.embedding import EmbeddingTable, FeaturePooling
+from easq.schema import Recipe
+
+_MINUTE = 60_000
+
+
+def build_encoder(recipe: Recipe) -> Encoder:
+    """Return the encoder of the recipe's features."""
+    return Encoder(recipe.features)
+
+
+def build_joiner(recipe: Recipe) -> Joiner:
+    """Return the joiner of one partition."""
+    join = recipe.join
+    return Joiner(
+        recipe.question.name,
+        recipe.question.options,
+        round(join.behavior_window * _MINUTE),
+        round(join.answer_window * _MINUTE),
+        round(join.lateness * _MINUTE),
+    )
+
+
+def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
+    """Return an untrained learner; equal recipes give equal parameters."""
+    layout, settings, training = encoder.layout, recipe.model, recipe.training
+    generator = torch.Generator().manual_seed(recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        pooling = FeaturePooling(layout, settings.dim)
+        model = build_model(recipe, pooling)
+    table = EmbeddingTable(
+        layout.num_rows, settings.dim, training.embedding_scale, training.embedding_rate, generator
+    )
+    align = settings.method != "behavior"
+    capacity = recipe.alignment.buffer if align else 0
+    widths = [side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)]
+    return Learner(
+        model,
+        pooling,
+        table,
+        ReplayBuffer(capacity, *widths),
+        recipe.alignment,
+        len(recipe.question.options),
+        training.learning_rate,
+        training.gradient_clip,
+        recipe.seed,
+        align,
+        recipe.order.scope,
+    )
+
+
+def build_model(recipe: Recipe, pooling: FeaturePooling) -> nn.Module:
+    """Return the model of the recipe's method."""
+    settings = recipe.model
+    if settings.method == "behavior":
+        return BehaviorOnly(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            settings.expert_width,
+            settings.experts,
+            settings.head_width,
+            settings.eps,
+        )
+    return Easq(
+        pooling.viewer_dim,
+        pooling.candidate_dim,
+        settings.hidden,
+        settings.rank,
+        settings.expert_width,
+        settings.experts,
+        settings.satisfaction_experts,
+        settings.head_width,
+        settings.eps,
+        settings.answers_move_embeddings,
+    )

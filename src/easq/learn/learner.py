@@ -1,0 +1,187 @@
+"""The online learner: every batch is scored, then learned, in one forward pass.
+
+Shapes: N rows of a batch, A its answers, W and V embedding rows of viewer and candidate.
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from easq.batch import Batch, Floats
+from easq.encode import Rows
+from easq.learn.objective import OrderScope, losses, question_rows
+from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
+from easq.model.easq import Scores
+from easq.model.embedding import EmbeddingTable, FeaturePooling
+from easq.schema import Alignment
+
+State = dict[str, NDArray[np.generic]]
+"""Named arrays: what a part needs to go on exactly where it stood."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss is not a number; the parameters are those before the step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step found before it learned: scores, losses, and how many experts fired per row.
+
+    `satisfaction_L` scores the rows of the answered requests, those from `batch.num_viewed` on.
+    """
+
+    batch: Batch
+    served_N: Floats
+    satisfaction_L: Floats | None
+    losses: dict[str, float]
+    active_experts: float
+    active_satisfaction_experts: float | None
+
+
+class Learner:
+    """A ranking model in training: pooling, towers, embedding table, optimizer and replay buffer.
+
+    `align` is False for a method that reads no answers; `replayed` rows join each step.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        pooling: FeaturePooling,
+        table: EmbeddingTable,
+        buffer: ReplayBuffer,
+        alignment: Alignment,
+        num_options: int,
+        learning_rate: float,
+        gradient_clip: float,
+        seed: int,
+        align: bool = True,
+        order_scope: OrderScope = "request",
+    ) -> None:
+        self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
+        self._alignment, self._num_options, self._align = alignment, num_options, align
+        self._gradient_clip, self._order_scope = gradient_clip, order_scope
+        self.dense = nn.ModuleDict({"pooling": pooling, "model": model})
+        self._adam = torch.optim.Adam(self.dense.parameters(), lr=learning_rate, fused=True)
+        self._random = np.random.default_rng(seed)
+        self.steps = 0
+
+    @torch.no_grad()
+    def score(self, batch: Batch) -> Floats:
+        """Return the served score of every row."""
+        touched = self.table.touch(batch.rows)
+        x = self.pooling(touched, torch.from_numpy(batch.rows.request_N))
+        return _array(self.model(x).served_N)
+
+    def step(self, batch: Batch) -> Step:
+        """Score the batch, learn from it, and return the scores from before.
+
+        Raises NonFiniteLossError before anything has changed.
+        """
+        rows, questioned, replayed = batch.rows, None, None
+        if self._align:
+            with_partners = self._alignment.scope != "batch"
+            replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
+            questioned = question_rows(batch, replayed, self._num_options, self._alignment)
+            rows = _append(rows, replayed)
+        touched = self.table.touch(rows)
+        x = self.pooling(touched, torch.from_numpy(rows.request_N))
+        row_Q = torch.from_numpy(questioned.row_Q) if questioned else None
+        scores: Scores = self.model(x, row_Q)
+        loss = losses(scores, batch, questioned, self._alignment, self._order_scope)
+        values = {
+            name: float(value.detach())
+            for name, value in (("main", loss.main), ("satisfaction", loss.satisfaction), ("dpo", loss.dpo))
+            if value is not None
+        }
+        if not np.isfinite(float(loss.total.detach())):
+            raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
+        if loss.total.requires_grad:
+            self._adam.zero_grad()
+            torch.autograd.backward(loss.total)
+            if self._gradient_clip:
+                nn.utils.clip_grad_norm_(self.dense.parameters(), self._gradient_clip)
+            self._adam.step()
+            self.table.step(touched)
+        if self._align:
+            self.buffer.add(_answered(batch))
+        self.steps += 1
+        return self._report(batch, scores, values)
+
+    def _report(self, batch: Batch, scores: Scores, values: dict[str, float]) -> Step:
+        satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK
+        num = len(batch.rows.request_N)
+        return Step(
+            batch,
+            _array(scores.served_N[:num]),
+            None if satisfaction is None else _array(satisfaction[: num - batch.num_viewed]),
+            values,
+            _active(scores.gate_NK[:num]),
+            None if gates is None or not len(gates) else _active(gates),
+        )
+
+    def state(self) -> State:
+        """Return parameters, optimizer, replay buffer and random state."""
+        state: State = {
+            "table.weight": self.table.weight.numpy(),
+            "table.squares": self.table.squares.numpy(),
+        }
+        for name, value in self.dense.state_dict().items():
+            state[f"dense.{name}"] = value.numpy()
+        for number, moments in self._adam.state_dict()["state"].items():
+            for name, value in moments.items():
+                state[f"adam.{number}.{name}"] = value.numpy()
+        state |= {f"buffer.{name}": value for name, value in self.buffer.state().items()}
+        random = json.dumps(self._random.bit_generator.state).encode()
+        state["random"] = np.frombuffer(random, np.uint8)
+        state["steps"] = np.array([self.steps])
+        return state
+
+    def restore(self, state: State) -> None:
+        """Become the learner whose `state` this is."""
+        self.table.weight = torch.from_numpy(state["table.weight"].copy())
+        self.table.squares = torch.from_numpy(state["table.squares"].copy())
+        dense = {n[6:]: torch.from_numpy(v.copy()) for n, v in state.items() if n.startswith("dense.")}
+        self.dense.load_state_dict(dense)
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in state.items():
+            if name.startswith("adam."):
+                _, number, moment = name.split(".")
+                moments.setdefault(int(number), {})[moment] = torch.from_numpy(value.copy())
+        self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
+        self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
+        self._random.bit_generator.state = json.loads(state["random"].tobytes())
+        self.steps = int(state["steps"][0])
+
+
+def _append(rows: Rows, replayed: AnsweredRows) -> Rows:
+    """Put replayed rows behind a batch, each a request of its own."""
+    start = len(rows.viewer_BW)
+    return Rows(
+        np.concatenate([rows.viewer_BW, replayed.viewer_AW]),
+        np.concatenate([rows.candidate_NV, replayed.candidate_AV]),
+        np.concatenate([rows.request_N, start + np.arange(len(replayed.user_A))]),
+    )
+
+
+def _answered(batch: Batch) -> AnsweredRows:
+    request_A = batch.rows.request_N[batch.answer_row_A]
+    return AnsweredRows(
+        batch.rows.viewer_BW[request_A],
+        batch.rows.candidate_NV[batch.answer_row_A],
+        batch.user_B[request_A],
+        batch.option_A,
+    )
+
+
+def _array(values: torch.Tensor) -> Floats:
+    array: Floats = values.detach().numpy()
+    return array
+
+
+def _active(gates: torch.Tensor) -> float:
+    return float((gates > 0).sum(1).float().mean()) if len(gates) else 0.0

@@ -1,0 +1,125 @@
+"""Which rows a step's losses read, and their weighted sum: L_main + lambda1 L_satis + lambda2 L_dpo.
+
+Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from easq.batch import Batch
+from easq.learn.losses import dpo_loss, main_loss, satisfaction_loss
+from easq.learn.pairs import Ids, answer_pairs, list_pairs
+from easq.learn.replay_buffer import AnsweredRows
+from easq.model.easq import Scores
+from easq.model.embedding import Grid
+from easq.schema import Alignment
+
+OrderScope = Literal["request", "viewer", "batch"]
+
+
+@dataclass(frozen=True)
+class Questioned:
+    """The rows Q that the satisfaction path scores and the pairs of D+ among them.
+
+    All rows of the answered requests stand first, so that an answer is measured inside its list,
+    then the replayed ones, then rows that only a variant reads.
+    """
+
+    row_Q: Ids
+    better_P: Ids
+    worse_P: Ids
+
+
+def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignment: Alignment) -> Questioned:
+    """Choose Q and D+ for a batch whose replayed rows are appended behind its own."""
+    num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
+    num_listed, num_replayed = num_rows - num_viewed, len(replayed.user_A)
+    row_Q = np.arange(num_viewed, num_rows + num_replayed)
+    new_A = batch.answer_row_A - num_viewed
+    place_A = np.concatenate([new_A, num_listed + np.arange(num_replayed)])
+    user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
+    option_A = np.concatenate([batch.option_A, replayed.option_A])
+    used = np.arange(len(place_A))
+    if alignment.uncertain == "drop":
+        used = np.flatnonzero((option_A == 0) | (option_A == num_options - 1))
+    better, worse = answer_pairs(user_A[used], option_A[used], alignment.scope)
+    better_P, worse_P = place_A[used[better]], place_A[used[worse]]
+    if alignment.unasked == "request":
+        said = np.full(num_listed, -1, np.int64)
+        said[new_A] = batch.option_A
+        better, worse = list_pairs(batch.rows.request_N[num_viewed:], said, num_options - 1)
+        better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
+    elif alignment.unasked == "distill":
+        row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
+    return Questioned(row_Q, better_P, worse_P)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The step's losses; `total` is what is minimised."""
+
+    total: Tensor
+    main: Tensor
+    satisfaction: Tensor | None = None
+    dpo: Tensor | None = None
+
+
+def losses(
+    scores: Scores,
+    batch: Batch,
+    questioned: Questioned | None,
+    alignment: Alignment,
+    order_scope: OrderScope = "request",
+) -> Losses:
+    """Return the losses of one step; without `questioned` only the behaviour's."""
+    num_viewed = batch.num_viewed
+    row_M, group_M = _order_groups(batch, order_scope)
+    grid = Grid.of(torch.from_numpy(group_M), int(group_M[-1]) + 1 if num_viewed else 0)
+    level_BC = grid.spread(torch.from_numpy(batch.level_M[row_M]), float("nan"))
+    score_BC = grid.spread(scores.served_N.index_select(0, torch.from_numpy(row_M)))
+    main, _, _ = main_loss(score_BC, level_BC)
+    if questioned is None or scores.satisfaction_A is None:
+        return Losses(main, main)
+    better_P, worse_P = torch.from_numpy(questioned.better_P), torch.from_numpy(questioned.worse_P)
+    served_Q = scores.served_N.index_select(0, torch.from_numpy(questioned.row_Q))
+    satisfaction_Q = scores.satisfaction_A
+    satisfaction, _ = satisfaction_loss(satisfaction_Q[better_P], satisfaction_Q[worse_P])
+    if alignment.unasked == "distill":
+        request_M = torch.from_numpy(batch.rows.request_N[:num_viewed])
+        better, worse = _distilled(satisfaction_Q, len(questioned.row_Q) - num_viewed, request_M)
+        better_P, worse_P = torch.cat([better_P, better]), torch.cat([worse_P, worse])
+    dpo, _ = dpo_loss(
+        served_Q[better_P],
+        served_Q[worse_P],
+        satisfaction_Q[better_P],
+        satisfaction_Q[worse_P],
+        alignment.beta,
+    )
+    total = main + alignment.satisfaction_weight * satisfaction + alignment.dpo_weight * dpo
+    return Losses(total, main, satisfaction, dpo)
+
+
+def _order_groups(batch: Batch, scope: OrderScope) -> tuple[Ids, Ids]:
+    """Return the viewed rows, those to be compared with each other side by side, and their group."""
+    row_M = np.arange(batch.num_viewed)
+    request_M = batch.rows.request_N[: batch.num_viewed]
+    if scope == "request":
+        return row_M, request_M
+    if scope == "batch":
+        return row_M, np.zeros_like(row_M)
+    viewer_M = np.unique(batch.user_B[request_M], return_inverse=True)[1]
+    row_M = np.argsort(viewer_M, kind="stable")
+    return row_M, viewer_M[row_M]
+
+
+def _distilled(satisfaction_Q: Tensor, start: int, request_M: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of viewed rows of one request in the order of the satisfaction expert."""
+    grid = Grid.of(request_M, int(request_M[-1]) + 1 if len(request_M) else 0)
+    score_BC = grid.spread(satisfaction_Q.detach()[start:], float("nan"))
+    row_BC = grid.spread(torch.arange(start, len(satisfaction_Q)), -1)
+    request, better, worse = torch.nonzero(score_BC.unsqueeze(2) > score_BC.unsqueeze(1), as_tuple=True)
+    return row_BC[request, better], row_BC[request, worse]

@@ -1,0 +1,40 @@
+"""Which answered rows are compared: the pairs of D+, Satisfied > Uncertain > Dissatisfied.
+
+Shapes: A answered rows, P pairs.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ids = NDArray[np.int64]
+Scope = Literal["user_first", "user", "batch"]
+
+
+def answer_pairs(user_A: Ids, option_A: Ids, scope: Scope) -> tuple[Ids, Ids]:
+    """Return row numbers (better_P, worse_P) of all pairs with a greater and a smaller option.
+
+    user: pairs of one viewer; batch: any two; user_first: a better row is compared with its own
+    viewer's worse rows where there are any, and across the step otherwise.
+    """
+    pair_AA = option_A[:, None] > option_A[None, :]
+    if scope != "batch":
+        own_AA = pair_AA & (user_A[:, None] == user_A[None, :])
+        pair_AA = own_AA if scope == "user" else np.where(own_AA.any(1, keepdims=True), own_AA, pair_AA)
+    better_P, worse_P = np.nonzero(pair_AA)
+    return better_P, worse_P
+
+
+def list_pairs(request_R: Ids, answer_of_R: Ids, best: int) -> tuple[Ids, Ids]:
+    """Return pairs between answered and unasked rows of the same request, as places in `request_R`.
+
+    `answer_of_R` is the option said on the row, or -1 where nothing was: the best option stands
+    above the unasked, the worst below.
+    """
+    same_RR = request_R[:, None] == request_R[None, :]
+    unasked_R = answer_of_R < 0
+    above_RR = (answer_of_R == best)[:, None] & unasked_R[None, :] & same_RR
+    below_RR = unasked_R[:, None] & (answer_of_R == 0)[None, :] & same_RR
+    better_P, worse_P = np.nonzero(above_RR | below_RR)
+    return better_P, worse_P

@@ -1,0 +1,83 @@
+"""EASQ: a satisfaction path that answers train beside a main path that behaviour trains.
+
+Shapes: N rows, A answered rows, D hidden, K1 and K2 experts. Source: method.md section 3.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from easq.model.embedding import Inputs
+from easq.model.lora import LowRankPath, Projection, project
+from easq.model.moe import Tower
+
+
+class Scores(NamedTuple):
+    """What a step needs: served scores of all rows, satisfaction scores of the answered ones."""
+
+    served_N: Tensor
+    satisfaction_A: Tensor | None
+    gate_NK: Tensor
+    satisfaction_gate_AK: Tensor | None
+
+
+class Easq(nn.Module):
+    """Backbone, low-rank path and two towers.
+
+    `answers_move_embeddings` lets the low-rank path read x itself instead of sg(x).
+    """
+
+    def __init__(
+        self,
+        viewer_dim: int,
+        candidate_dim: int,
+        hidden: int,
+        rank: int,
+        expert_width: int,
+        num_experts: int,
+        num_satisfaction_experts: int,
+        head_width: int,
+        eps: float,
+        answers_move_embeddings: bool = False,
+    ) -> None:
+        super().__init__()
+        self.backbone = Projection(viewer_dim, candidate_dim, hidden)
+        self.low_rank = LowRankPath(viewer_dim, candidate_dim, hidden, rank)
+        self.main = Tower(hidden, expert_width, num_experts, head_width, eps)
+        self.satisfaction = Tower(hidden, expert_width, num_satisfaction_experts, head_width, eps)
+        self._answers_move_embeddings = answers_move_embeddings
+
+    def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
+        """Score all rows, and the satisfaction of the rows that `answered_A` names.
+
+        The stop-gradients make the map of who trains what: L_main and L_dpo, of the served score,
+        reach embeddings, backbone and main tower; L_satis reaches the low-rank path and its tower.
+        """
+        h_ND = self.backbone(x)
+        lora_ND = self.low_rank(x if self._answers_move_embeddings else x.detach())
+        served_N, gate_NK = self.main(h_ND + lora_ND.detach())
+        if answered_A is None:
+            return Scores(served_N, None, gate_NK, None)
+        h_satis_AD = h_ND.detach().index_select(0, answered_A) + lora_ND.index_select(0, answered_A)
+        satisfaction_A, satisfaction_gate_AK = self.satisfaction(h_satis_AD)
+        return Scores(served_N, satisfaction_A, gate_NK, satisfaction_gate_AK)
+
+    def merged(self) -> "Merged":
+        """Return the serving form: W0 + B A and the main tower, without the satisfaction experts."""
+        return Merged(self.backbone.weight + self.low_rank.product(), self.backbone.viewer_dim, self.main)
+
+
+class Merged(nn.Module):
+    """The served function of an `Easq` with its low-rank path merged into the backbone."""
+
+    def __init__(self, weight_DF: Tensor, viewer_dim: int, main: Tower) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight_DF.detach().clone())
+        self.weight: Tensor
+        self._viewer_dim = viewer_dim
+        self.main = main
+
+    def forward(self, x: Inputs) -> Tensor:
+        """Return the served scores."""
+        served_N: Tensor = self.main(project(self.weight, x, self._viewer_dim))[0]
+        return served_N

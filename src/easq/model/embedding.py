@@ -1,0 +1,181 @@
+"""Hashed embeddings: one table for all features, read and trained by its touched rows only.
+
+Shapes: B requests, N rows, U touched table rows, E embedding width, L list length,
+V and C concatenated features of viewer and candidate.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from easq.encode import Layout, Rows
+from easq.schema import History, Multi
+
+
+class Inputs(NamedTuple):
+    """Concatenated feature embeddings x, the viewer's half once per request."""
+
+    viewer_BV: Tensor
+    candidate_NC: Tensor
+    request_N: Tensor
+
+    def detach(self) -> "Inputs":
+        """Return sg(x)."""
+        return Inputs(self.viewer_BV.detach(), self.candidate_NC.detach(), self.request_N)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The distinct table rows of a batch, their values as a leaf of the graph, and who reads which."""
+
+    rows_U: NDArray[np.int64]
+    value_UE: Tensor
+    viewer_BW: Tensor
+    candidate_NV: Tensor
+
+
+class EmbeddingTable:
+    """The shared table, with row-wise Adagrad on touched rows.
+
+    Source: row-wise Adagrad, one accumulator a row (Gupta et al. 2014; as in FBGEMM).
+    """
+
+    def __init__(
+        self, num_rows: int, dim: int, scale: float, rate: float, generator: torch.Generator
+    ) -> None:
+        self.weight = torch.randn(num_rows, dim, generator=generator) * scale
+        self.weight[0] = 0
+        self.squares = torch.zeros(num_rows)
+        self._rate = rate
+        self._place = np.zeros(num_rows, np.int64)
+
+    def touch(self, rows: Rows) -> Touched:
+        """Gather the rows that a batch reads; their gradient is found in `value_UE.grad`."""
+        flat = np.concatenate([rows.viewer_BW.ravel(), rows.candidate_NV.ravel()])
+        # Distinct rows without a sort: of equal entries the last one written stays.
+        order = np.arange(len(flat))
+        self._place[flat] = order
+        rows_U = flat[self._place[flat] == order]
+        self._place[rows_U] = np.arange(len(rows_U))
+        inverse = torch.from_numpy(self._place[flat])
+        value_UE = self.weight[torch.from_numpy(rows_U)].requires_grad_()
+        size = rows.viewer_BW.size
+        return Touched(
+            rows_U,
+            value_UE,
+            inverse[:size].view(rows.viewer_BW.shape),
+            inverse[size:].view(rows.candidate_NV.shape),
+        )
+
+    def step(self, touched: Touched) -> None:
+        """Move the touched rows against their gradient."""
+        gradient_UE = touched.value_UE.grad
+        if gradient_UE is None:
+            return
+        rows_U = torch.from_numpy(touched.rows_U)
+        squares_U = self.squares[rows_U] + gradient_UE.square().mean(1)
+        self.squares[rows_U] = squares_U
+        step_U = self._rate / (squares_U.sqrt() + 1e-10)
+        self.weight[rows_U] = touched.value_UE.detach() - gradient_UE * step_U.unsqueeze(1)
+        self.weight[0] = 0  # padding stays nothing
+
+
+class FeaturePooling(nn.Module):
+    """Turns table rows into x: single ids as they are, lists averaged, histories by attention.
+
+    A history is attended to by the candidate's own embedding (scaled dot product, a learned query
+    map and a learned bias per recency), so the same past weighs differently for each candidate.
+    """
+
+    def __init__(self, layout: Layout, dim: int) -> None:
+        super().__init__()
+        self._dim = dim
+        self._viewer_lists = [s for s in layout.viewer if isinstance(s.feature, Multi)]
+        self._candidate_lists = [s for s in layout.candidate if isinstance(s.feature, Multi)]
+        self._num_single = [
+            sum(not isinstance(s.feature, Multi | History) for s in side)
+            for side in (layout.viewer, layout.candidate)
+        ]
+        starts = {s.feature.name: s.start for s in layout.candidate}
+        self._histories = [(s, starts[s.feature.of]) for s in layout.viewer if isinstance(s.feature, History)]
+        self.queries = nn.ParameterList([torch.eye(dim) for _ in self._histories])
+        self.recency = nn.ParameterList([torch.zeros(s.stop - s.start) for s, _ in self._histories])
+        self.viewer_dim = dim * (self._num_single[0] + len(self._viewer_lists))
+        self.candidate_dim = dim * (self._num_single[1] + len(self._candidate_lists) + len(self._histories))
+
+    def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
+        """Return x for rows whose requests stand in order."""
+        viewer_BWE = functional.embedding(touched.viewer_BW, touched.value_UE)
+        candidate_NVE = functional.embedding(touched.candidate_NV, touched.value_UE)
+        padding = np.flatnonzero(touched.rows_U == 0)
+        is_padding_BW = touched.viewer_BW == (int(padding[0]) if len(padding) else -1)
+        is_padding_NV = touched.candidate_NV == (int(padding[0]) if len(padding) else -1)
+        viewer = [viewer_BWE[:, : self._num_single[0]].flatten(1)]
+        viewer += [_mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in self._viewer_lists]
+        candidate = [candidate_NVE[:, : self._num_single[1]].flatten(1)]
+        candidate += [_mean(candidate_NVE, is_padding_NV, s.start, s.stop) for s in self._candidate_lists]
+        grid = Grid.of(request_N, len(viewer_BWE)) if self._histories else None
+        for (slot, target), query, recency in zip(self._histories, self.queries, self.recency, strict=True):
+            assert grid is not None
+            keys_BLE = viewer_BWE[:, slot.start : slot.stop]
+            candidate.append(
+                self._attend(
+                    candidate_NVE[:, target] @ query,
+                    keys_BLE,
+                    is_padding_BW[:, slot.start : slot.stop],
+                    recency,
+                    grid,
+                )
+            )
+        return Inputs(torch.cat(viewer, 1), torch.cat(candidate, 1), request_N)
+
+    def _attend(
+        self, query_NE: Tensor, keys_BLE: Tensor, is_padding_BL: Tensor, recency_L: Tensor, grid: "Grid"
+    ) -> Tensor:
+        logits_BCL = grid.spread(query_NE) @ keys_BLE.transpose(1, 2) * self._dim**-0.5 + recency_L
+        logits_BCL = logits_BCL.masked_fill(is_padding_BL.unsqueeze(1), -1e9)
+        # Of an empty history every entry is padding, whose embedding is zero: the pool is zero too.
+        return grid.gather(logits_BCL.softmax(2) @ keys_BLE)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of ragged requests laid out as B x C, C the largest request."""
+
+    place_N: Tensor | None
+    num_requests: int
+    width: int
+
+    @staticmethod
+    def of(request_N: Tensor, num_requests: int) -> "Grid":
+        """Lay out rows whose requests stand in order."""
+        sizes_B = torch.bincount(request_N, minlength=num_requests)
+        width = int(sizes_B.max()) if len(request_N) else 1
+        if width * num_requests == len(request_N):
+            return Grid(None, num_requests, width)
+        start_B = sizes_B.cumsum(0) - sizes_B
+        position_N = torch.arange(len(request_N)) - start_B[request_N]
+        return Grid(request_N * width + position_N, num_requests, width)
+
+    def spread(self, x_N: Tensor, fill: float = 0.0) -> Tensor:
+        """Return x as (B, C, ...), `fill` where a request has fewer than C rows."""
+        shape = (self.num_requests, self.width, *x_N.shape[1:])
+        if self.place_N is None:
+            return x_N.view(shape)
+        flat = x_N.new_full((self.num_requests * self.width, *x_N.shape[1:]), fill)
+        return flat.index_copy(0, self.place_N, x_N).view(shape)
+
+    def gather(self, x_BC: Tensor) -> Tensor:
+        """Return the rows that `spread` placed."""
+        flat = x_BC.flatten(0, 1)
+        return flat if self.place_N is None else flat.index_select(0, self.place_N)
+
+
+def _mean(embedded_RWE: Tensor, is_padding_RW: Tensor, start: int, stop: int) -> Tensor:
+    count_R = (~is_padding_RW[:, start:stop]).sum(1, keepdim=True).clamp(min=1)
+    return embedded_RWE[:, start:stop].sum(1) / count_R

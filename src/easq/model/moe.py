@@ -1,0 +1,62 @@
+"""Experts behind a ReLU router: gates are non-negative, may be zero, and vary in number by row.
+
+Shapes: N rows, D hidden, K experts, W expert width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class MixtureOfExperts(nn.Module):
+    """sum_k gate_k E_k(h) with gate = ReLU(W_gate h) and two-layer experts, as two matrix products.
+
+    Source: method.md section 3; ReLU routing as in ReMoE (Wang et al. 2024), without its penalty.
+    """
+
+    def __init__(self, in_dim: int, width: int, num_experts: int) -> None:
+        super().__init__()
+        self.num_experts, self.width = num_experts, width
+        self.gate = nn.Linear(in_dim, num_experts, bias=False)
+        self.inner = nn.Linear(in_dim, num_experts * width)
+        self.outer = nn.Linear(num_experts * width, width, bias=False)
+        self.outer_bias = nn.Parameter(torch.zeros(num_experts, width))
+
+    def forward(self, h_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mixture (N x W) and the gates (N x K)."""
+        gate_NK = functional.relu(self.gate(h_ND))
+        inner_NKW = functional.relu(self.inner(h_ND)).view(-1, self.num_experts, self.width)
+        # Scaling the inner layer by its gate turns the weighted sum of K products into one.
+        weighted = (inner_NKW * gate_NK.unsqueeze(2)).flatten(1)
+        return self.outer(weighted) + gate_NK @ self.outer_bias, gate_NK
+
+
+class PositiveHead(nn.Module):
+    """Softplus(head(z)) + eps: a score that is positive, as the log-scores of the DPO term need."""
+
+    def __init__(self, in_dim: int, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.layers = (
+            nn.Sequential(nn.ReLU(), nn.Linear(in_dim, width), nn.ReLU(), nn.Linear(width, 1))
+            if width
+            else nn.Linear(in_dim, 1)
+        )
+
+    def forward(self, z_NW: Tensor) -> Tensor:
+        """Return one score per row."""
+        return functional.softplus(self.layers(z_NW).squeeze(1)) + self.eps
+
+
+class Tower(nn.Module):
+    """Experts and head of one path: hidden rows in, positive scores and gates out."""
+
+    def __init__(self, in_dim: int, width: int, num_experts: int, head_width: int, eps: float) -> None:
+        super().__init__()
+        self.experts = MixtureOfExperts(in_dim, width, num_experts)
+        self.head = PositiveHead(width, head_width, eps)
+
+    def forward(self, h_ND: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (N) and gates (N x K)."""
+        mixture, gate_NK = self.experts(h_ND)
+        return self.head(mixture), gate_NK

@@ -1,0 +1,203 @@
+"""Who may move what, and that served, merged and training scores are one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from easq.batch import Batch, Batcher, make_batch
+from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.learn.learner import Learner, NonFiniteLossError
+from easq.learn.objective import losses, question_rows
+from easq.model.easq import Easq
+from easq.schema import Recipe
+from tests.worlds import small_recipe, world_events
+
+MAIN = ("table", "dense.pooling", "dense.model.backbone", "dense.model.main")
+SATISFACTION = ("dense.model.low_rank", "dense.model.satisfaction")
+
+
+def steps_of(recipe: Recipe, num_requests: int = 120) -> tuple[Learner, list[Batch]]:
+    encoder, join = build_encoder(recipe), build_joiner(recipe)
+    batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
+    for event in world_events(num_requests):
+        batcher.add(join.push(event))
+    batcher.add(join.flush())
+    batches = []
+    while cut := batcher.cut() or batcher.cut(final=True):
+        batches.append(make_batch(encoder, recipe.behaviors, recipe.order.cap, cut))
+    return build_learner(recipe, encoder), batches
+
+
+def trained(*overrides: str) -> tuple[Learner, list[Batch]]:
+    """Train a little, so that the low-rank path is no longer zero and every gate has moved."""
+    learner, batches = steps_of(
+        small_recipe("training.embedding_scale=0.3", "training.batch_answers=40", *overrides)
+    )
+    for batch in batches[:-1]:
+        learner.step(batch)
+    return learner, batches
+
+
+def late_batch(batches: list[Batch], loss: str) -> Batch:
+    """Return a batch whose viewers have a history, with views or with answers as the loss needs."""
+    if loss == "main":
+        return [b for b in batches if b.num_viewed][-2]
+    return [b for b in batches if len(b.option_A) > 20][-1]
+
+
+def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
+    """Return the parameters with a gradient other than zero, bit for bit, under one loss alone."""
+    recipe = small_recipe()
+    replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
+    questioned = question_rows(batch, replayed, 3, recipe.alignment)
+    touched = learner.table.touch(batch.rows)
+    x = learner.pooling(touched, torch.from_numpy(batch.rows.request_N))
+    scores = learner.model(x, torch.from_numpy(questioned.row_Q))
+    loss = getattr(losses(scores, batch, questioned, recipe.alignment), name)
+    learner.dense.zero_grad(set_to_none=True)
+    loss.backward()
+    moved = {f"dense.{n}" for n, p in learner.dense.named_parameters() if p.grad is not None and p.grad.any()}
+    if touched.value_UE.grad is not None and touched.value_UE.grad.any():
+        moved.add("table")
+    return moved
+
+
+def all_parameters(learner: Learner, under: tuple[str, ...]) -> set[str]:
+    names = {"table"} | {f"dense.{n}" for n, _ in learner.dense.named_parameters()}
+    return {n for n in names if n.startswith(under)}
+
+
+@pytest.mark.parametrize(
+    ("loss", "may_move"),
+    [("main", MAIN), ("satisfaction", SATISFACTION), ("dpo", MAIN)],
+    ids=str,
+)
+def test_each_loss_moves_its_own_parameters_and_no_other(loss: str, may_move: tuple[str, ...]) -> None:
+    learner, batches = trained()
+    assert moved_by(learner, late_batch(batches, loss), loss) == all_parameters(learner, may_move)
+
+
+def test_answers_may_move_embeddings_only_when_the_setting_says_so() -> None:
+    learner, batches = trained("model.answers_move_embeddings=true")
+    moved = moved_by(learner, late_batch(batches, "satisfaction"), "satisfaction")
+    pooling_and_table = all_parameters(learner, ("table", "dense.pooling"))
+    assert moved == all_parameters(learner, SATISFACTION) | pooling_and_table
+
+
+def test_served_merged_and_training_scores_are_one() -> None:
+    learner, batches = trained()
+    batch, model = batches[-1], learner.model
+    assert isinstance(model, Easq)
+    assert model.low_rank.product().abs().max() > 1e-4
+    served = learner.score(batch)
+    with torch.no_grad():
+        touched = learner.table.touch(batch.rows)
+        merged = model.merged()(learner.pooling(touched, torch.from_numpy(batch.rows.request_N))).numpy()
+    np.testing.assert_allclose(merged, served, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(learner.step(batch).served_N, served, rtol=1e-5, atol=1e-6)
+
+
+def test_new_low_rank_path_leaves_the_backbone_alone() -> None:
+    learner, batches = steps_of(small_recipe())
+    model = learner.model
+    assert isinstance(model, Easq)
+    assert not model.low_rank.product().any()
+    assert torch.equal(model.merged().weight, model.backbone.weight)
+    assert len(batches) > 2
+
+
+def test_score_of_a_request_does_not_depend_on_its_batch_mates() -> None:
+    recipe = small_recipe("training.batch_rows=300")
+    encoder, join = build_encoder(recipe), build_joiner(recipe)
+    examples = [x for e in world_events(20) for x in join.push(e)] + join.flush()
+    learner = build_learner(recipe, encoder)
+    whole = make_batch(encoder, recipe.behaviors, 2.0, examples)
+    scores = learner.score(whole)
+    for example in examples[:10]:
+        alone = make_batch(encoder, recipe.behaviors, 2.0, [example])
+        number = whole.request_ids.index(alone.request_ids[0])
+        together = scores[whole.rows.request_N == number]
+        np.testing.assert_allclose(learner.score(alone), together, rtol=1e-5, atol=1e-6)
+
+
+def test_step_scores_before_it_learns() -> None:
+    learner, batches = trained()
+    before = learner.score(batches[-1])
+    step = learner.step(batches[-1])
+    np.testing.assert_allclose(step.served_N, before, rtol=1e-5, atol=1e-6)
+    assert np.abs(learner.score(batches[-1]) - before).max() > 1e-4
+
+
+def test_non_finite_loss_raises_before_anything_moves() -> None:
+    learner, batches = trained()
+    before = {n: v.copy() for n, v in learner.state().items()}
+    with torch.no_grad():
+        learner.model.main.head.layers[-1].bias.fill_(float("nan"))  # type: ignore[union-attr, index]
+    before["dense.model.main.head.layers.3.bias"] = np.array([np.nan], np.float32)
+    with pytest.raises(NonFiniteLossError, match="nothing was changed"):
+        learner.step(batches[-1])
+    after = learner.state()
+    for name in before.keys() - {"random"}:
+        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "order.scope=viewer",
+        "order.scope=batch",
+        "alignment.scope=user",
+        "alignment.scope=batch",
+        "alignment.unasked=request",
+        "alignment.unasked=distill",
+        "alignment.uncertain=drop",
+        "alignment.buffer=0",
+        "model.head_width=0",
+        "model.method=behavior",
+    ],
+)
+def test_every_variant_learns(override: str) -> None:
+    learner, batches = steps_of(small_recipe(override))
+    before = learner.score(batches[0])
+    for batch in batches:
+        assert all(np.isfinite(value) for value in learner.step(batch).losses.values())
+    assert np.abs(learner.score(batches[0]) - before).max() > 1e-3
+
+
+def test_variants_of_d_plus_see_different_pairs() -> None:
+    _, batches = trained()
+    batch = next(b for b in batches if len(set(b.option_A.tolist())) == 3)
+    nothing = trained("alignment.buffer=0")[0].buffer.sample(0, False, np.random.default_rng(0))
+    pairs = {}
+    for name, value in (("scope", "batch"), ("scope", "user"), ("unasked", "request"), ("uncertain", "drop")):
+        alignment = small_recipe(f"alignment.{name}={value}").alignment
+        found = question_rows(batch, nothing, 3, alignment)
+        pairs[value] = set(zip(found.better_P.tolist(), found.worse_P.tolist(), strict=True))
+    assert pairs["user"] < pairs["batch"]
+    assert pairs["drop"] != pairs["request"]
+    listed = question_rows(batch, nothing, 3, small_recipe("alignment.unasked=request").alignment)
+    unasked = set(listed.row_Q.tolist()) - set(batch.answer_row_A.tolist())
+    assert {listed.row_Q[i] for i in (*listed.better_P, *listed.worse_P)} & unasked
+
+
+def test_state_round_trip_goes_on_bit_for_bit() -> None:
+    first, batches = trained()
+    second = build_learner(small_recipe("training.embedding_scale=0.3"), build_encoder(small_recipe()))
+    second.restore({name: value.copy() for name, value in first.state().items()})
+    for learner in (first, second):
+        for batch in batches[:3]:
+            learner.step(batch)
+    a, b = first.state(), second.state()
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_behavior_only_learns_the_same_whatever_is_answered() -> None:
+    learner, batches = steps_of(small_recipe("model.method=behavior"))
+    other, _ = steps_of(small_recipe("model.method=behavior"))
+    for batch in batches:
+        flipped = dataclasses.replace(batch, option_A=2 - batch.option_A)
+        np.testing.assert_array_equal(learner.step(batch).served_N, other.step(flipped).served_N)
