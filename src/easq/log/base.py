@@ -30,12 +30,16 @@ class EventLog(Protocol):
         """Write all events or none and return their positions, once the bytes are durable.
 
         An `event_id` that the topic holds already is not written again: its first position is
-        returned. Raises LogError, naming the cause, when the events could not be written.
+        returned, even if the viewer is another. Raises LogError, naming the cause, when the events
+        could not be written; whoever is not sure appends the same ids again.
         """
         ...
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
-        """Return up to `limit` events from `offset` on; empty at the end."""
+        """Return up to `limit` events from `offset` on; empty at the end.
+
+        Raises ValueError for a partition or an offset that cannot be, LogError when reading failed.
+        """
         ...
 
     def partitions(self, topic: str) -> int:
@@ -43,11 +47,14 @@ class EventLog(Protocol):
         ...
 
     def end_offsets(self, topic: str) -> list[int]:
-        """Return, per partition, the offset that the next event will get."""
+        """Return, per partition, the offset that the next event will get; may raise LogError."""
         ...
 
     def wait(self, topic: str, offsets: Sequence[int], timeout_s: float) -> bool:
-        """Block until a partition reaches past its offset; False when the time ran out first."""
+        """Block until a partition reaches past its offset; False when the time ran out first.
+
+        Raises ValueError unless there is one offset per partition, LogError when reading failed.
+        """
         ...
 
     def close(self) -> None:
