@@ -48,7 +48,7 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[modell]\nrank = 3", "modell: unknown key; allowed: alignment, behaviors, data, "),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, behaviors, data, "),
         ("[model]\nrank = 0", "model.rank: got 0; expected `int` >= 1"),
         ("[model]\nrank = 999", "model.rank: got 999; allowed: 1 to 31"),
         ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
