@@ -65,7 +65,7 @@ class Batcher:
             if isinstance(example, AnsweredView):
                 self._answers += 1
             elif example.reports:
-                self._rows += _num_reports(example)
+                self._rows += example.num_reported
             else:
                 continue
             self._queue.append(example)
@@ -80,7 +80,7 @@ class Batcher:
             example = self._queue.popleft()
             examples.append(example)
             if isinstance(example, Viewed):
-                rows += _num_reports(example)
+                rows += example.num_reported
             else:
                 answers += 1
         self._rows -= rows
@@ -96,10 +96,6 @@ class Batcher:
         self._queue.clear()
         self._rows = self._answers = 0
         self.add(msgspec.msgpack.decode(data, type=list[Example]))
-
-
-def _num_reports(example: Viewed) -> int:
-    return sum(len(positions) for positions, _ in example.reports)
 
 
 def make_batch(

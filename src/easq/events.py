@@ -24,14 +24,15 @@ Column = bytes
 """One packed column: int64 ids, float32 numbers or uint16 counts, little-endian."""
 
 
-class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+# Events hold no cycles; untracked, the many that wait in a window cost the garbage collector nothing.
+class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     event_id: str
     user_id: str
     ts: int
     v: int = 1
 
 
-class Request(_Said, frozen=True, tag="request"):
+class Request(_Said, frozen=True, gc=False, tag="request"):
     """A ranking that was served: the candidates and every feature value as it was scored.
 
     `viewer` columns hold one row (any number of ids for histories and multi-valued features);
@@ -45,7 +46,7 @@ class Request(_Said, frozen=True, tag="request"):
     lengths: dict[str, Column] = {}
 
 
-class Behavior(_Said, frozen=True, tag="behavior"):
+class Behavior(_Said, frozen=True, gc=False, tag="behavior"):
     """What a viewer did with some candidates of one request; naming a candidate says it was exposed.
 
     `values[name]` holds one float32 per entry of `items`; an absent name means nothing was done.
@@ -57,7 +58,7 @@ class Behavior(_Said, frozen=True, tag="behavior"):
     values: dict[str, Column]
 
 
-class Asked(_Said, frozen=True, tag="asked"):
+class Asked(_Said, frozen=True, gc=False, tag="asked"):
     """The questionnaire was shown on one view; `propensity` is the probability of that ask."""
 
     request_id: str
@@ -66,7 +67,7 @@ class Asked(_Said, frozen=True, tag="asked"):
     propensity: float
 
 
-class Answered(_Said, frozen=True, tag="answered"):
+class Answered(_Said, frozen=True, gc=False, tag="answered"):
     """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed."""
 
     request_id: str

@@ -13,15 +13,20 @@ import msgspec
 from easq.events import Answered, Asked, Behavior, Event, Reply, Request
 
 
-class Viewed(msgspec.Struct, frozen=True, tag="viewed"):
+class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
     """A request whose window has closed: behaviour reports, and (position, option) per answer."""
 
     request: Request
     reports: list[tuple[list[int], Behavior]]
     answers: list[tuple[int, int]]
 
+    @property
+    def num_reported(self) -> int:
+        """Candidates named by the reports, one named twice counting twice."""
+        return sum([len(positions) for positions, _ in self.reports])
 
-class AnsweredView(msgspec.Struct, frozen=True, tag="answered"):
+
+class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
 
     `after_view` says that the request's window had closed before: its behaviour was learned first.
@@ -66,7 +71,7 @@ class Counts(msgspec.Struct):
         )
 
 
-class _Open(msgspec.Struct):
+class _Open(msgspec.Struct, gc=False):
     request: Request
     positions: dict[str, int]
     seen: set[str]

@@ -100,7 +100,14 @@ class Join(_Strict, frozen=True):
 
 
 class Model(_Strict, frozen=True):
-    """Sizes and switches of the ranking model; method.md section 3 has the symbols."""
+    """Sizes and switches of the ranking model.
+
+    experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
+    rank, lora_init                 of the low-rank path: its A starts so, its B at zero.
+    head_width                      hidden width of the heads; 0 makes them linear.
+    answers_move_embeddings         the low-rank path reads x instead of sg(x).
+    eps                             keeps scores above zero, for their logarithm.
+    """
 
     method: Literal["easq", "behavior"] = "easq"
     dim: Count = 16
@@ -109,6 +116,7 @@ class Model(_Strict, frozen=True):
     experts: Count = 6
     satisfaction_experts: Count = 3
     rank: Count = 8
+    lora_init: Literal["kaiming", "normal"] = "kaiming"
     head_width: Annotated[int, Meta(ge=0)] = 32
     answers_move_embeddings: bool = False
     eps: Rate = 1e-6
@@ -132,11 +140,15 @@ class Alignment(_Strict, frozen=True):
     unasked: Literal["none", "request", "distill"] = "none"
     uncertain: Literal["middle", "drop"] = "middle"
     buffer: Annotated[int, Meta(ge=0)] = 8192
-    replayed: Count = 128
+    replayed: Count = 64
 
 
 class Training(_Strict, frozen=True):
-    """How the learner steps. `threads` is part of the run: sums differ with it in the last bit."""
+    """How the learner steps.
+
+    `threads` is part of the run: sums differ with it in the last bit. One is the default, because
+    two spin when another process wants a core, and then a step takes many times as long.
+    """
 
     batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 2048
     batch_answers: Annotated[int, Meta(ge=1, le=4096)] = 256
@@ -145,7 +157,7 @@ class Training(_Strict, frozen=True):
     embedding_scale: Rate = 0.05
     gradient_clip: Weight = 10.0
     checkpoint_steps: Count = 200
-    threads: Count = 2
+    threads: Count = 1
 
 
 class Evaluation(_Strict, frozen=True):

@@ -155,6 +155,7 @@ def test_non_finite_loss_raises_before_anything_moves() -> None:
         "alignment.uncertain=drop",
         "alignment.buffer=0",
         "model.head_width=0",
+        "model.lora_init=normal",
         "model.method=behavior",
     ],
 )

@@ -7,7 +7,12 @@ from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
 
 def rows(start: int, num: int, users: int = 5) -> AnsweredRows:
     n = np.arange(start, start + num)
-    return AnsweredRows(np.stack([n, n], 1), np.stack([n], 1), n % users, n % 3)
+    return AnsweredRows(np.stack([n, n], 1), np.stack([n], 1), viewer(n % users), n % 3)
+
+
+def viewer(number: np.ndarray) -> np.ndarray:
+    """Spread over 64 bits, as ids of viewers are."""
+    return number * np.int64(0x9E3779B97F4A7C15 - (1 << 64))
 
 
 @given(st.integers(1, 20), st.lists(st.integers(0, 30), max_size=8))
@@ -27,7 +32,7 @@ def test_sampled_rows_are_distinct_and_whole(size: int, num: int, partners: bool
     found = buffer.sample(num, partners, np.random.default_rng(1))
     number = found.candidate_AV[:, 0]
     assert len(set(number.tolist())) == len(number) <= min(num, size, 30)
-    assert (found.user_A == number % 5).all()
+    assert (found.user_A == viewer(number % 5)).all()
     assert (found.option_A == number % 3).all()
 
 

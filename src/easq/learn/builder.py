@@ -85,4 +85,5 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> nn.Module:
         settings.head_width,
         settings.eps,
         settings.answers_move_embeddings,
+        settings.lora_init,
     )

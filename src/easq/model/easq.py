@@ -3,8 +3,9 @@
 Shapes: N rows, A answered rows, D hidden, K1 and K2 experts. Source: method.md section 3.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from easq.model.embedding import Inputs
@@ -39,10 +40,11 @@ class Easq(nn.Module):
         head_width: int,
         eps: float,
         answers_move_embeddings: bool = False,
+        lora_init: Literal["kaiming", "normal"] = "kaiming",
     ) -> None:
         super().__init__()
         self.backbone = Projection(viewer_dim, candidate_dim, hidden)
-        self.low_rank = LowRankPath(viewer_dim, candidate_dim, hidden, rank)
+        self.low_rank = LowRankPath(viewer_dim, candidate_dim, hidden, rank, lora_init)
         self.main = Tower(hidden, expert_width, num_experts, head_width, eps)
         self.satisfaction = Tower(hidden, expert_width, num_satisfaction_experts, head_width, eps)
         self._answers_move_embeddings = answers_move_embeddings
@@ -54,11 +56,15 @@ class Easq(nn.Module):
         reach embeddings, backbone and main tower; L_satis reaches the low-rank path and its tower.
         """
         h_ND = self.backbone(x)
-        lora_ND = self.low_rank(x if self._answers_move_embeddings else x.detach())
-        served_N, gate_NK = self.main(h_ND + lora_ND.detach())
+        with torch.no_grad():
+            lora_ND = self.low_rank(x)
+        served_N, gate_NK = self.main(h_ND + lora_ND)
         if answered_A is None:
             return Scores(served_N, None, gate_NK, None)
-        h_satis_AD = h_ND.detach().index_select(0, answered_A) + lora_ND.index_select(0, answered_A)
+        # Only answered rows train the low-rank path, so only theirs are computed with a gradient.
+        x_A = x.select(answered_A)
+        lora_AD = self.low_rank(x_A if self._answers_move_embeddings else x_A.detach())
+        h_satis_AD = h_ND.detach().index_select(0, answered_A) + lora_AD
         satisfaction_A, satisfaction_gate_AK = self.satisfaction(h_satis_AD)
         return Scores(served_N, satisfaction_A, gate_NK, satisfaction_gate_AK)
 

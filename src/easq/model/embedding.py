@@ -28,6 +28,11 @@ class Inputs(NamedTuple):
         """Return sg(x)."""
         return Inputs(self.viewer_BV.detach(), self.candidate_NC.detach(), self.request_N)
 
+    def select(self, row_A: Tensor) -> "Inputs":
+        """Return the inputs of some rows, each a request of its own."""
+        viewer_AV = self.viewer_BV.index_select(0, self.request_N[row_A])
+        return Inputs(viewer_AV, self.candidate_NC.index_select(0, row_A), torch.arange(len(row_A)))
+
 
 @dataclass(frozen=True)
 class Touched:

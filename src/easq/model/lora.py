@@ -3,6 +3,8 @@
 Shapes: B requests, N rows, V and C input features of viewer and candidate, F = V + C, D hidden, R rank.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,7 +41,14 @@ class LowRankPath(nn.Module):
     Source: Hu et al. 2021 (initialisation); EASQ, method.md section 3 (no alpha scaling).
     """
 
-    def __init__(self, viewer_dim: int, candidate_dim: int, out_dim: int, rank: int) -> None:
+    def __init__(
+        self,
+        viewer_dim: int,
+        candidate_dim: int,
+        out_dim: int,
+        rank: int,
+        init: Literal["kaiming", "normal"] = "kaiming",
+    ) -> None:
         super().__init__()
         in_dim = viewer_dim + candidate_dim
         if not 0 < rank < min(in_dim, out_dim):
@@ -47,6 +56,8 @@ class LowRankPath(nn.Module):
         self.down = Projection(viewer_dim, candidate_dim, rank)
         self.up = nn.Linear(rank, out_dim, bias=False)
         nn.init.zeros_(self.up.weight)
+        if init == "normal":
+            nn.init.normal_(self.down.weight, std=in_dim**-0.5)
 
     def forward(self, x: Inputs) -> Tensor:
         """Return the increment, h_lora_ND."""

@@ -1,0 +1,122 @@
+"""The parts of a report that say how good the rankings are."""
+
+from collections.abc import Sequence
+
+from easq.prove import figures, page
+from easq.prove.pieces import chips, confidence, number
+from easq.prove.runs import (
+    EXPERT,
+    MODEL,
+    ORACLE,
+    Estimate,
+    Result,
+    Scorer,
+    estimate,
+    measured,
+    metrics,
+    run_labels,
+    scorers,
+    telling,
+)
+from easq.prove.words import PERFECT, listed, meanings, metric_name
+
+
+def truth(results: Sequence[Result]) -> str:
+    """Show true satisfaction beside behaviour, or say why nobody knows it."""
+    title = "Are viewers more satisfied?"
+    tops = [m.partition("@")[2] for m in metrics(results) if m.startswith("true_sat@")]
+    if not tops:
+        words = (
+            "Nobody can say for this log. What viewers think of every video is known in a simulated world "
+            "only. The next part compares the rankings with the answers that viewers gave."
+        )
+        return page.section(title, page.text(words))
+    intro = (
+        "This world is simulated, so it is known how satisfied a viewer would truly be with each video. No "
+        "model sees that. Below is the truth about the videos that each ranking puts first, and beside it "
+        "how much behaviour the same videos drew."
+    )
+    return page.section(title, page.text(intro), *(page.grid(*_top(results, k)) for k in tops))
+
+
+def _top(results: Sequence[Result], k: str) -> tuple[str, str]:
+    absent = "No ranking has a value."
+    satisfied = figures.top_dots(results, f"true_sat@{k}", "mean true satisfaction")
+    behaved = figures.top_dots(results, f"behavior@{k}", "mean behaviour level")
+    better = f"Further right is better. {_distance(results, k)}"
+    more = (
+        "Further right means more behaviour. Best possible is the order of true satisfaction, not of "
+        "behaviour, so it need not lead here."
+    )
+    return (
+        page.figure(f"True satisfaction with the first {k}", better, satisfied, absent),
+        page.figure(f"Behaviour that the first {k} drew", more, behaved, absent),
+    )
+
+
+def _distance(results: Sequence[Result], k: str) -> str:
+    """Say how far each run is on the way from random order to the best possible."""
+    name, sentences = f"true_sat@{k}", []
+    ends = {s.kind: e for s in scorers(results, [name]) if (e := measured(results, s, name))}
+    if "random" not in ends or ORACLE not in ends or ends[ORACLE].value <= ends["random"].value:
+        return ""
+    low, high = ends["random"], ends[ORACLE]
+    for label, result in zip(run_labels(results), results, strict=True):
+        found = estimate(result, name)
+        if found and _clearly_above(found, low):
+            way = 100 * (found.value - low.value) / (high.value - low.value)
+            sentences.append(f"{label} goes {way:.0f} % of the way from random order to the best possible.")
+        elif found:
+            sentences.append(f"{label} is not clearly better than random order.")
+    return " ".join(sentences)
+
+
+def _clearly_above(found: Estimate, other: Estimate) -> bool:
+    low = found.value if found.low is None else found.low
+    return low > (other.value if other.high is None else other.high)
+
+
+def fit(results: Sequence[Result]) -> str:
+    """Show the rankings against answers and against behaviour, and all numbers."""
+    names = metrics(results)
+    answers = [m for m in names if m.startswith("sat/")]
+    ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0]["behaviors"] for kind in ("auc", "gauc"))]
+    behaviors = [m for m in ordered if m in names]
+    shown = telling(results, answers)
+    left_out = [metric_name(m) for m in answers if m not in shown]
+    short = f" Left out: {listed(left_out)}; on lists this short they add nothing." if left_out else ""
+    said = page.figure(
+        "Against the answers that viewers gave",
+        f"{meanings(shown)}{short}",
+        figures.metric_dots(results, {m: metric_name(m) for m in shown}, PERFECT),
+        "The log holds no answers that can be compared, so no ranking can be held against them.",
+    )
+    did = page.figure(
+        "Against what viewers did",
+        f"{meanings(behaviors)} For all of them, 0.5 is chance.",
+        figures.metric_dots(results, {m: metric_name(m) for m in behaviors}, PERFECT),
+        "The log holds no viewed requests in which behaviours differ, so there is nothing to compare.",
+    )
+    table = page.folded("All numbers", _table(results)) if names else ""
+    return page.section("How well do the rankings fit answers and behaviour?", page.grid(said, did), table)
+
+
+def _table(results: Sequence[Result]) -> str:
+    names = metrics(results)
+    references = [s for s in scorers(results, names) if s.kind not in (MODEL, EXPERT)]
+    runs = [Scorer(label, run, MODEL) for run, label in enumerate(run_labels(results))]
+    heads = ["Metric", *chips(results), *(page.plain(s.label) for s in references)]
+    rows, rest = [], names
+    for title, head in {"Answers": "sat/", "True satisfaction": "true_sat@", "Behaviour": ""}.items():
+        members = [m for m in rest if m.startswith(head)]
+        rest = [m for m in rest if m not in members]
+        rows += [page.group(title, len(heads))] if members else []
+        for m in members:
+            values = [number(measured(results, s, m)) for s in (*runs, *references)]
+            rows.append(page.row([page.cell(metric_name(m), m), *values]))
+            by_expert = [measured(results, s._replace(kind=EXPERT), m) for s in runs]
+            if any(by_expert):
+                name = page.cell(f"{metric_name(m)}, satisfaction expert", f"{EXPERT}/{m}")
+                rows.append(page.row([name, *map(number, by_expert), *(number(None) for _ in references)]))
+    caption = f"Each number with its {confidence(results)} interval. A dash: there is no such number."
+    return page.table(caption, heads, rows)

@@ -1,0 +1,32 @@
+"""The pieces of a report that know of runs: their names, numbers and tiles, as HTML."""
+
+from collections.abc import Sequence
+
+from easq.prove import page
+from easq.prove.draw import run_color, said
+from easq.prove.runs import Estimate, Result, run_labels
+
+
+def chips(results: Sequence[Result]) -> list[str]:
+    """Return each run's name behind a dot of its colour."""
+    return [page.chip(label, run_color(run)) for run, label in enumerate(run_labels(results))]
+
+
+def tile(words: str, results: Sequence[Result], values: Sequence[str]) -> str:
+    """Return a tile with one big number when all runs have the same, else with one for each run."""
+    if len(set(values)) == 1:
+        return page.tile(words, (values[0], ""))
+    return page.tile(words, *zip(values, chips(results), strict=True))
+
+
+def number(found: Estimate | None, form: str = ".4f") -> str:
+    """Return a table cell with an estimate over its interval, or a dash."""
+    if found is None:
+        return page.cell("-")
+    value, _, bounds = said(found, form).partition(" (")
+    return page.cell(value, bounds.removesuffix(")"))
+
+
+def confidence(results: Sequence[Result]) -> str:
+    """Return the level of the runs' intervals in words."""
+    return f"{100 * results[0].get('confidence', 0.95):g} %"

@@ -1,0 +1,138 @@
+"""The command line as a user meets it: real processes, real files, exit codes and messages."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.worlds import RECIPES, SMALL
+
+EASQ = str(Path(sys.executable).parent / "easq")
+SETTINGS = [word for change in SMALL for word in ("--set", change)]
+
+
+def easq(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([EASQ, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("world") / "world.log"
+    done = easq("world", "make", "--out", path, "--views", 3000, "--ask", 0.5, "--answer", 0.5)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_world_tells_its_views_and_keeps_the_truth_apart(tmp_path: Path) -> None:
+    out = tmp_path / "w.log"
+    done = easq("world", "make", "--out", out, "--views", 95, "--seed", 3, "--json")
+    assert done.returncode == 0
+    result = json.loads(done.stdout)
+    assert (result["views"], result["log"], result["truth"]) == (100, str(out), f"{out}.truth")
+    assert b"satisfaction_RC" not in out.read_bytes()
+    assert easq("world", "make", "--out", out, "--views", 10).returncode == 2
+
+
+def test_replay_prints_one_json_object_and_nothing_else(log: Path, tmp_path: Path) -> None:
+    done = easq(
+        "replay",
+        "--recipe",
+        RECIPES / "world.toml",
+        "--log",
+        log,
+        "--out",
+        tmp_path / "o",
+        "--json",
+        *SETTINGS,
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert set(result) == {"views", "answers", "seconds", "views_per_second", "metrics"}
+    assert result["views"] == 3000
+    names = {
+        "auc/long_view",
+        "gauc/long_view",
+        "sat/auc",
+        "sat/pair_accuracy",
+        "sat/hr@1",
+        "sat/ndcg@5",
+        "sat/mrr",
+    }
+    assert names <= result["metrics"].keys()
+    assert all(set(metric) == {"value", "low", "high"} for metric in result["metrics"].values())
+
+
+def test_replay_prints_a_table_and_a_report_can_be_made_anew(log: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    done = easq(
+        "replay", "--recipe", RECIPES / "world.toml", "--log", log, "--out", out,
+        "--truth", f"{log}.truth", *SETTINGS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "3,000 views" in done.stdout
+    assert "true_sat@1" in done.stdout
+    before = (out / "report.html").read_bytes()
+    (out / "report.html").unlink()
+    again = easq("report", out, "--json")
+    assert json.loads(again.stdout) == {"report": str(out / "report.html")}
+    assert (out / "report.html").read_bytes() == before
+
+
+def test_demo_compares_both_methods_on_the_truth(tmp_path: Path) -> None:
+    recipe = tmp_path / "small.toml"
+    recipe.write_text((RECIPES / "world.toml").read_text() + "\n[evaluation]\nreplicates = 50\n")
+    done = easq("demo", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    rows = {row["metric"]: row for row in result["rows"]}
+    assert rows["true_sat@1"]["oracle"] > rows["true_sat@1"]["behavior"]
+    assert Path(result["report"]).exists()
+    printed = easq("demo", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000)
+    assert "easq - behavior" in printed.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["replay", "--recipe", "none.toml", "--log", "x", "--out", "o"], "there is no recipe at none.toml"),
+        (["replay", "--recipe", "{recipe}", "--out", "o"], "give either --log FILE or --data PATH"),
+        (["replay", "--recipe", "{recipe}", "--log", "none", "--out", "o"], "there is no file at none"),
+        (["replay", "--recipe", "{recipe}", "--data", "d", "--out", "o"], "needs a [data] table"),
+        (
+            ["replay", "--recipe", "{recipe}", "--log", "{log}", "--out", "o", "--set", "model.rnk=3"],
+            "model.rnk: unknown key; allowed: ",
+        ),
+        (["replay", "--recipe", "{recipe}", "--log", "{recipe}", "--out", "{tmp}/o"], "world.toml"),
+        (["import", "parquet", "--path", "x", "--log", "y"], "kuairand, eeg_svrec"),
+        (["import", "kuairand", "--path", "{tmp}/none", "--log", "{tmp}/y"], "{tmp}/none"),
+        (["world", "make", "--out", "{tmp}/w", "--views", "0"], "--views: got 0; allowed: 1 or more"),
+        (
+            ["world", "make", "--out", "{tmp}/w", "--views", "9", "--ask", "2"],
+            "--ask: got 2.0; allowed: 0 to 1",
+        ),
+        (["report", "{tmp}"], "holds no metrics.json"),
+        (["report"], "name at least one folder"),
+        (["replai"], "replai"),
+        (["replay", "--recipe", "r", "--out", "o", "--speed", "9"], "--speed"),
+        (["world", "make", "--views", "many", "--out", "{tmp}/w"], "many"),
+    ],
+)
+def test_fault_of_the_user_is_a_message_and_exit_code_2(
+    words: list[str], message: str, log: Path, tmp_path: Path
+) -> None:
+    places = {"recipe": RECIPES / "world.toml", "log": log, "tmp": tmp_path}
+    done = easq(*(word.format(**places) for word in words))
+    assert done.returncode == 2, done.stderr
+    assert message.format(**places) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_names_every_verb() -> None:
+    done = easq("--help")
+    assert done.returncode == 0
+    for verb in ("import", "replay", "report", "world", "demo"):
+        assert verb in done.stdout
+    assert "--resume" in easq("replay", "--help").stdout

@@ -1,0 +1,51 @@
+"""What the documents tell a reader to type is typed here."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks(document: str) -> list[str]:
+    text = (ROOT / document).read_text()
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = "set -e\n" + "\n".join(blocks("docs/quickstart.md"))
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "both.html").stat().st_size > 100_000
+    assert "6 views and 3 answers" in done.stdout
+
+
+def test_readme_names_only_commands_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = [
+        line.split()[1] for block in blocks("README.md") for line in block.splitlines() if "make " in line
+    ]
+    assert {"demo", "test"} <= set(targets)
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+)
+def test_every_file_that_a_document_links_to_is_there(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", path.read_text())
+    missing = [t for t in targets if "://" not in t and not (path.parent / t).exists()]
+    assert not missing
