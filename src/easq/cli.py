@@ -134,7 +134,7 @@ def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> No
     out
         The HTML file to write; the first folder's report.html if not given.
     """
-    from easq.prove.report import write_report
+    from easq.prove.report.write import write_report
 
     if not folders:
         raise InputError("name at least one folder that `easq replay` wrote")

@@ -9,7 +9,7 @@ import msgspec
 
 from easq.log.sqlite import SqliteLog
 from easq.prove.replay import replay
-from easq.prove.report import write_report
+from easq.prove.report.write import write_report
 from easq.prove.tally import Tally
 from easq.schema import Recipe
 from easq.world.record import record

@@ -28,7 +28,7 @@ from easq.learn.learner import State
 from easq.log.base import EventLog
 from easq.log.merge import MergedReader
 from easq.prove.progressive import Progressive
-from easq.prove.report import write_report
+from easq.prove.report.write import write_report
 from easq.prove.tally import Tally
 from easq.prove.truth import Truth
 from easq.schema import Recipe

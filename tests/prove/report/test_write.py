@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from easq.prove.report import write_report
-from tests.prove.result import point, result, silent
+from easq.prove.report.write import write_report
+from tests.prove.report.result import point, result, silent
 
 
 class Page(HTMLParser):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from easq.prove import page
-from easq.prove.draw import run_color, said
-from easq.prove.runs import Estimate, Result, run_labels
+from easq.prove.report import page
+from easq.prove.report.draw import run_color, said
+from easq.prove.report.runs import Estimate, Result, run_labels
 
 
 def chips(results: Sequence[Result]) -> list[str]:

@@ -9,7 +9,7 @@ from math import log, sqrt
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
-from easq.prove.draw import (
+from easq.prove.report.draw import (
     FAINT,
     GREY,
     RUN_COLORS,
@@ -26,7 +26,7 @@ from easq.prove.draw import (
     said,
     scorer_style,
 )
-from easq.prove.runs import (
+from easq.prove.report.runs import (
     MODEL,
     ORACLE,
     Estimate,

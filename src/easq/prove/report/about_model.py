@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from easq.prove import figures, page
-from easq.prove.runs import Result, lacking, run_labels
-from easq.prove.words import LOSSES, TOO_SHORT
+from easq.prove.report import figures, page
+from easq.prove.report.runs import Result, lacking, run_labels
+from easq.prove.report.words import LOSSES, TOO_SHORT
 
 
 def learning(results: Sequence[Result]) -> str:

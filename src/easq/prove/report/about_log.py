@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from easq.prove import figures, page
-from easq.prove.pieces import confidence, number
-from easq.prove.runs import Result, estimate, logs, run_labels
-from easq.prove.words import COUNTS, PAPER_VALIDITY
+from easq.prove.report import figures, page
+from easq.prove.report.pieces import confidence, number
+from easq.prove.report.runs import Result, estimate, logs, run_labels
+from easq.prove.report.words import COUNTS, PAPER_VALIDITY
 
 
 def viewers(results: Sequence[Result]) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from easq.prove import page
-from easq.prove.about_log import data, validity, viewers
-from easq.prove.about_model import calibration, experts, learning
-from easq.prove.about_rankings import fit, truth
-from easq.prove.pieces import chips, confidence, tile
-from easq.prove.runs import Result, estimate, run_labels, same_log, same_references
-from easq.prove.words import listed
+from easq.prove.report import page
+from easq.prove.report.about_log import data, validity, viewers
+from easq.prove.report.about_model import calibration, experts, learning
+from easq.prove.report.about_rankings import fit, truth
+from easq.prove.report.pieces import chips, confidence, tile
+from easq.prove.report.runs import Result, estimate, run_labels, same_log, same_references
+from easq.prove.report.words import listed
 
 _LEAD = (
     "The log was replayed in the order in which it happened, and each model learned from it step by step. "

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from easq.prove import figures, page
-from easq.prove.pieces import chips, confidence, number
-from easq.prove.runs import (
+from easq.prove.report import figures, page
+from easq.prove.report.pieces import chips, confidence, number
+from easq.prove.report.runs import (
     EXPERT,
     MODEL,
     ORACLE,
@@ -18,7 +18,7 @@ from easq.prove.runs import (
     scorers,
     telling,
 )
-from easq.prove.words import PERFECT, listed, meanings, metric_name
+from easq.prove.report.words import PERFECT, listed, meanings, metric_name
 
 
 def truth(results: Sequence[Result]) -> str:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easq.prove import figures
-from easq.prove.draw import RUN_COLORS
-from easq.prove.runs import metrics, pooled, run_labels, split, spread, telling, wilson
-from tests.prove.result import point, result, silent, value
+from easq.prove.report import figures
+from easq.prove.report.draw import RUN_COLORS
+from easq.prove.report.runs import metrics, pooled, run_labels, split, spread, telling, wilson
+from tests.prove.report.result import point, result, silent, value
 
 RUNS = [result("behavior"), result()]
 
