@@ -34,7 +34,7 @@ def measure(views: int) -> float:
         folder = Path(name)
         make_world(folder / "world.log", views)
         command = [sys.executable, __file__, "--replay", str(folder / "world.log")]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         return float(json.loads(done.stdout)["peak_mib"])
 
 

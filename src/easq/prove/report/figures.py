@@ -231,7 +231,7 @@ def _run_lines(
     flat = line(figure, level[1], GREY, [0, end], [level[0]] * 2, form)
     flat.update(line={"width": 1.5, "dash": "dot"}, hoverinfo="skip", hovertemplate=None)
     figure.update_yaxes(title_text=unit, tickformat=form)
-    figure.update_xaxes(title_text="views replayed", tickformat="~s", nticks=5, rangemode="tozero")
+    figure.update_xaxes(title_text="views replayed", tickformat="~s", nticks=4, rangemode="tozero")
     return label_ends(figure, (min(seen) - room if floor is None else floor, max(seen) + room))
 
 

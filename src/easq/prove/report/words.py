@@ -39,13 +39,15 @@ COUNTS = {
 _NAMES = {
     "auc": "AUC",
     "gauc": "GAUC",
+    "raw_auc": "Raw AUC",
     "hr": "HR",
     "ndcg": "NDCG",
     "mrr": "MRR",
     "pair_accuracy": "Pair accuracy",
 }
 _MEANINGS = {
-    "sat/auc": "AUC: how often a satisfied answer is scored above another answer",
+    "sat/auc": "AUC: how often a satisfied answer stands higher above the mean of its list than another",
+    "sat/raw_auc": "Raw AUC: the same on the scores as they are, of any two requests",
     "sat/pair_accuracy": "Pair accuracy: how often the better of two answers by one viewer is scored higher",
     "sat/hr": "HR@k: how often the satisfied view is among the first k of its request",
     "sat/ndcg": "NDCG@k: the same, but worth less further down the list",
