@@ -1,6 +1,5 @@
 import json
 import multiprocessing
-import os
 import random
 import signal
 import time
@@ -52,8 +51,7 @@ def killed_and_resumed(log: Path, out: Path, kills: int, seed: int) -> int:
             while not (out / "checkpoints").exists() and process.is_alive() and time.monotonic() < waited:
                 time.sleep(0.001)
             time.sleep(moment.uniform(0, 0.6))
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+            process.kill()
         process.join(120)
         if process.exitcode == 0:
             return hit
