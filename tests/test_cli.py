@@ -1,8 +1,10 @@
 """The command line as a user meets it: real processes, real files, exit codes and messages."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -128,6 +130,20 @@ def test_fault_of_the_user_is_a_message_and_exit_code_2(
     assert message.format(**places) in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_stopped_replay_says_so_and_resumes(tmp_path: Path) -> None:
+    assert easq("world", "make", "--out", tmp_path / "w", "--views", 100_000).returncode == 0
+    words = ["replay", "--recipe", RECIPES / "world.toml", "--log", tmp_path / "w", "--out", tmp_path / "o"]
+    with subprocess.Popen([EASQ, *map(str, words)], stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "o" / "checkpoints").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "stopped; `easq replay --resume` goes on" in errors
+    done = easq(*words, "--resume", "--json")
+    assert (done.returncode, json.loads(done.stdout)["views"]) == (0, 100_000)
 
 
 def test_help_names_every_verb() -> None:

@@ -24,6 +24,7 @@ app = App(
     name="easq",
     help="Ranking that aligns with what viewers say, not only with what they do.",
     version=__version__,
+    suppress_keyboard_interrupt=False,
 )
 world_app = App(name="world", help="Simulated platforms whose viewers have a known satisfaction.")
 app.command(world_app)
@@ -98,8 +99,8 @@ def replay(
     """
     from easq.datasets import load
     from easq.log.sqlite import SqliteLog
-    from easq.prove.replay import prepare_folder
     from easq.prove.replay import replay as run_replay
+    from easq.prove.replay import run_folder
     from easq.settings import read_recipe
 
     settings = read_recipe(recipe, overrides or [])
@@ -109,9 +110,8 @@ def replay(
         raise InputError(f"--data needs a [data] table with a loader in {recipe}; or use --log")
     if log is not None and not log.exists():
         raise InputError(f"--log: there is no file at {log}")
-    with _progress() as watch:
+    with _progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
-            prepare_folder(settings, out, resume)
             log = out / "events.log"
             if not (resume and log.exists()):
                 mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
@@ -350,6 +350,9 @@ def main() -> None:
         app(exit_on_error=False, print_error=False, help_on_error=False)
     except (InputError, LogError, CycloptsError) as error:
         sys.stderr.write(f"easq: {error}\n")
+        sys.exit(2)
+    except MemoryError as error:
+        sys.stderr.write(f"easq: not enough memory for these settings or this data: {error}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("easq: stopped; `easq replay --resume` goes on where a replay was\n")

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=1 << 24)]
+Rows = Annotated[int, Meta(ge=1, le=1 << 28)]
+Width = Annotated[int, Meta(ge=1, le=4096)]
 Rate = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=0)]
@@ -26,7 +28,7 @@ class Categorical(_Strict, frozen=True, tag="categorical", tag_field="kind"):
 
     name: Name
     side: Side
-    rows: Count
+    rows: Rows
 
 
 class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
@@ -34,8 +36,8 @@ class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
 
     name: Name
     side: Side
-    rows: Count
-    length: Count
+    rows: Rows
+    length: Width
 
 
 class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
@@ -51,7 +53,7 @@ class History(_Strict, frozen=True, tag="history", tag_field="kind"):
 
     name: Name
     of: Name
-    length: Count
+    length: Width
 
 
 Feature = Categorical | Multi | Numeric | History
@@ -110,14 +112,14 @@ class Model(_Strict, frozen=True):
     """
 
     method: Literal["easq", "behavior"] = "easq"
-    dim: Count = 16
-    hidden: Count = 64
-    expert_width: Count = 32
-    experts: Count = 6
-    satisfaction_experts: Count = 3
-    rank: Count = 8
+    dim: Width = 16
+    hidden: Width = 64
+    expert_width: Width = 32
+    experts: Width = 6
+    satisfaction_experts: Width = 3
+    rank: Width = 8
     lora_init: Literal["kaiming", "normal"] = "kaiming"
-    head_width: Annotated[int, Meta(ge=0)] = 32
+    head_width: Annotated[int, Meta(ge=0, le=4096)] = 32
     answers_move_embeddings: bool = False
     eps: Rate = 1e-6
 
@@ -139,7 +141,7 @@ class Alignment(_Strict, frozen=True):
     scope: Literal["user_first", "user", "batch"] = "user_first"
     unasked: Literal["none", "request", "distill"] = "none"
     uncertain: Literal["middle", "drop"] = "middle"
-    buffer: Annotated[int, Meta(ge=0)] = 8192
+    buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
     replayed: Count = 64
 
 
@@ -157,7 +159,7 @@ class Training(_Strict, frozen=True):
     embedding_scale: Rate = 0.05
     gradient_clip: Weight = 10.0
     checkpoint_steps: Count = 200
-    threads: Count = 1
+    threads: Annotated[int, Meta(ge=1, le=256)] = 1
 
 
 class Evaluation(_Strict, frozen=True):
@@ -165,7 +167,7 @@ class Evaluation(_Strict, frozen=True):
 
     window_rows: Count = 262144
     window_answers: Count = 4096
-    replicates: Count = 500
+    replicates: Annotated[int, Meta(ge=1, le=10_000)] = 500
     confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.95
     references: tuple[Literal["popularity", "random"], ...] = ("popularity", "random")
 
@@ -183,7 +185,7 @@ class Recipe(_Strict, frozen=True):
     name: Name
     features: Annotated[tuple[Feature, ...], Meta(min_length=1)]
     behaviors: Annotated[tuple[BehaviorKind, ...], Meta(min_length=1)]
-    seed: Annotated[int, Meta(ge=0)] = 1
+    seed: Annotated[int, Meta(ge=0, le=1 << 62)] = 1
     data: Data | None = None
     order: Order = Order()
     question: Question = Question()

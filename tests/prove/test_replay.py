@@ -2,6 +2,8 @@ import json
 import multiprocessing
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -132,6 +134,19 @@ def test_unfinished_run_is_neither_overwritten_nor_resumed_with_other_settings(
             replay(small_recipe(), events, tmp_path)
         with pytest.raises(RunFolderError, match="other settings: rank = 3"):
             replay(small_recipe("model.rank=3"), events, tmp_path, resume=True)
+
+
+def test_two_processes_cannot_replay_into_one_folder(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    holder = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, 2); print(1, flush=True); input()"
+    command = [sys.executable, "-c", holder, str(tmp_path / "out" / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(RunFolderError, match="another process replays into"):
+            run(log, tmp_path / "out", resume=True)
+        process.communicate(b"\n")
+    run(log, tmp_path / "out", resume=True)
 
 
 def test_empty_log_is_a_result_without_metrics(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ What a run leaves in its folder: `settings.toml` (every default written out), `m
 """
 
 import contextlib
+import fcntl
 import gc
 import json
 import shutil
@@ -55,7 +56,13 @@ def replay(
     With `resume` an unfinished run in `out` goes on, to the same bytes. Raises RunFolderError when
     `out` holds something else, and InputError for events that do not fit the recipe.
     """
-    prepare_folder(recipe, out, resume)
+    with run_folder(recipe, out, resume):
+        return _replay(recipe, log, out, truth, on_progress)
+
+
+def _replay(
+    recipe: Recipe, log: EventLog, out: Path, truth: Path | None, on_progress: Progress
+) -> tuple[dict[str, Any], Tally]:
     torch.set_num_threads(recipe.training.threads)
     torch.use_deterministic_algorithms(True)
     # Deterministic mode would also fill memory that every operation here overwrites.
@@ -88,13 +95,34 @@ def _rare_collection() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def prepare_folder(recipe: Recipe, out: Path, resume: bool) -> None:
-    """Make `out` ready: a finished run gives way, an unfinished one only goes on with `resume`."""
-    settings, resolved = out / "settings.toml", to_toml(recipe)
+@contextlib.contextmanager
+def run_folder(recipe: Recipe, out: Path, resume: bool) -> Iterator[None]:
+    """Make `out` ready and keep other processes from it; may be entered again within this process.
+
+    A finished run gives way, an unfinished one only goes on with `resume`. Raises RunFolderError when
+    `out` holds something else, or when another process replays into it.
+    """
+    _refuse_what_is_no_run(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunFolderError(f"another process replays into {out}; wait for it or end it") from None
+        _prepare(recipe, out, resume)
+        yield
+
+
+def _refuse_what_is_no_run(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise RunFolderError(f"{out} is a file; --out names a folder")
-    if out.exists() and any(out.iterdir()) and not settings.exists():
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if names and not names & {".lock", "settings.toml"}:
         raise RunFolderError(f"{out} holds something else than a run; choose another --out")
+
+
+def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
+    settings, resolved = out / "settings.toml", to_toml(recipe)
     unfinished = (out / "checkpoints").exists()
     if unfinished and not resume:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
@@ -102,7 +130,6 @@ def prepare_folder(recipe: Recipe, out: Path, resume: bool) -> None:
         given, kept = resolved.splitlines(), settings.read_text().splitlines()
         differing = [line for line in given if line not in kept]
         raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
-    out.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):
         (out / name).unlink(missing_ok=True)
     settings.write_text(resolved)
