@@ -152,3 +152,21 @@ def test_help_names_every_verb() -> None:
     for verb in ("import", "replay", "report", "world", "demo"):
         assert verb in done.stdout
     assert "--resume" in easq("replay", "--help").stdout
+
+
+def test_data_without_a_usable_row_is_the_users_fault_and_tells_why(tmp_path: Path) -> None:
+    views = tmp_path / "views.csv"
+    views.write_text("viewer,video,seen_at,liked\nann,v1,yesterday,1\n")
+    (tmp_path / "mapping.toml").write_text(
+        'name = "mine"\n[columns]\nuser = "viewer"\nitem = "video"\ntime = "seen_at"\ntime_unit = "iso"\n'
+        '[[features]]\nname = "video_id"\ncolumn = "video"\nside = "candidate"\nkind = "categorical"\n'
+        '[[behaviors]]\nname = "liked"\ncolumn = "liked"\n'
+    )
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\n[data]\nloader = "table"\nmapping = "mapping.toml"\n[model]\nrank = 2\n'
+        '[[features]]\nname = "video_id"\nkind = "categorical"\nside = "candidate"\nrows = 64\n'
+        '[[behaviors]]\nname = "liked"\n'
+    )
+    done = easq("replay", "--recipe", tmp_path / "mine.toml", "--data", views, "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert "no row of 1 can be used (bad_seen_at 1)" in done.stderr

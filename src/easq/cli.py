@@ -6,6 +6,7 @@ Exit codes: 0 done, 2 the user's fault (a message, no traceback), 1 ours.
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,17 +111,24 @@ def replay(
         raise InputError(f"--data needs a [data] table with a loader in {recipe}; or use --log")
     if log is not None and not log.exists():
         raise InputError(f"--log: there is no file at {log}")
+    imported: dict[str, Any] = {}
     with _progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
             log = out / "events.log"
             if not (resume and log.exists()):
                 mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
-                _import_whole(load, settings.data.loader, data, log, mapping, watch("import", 1))
+                imported = _import_whole(load, settings.data.loader, data, log, mapping, watch("import", 1))
         assert log is not None
         with SqliteLog(log) as events:
             result, _ = run_replay(settings, events, out, resume, truth, watch("replay", 1))
     shown = {key: result[key] for key in ("views", "answers", "seconds", "views_per_second", "metrics")}
-    _show(shown, as_json, lambda: _print_replay(result, out))
+
+    def tell() -> None:
+        if imported:
+            _print_import(imported)
+        _print_replay(result, out)
+
+    _show(shown, as_json, tell)
 
 
 @app.command
@@ -210,7 +218,7 @@ def demo(
     seed: int = 1,
     as_json: Json = False,
 ) -> None:
-    """Replay a simulated world with a behaviour-only model and with EASQ, and compare the truth.
+    """Replay a simulated world with a behaviour-only model and with EASQ, and compare both with the truth.
 
     Parameters
     ----------
@@ -240,16 +248,21 @@ def _import_whole(
     log: Path,
     mapping: Path | None,
     on_progress: Callable[[int, int], None],
-) -> None:
-    """Import under another name first: a log of that name is a whole one."""
+) -> dict[str, Any]:
+    """Import under another name first, so that a log of that name is a whole one; return the counts."""
     part = log.with_name(log.name + ".part")
     for old in log.parent.glob(log.name + "*"):
         old.unlink()
-    load(loader, data, part, mapping, on_progress)
-    rejects = log.with_name(part.name + ".rejects.jsonl")
-    if rejects.exists():
-        rejects.rename(log.with_name(log.name + ".rejects.jsonl"))
+    summary = load(loader, data, part, mapping, on_progress)
+    rejects = log.with_name(log.name + ".rejects.jsonl")
+    log.with_name(part.name + ".rejects.jsonl").replace(rejects)
+    if not summary["views"]:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in summary["rejected"].items())
+        raise InputError(
+            f"{data}: no row of {summary['rows']:,} can be used ({reasons}); each stands in {rejects}"
+        )
     part.rename(log)
+    return {**summary, "log": str(log), "rejects": str(rejects)}
 
 
 @contextmanager
@@ -292,6 +305,8 @@ def _print_replay(result: dict[str, Any], out: Path) -> None:
         f"{result['views']:,} views and {result['answers']:,} answers in {result['seconds']:.1f} s "
         f"({result['views_per_second']:,.0f} views/s)"
     )
+    for reason, number in _reasons(out / "late.jsonl").most_common(5):
+        _out.print(f"  events that came to nothing, {reason}: {number:,} (in {out / 'late.jsonl'})")
     metrics = result["metrics"]
     references = list(result["lead"])
     table = Table("metric", result["method"], f"{result['confidence']:.0%} interval", *references)
@@ -309,8 +324,17 @@ def _print_replay(result: dict[str, Any], out: Path) -> None:
             *(_signed(lead) if lead else "" for lead in leads),
         )
     _out.print(table)
-    _out.print("Every score is out of sample. `over`: the difference, with its paired interval.")
+    _out.print(
+        "Every score is from before the model learned the view or its answer. `over`: this run minus the "
+        "reference, both on the same drawn viewers; an interval that holds zero shows nothing."
+    )
     _out.print(f"report: {out / 'report.html'}")
+
+
+def _reasons(late: Path) -> Counter[str]:
+    """Count the events that came to no example by reason."""
+    with late.open("rb") as lines:
+        return Counter(json.loads(line)["reason"] for line in lines)
 
 
 def _print_demo(result: dict[str, Any]) -> None:
@@ -327,8 +351,9 @@ def _print_demo(result: dict[str, Any]) -> None:
         table.add_row(row["metric"], *values, _signed(gain))
     _out.print(table)
     _out.print(
-        "true_sat@k: mean true satisfaction of the first k of each request (no model can read it). "
-        "behavior@k: mean behaviour level of the same. oracle ranks by the truth."
+        "true_sat@k: mean true satisfaction of the first k items of each request (no model can read it). "
+        "behavior@k: how much behaviour they drew (kinds of it, at most 2). pair_accuracy: how often more "
+        "behaviour stands above less. oracle ranks by the truth. Last column: 95 % interval in brackets."
     )
     _out.print(f"report: {result['report']}  ({result['seconds']:.0f} s)")
 
