@@ -1,0 +1,30 @@
+"""The command line: one command per verb. Results go to standard output, everything else to error.
+
+Exit codes: 0 done, 2 the user's fault (a message, no traceback), 1 ours.
+"""
+
+import sys
+
+from cyclopts import CycloptsError
+
+from easq.cli import replay, world
+from easq.cli.shared import app
+from easq.errors import InputError
+from easq.log.base import LogError
+
+__all__ = ["app", "main", "replay", "world"]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app(exit_on_error=False, print_error=False, help_on_error=False)
+    except (InputError, LogError, CycloptsError) as error:
+        sys.stderr.write(f"easq: {error}\n")
+        sys.exit(2)
+    except MemoryError as error:
+        sys.stderr.write(f"easq: not enough memory for these settings or this data: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("easq: stopped; `easq replay --resume` goes on where a replay was\n")
+        sys.exit(130)

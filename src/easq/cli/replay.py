@@ -1,0 +1,208 @@
+"""Commands on logs: import one, replay one, report on runs."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from easq.cli.shared import Json, Overrides, app, console, decimal, progress, show, signed
+from easq.errors import InputError
+
+_OTHERS = ("expert", "oracle", "popularity", "random")
+
+
+@app.command(name="import")
+def import_log(
+    loader: str,
+    *,
+    path: Path,
+    log: Path,
+    mapping: Path | None = None,
+    as_json: Json = False,
+) -> None:
+    """Turn a data set into an event log.
+
+    Parameters
+    ----------
+    loader
+        kuairand, eeg_svrec or table (any CSV or Parquet, with --mapping).
+    path
+        The data set's folder or file.
+    log
+        The log file to write; events that it holds already are not written twice.
+    mapping
+        The table loader's TOML file: which column is what.
+    """
+    from easq.datasets import load
+
+    with progress() as watch:
+        summary = load(loader, path, log, mapping, watch("import", 1))
+    show(summary, as_json, lambda: _print_import(summary))
+
+
+@app.command
+def replay(
+    *,
+    recipe: Path,
+    out: Path,
+    log: Path | None = None,
+    data: Path | None = None,
+    truth: Path | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Replay a log through the online learner and measure it, every score out of sample.
+
+    Parameters
+    ----------
+    recipe
+        The run's settings, a TOML file.
+    out
+        The run's folder: metrics.json, report.html, parameters, late events.
+    log
+        An event log to replay.
+    data
+        A data set to import first, by the loader that the recipe names.
+    truth
+        A simulated world's file of true satisfaction, for measuring alone.
+    resume
+        Go on with a run that was stopped, to the same result.
+    """
+    from easq.datasets import load
+    from easq.log.sqlite import SqliteLog
+    from easq.prove.replay import replay as run_replay
+    from easq.prove.replay import run_folder
+    from easq.settings import read_recipe
+
+    settings = read_recipe(recipe, overrides or [])
+    if (log is None) == (data is None):
+        raise InputError("give either --log FILE or --data PATH")
+    if data is not None and settings.data is None:
+        raise InputError(f"--data needs a [data] table with a loader in {recipe}; or use --log")
+    if log is not None and not log.exists():
+        raise InputError(f"--log: there is no file at {log}")
+    imported: dict[str, Any] = {}
+    with progress() as watch, run_folder(settings, out, resume):
+        if data is not None and settings.data is not None:
+            log = out / "events.log"
+            if not (resume and log.exists()):
+                mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
+                imported = _import_whole(load, settings.data.loader, data, log, mapping, watch("import", 1))
+        assert log is not None
+        with SqliteLog(log) as events:
+            result, _ = run_replay(settings, events, out, resume, truth, watch("replay", 1))
+    shown = {key: result[key] for key in ("views", "answers", "seconds", "views_per_second", "metrics")}
+
+    def tell() -> None:
+        if imported:
+            _print_import(imported)
+        _print_replay(result, out)
+
+    show(shown, as_json, tell)
+
+
+@app.command
+def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> None:
+    """Write the report of one run anew, or of several side by side.
+
+    Parameters
+    ----------
+    folders
+        Folders that `easq replay` wrote.
+    out
+        The HTML file to write; the first folder's report.html if not given.
+    """
+    from easq.prove.report.write import write_report
+
+    if not folders:
+        raise InputError("name at least one folder that `easq replay` wrote")
+    results = []
+    for folder in folders:
+        path = folder / "metrics.json"
+        if not path.exists():
+            raise InputError(f"{folder} holds no metrics.json; is it the folder of a finished replay?")
+        results.append(json.loads(path.read_text()))
+    target = out or folders[0] / "report.html"
+    write_report(results, target)
+    show({"report": str(target)}, as_json, lambda: console.print(f"report: {target}"))
+
+
+def _import_whole(
+    load: Callable[..., dict[str, Any]],
+    loader: str,
+    data: Path,
+    log: Path,
+    mapping: Path | None,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, Any]:
+    """Import under another name first, so that a log of that name is a whole one; return the counts."""
+    part = log.with_name(log.name + ".part")
+    for old in log.parent.glob(log.name + "*"):
+        old.unlink()
+    summary = load(loader, data, part, mapping, on_progress)
+    rejects = log.with_name(log.name + ".rejects.jsonl")
+    log.with_name(part.name + ".rejects.jsonl").replace(rejects)
+    if not summary["views"]:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in summary["rejected"].items())
+        raise InputError(
+            f"{data}: no row of {summary['rows']:,} can be used ({reasons}); each stands in {rejects}"
+        )
+    part.rename(log)
+    return {**summary, "log": str(log), "rejects": str(rejects)}
+
+
+def _print_import(summary: dict[str, Any]) -> None:
+    console.print(
+        f"{summary['rows']:,} rows: {summary['requests']:,} requests, {summary['views']:,} views, "
+        f"{summary['answers']:,} answers in {summary['log']}"
+    )
+    for option, number in summary["options"].items():
+        console.print(f"  answered {option}: {number:,}")
+    for reason, number in summary["rejected"].items():
+        console.print(f"  rows left out, {reason}: {number:,}")
+    for reason, number in summary["rejected_answers"].items():
+        console.print(f"  answers left out, {reason}: {number:,}")
+    if summary["rejected"] or summary["rejected_answers"]:
+        console.print(f"  each stands in {summary['rejects']}")
+
+
+def _print_replay(result: dict[str, Any], out: Path) -> None:
+    console.print(
+        f"{result['views']:,} views and {result['answers']:,} answers in {result['seconds']:.1f} s "
+        f"({result['views_per_second']:,.0f} views/s)"
+    )
+    for reason, number in _reasons(out / "late.jsonl").most_common(5):
+        console.print(f"  events that came to nothing, {reason}: {number:,} (in {out / 'late.jsonl'})")
+    metrics = result["metrics"]
+    references = list(result["lead"])
+    table = Table("metric", result["method"], f"{result['confidence']:.0%} interval", *references)
+    for reference in references:
+        table.add_column(f"over {reference}")
+    for name in sorted(n for n in metrics if n.count("/") < 2 and n.split("/")[0] not in _OTHERS):
+        found = metrics[name]
+        compared = [metrics.get(f"{reference}/{name}") for reference in references]
+        leads = [result["lead"][reference].get(name) for reference in references]
+        table.add_row(
+            name,
+            decimal(found["value"]),
+            f"{decimal(found['low'])} to {decimal(found['high'])}",
+            *(decimal(c["value"]) if c else "" for c in compared),
+            *(signed(lead) if lead else "" for lead in leads),
+        )
+    console.print(table)
+    console.print(
+        "Every score is from before the model learned the view or its answer. `over`: this run minus the "
+        "reference, both on the same drawn viewers; an interval that holds zero shows nothing."
+    )
+    console.print(f"report: {out / 'report.html'}")
+
+
+def _reasons(late: Path) -> Counter[str]:
+    """Count the events that came to no example by reason."""
+    with late.open("rb") as lines:
+        return Counter(json.loads(line)["reason"] for line in lines)

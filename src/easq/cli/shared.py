@@ -1,0 +1,62 @@
+"""What all commands share: the app, how results are printed, progress bars."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from easq import __version__
+
+app = App(
+    name="easq",
+    help="Ranking that aligns with what viewers say, not only with what they do.",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+)
+
+notes = Console(stderr=True)
+console = Console(width=None if sys.stdout.isatty() else 130)
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+Overrides = Annotated[
+    list[str] | None, Parameter(name="--set", negative="", help="Change a setting: model.rank=4. Repeatable.")
+]
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
+    """Show progress bars on standard error; yields a function that starts one."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=notes, transient=True) as bars:
+
+        def watch(title: str, total: int) -> Callable[[int, int], None]:
+            task = bars.add_task(title, total=total)
+            return lambda done, whole: bars.update(task, completed=done, total=whole)
+
+        yield watch
+
+
+def show(result: dict[str, Any], as_json: bool, as_text: Callable[[], None]) -> None:
+    """Print a result as JSON, or let `as_text` print it."""
+    if as_json:
+        sys.stdout.write(json.dumps(result) + "\n")
+    else:
+        as_text()
+
+
+def signed(difference: dict[str, float | None]) -> str:
+    """Return a difference with its interval."""
+    value, low, high = (difference[name] for name in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return ""
+    return f"{value:+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def decimal(value: float | None) -> str:
+    """Return a number, nothing for None."""
+    return "" if value is None else f"{value:.4f}"

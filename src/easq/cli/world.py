@@ -1,0 +1,119 @@
+"""Commands on simulated platforms: make one, run the demo on one."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App
+from rich.table import Table
+
+from easq.cli.shared import Json, app, console, decimal, progress, show, signed
+from easq.errors import InputError
+
+world_app = App(name="world", help="Simulated platforms whose viewers have a known satisfaction.")
+app.command(world_app)
+
+
+@world_app.command
+def make(
+    *,
+    out: Path,
+    views: int,
+    seed: int = 1,
+    ask: float = 0.005,
+    answer: float = 0.02,
+    as_json: Json = False,
+) -> None:
+    """Let a small world live and write down its log, and its truth in a file of its own.
+
+    Parameters
+    ----------
+    out
+        The log file; the truth goes to the same name with .truth behind it.
+    views
+        How many views at least (a request has ten).
+    seed
+        Equal seeds give equal worlds.
+    ask
+        Chance that an eligible view is asked about.
+    answer
+        Mean chance that an ask is answered; who is annoyed answers more often.
+    """
+    from easq.log.sqlite import SqliteLog
+    from easq.world.record import record
+    from easq.world.simulate import Rates, World
+
+    if views < 1:
+        raise InputError(f"--views: got {views}; allowed: 1 or more")
+    if out.exists():
+        raise InputError(f"--out: {out} exists already; choose another name or remove it")
+    for name, value in (("ask", ask), ("answer", answer)):
+        if not 0 <= value <= 1:
+            raise InputError(f"--{name}: got {value}; allowed: 0 to 1")
+    truth = out.with_name(out.name + ".truth")
+    truth.unlink(missing_ok=True)
+    started = time.monotonic()
+    with progress() as watch, SqliteLog(out) as log:
+        advance, done = watch("a world lives", views), 0
+
+        def on_views(num: int) -> None:
+            nonlocal done
+            done += num
+            advance(done, views)
+
+        made = record(World(seed, Rates(ask, answer)), views, log, truth, on_views)
+    result = {"views": made, "log": str(out), "truth": str(truth), "seconds": time.monotonic() - started}
+    show(result, as_json, lambda: console.print(f"{made:,} views in {out}, their truth in {truth}"))
+
+
+@app.command
+def demo(
+    *,
+    recipe: Path = Path("recipes/world.toml"),
+    out: Path = Path("runs/demo"),
+    views: int = 1_000_000,
+    seed: int = 1,
+    as_json: Json = False,
+) -> None:
+    """Replay a simulated world with a behaviour-only model and with EASQ, and compare both with the truth.
+
+    Parameters
+    ----------
+    recipe
+        The settings of both runs; only the method differs.
+    out
+        Where the world, both runs and the report go.
+    views
+        How many views the world has.
+    seed
+        The world's seed.
+    """
+    from easq.demo import run_demo
+    from easq.settings import read_recipe
+
+    if views < 1:
+        raise InputError(f"--views: got {views}; allowed: 1 or more")
+    with progress() as watch:
+        result = run_demo(read_recipe(recipe), out, views, seed, watch)
+    show(result, as_json, lambda: _print_demo(result))
+
+
+def _print_demo(result: dict[str, Any]) -> None:
+    console.print(
+        f"{result['views']:,} simulated views, {result['answers']:,} answers "
+        f"({result['asked_per_eligible_view']:.1%} of eligible views are asked about, "
+        f"{result['answered_per_ask']:.0%} of asks answered: far more than on a real platform, "
+        "because a demo has minutes)"
+    )
+    table = Table("metric", "random", "popularity", "behavior", "easq", "oracle", "easq - behavior (95 %)")
+    for row in result["rows"]:
+        gain = row["difference"]
+        values = [decimal(row.get(name)) for name in ("random", "popularity", "behavior", "easq", "oracle")]
+        table.add_row(row["metric"], *values, signed(gain))
+    console.print(table)
+    console.print(
+        "true_sat@k: mean true satisfaction of the first k items of each request (no model can read it). "
+        "behavior@k: how much behaviour they drew (kinds of it, at most 2). pair_accuracy: how often more "
+        "behaviour stands above less. oracle ranks by the truth. Last column: 95 % interval in brackets."
+    )
+    console.print(f"report: {result['report']}  ({result['seconds']:.0f} s)")
