@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.encode import Encoder, Ids, Rows
+from easq.columns import Ids
+from easq.encode import Encoder, Rows
 from easq.events import FLOAT, stable_id
 from easq.join import AnsweredView, Example, Viewed
 from easq.schema import BehaviorKind

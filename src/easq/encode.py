@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.columns import Columns, Ids, Shape
 from easq.errors import InputError
 from easq.events import COUNT, FLOAT, ID, Request
-from easq.schema import Categorical, Feature, History, Multi, Numeric
-
-Ids = NDArray[np.int64]
+from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
 
 
 @dataclass(frozen=True)
@@ -129,25 +128,17 @@ class Encoder:
 
     def _fill(self, slot: Slot, column: bytes, out: Ids) -> None:
         if isinstance(slot.feature, Numeric):
-            values = np.frombuffer(column, FLOAT)
-            interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
-            out[:, slot.start] = slot.offset + np.where(np.isnan(values), 0, interval)
+            out[:, slot.start] = _interval_rows(slot, np.frombuffer(column, FLOAT))
         else:
             out[:, slot.start] = self._hash(slot, np.frombuffer(column, ID))
 
     def _fill_ragged(self, slot: Slot, ids: Ids, counts: Ids, out: Ids) -> None:
-        """Pad lists to the slot's width: a history newest first, other lists from their start."""
         ends = np.cumsum(counts)
-        place = np.arange(slot.stop - slot.start)
-        recent = isinstance(slot.feature, History)
-        source = (ends - 1)[:, None] - place if recent else (ends - counts)[:, None] + place
-        valid = place < counts[:, None]
-        used = source[valid]
+        used, valid = _padded(slot, ends - counts, counts)
         out[:, slot.start : slot.stop][valid] = self._hash(slot, ids[used])
 
     def _hash(self, slot: Slot, ids: Ids) -> Ids:
-        # Histories share their target's rows, so the salt is the table's place and not the name.
-        rows = slot.offset + (_mix(ids, slot.offset) % np.uint64(slot.num_rows)).astype(np.int64)
+        rows = _hash_rows(slot, ids)
         if not isinstance(slot.feature, History):
             counted = self.collisions[slot.feature.name]
             fresh = ~self.owned[rows]
@@ -161,13 +152,75 @@ class Encoder:
         return rows
 
 
+class SideEncoder:
+    """Turns the raw values of one side into the rows that `Encoder` gives the same values.
+
+    For serving: all single ids of all candidates are hashed in one operation, and nothing is counted.
+    """
+
+    def __init__(self, layout: Layout, features: Sequence[Feature], side: Side) -> None:
+        slots = {s.feature.name: s for s in (layout.viewer if side == "viewer" else layout.candidate)}
+        shape = Shape.of(features, side)
+        self._width = _width(layout.viewer if side == "viewer" else layout.candidate)
+        singles = [slots[f.name] for f in shape.singles]
+        self._place_K = np.array([s.start for s in singles], np.int64)
+        self._offset_K = np.array([s.offset for s in singles], np.int64)
+        self._salt_K = np.array([_salt(s.offset) for s in singles], np.uint64)
+        self._size_K = np.array([s.num_rows for s in singles], np.uint64)
+        self._numbers = [slots[f.name] for f in shape.numbers]
+        self._lists = [slots[f.name] for f in shape.lists]
+
+    def encode(self, columns: Columns) -> Ids:
+        """Return the embedding rows of each row of values."""
+        rows_NW = np.zeros((len(columns), self._width), np.int64)
+        if len(self._place_K):
+            hashed_NK = _mix(columns.ids_NK, self._salt_K) % self._size_K
+            rows_NW[:, self._place_K] = hashed_NK.astype(np.int64) + self._offset_K
+        for m, slot in enumerate(self._numbers):
+            rows_NW[:, slot.start] = _interval_rows(slot, columns.numbers_NM[:, m])
+        for slot, (ids_NL, count_N) in zip(self._lists, columns.lists, strict=True):
+            first_N = np.arange(len(columns)) * ids_NL.shape[1]
+            used, valid = _padded(slot, first_N, count_N)
+            rows_NW[:, slot.start : slot.stop][valid] = _hash_rows(slot, ids_NL.ravel()[used])
+        return rows_NW
+
+
+def _interval_rows(slot: Slot, values: NDArray[np.float32]) -> Ids:
+    assert isinstance(slot.feature, Numeric)
+    interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
+    rows: Ids = slot.offset + np.where(np.isnan(values), 0, interval)
+    return rows
+
+
+def _hash_rows(slot: Slot, ids: Ids) -> Ids:
+    # Histories share their target's rows, so the salt is the table's place and not the name.
+    hashed = _mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
+    return slot.offset + hashed.astype(np.int64)
+
+
+def _padded(slot: Slot, first_R: Ids, count_R: Ids) -> tuple[Ids, NDArray[np.bool_]]:
+    """Cut lists to the slot's width: a history newest first, other lists from their start.
+
+    Returns the places of the ids used, of lists that start at `first_R`, and where each goes.
+    """
+    place = np.arange(slot.stop - slot.start)
+    recent = isinstance(slot.feature, History)
+    source = (first_R + count_R - 1)[:, None] - place if recent else first_R[:, None] + place
+    valid = place < count_R[:, None]
+    return source[valid], valid
+
+
 def _width(slots: tuple[Slot, ...]) -> int:
     return slots[-1].stop if slots else 0
 
 
-def _mix(ids: Ids, salt: int) -> NDArray[np.uint64]:
-    """Spread ids over 64 bits (SplitMix64; Steele et al. 2014), differently per table."""
-    x = ids.view(np.uint64) + np.uint64((salt * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
+def _salt(offset: int) -> int:
+    return (offset * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+
+
+def _mix(ids: Ids, salt: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
+    """Spread ids over 64 bits (SplitMix64; Steele et al. 2014), differently per table's salt."""
+    x = ids.view(np.uint64) + salt
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

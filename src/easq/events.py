@@ -16,6 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 EVENTS = "events"
 """The topic of requests, behaviours, asks and answers, in order within each viewer's partition."""
 
+PROFILES = "profiles"
+"""The topic of what a platform tells of its viewers and items."""
+
+STEPS = "steps"
+"""The learner's topic of its live steps: where each was cut. One partition, step k at offset k - 1."""
+
+UPDATES = "updates"
+"""The learner's topic of parameter deltas and announced versions. One partition."""
+
 ID = np.dtype("<i8")
 FLOAT = np.dtype("<f4")
 COUNT = np.dtype("<u2")
@@ -38,12 +47,23 @@ class Request(_Said, frozen=True, gc=False, tag="request"):
     `viewer` columns hold one row (any number of ids for histories and multi-valued features);
     `candidates` columns hold `len(items)` rows. A multi-valued candidate feature is one run of ids
     whose per-row counts stand under the same name in `lengths`. The request's id is its `event_id`.
+
+    A live service logs the first candidates as ranked and a sample of the others: `scores` (float32)
+    and `ranks` (uint16, 0 is first) are those of `items`, out of `num_candidates`. `version` names the
+    parameters and `arm` the experiment's arm. `as_of` holds the offsets, of the partitions of EVENTS and
+    then of PROFILES, up to which the profiles behind these features had been told.
     """
 
     items: list[str]
     viewer: dict[str, Column]
     candidates: dict[str, Column]
     lengths: dict[str, Column] = {}
+    scores: Column = b""
+    ranks: Column = b""
+    num_candidates: int = 0
+    version: str = ""
+    arm: str = ""
+    as_of: list[int] = []
 
 
 class Behavior(_Said, frozen=True, gc=False, tag="behavior"):
@@ -80,7 +100,69 @@ class Answered(_Said, frozen=True, gc=False, tag="answered"):
 Reply = Behavior | Asked | Answered
 """What refers to a request by its id."""
 
-Event = Request | Reply
+
+class ViewerTold(_Said, frozen=True, gc=False, tag="viewer"):
+    """All that the platform knows of one viewer, in the place of what it said before.
+
+    `values[name]` is a packed column of one row: ids or one number.
+    """
+
+    values: dict[str, Column]
+
+
+class ItemTold(_Said, frozen=True, gc=False, tag="item"):
+    """All that the platform knows of one item; `user_id` is empty, so all items share a partition."""
+
+    item_id: str
+    values: dict[str, Column]
+
+
+class StepTaken(_Said, frozen=True, gc=False, tag="step"):
+    """One live step of the learner, so that recovery and replay repeat exactly this one.
+
+    Step `seq` read the partitions of EVENTS up to `until` and trained on the batches that were full;
+    with `flush` also on what was left waiting. `restore` names a version whose state it went back to
+    before that, and `reason` why. A step that changed parameters is followed by a delta or a version.
+    """
+
+    seq: int
+    until: list[int]
+    flush: bool = False
+    restore: str = ""
+    reason: str = ""
+
+
+class Delta(_Said, frozen=True, gc=False, tag="delta"):
+    """The parameters that changed between version `after` and version `seq` of the learner.
+
+    `rows` (int64) and `values` (float32, row by row) are the touched rows of the embedding table,
+    `dense` the whole dense part (float32 by name). `until` are the offsets of EVENTS that are learned,
+    `newest_answer` is the time of the newest answer among them, and `checksum` the CRC-32 of the columns
+    in this order.
+    """
+
+    seq: int
+    after: int
+    rows: Column
+    values: bytes
+    dense: dict[str, bytes]
+    until: list[int]
+    newest_answer: int
+    checksum: int
+
+
+class VersionMade(_Said, frozen=True, gc=False, tag="version"):
+    """A full snapshot of version `seq` is ready under `name`; with `reload` no delta leads to it."""
+
+    seq: int
+    name: str
+    reload: bool = False
+
+
+Told = ViewerTold | ItemTold
+"""What is on the topic PROFILES."""
+
+Event = Request | Reply | Told | StepTaken | Delta | VersionMade
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)

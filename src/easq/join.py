@@ -122,6 +122,8 @@ class Joiner:
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Request):
             self._open_request(event, examples)
+        elif not isinstance(event, Reply):
+            self._keep_apart("it is not of this topic", event)
         else:
             opened = self._open.get(event.request_id)
             if opened is not None:

@@ -40,20 +40,42 @@ class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
     length: Width
 
 
+class RateOf(_Strict, frozen=True):
+    """A rate that the live service keeps from events: how often `behavior` was shown per view.
+
+    The past fades by half every `half_life_hours`; with few views the rate is drawn to that of all, as
+    if there had been `prior_views` of those.
+    """
+
+    behavior: Name
+    half_life_hours: Rate = 72.0
+    prior_views: Rate = 20.0
+
+
 class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
-    """A number, embedded by the interval of `boundaries` that holds it; unknown has its own."""
+    """A number, embedded by the interval of `boundaries` that holds it; unknown has its own.
+
+    With `rate` the live service keeps it from events, of the item or of the viewer by `side`.
+    """
 
     name: Name
     side: Side
     boundaries: Annotated[tuple[float, ...], Meta(min_length=1)]
+    rate: RateOf | None = None
 
 
 class History(_Strict, frozen=True, tag="history", tag_field="kind"):
-    """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to."""
+    """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to.
+
+    The live service keeps it from events: items whose behaviour `where` reached `at_least`, or all that
+    were exposed.
+    """
 
     name: Name
     of: Name
     length: Width
+    where: Name | None = None
+    at_least: float = 1.0
 
 
 Feature = Categorical | Multi | Numeric | History
@@ -162,6 +184,56 @@ class Training(_Strict, frozen=True):
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
 
 
+class Live(_Strict, frozen=True):
+    """How the learner follows the log. Seconds are wall-clock time.
+
+    step_seconds          at least this between the beginnings of two steps.
+    flush_seconds         behaviour waits for a whole batch at most this long; an answer never waits.
+    read_events           of one partition read in one step, at most.
+    checkpoint_seconds    between checkpoints: what a killed learner repeats when it comes back.
+    snapshot_seconds      between full versions: what a ranker starts from, and what a rollback goes to.
+    keep_versions         full versions kept; the newest is never removed.
+    guard_share           roll back when recent pair accuracy above chance falls below this share of its
+                          earlier level; 0 never does. Recent and earlier are means over about
+    guard_recent_pairs    and guard_level_pairs pairs of progressive validation.
+    """
+
+    step_seconds: Rate = 0.1
+    flush_seconds: Rate = 5.0
+    read_events: Count = 4096
+    checkpoint_seconds: Rate = 30.0
+    snapshot_seconds: Rate = 60.0
+    keep_versions: Annotated[int, Meta(ge=2, le=1000)] = 5
+    guard_share: Share = 0.5
+    guard_recent_pairs: Count = 20_000
+    guard_level_pairs: Count = 400_000
+
+
+class Service(_Strict, frozen=True):
+    """The HTTP service.
+
+    log_top, log_sample     logged of each ranking: the first candidates returned, and this many of the rest.
+    when_log_is_down        refuse: a ranking that cannot be logged is a 503; serve: it is served and counted.
+    log_wait_seconds        how long a reply may wait for the log.
+    max_...                 limits; a request beyond one is refused with a 4xx that says the limit.
+    requests_per_second     by key, with bursts of twice as many; 0 is no limit.
+    clock_skew_seconds      an event may lie this far in the future by the server's clock.
+    profile_store_seconds   between saves of the profiles, which a restart goes on from.
+    """
+
+    log_top: Annotated[int, Meta(ge=1, le=1000)] = 20
+    log_sample: Annotated[int, Meta(ge=0, le=1000)] = 5
+    when_log_is_down: Literal["refuse", "serve"] = "refuse"
+    log_wait_seconds: Rate = 2.0
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 4 << 20
+    max_candidates: Annotated[int, Meta(ge=1, le=65535)] = 2000
+    max_events: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    max_puts: Annotated[int, Meta(ge=1, le=100_000)] = 5000
+    requests_per_second: Weight = 0.0
+    clock_skew_seconds: Rate = 30.0
+    profile_store_seconds: Rate = 30.0
+
+
 class Evaluation(_Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
@@ -193,4 +265,6 @@ class Recipe(_Strict, frozen=True):
     model: Model = Model()
     alignment: Alignment = Alignment()
     training: Training = Training()
+    live: Live = Live()
+    service: Service = Service()
     evaluation: Evaluation = Evaluation()

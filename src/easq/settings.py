@@ -192,6 +192,14 @@ def _check(recipe: Recipe) -> None:
                 f"features.{feature.name}.of: got {feature.of!r}; allowed are the categorical features of "
                 f"the candidate: {', '.join(targets) or 'none is declared'}"
             )
+        rate = getattr(feature, "rate", None)
+        behavior = rate.behavior if rate else getattr(feature, "where", None)
+        if behavior is not None and behavior not in [b.name for b in recipe.behaviors]:
+            key = "rate.behavior" if rate else "where"
+            allowed = ", ".join(b.name for b in recipe.behaviors)
+            raise SettingsError(
+                f"features.{feature.name}.{key}: got {behavior!r}; allowed are the behaviors: {allowed}"
+            )
         boundaries = getattr(feature, "boundaries", (0.0,))
         if list(boundaries) != sorted(set(boundaries)):
             raise SettingsError(f"features.{feature.name}.boundaries: got {boundaries}; they must rise")
