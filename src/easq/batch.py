@@ -88,6 +88,11 @@ class Batcher:
         self._answers -= answers
         return examples
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Return how many viewed rows and how many answers are in the queue."""
+        return self._rows, self._answers
+
     def state(self) -> bytes:
         """Return the queue as MessagePack."""
         return msgspec.msgpack.encode(list(self._queue))

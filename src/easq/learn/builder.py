@@ -1,14 +1,12 @@
 """Settings to parts: the one place where a recipe becomes arguments."""
 
 import torch
-from torch import nn
 
 from easq.encode import Encoder
 from easq.join import Joiner
 from easq.learn.learner import Learner
 from easq.learn.replay_buffer import ReplayBuffer
-from easq.model.baselines.behavior import BehaviorOnly
-from easq.model.easq import Easq
+from easq.model.builder import build_model
 from easq.model.embedding import EmbeddingTable, FeaturePooling
 from easq.schema import Recipe
 
@@ -58,32 +56,4 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         recipe.seed,
         align,
         recipe.order.scope,
-    )
-
-
-def build_model(recipe: Recipe, pooling: FeaturePooling) -> nn.Module:
-    """Return the model of the recipe's method."""
-    settings = recipe.model
-    if settings.method == "behavior":
-        return BehaviorOnly(
-            pooling.viewer_dim,
-            pooling.candidate_dim,
-            settings.hidden,
-            settings.expert_width,
-            settings.experts,
-            settings.head_width,
-            settings.eps,
-        )
-    return Easq(
-        pooling.viewer_dim,
-        pooling.candidate_dim,
-        settings.hidden,
-        settings.rank,
-        settings.expert_width,
-        settings.experts,
-        settings.satisfaction_experts,
-        settings.head_width,
-        settings.eps,
-        settings.answers_move_embeddings,
-        settings.lora_init,
     )

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.learn.learner import Step
+from easq.learn.order import margins, pairs_right
 from easq.prove.curve import Curve, Reliability
 from easq.prove.first_scores import FirstScores
-from easq.prove.metrics import Floats, Ids
 from easq.prove.references import References
 from easq.prove.tally import Interval, Tally
 from easq.prove.truth import Truth, tally_tops
@@ -48,7 +48,7 @@ class Progressive:
         self._window.add(step, scores)
         sums = self._step_sums(step)
         for name, score_N in scores.items():
-            right_B, pairs_B = _pairs(batch.rows.request_N[: batch.num_viewed], batch.level_M, score_N)
+            right_B, pairs_B = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, score_N)
             prefix = "" if name == "model" else f"{name}/"
             self.tally.add(f"{prefix}pair_accuracy", batch.user_B[: len(pairs_B)], right_B, pairs_B)
             if name == "model":
@@ -127,7 +127,7 @@ class Progressive:
 
     def _calibrate(self, step: Step) -> None:
         batch = step.batch
-        margin = _margins(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
+        margin = margins(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
         self._reliability["behavior"].add(margin)
         if step.satisfaction_L is not None:
             row_G, option_G = batch.answer_row_A[batch.fresh_A], batch.option_A[batch.fresh_A]
@@ -163,31 +163,6 @@ class Progressive:
         self._first_scores.restore(state["first_scores"])
         self.views, self.answers = (int(n) for n in state["seen"])
         self._recent = state["recent"].astype(np.float64)
-
-
-def _grid(request_M: Ids, values_M: NDArray[np.floating]) -> Floats:
-    """Lay rows out as requests x places, NaN where a request is shorter than the longest."""
-    size_B = np.bincount(request_M)
-    start_B = np.cumsum(size_B) - size_B
-    grid = np.full((len(size_B), int(size_B.max(initial=0))), np.nan)
-    grid[request_M, np.arange(len(request_M)) - start_B[request_M]] = values_M
-    return grid
-
-
-def _pairs(request_M: Ids, level_M: NDArray[np.floating], score_N: Floats) -> tuple[Floats, Floats]:
-    """Return per request how many pairs of different level are in the right order, and how many are."""
-    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
-    pair = level[:, :, None] > level[:, None, :]
-    right = (np.sign(score[:, :, None] - score[:, None, :]) + 1) / 2
-    return np.where(pair, right, 0.0).sum((1, 2)), pair.sum((1, 2)).astype(np.float64)
-
-
-def _margins(request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> Floats:
-    """Return better minus worse score of every pair of different level in one request."""
-    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
-    pair = level[:, :, None] > level[:, None, :]
-    margins: Floats = (score[:, :, None] - score[:, None, :])[pair]
-    return margins
 
 
 def _plain(interval: Interval) -> dict[str, float | None]:

@@ -16,18 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import torch
 
-from easq.batch import Batcher, make_batch
 from easq.errors import InputError
 from easq.events import EVENTS
-from easq.join import Counts, Example, flush_all
-from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.checkpoint import Checkpoints, save_parameters
 from easq.learn.learner import State
+from easq.learn.trainer import Trainer, compute_alike, part_of
 from easq.log.base import EventLog
-from easq.log.merge import MergedReader
 from easq.prove.progressive import Progressive
 from easq.prove.report.write import write_report
 from easq.prove.tally import Tally
@@ -63,10 +58,7 @@ def replay(
 def _replay(
     recipe: Recipe, log: EventLog, out: Path, truth: Path | None, on_progress: Progress
 ) -> tuple[dict[str, Any], Tally]:
-    torch.set_num_threads(recipe.training.threads)
-    torch.use_deterministic_algorithms(True)
-    # Deterministic mode would also fill memory that every operation here overwrites.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    compute_alike(recipe.training.threads)
     with contextlib.closing(Truth(truth)) if truth else contextlib.nullcontext() as known:
         run = _Run(recipe, log, out, known)
         started, views_before = time.monotonic(), run.progressive.views
@@ -75,7 +67,7 @@ def _replay(
         seconds = time.monotonic() - started
         result = run.result()
     (out / "metrics.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    save_parameters(out / "parameters.safetensors", run.learner.state())
+    save_parameters(out / "parameters.safetensors", run.trainer.learner.state())
     write_report([result], out / "report.html")
     views = run.progressive.views - views_before
     times = {"seconds": seconds, "views_per_second": views / seconds if seconds else 0.0}
@@ -139,19 +131,16 @@ class _Run:
     """The parts of one replay; `go` drives them and keeps their state on disk."""
 
     def __init__(self, recipe: Recipe, log: EventLog, out: Path, truth: Truth | None) -> None:
-        self._recipe = recipe
-        self._encoder = build_encoder(recipe)
-        self.learner = build_learner(recipe, self._encoder)
-        self._batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
-        self.progressive = Progressive(recipe, truth)
+        self._recipe, self._log = recipe, log
         self._checkpoints = Checkpoints(out / "checkpoints")
         latest = self._checkpoints.latest()
         notes: dict[str, Any] = latest[1] if latest else {"until": log.end_offsets(EVENTS)}
         self._until: list[int] = notes["until"]
-        self._joiners = [build_joiner(recipe) for _ in self._until]
-        self._reader = MergedReader(log, EVENTS, self._until, notes.get("offsets"), notes.get("newest"))
+        self.trainer = Trainer(recipe, len(self._until))
+        self.progressive = Progressive(recipe, truth)
         if latest:
-            self._restore(latest[0])
+            self.trainer.restore(part_of(latest[0], "trainer"))
+            self.progressive.restore(part_of(latest[0], "progressive"))
         self._late_path = out / "late.jsonl"
         self._late_path.touch()
         with self._late_path.open("r+b") as late:
@@ -160,30 +149,25 @@ class _Run:
     def go(self, on_progress: Progress) -> None:
         """Read to the end, a checkpoint at the start and every so many steps."""
         total, every = sum(self._until), self._recipe.training.checkpoint_steps
+        trainer = self.trainer
         with self._late_path.open("ab") as late:
             self._save(late.tell())
-            saved = self.learner.steps
-            for chunk in self._reader:
-                for partition, event in chunk:
-                    examples = self._joiners[partition].push(event)
-                    if examples:
-                        self._batcher.add(examples)
+            saved = trainer.learner.steps
+            for _ in trainer.read(self._log, self._until):
                 self._write_late(late)
-                while examples := self._batcher.cut():
-                    self._step(examples)
-                if self.learner.steps >= saved + every:
+                self._learn()
+                if trainer.learner.steps >= saved + every:
                     late.flush()
                     self._save(late.tell())
-                    saved = self.learner.steps
-                on_progress(sum(self._reader.offsets), total)
-            self._batcher.add(flush_all(self._joiners))
+                    saved = trainer.learner.steps
+                on_progress(sum(trainer.offsets), total)
+            trainer.close_windows()
             self._write_late(late)
-        while examples := self._batcher.cut(final=True):
-            self._step(examples)
+        self._learn(flush=True)
 
     def result(self) -> dict[str, Any]:
         """Return what the run has shown, in an order and a form that are the same every time."""
-        recipe, counts = self._recipe, sum((joiner.counts for joiner in self._joiners), Counts())
+        recipe, counts = self._recipe, self.trainer.counts
         is_aligned = recipe.model.method != "behavior"
         rows = {slot.feature.name: slot.num_rows for side in self._sides() for slot in side}
         collisions = {
@@ -193,7 +177,7 @@ class _Run:
                 "lookups": c.lookups,
                 "collided_share": c.collided / c.lookups if c.lookups else 0.0,
             }
-            for name, c in self._encoder.collisions.items()
+            for name, c in self.trainer.encoder.collisions.items()
         }
         return {
             "name": recipe.name,
@@ -201,53 +185,26 @@ class _Run:
             "experts": [recipe.model.experts, is_aligned * recipe.model.satisfaction_experts],
             "behaviors": [b.name for b in recipe.behaviors],
             "question": msgspec.to_builtins(recipe.question),
-            "steps": self.learner.steps,
+            "steps": self.trainer.learner.steps,
             "counts": {"events": sum(self._until), **msgspec.to_builtins(counts)},
             "collisions": collisions,
             **self.progressive.result(),
         }
 
     def _sides(self) -> tuple[Any, Any]:
-        return self._encoder.layout.viewer, self._encoder.layout.candidate
+        layout = self.trainer.encoder.layout
+        return layout.viewer, layout.candidate
 
-    def _step(self, examples: list[Example]) -> None:
-        recipe = self._recipe
-        batch = make_batch(self._encoder, recipe.behaviors, recipe.order.cap, examples)
-        self.progressive.observe(self.learner.step(batch))
+    def _learn(self, flush: bool = False) -> None:
+        for step in self.trainer.steps(flush):
+            self.progressive.observe(step)
 
     def _write_late(self, late: Any) -> None:
-        for joiner in self._joiners:
-            for event in joiner.take_late():
-                late.write(msgspec.json.encode(event) + b"\n")
+        for event in self.trainer.take_late():
+            late.write(msgspec.json.encode(event) + b"\n")
 
     def _save(self, late_bytes: int) -> None:
-        parts: dict[str, State] = {
-            "learner": self.learner.state(),
-            "encoder": self._encoder.state(),
-            "progressive": self.progressive.state(),
-            "joiner": {str(p): _bytes(joiner.state()) for p, joiner in enumerate(self._joiners)},
-            "batcher": {"queue": _bytes(self._batcher.state())},
-        }
+        parts: dict[str, State] = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
         state = {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
-        notes = {
-            "until": self._until,
-            "offsets": self._reader.offsets,
-            "newest": self._reader.newest,
-            "late_bytes": late_bytes,
-        }
-        self._checkpoints.save(self.learner.steps, state, notes)
-
-    def _restore(self, state: State) -> None:
-        def part(name: str) -> State:
-            return {n[len(name) + 1 :]: v for n, v in state.items() if n.startswith(f"{name}:")}
-
-        self.learner.restore(part("learner"))
-        self._encoder.restore(part("encoder"))
-        self.progressive.restore(part("progressive"))
-        self._batcher.restore(state["batcher:queue"].tobytes())
-        for partition, joiner in enumerate(self._joiners):
-            joiner.restore(state[f"joiner:{partition}"].tobytes())
-
-
-def _bytes(data: bytes) -> np.ndarray:
-    return np.frombuffer(data, np.uint8)
+        notes = {"until": self._until, "late_bytes": late_bytes}
+        self._checkpoints.save(self.trainer.learner.steps, state, notes)

@@ -1,0 +1,109 @@
+"""Everything between a log and parameters: read, join, batch, learn; and where all of it stands.
+
+A replay and a live learner are both this; they differ in how far it is told to read, and when.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from easq.batch import Batcher, make_batch
+from easq.events import EVENTS
+from easq.join import Counts, Late, flush_all
+from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.learn.learner import State, Step
+from easq.log.base import EventLog
+from easq.log.merge import MergedReader
+from easq.schema import Recipe
+
+
+def compute_alike(threads: int) -> None:
+    """Make equal steps give equal bytes on this machine: a stated number of threads, fixed algorithms."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    # Deterministic mode would also fill memory that every operation here overwrites.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+class Trainer:
+    """A learner with all that stands before it; `offsets` is how far each partition was read.
+
+    What it becomes is a function of the log, of how far it read each time, and of when it was flushed.
+    """
+
+    def __init__(self, recipe: Recipe, num_partitions: int) -> None:
+        self._recipe = recipe
+        self.encoder = build_encoder(recipe)
+        self.learner = build_learner(recipe, self.encoder)
+        self._batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
+        self._joiners = [build_joiner(recipe) for _ in range(num_partitions)]
+        self.offsets = [0] * num_partitions
+        self._newest = [0] * num_partitions
+
+    def read(self, log: EventLog, until: Sequence[int]) -> Iterator[None]:
+        """Read on to `until`, in event time; pauses now and then, `offsets` being what was read."""
+        reader = MergedReader(log, EVENTS, until, self.offsets, self._newest)
+        for chunk in reader:
+            for partition, event in chunk:
+                examples = self._joiners[partition].push(event)
+                if examples:
+                    self._batcher.add(examples)
+            self.offsets, self._newest = list(reader.offsets), list(reader.newest)
+            yield
+
+    def close_windows(self) -> None:
+        """End the wait of every open request, as at the end of a bounded log."""
+        self._batcher.add(flush_all(self._joiners))
+
+    def steps(self, flush: bool = False) -> Iterator[Step]:
+        """Learn from every whole batch that waits, with `flush` also from what is left."""
+        recipe = self._recipe
+        while examples := self._batcher.cut(flush):
+            batch = make_batch(self.encoder, recipe.behaviors, recipe.order.cap, examples)
+            yield self.learner.step(batch)
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Return how many viewed rows and how many answers wait for a step."""
+        return self._batcher.waiting
+
+    @property
+    def counts(self) -> Counts:
+        """Return what has come in and what became of it."""
+        return sum((joiner.counts for joiner in self._joiners), Counts())
+
+    def take_late(self) -> list[Late]:
+        """Return the events that came to no example since the last call."""
+        return [late for joiner in self._joiners for late in joiner.take_late()]
+
+    def state(self) -> State:
+        """Return everything that the future depends on; call `take_late` before."""
+        parts: dict[str, State] = {
+            "learner": self.learner.state(),
+            "encoder": self.encoder.state(),
+            "joiner": {str(p): _bytes(joiner.state()) for p, joiner in enumerate(self._joiners)},
+            "batcher": {"queue": _bytes(self._batcher.state())},
+            "reader": {"offsets": np.array(self.offsets), "newest": np.array(self._newest)},
+        }
+        return {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def restore(self, state: State) -> None:
+        """Become the trainer whose `state` this is."""
+        self.learner.restore(part_of(state, "learner"))
+        self.encoder.restore(part_of(state, "encoder"))
+        self._batcher.restore(state["batcher:queue"].tobytes())
+        for partition, joiner in enumerate(self._joiners):
+            joiner.restore(state[f"joiner:{partition}"].tobytes())
+        self.offsets = [int(n) for n in state["reader:offsets"]]
+        self._newest = [int(n) for n in state["reader:newest"]]
+
+
+def part_of(state: State, name: str) -> State:
+    """Return the arrays of one part under their own names."""
+    return {n[len(name) + 1 :]: v for n, v in state.items() if n.startswith(f"{name}:")}
+
+
+def _bytes(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.frombuffer(data, np.uint8)
