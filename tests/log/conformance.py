@@ -20,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from easq.events import Answered, Asked, Behavior, Event, Request, pack_counts, pack_floats, pack_ids
-from easq.log.base import EventLog, Position, partition_of
+from easq.events import Behavior, Event
+from easq.log.base import EventLog, Position, TrimmedError, partition_of
+from tests.log.kinds import EVERY_KIND, LaterBehavior
 
 Opener = Callable[[], EventLog]
 
@@ -131,34 +132,6 @@ def _model_append(
     return [places[event.event_id] for event in events]
 
 
-class LaterBehavior(Behavior, frozen=True, tag="behavior"):
-    """A behaviour as a later version might write it."""
-
-    mood: dict[str, list[int]]
-
-
-EVERY_KIND: list[Event] = [
-    Request(
-        event_id="r",
-        user_id="Zoë 🦊",
-        ts=2**53,
-        items=["a", "b"],
-        viewer={"recent": pack_ids([])},
-        candidates={"x": pack_floats([0.5, float("nan")]), "tags": pack_ids([1, -2, 2**62])},
-        lengths={"tags": pack_counts([1, 2])},
-    ),
-    Behavior(event_id="b", user_id="Zoë 🦊", ts=-1, request_id="r", items=[], values={"play": b"\0\xff'"}),
-    Asked(event_id="q", user_id="", ts=0, request_id="r", item_id="a", question="q", propensity=0.1),
-    Answered(
-        event_id="a", user_id="u", ts=1, request_id="r", item_id="a", question="q", option="o", propensity=0.1
-    ),
-    said("long" * 500, "u"),
-    said("r\0", "u"),
-    said("", "u"),
-    said("big", "u", note=bytes(3_000_000)),
-]
-
-
 class LogConformance:
     """The suite: inherit it in a class called `Test...` and override `opener`."""
 
@@ -225,6 +198,33 @@ class LogConformance:
             [2],
             [3],
         ]
+
+    def test_trimmed_events_are_gone_and_offsets_stay(self, log: EventLog) -> None:
+        log.append(TOPIC, batch("a", 60))
+        log.append("other", batch("a", 60))
+        ends = log.end_offsets(TOPIC)
+        before = [end // 2 for end in ends]
+        log.trim(TOPIC, before)
+        assert log.start_offsets(TOPIC) == before
+        assert (log.end_offsets(TOPIC), log.start_offsets("other")) == (ends, [0] * len(ends))
+        for partition, (start, end) in enumerate(zip(before, ends, strict=True)):
+            assert len(log.read(TOPIC, partition, start, 100)) == end - start
+            if start:
+                with pytest.raises(TrimmedError, match=f"begins at offset {start}, {start - 1} was asked"):
+                    log.read(TOPIC, partition, start - 1, 100)
+
+    def test_a_partition_trimmed_to_its_end_goes_on_there(self, log: EventLog) -> None:
+        (first,) = log.append(TOPIC, [said("a", "u")])
+        ends = log.end_offsets(TOPIC)
+        log.trim(TOPIC, [end + 5 for end in ends])
+        assert log.start_offsets(TOPIC) == log.end_offsets(TOPIC) == ends
+        assert log.read(TOPIC, first.partition, 1, 10) == []
+        with pytest.raises(TrimmedError):
+            log.read(TOPIC, first.partition, 0, 10)
+        # Its id was removed with it, so the same event is a new one.
+        assert log.append(TOPIC, [said("a", "u")]) == [Position(first.partition, 1)]
+        with pytest.raises(ValueError, match="one offset for each"):
+            log.trim(TOPIC, [*ends, 0])
 
     def test_an_event_is_written_once(self, log: EventLog) -> None:
         first, second = said("a", "u", 1), said("b", "v", 2)

@@ -18,6 +18,10 @@ class LogError(Exception):
     """The log could not do what was asked; nothing of the failed call was written."""
 
 
+class TrimmedError(LogError):
+    """The events asked for were removed by `trim`."""
+
+
 def partition_of(user_id: str, num_partitions: int) -> int:
     """Return the partition that holds everything of one viewer."""
     return zlib.crc32(user_id.encode()) % num_partitions
@@ -38,8 +42,20 @@ class EventLog(Protocol):
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
         """Return up to `limit` events from `offset` on; empty at the end.
 
-        Raises ValueError for a partition or an offset that cannot be, LogError when reading failed.
+        Raises ValueError for a partition or an offset that cannot be, TrimmedError when events from
+        `offset` on were removed, LogError when reading failed.
         """
+        ...
+
+    def trim(self, topic: str, before: Sequence[int]) -> None:
+        """Remove the events of each partition before an offset, their ids too; offsets stay as they are.
+
+        Raises ValueError unless there is one offset per partition, LogError when removing failed.
+        """
+        ...
+
+    def start_offsets(self, topic: str) -> list[int]:
+        """Return, per partition, the offset of the first event that was not removed; may raise LogError."""
         ...
 
     def partitions(self, topic: str) -> int:

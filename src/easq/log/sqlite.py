@@ -15,7 +15,7 @@ from threading import RLock
 from typing import Any, Self
 
 from easq.events import Event, decode, encode
-from easq.log.base import LogError, Position, partition_of
+from easq.log.base import LogError, Position, TrimmedError, partition_of
 
 DEFAULT_PARTITIONS = 4
 LOCKED_S = 30.0  # how long an append waits for those of other processes
@@ -44,8 +44,12 @@ _TUNING = f"""PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;
 
 _NUM_TABLES = "SELECT count(*) FROM sqlite_master"
 _STREAMS = "SELECT id, end_offset FROM streams WHERE topic = ? ORDER BY partition"
+_STARTS = (
+    "SELECT ifnull((SELECT min(place) FROM events WHERE place BETWEEN id << 40 AND (id << 40) + end_offset)"
+    " - (id << 40), end_offset) FROM streams WHERE topic = ? ORDER BY partition"
+)
 _RANGE = (
-    "SELECT data FROM streams CROSS JOIN events ON place BETWEEN (id << 40) + ?3 AND (id << 40) + ?4"
+    "SELECT place, data FROM streams CROSS JOIN events ON place BETWEEN (id << 40) + ?3 AND (id << 40) + ?4"
     " WHERE topic = ?1 AND partition = ?2 ORDER BY place"
 )
 
@@ -110,11 +114,35 @@ class SqliteLog:
             raise ValueError(f"offset and limit must not be negative, got {offset} and {limit}")
         first, last = min(offset, _LAST_OFFSET), min(offset + limit, _LAST_OFFSET) - 1
         rows = self._fetch(_RANGE, topic, partition, first, last)
+        # Appends leave no gap: where the first event is not the one asked for, that one was removed.
+        if limit and (not rows or rows[0][0] & _LAST_OFFSET != first):
+            start = self.start_offsets(topic)[partition]
+            if start > first:
+                raise TrimmedError(
+                    f"cannot read {self._path}: topic {topic!r}, partition {partition} begins at offset "
+                    f"{start}, {first} was asked for"
+                )
         try:
-            return [decode(data) for (data,) in rows]
+            return [decode(data) for _, data in rows]
         except ValueError as error:
             where = f"topic {topic!r}, partition {partition}, offsets {first} to {first + len(rows) - 1}"
             raise LogError(f"cannot read {self._path}: {where} hold what is not an event: {error}") from error
+
+    def trim(self, topic: str, before: Sequence[int]) -> None:
+        """Remove the events of each partition before an offset, their ids too; offsets stay as they are.
+
+        Raises ValueError unless there is one offset per partition, and LogError when it failed.
+        """
+        self._one_per_partition(before)
+        with self._write_lock, self._explained("trim"), self._transaction() as db:
+            for (stream, end), offset in zip(db.execute(_STREAMS, (topic,)).fetchall(), before, strict=False):
+                places = (stream << _SHIFT, (stream << _SHIFT) + min(offset, end))
+                db.execute("DELETE FROM events WHERE place >= ? AND place < ?", places)
+                db.execute("DELETE FROM ids WHERE place >= ? AND place < ?", places)
+
+    def start_offsets(self, topic: str) -> list[int]:
+        """Return, per partition, the offset of the first event that was not removed."""
+        return [start for (start,) in self._fetch(_STARTS, topic)] or [0] * self._num_partitions
 
     def partitions(self, topic: str) -> int:  # noqa: ARG002 - every topic of a file has as many
         """Return the number of partitions, fixed when the log was created."""
@@ -129,8 +157,7 @@ class SqliteLog:
 
         Raises ValueError unless there is one offset per partition, and LogError as reading does.
         """
-        if len(offsets) != self._num_partitions:
-            raise ValueError(f"one offset for each of {self._num_partitions} partitions, got {len(offsets)}")
+        self._one_per_partition(offsets)
         deadline, seen = time.monotonic() + timeout_s, None
         while True:
             # It changes with every commit, this object's own too: the reader never commits.
@@ -141,6 +168,10 @@ class SqliteLog:
             if (left_s := deadline - time.monotonic()) <= 0:
                 return False
             time.sleep(min(_POLL_S, left_s))
+
+    def _one_per_partition(self, offsets: Sequence[int]) -> None:
+        if len(offsets) != self._num_partitions:
+            raise ValueError(f"one offset for each of {self._num_partitions} partitions, got {len(offsets)}")
 
     def close(self) -> None:
         """Release files and connections; the log may be opened again."""
