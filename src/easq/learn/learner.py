@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from easq.batch import Batch, Floats
@@ -18,9 +17,7 @@ from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
 from easq.model.easq import Scores
 from easq.model.embedding import EmbeddingTable, FeaturePooling
 from easq.schema import Alignment
-
-State = dict[str, NDArray[np.generic]]
-"""Named arrays: what a part needs to go on exactly where it stood."""
+from easq.snapshots import State
 
 
 class NonFiniteLossError(ArithmeticError):

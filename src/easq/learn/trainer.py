@@ -13,10 +13,11 @@ from easq.batch import Batcher, make_batch
 from easq.events import EVENTS
 from easq.join import Counts, Late, flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
-from easq.learn.learner import State, Step
+from easq.learn.learner import Step
 from easq.log.base import EventLog
 from easq.log.merge import MergedReader
 from easq.schema import Recipe
+from easq.snapshots import State
 
 
 def compute_alike(threads: int) -> None:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from easq.learn.learner import Step
 from easq.learn.order import margins, pairs_right
@@ -14,8 +13,8 @@ from easq.prove.tally import Interval, Tally
 from easq.prove.truth import Truth, tally_tops
 from easq.prove.window import Window
 from easq.schema import Recipe
+from easq.snapshots import State
 
-State = dict[str, NDArray[np.generic]]
 _RECENT = 64
 
 

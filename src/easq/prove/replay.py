@@ -19,8 +19,6 @@ import msgspec
 
 from easq.errors import InputError
 from easq.events import EVENTS
-from easq.learn.checkpoint import Checkpoints, save_parameters
-from easq.learn.learner import State
 from easq.learn.trainer import Trainer, compute_alike, part_of
 from easq.log.base import EventLog
 from easq.prove.progressive import Progressive
@@ -29,6 +27,7 @@ from easq.prove.tally import Tally
 from easq.prove.truth import Truth
 from easq.schema import Recipe
 from easq.settings import to_toml
+from easq.snapshots import Snapshots, State, save_parameters
 
 Progress = Callable[[int, int], None]
 """Hears of events done and events in all."""
@@ -132,7 +131,7 @@ class _Run:
 
     def __init__(self, recipe: Recipe, log: EventLog, out: Path, truth: Truth | None) -> None:
         self._recipe, self._log = recipe, log
-        self._checkpoints = Checkpoints(out / "checkpoints")
+        self._checkpoints = Snapshots(out / "checkpoints")
         latest = self._checkpoints.latest()
         notes: dict[str, Any] = latest[1] if latest else {"until": log.end_offsets(EVENTS)}
         self._until: list[int] = notes["until"]
