@@ -6,6 +6,7 @@ Unknown fields are tolerated on the log; `v` names the version of the layout.
 """
 
 import hashlib
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +25,9 @@ STEPS = "steps"
 
 UPDATES = "updates"
 """The learner's topic of parameter deltas and announced versions. One partition."""
+
+COMMANDS = "commands"
+"""The topic of what an operator asks of the learner. One partition."""
 
 ID = np.dtype("<i8")
 FLOAT = np.dtype("<f4")
@@ -121,8 +125,8 @@ class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     """One live step of the learner, so that recovery and replay repeat exactly this one.
 
     Step `seq` read the partitions of EVENTS up to `until` and trained on the batches that were full;
-    with `flush` also on what was left waiting. `restore` names a version whose state it went back to
-    before that, and `reason` why. A step that changed parameters is followed by a delta or a version.
+    with `flush` also on what was left waiting. Instead of that it may go back to the parameters of the
+    version `restore`, for a `reason`. `commands` is how many commands had been heard.
     """
 
     seq: int
@@ -130,11 +134,13 @@ class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     flush: bool = False
     restore: str = ""
     reason: str = ""
+    commands: int = 0
 
 
 class Delta(_Said, frozen=True, gc=False, tag="delta"):
     """The parameters that changed between version `after` and version `seq` of the learner.
 
+    Nothing was published between the two, so whoever has any version from `after` on may apply it.
     `rows` (int64) and `values` (float32, row by row) are the touched rows of the embedding table,
     `dense` the whole dense part (float32 by name). `until` are the offsets of EVENTS that are learned,
     `newest_answer` is the time of the newest answer among them, and `checksum` the CRC-32 of the columns
@@ -152,17 +158,26 @@ class Delta(_Said, frozen=True, gc=False, tag="delta"):
 
 
 class VersionMade(_Said, frozen=True, gc=False, tag="version"):
-    """A full snapshot of version `seq` is ready under `name`; with `reload` no delta leads to it."""
+    """A full snapshot of version `seq` is ready under `name`; with `reload` no delta leads to it.
+
+    A version without `reload` only repeats what deltas have said, perhaps later ones too.
+    """
 
     seq: int
     name: str
     reload: bool = False
 
 
+class RollbackAsked(_Said, frozen=True, gc=False, tag="rollback"):
+    """An operator asks the learner to go back to the parameters of version `name`."""
+
+    name: str
+
+
 Told = ViewerTold | ItemTold
 """What is on the topic PROFILES."""
 
-Event = Request | Reply | Told | StepTaken | Delta | VersionMade
+Event = Request | Reply | Told | StepTaken | Delta | VersionMade | RollbackAsked
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
@@ -212,6 +227,14 @@ def unpack_floats(column: Column) -> NDArray[np.float32]:
 def unpack_counts(column: Column) -> NDArray[np.uint16]:
     """Return a uint16 column as a read-only array."""
     return np.frombuffer(column, COUNT)
+
+
+def delta_checksum(rows: Column, values: bytes, dense: dict[str, bytes]) -> int:
+    """Return the CRC-32 of a delta's columns, the dense ones in the order of their names."""
+    found = zlib.crc32(values, zlib.crc32(rows))
+    for name in sorted(dense):
+        found = zlib.crc32(dense[name], zlib.crc32(name.encode(), found))
+    return found
 
 
 def stable_id(text: str) -> int:

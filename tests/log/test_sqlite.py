@@ -15,7 +15,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from easq.log import sqlite
 from easq.log.base import LogError
 from easq.log.sqlite import SqliteLog
 from tests.log.conformance import (
@@ -202,9 +201,8 @@ def test_a_reader_never_sees_half_an_append(path: Path) -> None:
         assert sum(log.end_offsets(TOPIC)) == 30 * 20
 
 
-def test_a_lock_held_too_long_is_an_error_and_no_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "LOCKED_S", 0.05)
-    with SqliteLog(path) as log, closing(sqlite3.connect(path, isolation_level=None)) as other:
+def test_a_lock_held_too_long_is_an_error_and_no_more(path: Path) -> None:
+    with SqliteLog(path, locked_s=0.05) as log, closing(sqlite3.connect(path, isolation_level=None)) as other:
         log.append(TOPIC, batch("a:3", 3))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LogError, match=r"cannot append to .*locked.*another process"):

@@ -67,6 +67,7 @@ def make_step(batch: Batch, served: Mapping[View, float], expert: Mapping[View, 
     satisfaction = None if expert is None else row_scores(batch, expert)[batch.num_viewed :]
     return Step(
         batch=batch,
+        touched_U=np.zeros(0, np.int64),
         served_N=row_scores(batch, served).astype(np.float32),
         satisfaction_L=None if satisfaction is None else satisfaction.astype(np.float32),
         losses={"main": 0.5},

@@ -90,7 +90,9 @@ def view(batch: Batch, row: int) -> tuple[str, int]:
 
 def made_step(batch: Batch, served_N: np.ndarray) -> Step:
     expert_L = served_N[batch.num_viewed :] * 2
-    return Step(batch, served_N, expert_L, {"main": 0.5}, 2.0, 1.0 if len(expert_L) else None)
+    return Step(
+        batch, np.zeros(0, np.int64), served_N, expert_L, {"main": 0.5}, 2.0, 1.0 if len(expert_L) else None
+    )
 
 
 def run(batches: Iterable[Batch], score: Scorer, truth: Truth | None = None) -> dict[str, Any]:

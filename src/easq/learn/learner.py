@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from easq.batch import Batch, Floats
+from easq.columns import Ids
 from easq.encode import Rows
 from easq.learn.objective import OrderScope, losses, question_rows
 from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
@@ -28,10 +29,12 @@ class NonFiniteLossError(ArithmeticError):
 class Step:
     """What one step found before it learned: scores, losses, and how many experts fired per row.
 
-    `satisfaction_L` scores the rows of the answered requests, those from `batch.num_viewed` on.
+    `touched_U` are the table rows that it read, and so may have changed. `satisfaction_L` scores the
+    rows of the answered requests, those from `batch.num_viewed` on.
     """
 
     batch: Batch
+    touched_U: Ids
     served_N: Floats
     satisfaction_L: Floats | None
     losses: dict[str, float]
@@ -107,13 +110,14 @@ class Learner:
         if self._align:
             self.buffer.add(_answered(batch))
         self.steps += 1
-        return self._report(batch, scores, values)
+        return self._report(batch, touched.rows_U, scores, values)
 
-    def _report(self, batch: Batch, scores: Scores, values: dict[str, float]) -> Step:
+    def _report(self, batch: Batch, touched_U: Ids, scores: Scores, values: dict[str, float]) -> Step:
         satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK
         num = len(batch.rows.request_N)
         return Step(
             batch,
+            touched_U,
             _array(scores.served_N[:num]),
             None if satisfaction is None else _array(satisfaction[: num - batch.num_viewed]),
             values,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from easq.batch import Batcher, make_batch
-from easq.events import EVENTS
+from easq.events import EVENTS, Answered
 from easq.join import Counts, Late, flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Step
@@ -29,8 +29,9 @@ def compute_alike(threads: int) -> None:
 
 
 class Trainer:
-    """A learner with all that stands before it; `offsets` is how far each partition was read.
+    """A learner with all that stands before it.
 
+    `offsets` is how far each partition was read, `newest_answer` the time of the newest answer therein.
     What it becomes is a function of the log, of how far it read each time, and of when it was flushed.
     """
 
@@ -41,6 +42,7 @@ class Trainer:
         self._batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
         self._joiners = [build_joiner(recipe) for _ in range(num_partitions)]
         self.offsets = [0] * num_partitions
+        self.newest_answer = 0
         self._newest = [0] * num_partitions
 
     def read(self, log: EventLog, until: Sequence[int]) -> Iterator[None]:
@@ -48,6 +50,8 @@ class Trainer:
         reader = MergedReader(log, EVENTS, until, self.offsets, self._newest)
         for chunk in reader:
             for partition, event in chunk:
+                if isinstance(event, Answered):
+                    self.newest_answer = max(self.newest_answer, event.ts)
                 examples = self._joiners[partition].push(event)
                 if examples:
                     self._batcher.add(examples)
@@ -87,6 +91,7 @@ class Trainer:
             "joiner": {str(p): _bytes(joiner.state()) for p, joiner in enumerate(self._joiners)},
             "batcher": {"queue": _bytes(self._batcher.state())},
             "reader": {"offsets": np.array(self.offsets), "newest": np.array(self._newest)},
+            "answer": {"newest": np.array([self.newest_answer])},
         }
         return {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
 
@@ -99,6 +104,7 @@ class Trainer:
             joiner.restore(state[f"joiner:{partition}"].tobytes())
         self.offsets = [int(n) for n in state["reader:offsets"]]
         self._newest = [int(n) for n in state["reader:newest"]]
+        self.newest_answer = int(state["answer:newest"][0])
 
 
 def part_of(state: State, name: str) -> State:

@@ -18,7 +18,7 @@ from easq.events import Event, decode, encode
 from easq.log.base import LogError, Position, TrimmedError, partition_of
 
 DEFAULT_PARTITIONS = 4
-LOCKED_S = 30.0  # how long an append waits for those of other processes
+LOCKED_S = 30.0
 
 _APPLICATION, _LAYOUT = int.from_bytes(b"EASQ", "big"), 1
 _SHIFT = 40
@@ -67,15 +67,23 @@ _ADVICE = {
 class SqliteLog:
     """An event log in one SQLite file, for several processes and threads at once.
 
-    Creates the file when it is absent, with `partitions` partitions (4 unless given). A process that
-    was forked opens its own. Raises ValueError when the file holds another number of partitions, and
-    LogError when it cannot be opened or is not a log.
+    Creates the file when it is absent, with `partitions` partitions (4 unless given). An append waits
+    `locked_s` seconds for those of other processes. A process that was forked opens its own. Raises
+    ValueError when the file holds another number of partitions, and LogError when it cannot be opened
+    or is not a log.
     """
 
-    def __init__(self, path: str | Path, partitions: int | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        partitions: int | None = None,
+        *,
+        read_only: bool = False,
+        locked_s: float = LOCKED_S,
+    ) -> None:
         if partitions is not None and partitions < 1:
             raise ValueError(f"a log has at least 1 partition, got {partitions}")
-        self._path, self._read_only = Path(path), read_only
+        self._path, self._read_only, self._locked_s = Path(path), read_only, locked_s
         self._write_lock, self._read_lock = RLock(), RLock()
         self._connections: list[sqlite3.Connection] = []
         try:
@@ -188,7 +196,9 @@ class SqliteLog:
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         uri = f"{self._path.absolute().as_uri()}?mode={mode}"
-        db = sqlite3.connect(uri, uri=True, timeout=LOCKED_S, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            uri, uri=True, timeout=self._locked_s, isolation_level=None, check_same_thread=False
+        )
         self._connections.append(db)
         return db
 

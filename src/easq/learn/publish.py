@@ -1,0 +1,78 @@
+"""Tell rankers what the learner has changed: deltas several times a second, full versions at intervals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from easq.columns import Ids
+from easq.events import UPDATES, Delta, VersionMade, delta_checksum, pack_floats, pack_ids
+from easq.learn.learner import Learner
+from easq.log.base import EventLog
+
+_READ = 256
+
+
+class Publisher:
+    """Writes to the topic UPDATES.
+
+    `last` is the newest version that rankers can have from it, through a delta or by reloading; the next
+    delta follows upon it. `checksums` are those of the deltas that are still there, by version.
+    """
+
+    def __init__(self, updates: EventLog) -> None:
+        self._updates = updates
+        self.last = 0
+        self.checksums: dict[int, int] = {}
+        self._version_offsets: list[int] = []
+        (offset,) = updates.start_offsets(UPDATES)
+        while events := updates.read(UPDATES, 0, offset, _READ):
+            for event in events:
+                if isinstance(event, Delta):
+                    self.checksums[event.seq] = event.checksum
+                    self.last = event.seq
+                elif isinstance(event, VersionMade):
+                    self._version_offsets.append(offset)
+                    self.last = event.seq if event.reload else self.last
+                offset += 1
+
+    def publish(self, delta: Delta) -> None:
+        """Append a delta; it is durable, and may be applied anywhere, when this returns."""
+        self._updates.append(UPDATES, [delta])
+        self.checksums[delta.seq], self.last = delta.checksum, delta.seq
+
+    def announce(self, seq: int, name: str, ts: int, reload: bool) -> None:
+        """Say that a version is there; forget the deltas that only lead to the version before it."""
+        kind = "reload" if reload else "version"
+        made = VersionMade(
+            event_id=f"{kind}-{seq}-{ts}", user_id="", ts=ts, seq=seq, name=name, reload=reload
+        )
+        (position,) = self._updates.append(UPDATES, [made])
+        if reload:
+            self.last = seq
+        self._version_offsets.append(position.offset)
+        if len(self._version_offsets) > 2:
+            self._version_offsets = self._version_offsets[-2:]
+            self._updates.trim(UPDATES, [self._version_offsets[0]])
+            self.checksums = {s: crc for s, crc in self.checksums.items() if s > seq}
+
+
+def make_delta(
+    learner: Learner, touched_U: Ids, seq: int, after: int, until: Sequence[int], newest_answer: int, ts: int
+) -> Delta:
+    """Return what changed between the versions `after` and `seq`, those rows being touched."""
+    rows_U = np.unique(touched_U)
+    rows, values = pack_ids(rows_U), pack_floats(learner.table.weight.numpy()[rows_U])
+    dense = {name: pack_floats(value.numpy()) for name, value in learner.dense.state_dict().items()}
+    return Delta(
+        event_id=f"delta-{seq}",
+        user_id="",
+        ts=ts,
+        seq=seq,
+        after=after,
+        rows=rows,
+        values=values,
+        dense=dense,
+        until=list(until),
+        newest_answer=newest_answer,
+        checksum=delta_checksum(rows, values, dense),
+    )
