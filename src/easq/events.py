@@ -6,6 +6,7 @@ Unknown fields are tolerated on the log; `v` names the version of the layout.
 """
 
 import hashlib
+import secrets
 import zlib
 from collections.abc import Iterable
 from typing import Any
@@ -156,6 +157,11 @@ class Delta(_Said, frozen=True, gc=False, tag="delta"):
     newest_answer: int
     checksum: int
 
+    @property
+    def name(self) -> str:
+        """Return the name of the version that this leads to."""
+        return version_name(self.seq)
+
 
 class VersionMade(_Said, frozen=True, gc=False, tag="version"):
     """A full snapshot of version `seq` is ready under `name`; with `reload` no delta leads to it.
@@ -227,6 +233,16 @@ def unpack_floats(column: Column) -> NDArray[np.float32]:
 def unpack_counts(column: Column) -> NDArray[np.uint16]:
     """Return a uint16 column as a read-only array."""
     return np.frombuffer(column, COUNT)
+
+
+def version_name(seq: int) -> str:
+    """Return the name of the learner's version `seq`; names sort as their numbers do."""
+    return f"v{seq:012d}"
+
+
+def time_ordered_id(now_ms: int) -> str:
+    """Return a new id that sorts by time, so that the ids of a log's index grow (as UUID version 7 does)."""
+    return f"{now_ms:012x}{secrets.token_hex(10)}"
 
 
 def delta_checksum(rows: Column, values: bytes, dense: dict[str, bytes]) -> int:

@@ -43,6 +43,14 @@ class Touched:
     viewer_BW: Tensor
     candidate_NV: Tensor
 
+    @staticmethod
+    def whole(table_RE: Tensor, rows: Rows) -> "Touched":
+        """Read the table where it lies: for scoring, which needs neither distinct rows nor gradients."""
+        padding_alone = np.zeros(1, np.int64)
+        return Touched(
+            padding_alone, table_RE, torch.from_numpy(rows.viewer_BW), torch.from_numpy(rows.candidate_NV)
+        )
+
 
 class EmbeddingTable:
     """The shared table, with row-wise Adagrad on touched rows.

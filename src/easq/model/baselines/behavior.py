@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from easq.model.easq import Scores
+from easq.model.easq import Merged, Scores
 from easq.model.embedding import Inputs
 from easq.model.lora import Projection
 from easq.model.moe import Tower
@@ -30,3 +30,7 @@ class BehaviorOnly(nn.Module):
         del answered_A
         served_N, gate_NK = self.main(self.backbone(x))
         return Scores(served_N, None, gate_NK, None)
+
+    def merged(self) -> Merged:
+        """Return the serving form."""
+        return Merged(self.backbone.weight, self.backbone.viewer_dim, self.main)

@@ -1,0 +1,1 @@
+"""Score a request's candidates with the newest parameters."""

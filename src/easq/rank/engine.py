@@ -1,0 +1,142 @@
+"""A query in, a ranking and its log entry out: everything between the HTTP body and the reply.
+
+Shapes: N candidates of one request, L of them logged.
+"""
+
+import random
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from easq.columns import Columns, Floats, Ids, Shape
+from easq.encode import Layout, Rows, SideEncoder
+from easq.errors import InputError
+from easq.events import Request, pack_counts, pack_floats, time_ordered_id
+from easq.rank.parameters import Parameters
+from easq.rank.query import Query, one_row, with_given
+from easq.schema import Recipe
+
+ARM = "default"
+
+
+class Ranked(NamedTuple):
+    """A ranking, best first, and the event that must be on the log before anybody sees it."""
+
+    event: Request
+    items: list[str]
+    scores: Floats
+    version: str
+    arm: str
+
+
+class Knowledge(Protocol):
+    """What is known of viewers and items, as of `offsets` (profiles.Profiles)."""
+
+    offsets: list[int]
+
+    def viewer(self, user_id: str, ts: int) -> Columns:
+        """Return the viewer's values, one row that the caller may change."""
+        ...
+
+    def candidates(self, items: list[str], ts: int) -> Columns:
+        """Return the items' values, rows that the caller may change."""
+        ...
+
+
+class Engine:
+    """Ranks by the recipe's features and the newest parameters; belongs to the thread that scores.
+
+    The first `log_top` of a ranking are logged and `log_sample` of the others, drawn evenly by a seed that
+    is the request's id.
+    """
+
+    def __init__(
+        self, recipe: Recipe, knowledge: Knowledge, parameters: Parameters, log_top: int, log_sample: int
+    ) -> None:
+        layout = Layout.of(recipe.features)
+        self._viewer_shape = Shape.of(recipe.features, "viewer")
+        self._candidate_shape = Shape.of(recipe.features, "candidate")
+        self._viewer_encoder = SideEncoder(layout, recipe.features, "viewer")
+        self._candidate_encoder = SideEncoder(layout, recipe.features, "candidate")
+        self._knowledge, self._parameters = knowledge, parameters
+        self._log_top, self._log_sample = log_top, log_sample
+
+    @property
+    def version(self) -> str:
+        """Return the name of the parameters that score now."""
+        return self._parameters.name
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether there are parameters to score with."""
+        return self._parameters.seq >= 0
+
+    def rank(self, query: Query, now_ms: int) -> Ranked:
+        """Rank the query's candidates.
+
+        Raises InputError, naming the field, what was given and what is allowed.
+        """
+        _check(query)
+        knowledge = self._knowledge
+        viewer = with_given(
+            knowledge.viewer(query.user_id, now_ms), self._viewer_shape, one_row(query.context), "context"
+        )
+        columns = with_given(
+            knowledge.candidates(query.candidates, now_ms), self._candidate_shape, query.features, "features"
+        )
+        scores_N = self.score(viewer, columns)
+        # Equal scores stay in the order in which the platform gave them.
+        order_N = np.argsort(-scores_N, kind="stable")
+        event = self._event(query, now_ms, viewer, columns, scores_N, order_N)
+        returned = order_N[: query.limit]
+        items = [query.candidates[n] for n in returned.tolist()]
+        return Ranked(event, items, scores_N[returned], event.version, event.arm)
+
+    def score(self, viewer: Columns, candidates: Columns) -> Floats:
+        """Return the served score of each candidate for one viewer."""
+        rows = Rows(
+            self._viewer_encoder.encode(viewer),
+            self._candidate_encoder.encode(candidates),
+            np.zeros(len(candidates), np.int64),
+        )
+        return self._parameters.score(rows)
+
+    def _event(
+        self, query: Query, now_ms: int, viewer: Columns, columns: Columns, scores_N: Floats, order_N: Ids
+    ) -> Request:
+        request_id = time_ordered_id(now_ms)
+        rank_L = self._logged(request_id, len(order_N))
+        place_L = order_N[rank_L]
+        candidates, lengths = columns.take(place_L).pack(self._candidate_shape)
+        return Request(
+            event_id=request_id,
+            user_id=query.user_id,
+            ts=now_ms,
+            items=[query.candidates[n] for n in place_L.tolist()],
+            viewer=viewer.pack(self._viewer_shape)[0],
+            candidates=candidates,
+            lengths=lengths,
+            scores=pack_floats(scores_N[place_L]),
+            ranks=pack_counts(rank_L),
+            num_candidates=len(order_N),
+            version=self.version,
+            arm=ARM,
+            as_of=list(self._knowledge.offsets),
+        )
+
+    def _logged(self, request_id: str, num_candidates: int) -> Ids:
+        """Return the ranks that are logged, in order: the first, and a sample of the others."""
+        others = range(min(self._log_top, num_candidates), num_candidates)
+        sample = random.Random(request_id).sample(others, min(self._log_sample, len(others)))
+        return np.array([*range(others.start), *sorted(sample)], np.int64)
+
+
+def _check(query: Query) -> None:
+    candidates = query.candidates
+    if not candidates:
+        raise InputError("candidates: got none; allowed: at least one item id")
+    if len(set(candidates)) != len(candidates):
+        twice = next(item for n, item in enumerate(candidates) if item in candidates[:n])
+        raise InputError(f"candidates: {twice!r} stands there more than once; each item once")
+    if query.limit is not None and query.limit < 1:
+        raise InputError(f"limit: got {query.limit}; allowed: 1 or more")

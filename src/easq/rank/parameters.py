@@ -1,0 +1,104 @@
+"""One version of the parameters in the form that is served, changed in place by deltas.
+
+Everything here belongs to one thread, the one that scores: between two requests it applies what others
+have read and checked, so scoring needs no lock and never sees half a change.
+Shapes: B requests, N rows, R table rows, E embedding width.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easq.columns import Floats
+from easq.encode import Layout, Rows
+from easq.events import FLOAT, ID, Delta, delta_checksum, version_name
+from easq.model.builder import build_model
+from easq.model.embedding import FeaturePooling, Touched
+from easq.schema import Recipe
+from easq.snapshots import State
+
+SERVED = ("dense.", "table.weight")
+"""What serving reads of a version's arrays."""
+
+
+class Parameters:
+    """The served function and its version `seq`; `replace` and `apply` change both, `score` reads them."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        layout = Layout.of(recipe.features)
+        self._pooling = FeaturePooling(layout, recipe.model.dim)
+        self._model = build_model(recipe, self._pooling)
+        dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._model}).requires_grad_(False)
+        self._dense: dict[str, Tensor] = dict(dense.state_dict())
+        self._table_RE = torch.zeros(layout.num_rows, recipe.model.dim)
+        self._served = self._model.merged()
+        self.seq = -1
+
+    @property
+    def name(self) -> str:
+        """Return the name of this version."""
+        return version_name(self.seq)
+
+    def score(self, rows: Rows) -> Floats:
+        """Return the served score of each row."""
+        with torch.inference_mode():
+            touched = Touched.whole(self._table_RE, rows)
+            x = self._pooling(touched, torch.from_numpy(rows.request_N))
+            scores: Floats = self._served(x).numpy()
+        return scores
+
+    def replace(self, seq: int, state: State) -> None:
+        """Become version `seq`, whose checked arrays these are; the table is taken over as it is."""
+        for name, value in self._dense.items():
+            value.copy_(torch.from_numpy(state[f"dense.{name}"]))
+        self._table_RE = torch.from_numpy(state["table.weight"])
+        self._served = self._model.merged()
+        self.seq = seq
+
+    def apply(self, delta: Delta) -> None:
+        """Become the next version by a checked delta."""
+        for name, value in self._dense.items():
+            value.copy_(torch.from_numpy(_floats(delta.dense[name])).view(value.shape))
+        rows = torch.from_numpy(np.frombuffer(delta.rows, ID).astype(np.int64))
+        values = torch.from_numpy(_floats(delta.values)).view(len(rows), self._table_RE.shape[1])
+        self._table_RE.index_copy_(0, rows, values)
+        self._served = self._model.merged()
+        self.seq = delta.seq
+
+    def copy(self) -> "Parameters":
+        """Return parameters of their own with the same values."""
+        return copy.deepcopy(self)
+
+    def refuses(self, delta: Delta) -> str:
+        """Return why a delta cannot be applied, or nothing; may be asked in any thread."""
+        if delta_checksum(delta.rows, delta.values, delta.dense) != delta.checksum:
+            return "its checksum is wrong"
+        sizes = {name: len(column) for name, column in delta.dense.items()}
+        expected = {name: FLOAT.itemsize * value.numel() for name, value in self._dense.items()}
+        rows = np.frombuffer(delta.rows, ID)
+        num_rows, dim = self._table_RE.shape
+        if sizes != expected or len(delta.values) != FLOAT.itemsize * dim * len(rows):
+            return "it is of another model"
+        if len(rows) and not 0 <= rows.min() <= rows.max() < num_rows:
+            return "it names rows that the table does not have"
+        if not all(np.isfinite(_floats(column)).all() for column in (delta.values, *delta.dense.values())):
+            return "it holds values that are not finite"
+        return ""
+
+    def refuses_version(self, state: State) -> str:
+        """Return why a version's arrays cannot be served, or nothing; may be asked in any thread."""
+        shapes = {name: value.shape for name, value in state.items()}
+        expected = {f"dense.{name}": tuple(value.shape) for name, value in self._dense.items()}
+        expected["table.weight"] = tuple(self._table_RE.shape)
+        if shapes != expected:
+            return "it is of another model"
+        if not all(np.isfinite(value).all() for value in state.values()):
+            return "it holds values that are not finite"
+        return ""
+
+
+def _floats(column: bytes) -> NDArray[np.float32]:
+    return np.frombuffer(column, FLOAT).astype(np.float32)
