@@ -74,7 +74,8 @@ class Buckets:
         views_all, shown_all = (self._all_2B @ self._weights(newest_ts)).tolist()
         if not views_all:
             return np.full(len(row_N), np.nan, np.float32)
-        sum_N2 = self._count_R2B[row_N].astype(np.float64) @ self._weights(ts)
+        count_N2B = self._count_R2B.take(row_N, axis=0).astype(np.float64)
+        sum_N2 = (count_N2B.reshape(-1, KEPT) @ self._weights(ts)).reshape(-1, 2)
         prior = self._prior * (shown_all / views_all)
         rate_N: NDArray[np.float64] = (sum_N2[:, SHOWN] + prior) / (sum_N2[:, VIEWS] + self._prior)
         return rate_N.astype(np.float32)

@@ -1,6 +1,7 @@
 """Which row of an array belongs to which key."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import repeat
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -39,10 +40,9 @@ class Index(Generic[K]):
             self.row_of[key] = row
         return row
 
-    def rows(self, keys: Iterable[K]) -> Rows:
+    def rows(self, keys: Sequence[K]) -> Rows:
         """Return the row of each key, NOBODY for the unknown."""
-        get = self.row_of.get
-        return np.array([get(key, NOBODY) for key in keys], np.intp)
+        return np.fromiter(map(self.row_of.get, keys, repeat(NOBODY)), np.intp, len(keys))
 
     def key(self, row: int) -> K:
         """Return the key of a row in use."""

@@ -1,6 +1,6 @@
 """Rates of ids, for code that counts one view at a time."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,6 @@ class Rates:
             quiet = np.flatnonzero(self._buckets.is_quiet()[: self._index.num_rows])
             self._index.release(quiet.tolist())
 
-    def rates(self, keys: Iterable[int], ts: int) -> NDArray[np.float32]:
+    def rates(self, keys: Sequence[int], ts: int) -> NDArray[np.float32]:
         """Return the rate of each key as of `ts`; NaN before anything was observed."""
         return self._buckets.rates(self._index.rows(keys), ts)

@@ -114,14 +114,15 @@ class Table:
     def read(self, keys: Sequence[str], ts: int) -> Columns:
         """Return the values of each key as of `ts`, without the histories."""
         row_N = self.index.rows(keys)
-        ids_NK = self._ids_RK[row_N]
+        ids_NK = self._ids_RK.take(row_N, axis=0)
         if self._own is not None:
             for n in np.flatnonzero(row_N == NOBODY).tolist():
                 ids_NK[n, self._own] = stable_id(keys[n])
-        numbers_NM = self._numbers_RM[row_N]
+        numbers_NM = self._numbers_RM.take(row_N, axis=0)
         for kept in self.rates:
             numbers_NM[:, kept.place] = kept.buckets.rates(row_N, ts)
-        return Columns(ids_NK, numbers_NM, tuple(List(i[row_N], c[row_N]) for i, c in self._lists))
+        lists = tuple(List(ids_RL.take(row_N, axis=0), count_R[row_N]) for ids_RL, count_R in self._lists)
+        return Columns(ids_NK, numbers_NM, lists)
 
     def ids(self, keys: Sequence[str], single: int) -> Ids:
         """Return one single id, by its place in the shape, of each key."""
