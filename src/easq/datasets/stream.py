@@ -13,7 +13,7 @@ import polars as pl
 
 from easq.datasets.block import Block, Report, starts
 from easq.datasets.views import HistoryOf, RateOf, Views
-from easq.events import Column, Event, pack_floats
+from easq.events import Column, Event, pack_floats, pack_ids
 from easq.profiles import Histories, Rates
 
 CHUNK_EVENTS = 4096
@@ -68,7 +68,9 @@ class _Recent:
 
     def __init__(self, declared: Sequence[HistoryOf], rates: Sequence[RateOf]) -> None:
         self._rates = {rate.name: Rates(rate.half_life_days * _DAY_MS, rate.prior_views) for rate in rates}
-        self._histories = {history.name: Histories(history.length) for history in declared}
+        self._histories: dict[str, Histories[int]] = {
+            history.name: Histories(history.length) for history in declared
+        }
         for history in declared:
             for user, ids in history.before:
                 self._histories[history.name].observe(user, ids)
@@ -84,9 +86,9 @@ class _Recent:
     def rates(self, block: Block, first: int, end: int) -> dict[str, Column]:
         ts, _ = block.whose(first)
         return {
-            name: pack_floats([rates.rate(key, ts) for key in block.rated(name, first, end)])
+            name: pack_floats(rates.rates(block.rated(name, first, end), ts))
             for name, rates in self._rates.items()
         }
 
     def columns(self, user_id: str) -> dict[str, Column]:
-        return {name: history.column(user_id) for name, history in self._histories.items()}
+        return {name: pack_ids(history.recent(user_id)) for name, history in self._histories.items()}

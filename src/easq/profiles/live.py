@@ -1,0 +1,136 @@
+"""What is known of viewers and items, as a function of what was said on the log and of nothing else."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from easq.columns import Columns, Ids, List, Shape
+from easq.events import EVENTS, PROFILES, Column, Event, ItemTold, Told, ViewerTold
+from easq.profiles.histories import Histories
+from easq.profiles.sightings import SEEN, Conditions, New, Sightings
+from easq.profiles.table import Table
+from easq.schema import BehaviorKind, Feature, History, Recipe
+
+_MINUTE_MS = 60_000
+
+
+class Profiles:
+    """Viewers and items as of `offsets`: what a platform told, recent histories, rates.
+
+    The same offsets give the same features to the byte, whatever the order of the partitions and the
+    cuts between calls. `behaviors` say when a rate counts a behaviour as shown; `window_ms` is how long a
+    request waits for reports, and `num_partitions` is that of both topics.
+    """
+
+    offsets: list[int]
+    """Of the partitions of EVENTS and then of PROFILES: everything before is applied."""
+
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        window_ms: int,
+        num_partitions: int,
+        behaviors: Sequence[BehaviorKind] = (),
+    ) -> None:
+        if window_ms <= 0 or num_partitions <= 0:
+            raise ValueError(f"window and partitions must be positive, got {window_ms} and {num_partitions}")
+        self._features, self._window = tuple(features), window_ms
+        self._behaviors, self._num_partitions = tuple(behaviors), num_partitions
+        self._shape = Shape.of(features, "viewer")
+        candidate = Shape.of(features, "candidate")
+        self._place = {f.name: k for k, f in enumerate(candidate.singles)}
+        conditions = Conditions(features, behaviors)
+        self._history_bits = {f.name: conditions.bit(f) for f in self._shape.lists if isinstance(f, History)}
+        self._viewer_bits = [conditions.bit(f) for f in self._shape.numbers if f.rate]
+        self._item_bits = [conditions.bit(f) for f in candidate.numbers if f.rate]
+        self._conditions = conditions
+        self.clear()
+
+    @staticmethod
+    def of(recipe: Recipe, num_partitions: int) -> "Profiles":
+        """Return the empty profiles of a recipe."""
+        window_ms = round(recipe.join.behavior_window * _MINUTE_MS)
+        return Profiles(recipe.features, window_ms, num_partitions, recipe.behaviors)
+
+    def clear(self) -> None:
+        """Forget everything, as before the first event."""
+        self.offsets = [0] * (2 * self._num_partitions)
+        self._viewers = Table(self._shape, "user_id")
+        self._items = Table(Shape.of(self._features, "candidate"), "item_id")
+        self._histories: dict[str, Histories[str]] = {
+            f.name: Histories(f.length) for f in self._shape.lists if isinstance(f, History)
+        }
+        self._sightings = [Sightings(self._conditions, self._window) for _ in range(self._num_partitions)]
+        self._refused = 0
+
+    @property
+    def refused(self) -> int:
+        """Return how many events held a value of a wrong size and were passed over."""
+        return self._refused + sum(s.refused for s in self._sightings)
+
+    def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
+        """Take the next events of a partition, in order. Raises ValueError for an unknown place."""
+        if topic not in (EVENTS, PROFILES) or not 0 <= partition < self._num_partitions:
+            raise ValueError(
+                f"profiles read partitions 0 to {self._num_partitions - 1} of {EVENTS} and {PROFILES}, "
+                f"got {partition} of {topic}"
+            )
+        if topic == EVENTS:
+            self._count(self._sightings[partition].hear(events))
+            self.offsets[partition] += len(events)
+        else:
+            viewers = [(e.user_id, e.values) for e in events if isinstance(e, ViewerTold)]
+            items = [(e.item_id, e.values) for e in events if isinstance(e, ItemTold)]
+            self._refused += self._viewers.tell(viewers) + self._items.tell(items)
+            self.offsets[self._num_partitions + partition] += len(events)
+
+    def viewer(self, user_id: str, ts: int) -> Columns:
+        """Return the features of a viewer as of `ts`, in one row."""
+        told = self._viewers.read([user_id], ts)
+        multi = iter(told.lists)
+        lists = tuple(
+            self._recent(user_id, f) if isinstance(f, History) else next(multi) for f in self._shape.lists
+        )
+        return Columns(told.ids_NK, told.numbers_NM, lists)
+
+    def candidates(self, items: Sequence[str], ts: int) -> Columns:
+        """Return the features of items as of `ts`, a row each."""
+        return self._items.read(items, ts)
+
+    def told_viewer(self, user_id: str) -> dict[str, Column] | None:
+        """Return what was told of a viewer, lists cut to their length; None when nothing was."""
+        return self._viewers.told(user_id)
+
+    def told_item(self, item_id: str) -> dict[str, Column] | None:
+        """Return what was told of an item, lists cut to their length; None when nothing was."""
+        return self._items.told(item_id)
+
+    def knows(self, told: Told) -> bool:
+        """Return whether this says nothing that was not told before, so that it need not be logged."""
+        if isinstance(told, ViewerTold):
+            return self._viewers.told(told.user_id) == self._viewers.cut(told.values)
+        return self._items.told(told.item_id) == self._items.cut(told.values)
+
+    def _recent(self, user_id: str, feature: History) -> List:
+        items = self._histories[feature.name].recent(user_id)
+        ids_NL: Ids = np.zeros((1, feature.length), np.int64)
+        ids_NL[0, : len(items)] = self._items.ids(items, self._place[feature.of])
+        return List(ids_NL, np.array([len(items)], np.int64))
+
+    def _count(self, new: list[New]) -> None:
+        if not new:
+            return
+        for name, bit in self._history_bits.items():
+            observe = self._histories[name].observe
+            for user_id, item_id, _, bits in new:
+                if bits & bit:
+                    observe(user_id, (self._items.index.same(item_id),))
+        times = [ts for _, _, ts, _ in new]
+        is_view = [bits & SEEN > 0 for *_, bits in new]
+        for table, key, counted in (
+            (self._viewers, 0, self._viewer_bits),
+            (self._items, 1, self._item_bits),
+        ):
+            if counted:
+                shown = [[bits & bit > 0 for *_, bits in new] for bit in counted]
+                table.count([str(entry[key]) for entry in new], times, is_view, shown)
