@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, cast, get_args
 
 import msgspec
 
@@ -82,7 +82,7 @@ class Keys:
         return True
 
 
-def create_key(path: Path, scope: Scope, label: str) -> str:
+def create_key(path: Path, scope: str, label: str) -> str:
     """Add a key to the file and return it; this is the only time that it can be seen."""
     if scope not in get_args(Scope):
         raise InputError(f"scope: got {scope!r}; allowed: {', '.join(get_args(Scope))}")
@@ -90,7 +90,7 @@ def create_key(path: Path, scope: Scope, label: str) -> str:
         raise InputError(f"label: got {label!r}; allowed: at most 100 printable characters")
     key_id, secret = secrets.token_hex(6), _text(secrets.token_bytes(32))
     digest = hashlib.sha256(secret.encode()).hexdigest()
-    key = Key(id=key_id, scope=scope, label=label, created=int(time.time()), sha256=digest)
+    key = Key(id=key_id, scope=cast(Scope, scope), label=label, created=int(time.time()), sha256=digest)
     with _locked(path):
         _write(path, [*read_keys(path), key])
     return f"easq_{key_id}_{secret}"
