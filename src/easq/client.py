@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import httpx
 import msgspec
 
-from easq.events import new_id
+from easq.events import time_ordered_id
 
 Value = str | int | float | None | Sequence[str | int]
 """A feature's value: categorical, number, unknown, multi-valued."""
@@ -165,7 +165,7 @@ class Client:
         Returns what became of each, in order: one that is refused does not hold up the others. Raises
         ClientError where the batch as a whole could not be taken.
         """
-        named = [{"event_id": new_id(), **event} for event in events]
+        named = [{"event_id": time_ordered_id(_now_ms()), **event} for event in events]
         return self._batch("POST", "/v1/events", "events", "event_id", named)
 
     def close(self) -> None:
@@ -211,6 +211,10 @@ class Client:
             pause_s = max(wait_s, _PAUSE_S * 2**attempt * random.uniform(0.5, 1.0))
             time.sleep(min(pause_s, _LONGEST_PAUSE_S))
         raise AssertionError("the last attempt returns or raises")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _decoded(reply: httpx.Response) -> Any:

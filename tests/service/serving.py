@@ -11,15 +11,20 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
-from easq.events import EVENTS, PROFILES, Event
+from easq.events import EVENTS, Event
+from easq.learn.trainer import Trainer
 from easq.log.sqlite import SqliteLog
+from easq.profiles import Profiles
+from easq.rank.engine import Engine
+from easq.rank.parameters import SERVED, Parameters
+from easq.schema import Recipe
 from easq.service.app import create_app
 from easq.service.keys import Keys
 from easq.service.server import make_server
-from tests.service.standins import TinyEngine, TinyProfiles
 from tests.worlds import small_recipe
 
 PATIENCE_S = 30.0
+LOCKED_S = 0.3
 
 
 @dataclass
@@ -29,8 +34,8 @@ class Served:
     url: str
     http: httpx.Client
     log: SqliteLog
-    engine: Any
-    profiles: Any
+    engine: Engine
+    profiles: Profiles
     app: Litestar
 
     def logged(self, topic: str = EVENTS) -> list[Event]:
@@ -46,18 +51,28 @@ class Served:
         return 0.0
 
 
+def a_model(recipe: Recipe) -> Parameters:
+    """Return parameters as a learner begins with them."""
+    state = Trainer(recipe, 1).learner.state()
+    parameters = Parameters(recipe)
+    parameters.replace(0, {name: value for name, value in state.items() if name.startswith(SERVED)})
+    return parameters
+
+
 @contextmanager
-def serving(folder: Path, *overrides: str, is_ready: bool = True, token: str = "") -> Iterator[Served]:
+def serving(folder: Path, *overrides: str, has_model: bool = True, token: str = "") -> Iterator[Served]:
     """Serve from the log and the keys in `folder`."""
     recipe = small_recipe("service.profile_store_seconds=3600", *overrides)
-    with SqliteLog(folder / "events.log", locked_s=1.0) as log:
-        profiles, engine = TinyProfiles(log.partitions(EVENTS)), TinyEngine()
+    with SqliteLog(folder / "events.log", locked_s=LOCKED_S) as log:
+        profiles = Profiles.of(recipe, log.partitions(EVENTS))
+        parameters = a_model(recipe) if has_model else Parameters(recipe)
+        engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         app = create_app(engine, log, profiles, keys, recipe)
         with running(app, keys) as url:
             headers = {"authorization": f"Bearer {token}"} if token else {}
             with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S) as http:
-                if is_ready:
+                if has_model:
                     until(lambda: http.get("/health/ready").status_code == 200)
                 yield Served(url, http, log, engine, profiles, app)
 
@@ -83,6 +98,3 @@ def until(holds: Any) -> None:
     while not holds():
         assert monotonic() < end, "it did not come"
         sleep(0.01)
-
-
-__all__ = ["EVENTS", "PROFILES", "Served", "running", "serving", "until"]

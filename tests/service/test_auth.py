@@ -13,7 +13,12 @@ RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 SERVER = [("POST", "/v1/rank"), ("POST", "/v1/events"), ("PUT", "/v1/items"), ("PUT", "/v1/users")]
 ADMIN = [("GET", "/metrics"), ("GET", "/v1/status")]
 OPEN = [("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/schema")]
-BODIES = {"/v1/rank": RANK, "/v1/events": {"events": []}, "/v1/items": {"items": []}, "/v1/users": {"users": []}}
+BODIES = {
+    "/v1/rank": RANK,
+    "/v1/events": {"events": []},
+    "/v1/items": {"items": []},
+    "/v1/users": {"users": []},
+}
 
 
 def statuses(served: Served, token: str | None) -> dict[str, int]:
@@ -32,17 +37,21 @@ def test_each_scope_opens_its_own_routes_and_no_others(tmp_path: Path) -> None:
     server, viewer, admin = (create_key(keys, scope, "") for scope in ("server", "viewer", "admin"))
     with serving(tmp_path) as served:
         of_server, of_admin, of_all = ({path for _, path in group} for group in (SERVER, ADMIN, OPEN))
-        expected = {p: 200 for p in of_all}
+        expected = dict.fromkeys(of_all, 200)
         nobody = expected | dict.fromkeys(of_server | of_admin, 401)
         assert statuses(served, None) == nobody
-        assert statuses(served, server) == expected | dict.fromkeys(of_server, 200) | dict.fromkeys(of_admin, 403)
+        assert statuses(served, server) == expected | dict.fromkeys(of_server, 200) | dict.fromkeys(
+            of_admin, 403
+        )
         assert statuses(served, viewer) == expected | dict.fromkeys(of_server | of_admin, 403)
         assert statuses(served, admin) == expected | dict.fromkeys(of_server | of_admin, 200)
         forged = server[:18] + admin[18:]
-        for token in (forged, server[:-1], server + "A", "", "easq_x_y", server.removeprefix("easq_")):
+        for token in (forged, server[:-1], server + "A", "easq_x_y", server.removeprefix("easq_")):
             assert statuses(served, token) == nobody
-        for header in (server, f"Basic {server}", f"Bearer\t{server}", "Bearer " + "\xff" * 50):
-            reply = served.http.post("/v1/rank", json=RANK, headers={"authorization": header.encode("latin-1")})
+        for header in (server, f"Basic {server}", "Bearer", f"Bearer\t{server}", "Bearer " + "\xff" * 50):
+            reply = served.http.post(
+                "/v1/rank", json=RANK, headers={"authorization": header.encode("latin-1")}
+            )
             assert reply.status_code == 401
             assert reply.headers["www-authenticate"] == "Bearer"
 

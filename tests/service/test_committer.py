@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easq.events import EVENTS, PROFILES, Asked, Event, new_id
+from easq.events import EVENTS, PROFILES, Asked, Event
 from easq.log.base import LogError, Position
 from easq.log.sqlite import SqliteLog
 from easq.service.committer import Committer
@@ -131,10 +131,3 @@ def test_closing_writes_what_waits_and_refuses_the_rest(tmp_path: Path) -> None:
         committer = Committer(log)
         asyncio.run(main())
         assert sum(log.end_offsets(EVENTS)) == 2
-
-
-def test_new_ids_grow_with_time_and_have_the_layout_of_version_7() -> None:
-    ids = [new_id() for _ in range(1000)]
-    assert len(set(ids)) == 1000
-    assert all(len(i) == 32 and i[12] == "7" and i[16] in "89ab" for i in ids)
-    assert [i[:12] for i in ids] == sorted(i[:12] for i in ids)

@@ -54,7 +54,12 @@ def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
     assert isinstance(answered, Answered)
     assert (seen.request_id, seen.items) == ("r1", ["a", "b"])
     assert unpack_floats(seen.values["like"]).tolist() == [1, 0.5]
-    assert (asked.ts, asked.item_id, asked.question, asked.propensity) == (before - 5, "a", "satisfaction", 0.25)
+    assert (asked.ts, asked.item_id, asked.question, asked.propensity) == (
+        before - 5,
+        "a",
+        "satisfaction",
+        0.25,
+    )
     assert (answered.option, answered.propensity) == ("satisfied", 0.25)
     assert before <= seen.ts <= now_ms()
 
@@ -62,7 +67,10 @@ def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
-        ({**SEEN, "values": {"likes": [1, 0]}}, "values: unknown behaviour 'likes'; allowed: comment, forward"),
+        (
+            {**SEEN, "values": {"likes": [1, 0]}},
+            "values: unknown behaviour 'likes'; allowed: comment, forward",
+        ),
         ({**SEEN, "values": {"like": [1]}}, "values.like: got 1 numbers for 2 items; allowed: 2"),
         ({**SEEN, "values": {"like": [1, 1e39]}}, "values.like: allowed are finite numbers of 32 bits"),
         ({**SEEN, "values": {"like": ["1", 0]}}, "expected `float`, got `str`"),
@@ -106,8 +114,13 @@ def test_times_far_off_the_server_clock_are_refused(served: Served) -> None:
         {**SEEN, "event_id": "old", "ts": now - 66 * MINUTE_MS},
     )
     assert [r["event_id"] for r in results if r["status"] == "accepted"] == ["soon", "young"]
-    assert "in the future by the server's clock; allowed: 30 s (service.clock_skew_seconds)" in results[1]["reason"]
-    assert "66 minutes ago; allowed: 65 minutes (join.answer_window and join.lateness)" in results[3]["reason"]
+    assert (
+        "in the future by the server's clock; allowed: 30 s (service.clock_skew_seconds)"
+        in results[1]["reason"]
+    )
+    assert (
+        "66 minutes ago; allowed: 65 minutes (join.answer_window and join.lateness)" in results[3]["reason"]
+    )
 
 
 def test_an_event_sent_again_is_accepted_again_and_logged_once(served: Served) -> None:

@@ -52,7 +52,11 @@ def test_accept_chooses_the_form_of_the_reply(served: Served) -> None:
 
 
 def test_features_given_on_the_spot_change_the_scores(served: Served) -> None:
-    inline = {"author_id": ["kim", "lee", 3, "kim"], "duration_s": [1.0, None, 50, 7], "tags": [["x"], [], [4], []]}
+    inline = {
+        "author_id": ["kim", "lee", 3, "kim"],
+        "duration_s": [1.0, None, 50, 7],
+        "tags": [["x"], [], [4], []],
+    }
     plain = served.http.post("/v1/rank", json=CALL).json()
     given = served.http.post("/v1/rank", json={**CALL, "features": inline, "context": {"hour": 12}}).json()
     assert dict(zip(given["items"], given["scores"], strict=True)) != dict(
@@ -91,7 +95,7 @@ def test_limit_cuts_the_reply(served: Served) -> None:
         ({"features": {"colour": [1, 2, 3, 4]}}, "features: unknown feature 'colour'"),
         ({"features": {"duration_s": "AAAA"}}, "expected `array`, got `str`"),
         ({"context": {"colour": 3}}, "context: unknown feature 'colour'"),
-        ({"context": {"hour": {}}}, "got `object`"),
+        ({"context": {"hour": {}}}, "context.hour: got [{}]; allowed: an integer of 64 bits or a text"),
     ],
 )
 def test_a_call_that_cannot_be_is_refused_and_nothing_logged(
@@ -113,7 +117,10 @@ def test_a_call_that_cannot_be_is_refused_and_nothing_logged(
         (b"{", "cannot be decoded: Input data was truncated"),
         (b"\xff\xfe", "cannot be decoded: JSON is malformed"),
         (b"[" * 100_000, "Expected `object`, got `array`"),
-        (b'{"user_id": "u", "candidates": ["a"], "context": {"x": ' + b"[" * 50_000, "x"),
+        (
+            b'{"user_id": "u", "candidates": ["a"], "context": {"x": ' + b"[" * 50_000,
+            "it is nested too deeply",
+        ),
     ],
 )
 def test_bytes_that_are_no_call_are_refused(served: Served, body: bytes, message: str) -> None:
@@ -125,8 +132,9 @@ def test_bytes_that_are_no_call_are_refused(served: Served, body: bytes, message
 def test_another_content_type_is_refused_by_name(served: Served) -> None:
     reply = served.http.post("/v1/rank", data={"user_id": "u"})
     assert reply.status_code == 415
-    assert reply.json()["error"]["message"] == (
-        "content-type: got 'application/x-www-form-urlencoded'; allowed: application/json, application/msgpack"
+    message = reply.json()["error"]["message"]
+    assert message.startswith(
+        "content-type: got 'application/x-www-form-urlencoded'; allowed: application/json"
     )
 
 

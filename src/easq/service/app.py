@@ -12,17 +12,19 @@ from litestar.response.base import ASGIResponse
 
 from easq.errors import InputError
 from easq.log.base import EventLog
+from easq.profiles import Profiles
+from easq.rank.engine import Engine
 from easq.schema import Recipe
 from easq.service.committer import Committer
 from easq.service.desk import Desk
 from easq.service.follow import Follower
 from easq.service.formats import negotiate
+from easq.service.freshness import FollowUpdates, Freshness, watch_updates
 from easq.service.gate import Gate
 from easq.service.keys import Keys
 from easq.service.limits import Rates
 from easq.service.metrics import CONTENT_TYPE, Metrics
 from easq.service.openapi import describe
-from easq.service.ranking import Engine
 from easq.service.refusals import Refusal, too_large
 from easq.service.watch import Watch
 from easq.service.wire import JSON, Format
@@ -41,17 +43,20 @@ _Verb = Callable[[bytes, Format, Format], Awaitable[bytes]]
 def create_app(
     engine: Engine,
     log: EventLog,
-    profiles: Any,
+    profiles: Profiles,
     keys: Keys,
     recipe: Recipe,
+    *,
+    follow_updates: FollowUpdates | None = None,
     save_profiles: Callable[[], None] = lambda: None,
 ) -> Litestar:
     """Return the service. It follows `log` with `profiles` from `profiles.offsets` on, and owns neither.
 
+    `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied.
     """
-    metrics = Metrics()
+    metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
     follower = Follower(log, profiles, save_profiles, recipe.service.profile_store_seconds, failed)
     committer = Committer(log, follower.wake)
@@ -62,11 +67,17 @@ def create_app(
         Writing(committer, recipe.service, metrics),
         follower,
         metrics,
+        freshness,
     )
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
         follower.start()
+        updates = None
+        if follow_updates is not None:
+            updates = follow_updates(asyncio.get_running_loop().call_soon_threadsafe, freshness.heard)
+            watch_updates(metrics, engine, updates.followed, freshness)
+            updates.start()
         tasks = [asyncio.create_task(desk.warm_up()), asyncio.create_task(_watch_keys(keys))]
         try:
             yield
@@ -75,6 +86,8 @@ def create_app(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            if updates is not None:
+                await asyncio.to_thread(updates.stop)
             await asyncio.to_thread(committer.close)
             await follower.stop()
 

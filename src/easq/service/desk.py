@@ -9,12 +9,14 @@ import structlog
 
 from easq.errors import InputError
 from easq.events import EVENTS, PROFILES
+from easq.rank.engine import Engine
 from easq.schema import Recipe
 from easq.service.follow import Follower
+from easq.service.freshness import Freshness
 from easq.service.intake import Intake
 from easq.service.metrics import Metrics
 from easq.service.puts import Knows, Puts
-from easq.service.ranking import Engine, Ranking
+from easq.service.ranking import Ranking
 from easq.service.refusals import Refusal, too_large, unavailable
 from easq.service.wire import (
     JSON,
@@ -42,9 +44,10 @@ class Desk:
         writing: Writing,
         follower: Follower,
         metrics: Metrics,
+        freshness: Freshness,
     ) -> None:
         self._engine, self._writing, self._follower, self._metrics = engine, writing, follower, metrics
-        self._limits = recipe.service
+        self._limits, self._freshness = recipe.service, freshness
         self._ranking = Ranking(engine, writing, recipe.service.max_candidates, metrics)
         self._intake = Intake(recipe, metrics)
         self._puts: dict[Any, Puts] = {
@@ -89,13 +92,13 @@ class Desk:
             return self._follower.broken
         if not self._follower.caught_up:
             return "the profiles are being brought up to date with the log"
-        if not self._engine.ready:
+        if not self._engine.is_ready:
             return "there is no model yet"
         return "" if self._is_warm else "the model has not scored a warm-up request yet"
 
     async def warm_up(self, look_s: float = 0.05) -> None:
         """Wait until all is there, then score a request so that the first caller need not wait."""
-        while not (self._follower.caught_up and self._engine.ready):
+        while not (self._follower.caught_up and self._engine.is_ready):
             await asyncio.sleep(look_s)
         while not self._is_warm:
             try:
@@ -112,6 +115,8 @@ class Desk:
         return {
             "ready": not reason,
             "reason": reason,
+            "version": self._engine.version,
+            "freshness_seconds": self._freshness.seconds,
             "rankings": value("easq_rankings_total"),
             "unlogged_rankings": value("easq_unlogged_rankings_total"),
             "events_accepted": value("easq_events_accepted_total"),

@@ -1,11 +1,13 @@
 """The OpenAPI description of one service, from the types of the wire and the features of its recipe."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from easq import __version__
-from easq.schema import Categorical, Feature, Multi, Numeric, Recipe, Side
+from easq.columns import Shape
+from easq.schema import Categorical, Feature, History, Multi, Recipe, Side
 from easq.service.examples import Examples
 from easq.service.refusals import Refused
 from easq.service.values import told_features
@@ -60,9 +62,15 @@ def describe(recipe: Recipe) -> dict[str, Any]:
     )
     for call, field, entry, side in sides:
         schemas[call]["properties"][field]["items"] = {"$ref": _REF.format(name=entry)}
-        schemas[entry]["properties"]["features"] = _features(recipe, side)
-    limits = recipe.service
-    schemas["RankCall"]["properties"]["candidates"]["maxItems"] = limits.max_candidates
+        schemas[entry]["properties"]["features"] = _object(
+            {name: _feature(feature) for name, feature in told_features(recipe.features, side).items()}
+        )
+    call = schemas["RankCall"]["properties"]
+    call["candidates"]["maxItems"] = recipe.service.max_candidates
+    call["context"] = _values(Shape.of(recipe.features, "viewer"), lambda value: value)
+    call["features"] = _values(
+        Shape.of(recipe.features, "candidate"), lambda value: {"type": "array", "items": value}
+    )
     paths = {
         "/v1/rank": {"post": _call("Rank candidates for a viewer", "RankCall", "RankReply", examples.rank())},
         "/v1/events": {"post": _call("Say what viewers did", "EventsCall", "BatchReply", examples.events())},
@@ -92,14 +100,13 @@ _ABOUT = (
 )
 
 
-def _features(recipe: Recipe, side: Side) -> dict[str, Any]:
-    told = told_features(recipe.features, side)
-    return {
-        "type": "object",
-        "properties": {name: _feature(feature) for name, feature in told.items()},
-        "additionalProperties": False,
-        "default": {},
-    }
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False, "default": {}}
+
+
+def _values(shape: Shape, column: Callable[[Any], Any]) -> dict[str, Any]:
+    features = (*shape.singles, *shape.numbers, *shape.lists)
+    return _object({feature.name: column(_feature(feature)) for feature in features})
 
 
 def _feature(feature: Feature) -> dict[str, Any]:
@@ -107,9 +114,8 @@ def _feature(feature: Feature) -> dict[str, Any]:
     category = {"anyOf": [{"type": "string"}, integer]}
     if isinstance(feature, Categorical):
         return category
-    if isinstance(feature, Multi):
+    if isinstance(feature, Multi | History):
         return {"type": "array", "items": category}
-    assert isinstance(feature, Numeric)
     return {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
 
 

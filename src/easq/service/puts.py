@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Raw
 
 from easq.errors import InputError
-from easq.events import Column, ItemTold, Told, ViewerTold, new_id
+from easq.events import Column, ItemTold, Told, ViewerTold, time_ordered_id
 from easq.schema import Feature, Side
 from easq.service.values import Teller
 from easq.service.wire import JSON, MSGPACK, Format, ItemPut, Result, UserPut, check_ids, named
@@ -51,5 +51,5 @@ class Puts:
 
     def _event(self, key: str, columns: dict[str, Column], now_ms: int) -> Told:
         if self._field == "user_id":
-            return ViewerTold(event_id=new_id(), user_id=key, ts=now_ms, values=columns)
-        return ItemTold(event_id=new_id(), user_id="", item_id=key, ts=now_ms, values=columns)
+            return ViewerTold(event_id=time_ordered_id(now_ms), user_id=key, ts=now_ms, values=columns)
+        return ItemTold(event_id=time_ordered_id(now_ms), user_id="", item_id=key, ts=now_ms, values=columns)

@@ -1,14 +1,11 @@
 """One ranking over HTTP: read, score, log, reply."""
 
 import time
-from typing import NamedTuple, Protocol
-
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from easq.errors import InputError
-from easq.events import FLOAT, Request
+from easq.events import FLOAT
+from easq.rank.engine import Engine
+from easq.rank.query import Query
 from easq.service.metrics import Metrics
 from easq.service.refusals import Refusal, too_large, unavailable
 from easq.service.wire import (
@@ -18,44 +15,9 @@ from easq.service.wire import (
     PackedRankCall,
     RankCall,
     RankReply,
-    Value,
     check_ids,
 )
 from easq.service.writing import Writing
-
-
-class Query(msgspec.Struct):
-    """What to rank."""
-
-    user_id: str
-    candidates: list[str]
-    context: dict[str, Value] = {}
-    features: dict[str, list[Value] | bytes] = {}
-    limit: int | None = None
-
-
-class Ranked(NamedTuple):
-    """What was ranked."""
-
-    event: Request
-    items: list[str]
-    scores: NDArray[np.float32]
-    version: str
-    arm: str
-
-
-class Engine(Protocol):
-    """What ranks."""
-
-    @property
-    def ready(self) -> bool:
-        """Say whether there is a model."""
-        ...
-
-    def rank(self, query: Query, now_ms: int) -> Ranked:
-        """Score and sort."""
-        ...
-
 
 _READERS = {JSON.media_type: JSON.reader(RankCall), MSGPACK.media_type: MSGPACK.reader(PackedRankCall)}
 
@@ -79,11 +41,13 @@ class Ranking:
             check_ids("user_id", call.user_id)
             check_ids("candidates", call.candidates)
             query = Query(call.user_id, call.candidates, call.context, call.features, call.limit)
-            if not self._engine.ready:
+            if not self._engine.is_ready:
                 raise unavailable("not_ready", "there is no model yet; see /health/ready")
             ranked = self._engine.rank(query, time.time_ns() // 1_000_000)
         except InputError as error:
             raise Refusal(400, "invalid", str(error)) from None
+        except RecursionError:
+            raise Refusal(400, "invalid", "a value is nested too deeply to be shown; it cannot be") from None
         logged = await self._writing.log_ranking(ranked.event)
         self._metrics.rankings.inc()
         self._metrics.candidates.inc(len(call.candidates))

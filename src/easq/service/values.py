@@ -1,13 +1,13 @@
 """From what a platform tells of a viewer or an item to the packed columns of the log."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from easq.errors import InputError
 from easq.events import COUNT, Column, pack_floats, pack_ids, stable_ids
 from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
-from easq.service.wire import Value
 
 _LONGEST = int(np.iinfo(COUNT).max)
 _LARGEST = float(np.finfo(np.float32).max)
@@ -30,7 +30,7 @@ class Teller:
         self._told = told_features(features, side)
         self._others = {f.name: _why_not(f) for f in features if f.name not in self._told}
 
-    def pack(self, values: Mapping[str, Value]) -> dict[str, Column]:
+    def pack(self, values: Mapping[str, Any]) -> dict[str, Column]:
         """Return a packed column per feature told, unknown numbers left out.
 
         Raises InputError, naming the feature, what was given and what is allowed.
@@ -55,7 +55,7 @@ def _why_not(feature: Feature) -> str:
     return f"it is a feature of the {feature.side}"
 
 
-def _pack(feature: Feature, value: Value) -> Column | None:
+def _pack(feature: Feature, value: Any) -> Column | None:
     if isinstance(feature, Numeric):
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):
@@ -69,7 +69,7 @@ def _pack(feature: Feature, value: Value) -> Column | None:
     raise InputError(f"features.{feature.name}: got {_shown(value)}; allowed: {allowed}")
 
 
-def _pack_number(name: str, value: Value) -> Column | None:
+def _pack_number(name: str, value: Any) -> Column | None:
     if value is None:
         return None
     # NaN and what a float32 cannot hold fail the comparison.
@@ -82,7 +82,10 @@ def _is_category(value: object) -> bool:
     return isinstance(value, str) or (type(value) is int and -(1 << 63) <= value < 1 << 63)
 
 
-def _shown(value: Value) -> str:
+def _shown(value: Any) -> str:
     """Return a value as a message shows it: a caller need not get a megabyte back."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "lists in lists"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -19,8 +19,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _ID_PATTERN})]
 Time = Annotated[int, Meta(ge=0, lt=1 << 53, description="Milliseconds UTC; now, if not given.")]
-Value = str | int | float | None | list[str | int]
-"""A feature's value: categorical, number, unknown, multi-valued."""
 
 
 class _Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,15 +34,15 @@ class RankCall(_Said, frozen=True, kw_only=True):
 
     user_id: Id
     candidates: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
-    context: dict[str, Value] = {}
-    features: dict[str, list[Value]] = {}
+    context: dict[str, Any] = {}
+    features: dict[str, list[Any]] = {}
     limit: Annotated[int, Meta(ge=1, lt=1 << 31)] | None = None
 
 
 class PackedRankCall(RankCall, frozen=True, kw_only=True):
     """The same in MessagePack, where a column may be raw little-endian int64 or float32."""
 
-    features: dict[str, list[Value] | bytes] = {}  # type: ignore[assignment]
+    features: dict[str, list[Any] | bytes] = {}  # type: ignore[assignment]
 
 
 class RankReply(Struct, frozen=True):
@@ -65,14 +63,14 @@ class ItemPut(_Said, frozen=True, kw_only=True):
     """All that is known of one item; a feature that is not named is unknown."""
 
     item_id: Id
-    features: dict[str, Value] = {}
+    features: dict[str, Any] = {}
 
 
 class UserPut(_Said, frozen=True, kw_only=True):
     """All that is known of one viewer; a feature that is not named is unknown."""
 
     user_id: Id
-    features: dict[str, Value] = {}
+    features: dict[str, Any] = {}
 
 
 class _Event(_Said, frozen=True, kw_only=True, tag_field="type"):
