@@ -1,0 +1,220 @@
+"""The app factory: routes, and what starts and stops with them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response, get, post, put
+from litestar.exceptions import HTTPException, InternalServerException
+from litestar.response.base import ASGIResponse
+
+from easq.errors import InputError
+from easq.log.base import EventLog
+from easq.profiles import Profiles
+from easq.rank.engine import Engine
+from easq.schema import Recipe
+from easq.service.committer import Committer
+from easq.service.desk import Desk
+from easq.service.follow import Follower
+from easq.service.formats import negotiate
+from easq.service.freshness import FollowUpdates, Freshness, watch_updates
+from easq.service.gate import Gate
+from easq.service.keys import Keys
+from easq.service.limits import Rates
+from easq.service.metrics import CONTENT_TYPE, Metrics
+from easq.service.openapi import describe
+from easq.service.refusals import Refusal, too_large
+from easq.service.watch import Watch
+from easq.service.wire import JSON, Format
+from easq.service.writing import Writing
+
+_SERVER = {"scopes": ("server", "admin")}
+_ADMIN = {"scopes": ("admin",)}
+_KEYS_S = 0.5  # between looks at the file of keys
+
+_notes = structlog.get_logger("easq.service")
+
+_Call = Request[Any, Any, Any]
+_Verb = Callable[[bytes, Format, Format], Awaitable[bytes]]
+
+
+def create_app(
+    engine: Engine,
+    log: EventLog,
+    profiles: Profiles,
+    keys: Keys,
+    recipe: Recipe,
+    *,
+    follow_updates: FollowUpdates | None = None,
+    save_profiles: Callable[[], None] = lambda: None,
+) -> Litestar:
+    """Return the service. It follows `log` with `profiles` from `profiles.offsets` on, and owns neither.
+
+    `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
+    `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
+    nothing is applied.
+    """
+    metrics, freshness = Metrics(), Freshness()
+    failed = metrics.log_failures.labels("follow").inc
+    follower = Follower(log, profiles, save_profiles, recipe.service.profile_store_seconds, failed)
+    committer = Committer(log, follower.wake)
+    desk = Desk(
+        engine,
+        recipe,
+        profiles.knows,
+        Writing(committer, recipe.service, metrics),
+        follower,
+        metrics,
+        freshness,
+    )
+
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncIterator[None]:
+        follower.start()
+        updates = None
+        if follow_updates is not None:
+            updates = follow_updates(asyncio.get_running_loop().call_soon_threadsafe, freshness.heard)
+            watch_updates(metrics, engine, updates.followed, freshness)
+            updates.start()
+        tasks = [asyncio.create_task(desk.warm_up()), asyncio.create_task(_watch_keys(keys))]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+            if updates is not None:
+                await asyncio.to_thread(updates.stop)
+            await asyncio.to_thread(committer.close)
+            await follower.stop()
+
+    routes = [*_call_routes(desk), *_look_routes(desk, metrics, recipe)]
+    app = Litestar(
+        routes,
+        lifespan=[running],
+        guards=[Gate(keys, Rates(recipe.service.requests_per_second))],
+        exception_handlers={Exception: _explain_to(recipe)},
+        request_max_body_size=recipe.service.max_body_bytes,
+        openapi_config=None,
+        logging_config=None,
+    )
+    # Around the router too: a path that no route takes is a request as well.
+    app.asgi_handler = Watch(app.asgi_handler, [path for route in routes for path in route.paths], metrics)
+    return app
+
+
+def _call_routes(desk: Desk) -> list[Any]:
+    """Return the routes that a platform's servers call."""
+
+    @post("/v1/rank", status_code=200, opt=_SERVER)
+    async def rank(request: _Call) -> ASGIResponse:
+        return await _answer(request, desk.rank)
+
+    @post("/v1/events", status_code=200, opt=_SERVER)
+    async def events(request: _Call) -> ASGIResponse:
+        return await _answer(request, desk.take_events)
+
+    @put("/v1/items", opt=_SERVER)
+    async def items(request: _Call) -> ASGIResponse:
+        return await _answer(request, desk.put_items)
+
+    @put("/v1/users", opt=_SERVER)
+    async def users(request: _Call) -> ASGIResponse:
+        return await _answer(request, desk.put_users)
+
+    return [rank, events, items, users]
+
+
+def _look_routes(desk: Desk, metrics: Metrics, recipe: Recipe) -> list[Any]:
+    """Return the routes for those who run the service."""
+    schema = JSON.encode(describe(recipe))
+
+    @get("/health/live")
+    async def live() -> ASGIResponse:
+        return _respond(b'{"status":"live"}')
+
+    @get("/health/ready")
+    async def ready() -> ASGIResponse:
+        reason = desk.why_not_ready()
+        if reason:
+            raise Refusal(503, "not_ready", reason, retry_after_s=1)
+        return _respond(b'{"status":"ready"}')
+
+    @get("/metrics", opt=_ADMIN)
+    async def numbers() -> ASGIResponse:
+        return ASGIResponse(body=metrics.text(), headers={"content-type": CONTENT_TYPE})
+
+    @get("/v1/status", opt=_ADMIN)
+    async def status() -> ASGIResponse:
+        return _respond(JSON.encode(desk.status()))
+
+    @get("/schema")
+    async def openapi() -> ASGIResponse:
+        return _respond(schema)
+
+    return [live, ready, numbers, status, openapi]
+
+
+async def _answer(request: _Call, verb: _Verb) -> ASGIResponse:
+    given, wanted = negotiate(request.scope["headers"])
+    try:
+        body = await request.body()
+    except InternalServerException:
+        raise Refusal(400, "disconnected", "the connection ended before the body did") from None
+    return _respond(await verb(body, given, wanted), wanted.media_type)
+
+
+def _respond(body: bytes, media_type: str = JSON.media_type) -> ASGIResponse:
+    return ASGIResponse(body=body, media_type=media_type)
+
+
+def _explain_to(recipe: Recipe) -> Callable[[_Call, Exception], Response[bytes]]:
+    limit = recipe.service.max_body_bytes
+
+    def explain(request: _Call, error: Exception) -> Response[bytes]:
+        """Turn whatever was raised into a body that says what is wrong."""
+        refusal = error
+        headers: dict[str, str] = {}
+        if isinstance(error, HTTPException):
+            headers = dict(error.headers or {})
+            refusal = Refusal(error.status_code, *_words(error, request))
+            if error.status_code == 413:
+                refusal = too_large(f"the body is too large; allowed: {limit} bytes (service.max_body_bytes)")
+        if not isinstance(refusal, Refusal):
+            _notes.error("a request failed", path=request.scope["path"], exc_info=error)
+            refusal = Refusal(500, "internal", "this is a fault of the service; its log says more")
+        elif refusal.status != 503:
+            _notes.info("refused", path=request.scope["path"][:100], status=refusal.status, code=refusal.code)
+        return Response(
+            refusal.body(),
+            status_code=refusal.status,
+            media_type=JSON.media_type,
+            headers={**headers, **refusal.headers},
+        )
+
+    return explain
+
+
+def _words(error: HTTPException, request: _Call) -> tuple[str, str]:
+    path = request.scope["path"][:100]
+    if error.status_code == 404:
+        return "not_found", f"there is nothing at {path!r}; /schema lists what there is"
+    if error.status_code == 405:
+        return (
+            "method_not_allowed",
+            f"{path} does not take {request.scope['method']}; /schema says what it takes",
+        )
+    return "invalid", error.detail
+
+
+async def _watch_keys(keys: Keys) -> None:
+    while True:
+        await asyncio.sleep(_KEYS_S)
+        try:
+            if keys.refresh():
+                _notes.info("the keys have changed")
+        except InputError as error:
+            _notes.warning("the keys cannot be read", reason=str(error))

@@ -1,0 +1,153 @@
+"""API keys: who may call what.
+
+A key is `easq_<id>_<secret>`. The file holds the SHA-256 of the secret and not the secret: it has 256
+random bits, so there is nothing to guess and a slow hash would only slow every request down.
+"""
+
+import base64
+import fcntl
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal, cast, get_args
+
+import msgspec
+
+from easq.errors import InputError
+
+Scope = Literal["server", "viewer", "admin"]
+"""server: rank, events, items and users; viewer: the questionnaire; admin: everything."""
+
+_SHAPE = re.compile(r"easq_([0-9a-f]{12})_([A-Za-z0-9_-]{43})", re.ASCII)
+_NOBODY = bytes(32)
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """One key as it is stored: `sha256` is of its secret, `created` is in seconds UTC."""
+
+    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{12}$")]
+    scope: Scope
+    label: str
+    created: int
+    sha256: str
+
+
+class _File(msgspec.Struct):
+    keys: list[Key]
+
+
+class Keys:
+    """The keys of a file, read again by `refresh` when the file has changed.
+
+    Without a file, or with none in it at the start, the service is open. From the first key on it stays
+    closed, even if the last key is revoked. Raises InputError when the file cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._keys = {key.id: (key, bytes.fromhex(key.sha256)) for key in read_keys(path)}
+        self.is_open = not self._keys
+
+    def find(self, token: str) -> Key | None:
+        """Return the key that a token is, or None."""
+        shape = _SHAPE.fullmatch(token)
+        if shape is None:
+            return None
+        digest = hashlib.sha256(shape[2].encode()).digest()
+        key, expected = self._keys.get(shape[1], (None, _NOBODY))
+        # Compared for an unknown id too, so that the time tells nothing about either half.
+        return key if hmac.compare_digest(digest, expected) else None
+
+    def refresh(self) -> bool:
+        """Read the file again if it has changed; True if it had.
+
+        Raises InputError when it cannot be read; the keys known so far stay.
+        """
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return False
+        if stamp is None:
+            raise InputError(f"the file of keys {self._path} is gone; the keys known so far stay valid")
+        found = read_keys(self._path)
+        self._stamp = stamp
+        self._keys = {key.id: (key, bytes.fromhex(key.sha256)) for key in found}
+        self.is_open = self.is_open and not found
+        return True
+
+
+def create_key(path: Path, scope: str, label: str) -> str:
+    """Add a key to the file and return it; this is the only time that it can be seen."""
+    if scope not in get_args(Scope):
+        raise InputError(f"scope: got {scope!r}; allowed: {', '.join(get_args(Scope))}")
+    if not label.isprintable() or len(label) > 100:
+        raise InputError(f"label: got {label!r}; allowed: at most 100 printable characters")
+    key_id, secret = secrets.token_hex(6), _text(secrets.token_bytes(32))
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    key = Key(id=key_id, scope=cast(Scope, scope), label=label, created=int(time.time()), sha256=digest)
+    with _locked(path):
+        _write(path, [*read_keys(path), key])
+    return f"easq_{key_id}_{secret}"
+
+
+def revoke_key(path: Path, key_id: str) -> Key:
+    """Take a key out of the file and return what it was; raise InputError if it is not there."""
+    with _locked(path):
+        keys = read_keys(path)
+        found = [key for key in keys if key.id == key_id]
+        if not found:
+            ids = ", ".join(key.id for key in keys) or "none, the file holds no key"
+            raise InputError(f"there is no key with the id {key_id!r}; allowed: {ids}")
+        _write(path, [key for key in keys if key.id != key_id])
+    return found[0]
+
+
+def read_keys(path: Path) -> list[Key]:
+    """Return the keys of the file, none if there is no file; raise InputError if it is not one of keys."""
+    try:
+        keys = msgspec.json.decode(path.read_bytes(), type=_File).keys
+        if any(len(bytes.fromhex(key.sha256)) != 32 for key in keys):
+            raise InputError(f"{path}: every sha256 must be 64 hexadecimal digits")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is not a file of keys: {error}") from None
+    return keys
+
+
+def _text(secret: bytes) -> str:
+    return base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever the file is replaced."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, keys: list[Key]) -> None:
+    """Replace the file whole, readable by its owner alone."""
+    part = path.with_name(path.name + ".part")
+    data = msgspec.json.format(msgspec.json.encode(_File(keys)))
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

@@ -1,0 +1,68 @@
+"""One ranking over HTTP: read, score, log, reply."""
+
+import time
+
+from easq.errors import InputError
+from easq.events import FLOAT
+from easq.rank.engine import Engine
+from easq.rank.query import Query
+from easq.service.metrics import Metrics
+from easq.service.refusals import Refusal, too_large, unavailable
+from easq.service.wire import (
+    JSON,
+    MSGPACK,
+    Format,
+    PackedRankCall,
+    RankCall,
+    RankReply,
+    check_ids,
+)
+from easq.service.writing import Writing
+
+_READERS = {JSON.media_type: JSON.reader(RankCall), MSGPACK.media_type: MSGPACK.reader(PackedRankCall)}
+
+
+class Ranking:
+    """Ranks for callers, and logs what was ranked before they hear of it."""
+
+    def __init__(self, engine: Engine, writing: Writing, max_candidates: int, metrics: Metrics) -> None:
+        self._engine, self._writing, self._metrics = engine, writing, metrics
+        self._max_candidates = max_candidates
+
+    async def rank(self, body: bytes, given: Format, wanted: Format) -> bytes:
+        """Return the encoded reply; raise Refusal."""
+        try:
+            call = _READERS[given.media_type].read(body)
+            if len(call.candidates) > self._max_candidates:
+                raise too_large(
+                    f"candidates: got {len(call.candidates)}; allowed: {self._max_candidates} "
+                    "(service.max_candidates)"
+                )
+            check_ids("user_id", call.user_id)
+            check_ids("candidates", call.candidates)
+            query = Query(call.user_id, call.candidates, call.context, call.features, call.limit)
+            if not self._engine.is_ready:
+                raise unavailable("not_ready", "there is no model yet; see /health/ready")
+            ranked = self._engine.rank(query, time.time_ns() // 1_000_000)
+        except InputError as error:
+            raise Refusal(400, "invalid", str(error)) from None
+        except RecursionError:
+            raise Refusal(400, "invalid", "a value is nested too deeply to be shown; it cannot be") from None
+        logged = await self._writing.log_ranking(ranked.event)
+        self._metrics.rankings.inc()
+        self._metrics.candidates.inc(len(call.candidates))
+        scores = ranked.scores
+        return wanted.encode(
+            RankReply(
+                ranked.event.event_id,
+                ranked.items,
+                scores.astype(FLOAT).tobytes() if wanted is MSGPACK else scores.tolist(),
+                ranked.version,
+                ranked.arm,
+                logged,
+            )
+        )
+
+    def warm_up(self) -> None:
+        """Score a request of nobody, so that the first caller does not wait for what is done once."""
+        self._engine.rank(Query("", ["\0warm-up"]), time.time_ns() // 1_000_000)

@@ -1,0 +1,41 @@
+"""What a caller is told when the service does not do what was asked."""
+
+import msgspec
+
+
+class Refusal(Exception):  # noqa: N818 - a reply, not a fault
+    """A reply other than 200: its status, a code for programs and a message for people."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+        if status == 401:
+            self.headers["www-authenticate"] = "Bearer"
+
+    def body(self) -> bytes:
+        """Return the body of the reply, always JSON."""
+        return msgspec.json.encode(Refused(Reason(self.code, self.message)))
+
+
+class Reason(msgspec.Struct):
+    """Why a call was refused."""
+
+    code: str
+    message: str
+
+
+class Refused(msgspec.Struct):
+    """The body of every reply that is not a success."""
+
+    error: Reason
+
+
+def unavailable(code: str, message: str) -> Refusal:
+    """Return the refusal of what may work a moment later."""
+    return Refusal(503, code, message, retry_after_s=1)
+
+
+def too_large(message: str) -> Refusal:
+    """Return the refusal of a call that is beyond a limit; the message says which and how far."""
+    return Refusal(413, "too_large", message)

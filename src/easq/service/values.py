@@ -1,0 +1,91 @@
+"""From what a platform tells of a viewer or an item to the packed columns of the log."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from easq.errors import InputError
+from easq.events import COUNT, Column, pack_floats, pack_ids, stable_ids
+from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+
+_LONGEST = int(np.iinfo(COUNT).max)
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def told_features(features: Sequence[Feature], side: Side) -> dict[str, Feature]:
+    """Return the features of a side that a platform tells: not those that are kept from events."""
+    return {
+        f.name: f
+        for f in features
+        if not isinstance(f, History) and not (isinstance(f, Numeric) and f.rate) and f.side == side
+    }
+
+
+class Teller:
+    """Checks and packs the features of one side."""
+
+    def __init__(self, features: Sequence[Feature], side: Side) -> None:
+        self._side = side
+        self._told = told_features(features, side)
+        self._others = {f.name: _why_not(f) for f in features if f.name not in self._told}
+
+    def pack(self, values: Mapping[str, Any]) -> dict[str, Column]:
+        """Return a packed column per feature told, unknown numbers left out.
+
+        Raises InputError, naming the feature, what was given and what is allowed.
+        """
+        columns = {}
+        for name, value in values.items():
+            feature = self._told.get(name)
+            if feature is None:
+                why = self._others.get(name, "it is unknown")
+                raise InputError(
+                    f"features.{name}: {why}; allowed of the {self._side}: {', '.join(self._told) or 'none'}"
+                )
+            column = _pack(feature, value)
+            if column is not None:
+                columns[name] = column
+        return columns
+
+
+def _why_not(feature: Feature) -> str:
+    if isinstance(feature, History) or (isinstance(feature, Numeric) and feature.rate):
+        return "the service keeps it from events"
+    return f"it is a feature of the {feature.side}"
+
+
+def _pack(feature: Feature, value: Any) -> Column | None:
+    if isinstance(feature, Numeric):
+        return _pack_number(feature.name, value)
+    if isinstance(feature, Categorical) and _is_category(value):
+        return pack_ids(stable_ids([value]))
+    if isinstance(feature, Multi) and isinstance(value, list) and all(map(_is_category, value)):
+        if len(value) > _LONGEST:
+            raise InputError(f"features.{feature.name}: got {len(value)} values; allowed: {_LONGEST}")
+        return pack_ids(stable_ids(value))
+    one = "a text or an integer of 64 bits"
+    allowed = one if isinstance(feature, Categorical) else f"a list, each {one}"
+    raise InputError(f"features.{feature.name}: got {_shown(value)}; allowed: {allowed}")
+
+
+def _pack_number(name: str, value: Any) -> Column | None:
+    if value is None:
+        return None
+    # NaN and what a float32 cannot hold fail the comparison.
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST:
+        return pack_floats([value])
+    raise InputError(f"features.{name}: got {_shown(value)}; allowed: a finite number of 32 bits, or null")
+
+
+def _is_category(value: object) -> bool:
+    return isinstance(value, str) or (type(value) is int and -(1 << 63) <= value < 1 << 63)
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message shows it: a caller need not get a megabyte back."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = "lists in lists"
+    return text if len(text) <= 60 else f"{text[:57]}..."

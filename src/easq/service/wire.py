@@ -1,0 +1,204 @@
+"""What callers say and hear: strict structs, in JSON and in MessagePack.
+
+Nothing unknown passes: a misspelt field would be lost in silence. The entries of a batch are decoded
+one by one, so that a bad one is refused alone.
+"""
+
+import re
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from easq.errors import InputError
+
+T = TypeVar("T")
+
+_ID_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _ID_PATTERN})]
+Time = Annotated[int, Meta(ge=0, lt=1 << 53, description="Milliseconds UTC; now, if not given.")]
+
+
+class _Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class RankCall(_Said, frozen=True, kw_only=True):
+    """Rank candidates for a viewer.
+
+    `context` holds viewer features of this moment and `features[name]` one value per candidate; both
+    go before what is stored. With `limit` only the first so many are returned.
+    """
+
+    user_id: Id
+    candidates: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
+    context: dict[str, Any] = {}
+    features: dict[str, list[Any]] = {}
+    limit: Annotated[int, Meta(ge=1, lt=1 << 31)] | None = None
+
+
+class PackedRankCall(RankCall, frozen=True, kw_only=True):
+    """The same in MessagePack, where a column may be raw little-endian int64 or float32."""
+
+    features: dict[str, list[Any] | bytes] = {}  # type: ignore[assignment]
+
+
+class RankReply(Struct, frozen=True):
+    """The ranking, best first, with the version of the parameters and the arm of the experiment.
+
+    `logged` is false only where the operator chose to serve while the log is down.
+    """
+
+    request_id: str
+    items: list[str]
+    scores: list[float] | bytes
+    version: str
+    arm: str
+    logged: bool = True
+
+
+class ItemPut(_Said, frozen=True, kw_only=True):
+    """All that is known of one item; a feature that is not named is unknown."""
+
+    item_id: Id
+    features: dict[str, Any] = {}
+
+
+class UserPut(_Said, frozen=True, kw_only=True):
+    """All that is known of one viewer; a feature that is not named is unknown."""
+
+    user_id: Id
+    features: dict[str, Any] = {}
+
+
+class _Event(_Said, frozen=True, kw_only=True, tag_field="type"):
+    event_id: Id
+    user_id: Id
+    request_id: Id
+    ts: Time | None = None
+
+
+class BehaviorSaid(_Event, frozen=True, kw_only=True, tag="behavior"):
+    """What a viewer did with some items of one ranking; to name an item says that it was shown.
+
+    `values[name]` holds one number per entry of `items`; a behaviour that is not named did not happen.
+    """
+
+    items: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
+    values: dict[str, list[float]] = {}
+
+
+class _Asking(_Event, frozen=True, kw_only=True):
+    item_id: Id
+    question: Id
+    propensity: Annotated[float, Meta(gt=0, le=1, description="The probability of this ask.")]
+
+
+class AskedSaid(_Asking, frozen=True, kw_only=True, tag="asked"):
+    """A platform's own questionnaire was shown on one view."""
+
+
+class AnsweredSaid(_Asking, frozen=True, kw_only=True, tag="answered"):
+    """The viewer chose an option of a platform's own questionnaire."""
+
+    option: Id
+
+
+EventSaid = BehaviorSaid | AskedSaid | AnsweredSaid
+
+
+class ItemsCall(_Said, frozen=True, kw_only=True):
+    """Items to be stored."""
+
+    items: list[Raw]
+
+
+class UsersCall(_Said, frozen=True, kw_only=True):
+    """Viewers to be stored."""
+
+    users: list[Raw]
+
+
+class EventsCall(_Said, frozen=True, kw_only=True):
+    """Events in the order in which they happened."""
+
+    events: list[Raw]
+
+
+class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one entry. It carries the entry's id if that could be read."""
+
+    status: Annotated[str, Meta(extra_json_schema={"enum": ["accepted", "refused"]})]
+    event_id: str | None = None
+    item_id: str | None = None
+    user_id: str | None = None
+    reason: str | None = None
+
+
+class BatchReply(Struct, frozen=True):
+    """What became of each entry, in the order given."""
+
+    accepted: int
+    refused: int
+    results: list[Result]
+
+
+class Format:
+    """JSON or MessagePack: how bodies are read and replies are written."""
+
+    def __init__(self, media_type: str, module: Any) -> None:
+        self.media_type, self._module = media_type, module
+        self._encoder = module.Encoder()
+        self.loose = module.Decoder()
+
+    def encode(self, reply: Any) -> bytes:
+        """Return a reply as a body."""
+        data: bytes = self._encoder.encode(reply)
+        return data
+
+    def reader(self, kind: Any) -> "Reader[Any]":
+        """Return what reads one kind of body."""
+        return Reader(self._module.Decoder(kind))
+
+
+class Reader(Generic[T]):
+    """Reads one kind of body or entry."""
+
+    def __init__(self, decoder: Any) -> None:
+        self._decode = decoder.decode
+
+    def read(self, data: bytes | Raw) -> T:
+        """Return what `data` says; raise InputError, naming field, given and allowed."""
+        try:
+            found: T = self._decode(data)
+        except msgspec.ValidationError as error:
+            what, _, place = str(error).partition(" - at `$")
+            place = place.rstrip("`").lstrip(".")
+            raise InputError(f"{place}: {what[:1].lower()}{what[1:]}" if place else what) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise InputError(f"it cannot be decoded: {error}") from None
+        except RecursionError:
+            raise InputError("it is nested too deeply") from None
+        return found
+
+
+JSON = Format("application/json", msgspec.json)
+MSGPACK = Format("application/msgpack", msgspec.msgpack)
+
+
+def check_ids(field: str, ids: str | list[str]) -> None:
+    """Refuse control characters, which no log, header or screen shows; raise InputError."""
+    if _CONTROL.search(ids if isinstance(ids, str) else "".join(ids)):
+        raise InputError(f"{field}: holds a control character; allowed are ids without any")
+
+
+def named(entry: Raw, form: Format, field: str) -> str | None:
+    """Return the id that an entry gives itself, None where it has none that can be shown."""
+    try:
+        found = form.loose.decode(entry)
+    except (ValueError, RecursionError):
+        return None
+    value = found.get(field) if isinstance(found, dict) else None
+    return value[:128] if isinstance(value, str) else None

@@ -1,0 +1,67 @@
+"""Appending for calls that wait: within the time that a reply may take, or not at all."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from easq.events import EVENTS, Event, Request
+from easq.log.base import LogError, Position
+from easq.schema import Service
+from easq.service.committer import Committer
+from easq.service.metrics import Metrics
+from easq.service.refusals import unavailable
+
+_PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
+
+_notes = structlog.get_logger("easq.service")
+
+
+class Writing:
+    """Makes events durable, or refuses with 503 and the reason."""
+
+    def __init__(self, committer: Committer, settings: Service, metrics: Metrics) -> None:
+        self._committer, self._metrics = committer, metrics
+        self._wait_s = settings.log_wait_seconds
+        self._serves_unlogged = settings.when_log_is_down == "serve"
+        self._down_until = 0.0
+
+    async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
+        """Return the positions of the events; raise Refusal (503) if they could not be written in time."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await self._committer.append(topic, events)
+        except LogError as error:
+            reason = f"the log could not be written: {error}"
+        except TimeoutError:
+            reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
+        self._metrics.log_failures.labels("append").inc()
+        _notes.warning("not written", topic=topic, events=len(events), reason=reason)
+        raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
+
+    async def log_ranking(self, event: Request) -> bool:
+        """Log what was ranked; False if it could not be and the operator chose to serve all the same."""
+        if not self._serves_unlogged:
+            await self.append(EVENTS, [event])
+            return True
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._down_until:
+            if self._down_until:
+                # Only this call waits; those that come meanwhile are served at once.
+                self._down_until = now_s + self._wait_s + _PAUSE_S
+            if await self._try(event):
+                self._down_until = 0.0
+                return True
+            self._down_until = asyncio.get_running_loop().time() + _PAUSE_S
+        self._metrics.unlogged.inc()
+        return False
+
+    async def _try(self, event: Request) -> bool:
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._committer.append(EVENTS, [event])
+        except (LogError, TimeoutError) as error:
+            self._metrics.log_failures.labels("append").inc()
+            _notes.warning("served without a log", request_id=event.event_id, reason=str(error) or "time out")
+            return False
+        return True

@@ -1,0 +1,89 @@
+"""Who may call what: scopes, forged and revoked keys, and addresses that need keys."""
+
+from pathlib import Path
+
+import pytest
+
+from easq.errors import InputError
+from easq.service.keys import Keys, create_key, revoke_key
+from easq.service.server import check_address
+from tests.service.serving import Served, serving, until
+
+RANK = {"user_id": "u1", "candidates": ["a", "b"]}
+SERVER = [("POST", "/v1/rank"), ("POST", "/v1/events"), ("PUT", "/v1/items"), ("PUT", "/v1/users")]
+ADMIN = [("GET", "/metrics"), ("GET", "/v1/status")]
+OPEN = [("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/schema")]
+BODIES = {
+    "/v1/rank": RANK,
+    "/v1/events": {"events": []},
+    "/v1/items": {"items": []},
+    "/v1/users": {"users": []},
+}
+
+
+def statuses(served: Served, token: str | None) -> dict[str, int]:
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    found = {}
+    for method, path in SERVER + ADMIN + OPEN:
+        reply = served.http.request(method, path, json=BODIES.get(path), headers=headers)
+        found[path] = reply.status_code
+        if reply.status_code in (401, 403):
+            assert set(reply.json()) == {"error"}
+    return found
+
+
+def test_each_scope_opens_its_own_routes_and_no_others(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    server, viewer, admin = (create_key(keys, scope, "") for scope in ("server", "viewer", "admin"))
+    with serving(tmp_path) as served:
+        of_server, of_admin, of_all = ({path for _, path in group} for group in (SERVER, ADMIN, OPEN))
+        expected = dict.fromkeys(of_all, 200)
+        nobody = expected | dict.fromkeys(of_server | of_admin, 401)
+        assert statuses(served, None) == nobody
+        assert statuses(served, server) == expected | dict.fromkeys(of_server, 200) | dict.fromkeys(
+            of_admin, 403
+        )
+        assert statuses(served, viewer) == expected | dict.fromkeys(of_server | of_admin, 403)
+        assert statuses(served, admin) == expected | dict.fromkeys(of_server | of_admin, 200)
+        forged = server[:18] + admin[18:]
+        for token in (forged, server[:-1], server + "A", "easq_x_y", server.removeprefix("easq_")):
+            assert statuses(served, token) == nobody
+        for header in (server, f"Basic {server}", "Bearer", f"Bearer\t{server}", "Bearer " + "\xff" * 50):
+            reply = served.http.post(
+                "/v1/rank", json=RANK, headers={"authorization": header.encode("latin-1")}
+            )
+            assert reply.status_code == 401
+            assert reply.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_refused_caller_is_told_which_scope_is_needed(tmp_path: Path) -> None:
+    token = create_key(tmp_path / "keys.json", "viewer", "")
+    with serving(tmp_path, token=token) as served:
+        message = served.http.post("/v1/rank", json=RANK).json()["error"]["message"]
+    assert message == "the key's scope is viewer; allowed here: server, admin"
+
+
+def test_keys_come_and_go_while_the_service_runs(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    with serving(tmp_path) as served:
+        assert served.http.post("/v1/rank", json=RANK).status_code == 200
+        token = create_key(path, "server", "")
+        until(lambda: served.http.post("/v1/rank", json=RANK).status_code == 401)
+        headers = {"authorization": f"bearer {token}"}
+        assert served.http.post("/v1/rank", json=RANK, headers=headers).status_code == 200
+        revoke_key(path, token.split("_")[1])
+        until(lambda: served.http.post("/v1/rank", json=RANK, headers=headers).status_code == 401)
+        assert served.http.post("/v1/rank", json=RANK).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.com", ""])
+def test_a_public_address_needs_a_key(tmp_path: Path, host: str) -> None:
+    with pytest.raises(InputError, match="Make one with `easq keys create --scope server`"):
+        check_address(host, Keys(tmp_path / "keys.json"))
+    create_key(tmp_path / "keys.json", "server", "")
+    check_address(host, Keys(tmp_path / "keys.json"))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_a_loopback_address_needs_none(tmp_path: Path, host: str) -> None:
+    check_address(host, Keys(tmp_path / "keys.json"))

@@ -1,0 +1,156 @@
+"""Events of a platform: each is accepted or refused alone, with a reason, and logged once."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from easq.events import Answered, Asked, Behavior, unpack_floats
+from tests.service.serving import Served, serving
+
+VIEW = {"user_id": "u1", "request_id": "r1"}
+SEEN = {"type": "behavior", "event_id": "e1", **VIEW, "items": ["a", "b"], "values": {"like": [1, 0.5]}}
+ASKED = {
+    "type": "asked",
+    "event_id": "e2",
+    **VIEW,
+    "item_id": "a",
+    "question": "satisfaction",
+    "propensity": 0.25,
+}
+ANSWERED = {**ASKED, "type": "answered", "event_id": "e3", "option": "satisfied"}
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path) as found:
+        yield found
+
+
+def send(served: Served, *events: Any) -> list[dict[str, Any]]:
+    reply = served.http.post("/v1/events", json={"events": events})
+    assert reply.status_code == 200, reply.text
+    found = reply.json()
+    statuses = [result["status"] for result in found["results"]]
+    assert (statuses.count("accepted"), statuses.count("refused")) == (found["accepted"], found["refused"])
+    return found["results"]
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
+    before = now_ms()
+    results = send(served, SEEN, {**ASKED, "ts": before - 5}, ANSWERED)
+    assert results == [{"status": "accepted", "event_id": f"e{n}"} for n in (1, 2, 3)]
+    seen, asked, answered = sorted(served.logged(), key=lambda e: e.event_id)
+    assert isinstance(seen, Behavior)
+    assert isinstance(asked, Asked)
+    assert isinstance(answered, Answered)
+    assert (seen.request_id, seen.items) == ("r1", ["a", "b"])
+    assert unpack_floats(seen.values["like"]).tolist() == [1, 0.5]
+    assert (asked.ts, asked.item_id, asked.question, asked.propensity) == (
+        before - 5,
+        "a",
+        "satisfaction",
+        0.25,
+    )
+    assert (answered.option, answered.propensity) == ("satisfied", 0.25)
+    assert before <= seen.ts <= now_ms()
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (
+            {**SEEN, "values": {"likes": [1, 0]}},
+            "values: unknown behaviour 'likes'; allowed: comment, forward",
+        ),
+        ({**SEEN, "values": {"like": [1]}}, "values.like: got 1 numbers for 2 items; allowed: 2"),
+        ({**SEEN, "values": {"like": [1, 1e39]}}, "values.like: allowed are finite numbers of 32 bits"),
+        ({**SEEN, "values": {"like": ["1", 0]}}, "expected `float`, got `str`"),
+        ({**SEEN, "values": {"like": [True, 0]}}, "expected `float`, got `bool`"),
+        ({**SEEN, "items": ["a", "a"]}, "items: an item stands there twice"),
+        ({**SEEN, "items": [], "values": {}}, "items: expected `array` of length >= 1"),
+        ({**SEEN, "items": ["a", "b\x00"]}, "items: holds a control character"),
+        ({**SEEN, "request_id": ""}, "request_id: expected `str` of length >= 1"),
+        ({**SEEN, "user_id": "x" * 129}, "user_id: expected `str` of length <= 128"),
+        ({**SEEN, "event_id": "a\x7fb"}, "event_id: holds a control character"),
+        ({**SEEN, "ts": "now"}, "ts: expected `int | null`, got `str`"),
+        ({**SEEN, "when": 1}, "unknown field `when`"),
+        ({**SEEN, "type": "seen"}, "type: invalid value 'seen'"),
+        ({k: v for k, v in SEEN.items() if k != "event_id"}, "missing required field `event_id`"),
+        ({**ASKED, "question": "mood"}, "question: got 'mood'; allowed: satisfaction"),
+        ({**ASKED, "propensity": 0}, "propensity: expected `float` > 0.0"),
+        ({**ASKED, "propensity": 1.01}, "propensity: expected `float` <= 1.0"),
+        ({**ASKED, "option": "satisfied"}, "unknown field `option`"),
+        ({**ANSWERED, "option": "great"}, "option: got 'great'; allowed: dissatisfied, uncertain, satisfied"),
+        (3, "Expected `object`, got `int`"),
+    ],
+)
+def test_a_bad_event_is_refused_with_its_reason_and_the_others_stay(
+    served: Served, event: Any, reason: str
+) -> None:
+    first, last = {**SEEN, "event_id": "first"}, {**ANSWERED, "event_id": "last"}
+    results = send(served, first, event, last)
+    assert [result["status"] for result in results] == ["accepted", "refused", "accepted"]
+    assert reason in results[1]["reason"]
+    assert sorted(e.event_id for e in served.logged()) == ["first", "last"]
+
+
+def test_times_far_off_the_server_clock_are_refused(served: Served) -> None:
+    """The join would drop the old ones; the new ones would close every window of their partition."""
+    now = now_ms()
+    results = send(
+        served,
+        {**SEEN, "event_id": "soon", "ts": now + 20_000},
+        {**SEEN, "event_id": "future", "ts": now + 60_000},
+        {**SEEN, "event_id": "young", "ts": now - 64 * MINUTE_MS},
+        {**SEEN, "event_id": "old", "ts": now - 66 * MINUTE_MS},
+    )
+    assert [r["event_id"] for r in results if r["status"] == "accepted"] == ["soon", "young"]
+    assert (
+        "in the future by the server's clock; allowed: 30 s (service.clock_skew_seconds)"
+        in results[1]["reason"]
+    )
+    assert (
+        "66 minutes ago; allowed: 65 minutes (join.answer_window and join.lateness)" in results[3]["reason"]
+    )
+
+
+def test_an_event_sent_again_is_accepted_again_and_logged_once(served: Served) -> None:
+    for _ in range(3):
+        assert [r["status"] for r in send(served, SEEN, SEEN, ANSWERED)] == ["accepted"] * 3
+    assert len(served.logged()) == 2
+
+
+def test_messagepack_tells_nan_from_a_number(served: Served) -> None:
+    nan = float("nan")
+    events = [
+        SEEN,
+        {**SEEN, "event_id": "n", "values": {"like": [nan, 0.0]}},
+        {**ASKED, "propensity": nan},
+        {**SEEN, 7: "x"},
+    ]
+    body = msgspec.msgpack.encode({"events": events})
+    reply = served.http.post("/v1/events", content=body, headers={"content-type": "application/x-msgpack"})
+    found = msgspec.msgpack.decode(reply.content)
+    assert [r["status"] for r in found["results"]] == ["accepted", "refused", "refused", "refused"]
+    assert "finite" in found["results"][1]["reason"]
+
+
+def test_refusals_are_counted_by_kind(served: Served) -> None:
+    send(served, SEEN, {**SEEN, "ts": 5}, {**ANSWERED, "option": "x"}, {**ANSWERED, "option": "y"}, None)
+    assert served.metric('easq_events_accepted_total{type="behavior"}') == 1
+    assert served.metric('easq_events_refused_total{reason="too_old"}') == 1
+    assert served.metric('easq_events_refused_total{reason="option"}') == 2
+    assert served.metric('easq_events_refused_total{reason="malformed"}') == 1
+
+
+def test_an_empty_batch_is_no_fault(served: Served) -> None:
+    assert send(served) == []

@@ -1,0 +1,130 @@
+"""What a platform tells of items and viewers: each entry alone, once, and read by the next ranking."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from easq.events import PROFILES, ItemTold, ViewerTold, pack_floats, pack_ids, stable_id
+from tests.service.serving import Served, serving
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path) as found:
+        yield found
+
+
+def put(served: Served, *entries: Any, kind: str = "items") -> list[dict[str, Any]]:
+    reply = served.http.put(f"/v1/{kind}", json={kind: entries})
+    assert reply.status_code == 200, reply.text
+    found = reply.json()
+    statuses = [result["status"] for result in found["results"]]
+    assert (statuses.count("accepted"), statuses.count("refused")) == (found["accepted"], found["refused"])
+    return found["results"]
+
+
+def test_values_become_columns_of_the_log(served: Served) -> None:
+    features = {"author_id": "kim", "topic": 7, "tags": ["a", -3], "duration_s": 12.5, "age_days": None}
+    assert put(served, {"item_id": "i1", "features": features}) == [{"status": "accepted", "item_id": "i1"}]
+    put(served, {"user_id": "u1", "features": {"segment": "new"}}, kind="users")
+    item, viewer = sorted(served.logged(PROFILES), key=lambda e: e.user_id)
+    assert isinstance(item, ItemTold)
+    assert isinstance(viewer, ViewerTold)
+    assert (item.item_id, item.user_id, viewer.user_id) == ("i1", "", "u1")
+    assert item.values == {
+        "author_id": pack_ids([stable_id("kim")]),
+        "topic": pack_ids([7]),
+        "tags": pack_ids([stable_id("a"), -3]),
+        "duration_s": pack_floats([12.5]),
+    }
+    assert viewer.values == {"segment": pack_ids([stable_id("new")])}
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        ({"colour": "red"}, "features.colour: it is unknown; allowed of the candidate: item_id, author_id"),
+        ({"segment": "new"}, "features.segment: it is a feature of the viewer; allowed of the candidate"),
+        ({"recent_items": ["i"]}, "features.recent_items: the service keeps it from events"),
+        ({"author_id": 1.5}, "features.author_id: got 1.5; allowed: a text or an integer of 64 bits"),
+        ({"author_id": None}, "features.author_id: got None; allowed: a text or an integer"),
+        ({"author_id": 2**63}, "features.author_id: got 9223372036854775808; allowed"),
+        ({"author_id": ["kim"]}, "features.author_id: got ['kim']; allowed: a text"),
+        ({"tags": "one"}, "features.tags: got 'one'; allowed: a list, each a text or an integer"),
+        ({"tags": ["x" * 500, 2**80]}, "...; allowed: a list"),
+        ({"tags": [1] * 65536}, "features.tags: got 65536 values; allowed: 65535"),
+        ({"duration_s": "long"}, "features.duration_s: got 'long'; allowed: a finite number of 32 bits"),
+        ({"duration_s": 1e39}, "features.duration_s: got 1e+39; allowed: a finite number of 32 bits"),
+        ({"duration_s": [1.0]}, "features.duration_s: got [1.0]; allowed"),
+        ({"duration_s": True}, "features.duration_s: got True; allowed"),
+        ({"topic": {"a": 1}}, "features.topic: got {'a': 1}; allowed: a text"),
+        ([], "features: expected `object`, got `array`"),
+    ],
+)
+def test_a_refused_entry_leaves_nothing_and_harms_no_other(
+    served: Served, features: Any, reason: str
+) -> None:
+    good = {"item_id": "good", "features": {"author_id": "kim"}}
+    bad = {"item_id": "bad", "features": features}
+    results = put(served, bad, good)
+    assert results[1] == {"status": "accepted", "item_id": "good"}
+    assert (results[0]["status"], results[0]["item_id"]) == ("refused", "bad")
+    assert reason in results[0]["reason"]
+    assert [e.item_id for e in served.logged(PROFILES) if isinstance(e, ItemTold)] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"features": {}}, "missing required field `item_id`"),
+        ({"item_id": "", "features": {}}, "item_id: expected `str` of length >= 1"),
+        ({"item_id": "x" * 129}, "item_id: expected `str` of length <= 128"),
+        ({"item_id": "a\nb"}, "item_id: holds a control character"),
+        ({"item_id": 7}, "item_id: expected `str`, got `int`"),
+        ({"item_id": "i", "author": "kim"}, "unknown field `author`"),
+        ("i1", "Expected `object`, got `str`"),
+    ],
+)
+def test_an_entry_that_names_no_item_is_refused(served: Served, entry: Any, reason: str) -> None:
+    (result,) = put(served, entry)
+    assert result["status"] == "refused"
+    assert reason in result["reason"]
+    assert not served.logged(PROFILES)
+
+
+def test_what_is_known_already_is_not_logged_again(served: Served) -> None:
+    entry = {"item_id": "i1", "features": {"author_id": "kim", "tags": ["a", "b", "more than is read"]}}
+    for _ in range(3):
+        put(served, entry)
+    assert len(served.logged(PROFILES)) == 1
+    put(served, {"item_id": "i1", "features": {"author_id": "lee"}})
+    put(served, entry)
+    assert len(served.logged(PROFILES)) == 3
+
+
+def test_of_several_entries_for_one_item_the_last_stays(served: Served) -> None:
+    old = {"item_id": "i1", "features": {"author_id": "kim"}}
+    new = {"item_id": "i1", "features": {"author_id": "lee"}}
+    put(served, old)
+    put(served, new, old, old)
+    last = served.logged(PROFILES)[-1]
+    assert isinstance(last, ItemTold)
+    assert last.values == {"author_id": pack_ids([stable_id("kim")])}
+    assert len(served.logged(PROFILES)) == 3
+
+
+def test_a_put_is_known_when_it_is_answered(served: Served) -> None:
+    for n in range(50):
+        put(served, {"item_id": f"i{n}", "features": {"author_id": n}})
+        assert served.profiles.told_item(f"i{n}") == {"author_id": pack_ids([n])}
+
+
+def test_messagepack_is_read_and_answered(served: Served) -> None:
+    body = msgspec.msgpack.encode({"users": [{"user_id": "u1", "features": {"device": "tv"}}, 3]})
+    reply = served.http.put("/v1/users", content=body, headers={"content-type": "application/msgpack"})
+    assert reply.headers["content-type"] == "application/msgpack"
+    found = msgspec.msgpack.decode(reply.content)
+    assert [result["status"] for result in found["results"]] == ["accepted", "refused"]
