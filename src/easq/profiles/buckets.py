@@ -88,9 +88,7 @@ class Buckets:
         return self._count_R2B.take(row_N, axis=0)
 
     def restore(self, row_E: Rows, entry_E: NDArray[np.void]) -> None:
-        """Put back stored buckets, each one once; those too old by now are passed over."""
-        is_kept_E = entry_E["bucket"] > self._newest - KEPT
-        row_E, entry_E = row_E[is_kept_E], entry_E[is_kept_E]
+        """Put back stored buckets that are in the ring, each one once."""
         slot_E = entry_E["bucket"] % KEPT
         np.maximum.at(self._latest_R, row_E, entry_E["bucket"])
         for kind, name in ((VIEWS, "views"), (SHOWN, "shown")):

@@ -123,12 +123,13 @@ class Table:
         """Put back the counts of one rate that `Buckets` gave out; those too old by now are passed over."""
         buckets = self.rates[rate].buckets
         buckets.advance(newest)
-        entries = {key: np.frombuffer(data, ENTRY) for key, data in stored.items()}
-        fresh = {key: e for key, e in entries.items() if (e["bucket"] > newest - KEPT).any()}
-        if fresh:
-            rows = np.array([self._row(key) for key in fresh], np.intp)
-            row_E = np.repeat(rows, [len(e) for e in fresh.values()])
-            buckets.restore(row_E, np.concatenate(list(fresh.values())))
+        entry_E = np.frombuffer(b"".join(stored.values()), ENTRY)
+        is_fresh_E = entry_E["bucket"] > newest - KEPT
+        keys, num_entries = list(stored), [len(data) // ENTRY.itemsize for data in stored.values()]
+        key_E = np.repeat(np.arange(len(keys)), num_entries)[is_fresh_E]
+        fresh, place_E = np.unique(key_E, return_inverse=True)
+        rows = np.array([self._row(keys[n]) for n in fresh.tolist()], np.intp)
+        buckets.restore(rows[place_E], entry_E[is_fresh_E])
 
     def read(self, keys: Sequence[str], ts: int) -> Columns:
         """Return the values of each key as of `ts`, without the histories."""
