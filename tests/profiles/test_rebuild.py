@@ -1,17 +1,23 @@
+import random
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easq.events import EVENTS, PROFILES
+from easq.columns import Shape
+from easq.events import EVENTS, PROFILES, Request, pack_ids
 from easq.log.base import LogError
 from easq.log.sqlite import SqliteLog
 from easq.profiles import rebuild
 from easq.profiles.rebuild import catch_up, end_offsets, resume
 from easq.profiles.store import Store
 from tests.profiles.saying import (
+    FEATURES,
+    ITEMS,
+    MINUTE,
     PARTITIONS,
+    USERS,
     WINDOW,
     Log,
     features_at,
@@ -23,6 +29,8 @@ from tests.profiles.saying import (
     tellings,
     told_by,
 )
+
+VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate")
 
 
 def logged(path: Path, log: Log) -> tuple[SqliteLog, Log]:
@@ -58,6 +66,43 @@ def test_rebuilt_is_live(
             assert resume(resumed, store, log) is None
         assert resumed.offsets == live.offsets
         assert features_at(resumed, ts) == features_at(live, ts)
+
+
+def test_the_features_of_every_ranking_come_back_from_the_log(tmp_path: Path) -> None:
+    rng, served, live = random.Random(3), [], nothing()
+    with SqliteLog(tmp_path / "events.log", PARTITIONS) as log:
+        for n in range(300):
+            user, shown, ts = rng.choice(USERS), rng.sample(ITEMS, 3), n * MINUTE
+            if rng.random() < 0.3:
+                log.append(PROFILES, [item(rng.choice(ITEMS), author=pack_ids([n]), tags=pack_ids([n, 1]))])
+                catch_up(live, log)
+            candidates, lengths = live.candidates(shown, ts).pack(CANDIDATE)
+            packed, _ = live.viewer(user, ts).pack(VIEWER)
+            asked = Request(
+                event_id=f"r{n}",
+                user_id=user,
+                ts=ts,
+                items=shown,
+                viewer=packed,
+                candidates=candidates,
+                lengths=lengths,
+                as_of=list(live.offsets),
+            )
+            served.append(asked)
+            log.append(EVENTS, [asked])
+            if rng.random() < 0.8:
+                done = {"like": rng.choice([0, 1]), "played_s": rng.choice([2, 7, 30])}
+                log.append(EVENTS, [report(f"r{n}", user, ts + 1, tuple(shown[:2]), **done)])
+                catch_up(live, log)
+        again = nothing()
+        for event in served:
+            catch_up(again, log, event.as_of)
+            assert again.candidates(event.items, event.ts).pack(CANDIDATE) == (
+                event.candidates,
+                event.lengths,
+            )
+            assert again.viewer(event.user_id, event.ts).pack(VIEWER)[0] == event.viewer
+    assert len({event.candidates["play_rate"] for event in served}) > 100
 
 
 def test_profiles_do_not_go_back(tmp_path: Path) -> None:
