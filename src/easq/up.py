@@ -1,6 +1,7 @@
 """Both roles of a live system as children of one process, with one line that says how they are."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,7 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
     learner = Child("learner", [*easq, "learn", *place])
     service = Child("service", [*easq, "serve", *place, "--host", host, "--port", str(port)])
     children = [learner, service]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console.print(f"home {home.folder}, http://{host}:{port}; Ctrl-C stops")
     try:
         for child in children:
@@ -108,7 +110,7 @@ class Pace:
     def line(self, service: dict[str, Any], learner: dict[str, Any]) -> str:
         """Return the line."""
         if not service.get("ready"):
-            return service.get("reason", "starting")
+            return str(service.get("reason", "starting"))
         point = (service["at"], service["rankings"], service["events_accepted"])
         if not self._seen or self._seen[-1][0] != point[0]:
             self._seen.append(point)
