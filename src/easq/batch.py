@@ -94,8 +94,8 @@ class Batcher:
         return self._rows, self._answers
 
     def state(self) -> bytes:
-        """Return the queue as MessagePack."""
-        return msgspec.msgpack.encode(list(self._queue))
+        """Return the queue as MessagePack, equal queues as equal bytes."""
+        return msgspec.msgpack.encode(list(self._queue), order="deterministic")
 
     def restore(self, data: bytes) -> None:
         """Become the batcher whose `state` this is."""

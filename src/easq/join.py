@@ -88,7 +88,8 @@ class _State(msgspec.Struct):
 
 
 _state_decoder = msgspec.msgpack.Decoder(_State)
-_state_encoder = msgspec.msgpack.Encoder()
+# Sets have no order of their own: equal states are to be equal bytes.
+_state_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 class Joiner:

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from easq.columns import UNKNOWN, Shape
 from easq.events import EVENTS, PROFILES, Column, pack_floats, pack_ids, stable_id
 from easq.profiles import Profiles
 from easq.schema import Categorical, Numeric, RateOf
+from easq.settings import read_recipe
 from tests.profiles.saying import (
     FEATURES,
     ITEMS,
@@ -28,6 +30,7 @@ from tests.profiles.saying import (
     viewer,
 )
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate")
 
 
@@ -182,6 +185,17 @@ def test_told_that_nothing_is_known_is_told() -> None:
     profiles = apply(nothing(), item("i0"))
     assert profiles.told_item("i0") == {}
     assert profiles.knows(item("i0"))
+
+
+def test_a_recipe_says_all_that_profiles_need() -> None:
+    recipe = read_recipe(RECIPES / "kuairand.toml", ["features.video_rate.rate.behavior='click'"])
+    profiles = Profiles.of(recipe, 1)
+    hours = int(recipe.join.behavior_window) // 60
+    apply_to = [request("r"), report("r", ts=hours * 60 * MINUTE, click=1.0)]
+    profiles.apply(EVENTS, 0, apply_to)
+    found = profiles.candidates(["i0"], 0).pack(Shape.of(recipe.features, "candidate"))[0]
+    assert found["video_rate"] == pack_floats([1.0])
+    assert len(profiles.viewer("u0", 0).lists[0].ids_NL[0]) == 30
 
 
 def test_impossible_settings_are_refused() -> None:

@@ -1,4 +1,5 @@
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def counted(views: list[tuple[int, int, bool, bool]], cuts: list[int]) -> Bucket
 
 @given(views=views, order=st.randoms(), cuts=st.lists(st.integers(0, 40), max_size=5))
 def test_order_and_cuts_change_no_bit(
-    views: list[tuple[int, int, bool, bool]], order: "np.random.Generator", cuts: list[int]
+    views: list[tuple[int, int, bool, bool]], order: Random, cuts: list[int]
 ) -> None:
     shuffled = list(views)
     order.shuffle(shuffled)

@@ -9,6 +9,7 @@ import math
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -176,8 +177,9 @@ class LiveLearner:
         self.seq, self._commands = taken.seq, taken.commands
         if taken.restore:
             self._guard.rearm()
-        for late in self.trainer.take_late():
-            logger.warning("event left out", reason=late.reason, event_id=late.event.event_id)
+        if late := self.trainer.take_late():
+            reasons = Counter(event.reason for event in late)
+            logger.warning("events left out", reasons=dict(reasons), first=late[0].event.event_id)
         for step in steps:
             self._guard.observe(step)
             self._losses = step.losses

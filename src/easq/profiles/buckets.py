@@ -18,6 +18,9 @@ NEVER = -(1 << 62)
 """The bucket before all others."""
 
 VIEWS, SHOWN = 0, 1
+ENTRY = np.dtype([("bucket", "<i8"), ("views", "<u4"), ("shown", "<u4")])
+"""One bucket of one row, as it is stored."""
+
 _GRAIN = float(1 << 16)
 
 
@@ -80,6 +83,18 @@ class Buckets:
         rate_N: NDArray[np.float64] = (sum_N2[:, SHOWN] + prior) / (sum_N2[:, VIEWS] + self._prior)
         return rate_N.astype(np.float32)
 
+    def counts(self, row_N: Rows) -> NDArray[np.uint32]:
+        """Return a copy of the counts of some rows, for `entries`."""
+        return self._count_R2B.take(row_N, axis=0)
+
+    def restore(self, row_E: Rows, entry_E: NDArray[np.void]) -> None:
+        """Put back stored buckets that are in the ring, each one once."""
+        slot_E = entry_E["bucket"] % KEPT
+        np.maximum.at(self._latest_R, row_E, entry_E["bucket"])
+        for kind, name in ((VIEWS, "views"), (SHOWN, "shown")):
+            self._count_R2B[row_E, kind, slot_E] = entry_E[name]
+            np.add.at(self._all_2B[kind], slot_E, entry_E[name].astype(np.int64))
+
     def is_quiet(self) -> NDArray[np.bool_]:
         """Return, by row, whether nothing is kept of it any more."""
         return self._latest_R <= self._newest - KEPT
@@ -95,11 +110,23 @@ class Buckets:
         return True
 
     def _weights(self, ts: int) -> NDArray[np.float64]:
-        middle_B = (self._buckets() + 0.5) * self._width
+        middle_B = (_buckets(self._newest) + 0.5) * self._width
         weight_B = np.exp2(np.maximum(ts - middle_B, 0.0) / -self._half_life)
         weights: NDArray[np.float64] = np.rint(weight_B * _GRAIN) / _GRAIN
         return weights
 
-    def _buckets(self) -> NDArray[np.int64]:
-        """Return which bucket stands in each place of the ring."""
-        return self._newest - (self._newest - np.arange(KEPT)) % KEPT
+
+def entries(count_N2B: NDArray[np.uint32], newest: int) -> list[bytes]:
+    """Return the buckets of each row that are not empty, as `ENTRY`; `newest` is that of the counts."""
+    row_E, slot_E = np.nonzero(count_N2B.any(axis=1))
+    found = np.empty(len(row_E), ENTRY)
+    found["bucket"] = _buckets(newest)[slot_E]
+    found["views"], found["shown"] = count_N2B[row_E, VIEWS, slot_E], count_N2B[row_E, SHOWN, slot_E]
+    packed = found.tobytes()
+    ends = (np.cumsum(np.bincount(row_E, minlength=len(count_N2B))) * ENTRY.itemsize).tolist()
+    return [packed[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _buckets(newest: int) -> NDArray[np.int64]:
+    """Return which bucket stands in each place of the ring."""
+    return newest - (newest - np.arange(KEPT)) % KEPT

@@ -1,17 +1,23 @@
 """What is known of viewers and items, as a function of what was said on the log and of nothing else."""
 
+import hashlib
 from collections.abc import Sequence
+from itertools import islice
 
+import msgspec
 import numpy as np
 
 from easq.columns import Columns, Ids, List, Shape
 from easq.events import EVENTS, PROFILES, Column, Event, ItemTold, Told, ViewerTold
+from easq.profiles.buckets import KEPT, PER_HALF_LIFE
+from easq.profiles.changes import ITEMS, VIEWERS, Changes, Snapshot, State, Stored, counts_of
 from easq.profiles.histories import Histories
-from easq.profiles.sightings import SEEN, Conditions, New, Sightings
-from easq.profiles.table import Table
+from easq.profiles.sightings import SEEN, Conditions, New, Open, Sightings
+from easq.profiles.table import Table, Values
 from easq.schema import BehaviorKind, Feature, History, Recipe
 
 _MINUTE_MS = 60_000
+_RESTORED_AT_ONCE = 4096
 
 
 class Profiles:
@@ -41,8 +47,9 @@ class Profiles:
         self._place = {f.name: k for k, f in enumerate(candidate.singles)}
         conditions = Conditions(features, behaviors)
         self._history_bits = {f.name: conditions.bit(f) for f in self._shape.lists if isinstance(f, History)}
-        self._viewer_bits = [conditions.bit(f) for f in self._shape.numbers if f.rate]
-        self._item_bits = [conditions.bit(f) for f in candidate.numbers if f.rate]
+        self._rate_bits = [
+            [conditions.bit(f) for f in shape.numbers if f.rate] for shape in (self._shape, candidate)
+        ]
         self._conditions = conditions
         self.clear()
 
@@ -57,6 +64,8 @@ class Profiles:
         self.offsets = [0] * (2 * self._num_partitions)
         self._viewers = Table(self._shape, "user_id")
         self._items = Table(Shape.of(self._features, "candidate"), "item_id")
+        self._tables = (self._viewers, self._items)
+        self._changes: Changes | None = None
         self._histories: dict[str, Histories[str]] = {
             f.name: Histories(f.length) for f in self._shape.lists if isinstance(f, History)
         }
@@ -76,12 +85,16 @@ class Profiles:
                 f"got {partition} of {topic}"
             )
         if topic == EVENTS:
-            self._count(self._sightings[partition].hear(events))
+            new = self._sightings[partition].hear(events)
+            if self._changes:
+                self._changes.heard(partition, events, new)
+            if new:
+                self._remember(new)
+                self._count(new)
             self.offsets[partition] += len(events)
         else:
-            viewers = [(e.user_id, e.values) for e in events if isinstance(e, ViewerTold)]
-            items = [(e.item_id, e.values) for e in events if isinstance(e, ItemTold)]
-            self._refused += self._viewers.tell(viewers) + self._items.tell(items)
+            self._tell(VIEWERS, [(e.user_id, e.values) for e in events if isinstance(e, ViewerTold)])
+            self._tell(ITEMS, [(e.item_id, e.values) for e in events if isinstance(e, ItemTold)])
             self.offsets[self._num_partitions + partition] += len(events)
 
     def viewer(self, user_id: str, ts: int) -> Columns:
@@ -111,26 +124,102 @@ class Profiles:
             return self._viewers.told(told.user_id) == self._viewers.cut(told.values)
         return self._items.told(told.item_id) == self._items.cut(told.values)
 
+    @property
+    def identity(self) -> str:
+        """Return a digest of all that decides what is kept: declarations of features, windows, partitions."""
+        declared = [
+            self._features,
+            [(b.name, b.at_least) for b in self._behaviors],
+            [self._window, self._num_partitions, PER_HALF_LIFE, KEPT],
+        ]
+        return hashlib.blake2b(msgspec.json.encode(declared), digest_size=16).hexdigest()
+
+    def track(self) -> None:
+        """From here on keep note of changes, for `take_changes`; only before the first event.
+
+        Raises ValueError afterwards, because what came before would be missing.
+        """
+        if any(self.offsets):
+            raise ValueError(
+                f"changes are noted from the first event on, and {sum(self.offsets)} were applied"
+            )
+        self._changes = Changes()
+
+    def take_changes(self) -> Snapshot:
+        """Return what changed since the last call, in copies that nobody changes any more.
+
+        Raises ValueError where changes are not tracked.
+        """
+        if self._changes is None:
+            raise ValueError("changes are not tracked; load the store before the first event")
+        changes, self._changes = self._changes, Changes()
+        return Snapshot(
+            State(
+                list(self.offsets),
+                self._refused,
+                self._window,
+                [(s.newest, s.refused) for s in self._sightings],
+                [[kept.buckets.newest for kept in table.rates] for table in self._tables],
+            ),
+            changes.told,
+            [counts_of(table, keys) for table, keys in zip(self._tables, changes.counted, strict=True)],
+            {user: [list(h.recent(user)) for h in self._histories.values()] for user in changes.viewers},
+            [
+                (partition, opened.ts, request_id, dict(opened.reached))
+                for partition, request_id in changes.requests
+                if (opened := self._sightings[partition].open.get(request_id)) is not None
+            ],
+        )
+
+    def restore(self, stored: Stored) -> None:
+        """Become the profiles whose changes, put together, these are; only before the first event."""
+        state = stored.state
+        for table, told, counts, newest in zip(
+            self._tables, stored.told, stored.counts, state.rings, strict=True
+        ):
+            rest = iter(told)
+            while some := list(islice(rest, _RESTORED_AT_ONCE)):
+                table.tell(some)
+            for rate, kept in enumerate(counts):
+                table.restore_counts(rate, newest[rate], kept)
+        for user_id, histories in stored.histories:
+            for history, items in zip(self._histories.values(), histories, strict=True):
+                history.observe(user_id, map(self._items.index.same, items))
+        opened: list[dict[str, Open]] = [{} for _ in self._sightings]
+        for partition, ts, request_id, reached in stored.requests:
+            opened[partition][request_id] = Open(ts, reached)
+        for sightings, (newest_ts, refused), requests in zip(
+            self._sightings, state.heard, opened, strict=True
+        ):
+            sightings.restore(newest_ts, requests, refused)
+        self.offsets, self._refused = list(state.offsets), state.refused
+
+    def _tell(self, side: int, told: list[tuple[str, Values]]) -> None:
+        held, refused = self._tables[side].tell(told)
+        self._refused += refused
+        if self._changes:
+            self._changes.told[side].update(held)
+
     def _recent(self, user_id: str, feature: History) -> List:
         items = self._histories[feature.name].recent(user_id)
         ids_NL: Ids = np.zeros((1, feature.length), np.int64)
         ids_NL[0, : len(items)] = self._items.ids(items, self._place[feature.of])
         return List(ids_NL, np.array([len(items)], np.int64))
 
-    def _count(self, new: list[New]) -> None:
-        if not new:
-            return
+    def _remember(self, new: list[New]) -> None:
         for name, bit in self._history_bits.items():
             observe = self._histories[name].observe
             for user_id, item_id, _, bits in new:
                 if bits & bit:
                     observe(user_id, (self._items.index.same(item_id),))
+
+    def _count(self, new: list[New]) -> None:
         times = [ts for _, _, ts, _ in new]
         is_view = [bits & SEEN > 0 for *_, bits in new]
-        for table, key, counted in (
-            (self._viewers, 0, self._viewer_bits),
-            (self._items, 1, self._item_bits),
-        ):
+        for side, counted in enumerate(self._rate_bits):
             if counted:
+                keys = [user_id if side == VIEWERS else item_id for user_id, item_id, *_ in new]
                 shown = [[bits & bit > 0 for *_, bits in new] for bit in counted]
-                table.count([str(entry[key]) for entry in new], times, is_view, shown)
+                gone = self._tables[side].count(keys, times, is_view, shown)
+                if self._changes:
+                    self._changes.counted[side].update(keys, gone)

@@ -97,11 +97,12 @@ class Sightings:
         self._forget()
         return new
 
-    def restore(self, newest: int, opened: dict[str, Open]) -> None:
+    def restore(self, newest: int, opened: dict[str, Open], refused: int) -> None:
         """Become the sightings that had these open requests at this event time."""
-        self.newest, self.open = newest, opened
+        self.newest, self.open, self.refused = newest, opened, refused
         self._due = [(o.ts, request_id) for request_id, o in opened.items()]
         heapify(self._due)
+        self._forget()
 
     def _add(self, opened: Open, event: Behavior, new: list[New]) -> None:
         try:

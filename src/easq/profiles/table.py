@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from easq.columns import UNKNOWN, Columns, Ids, List, Shape, empty
 from easq.events import FLOAT, ID, Column, pack_floats, pack_ids, stable_id
-from easq.profiles.buckets import Buckets
+from easq.profiles.buckets import ENTRY, KEPT, Buckets
 from easq.profiles.index import NOBODY, Index
 from easq.schema import Multi
 
@@ -20,6 +20,10 @@ T = TypeVar("T", bound=np.generic)
 
 _HOUR_MS = 3_600_000
 _UNKNOWN, _NAN = pack_ids([UNKNOWN]), pack_floats([np.nan])
+
+
+Values = Mapping[str, Column]
+"""Packed columns of one row, by feature."""
 
 
 class KeptRate(NamedTuple):
@@ -63,22 +67,22 @@ class Table:
         self._is_known_R = np.zeros(1, np.bool_)
         self._is_told_RF = np.zeros((1, len(self._told_names)), np.bool_)
 
-    def tell(self, told: Iterable[tuple[str, Mapping[str, Column]]]) -> int:
+    def tell(self, told: Iterable[tuple[str, Values]]) -> tuple[dict[str, Values], int]:
         """Put values in the place of all that was told of their keys before, in this order.
 
         Names that cannot be told here are passed over. Values of which one has a wrong size change
-        nothing; returns how many those were.
+        nothing. Returns the values that hold now by key, and how many were of a wrong size.
         """
-        packed, refused = {}, 0
+        packed, held, refused = {}, {}, 0
         for key, values in told:
             row = self._pack(key, values)
             if row is None:
                 refused += 1
             else:
-                packed[key] = row
+                packed[key], held[key] = row, values
         if packed:
             self._put([self._row(key) for key in packed], list(packed.values()))
-        return refused
+        return held, refused
 
     def told(self, key: str) -> dict[str, Column] | None:
         """Return what was told of a key, lists cut to what is kept; None when nothing was."""
@@ -91,25 +95,41 @@ class Table:
         told = zip(self._told_names, columns, self._is_told_RF[row], strict=True)
         return {name: column for name, column, is_told in told if is_told}
 
-    def cut(self, values: Mapping[str, Column]) -> dict[str, Column]:
+    def cut(self, values: Values) -> dict[str, Column]:
         """Return values as `told` would return them had they been told."""
         lengths = {f.name: f.length * ID.itemsize for f in self._multi}
         return {n: values[n][: lengths.get(n)] for n in self._told_names if n in values}
 
     def count(
         self, keys: Sequence[str], ts_E: Sequence[int], is_view_E: Sequence[bool], shown: Sequence[list[bool]]
-    ) -> None:
-        """Count views and, for each rate, the behaviours shown; forget keys of which nothing is left."""
+    ) -> list[str]:
+        """Count views and, for each rate, the behaviours shown.
+
+        Forgets keys of which nothing is left, and returns them.
+        """
         rows = [self._row(key) for key in keys]
         moved = [
             kept.buckets.add(rows, ts_E, is_view_E, is_shown_E)
             for kept, is_shown_E in zip(self.rates, shown, strict=True)
         ]
-        if any(moved):
-            is_quiet_R = ~self._is_known_R
-            for kept in self.rates:
-                is_quiet_R &= kept.buckets.is_quiet()
-            self.index.release(np.flatnonzero(is_quiet_R[: self.index.num_rows]).tolist())
+        if not any(moved):
+            return []
+        is_quiet_R = ~self._is_known_R
+        for kept in self.rates:
+            is_quiet_R &= kept.buckets.is_quiet()
+        return self.index.release(np.flatnonzero(is_quiet_R[: self.index.num_rows]).tolist())
+
+    def restore_counts(self, rate: int, newest: int, stored: Mapping[str, bytes]) -> None:
+        """Put back the counts of one rate that `Buckets` gave out; those too old by now are passed over."""
+        buckets = self.rates[rate].buckets
+        buckets.advance(newest)
+        entry_E = np.frombuffer(b"".join(stored.values()), ENTRY)
+        is_fresh_E = entry_E["bucket"] > newest - KEPT
+        keys, num_entries = list(stored), [len(data) // ENTRY.itemsize for data in stored.values()]
+        key_E = np.repeat(np.arange(len(keys)), num_entries)[is_fresh_E]
+        fresh, place_E = np.unique(key_E, return_inverse=True)
+        rows = np.array([self._row(keys[n]) for n in fresh.tolist()], np.intp)
+        buckets.restore(rows[place_E], entry_E[is_fresh_E])
 
     def read(self, keys: Sequence[str], ts: int) -> Columns:
         """Return the values of each key as of `ts`, without the histories."""
@@ -152,7 +172,7 @@ class Table:
         for kept in self.rates:
             kept.buckets.reserve(capacity)
 
-    def _pack(self, key: str, values: Mapping[str, Column]) -> _Values | None:
+    def _pack(self, key: str, values: Values) -> _Values | None:
         ids = [values.get(name, _UNKNOWN) for name in self._single_names]
         if self._own is not None and self._single_names[self._own] not in values:
             ids[self._own] = pack_ids([stable_id(key)])

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response, get, post, put
+from litestar.datastructures import State
 from litestar.exceptions import HTTPException, InternalServerException
 from litestar.response.base import ASGIResponse
 
@@ -54,7 +55,7 @@ def create_app(
 
     `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
-    nothing is applied.
+    nothing is applied. `app.state.status()` is what /v1/status says.
     """
     metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
@@ -100,6 +101,7 @@ def create_app(
         request_max_body_size=recipe.service.max_body_bytes,
         openapi_config=None,
         logging_config=None,
+        state=State({"status": desk.status}),
     )
     # Around the router too: a path that no route takes is a request as well.
     app.asgi_handler = Watch(app.asgi_handler, [path for route in routes for path in route.paths], metrics)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from math import isnan
 from typing import Any
 
 import structlog
@@ -116,7 +117,7 @@ class Desk:
             "ready": not reason,
             "reason": reason,
             "version": self._engine.version,
-            "freshness_seconds": self._freshness.seconds,
+            "freshness_seconds": None if isnan(self._freshness.seconds) else self._freshness.seconds,
             "rankings": value("easq_rankings_total"),
             "unlogged_rankings": value("easq_unlogged_rankings_total"),
             "events_accepted": value("easq_events_accepted_total"),

@@ -1,0 +1,203 @@
+"""Commands on a live system: its two roles, what an operator asks of them, and what they can prove."""
+
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from easq.cli.shared import Json, Overrides, app, console, progress, show
+from easq.errors import InputError
+
+_PORT = 8377
+
+UntilStdinCloses = Annotated[bool, Parameter(name="--until-stdin-closes", negative="", show=False)]
+Host = Annotated[str, Parameter(help="The address to listen on; one that others can reach needs keys.")]
+Port = Annotated[int, Parameter(help="The port to listen on; 0 takes a free one.")]
+
+
+@app.command
+def up(
+    *,
+    home: Path,
+    recipe: Path | None = None,
+    host: Host = "127.0.0.1",
+    port: Port = _PORT,
+    overrides: Overrides = None,
+) -> None:
+    """Start a live system: the service and the learner, with the embedded log, until Ctrl-C.
+
+    Parameters
+    ----------
+    home
+        The system's folder; made if it is not there.
+    recipe
+        The settings, a TOML file; a home that is there has its own.
+    """
+    from easq.up import run_up
+
+    made = _home(home, recipe, overrides)
+    raise SystemExit(run_up(made, host, port, console))
+
+
+@app.command
+def serve(
+    *,
+    home: Path,
+    recipe: Path | None = None,
+    host: Host = "127.0.0.1",
+    port: Port = _PORT,
+    overrides: Overrides = None,
+    until_stdin_closes: UntilStdinCloses = False,
+) -> None:
+    """Run the service of a live system alone.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    recipe
+        Settings to change; only those of the service and of how the learner runs can be.
+    """
+    from easq.service.run import run_service
+
+    run_service(_home(home, recipe, overrides), host, port, _stop_signal(until_stdin_closes))
+
+
+@app.command
+def learn(
+    *,
+    home: Path,
+    recipe: Path | None = None,
+    overrides: Overrides = None,
+    until_stdin_closes: UntilStdinCloses = False,
+) -> None:
+    """Run the learner of a live system alone; it goes on exactly where it was.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    recipe
+        Settings to change; only those of the service and of how the learner runs can be.
+    """
+    from easq.learn.live import LiveLearner
+    from easq.lines import lines_to_stderr
+
+    lines_to_stderr()
+    made, stop = _home(home, recipe, overrides), _stop_signal(until_stdin_closes)
+    with made.alone("learner"), made.open_events() as events, made.open_updates() as updates:
+        LiveLearner(made, events, updates).run(stop)
+
+
+@app.command
+def rollback(version: str, *, home: Path, as_json: Json = False) -> None:
+    """Ask the learner to go back to the parameters of a version, and every ranker to follow.
+
+    It is done at once if the learner runs, else when it starts. What was learned since is not learned
+    again; the log keeps it.
+
+    Parameters
+    ----------
+    version
+        A kept version, as `easq status` lists them.
+    home
+        The system's folder.
+    """
+    from easq.events import COMMANDS, RollbackAsked, time_ordered_id
+
+    made = _home(home)
+    if version not in made.versions.names():
+        raise InputError(f"version: got {version!r}; kept are {', '.join(made.versions.names()) or 'none'}")
+    now_ms = time.time_ns() // 1_000_000
+    asked = RollbackAsked(event_id=time_ordered_id(now_ms), user_id="", ts=now_ms, name=version)
+    with made.open_updates() as updates:
+        updates.append(COMMANDS, [asked])
+    show({"asked": version}, as_json, lambda: console.print(f"asked for {version}; `easq status` tells"))
+
+
+@app.command
+def status(*, home: Path, as_json: Json = False) -> None:
+    """Show where a live system stands, and the versions that a rollback can go to.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    """
+    made = _home(home)
+    names = made.versions.names()
+    kept = {name: made.versions.notes(name) for name in names}
+    found = {"service": made.told("service"), "learner": made.told("learner"), "versions": kept}
+    show(found, as_json, lambda: _print_status(found))
+
+
+@app.command
+def verify(*, home: Path, as_json: Json = False) -> None:
+    """Do everything that the learner ever did again from the log, and compare the parameters to the byte.
+
+    Exit code 1 says that something came out otherwise.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    """
+    from easq.learn.verify import verify as repeat
+
+    made = _home(home)
+    with made.open_events() as events, made.open_updates() as updates, progress() as watch:
+        verified = repeat(made, events, updates, watch("repeat", 1))
+
+    def tell() -> None:
+        console.print(
+            f"{verified.steps:,} steps and {verified.answers:,} answers repeated; compared with "
+            f"{verified.deltas:,} deltas, {verified.versions} versions and {verified.checkpoints} checkpoints"
+        )
+        console.print(f"different: {', '.join(verified.different) or 'none'}")
+
+    show(verified._asdict(), as_json, tell)
+    if verified.different:
+        raise SystemExit(1)
+
+
+def _home(folder: Path, recipe: Path | None = None, overrides: list[str] | None = None) -> Any:
+    from easq.home import open_home
+    from easq.settings import read_recipe
+
+    if recipe is None and (folder / "settings.toml").exists():
+        recipe = folder / "settings.toml"
+    return open_home(folder, None if recipe is None else read_recipe(recipe, overrides or []))
+
+
+def _stop_signal(until_stdin_closes: bool) -> threading.Event:
+    """Return an event that Ctrl-C and SIGTERM set, and the end of the process that started this one."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if until_stdin_closes:
+
+        def wait() -> None:
+            sys.stdin.buffer.read()
+            stop.set()
+
+        threading.Thread(target=wait, daemon=True).start()
+    return stop
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    now = time.time()
+    for role in ("service", "learner"):
+        told = found[role]
+        age = f"{now - told['at']:.0f} s ago" if told else "never"
+        console.print(f"{role}, told {age}:")
+        for key, value in told.items():
+            if key not in ("at", "pid"):
+                console.print(f"  {key}: {value}")
+    console.print("versions kept:")
+    for name, notes in found["versions"].items():
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(notes["made_ms"] / 1000))
+        console.print(f"  {name}  made {made} UTC, recent pair accuracy {notes['pair_accuracy']:.4f}")

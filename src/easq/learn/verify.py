@@ -1,0 +1,86 @@
+"""Do everything that a live learner ever did again, from nothing, and compare the parameters to the byte."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from easq.events import EVENTS, STEPS, UPDATES, Delta, version_name
+from easq.home import Home
+from easq.learn.publish import make_delta
+from easq.learn.steps import recorded, repeat, touched_by
+from easq.learn.trainer import Trainer, compute_alike, part_of
+from easq.log.base import EventLog
+from easq.snapshots import State
+
+_READ = 64
+
+
+class Verified(NamedTuple):
+    """What was repeated, what it could be compared with, and what came out otherwise."""
+
+    steps: int
+    answers: int
+    deltas: int
+    versions: int
+    checkpoints: int
+    different: list[str]
+
+
+def verify(
+    home: Home, events: EventLog, updates: EventLog, on_progress: Callable[[int, int], None] = lambda *_: None
+) -> Verified:
+    """Repeat all recorded steps of a home, killed and rolled back or not, in one undisturbed run.
+
+    Compared are the deltas that are still on the log, the versions and the checkpoints that are kept. A
+    step newer than the last checkpoint and version may go uncompared while the learner runs.
+    """
+    compute_alike(home.recipe.training.threads)
+    trainer = Trainer(home.recipe, events.partitions(EVENTS))
+    (total,) = updates.end_offsets(STEPS)
+    published = _published(updates)
+    wanted = {taken.restore for taken in recorded(updates, 0) if taken.restore}
+    versions, checkpoints = home.versions, home.checkpoints
+    kept_versions, kept_checkpoints = set(versions.names()), set(checkpoints.names())
+    restorable: dict[str, State] = {}
+    different: list[str] = []
+    compared = {"deltas": 0, "versions": 0, "checkpoints": 0}
+
+    def note(kind: str, name: str, is_same: bool) -> None:
+        compared[kind] += 1
+        if not is_same:
+            different.append(name)
+
+    def look(seq: int) -> None:
+        name, checkpoint = version_name(seq), checkpoints.name(seq)
+        if name in wanted:
+            restorable[name] = {key: value.copy() for key, value in trainer.learner.state().items()}
+        if name in kept_versions:
+            note("versions", name, _is_same(trainer.learner.state(), versions.load(name)))
+        if checkpoint in kept_checkpoints:
+            kept = part_of(checkpoints.load(checkpoint), "trainer")
+            note("checkpoints", checkpoint, _is_same(trainer.state(), kept))
+
+    look(0)
+    for taken in recorded(updates, 0):
+        steps = repeat(trainer, events, taken, restorable.__getitem__)
+        trainer.take_late()
+        if steps and taken.seq in published:
+            delta = make_delta(trainer.learner, touched_by(steps), taken.seq, 0, [], 0, 0)
+            note("deltas", f"delta {taken.seq}", delta.checksum == published[taken.seq])
+        look(taken.seq)
+        on_progress(taken.seq, total)
+    answers = trainer.counts.answers - trainer.waiting[1]
+    return Verified(total, answers, **compared, different=different)
+
+
+def _published(updates: EventLog) -> dict[int, int]:
+    found: dict[int, int] = {}
+    (offset,) = updates.start_offsets(UPDATES)
+    while events := updates.read(UPDATES, 0, offset, _READ):
+        found |= {event.seq: event.checksum for event in events if isinstance(event, Delta)}
+        offset += len(events)
+    return found
+
+
+def _is_same(state: State, kept: State) -> bool:
+    # By bytes alone: on disk a single number is an array of one.
+    return state.keys() == kept.keys() and all(v.tobytes() == kept[n].tobytes() for n, v in state.items())

@@ -1,0 +1,107 @@
+"""The service of a home: its parts put together, its status told, its end."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+import torch
+import uvicorn
+from litestar import Litestar
+
+from easq.errors import InputError
+from easq.events import EVENTS, PROFILES
+from easq.home import Home
+from easq.lines import lines_to_stderr
+from easq.log.base import EventLog
+from easq.profiles import Profiles
+from easq.profiles.store import Store, StoreError
+from easq.rank.engine import Engine
+from easq.rank.follow import Follower
+from easq.rank.parameters import Parameters
+from easq.service.app import create_app
+from easq.service.keys import Keys
+from easq.service.server import check_address, make_server
+
+_TELL_S = 1.0
+_LOOK_S = 0.05
+
+_notes = structlog.get_logger("easq.service")
+
+
+def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None:
+    """Serve until `stop` is set; raises InputError for an address that it may not or cannot have."""
+    lines_to_stderr()
+    # Scoring is one thread's: a second one would only spin beside the learner.
+    torch.set_num_threads(1)
+    keys = Keys(home.keys_path)
+    check_address(host, keys)
+    with (
+        home.alone("service"),
+        home.open_events(home.recipe.service.log_wait_seconds) as events,
+        home.open_updates() as updates,
+        Store(home.profiles_path) as store,
+    ):
+        app = _app(home, events, updates, store, keys)
+        asyncio.run(_serve(home, app, make_server(app, host, port, keys), stop))
+
+
+def _app(home: Home, events: EventLog, updates: EventLog, store: Store, keys: Keys) -> Litestar:
+    profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
+    if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
+        _notes.warning("profiles are built from the log", reason=reason)
+    parameters = Parameters(home.recipe)
+    service = home.recipe.service
+    engine = Engine(home.recipe, profiles, parameters, service.log_top, service.log_sample)
+    return create_app(
+        engine,
+        events,
+        profiles,
+        keys,
+        home.recipe,
+        follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
+        save_profiles=_saver(store, profiles),
+    )
+
+
+async def _serve(home: Home, app: Litestar, server: uvicorn.Server, stop: threading.Event) -> None:
+    tasks = [asyncio.create_task(_tell(home, app, server)), asyncio.create_task(_end(server, stop))]
+    try:
+        await server.serve()
+    except SystemExit:  # how uvicorn ends when it cannot listen, having said why
+        raise InputError(
+            f"--port: cannot listen on {server.config.host}:{server.config.port}; name another port"
+        ) from None
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _saver(store: Store, profiles: Profiles) -> Callable[[], None]:
+    def save() -> None:
+        try:
+            store.save(profiles)
+        except StoreError as error:  # the log has everything; the next save makes up for it
+            _notes.warning("profiles were not saved", reason=str(error))
+
+    return save
+
+
+async def _tell(home: Home, app: Litestar, server: uvicorn.Server) -> None:
+    """Leave the service's status in the home every second."""
+    while True:
+        status = {**app.state.status(), "pid": os.getpid(), "at": time.time(), "port": _port(server)}
+        await asyncio.to_thread(home.tell, "service", status)
+        await asyncio.sleep(_TELL_S)
+
+
+async def _end(server: uvicorn.Server, stop: threading.Event) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(_LOOK_S)
+    server.should_exit = True
+
+
+def _port(server: uvicorn.Server) -> int | None:
+    return int(server.servers[0].sockets[0].getsockname()[1]) if server.started else None

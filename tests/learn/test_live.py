@@ -1,0 +1,227 @@
+"""The live learner: nothing is lost, nothing counts twice, and what it does can be done again."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easq.errors import InputError
+from easq.events import (
+    COMMANDS,
+    EVENTS,
+    STEPS,
+    UPDATES,
+    Answered,
+    Delta,
+    RollbackAsked,
+    StepTaken,
+)
+from easq.home import open_home
+from easq.learn.live import LiveLearner
+from easq.learn.verify import verify
+from easq.settings import SettingsError
+from tests.living import LIVE, Living, chapters, living
+from tests.worlds import small_recipe
+
+
+def live_through(system: Living, learner: LiveLearner) -> None:
+    """Let the world speak piece by piece and the learner listen."""
+    for chapter in chapters():
+        system.say(chapter)
+        system.clock.now += 0.2
+        while learner.tick():
+            system.clock.now += 0.1
+
+
+def deltas(system: Living) -> list[Delta]:
+    found = system.updates.read(UPDATES, 0, system.updates.start_offsets(UPDATES)[0], 10_000)
+    return [event for event in found if isinstance(event, Delta)]
+
+
+def test_every_answer_is_learned_once_and_at_once(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        said = 0
+        for chapter in chapters():
+            system.say(chapter)
+            said += sum(isinstance(event, Answered) for event in chapter)
+            system.clock.now += 0.1
+            learner.tick()
+            assert learner.status()["answers"] == said
+        assert said > 50
+        assert learner.status()["lag_events"] == 0
+        learner.close()
+
+
+def test_behavior_waits_for_a_whole_batch_or_until_it_is_overdue(tmp_path: Path) -> None:
+    with living(tmp_path, "training.batch_rows=60000", "live.flush_seconds=5") as system:
+        learner = system.learner()
+        events = [e for chapter in chapters() for e in chapter if not isinstance(e, Answered)]
+        system.say(events)
+        learner.tick()
+        assert learner.status()["waiting_rows"] > 0
+        assert deltas(system) == []
+        system.clock.now += 4
+        assert not learner.tick()
+        system.clock.now += 1.5
+        assert learner.tick()
+        assert learner.status()["waiting_rows"] == 0
+        assert len(deltas(system)) == 1
+        learner.close()
+
+
+def test_undisturbed_repetition_gives_the_same_bytes(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner.close()
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
+        assert verified.steps > 10
+        assert verified.deltas > 10
+        assert verified.answers == learner.status()["answers"]
+        assert (verified.checkpoints, verified.versions) == (1, 1)
+
+
+def test_verification_finds_a_bit_that_is_not_as_it_was(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        with np.errstate(all="ignore"):
+            learner.trainer.learner.table.weight[1] += 1e-3
+        system.clock.now += 100
+        learner.tick()
+        learner.close()
+        assert verify(system.home, system.events, system.updates).different != []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
+    """Dying is leaving the object where it stands: what is not on disk is gone."""
+    moment = random.Random(seed)
+    with living(tmp_path, "live.checkpoint_seconds=1", "live.snapshot_seconds=2") as system:
+        learner, deaths = system.learner(), 0
+        for chapter in chapters():
+            system.say(chapter)
+            system.clock.now += 0.2
+            if moment.random() < 0.3:
+                deaths += 1
+                dying = _Dying(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
+                learner._updates = dying.over(system.updates)  # type: ignore[assignment]
+                learner._publisher._updates = learner._updates
+                with pytest.raises(_DeadError):
+                    while True:
+                        learner.tick()
+                        system.clock.now += 0.5
+                        system.say(chapters(3)[0][:1])
+                learner._keeper.close()
+                learner = system.learner()
+            learner.tick()
+        learner.close()
+        assert deaths > 3
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
+        assert verified.answers == learner.status()["answers"]
+        seqs = [delta.seq for delta in deltas(system)]
+        assert seqs == sorted(set(seqs))
+        follower = system.follower()
+        while follower.poll():
+            pass
+        assert follower.followed.gaps == 0
+        assert follower.followed.seq == learner.status()["version"]
+
+
+class _DeadError(Exception):
+    pass
+
+
+class _Dying:
+    """Dies before or after the next append to a topic has reached the disk."""
+
+    def __init__(self, topic: str, after: bool) -> None:
+        self._topic, self._after = topic, after
+
+    def over(self, log: object) -> "_Dying":
+        self._log = log
+        return self
+
+    def append(self, topic: str, events: list[object]) -> object:
+        if topic == self._topic and not self._after:
+            raise _DeadError
+        positions = self._log.append(topic, events)  # type: ignore[attr-defined]
+        if topic == self._topic:
+            raise _DeadError
+        return positions
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._log, name)
+
+
+def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=2") as system:
+        learner, follower = system.learner(), system.follower()
+        live_through(system, learner)
+        while follower.poll():
+            pass
+        target = system.home.versions.names()[-2]
+        system.updates.append(COMMANDS, [RollbackAsked(event_id="c1", user_id="", ts=0, name=target)])
+        assert learner.tick()
+        weight = system.home.versions.load(target)["table.weight"]
+        assert np.array_equal(learner.trainer.learner.table.weight.numpy(), weight)
+        while follower.poll():
+            pass
+        assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
+        assert follower.followed.seq == learner.seq
+        # It goes on from there, and a repetition finds the way back too.
+        system.say(chapters(30)[0])
+        live_through(system, learner)
+        learner.close()
+        again = system.learner()
+        assert again.seq == learner.seq
+        again.close()
+        assert verify(system.home, system.events, system.updates).different == []
+
+
+def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name="v9")])
+        assert not learner.tick()
+        assert learner.seq == 0
+        learner.close()
+
+
+def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
+    # A share of 1 takes any fall below the level, which chance brings about.
+    guard = ("live.guard_share=1", "live.guard_recent_pairs=100", "live.guard_level_pairs=1000")
+    with living(tmp_path, *guard, "live.snapshot_seconds=1") as system:
+        learner, follower = system.learner(), system.follower()
+        live_through(system, learner)
+        learner.close()
+        taken = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepTaken)]
+        rolled_back = [t for t in taken if t.restore]
+        assert rolled_back
+        assert "recent pair accuracy is" in rolled_back[0].reason
+        while follower.poll():
+            pass
+        assert follower.followed.seq == learner.status()["version"]
+        assert verify(system.home, system.events, system.updates).different == []
+
+
+def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        folder = system.home.folder
+    open_home(folder, small_recipe(*LIVE, "live.step_seconds=0.5", "service.log_top=3"))
+    assert open_home(folder).recipe.service.log_top == 3
+    with pytest.raises(SettingsError, match="these differ: training"):
+        open_home(folder, small_recipe(*LIVE, "training.learning_rate=0.1"))
+    with pytest.raises(InputError, match="holds no live system"):
+        open_home(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds something else"):
+        open_home(tmp_path, small_recipe())
+
+
+def test_one_learner_a_home(tmp_path: Path) -> None:
+    with living(tmp_path) as system, system.home.alone("learner"):
+        assert sum(system.events.end_offsets(EVENTS)) == 0

@@ -1,0 +1,61 @@
+"""A live system without HTTP: a home, a clock that tests move, and a world that speaks to its log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from easq.events import EVENTS, Event
+from easq.home import Home, open_home
+from easq.learn.live import LiveLearner
+from easq.log.sqlite import SqliteLog
+from easq.rank.follow import Follower
+from easq.rank.parameters import Parameters
+from tests.worlds import small_recipe, world_events
+
+LIVE = ("join.behavior_window=4.0", "join.answer_window=5.0", "join.lateness=0.1")
+
+
+@dataclass
+class Clock:
+    now: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Living:
+    """Everything of one home, in one process."""
+
+    home: Home
+    events: SqliteLog
+    updates: SqliteLog
+    clock: Clock
+
+    def learner(self) -> LiveLearner:
+        """Return a learner that has recovered."""
+        learner = LiveLearner(self.home, self.events, self.updates, self.clock)
+        learner.recover()
+        return learner
+
+    def follower(self) -> Follower:
+        """Return a follower whose changes are made at once."""
+        parameters = Parameters(self.home.recipe)
+        return Follower(self.home, self.updates, parameters, hand=lambda change: change())
+
+    def say(self, events: list[Event]) -> None:
+        self.events.append(EVENTS, events)
+
+
+@contextmanager
+def living(folder: Path, *overrides: str) -> Iterator[Living]:
+    home = open_home(folder / "home", small_recipe(*LIVE, *overrides))
+    with home.open_events() as events, home.open_updates() as updates:
+        yield Living(home, events, updates, Clock())
+
+
+def chapters(num_requests: int = 120, size: int = 40) -> list[list[Event]]:
+    """Return a world's events in pieces, as they would arrive."""
+    events = sorted(world_events(num_requests), key=lambda event: event.ts)
+    return [events[start : start + size] for start in range(0, len(events), size)]
