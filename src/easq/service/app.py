@@ -60,7 +60,7 @@ def create_app(
     metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
     follower = Follower(log, profiles, save_profiles, recipe.service.profile_store_seconds, failed)
-    committer = Committer(log, follower.wake)
+    committer = Committer(log)
     desk = Desk(
         engine,
         recipe,

@@ -5,7 +5,7 @@ other calls gather, and the next write takes all of them.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 
@@ -22,15 +22,10 @@ class _Call:
 
 
 class Committer:
-    """Appends for an event loop, in one thread of its own.
+    """Appends for an event loop, in one thread of its own. At most `max_waiting` events wait."""
 
-    `appended` is called from that thread after each write. At most `max_waiting` events wait.
-    """
-
-    def __init__(
-        self, log: EventLog, appended: Callable[[], None] = lambda: None, max_waiting: int = 100_000
-    ) -> None:
-        self._log, self._appended, self._max_waiting = log, appended, max_waiting
+    def __init__(self, log: EventLog, max_waiting: int = 100_000) -> None:
+        self._log, self._max_waiting = log, max_waiting
         self._calls: list[_Call] = []
         self._num_waiting = 0
         self._closed = False
@@ -96,4 +91,3 @@ class Committer:
             end = start + len(call.events)
             call.done.set_result(positions[start:end])
             start = end
-        self._appended()

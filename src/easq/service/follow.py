@@ -1,7 +1,7 @@
 """Keeps the profiles up to date with the log: reads in a thread, applies on the event loop.
 
 Only the loop touches the profiles, so a ranking needs no lock. What other processes append is found by
-looking; what this one appends wakes the thread.
+looking; whoever waits for what this one has appended makes the thread look at once.
 """
 
 import asyncio
@@ -88,6 +88,7 @@ class Follower:
         if not self._holds(wanted):
             done: asyncio.Future[None] = self._loop.create_future()
             self._waiting.append((wanted, done))
+            self.wake()
             await done
 
     async def stop(self) -> None:

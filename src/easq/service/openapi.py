@@ -120,10 +120,9 @@ def _feature(feature: Feature) -> dict[str, Any]:
 
 
 def _call(summary: str, body: str, reply: str, example: Any) -> dict[str, Any]:
-    packed = {"type": "string", "format": "binary", "description": f"A {body} as MessagePack."}
     content = {
         "application/json": {"schema": {"$ref": _REF.format(name=body)}, "example": example},
-        "application/msgpack": {"schema": packed},
+        "application/msgpack": {"schema": {"$ref": _REF.format(name=body)}},
     }
     answer = {
         "application/json": {"schema": {"$ref": _REF.format(name=reply)}},

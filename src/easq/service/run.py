@@ -9,6 +9,7 @@ from collections.abc import Callable
 import structlog
 import torch
 import uvicorn
+import uvloop
 from litestar import Litestar
 
 from easq.errors import InputError
@@ -45,7 +46,7 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
         Store(home.profiles_path) as store,
     ):
         app = _app(home, events, updates, store, keys)
-        asyncio.run(_serve(home, app, make_server(app, host, port, keys), stop))
+        uvloop.run(_serve(home, app, make_server(app, host, port, keys), stop))
 
 
 def _app(home: Home, events: EventLog, updates: EventLog, store: Store, keys: Keys) -> Litestar:

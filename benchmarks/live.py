@@ -1,0 +1,208 @@
+"""What the benchmarks of the live system share: a home with items, its processes, and an open-loop load.
+
+The load sends at fixed times whatever the replies do, and a latency counts from the time at which its
+call was due: a server that falls behind is seen to.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from easq.client import Client
+from easq.schema import Recipe
+from easq.settings import decode_recipe
+
+NUM_ITEMS, NUM_VIEWERS, NUM_CANDIDATES = 20_000, 2_000, 200
+HOST = "127.0.0.1"
+_START_S = 60.0
+
+
+def live_recipe() -> Recipe:
+    """Return a recipe of 30 features: 8 of the viewer with a history, 22 of the candidate with two rates."""
+    numbers = {"boundaries": [float(b) for b in range(1, 20)]}
+    rate = {"boundaries": [0.02, 0.05, 0.1, 0.2, 0.4], "side": "candidate", "kind": "numeric"}
+    features: list[dict[str, Any]] = [
+        {"name": "user_id", "kind": "categorical", "side": "viewer", "rows": 65536},
+        *({"name": f"v{n}", "kind": "categorical", "side": "viewer", "rows": 256} for n in range(6)),
+        {"name": "recent_items", "kind": "history", "of": "item_id", "length": 20, "where": "long_view"},
+        {"name": "item_id", "kind": "categorical", "side": "candidate", "rows": 65536},
+        *({"name": f"c{n}", "kind": "categorical", "side": "candidate", "rows": 4096} for n in range(12)),
+        {"name": "tags", "kind": "multi", "side": "candidate", "rows": 4096, "length": 3},
+        *({"name": f"n{n}", "kind": "numeric", "side": "candidate", **numbers} for n in range(6)),
+        {"name": "long_view_rate", **rate, "rate": {"behavior": "long_view"}},
+        {"name": "like_rate", **rate, "rate": {"behavior": "like"}},
+    ]
+    return decode_recipe(
+        {
+            "name": "live",
+            "features": features,
+            "behaviors": [{"name": "long_view"}, {"name": "like"}],
+            "join": {"behavior_window": 0.2, "answer_window": 5.0, "lateness": 0.05},
+        }
+    )
+
+
+def item_features(n: int) -> dict[str, Any]:
+    """Return what the platform tells of item number `n`."""
+    random = np.random.default_rng([7, n])
+    return {
+        **{f"c{k}": int(v) for k, v in enumerate(random.integers(0, 1000, 12))},
+        **{f"n{k}": float(v) for k, v in enumerate(random.uniform(0, 20, 6).round(3))},
+        "tags": [int(v) for v in random.integers(0, 500, 3)],
+    }
+
+
+def candidates_of(random: np.random.Generator) -> list[int]:
+    """Draw the numbers of one request's candidates."""
+    return [int(n) for n in random.choice(NUM_ITEMS, NUM_CANDIDATES, replace=False)]
+
+
+@contextlib.contextmanager
+def running(home: Path, *roles: str, port: int = 0) -> Iterator[None]:
+    """Run roles of a home, each a process with one thread for sums, and stop them at the end."""
+    one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    processes = []
+    try:
+        for role in roles:
+            command = [sys.executable, "-m", "easq", role, "--home", str(home)]
+            command += ["--port", str(port)] if role == "serve" else []
+            with (home / f"{role}.log").open("ab") as log:
+                processes.append(subprocess.Popen(command, env={**os.environ, **one}, stderr=log))
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as one:
+        one.bind((HOST, 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until(is_true: Callable[[], bool], what: str) -> None:
+    """Wait until something has come true; raises TimeoutError."""
+    deadline = time.monotonic() + _START_S
+    while not is_true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come about in {_START_S:.0f} s")
+        time.sleep(0.05)
+
+
+def is_ready(port: int) -> bool:
+    """Return whether the service can rank."""
+    try:
+        with urllib.request.urlopen(f"http://{HOST}:{port}/health/ready") as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def tell_items(port: int) -> None:
+    """Put all items and viewers."""
+    with Client(f"http://{HOST}:{port}") as client:
+        for start in range(0, NUM_ITEMS, 2000):
+            client.put_items({f"i{n}": item_features(n) for n in range(start, start + 2000)})
+        client.put_users(
+            {f"u{n}": {f"v{k}": (n * (k + 3)) % 200 for k in range(6)} for n in range(NUM_VIEWERS)}
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """One prebuilt HTTP call; `wire` is the whole of it."""
+
+    wire: bytes
+
+    @staticmethod
+    def post(path: str, body: bytes, media_type: str = "application/json") -> "Call":
+        """Return a POST with a body."""
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: {media_type}\r\n"
+            f"accept: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        return Call(head.encode() + body)
+
+
+class Connection:
+    """A kept-alive connection that sends prebuilt calls and reads whole replies."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(self, call: Call) -> tuple[int, bytes]:
+        """Return status and body of the reply."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection(HOST, self._port)
+        reader, writer = self._streams
+        writer.write(call.wire)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        return int(head[9:12]), await reader.readexactly(length)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._streams is not None:
+            self._streams[1].close()
+            await self._streams[1].wait_closed()
+
+
+async def load(
+    port: int,
+    calls: Sequence[Call],
+    rate: float,
+    seconds: float,
+    connections: int = 16,
+    on_reply: Callable[[float, bytes], None] = lambda *_: None,
+) -> list[float]:
+    """Send calls at `rate` per second for `seconds`; return each one's milliseconds from when it was due.
+
+    `on_reply` hears when each call was sent and what came back. Raises RuntimeError for a reply that is
+    not 200.
+    """
+    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(connections):
+        idle.put_nowait(Connection(port))
+    latencies: list[float] = []
+
+    async def one(call: Call, due: float) -> None:
+        connection = await idle.get()
+        sent = time.perf_counter()
+        status, body = await connection.send(call)
+        latencies.append(1000 * (time.perf_counter() - due))
+        idle.put_nowait(connection)
+        if status != 200:
+            raise RuntimeError(f"status {status}: {body[:200]!r}")
+        on_reply(sent, body)
+
+    begin = time.perf_counter() + 0.05
+    async with asyncio.TaskGroup() as tasks:
+        for n in range(round(rate * seconds)):
+            due = begin + n / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            tasks.create_task(one(calls[n % len(calls)], due))
+    for _ in range(connections):
+        await idle.get_nowait().close()
+    return latencies
+
+
+def percentiles(latencies: Sequence[float]) -> tuple[float, float]:
+    """Return median and 99th percentile."""
+    p50, p99 = np.percentile(latencies, [50, 99])
+    return float(p50), float(p99)
