@@ -29,7 +29,7 @@ QUICK = (
     "join.lateness=0.02",
     "live.flush_seconds=0.5",
     "live.checkpoint_seconds=0.7",
-    "live.snapshot_seconds=4.0",
+    "live.snapshot_seconds=2.5",
     "service.profile_store_seconds=0.7",
 )
 """Windows in which a test sees behaviour trained, and files written often enough to be cut off."""

@@ -11,7 +11,7 @@ from easq.events import EVENTS, Answered, Event, Request
 from easq.learn.verify import verify
 from easq.log.base import EventLog
 from tests.e2e.crowd import Crowd
-from tests.e2e.running import Running, running
+from tests.e2e.running import Running, running, until
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(50, marks=pytest.mark.slow)])
@@ -22,7 +22,8 @@ def test_killed_system_keeps_every_promise(tmp_path: Path, kills: int) -> None:
             _kill(system, kills, random.Random(kills))
             system.wait_until_ready()
             heard = len(crowd.accepted)
-            time.sleep(1.0)
+            # On to a version that was not there from the beginning.
+            until(lambda: len(system.home.versions.names()) > 1, system.text)
             assert len(crowd.accepted) > heard, "the system serves on after the last kill"
         system.wait_until_learned()
         system.stop()
@@ -45,7 +46,7 @@ def test_killed_system_keeps_every_promise(tmp_path: Path, kills: int) -> None:
 
     assert verified.different == []
     assert verified.deltas > 10
-    assert verified.versions >= 1
+    assert verified.versions > 1
     assert verified.checkpoints >= 1
     assert system.home.checkpoints.name(learner["seq"]) in system.home.checkpoints.names()
     assert "main" in learner["losses"], "behaviour was trained, too"
