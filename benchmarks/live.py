@@ -125,18 +125,19 @@ def tell_items(port: int) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """One prebuilt HTTP call; `wire` is the whole of it."""
+    """One prebuilt HTTP call; `wire` is the whole of it, `user` who it is about."""
 
     wire: bytes
+    user: str = ""
 
     @staticmethod
-    def post(path: str, body: bytes, media_type: str = "application/json") -> "Call":
+    def post(path: str, body: bytes, media_type: str = "application/json", user: str = "") -> "Call":
         """Return a POST with a body."""
         head = (
             f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: {media_type}\r\n"
             f"accept: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
         )
-        return Call(head.encode() + body)
+        return Call(head.encode() + body, user)
 
 
 class Connection:
@@ -169,11 +170,11 @@ async def load(
     rate: float,
     seconds: float,
     connections: int = 16,
-    on_reply: Callable[[float, bytes], None] = lambda *_: None,
+    on_reply: Callable[[Call, bytes], None] = lambda *_: None,
 ) -> list[float]:
     """Send calls at `rate` per second for `seconds`; return each one's milliseconds from when it was due.
 
-    `on_reply` hears when each call was sent and what came back. Raises RuntimeError for a reply that is
+    `on_reply` hears what came back for which call. Raises RuntimeError for a reply that is
     not 200.
     """
     idle: asyncio.Queue[Connection] = asyncio.Queue()
@@ -183,13 +184,12 @@ async def load(
 
     async def one(call: Call, due: float) -> None:
         connection = await idle.get()
-        sent = time.perf_counter()
         status, body = await connection.send(call)
         latencies.append(1000 * (time.perf_counter() - due))
         idle.put_nowait(connection)
         if status != 200:
             raise RuntimeError(f"status {status}: {body[:200]!r}")
-        on_reply(sent, body)
+        on_reply(call, body)
 
     begin = time.perf_counter() + 0.05
     async with asyncio.TaskGroup() as tasks:

@@ -58,9 +58,10 @@ def test_impossible_settings_are_refused(wrong: tuple[float, float]) -> None:
         Rates(*wrong)
 
 
-views = st.lists(
-    st.tuples(st.integers(0, 4), st.integers(0, 60 * WIDTH), st.booleans(), st.booleans()), max_size=40
-)
+buckets_of_time = st.sampled_from([0, 1, 20, KEPT - 1, KEPT, KEPT + 1, 60])
+times = st.builds(lambda bucket, ms: bucket * WIDTH + ms, buckets_of_time, st.integers(0, WIDTH - 1))
+views = st.lists(st.tuples(st.integers(0, 4), times, st.booleans(), st.booleans()), max_size=20)
+cuts = st.lists(st.integers(0, 20), max_size=5)
 
 
 def counted(views: list[tuple[int, int, bool, bool]], cuts: list[int]) -> Buckets:
@@ -74,7 +75,7 @@ def counted(views: list[tuple[int, int, bool, bool]], cuts: list[int]) -> Bucket
     return buckets
 
 
-@given(views=views, order=st.randoms(), cuts=st.lists(st.integers(0, 40), max_size=5))
+@given(views=views, order=st.randoms(), cuts=cuts)
 def test_order_and_cuts_change_no_bit(
     views: list[tuple[int, int, bool, bool]], order: Random, cuts: list[int]
 ) -> None:
@@ -86,8 +87,10 @@ def test_order_and_cuts_change_no_bit(
         assert straight.tobytes() == counted(shuffled, cuts).rates(rows, ts).tobytes()
 
 
-@given(views=views, ts=st.integers(0, 90 * WIDTH))
-def test_rates_are_weighted_counts(views: list[tuple[int, int, bool, bool]], ts: int) -> None:
+@given(views=views, cuts=cuts, ts=st.integers(0, 90 * WIDTH))
+def test_rates_are_weighted_counts(
+    views: list[tuple[int, int, bool, bool]], cuts: list[int], ts: int
+) -> None:
     newest = max((v[1] // WIDTH for v in views), default=0)
 
     def weight(bucket: int, ts: int) -> float:
@@ -98,7 +101,7 @@ def test_rates_are_weighted_counts(views: list[tuple[int, int, bool, bool]], ts:
         mine = [k for k in kept if row in (None, k[0])]
         return sum(weight(b, ts) * v for _, b, v, _ in mine), sum(weight(b, ts) * s for _, b, _, s in mine)
 
-    found = counted(views, []).rates(np.arange(5), ts)
+    found = counted(views, cuts).rates(np.arange(5), ts)
     all_views, all_shown = sums(None, newest * WIDTH + WIDTH // 2)
     for row in range(5):
         num_views, num_shown = sums(row, ts)

@@ -88,6 +88,7 @@ def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
         store.load(profiles, FAR)
         apply(profiles, *(item(f"i{n}") for n in range(100)), request("r"), report("r"))
         store.save(profiles)
+        assert not any(store._unwritten.values())
         apply(profiles, item("i7"), viewer("u1"), report("r", items=("i8",)))
         snapshot = store.snapshot(profiles)
     assert [set(told) for told in snapshot.told] == [{"u1"}, {"i7"}]
@@ -123,6 +124,19 @@ def test_the_file_holds_no_more_than_memory_does(tmp_path: Path) -> None:
         kept = db.execute("SELECT count(DISTINCT key) FROM counts WHERE side = 1").fetchone()[0]
     db.close()
     assert kept <= profiles._items.index.num_rows < 100
+
+
+def test_counts_that_grew_too_old_in_the_file_count_for_nothing(tmp_path: Path) -> None:
+    profiles, path, later = nothing(), tmp_path / "profiles.db", 100 * WINDOW
+    with Store(path) as store:
+        store.load(profiles, FAR)
+        apply(profiles, request("r"), report("r", like=1.0), item("i0"))
+        store.save(profiles)
+        apply(profiles, request("s", "u1", later), report("s", "u1", later, ("i1",)))
+        store.save(profiles)
+    back, _ = loaded(path)
+    assert features_at(back, later) == features_at(profiles, later)
+    assert set(back._viewers.index.row_of) == set(profiles._viewers.index.row_of) == {"u1"}
 
 
 def test_a_new_file_is_made_where_there_is_none(tmp_path: Path) -> None:
