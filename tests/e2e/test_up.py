@@ -119,7 +119,9 @@ def test_a_port_in_use_is_said_and_ends_it(tmp_path: Path) -> None:
         process = Up(tmp_path, port)
         assert process.run() == 1
         assert f"cannot listen on 127.0.0.1:{port}; name another port" in process.text()
-        assert "Traceback" not in process.text()
+        assert "service ended with code 2" in process.text(), "it is not tried again"
+        assert "started again" not in process.text()
+        assert process.errors() == []
 
 
 def test_a_second_one_on_the_same_home_ends_and_leaves_the_first_alone(tmp_path: Path) -> None:
@@ -128,6 +130,8 @@ def test_a_second_one_on_the_same_home_ends_and_leaves_the_first_alone(tmp_path:
         second = Up(tmp_path, free_port(), "second")
         assert second.run() == 1
         assert f"{first.home} has a running" in second.text()
-        assert "Traceback" not in second.text()
+        assert "ended with code 2" in second.text(), "it is not tried again"
+        assert "started again" not in second.text()
+        assert second.errors() == []
         assert first.children() == children
         assert is_ready(first.url)
