@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,10 @@ def blocks(document: str) -> list[str]:
 def test_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    script = "set -e\n" + "\n".join(blocks("docs/quickstart.md"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = "set -e\n" + "\n".join(blocks("docs/quickstart.md")).replace("8377", port)
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=tmp_path,
@@ -31,6 +35,7 @@ def test_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "both.html").stat().st_size > 100_000
     assert "6 views and 3 answers" in done.stdout
+    assert "different: none" in done.stdout
 
 
 def test_readme_names_only_commands_that_exist() -> None:

@@ -64,7 +64,9 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
     learner = Child("learner", [*easq, "learn", *place])
     service = Child("service", [*easq, "serve", *place, "--host", host, "--port", str(port)])
     children = [learner, service]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what runs in its background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console.print(f"home {home.folder}, http://{host}:{port}; Ctrl-C stops")
     try:
         for child in children:

@@ -2,6 +2,6 @@
 
 import logging
 
-from easq.service.server import log_to_stderr
+from easq.lines import lines_to_stderr
 
-log_to_stderr(logging.CRITICAL)
+lines_to_stderr(logging.CRITICAL)

@@ -69,12 +69,16 @@ def serving(folder: Path, *overrides: str, has_model: bool = True, token: str = 
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         app = create_app(engine, log, profiles, keys, recipe)
-        with running(app, keys) as url:
-            headers = {"authorization": f"Bearer {token}"} if token else {}
-            with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S) as http:
-                if has_model:
-                    until(lambda: http.get("/health/ready").status_code == 200)
-                yield Served(url, http, log, engine, profiles, app)
+        with running(app, keys) as url, a_client(url, token) as http:
+            if has_model:
+                until(lambda: http.get("/health/ready").status_code == 200)
+            yield Served(url, http, log, engine, profiles, app)
+
+
+def a_client(url: str, token: str = "") -> httpx.Client:
+    """Return a plain HTTP client with a key."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +14,16 @@ from easq.events import EVENTS, PROFILES
 from tests.service.serving import Served, serving
 
 ROUTES = {
-    "/v1/rank": ("POST", {"user_id": "u1", "candidates": ["a", "b"], "limit": 1, "context": {"hour": 3}}),
+    "/v1/rank": (
+        "POST",
+        {
+            "user_id": "u1",
+            "candidates": ["a", "b"],
+            "limit": 1,
+            "context": {"hour": 3, "recent_items": ["a", 4]},
+            "features": {"duration_s": [1.0, None], "author_id": ["kim", 3], "tags": [["x", 4], []]},
+        },
+    ),
     "/v1/events": (
         "POST",
         {
@@ -49,7 +59,7 @@ anything = st.recursive(
 def bodies(draw: st.DrawFn) -> tuple[str, bytes, str]:
     """Draw a route and a body that it cannot take: noise, or a good call with a wound."""
     path = draw(st.sampled_from(sorted(ROUTES)))
-    kind = draw(st.sampled_from(["noise", "cut", "flipped", "wrong", "unknown", "missing"]))
+    kind = draw(st.sampled_from(["noise", "cut", "flipped", "wrong", "value", "unknown", "missing"]))
     is_json = draw(st.booleans())
     good = ROUTES[path][1]
     data = encoded(good, is_json)
@@ -63,6 +73,14 @@ def bodies(draw: st.DrawFn) -> tuple[str, bytes, str]:
     elif kind == "wrong":
         field = draw(st.sampled_from(sorted(good)))
         data = encoded({**good, field: draw(anything)}, is_json)
+    elif kind == "value":
+        path, good = "/v1/rank", ROUTES["/v1/rank"][1]
+        field = draw(st.sampled_from(["context", "features"]))
+        name = draw(st.sampled_from(sorted(good[field])))
+        value = draw(anything | st.lists(anything, min_size=2, max_size=2) | st.binary(max_size=16))
+        if isinstance(value, bytes) and is_json:
+            value = value.hex()
+        data = encoded({**good, field: {**good[field], name: value}}, is_json)
     elif kind == "unknown":
         data = encoded({**good, draw(st.text(min_size=1, max_size=10)): draw(anything)}, is_json)
     else:
@@ -115,6 +133,33 @@ def test_malformed_bodies_are_refused_in_words(served: Served) -> None:
 @pytest.mark.slow
 def test_ten_thousand_malformed_bodies(served: Served) -> None:
     hold(served, 10_000)
+
+
+@pytest.mark.parametrize(
+    "value", [{(): 1}, {(1, 2): 1}, msgspec.msgpack.Ext(5, b"x"), datetime.now(UTC), b"x", 1 << 63]
+)
+def test_what_only_messagepack_can_say_is_refused(served: Served, value: Any) -> None:
+    entry = {"item_id": "i", "features": {"author_id": value}}
+    calls = {
+        "/v1/rank": {"user_id": "u", "candidates": ["a"], "context": {"hour": value}},
+        "/v1/items": {"items": [entry, value]},
+        "/v1/events": {"events": [{"event_id": "e", "values": value}, value]},
+    }
+    for path, call in calls.items():
+        headers = {"content-type": "application/msgpack", "accept": "application/json"}
+        content = msgspec.msgpack.encode(call)
+        reply = served.http.request(ROUTES[path][0], path, content=content, headers=headers)
+        assert reply.status_code in (200, 400), reply.text
+        assert reply.status_code == 400 or reply.json()["accepted"] == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/v1/items", b"\x81\xa5items\x91\x81\x80\x01"), ("/v1/rank", b"\x81\x80\x01")]
+)
+def test_maps_as_keys_of_maps_are_refused(served: Served, path: str, body: bytes) -> None:
+    headers = {"content-type": "application/msgpack", "accept": "application/json"}
+    reply = served.http.request(ROUTES[path][0], path, content=body, headers=headers)
+    assert reply.status_code == 400 or reply.json()["refused"] == 1
 
 
 @pytest.mark.parametrize("depth", [100, 300, 500, 700, 900, 1000, 5000])

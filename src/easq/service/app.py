@@ -213,10 +213,14 @@ def _words(error: HTTPException, request: _Call) -> tuple[str, str]:
 
 
 async def _watch_keys(keys: Keys) -> None:
+    told = ""
     while True:
         await asyncio.sleep(_KEYS_S)
         try:
             if keys.refresh():
                 _notes.info("the keys have changed")
+            told = ""
         except InputError as error:
-            _notes.warning("the keys cannot be read", reason=str(error))
+            if str(error) != told:
+                told = str(error)
+                _notes.warning("the keys cannot be read", reason=told)

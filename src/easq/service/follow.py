@@ -1,7 +1,8 @@
 """Keeps the profiles up to date with the log: reads in a thread, applies on the event loop.
 
-Only the loop touches the profiles, so a ranking needs no lock. What other processes append is found by
-looking; whoever waits for what this one has appended makes the thread look at once.
+Only the loop touches the profiles, so a ranking needs no lock. The log is looked at every 50 ms: so what
+many calls appended is read at once, and not while they are being answered. Who waits for his own words
+has it looked at now.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from easq.events import EVENTS, PROFILES, Event
 from easq.log.base import EventLog, LogError, Position
 
 _CHUNK = 256  # events applied at once: a ranking waits no longer than for these
-_LOOK_S = 0.05  # between looks for what others appended
+_LOOK_S = 0.05  # between looks
 _RETRY_S = (0.1, 2.0)  # pauses after a failure, doubling between these
 
 _notes = structlog.get_logger("easq.service")
@@ -75,10 +76,6 @@ class Follower:
         self._thread = Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
 
-    def wake(self) -> None:
-        """Look at the log now; any thread may call it."""
-        self._woken.set()
-
     async def reached(self, topic: str, positions: Sequence[Position]) -> None:
         """Wait until the profiles hold what stands at these positions."""
         wanted: dict[int, int] = {}
@@ -88,13 +85,13 @@ class Follower:
         if not self._holds(wanted):
             done: asyncio.Future[None] = self._loop.create_future()
             self._waiting.append((wanted, done))
-            self.wake()
+            self._woken.set()
             await done
 
     async def stop(self) -> None:
         """Stop following and save a last time."""
         self._stopping = True
-        self.wake()
+        self._woken.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
 

@@ -131,6 +131,8 @@ def _stamp(path: Path) -> tuple[int, int] | None:
         found = path.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise InputError(f"the file of keys cannot be read: {error}") from None
     return found.st_mtime_ns, found.st_ino
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from easq.service.server import check_address, make_server
 
 _TELL_S = 1.0
 _LOOK_S = 0.05
+_TURN_S = 0.0005
 
 _notes = structlog.get_logger("easq.service")
 
@@ -37,6 +39,8 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
     lines_to_stderr()
     # Scoring is one thread's: a second one would only spin beside the learner.
     torch.set_num_threads(1)
+    # Otherwise a reply may wait 5 ms for each turn while a thread reads the log or saves the profiles.
+    sys.setswitchinterval(_TURN_S)
     keys = Keys(home.keys_path)
     check_address(host, keys)
     with (

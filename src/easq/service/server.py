@@ -1,10 +1,7 @@
-"""Running an app: which addresses it may listen on, its loop, its log lines."""
+"""Running an app: which addresses it may listen on, and how."""
 
 import ipaddress
-import logging
-import sys
 
-import structlog
 import uvicorn
 from litestar import Litestar
 
@@ -43,21 +40,6 @@ def make_server(app: Litestar, host: str, port: int, keys: Keys) -> uvicorn.Serv
             server_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
         )
-    )
-
-
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Write log lines of this process as JSON to standard error, one a line."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )
 
 

@@ -1,0 +1,163 @@
+"""What operators see: health, metrics, status, log lines."""
+
+import json
+import logging
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from easq.events import EVENTS, UPDATES, Delta, delta_checksum, pack_ids
+from easq.home import open_home
+from easq.learn.trainer import Trainer
+from easq.lines import lines_to_stderr
+from easq.profiles import Profiles
+from easq.rank.engine import Engine
+from easq.rank.follow import Follower
+from easq.rank.parameters import Parameters
+from easq.service.app import create_app
+from easq.service.keys import Keys, create_key
+from easq.snapshots import State
+from tests.service.serving import a_client, running, serving, until
+from tests.worlds import small_recipe
+
+RANK = {"user_id": "u1", "candidates": ["a", "b"]}
+
+
+def test_requests_are_counted_by_route_and_status(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        for _ in range(3):
+            served.http.post("/v1/rank", json=RANK)
+        served.http.post("/v1/rank", json={})
+        served.http.get("/v1/rank")
+        served.http.get("/no/such/path")
+        count = "easq_http_request_seconds_count"
+        assert served.metric(f'{count}{{route="/v1/rank",status="200"}}') == 3
+        assert served.metric(f'{count}{{route="/v1/rank",status="400"}}') == 1
+        assert served.metric(f'{count}{{route="/v1/rank",status="405"}}') == 1
+        assert served.metric(f'{count}{{route="other",status="404"}}') == 1
+        assert served.metric("easq_rankings_total") == 3
+        assert served.metric("easq_candidates_total") == 6
+        status = served.http.get("/v1/status").json()
+        assert (status["ready"], status["reason"], status["rankings"]) == (True, "", 3)
+        assert status["version"] == "v000000000000"
+        assert status["freshness_seconds"] is None
+
+
+def test_two_apps_of_one_process_count_apart(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with serving(tmp_path / "one") as one, serving(tmp_path / "two") as two:
+        one.http.post("/v1/rank", json=RANK)
+        assert (one.metric("easq_rankings_total"), two.metric("easq_rankings_total")) == (1, 0)
+
+
+def test_what_is_nowhere_is_said_in_the_same_form(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        nowhere, wrong = served.http.get("/v2/rank"), served.http.delete("/v1/items")
+    assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
+    assert "PUT" in wrong.headers["allow"]
+
+
+def test_log_lines_are_json_and_hold_no_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    token = create_key(tmp_path / "keys.json", "server", "")
+    lines_to_stderr(logging.DEBUG)
+    try:
+        with serving(tmp_path, token=token) as served:
+            served.http.post("/v1/rank", json=RANK)
+            served.http.post("/v1/rank", json={"user_id": "somebody"})
+            served.http.post("/v1/rank", json=RANK, headers={"authorization": f"Bearer {token}x"})
+    finally:
+        lines_to_stderr(logging.CRITICAL)
+    text = capfd.readouterr().err
+    lines = [json.loads(line) for line in text.splitlines()]
+    ranks = [line for line in lines if line["event"] == "request" and line["route"] == "/v1/rank"]
+    assert [(line["status"], line["key"]) for line in ranks] == [
+        (200, token.split("_")[1]),
+        (400, token.split("_")[1]),
+        (401, ""),
+    ]
+    assert all(line["ms"] > 0 for line in ranks)
+    refused = [line["code"] for line in lines if line["event"] == "refused"]
+    assert refused == ["invalid", "unauthorized"]
+    assert token.split("_", 2)[2] not in text
+    assert "somebody" not in text
+
+
+def test_a_fault_of_ours_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as served:
+        monkeypatch.setattr(served.engine, "rank", lambda *_: 1 / 0)
+        lines_to_stderr(logging.ERROR)
+        try:
+            reply = served.http.post("/v1/rank", json=RANK)
+        finally:
+            lines_to_stderr(logging.CRITICAL)
+    assert reply.status_code == 500
+    message = "this is a fault of the service; its log says more"
+    assert reply.json() == {"error": {"code": "internal", "message": message}}
+    (line,) = [json.loads(text) for text in capfd.readouterr().err.splitlines()]
+    assert (line["event"], line["path"]) == ("a request failed", "/v1/rank")
+    assert "ZeroDivisionError" in line["exception"]
+
+
+def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
+    """A learner's first version makes the service ready; its delta changes scores and freshness."""
+    home = open_home(tmp_path / "home", small_recipe())
+    recipe = home.recipe
+    with home.open_events() as log, home.open_updates() as updates:
+        profiles, parameters = Profiles.of(recipe, log.partitions(EVENTS)), Parameters(recipe)
+        engine = Engine(recipe, profiles, parameters, 20, 5)
+        app = create_app(
+            engine,
+            log,
+            profiles,
+            Keys(home.keys_path),
+            recipe,
+            follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
+        )
+        with running(app, Keys(home.keys_path)) as url, a_client(url) as http:
+            assert http.get("/health/ready").status_code == 503
+            state = Trainer(recipe, 1).learner.state()
+            home.versions.save(3, state, {"seq": 3})
+            until(lambda: http.get("/health/ready").status_code == 200)
+            before = http.post("/v1/rank", json=RANK).json()
+            assert before["version"] == "v000000000003"
+            delta = a_delta(state, after=3, newest_answer=1_000)
+            updates.append(
+                UPDATES, [delta, msgspec.structs.replace(delta, event_id="x", seq=5, after=4, checksum=0)]
+            )
+            until(lambda: http.post("/v1/rank", json=RANK).json()["version"] == "v000000000004")
+            after = http.post("/v1/rank", json=RANK).json()
+            assert sorted(after["scores"]) != sorted(before["scores"])
+            until(lambda: "easq_updates_refused_total 1.0" in http.get("/metrics").text)
+            text = http.get("/metrics").text
+            assert "easq_updates_applied_total 1.0" in text
+            assert 'easq_model_info{version="v000000000004"} 1.0' in text
+            assert http.get("/v1/status").json()["freshness_seconds"] > 1e9
+
+
+def a_delta(state: State, after: int, newest_answer: int) -> Delta:
+    rows, width = pack_ids([1, 2]), state["table.weight"].shape[1]
+    values = np.ones((2, width), "<f4").tobytes()
+    dense = {
+        name.removeprefix("dense."): (value + 0.01).astype("<f4").tobytes()
+        for name, value in state.items()
+        if name.startswith("dense.")
+    }
+    return Delta(
+        event_id=f"d{after}",
+        user_id="",
+        ts=1,
+        seq=after + 1,
+        after=after,
+        rows=rows,
+        values=values,
+        dense=dense,
+        until=[0] * 4,
+        newest_answer=newest_answer,
+        checksum=delta_checksum(rows, values, dense),
+    )
