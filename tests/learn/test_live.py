@@ -183,6 +183,34 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
         assert verify(system.home, system.events, system.updates).different == []
 
 
+@pytest.mark.parametrize(("topic", "after"), [(STEPS, True), (UPDATES, False), (UPDATES, True)])
+def test_learner_that_dies_in_a_rollback_still_tells_everyone(
+    tmp_path: Path, topic: str, after: bool
+) -> None:
+    with living(tmp_path) as system:
+        learner, follower = system.learner(), system.follower()
+        live_through(system, learner)
+        while follower.poll():
+            pass
+        asked = RollbackAsked(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
+        system.updates.append(COMMANDS, [asked])
+        learner._updates = _Dying(topic, after).over(system.updates)  # type: ignore[assignment]
+        learner._publisher._updates = learner._updates
+        with pytest.raises(_DeadError):
+            learner.tick()
+        learner._keeper.close()
+        learner = system.learner()
+        system.say(chapters(30)[0])
+        live_through(system, learner)
+        while follower.poll():
+            pass
+        assert follower.followed.seq == learner.status()["version"]
+        served, learned = follower._parameters._table_RE.numpy(), learner.trainer.learner.table.weight.numpy()
+        assert np.array_equal(served, learned)
+        learner.close()
+        assert verify(system.home, system.events, system.updates).different == []
+
+
 def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     with living(tmp_path) as system:
         learner = system.learner()
