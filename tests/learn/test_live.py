@@ -96,6 +96,52 @@ def test_verification_finds_a_bit_that_is_not_as_it_was(tmp_path: Path) -> None:
         assert verify(system.home, system.events, system.updates).different != []
 
 
+def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path) -> None:
+    with living(tmp_path, "live.keep_versions=2") as system:
+        learner = system.learner()
+        story = chapters(200)
+        for chapter in story[:20]:
+            system.say(chapter)
+            system.clock.now += 0.2
+            learner.tick()
+        learner._save_checkpoint()
+        learner._keeper.collect(wait=True)
+        kept = (*system.home.versions.names(), *system.home.checkpoints.names())
+
+        def go_on(seq: int, total: int) -> None:
+            """Make versions and checkpoints until none of the first is left, and updates are removed."""
+            for chapter in story[20 : 30 if seq == 1 else 20]:
+                system.say(chapter)
+                system.clock.now += 100
+                for _ in ("version", "checkpoint"):
+                    learner.tick()
+                    learner._keeper.collect(wait=True)
+
+        verified = verify(system.home, system.events, system.updates, go_on)
+        assert not {*system.home.versions.names(), *system.home.checkpoints.names()} & {*kept}
+        assert verified.different == []
+        assert (verified.versions, verified.checkpoints) == (3, 2)
+        assert verified.steps == learner.seq
+        learner.close()
+
+
+def test_repetition_ends_where_the_learner_has_gone_back_meanwhile(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=2") as system:
+        learner = system.learner()
+        live_through(system, learner)
+        before = learner.seq
+
+        def go_back(seq: int, total: int) -> None:
+            if seq == 1:
+                name = system.home.versions.names()[-1]
+                system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=name)])
+                learner.tick()
+
+        verified = verify(system.home, system.events, system.updates, go_back)
+        assert (verified.steps, verified.different, learner.seq) == (before, [], before + 1)
+        learner.close()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
     """Dying is leaving the object where it stands: what is not on disk is gone."""
