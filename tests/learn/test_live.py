@@ -1,6 +1,7 @@
 """The live learner: nothing is lost, nothing counts twice, and what it does can be done again."""
 
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from easq.home import open_home
 from easq.learn.live import LiveLearner
 from easq.learn.verify import verify
 from easq.settings import SettingsError
+from easq.snapshots import Snapshots, State
 from tests.living import LIVE, Living, chapters, living
 from tests.worlds import small_recipe
 
@@ -263,6 +265,42 @@ def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> N
         system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name="v9")])
         assert not learner.tick()
         assert learner.seq == 0
+        learner.close()
+
+
+def test_rollback_to_a_version_that_is_going_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version is being written, and the oldest one will go with it, when that one is asked for."""
+    is_waited_for = threading.Event()
+    save = Snapshots.save
+
+    def slow_save(self: Snapshots, number: int, state: State, notes: dict[str, object]) -> str:
+        is_waited_for.wait()
+        return save(self, number, state, notes)
+
+    with living(tmp_path, "live.keep_versions=2") as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner._keeper.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
+        oldest = system.home.versions.names()[0]
+        keeper, collect = learner._keeper, learner._keeper.collect
+
+        def collect_at_last(wait: bool = False) -> None:
+            if wait:
+                is_waited_for.set()
+            collect(wait)
+
+        monkeypatch.setattr(keeper, "collect", collect_at_last)
+        monkeypatch.setattr(Snapshots, "save", slow_save)
+        collect(wait=True)
+        keeper._writing = keeper._thread.submit(
+            system.home.versions.save, learner.seq + 1, learner.trainer.learner.state(), learner._notes()
+        )
+        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=oldest)])
+        before = learner.seq
+        learner.tick()
+        assert (learner.seq, oldest in system.home.versions.names()) == (before, False)
         learner.close()
 
 

@@ -207,6 +207,7 @@ class LiveLearner:
         for command in self._updates.read(COMMANDS, 0, self._commands, 1):
             self._commands += 1
             assert isinstance(command, RollbackAsked)
+            self._keeper.collect(wait=True)  # what it writes makes an old version go
             if command.name in self._home.versions.names():
                 return command
             logger.error("version is gone", version=command.name, kept=self._home.versions.names())
@@ -214,7 +215,6 @@ class LiveLearner:
 
     def _roll_back(self, name: str, reason: str) -> None:
         logger.warning("rollback", version=name, reason=reason)
-        self._keeper.collect(wait=True)
         state = self._home.versions.load(name)
         taken = self._record(self.trainer.offsets, restore=name, reason=reason)
         self.trainer.learner.restore(state)
@@ -225,6 +225,7 @@ class LiveLearner:
 
     def _best_version(self) -> str:
         """Return the kept version whose recent pair accuracy was highest when it was made."""
+        self._keeper.collect(wait=True)
         versions = self._home.versions
         return max(versions.names(), key=lambda name: (versions.notes(name)["pair_accuracy"], name))
 
