@@ -1,5 +1,6 @@
 """Commands on a live system: its two roles, what an operator asks of them, and what they can prove."""
 
+import os
 import signal
 import sys
 import threading
@@ -187,7 +188,9 @@ def _stop_signal(until_stdin_closes: bool) -> threading.Event:
     if until_stdin_closes:
 
         def wait() -> None:
-            sys.stdin.buffer.read()
+            # Past Python's own buffer: a thread that waits in there makes the interpreter abort as it ends.
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
             stop.set()
 
         threading.Thread(target=wait, daemon=True).start()
