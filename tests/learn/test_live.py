@@ -19,6 +19,7 @@ from easq.events import (
     StepTaken,
 )
 from easq.home import open_home
+from easq.learn.learner import NonFiniteLossError
 from easq.learn.live import LiveLearner
 from easq.learn.verify import verify
 from easq.settings import SettingsError
@@ -319,6 +320,27 @@ def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
             pass
         assert follower.followed.seq == learner.status()["version"]
         assert verify(system.home, system.events, system.updates).different == []
+
+
+def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        for chapter in chapters()[:6]:
+            system.say(chapter)
+            learner.tick()
+        seq, published = learner.seq, len(deltas(system))
+        learner.trainer.learner.table.weight.fill_(float("nan"))
+        for chapter in chapters()[6:10]:
+            system.say(chapter)
+        with pytest.raises(NonFiniteLossError):
+            learner.run(threading.Event())
+        assert (len(deltas(system)), system.updates.end_offsets(STEPS)) == (published, [seq])
+        learner._keeper.close()
+        again = system.learner()
+        assert again.tick()
+        again.close()
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
 
 
 def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:

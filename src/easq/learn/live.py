@@ -19,7 +19,7 @@ from easq.events import COMMANDS, EVENTS, STEPS, RollbackAsked, StepTaken
 from easq.home import Home
 from easq.learn.guard import Guard
 from easq.learn.keeper import Keeper
-from easq.learn.learner import Step
+from easq.learn.learner import NonFiniteLossError, Step
 from easq.learn.publish import Publisher, make_delta
 from easq.learn.steps import learn_until, recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike, part_of
@@ -56,11 +56,19 @@ class LiveLearner:
         """Learn until `stop` is set, then leave a checkpoint."""
         self.recover()
         while not stop.is_set():
-            if self.tick():
+            if self._tick_loudly():
                 stop.wait(max(0.0, self._began + self._live.step_seconds - self._seconds()))
             else:
                 self._events.wait(EVENTS, self.trainer.offsets, _IDLE_S)
         self.close()
+
+    def _tick_loudly(self) -> bool:
+        try:
+            return self.tick()
+        except NonFiniteLossError as error:
+            # What this step has changed is nowhere but in this process, which ends.
+            logger.critical("the learner stops", reason=str(error), seq=self.seq)
+            raise
 
     def close(self) -> None:
         """Leave a checkpoint of where it stands."""
