@@ -4,8 +4,8 @@
 
 Each visit is a ranking of 200 candidates x 30 features, a report of ten views, and of every tenth an answer.
 With `--rate 0` the highest steady rate is searched first: the last of rising rates whose rankings have their
-99th percentile under 20 ms while the learner is less than two seconds behind. Memory is judged by what follows
-the first third, which must be longer than requests wait for answers: five minutes here.
+99th percentile under 20 ms while the learner is less than two seconds behind. Memory is judged after the
+first third, which must be longer than requests wait for answers: five minutes here.
 """
 
 import argparse
