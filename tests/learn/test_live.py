@@ -181,6 +181,16 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
         assert follower.followed.seq == learner.status()["version"]
 
 
+def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) -> None:
+    with living(tmp_path, "live.checkpoint_seconds=3600") as system:
+        live_through(system, system.learner())
+        assert system.home.checkpoints.names() == []
+        recovered = system.learner()
+        recovered._keeper.close()
+        assert system.home.checkpoints.names() == [system.home.checkpoints.name(recovered.seq)]
+        assert verify(system.home, system.events, system.updates).different == []
+
+
 class _DeadError(Exception):
     pass
 

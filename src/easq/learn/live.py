@@ -103,6 +103,9 @@ class LiveLearner:
         if is_unannounced or not is_alike or not self._home.versions.names():
             self._keeper.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
         self._checkpointed = self._versioned = self._seconds()
+        if self.seq > begun:
+            # What was repeated is not repeated again, however soon this life ends too.
+            self._save_checkpoint()
         if any(self.trainer.waiting):
             self._waiting_since = self._seconds()
         self._home.tell("learner", self.status())
