@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +60,7 @@ def eeg(folder: Path) -> NDArray[np.float64]:
     return np.array(found)
 
 
-def _text(values: Sequence[float]) -> str:
+def _text(values: Iterable[float]) -> str:
     words = " ".join(f"{v:.4g}" for v in values)
     return '"""\n' + textwrap.indent(textwrap.fill(words, 100), "    ") + '\n"""'
 
