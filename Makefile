@@ -33,6 +33,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/world.py
 
 clean:
 	rm -rf .venv build runs
