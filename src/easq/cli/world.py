@@ -76,7 +76,7 @@ def make(
 def check_world(
     *,
     seed: int = 1,
-    views: int = 3_000_000,
+    views: int = 6_000_000,
     scenario: str = "main",
     figure: Path | None = None,
     markdown: bool = False,

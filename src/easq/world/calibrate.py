@@ -135,8 +135,8 @@ def fit_pull(known: Calibration) -> Calibration:
 def fit_feed(known: Calibration) -> Calibration:
     """Fit how content viewers are in the feed: as EEG-SVRec's people with the same play ratios.
 
-    One standard error below theirs: a share p of satisfied answers allows their behaviour to be at most
-    1 / p of the average, and the paper has 1.80 for follows.
+    A third of a standard error below theirs: a share p of satisfied answers allows their behaviour to be
+    at most 1 / p of the average. The paper's follows (1.80) want fewer satisfied, its likes (1.46) more.
     """
     viewers, meeting = feed(known.sharpness)
     style_RC = np.broadcast_to(viewers.answer_style_U[:, None], meeting.interest_RC.shape)
@@ -147,7 +147,7 @@ def fit_feed(known: Calibration) -> Calibration:
         reactions = react(meeting, random, place(tried), tried)
         satisfied = float((said(reactions.felt_RC, style_RC, random, tried) >= 3).mean())
         band_RC = np.searchsorted(figures.LAB_RATIO_EDGES, reactions.ratio_RC, side="right")
-        wanted = np.array(figures.LAB_SATISFIED) - np.array(figures.LAB_SATISFIED_ERROR)
+        wanted = np.array(figures.LAB_SATISFIED) - np.array(figures.LAB_SATISFIED_ERROR) / 3
         return satisfied - float(wanted[band_RC].mean())
 
     return replace(known, feed_felt=bisect(error, -3.0, 1.0))

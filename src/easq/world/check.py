@@ -13,9 +13,9 @@ from easq.world.lab import Session, hold, invite, play_against_satisfaction
 from easq.world.simulate import Rates, World
 from easq.world.tally import Tally
 
-RATES = Rates(ask=1.0, answer=0.3)
+RATES = Rates(ask=1.0, answer=0.6)
 """Every eligible view is asked about: nobody acts otherwise for it, and rare figures need answers."""
-_VIEWERS, _ITEMS, _PEOPLE = 20_000, 6_000, 3_000
+_VIEWERS, _ITEMS, _PEOPLE = 40_000, 6_000, 3_000
 
 
 class Row(NamedTuple):

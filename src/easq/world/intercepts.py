@@ -27,9 +27,11 @@ _FREE_SLOPES = {"hate": -0.8, "profile_enter": 0.3}
 
 # Free: where a behaviour stops growing with what is felt, if only one figure speaks of its slope.
 _TURN = 1.0
-# Two figures speak of likes of the satisfied, and want different slopes: the paper's later likes (1.46)
-# less, EEG-SVRec's likes at level 5 (.79) more. This lies between them.
-_LIKE_SATISFIED = 1.53
+# What the slopes are fitted to: within the tolerances of EASQ's later behaviour, and off its middle where
+# another figure pulls. EEG-SVRec's likes at level 5 (.79) want steeper likes among the satisfied than
+# 1.46; follows reach no more than 1.8 with the dissatisfied at their lower bound.
+_SATISFIED = {**figures.LATER["satisfied"], "like": 1.54}
+_DISSATISFIED = {"like": 0.20, "follow": 0.10}
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ def _with_slopes(
 
     if name in _FREE_SLOPES:
         return at(_FREE_SLOPES[name], _FREE_SLOPES[name], 0.0)
-    satisfied = _LIKE_SATISFIED if name == "like" else figures.LATER["satisfied"][name]
-    dissatisfied = figures.LATER["dissatisfied"].get(name)
+    satisfied, dissatisfied = _SATISFIED[name], _DISSATISFIED.get(name)
 
     def later(behavior: Behavior, answer: int) -> float:
         chance_N = _chance(views, name, behavior, offset)

@@ -20,7 +20,7 @@ from easq.world.watch import LAB, PlayTable
 
 PERSONALISED = 0.652
 """Share of EEG-SVRec's views from personalised sessions, a mixed session counting half."""
-HABIT = 0.65
+HABIT = 0.6
 """EEG-SVRec: the spread of 24 people's rates of liking is .167, less than habits in the feed would give."""
 _VIEWS = 120
 _NUM_ITEMS = 6000

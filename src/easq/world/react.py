@@ -25,7 +25,8 @@ ITEM_PART, MOOD_PART = 0.25, 0.57
 # Half of what is felt is for the item, half is the moment's mood (free). How far the same mood holds a
 # viewer is calibrated: a bad one sends people away, a good one keeps them no longer than the video lasts.
 FELT_PART = 0.5
-ANSWER_NOISE = 0.2
+# Free: how far the same person's answer to the same view would differ from one time to the next.
+ANSWER_NOISE = 0.1
 # How strongly a viewer's habit moves each behaviour (free, but for the like's: population.py).
 HABIT = {"like": 1.0, "comment": 0.7, "follow": 0.7, "forward": 0.7, "hate": 0.0, "profile_enter": 0.5}
 BEHAVIORS = tuple(HABIT)
