@@ -66,7 +66,7 @@ def svg(rows: Sequence[Row], title: str) -> str:
         ]
     foot = _TOP + _LINE * len(rows) + 14
     for at in (-2, -1, 0, 1, 2):
-        parts.append(f'<text x="{_x(at):.1f}" y="{foot}" text-anchor="middle" fill="#555">{at:+d}</text>')
+        parts.append(f'<text x="{_x(at):.1f}" y="{foot}" text-anchor="middle" fill="#555">{at}</text>')
     parts.append(f'<text x="8" y="{foot}" fill="#555">distance in tolerances; right: simulated / real</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 

@@ -167,8 +167,15 @@ def _people() -> list[Figure]:
     for option, values in LATER.items():
         for behavior, value in values.items():
             found.append(Figure(f"later behaviour, {option}", behavior, value, 0.10, "EASQ"))
-    down = [Figure("later behaviour, dissatisfied", b, 0.4, 0.4, "EASQ") for b in ("comment", "forward")]
+    down = [
+        Figure("later behaviour, dissatisfied", behavior, 0.4, 0.4, "EASQ: clearly down")
+        for behavior in ("comment", "forward")
+    ]
     return found + down
 
 
-FEED, LAB, PEOPLE = tuple(_feed()), tuple(_lab()), tuple(_people())
+def _by_group(found: list[Figure]) -> tuple[Figure, ...]:
+    return tuple(f for group in dict.fromkeys(f.group for f in found) for f in found if f.group == group)
+
+
+FEED, LAB, PEOPLE = _by_group(_feed()), _by_group(_lab()), _by_group(_people())
