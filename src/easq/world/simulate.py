@@ -128,7 +128,10 @@ class World:
         return self._rates.ask
 
     def chunks(self, num_requests: int, size: int = 1024) -> Iterator[Chunk]:
-        """Yield requests in order of time, up to `size` different viewers at a time."""
+        """Yield requests in order of time, up to `size` different viewers at a time.
+
+        A world lives once: its time, histories and catalogue are those after the last chunk.
+        """
         number = start = 0
         while start < num_requests:
             now = self._time(start)

@@ -23,7 +23,7 @@ class Tally:
     """Sums over chunks; `values` are the figures' simulated counterparts, by group and name."""
 
     def __init__(self, world: World) -> None:
-        self._catalogue = world
+        self._world = world
         num_viewers = len(world.viewers.segment_U)
         self._views = self._played = self._log_sum = self._log_squares = 0.0
         self._did = dict.fromkeys(figures.RATE, 0.0)
@@ -38,7 +38,7 @@ class Tally:
 
     def add(self, chunk: Chunk) -> None:
         """Count one chunk."""
-        items, did = self._catalogue.catalogue, chunk.behaviors
+        items, did = self._world.catalogue, chunk.behaviors
         ratio_RC = chunk.play_s_RC / items.duration_s_I[chunk.item_RC]
         self._views += ratio_RC.size
         logs = np.log(chunk.play_ms_RC[chunk.play_ms_RC > 0].astype(np.float64))
