@@ -137,5 +137,7 @@ def test_impossible_worlds_are_refused() -> None:
         World(1, Rates(), num_viewers=0)
 
 
-def test_there_are_two_scenarios() -> None:
+def test_worlds_of_two_scenarios_have_no_request_in_common() -> None:
     assert list(SCENARIOS) == ["main", "bait"]
+    main, bait = (lived(scenario=scenario)[1][0] for scenario in SCENARIOS)
+    assert main.name != bait.name

@@ -108,6 +108,8 @@ class World:
             raise ValueError(f"num_viewers: got {num_viewers}; allowed: 1 or more")
         self.scenario = SCENARIOS[scenario]
         self._seed, self._rates = seed, rates
+        # Part of each request's id, so that a truth file of another world is told.
+        self._name = f"{seed}" if scenario == "main" else f"{scenario}{seed}"
         random = np.random.default_rng([seed, _AUTHORS])
         self._authors = make_authors(self.scenario, max(NUM_TOPICS, num_items // 12), random)
         random = np.random.default_rng([seed, _ITEMS])
@@ -188,7 +190,7 @@ class World:
         asked_RC, option_RC = self._ask(user_R, reactions, random)
         day_R = ((ts_R - START_MS) / DAY_MS).astype(np.float32)
         return Chunk(
-            name=f"{self._seed}.{number}",
+            name=f"{self._name}.{number}",
             propensity=self.propensity,
             ts_R=ts_R,
             user_R=user_R,
