@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from easq import __version__
-from easq.columns import Shape
+from easq.columns import LONGEST, Shape
 from easq.schema import Categorical, Feature, History, Multi, Recipe, Side
 from easq.service.examples import Examples
 from easq.service.refusals import Refused
@@ -115,7 +115,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     if isinstance(feature, Categorical):
         return category
     if isinstance(feature, Multi | History):
-        return {"type": "array", "items": category}
+        return {"type": "array", "items": category, "maxItems": LONGEST}
     return {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
 
 
