@@ -106,7 +106,6 @@ def test_demo_compares_both_methods_on_the_truth(tmp_path: Path) -> None:
             ["replay", "--recipe", "{recipe}", "--log", "{log}", "--out", "o", "--set", "model.rnk=3"],
             "model.rnk: unknown key; allowed: ",
         ),
-        (["replay", "--recipe", "{recipe}", "--log", "{recipe}", "--out", "{tmp}/o"], "world.toml"),
         (["import", "parquet", "--path", "x", "--log", "y"], "kuairand, eeg_svrec"),
         (["import", "kuairand", "--path", "{tmp}/none", "--log", "{tmp}/y"], "{tmp}/none"),
         (["world", "make", "--out", "{tmp}/w", "--views", "0"], "--views: got 0; allowed: 1 or more"),
@@ -130,6 +129,14 @@ def test_fault_of_the_user_is_a_message_and_exit_code_2(
     assert message.format(**places) in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+def test_a_log_that_cannot_be_read_is_a_message_and_exit_code_3(tmp_path: Path) -> None:
+    recipe = RECIPES / "world.toml"
+    done = easq("replay", "--recipe", recipe, "--log", recipe, "--out", tmp_path / "o")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"cannot open {recipe}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_stopped_replay_says_so_and_resumes(tmp_path: Path) -> None:
