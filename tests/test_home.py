@@ -18,8 +18,9 @@ def test_a_damaged_status_is_as_if_nothing_was_told(tmp_path: Path, text: str) -
     (home.folder / "service.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert home.told("service") == {}
     assert Pace().line(home.told("service"), home.told("learner")) == "starting"
-    home.tell("service", {"at": 1.0})
-    assert home.told("service") == {"at": 1.0}
+    home.tell("service", {"at": 1.0, "ready": True})
+    assert home.told("service") == {"at": 1.0, "ready": True}
+    assert "0.0 rankings/s" in Pace().line(home.told("service"), home.told("learner"))
 
 
 def test_settings_are_written_only_when_they_change(tmp_path: Path) -> None:

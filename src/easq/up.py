@@ -138,7 +138,7 @@ class Pace:
         """Return the line."""
         if not service.get("ready"):
             return str(service.get("reason", "starting"))
-        point = (service["at"], service["rankings"], service["events_accepted"])
+        point = (service["at"], service.get("rankings", 0.0), service.get("events_accepted", 0.0))
         if not self._seen or self._seen[-1][0] != point[0]:
             self._seen.append(point)
         first, last = self._seen[0], self._seen[-1]
@@ -148,5 +148,6 @@ class Pace:
         fresh = "no answer yet" if freshness is None else f"freshness {1000 * freshness:.0f} ms"
         return (
             f"{rank:.1f} rankings/s, {event:.1f} events/s, {learner.get('answers', 0):,} answers learned, "
-            f"{fresh}, version {service['version']}, {learner.get('lag_events', 0):,} events behind"
+            f"{fresh}, version {service.get('version', 'unknown')}, "
+            f"{learner.get('lag_events', 0):,} events behind"
         )
