@@ -17,6 +17,9 @@ from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
+LONGEST = int(np.iinfo(COUNT).max)
+"""The most entries that a list may come with, however few of them are kept: 65,535."""
+
 UNKNOWN = stable_id("\0unknown")
 """The id of a categorical value that nobody told: it trains an embedding of its own."""
 

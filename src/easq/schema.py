@@ -215,6 +215,8 @@ class Service(_Strict, frozen=True):
     log_top, log_sample     logged of each ranking: the first candidates returned, and this many of the rest.
     when_log_is_down        refuse: a ranking that cannot be logged is a 503; serve: it is served and counted.
     log_wait_seconds        how long a reply may wait for the log.
+    body_seconds            how long the body of a request may take to come.
+    max_uploads             bodies over 64 KiB that may be on their way at once; memory holds at most as many.
     max_...                 limits; a request beyond one is refused with a 4xx that says the limit.
     requests_per_second     by key, with bursts of twice as many; 0 is no limit.
     clock_skew_seconds      an event may lie this far in the future by the server's clock.
@@ -225,6 +227,8 @@ class Service(_Strict, frozen=True):
     log_sample: Annotated[int, Meta(ge=0, le=1000)] = 5
     when_log_is_down: Literal["refuse", "serve"] = "refuse"
     log_wait_seconds: Rate = 2.0
+    body_seconds: Rate = 10.0
+    max_uploads: Annotated[int, Meta(ge=1, le=100_000)] = 64
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 4 << 20
     max_candidates: Annotated[int, Meta(ge=1, le=65535)] = 2000
     max_events: Annotated[int, Meta(ge=1, le=100_000)] = 1000

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from litestar import Litestar, Request, Response, get, post, put
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 
 from easq.errors import InputError
@@ -27,6 +27,7 @@ from easq.service.limits import Rates
 from easq.service.metrics import CONTENT_TYPE, Metrics
 from easq.service.openapi import describe
 from easq.service.refusals import Refusal, too_large
+from easq.service.uploads import Uploads
 from easq.service.watch import Watch
 from easq.service.wire import JSON, Format
 from easq.service.writing import Writing
@@ -92,7 +93,7 @@ def create_app(
             await asyncio.to_thread(committer.close)
             await follower.stop()
 
-    routes = [*_call_routes(desk), *_look_routes(desk, metrics, recipe)]
+    routes = [*_call_routes(desk, Uploads(recipe.service)), *_look_routes(desk, metrics, recipe)]
     app = Litestar(
         routes,
         lifespan=[running],
@@ -108,24 +109,29 @@ def create_app(
     return app
 
 
-def _call_routes(desk: Desk) -> list[Any]:
+def _call_routes(desk: Desk, uploads: Uploads) -> list[Any]:
     """Return the routes that a platform's servers call."""
+
+    async def answer(request: _Call, verb: _Verb) -> ASGIResponse:
+        given, wanted = negotiate(request.scope["headers"])
+        body = await uploads.read(request)
+        return _respond(await verb(body, given, wanted), wanted.media_type)
 
     @post("/v1/rank", status_code=200, opt=_SERVER)
     async def rank(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.rank)
+        return await answer(request, desk.rank)
 
     @post("/v1/events", status_code=200, opt=_SERVER)
     async def events(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.take_events)
+        return await answer(request, desk.take_events)
 
     @put("/v1/items", opt=_SERVER)
     async def items(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.put_items)
+        return await answer(request, desk.put_items)
 
     @put("/v1/users", opt=_SERVER)
     async def users(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.put_users)
+        return await answer(request, desk.put_users)
 
     return [rank, events, items, users]
 
@@ -158,15 +164,6 @@ def _look_routes(desk: Desk, metrics: Metrics, recipe: Recipe) -> list[Any]:
         return _respond(schema)
 
     return [live, ready, numbers, status, openapi]
-
-
-async def _answer(request: _Call, verb: _Verb) -> ASGIResponse:
-    given, wanted = negotiate(request.scope["headers"])
-    try:
-        body = await request.body()
-    except InternalServerException:
-        raise Refusal(400, "disconnected", "the connection ended before the body did") from None
-    return _respond(await verb(body, given, wanted), wanted.media_type)
 
 
 def _respond(body: bytes, media_type: str = JSON.media_type) -> ASGIResponse:

@@ -64,6 +64,11 @@ class Intake:
     def _event(self, said: EventSaid, now_ms: int) -> Reply:
         for field in ("event_id", "user_id", "request_id"):
             check_ids(field, getattr(said, field))
+        # Requests and events share one space of ids: it would pass for a copy of its request.
+        if said.event_id == said.request_id:
+            raise _Refused(
+                "id", f"event_id: got {said.event_id!r}, which is its request_id; allowed: one of its own"
+            )
         ts = now_ms if said.ts is None else said.ts
         self._check_time(ts, now_ms)
         if isinstance(said, BehaviorSaid):

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from easq import __version__
-from easq.columns import Shape
+from easq.columns import LONGEST, Shape
 from easq.schema import Categorical, Feature, History, Multi, Recipe, Side
 from easq.service.examples import Examples
 from easq.service.refusals import Refused
@@ -28,13 +28,14 @@ _REFUSALS = {
     400: "The body cannot be read or says what is not allowed; the message names it.",
     401: "There is no key, or it is not valid.",
     403: "The key's scope does not allow this.",
+    408: "The body did not come in time; the connection is closed.",
     413: "A limit is exceeded; the message says which.",
     415: "The body is neither JSON nor MessagePack.",
     429: "Too many requests with this key; `Retry-After` says how many seconds to wait.",
     500: "A fault of the service.",
     503: "Not now: the reason is in the message, `Retry-After` says when to try again.",
 }
-_CALL = (400, 401, 403, 413, 415, 429, 500, 503)
+_CALL = (400, 401, 403, 408, 413, 415, 429, 500, 503)
 _LOOK = (401, 403, 429, 500)
 
 
@@ -115,7 +116,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     if isinstance(feature, Categorical):
         return category
     if isinstance(feature, Multi | History):
-        return {"type": "array", "items": category}
+        return {"type": "array", "items": category, "maxItems": LONGEST}
     return {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
 
 

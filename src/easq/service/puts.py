@@ -47,7 +47,7 @@ class Puts:
         put = self._readers[form.media_type].read(entry)
         key: str = getattr(put, self._field)
         check_ids(self._field, key)
-        return key, self._teller.pack(put.features)
+        return key, self._teller.pack(put.features, form)
 
     def _event(self, key: str, columns: dict[str, Column], now_ms: int) -> Told:
         if self._field == "user_id":

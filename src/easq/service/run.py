@@ -95,10 +95,17 @@ def _saver(store: Store, profiles: Profiles) -> Callable[[], None]:
 
 
 async def _tell(home: Home, app: Litestar, server: uvicorn.Server) -> None:
-    """Leave the service's status in the home every second."""
+    """Leave the service's status in the home every second; say once of each failure what it is."""
+    said = ""
     while True:
         status = {**app.state.status(), "pid": os.getpid(), "at": time.time(), "port": _port(server)}
-        await asyncio.to_thread(home.tell, "service", status)
+        try:
+            await asyncio.to_thread(home.tell, "service", status)
+            said = ""
+        except OSError as error:
+            if (reason := error.strerror or str(error)) != said:
+                said = reason
+                _notes.warning("the status cannot be written", reason=reason)
         await asyncio.sleep(_TELL_S)
 
 
