@@ -46,6 +46,7 @@ class Batch:
     answer_row_A: Ids
     option_A: Ids
     propensity_A: Floats
+    weight_A: Floats
     fresh_A: Flags
 
 
@@ -148,6 +149,7 @@ def make_batch(
         answer_row_A=answer_row_A.astype(np.int64),
         option_A=np.array([e.option for e in answers], np.int64),
         propensity_A=np.array([e.propensity for e in answers], np.float32),
+        weight_A=np.array([e.weight for e in answers], np.float32),
         fresh_A=np.array([not e.after_view for e in answers], np.bool_),
     )
 

@@ -93,13 +93,21 @@ class Asked(_Said, frozen=True, gc=False, tag="asked"):
 
 
 class Answered(_Said, frozen=True, gc=False, tag="answered"):
-    """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed."""
+    """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed.
+
+    `took_ms` is from shown to tap. `weight` is how much the answer counts, and `flags` say why it counts
+    less than 1.
+    """
 
     request_id: str
     item_id: str
     question: str
     option: str
     propensity: float
+    ask_id: str = ""
+    took_ms: int = 0
+    weight: float = 1.0
+    flags: list[str] = []
 
 
 Reply = Behavior | Asked | Answered

@@ -29,7 +29,7 @@ class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
 class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
 
-    `after_view` says that the request's window had closed before: its behaviour was learned first.
+    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed before: its behaviour was learned first.
     """
 
     request: Request
@@ -37,6 +37,7 @@ class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     option: int
     propensity: float
     after_view: bool = False
+    weight: float = 1.0
 
 
 Example = Viewed | AnsweredView
@@ -250,7 +251,9 @@ class Joiner:
             else:
                 self.counts.answers += 1
                 opened.answers.append((position, option))
-                found = AnsweredView(opened.request, position, option, event.propensity, opened.viewed)
+                found = AnsweredView(
+                    opened.request, position, option, event.propensity, opened.viewed, event.weight
+                )
                 examples.append(found)
 
     def _close(self, until: int | None, examples: list[Example]) -> None:

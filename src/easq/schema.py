@@ -155,6 +155,7 @@ class Alignment(_Strict, frozen=True):
                its request (satisfied above, dissatisfied below); distill: the DPO term also sees
                behaviour rows of one request, ordered by the satisfaction expert.
     buffer     recent answered rows kept; 0 turns the replay buffer off.
+    viewer_weight  the weights of one viewer's rows among these add up to this at most; 0 is no bound.
     """
 
     satisfaction_weight: Weight = 1.0
@@ -165,6 +166,7 @@ class Alignment(_Strict, frozen=True):
     uncertain: Literal["middle", "drop"] = "middle"
     buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
     replayed: Count = 64
+    viewer_weight: Weight = 32.0
 
 
 class Training(_Strict, frozen=True):
