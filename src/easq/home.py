@@ -15,7 +15,7 @@ from easq.schema import Recipe
 from easq.settings import SettingsError, read_recipe, to_toml
 from easq.snapshots import Snapshots
 
-_MAY_CHANGE = ("live", "service", "evaluation", "data", "name")
+_MAY_CHANGE = ("live", "service", "quality", "evaluation", "data", "name")
 """Tables of a recipe that a live system may be restarted with in another form."""
 
 

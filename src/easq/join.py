@@ -29,7 +29,8 @@ class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
 class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
 
-    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed before: its behaviour was learned first.
+    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed
+    before: its behaviour was learned first.
     """
 
     request: Request

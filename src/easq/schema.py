@@ -236,6 +236,30 @@ class Service(_Strict, frozen=True):
     profile_store_seconds: Rate = 30.0
 
 
+class Quality(_Strict, frozen=True):
+    """Which answers count less, and from where on; docs/answers.md has the rules.
+
+    max_per_day        answers of one viewer in 24 hours that count.
+    burst_answers      in burst_seconds from one viewer: from this many on they count less.
+    skimming           how many times faster than people read on average a question may be answered.
+    straight_chance    the same option again and again counts less where chance would do that so seldom.
+    flood_hours        half-life of what is remembered of an author's or an item's answers.
+    flood_viewers      so many different viewers at least make a flood.
+    flood_excess       a flood counts as much as this many times what its asks lead to elsewhere.
+    flood_chance       a flood is what would come by chance so seldom although this often were usual.
+    """
+
+    max_per_day: Count = 10
+    burst_answers: Annotated[int, Meta(ge=2, le=32)] = 4
+    burst_seconds: Rate = 60.0
+    skimming: Rate = 3.0
+    straight_chance: Share = 0.001
+    flood_hours: Rate = 24.0
+    flood_viewers: Count = 4
+    flood_excess: Rate = 2.0
+    flood_chance: Share = 0.001
+
+
 class Evaluation(_Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
@@ -269,4 +293,5 @@ class Recipe(_Strict, frozen=True):
     training: Training = Training()
     live: Live = Live()
     service: Service = Service()
+    quality: Quality = Quality()
     evaluation: Evaluation = Evaluation()

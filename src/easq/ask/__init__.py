@@ -1,0 +1,1 @@
+"""Decide which views get the questionnaire, deliver it, take the answer."""
