@@ -82,7 +82,6 @@ def mean_rank(arm: str, seed: int, views: int, rates: Rates, spares_others: bool
 def _rank(world: World, campaign: Campaign, learner: Learner, encoder: Any, recipe: Recipe) -> float:
     """Put an item of the author in the place of the first candidate of fresh requests of honest viewers."""
     own_I = np.flatnonzero(world.catalogue.author_I == campaign.author)
-    # Seeded apart from what was learned; the same requests in every arm.
     chunk = next(world.chunks(2 * _PROBES, size=2 * _PROBES))
     is_own_RC = world.catalogue.author_I[chunk.item_RC] == campaign.author
     kept = ~campaign.is_hostile(world, chunk.user_R) & ~is_own_RC.any(1)

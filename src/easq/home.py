@@ -15,7 +15,7 @@ from easq.schema import Recipe
 from easq.settings import SettingsError, read_recipe, to_toml
 from easq.snapshots import Snapshots
 
-_MAY_CHANGE = ("live", "service", "quality", "evaluation", "data", "name")
+_MAY_CHANGE = ("live", "service", "ask", "quality", "evaluation", "data", "name")
 """Tables of a recipe that a live system may be restarted with in another form."""
 
 
@@ -45,6 +45,11 @@ class Home:
     def profiles_path(self) -> Path:
         """The store of viewer and item profiles."""
         return self.folder / "profiles.db"
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the secret that signs asks and salts their sampling."""
+        return self.folder / "secret"
 
     def open_events(self, locked_s: float = 30.0) -> SqliteLog:
         """Open the log of everything that was served, done, said and told."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from easq.events import Answered, Asked, Behavior, Event, Reply, Request
+from easq.events import Answered, Asked, Behavior, Dismissed, Event, Ignored, Offered, Reply, Request
 
 
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
@@ -52,7 +52,10 @@ class Late(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """What has come in and what became of it; the kinds of events apart add up to all events."""
+    """What has come in and what became of it; the kinds of events apart add up to all events.
+
+    `other_questions` are asks by our own policy of questions that do not train, and what became of them.
+    """
 
     requests: int = 0
     behaviors: int = 0
@@ -62,6 +65,10 @@ class Counts(msgspec.Struct):
     late: int = 0
     orphans: int = 0
     refused: int = 0
+    offered: int = 0
+    dismissed: int = 0
+    ignored: int = 0
+    other_questions: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         """Return the sums."""
@@ -125,6 +132,8 @@ class Joiner:
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Request):
             self._open_request(event, examples)
+        elif isinstance(event, Offered):
+            self.counts.offered += 1
         elif not isinstance(event, Reply):
             self._keep_apart("it is not of this topic", event)
         else:
@@ -235,15 +244,27 @@ class Joiner:
         self.counts.behaviors += 1
         opened.reports.append((positions, event))
 
-    def _add_answer(self, opened: _Open, event: Asked | Answered, examples: list[Example]) -> None:
+    def _add_answer(
+        self,
+        opened: _Open,
+        event: Asked | Answered | Dismissed | Ignored,
+        examples: list[Example],
+    ) -> None:
         position = opened.positions.get(event.item_id)
         if position is None:
             self._keep_apart(f"item {event.item_id!r} is not in the request", event)
         elif event.question != self._question:
-            self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
+            if event.policy if isinstance(event, Asked) else event.ask_id:
+                self.counts.other_questions += 1
+            else:
+                self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
         elif isinstance(event, Asked):
             self.counts.asked += 1
-        elif isinstance(event, Answered):
+        elif isinstance(event, Dismissed):
+            self.counts.dismissed += 1
+        elif isinstance(event, Ignored):
+            self.counts.ignored += 1
+        else:
             option = self._options.get(event.option)
             if option is None:
                 self._keep_apart(f"option {event.option!r} is not one of {list(self._options)}", event)

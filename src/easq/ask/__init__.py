@@ -1,1 +1,1 @@
-"""Decide which views get the questionnaire, deliver it, take the answer."""
+"""The questionnaire: which views are asked, by which probability, and what becomes of an ask."""

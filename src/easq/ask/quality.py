@@ -15,12 +15,14 @@ from easq.ask.fading import Fading
 from easq.events import Answered, Asked, stable_id
 from easq.schema import Quality
 
-SPEEDER, STRAIGHT, BURST, LIMIT, FLOOD = "speeder", "straight_line", "burst", "daily_limit", "flood"
+SPEEDER, STRAIGHT, BURST, LIMIT = "speeder", "straight_line", "burst", "daily_limit"
+FLOOD, FLOODER = "flood", "flooder"
 """Flags: what an answer's weight below 1 is owed to."""
 
 K, V = TypeVar("K"), TypeVar("V")
 
 _FLAGGED = 0.2  # of a speeder, a straight-liner and a burst: a doubt, not a proof
+_FLOODED = 0.1  # of whoever took part in a flood, whatever else is said
 _DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
 _KEPT = 32  # answers remembered of a viewer
 _MAX_KEYS = 1 << 16  # viewers, and authors and items, remembered; the longest silent are forgotten
@@ -51,6 +53,7 @@ class Said(NamedTuple):
     ts: int
     question: str
     option: str
+    is_flood: bool = False
 
 
 class Target(msgspec.Struct):
@@ -88,6 +91,9 @@ def judge(answer: Answered, state: State, rules: Quality, about: About) -> Judge
         if is_so:
             flags.append(flag)
             weight *= _FLAGGED
+    if any(said.is_flood for said in past):
+        flags.append(FLOODER)
+        weight *= _FLOODED
     if _since(past, answer.ts - _DAY_MS) >= rules.max_per_day:
         flags.append(LIMIT)
         weight = 0.0
@@ -115,7 +121,7 @@ def observe(event: Asked | Answered, state: State, rules: Quality, about: About)
             _forget_first(viewers, _MAX_VIEWERS)
     if isinstance(event, Answered):
         past = _renewed(state.viewers, event.user_id, deque(maxlen=max(_KEPT, rules.max_per_day)))
-        past.append(Said(event.ts, event.question, event.option))
+        past.append(Said(event.ts, event.question, event.option, FLOOD in event.flags))
     _forget_first(state.viewers, _MAX_KEYS)
     _forget_first(state.targets, _MAX_KEYS)
 

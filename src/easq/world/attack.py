@@ -16,11 +16,12 @@ from easq.world.simulate import Chunk, Ids, World
 
 _BEST, _WORST = 2, 0
 _FEWEST_ITEMS = 8
+_LONG_ENOUGH_S = 8.0  # to be asked, and too short for a long view
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """A `share` of the viewers, who open `visits` items of the author in every request and watch them.
+    """A `share` of the viewers, who open `visits` items of the author in every request, just long enough to be asked.
 
     They answer every ask: the best option about the author and, unless `spares_others`, the worst about
     everybody else. With `is_silent` they do the same and say nothing, to compare with.
@@ -47,8 +48,8 @@ class Campaign:
             absent = np.setdiff1d(own_I, item_RC[r])[: self.visits]
             place = random.choice(world.candidates, len(absent), replace=False)
             item_RC[r, place] = absent
-            play_RC[r, place] = world.catalogue.duration_s_I[absent]
-            long_RC[r, place] = 1
+            play_RC[r, place] = _LONG_ENOUGH_S
+            long_RC[r, place] = 0
             asked_RC[r, place] = random.random(len(absent)) < ask
             is_own = world.catalogue.author_I[item_RC[r]] == self.author
             said = np.where(is_own, _BEST, -1 if self.spares_others else _WORST)
