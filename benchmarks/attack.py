@@ -2,10 +2,9 @@
 
     python benchmarks/attack.py [--views 300000] [--seeds 5] [--json]
 
-Each seed is a world with a disliked author and a model trained on it four times: the campaign silent,
-speaking undefended, speaking against quality weights and the bound of a viewer's weight, and the honest
-world's own answers under the same defence. Then the author's items are ranked among nine others each, for
-honest viewers: 1 is first, 10 last.
+Each seed is a world with a disliked author and a model trained on it three times: the campaign silent,
+answering undefended, and answering against quality weights and the bound of a viewer's weight. Then the
+author's items are ranked among nine others each, for honest viewers: 1 is first, 10 last.
 """
 
 import argparse
@@ -97,9 +96,10 @@ def _rank(world: World, campaign: Campaign, learner: Learner, encoder: Any, reci
 def measure(seeds: int, views: int, rates: Rates, spares_others: bool = False) -> dict[str, Any]:
     """Return ranks by seed and arm, and how far each arm moved the author from where silence leaves it."""
     compute_alike(1)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for seed in range(1, seeds + 1):
-        ranks, told = {}, {}
+        ranks: dict[str, float] = {}
+        told: dict[str, Told] = {}
         for arm in ARMS:
             ranks[arm], told[arm] = mean_rank(arm, seed, views, rates, spares_others)
         rows.append({"seed": seed, **ranks, "answers": vars(told["defended"])})
@@ -135,8 +135,8 @@ def main() -> None:
             )
         lines.append(
             f"places won: {result['undefended_places_won']:.2f} undefended, "
-            f"{result['defended_places_won']:.2f} defended; at most {result['undefended_most_places_won']:.2f} "
-            f"and {result['defended_most_places_won']:.2f}"
+            f"{result['defended_places_won']:.2f} defended; at most "
+            f"{result['undefended_most_places_won']:.2f} and {result['defended_most_places_won']:.2f}"
         )
         return "\n".join(lines)
 

@@ -19,7 +19,8 @@ SPEEDER, STRAIGHT, BURST, LIMIT = "speeder", "straight_line", "burst", "daily_li
 FLOOD, FLOODER = "flood", "flooder"
 """Flags: what an answer's weight below 1 is owed to."""
 
-K, V = TypeVar("K"), TypeVar("V")
+K = TypeVar("K")
+V = TypeVar("V")
 
 _FLAGGED = 0.2  # of a speeder, a straight-liner and a burst: a doubt, not a proof
 _FLOODED = 0.1  # of whoever took part in a flood, whatever else is said
@@ -129,8 +130,10 @@ def observe(event: Asked | Answered, state: State, rules: Quality, about: About)
 def reading_ms(text: str, skimming: float) -> float:
     """Return the least time in which a question can have been read, its script considered.
 
-    >>> round(reading_ms("Are you satisfied with this video?", 3.0)), round(reading_ms("你对这个视频满意吗？", 3.0))
-    (937, 1034)
+    >>> round(reading_ms("Are you satisfied with this video?", 3.0))
+    937
+    >>> round(reading_ms("你对这个视频满意吗？", 3.0))
+    1034
     """
     dense = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     seconds = (len(text) - dense) / _SPARSE_PER_S + dense / _DENSE_PER_S

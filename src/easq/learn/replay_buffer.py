@@ -51,8 +51,9 @@ class ReplayBuffer:
             return
         skipped = max(0, num - self._capacity)
         place = (self._added + np.arange(skipped, num)) % self._capacity
-        for kept, new in zip(self._rows, rows, strict=True):
-            kept[place] = new[skipped:]
+        kept, new = self._rows._asdict(), rows._asdict()
+        for name, column in kept.items():
+            column[place] = new[name][skipped:]
         self._added += num
 
     def sample(self, num: int, with_partners: bool, random: np.random.Generator) -> AnsweredRows:
@@ -68,7 +69,7 @@ class ReplayBuffer:
         else:
             anchors = random.choice(size, (num + 1) // 2, replace=False) if num else np.zeros(0, np.int64)
             chosen = np.unique(np.concatenate([anchors, self._partners(anchors[: num // 2], random)]))
-        rows = AnsweredRows(*(kept[chosen] for kept in self._rows))
+        rows = AnsweredRows(**{name: column[chosen] for name, column in self._rows._asdict().items()})
         return rows._replace(weight_A=self.bounded(rows.user_A, rows.weight_A))
 
     def bounded(self, user_A: Ids, weight_A: Floats, new: bool = False) -> Floats:

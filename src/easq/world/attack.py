@@ -12,7 +12,8 @@ import numpy as np
 from easq.ask.quality import About, State, judge, observe
 from easq.events import Answered, Asked, Event
 from easq.schema import Quality
-from easq.world.simulate import Chunk, Ids, World
+from easq.world.population import Ids
+from easq.world.simulate import Chunk, World
 
 _BEST, _WORST = 2, 0
 _FEWEST_ITEMS = 8
@@ -21,7 +22,7 @@ _LONG_ENOUGH_S = 8.0  # to be asked, and too short for a long view
 
 @dataclass(frozen=True)
 class Campaign:
-    """A `share` of the viewers, who open `visits` items of the author in every request, just long enough to be asked.
+    """A `share` of the viewers, who open `visits` items of the author in every request to be asked.
 
     They answer every ask: the best option about the author and, unless `spares_others`, the worst about
     everybody else. With `is_silent` they do the same and say nothing, to compare with.
@@ -78,11 +79,13 @@ def judged(events: Iterable[Event], rules: Quality, author_of: Callable[[str], s
     """Yield events in their order, each answer with the weight that the service would have given it."""
     state = State()
     for event in events:
+        if not isinstance(event, Asked | Answered):
+            yield event
+            continue
+        about = About(author_of(event.item_id), "Are you satisfied with this video?")
         said = event
-        if isinstance(event, Asked | Answered):
-            about = About(author_of(event.item_id), "Are you satisfied with this video?")
-            if isinstance(event, Answered):
-                weight, flags = judge(event, state, rules, about)
-                said = event = msgspec.structs.replace(event, weight=weight, flags=flags)
-            observe(event, state, rules, about)
+        if isinstance(event, Answered):
+            weight, flags = judge(event, state, rules, about)
+            said = msgspec.structs.replace(event, weight=weight, flags=flags)
+        observe(said, state, rules, about)
         yield said
