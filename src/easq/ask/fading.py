@@ -21,4 +21,5 @@ class Fading(msgspec.Struct):
 
     def at(self, ts: int) -> float:
         """Return the sum as of a time; before the last addition as of that."""
-        return self.value * 0.5 ** (max(0, ts - self.ts) / self.half_life_ms)
+        faded: float = self.value * 0.5 ** (max(0, ts - self.ts) / self.half_life_ms)
+        return faded

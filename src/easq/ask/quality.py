@@ -149,16 +149,17 @@ def _is_hasty(answer: Answered, past: deque[Said], rules: Quality, about: About)
 
 def _is_straight(answer: Answered, past: deque[Said], state: State, rules: Quality) -> bool:
     """Say whether a run of one option is too long for how often everybody chooses it."""
-    run = 1
+    run, own = 1, 0.0
     for said in reversed(past):
         if said.question == answer.question:
             if said.option != answer.option:
                 break
             run += 1
+            own += 0.5 ** ((answer.ts - said.ts) / (rules.flood_hours * _HOUR_MS))
     whole = state.everything.get(answer.question, Target())
     total = sum(answers.at(answer.ts) for answers in whole.answers.values())
-    # Between a half and nine tenths while little is known: a short run then proves nothing.
-    share = (_count(whole.answers, answer) + 7.0) / (total + 10.0)
+    # Of everybody else's answers; seven of ten while little is known, so that a short run proves nothing.
+    share = (max(0.0, _count(whole.answers, answer) - own) + 7.0) / (max(0.0, total - own) + 10.0)
     return run > 1 and min(share, 0.95) ** run < rules.straight_chance
 
 
