@@ -120,7 +120,7 @@ def make_batch(
     start_B = np.cumsum([0, *(len(r.items) for r in requests)])
     num_candidates = int(start_B[len(viewed)])
 
-    value_MK, exposed_M = _reported(viewed, start_B, behaviors)
+    value_MK, exposed_M = reported(viewed, start_B, behaviors)
     shown_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
     weight_K = np.array([b.weight for b in behaviors], np.float32)
     level_M = np.minimum(shown_MK @ weight_K, np.float32(cap))
@@ -154,10 +154,13 @@ def make_batch(
     )
 
 
-def _reported(
+def reported(
     viewed: Sequence[Viewed], start_B: Ids, behaviors: Sequence[BehaviorKind]
 ) -> tuple[Floats, Flags]:
-    """Return each candidate's largest reported value per behaviour, and whether it was exposed."""
+    """Return each candidate's largest reported value per behaviour, and whether it was exposed.
+
+    `start_B` is where each request's candidates begin, and behind the last where they end.
+    """
     reports = [
         (start, *report) for start, view in zip(start_B, viewed, strict=False) for report in view.reports
     ]
