@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test slow lint bench clean
+.PHONY: setup demo test slow lint bench soak clean
 
 setup: $(READY)
 
@@ -34,6 +34,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/profiles.py
+
+# Twenty minutes at the highest steady rate, which is searched first.
+soak: $(READY)
+	$(BIN)/python benchmarks/soak.py --rate 0
 
 clean:
 	rm -rf .venv build runs

@@ -46,6 +46,30 @@ def test_failed_write_leaves_the_last_whole_one(tmp_path: Path, monkeypatch: pyt
     assert state["x"].tolist() == [1]
 
 
+@pytest.mark.parametrize("step", [1, 3])
+def test_kill_while_an_old_one_is_removed_leaves_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Step 3 makes step 1 go, step 1 written again takes the place of itself."""
+    snapshots = Snapshots(tmp_path)
+    snapshots.save(1, {"x": np.ones(1)}, {})
+    snapshots.save(2, {"x": np.ones(1)}, {})
+
+    def killed(folder: Path) -> None:
+        (folder / "state.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("easq.snapshots.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            snapshots.save(step, {"x": np.ones(1)}, {})
+    assert snapshots.names()
+    for name in snapshots.names():
+        assert (snapshots.load(name)["x"].tolist(), snapshots.notes(name)) == ([1], {})
+    snapshots.save(4, {"x": np.ones(1)}, {})
+    assert [path.name[:5] for path in tmp_path.iterdir()] == ["step-", "step-"]
+
+
 def test_views_of_arrays_are_saved_as_they_look(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     square = np.arange(9).reshape(3, 3)

@@ -51,14 +51,19 @@ class Snapshots:
         (unfinished / "notes.json").write_text(json.dumps(notes))
         for path in (*unfinished.iterdir(), unfinished):
             _force_to_disk(path)
-        final = self._folder / name
-        if final.exists():
-            shutil.rmtree(final)
-        unfinished.rename(final)
+        self._remove([name])
+        unfinished.rename(self._folder / name)
         _force_to_disk(self._folder)
-        for other in self.names()[: -self._kept]:
-            shutil.rmtree(self._folder / other)
+        self._remove(self.names()[: -self._kept])
         return name
+
+    def _remove(self, names: Sequence[str]) -> None:
+        """Remove snapshots: unlisted first, for what is listed is whole even if a kill comes between."""
+        for name in names:
+            if (self._folder / name).exists():
+                (self._folder / name).rename(self._folder / f"{_UNFINISHED}old-{name}")
+        for old in self._folder.glob(f"{_UNFINISHED}old-*"):
+            shutil.rmtree(old)
 
     def names(self) -> list[str]:
         """Return the names of the whole snapshots, oldest first."""

@@ -58,7 +58,10 @@ class Child:
 
 
 def run_up(home: Home, host: str, port: int, console: Console) -> int:
-    """Run service and learner until Ctrl-C; return the exit code. One that dies is started again."""
+    """Run service and learner until Ctrl-C; return the exit code.
+
+    One that dies is started again. Without a learner the service goes on.
+    """
     easq = [sys.executable, "-m", "easq"]
     place = ["--home", str(home.folder), "--until-stdin-closes"]
     learner = Child("learner", [*easq, "learn", *place])
@@ -91,12 +94,22 @@ def _watch(home: Home, children: list[Child], console: Console, line: Any) -> in
                 continue
             assert child.process is not None
             code = child.process.returncode
-            if child.is_hopeless() or code == 2:  # 2: what is wrong was said, and will be as wrong again
+            is_hopeless = child.is_hopeless() or code == 2  # 2: what is wrong was said, and stays wrong
+            if not is_hopeless:
+                console.print(f"{child.role} ended with code {code}; it is started again")
+                child.start()
+            elif child.role == "service" or code == 2:
                 console.print(f"{child.role} ended with code {code}")
                 return 1
-            console.print(f"{child.role} ended with code {code}; it is started again")
-            child.start()
+            else:
+                child.process = None
+                console.print(
+                    f"learner ended with code {code}, again and again: rankings go on with the parameters "
+                    "they have. Its messages say why; `easq rollback` may help, then `easq learn` starts it"
+                )
         text = pace.line(home.told("service"), home.told("learner"))
+        if children[0].process is None:
+            text += ", NOTHING IS LEARNED"
         line.update(text)
         if not console.is_terminal and time.monotonic() >= told_at + _PLAIN_EVERY_S:
             told_at = time.monotonic()

@@ -1,6 +1,7 @@
 """The live learner: nothing is lost, nothing counts twice, and what it does can be done again."""
 
 import random
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from easq.events import (
     StepTaken,
 )
 from easq.home import open_home
+from easq.learn.learner import NonFiniteLossError
 from easq.learn.live import LiveLearner
 from easq.learn.verify import verify
 from easq.settings import SettingsError
+from easq.snapshots import Snapshots, State
 from tests.living import LIVE, Living, chapters, living
 from tests.worlds import small_recipe
 
@@ -96,6 +99,52 @@ def test_verification_finds_a_bit_that_is_not_as_it_was(tmp_path: Path) -> None:
         assert verify(system.home, system.events, system.updates).different != []
 
 
+def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path) -> None:
+    with living(tmp_path, "live.keep_versions=2") as system:
+        learner = system.learner()
+        story = chapters(200)
+        for chapter in story[:20]:
+            system.say(chapter)
+            system.clock.now += 0.2
+            learner.tick()
+        learner._save_checkpoint()
+        learner._keeper.collect(wait=True)
+        kept = (*system.home.versions.names(), *system.home.checkpoints.names())
+
+        def go_on(seq: int, total: int) -> None:
+            """Make versions and checkpoints until none of the first is left, and updates are removed."""
+            for chapter in story[20 : 30 if seq == 1 else 20]:
+                system.say(chapter)
+                system.clock.now += 100
+                for _ in ("version", "checkpoint"):
+                    learner.tick()
+                    learner._keeper.collect(wait=True)
+
+        verified = verify(system.home, system.events, system.updates, go_on)
+        assert not {*system.home.versions.names(), *system.home.checkpoints.names()} & {*kept}
+        assert verified.different == []
+        assert (verified.versions, verified.checkpoints) == (3, 2)
+        assert verified.steps == learner.seq
+        learner.close()
+
+
+def test_repetition_ends_where_the_learner_has_gone_back_meanwhile(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=2") as system:
+        learner = system.learner()
+        live_through(system, learner)
+        before = learner.seq
+
+        def go_back(seq: int, total: int) -> None:
+            if seq == 1:
+                name = system.home.versions.names()[-1]
+                system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=name)])
+                learner.tick()
+
+        verified = verify(system.home, system.events, system.updates, go_back)
+        assert (verified.steps, verified.different, learner.seq) == (before, [], before + 1)
+        learner.close()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
     """Dying is leaving the object where it stands: what is not on disk is gone."""
@@ -130,6 +179,16 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
             pass
         assert follower.followed.gaps == 0
         assert follower.followed.seq == learner.status()["version"]
+
+
+def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) -> None:
+    with living(tmp_path, "live.checkpoint_seconds=3600") as system:
+        live_through(system, system.learner())
+        assert system.home.checkpoints.names() == []
+        recovered = system.learner()
+        recovered._keeper.close()
+        assert system.home.checkpoints.names() == [system.home.checkpoints.name(recovered.seq)]
+        assert verify(system.home, system.events, system.updates).different == []
 
 
 class _DeadError(Exception):
@@ -183,12 +242,76 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
         assert verify(system.home, system.events, system.updates).different == []
 
 
+@pytest.mark.parametrize(("topic", "after"), [(STEPS, True), (UPDATES, False), (UPDATES, True)])
+def test_learner_that_dies_in_a_rollback_still_tells_everyone(
+    tmp_path: Path, topic: str, after: bool
+) -> None:
+    with living(tmp_path) as system:
+        learner, follower = system.learner(), system.follower()
+        live_through(system, learner)
+        while follower.poll():
+            pass
+        asked = RollbackAsked(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
+        system.updates.append(COMMANDS, [asked])
+        learner._updates = _Dying(topic, after).over(system.updates)  # type: ignore[assignment]
+        learner._publisher._updates = learner._updates
+        with pytest.raises(_DeadError):
+            learner.tick()
+        learner._keeper.close()
+        learner = system.learner()
+        system.say(chapters(30)[0])
+        live_through(system, learner)
+        while follower.poll():
+            pass
+        assert follower.followed.seq == learner.status()["version"]
+        served, learned = follower._parameters._table_RE.numpy(), learner.trainer.learner.table.weight.numpy()
+        assert np.array_equal(served, learned)
+        learner.close()
+        assert verify(system.home, system.events, system.updates).different == []
+
+
 def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     with living(tmp_path) as system:
         learner = system.learner()
         system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name="v9")])
         assert not learner.tick()
         assert learner.seq == 0
+        learner.close()
+
+
+def test_rollback_to_a_version_that_is_going_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version is being written, and the oldest one will go with it, when that one is asked for."""
+    is_waited_for = threading.Event()
+    save = Snapshots.save
+
+    def slow_save(self: Snapshots, number: int, state: State, notes: dict[str, object]) -> str:
+        is_waited_for.wait()
+        return save(self, number, state, notes)
+
+    with living(tmp_path, "live.keep_versions=2") as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner._keeper.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
+        oldest = system.home.versions.names()[0]
+        keeper, collect = learner._keeper, learner._keeper.collect
+
+        def collect_at_last(wait: bool = False) -> None:
+            if wait:
+                is_waited_for.set()
+            collect(wait)
+
+        monkeypatch.setattr(keeper, "collect", collect_at_last)
+        monkeypatch.setattr(Snapshots, "save", slow_save)
+        collect(wait=True)
+        keeper._writing = keeper._thread.submit(
+            system.home.versions.save, learner.seq + 1, learner.trainer.learner.state(), learner._notes()
+        )
+        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=oldest)])
+        before = learner.seq
+        learner.tick()
+        assert (learner.seq, oldest in system.home.versions.names()) == (before, False)
         learner.close()
 
 
@@ -207,6 +330,27 @@ def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
             pass
         assert follower.followed.seq == learner.status()["version"]
         assert verify(system.home, system.events, system.updates).different == []
+
+
+def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        for chapter in chapters()[:6]:
+            system.say(chapter)
+            learner.tick()
+        seq, published = learner.seq, len(deltas(system))
+        learner.trainer.learner.table.weight.fill_(float("nan"))
+        for chapter in chapters()[6:10]:
+            system.say(chapter)
+        with pytest.raises(NonFiniteLossError):
+            learner.run(threading.Event())
+        assert (len(deltas(system)), system.updates.end_offsets(STEPS)) == (published, [seq])
+        learner._keeper.close()
+        again = system.learner()
+        assert again.tick()
+        again.close()
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
 
 
 def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:

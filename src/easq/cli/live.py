@@ -1,5 +1,6 @@
 """Commands on a live system: its two roles, what an operator asks of them, and what they can prove."""
 
+import os
 import signal
 import sys
 import threading
@@ -84,13 +85,19 @@ def learn(
     recipe
         Settings to change; only those of the service and of how the learner runs can be.
     """
+    from easq.learn.learner import NonFiniteLossError
     from easq.learn.live import LiveLearner
     from easq.lines import lines_to_stderr
 
     lines_to_stderr()
     made, stop = _home(home, recipe, overrides), _stop_signal(until_stdin_closes)
     with made.alone("learner"), made.open_events() as events, made.open_updates() as updates:
-        LiveLearner(made, events, updates).run(stop)
+        try:
+            LiveLearner(made, events, updates).run(stop)
+        except NonFiniteLossError as error:
+            raise SystemExit(
+                f"easq: the learner stops: {error}. The log and the last parameters stand"
+            ) from None
 
 
 @app.command
@@ -181,7 +188,9 @@ def _stop_signal(until_stdin_closes: bool) -> threading.Event:
     if until_stdin_closes:
 
         def wait() -> None:
-            sys.stdin.buffer.read()
+            # Past Python's own buffer: a thread that waits in there makes the interpreter abort as it ends.
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
             stop.set()
 
         threading.Thread(target=wait, daemon=True).start()

@@ -19,7 +19,7 @@ from easq.events import COMMANDS, EVENTS, STEPS, RollbackAsked, StepTaken
 from easq.home import Home
 from easq.learn.guard import Guard
 from easq.learn.keeper import Keeper
-from easq.learn.learner import Step
+from easq.learn.learner import NonFiniteLossError, Step
 from easq.learn.publish import Publisher, make_delta
 from easq.learn.steps import learn_until, recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike, part_of
@@ -47,7 +47,7 @@ class LiveLearner:
         self._guard = Guard(live.guard_share, live.guard_recent_pairs, live.guard_level_pairs)
         self._publisher = Publisher(updates)
         self._keeper = Keeper(home, self._publisher)
-        self.seq = self._commands = 0
+        self.seq = self._commands = self._restored = 0
         self._waiting_since = math.inf
         self._began = self._told = self._checkpointed = self._versioned = 0.0
         self._losses: dict[str, float] = {}
@@ -56,11 +56,19 @@ class LiveLearner:
         """Learn until `stop` is set, then leave a checkpoint."""
         self.recover()
         while not stop.is_set():
-            if self.tick():
+            if self._tick_loudly():
                 stop.wait(max(0.0, self._began + self._live.step_seconds - self._seconds()))
             else:
                 self._events.wait(EVENTS, self.trainer.offsets, _IDLE_S)
         self.close()
+
+    def _tick_loudly(self) -> bool:
+        try:
+            return self.tick()
+        except NonFiniteLossError as error:
+            # What this step has changed is nowhere but in this process, which ends.
+            logger.critical("the learner stops", reason=str(error), seq=self.seq)
+            raise
 
     def close(self) -> None:
         """Leave a checkpoint of where it stands."""
@@ -75,13 +83,12 @@ class LiveLearner:
             state, notes = latest
             self.trainer.restore(part_of(state, "trainer"))
             self._guard.restore(state["guard"])
-            self.seq, self._commands = notes["seq"], notes["commands"]
+            self.seq, self._commands, self._restored = notes["seq"], notes["commands"], notes["restored"]
             self._publisher.last = max(self._publisher.last, notes["last"])
-        begun, is_alike, unannounced = self.seq, True, False
+        begun, is_alike = self.seq, True
         for taken in recorded(self._updates, self.seq):
             steps = repeat(self.trainer, self._events, taken, self._home.versions.load)
             self._account(taken, steps)
-            unannounced = bool(taken.restore) and taken.seq > self._publisher.last
             if steps:
                 is_alike &= self._publish(steps)
         if self.seq > begun:
@@ -91,9 +98,14 @@ class LiveLearner:
                 "repeated steps gave other parameters than the first time",
                 advice="this machine or another build of torch sums otherwise; rankers are told to reload",
             )
-        if unannounced or not is_alike or not self._home.versions.names():
+        # It may have died after the checkpoint of a rollback and before rankers were told of it.
+        is_unannounced = self._restored > self._publisher.last
+        if is_unannounced or not is_alike or not self._home.versions.names():
             self._keeper.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
         self._checkpointed = self._versioned = self._seconds()
+        if self.seq > begun:
+            # What was repeated is not repeated again, however soon this life ends too.
+            self._save_checkpoint()
         if any(self.trainer.waiting):
             self._waiting_since = self._seconds()
         self._home.tell("learner", self.status())
@@ -176,6 +188,7 @@ class LiveLearner:
         """Count a step, done or repeated."""
         self.seq, self._commands = taken.seq, taken.commands
         if taken.restore:
+            self._restored = taken.seq
             self._guard.rearm()
         if late := self.trainer.take_late():
             reasons = Counter(event.reason for event in late)
@@ -205,6 +218,7 @@ class LiveLearner:
         for command in self._updates.read(COMMANDS, 0, self._commands, 1):
             self._commands += 1
             assert isinstance(command, RollbackAsked)
+            self._keeper.collect(wait=True)  # what it writes makes an old version go
             if command.name in self._home.versions.names():
                 return command
             logger.error("version is gone", version=command.name, kept=self._home.versions.names())
@@ -212,7 +226,6 @@ class LiveLearner:
 
     def _roll_back(self, name: str, reason: str) -> None:
         logger.warning("rollback", version=name, reason=reason)
-        self._keeper.collect(wait=True)
         state = self._home.versions.load(name)
         taken = self._record(self.trainer.offsets, restore=name, reason=reason)
         self.trainer.learner.restore(state)
@@ -223,6 +236,7 @@ class LiveLearner:
 
     def _best_version(self) -> str:
         """Return the kept version whose recent pair accuracy was highest when it was made."""
+        self._keeper.collect(wait=True)
         versions = self._home.versions
         return max(versions.names(), key=lambda name: (versions.notes(name)["pair_accuracy"], name))
 
@@ -241,7 +255,12 @@ class LiveLearner:
         self._checkpointed = self._seconds()
         state = {f"trainer:{name}": value for name, value in self.trainer.state().items()}
         state["guard"] = self._guard.state()
-        notes = {"seq": self.seq, "commands": self._commands, "last": self._publisher.last}
+        notes = {
+            "seq": self.seq,
+            "commands": self._commands,
+            "last": self._publisher.last,
+            "restored": self._restored,
+        }
         self._keeper.checkpoint(self.seq, state, notes)
 
     def _notes(self) -> dict[str, Any]:

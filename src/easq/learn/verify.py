@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from easq.errors import InputError
 from easq.events import EVENTS, STEPS, UPDATES, Delta, version_name
 from easq.home import Home
 from easq.learn.publish import make_delta
 from easq.learn.steps import recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike, part_of
-from easq.log.base import EventLog
-from easq.snapshots import State
+from easq.log.base import EventLog, TrimmedError
+from easq.snapshots import Snapshots, State
 
 _READ = 64
 
@@ -30,8 +31,8 @@ def verify(
 ) -> Verified:
     """Repeat all recorded steps of a home, killed and rolled back or not, in one undisturbed run.
 
-    Compared are the deltas that are still on the log, the versions and the checkpoints that are kept. A
-    step newer than the last checkpoint and version may go uncompared while the learner runs.
+    Compared are the deltas that are still on the log, the versions and the checkpoints that are kept. While
+    the learner runs it removes some and makes others: those at hand when their step is reached count.
     """
     compute_alike(home.recipe.training.threads)
     trainer = Trainer(home.recipe, events.partitions(EVENTS))
@@ -39,7 +40,6 @@ def verify(
     published = _published(updates)
     wanted = {taken.restore for taken in recorded(updates, 0) if taken.restore}
     versions, checkpoints = home.versions, home.checkpoints
-    kept_versions, kept_checkpoints = set(versions.names()), set(checkpoints.names())
     restorable: dict[str, State] = {}
     different: list[str] = []
     compared = {"deltas": 0, "versions": 0, "checkpoints": 0}
@@ -53,32 +53,49 @@ def verify(
         name, checkpoint = version_name(seq), checkpoints.name(seq)
         if name in wanted:
             restorable[name] = {key: value.copy() for key, value in trainer.learner.state().items()}
-        if name in kept_versions:
-            note("versions", name, _is_same(trainer.learner.state(), versions.load(name)))
-        if checkpoint in kept_checkpoints:
-            kept = part_of(checkpoints.load(checkpoint), "trainer")
-            note("checkpoints", checkpoint, _is_same(trainer.state(), kept))
+        if version := _kept(versions, name):
+            note("versions", name, _is_same(trainer.learner.state(), version))
+        if state := _kept(checkpoints, checkpoint):
+            note("checkpoints", checkpoint, _is_same(trainer.state(), part_of(state, "trainer")))
 
     look(0)
+    done = 0
     for taken in recorded(updates, 0):
+        if taken.seq > total and taken.restore not in ("", *restorable):
+            break  # it went back, since this began, to a version of which no copy was made
         steps = repeat(trainer, events, taken, restorable.__getitem__)
         trainer.take_late()
         if steps and taken.seq in published:
             delta = make_delta(trainer.learner, touched_by(steps), taken.seq, 0, [], 0, 0)
             note("deltas", f"delta {taken.seq}", delta.checksum == published[taken.seq])
         look(taken.seq)
-        on_progress(taken.seq, total)
+        done = taken.seq
+        on_progress(done, max(done, total))
     answers = trainer.counts.answers - trainer.waiting[1]
-    return Verified(total, answers, **compared, different=different)
+    return Verified(done, answers, **compared, different=different)
 
 
 def _published(updates: EventLog) -> dict[int, int]:
     found: dict[int, int] = {}
     (offset,) = updates.start_offsets(UPDATES)
-    while events := updates.read(UPDATES, 0, offset, _READ):
+    while True:
+        try:
+            events = updates.read(UPDATES, 0, offset, _READ)
+        except TrimmedError:  # the learner has just removed these
+            (offset,) = updates.start_offsets(UPDATES)
+            continue
+        if not events:
+            return found
         found |= {event.seq: event.checksum for event in events if isinstance(event, Delta)}
         offset += len(events)
-    return found
+
+
+def _kept(snapshots: Snapshots, name: str) -> State | None:
+    """Return a snapshot, None where there is none or none any more."""
+    try:
+        return snapshots.load(name)
+    except (InputError, OSError):
+        return None
 
 
 def _is_same(state: State, kept: State) -> bool:

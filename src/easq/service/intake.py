@@ -1,6 +1,5 @@
 """Events told by the platform: each is checked alone and said to the log in the log's own words."""
 
-import math
 from collections.abc import Sequence
 
 import msgspec
@@ -10,6 +9,7 @@ from easq.errors import InputError
 from easq.events import Answered, Asked, Behavior, Reply, pack_floats
 from easq.schema import Recipe
 from easq.service.metrics import Metrics
+from easq.service.values import LARGEST
 from easq.service.wire import (
     JSON,
     MSGPACK,
@@ -23,7 +23,6 @@ from easq.service.wire import (
 )
 
 _MINUTE_MS = 60_000
-_LARGEST = 3.4028234663852886e38  # of a float32
 
 
 class _Refused(InputError):
@@ -119,7 +118,7 @@ class Intake:
                 raise _Refused(
                     "size", f"values.{name}: got {len(numbers)} numbers for {size} items; allowed: {size}"
                 )
-            if not all(math.isfinite(x) and abs(x) <= _LARGEST for x in numbers):
+            if not all(abs(x) <= LARGEST for x in numbers):
                 raise _Refused("number", f"values.{name}: allowed are finite numbers of 32 bits")
         columns = {name: pack_floats(numbers) for name, numbers in said.values.items()}
         return Behavior(

@@ -10,7 +10,8 @@ from easq.events import COUNT, Column, pack_floats, pack_ids, stable_ids
 from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
 
 _LONGEST = int(np.iinfo(COUNT).max)
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
+"""What a float32 can hold."""
 
 
 def told_features(features: Sequence[Feature], side: Side) -> dict[str, Feature]:
@@ -73,7 +74,7 @@ def _pack_number(name: str, value: Any) -> Column | None:
     if value is None:
         return None
     # NaN and what a float32 cannot hold fail the comparison.
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return pack_floats([value])
     raise InputError(f"features.{name}: got {_shown(value)}; allowed: a finite number of 32 bits, or null")
 
