@@ -4,7 +4,7 @@ Shapes: B requests, N rows (candidates), M <= N rows of viewed requests, K behav
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from zlib import crc32
@@ -93,6 +93,13 @@ class Batcher:
     def waiting(self) -> tuple[int, int]:
         """Return how many viewed rows and how many answers are in the queue."""
         return self._rows, self._answers
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the examples of viewers."""
+        kept = [example for example in self._queue if example.request.user_id not in users]
+        self._queue.clear()
+        self._rows = self._answers = 0
+        self.add(kept)
 
     def state(self) -> bytes:
         """Return the queue as MessagePack, equal queues as equal bytes."""

@@ -177,12 +177,20 @@ class ItemTold(_Said, frozen=True, gc=False, tag="item"):
     values: dict[str, Column]
 
 
+class Erased(_Said, frozen=True, gc=False, tag="erased"):
+    """Here stood an event that was erased; of it only its place and its time are left.
+
+    It names no viewer and has no id of its own.
+    """
+
+
 class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     """One live step of the learner, so that recovery and replay repeat exactly this one.
 
     Step `seq` read the partitions of EVENTS up to `until` and trained on the batches that were full;
     with `flush` also on what was left waiting. Instead of that it may go back to the parameters of the
-    version `restore`, for a `reason`. `commands` is how many commands had been heard.
+    version `restore`, for a `reason`. `commands` is how many commands had been heard. A step that is
+    `erased` forgot viewers whose events were then erased: earlier steps cannot be done again.
     """
 
     seq: int
@@ -191,6 +199,7 @@ class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     restore: str = ""
     reason: str = ""
     commands: int = 0
+    erased: bool = False
 
 
 class Delta(_Said, frozen=True, gc=False, tag="delta"):
@@ -238,7 +247,7 @@ class RollbackAsked(_Said, frozen=True, gc=False, tag="rollback"):
 Told = ViewerTold | ItemTold
 """What is on the topic PROFILES."""
 
-Event = Request | Reply | Offered | Told | StepTaken | Delta | VersionMade | RollbackAsked
+Event = Request | Reply | Offered | Erased | Told | StepTaken | Delta | VersionMade | RollbackAsked
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)

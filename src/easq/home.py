@@ -13,9 +13,9 @@ from easq.errors import InputError
 from easq.log.sqlite import SqliteLog
 from easq.schema import Recipe
 from easq.settings import SettingsError, read_recipe, to_toml
-from easq.snapshots import Snapshots
+from easq.snapshots import Snapshots, State
 
-_MAY_CHANGE = ("live", "service", "ask", "quality", "evaluation", "data", "name")
+_MAY_CHANGE = ("live", "service", "ask", "quality", "retention", "evaluation", "data", "name")
 """Tables of a recipe that a live system may be restarted with in another form."""
 
 
@@ -35,6 +35,17 @@ class Home:
     def checkpoints(self) -> Snapshots:
         """The learner's checkpoints."""
         return Snapshots(self.folder / "checkpoints")
+
+    @property
+    def erasures(self) -> Snapshots:
+        """Where the learner stood after the last erasure, which is what `easq verify` begins from."""
+        return Snapshots(self.folder / "erasures", kept=1)
+
+    def erasure(self, seq: int) -> State:
+        """Return the trainer's state that the erasure of step `seq` left."""
+        erasures, part = self.erasures, "trainer:"
+        state = erasures.load(erasures.name(seq), [part])
+        return {name.removeprefix(part): value for name, value in state.items()}
 
     @property
     def keys_path(self) -> Path:

@@ -6,11 +6,11 @@ request. Nothing here reads a clock: the examples of a partition are a function 
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from easq.events import Answered, Asked, Behavior, Dismissed, Event, Ignored, Offered, Reply, Request
+from easq.events import Answered, Asked, Behavior, Dismissed, Erased, Event, Ignored, Offered, Reply, Request
 
 
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
@@ -69,6 +69,7 @@ class Counts(msgspec.Struct):
     dismissed: int = 0
     ignored: int = 0
     other_questions: int = 0
+    erased: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         """Return the sums."""
@@ -134,6 +135,8 @@ class Joiner:
             self._open_request(event, examples)
         elif isinstance(event, Offered):
             self.counts.offered += 1
+        elif isinstance(event, Erased):
+            self.counts.erased += 1
         elif not isinstance(event, Reply):
             self._keep_apart("it is not of this topic", event)
         else:
@@ -158,6 +161,13 @@ class Joiner:
         """Return the events kept apart since the last call."""
         late, self._late = self._late, []
         return late
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the open requests of viewers and all that waits of them."""
+        self._open = {k: o for k, o in self._open.items() if o.request.user_id not in users}
+        waiting = {k: [e for e in events if e.user_id not in users] for k, events in self._waiting.items()}
+        self._waiting = {key: events for key, events in waiting.items() if events}
+        self._late.clear()
 
     def state(self) -> bytes:
         """Return everything that the future depends on; call `take_late` before."""

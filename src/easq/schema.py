@@ -340,6 +340,12 @@ class Quality(_Strict, frozen=True):
     flood_chance: Share = 0.001
 
 
+class Retention(_Strict, frozen=True):
+    """How long events are kept: `easq privacy expire` erases older ones. 0 keeps them for good."""
+
+    keep_days: Weight = 0.0
+
+
 class Evaluation(_Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
@@ -375,4 +381,5 @@ class Recipe(_Strict, frozen=True):
     live: Live = Live()
     service: Service = Service()
     quality: Quality = Quality()
+    retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()
