@@ -321,6 +321,7 @@ class Service(_Strict, frozen=True):
 class Quality(_Strict, frozen=True):
     """Which answers count less, and from where on; docs/answers.md has the rules.
 
+    author             the candidate feature by which floods are counted, beside the item itself.
     max_per_day        answers of one viewer in 24 hours that count.
     burst_answers      in burst_seconds from one viewer: from this many on they count less.
     skimming           how many times faster than people read on average a question may be answered.
@@ -331,6 +332,7 @@ class Quality(_Strict, frozen=True):
     flood_chance       a flood is what would come by chance so seldom although this often were usual.
     """
 
+    author: Name = "author_id"
     max_per_day: Count = 10
     burst_answers: Annotated[int, Meta(ge=2, le=32)] = 4
     burst_seconds: Rate = 60.0

@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from easq.ask.judge import weigh
 from easq.ask.state import Asks
 from easq.ask.token import Ticket, Tokens, read_secret
 from easq.events import Answered, Asked, Dismissed, Ignored, Offered
@@ -232,3 +233,10 @@ def test_an_answer_is_weighed_before_it_is_logged(tmp_path: Path) -> None:
             say(served, "answer", a_token(served), option="satisfied", took_ms=took_ms)
         answers = [event for event in told(served) if isinstance(event, Answered)]
     assert [(a.weight, a.flags) for a in answers] == [(0.25, ["fast"]), (1.0, [])]
+
+
+def test_answers_before_the_question_could_be_read_are_flagged_and_logged_so(tmp_path: Path) -> None:
+    with serving(tmp_path, *ALWAYS, judge=weigh) as served:
+        say(served, "answer", a_token(served), option="satisfied", took_ms=300)
+        answers = [event for event in told(served) if isinstance(event, Answered)]
+    assert [(a.weight, a.flags) for a in answers] == [(0.2, ["speeder"])]

@@ -14,6 +14,11 @@ class Judge(Protocol):
         ...
 
 
+def weigh(answer: Answered, asks: Asks) -> tuple[float, list[str]]:
+    """Judge by haste, habit and campaigns; see `quality`."""
+    return asks.weigh(answer)
+
+
 def trust(answer: Answered, asks: Asks) -> tuple[float, list[str]]:  # noqa: ARG001 - of every answer
     """Let every answer count in full."""
     return 1.0, []

@@ -7,7 +7,7 @@ back from there it changes nothing.
 
 import hashlib
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from easq.ask.policy import (
     rate_now,
     sticky,
 )
+from easq.ask.quality import About, State, judge, observe
 from easq.ask.requests import Served
 from easq.ask.viewers import Viewers
 from easq.ask.wording import Questions
@@ -85,7 +86,7 @@ class Weighed(NamedTuple):
 class Asks:
     """Decides on views and follows what becomes of the asks. Not for several threads at once."""
 
-    def __init__(self, recipe: Recipe, secret: bytes) -> None:
+    def __init__(self, recipe: Recipe, secret: bytes, author_of: Callable[[str], str] = lambda _: "") -> None:
         self.rule = Rule.of(recipe.ask)
         self.questions = Questions(recipe)
         self._policy = recipe.ask.policy
@@ -101,6 +102,8 @@ class Asks:
         self._reserved: list[tuple[int, str]] = []
         self._used: Counter[int] = Counter()
         self._newest = 0
+        self.quality, self._quality_rules = State(), recipe.quality
+        self._author_of = author_of
         self.offsets: list[int] = []
         """Of the partitions of EVENTS: everything before was heard."""
 
@@ -108,6 +111,8 @@ class Asks:
         """Take the next events of EVENTS, those of a partition in order and partitions about in step."""
         for event in events:
             self._newest = max(self._newest, event.ts)
+            if isinstance(event, Asked | Answered):
+                observe(event, self.quality, self._quality_rules, self.about(event))
             if isinstance(event, Request):
                 self.served.hear(event, self._newest)
             elif isinstance(event, Offered):
@@ -121,6 +126,17 @@ class Asks:
                 if ask is not None and ask.outcome is None:
                     ask.outcome = event
         self._forget()
+
+    def about(self, event: Asked | Answered) -> About:
+        """Return what is known of an event's item and, of an answer to an ask of ours, what was read."""
+        ask = self._asks.get(event.ask_id) if isinstance(event, Answered) else None
+        offered = ask.offered if ask else None
+        found = offered and self.questions.wording(offered.question, offered.version, offered.locale)
+        return About(self._author_of(event.item_id), found[1].text if found else "")
+
+    def weigh(self, answer: Answered) -> tuple[float, list[str]]:
+        """Return what an answer counts for and why not more, by what was heard before."""
+        return judge(answer, self.quality, self._quality_rules, self.about(answer))
 
     def why_not(self, view: View, now_ms: int) -> tuple[str, str]:
         """Return the first of the gates that need no viewer, and why it is closed; empty if none is."""

@@ -72,7 +72,7 @@ def create_app(
     """
     metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
-    asks = Asks(recipe, secret)
+    asks = Asks(recipe, secret, _authors(profiles, recipe.quality.author))
     catch_up(asks, log, time.time_ns() // 1_000_000)
     heard = Both(profiles, asks)
     follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
@@ -117,6 +117,16 @@ def create_app(
     # Around the router too: a path that no route takes is a request as well.
     app.asgi_handler = Watch(app.asgi_handler, [path for route in routes for path in route.paths], metrics)
     return app
+
+
+def _authors(profiles: Profiles, feature: str) -> Callable[[str], str]:
+    """Return what says an item's author: the value of a feature that it was told with, as text."""
+
+    def author_of(item_id: str) -> str:
+        told = profiles.told_item(item_id) or {}
+        return told.get(feature, b"").hex()
+
+    return author_of
 
 
 def _call_routes(desk: Desk) -> list[Any]:
