@@ -34,6 +34,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/profiles.py
+	$(BIN)/python benchmarks/world.py
 
 # Twenty minutes at the highest steady rate, which is searched first.
 soak: $(READY)

@@ -56,10 +56,9 @@ def mean_rank(arm: str, seed: int, views: int, rates: Rates, spares_others: bool
     learner = build_learner(recipe, encoder)
     batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
     num_hostile = round(campaign.share * len(world.viewers.segment_U))
-    author_I = world.catalogue.author_I
 
     def author_of(item_id: str) -> str:
-        return str(author_I[int(item_id[1:])])
+        return str(world.catalogue.author_I[int(item_id[1:])])
 
     def stream() -> Any:
         for chunk in world.chunks(-(-views // world.candidates)):

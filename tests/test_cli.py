@@ -170,3 +170,18 @@ def test_data_without_a_usable_row_is_the_users_fault_and_tells_why(tmp_path: Pa
     done = easq("replay", "--recipe", tmp_path / "mine.toml", "--data", views, "--out", tmp_path / "o")
     assert done.returncode == 2
     assert "no row of 1 can be used (bad_seen_at 1)" in done.stderr
+
+
+def test_world_check_fails_when_a_figure_is_outside(tmp_path: Path) -> None:
+    figure = tmp_path / "world.svg"
+    done = easq("world", "check", "--views", 2000, "--json", "--figure", figure)
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["outside"] > 0) == (1, True), done.stderr
+    assert {"group", "name", "real", "simulated", "tolerance", "source", "held", "inside"} == result["rows"][
+        0
+    ].keys()
+    assert "<svg" in figure.read_text()
+    printed = easq("world", "check", "--views", 2000, "--markdown")
+    assert printed.stdout.startswith("| figure |")
+    refused = easq("world", "check", "--scenario", "sea")
+    assert (refused.returncode, "allowed: main, bait" in refused.stderr) == (2, True)

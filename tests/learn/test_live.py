@@ -24,7 +24,7 @@ from easq.learn.live import LiveLearner
 from easq.learn.verify import verify
 from easq.settings import SettingsError
 from easq.snapshots import Snapshots, State
-from tests.living import LIVE, Living, chapters, living
+from tests.living import LIVE, Clock, Living, chapters, living
 from tests.worlds import small_recipe
 
 
@@ -178,7 +178,8 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
         while follower.poll():
             pass
         assert follower.followed.gaps == 0
-        assert follower.followed.seq == learner.status()["version"]
+        weight = learner.trainer.learner.table.weight.numpy()
+        assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
 
 
 def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def test_rollback_to_a_version_that_is_going_changes_nothing(
 
 def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
     # A share of 1 takes any fall below the level, which chance brings about.
-    guard = ("live.guard_share=1", "live.guard_recent_pairs=100", "live.guard_level_pairs=1000")
+    guard = ("live.guard_share=1", "live.guard_recent_pairs=20", "live.guard_level_pairs=100")
     with living(tmp_path, *guard, "live.snapshot_seconds=1") as system:
         learner, follower = system.learner(), system.follower()
         live_through(system, learner)
@@ -351,6 +352,41 @@ def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path:
         again.close()
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
+
+
+def test_log_that_ends_before_what_was_learned_is_told_and_nothing_is_recorded(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner.close()
+    (system.home.folder / "updates.log").rename(tmp_path / "updates.log")
+    with system.home.open_events() as events, system.home.open_updates() as updates:
+        with pytest.raises(InputError, match=r"updates.log of .* holds 0 steps"):
+            LiveLearner(system.home, events, updates).recover()
+        assert updates.end_offsets(STEPS) == [0]
+    (tmp_path / "updates.log").rename(system.home.folder / "updates.log")
+    (system.home.folder / "events.log").rename(tmp_path / "events.log")
+    with (
+        system.home.open_events() as events,
+        system.home.open_updates() as updates,
+        pytest.raises(InputError, match=r"events.log of .* removed or replaced"),
+    ):
+        LiveLearner(system.home, events, updates).recover()
+
+
+def test_clock_set_back_changes_what_is_written_down_and_no_wait(tmp_path: Path) -> None:
+    with living(tmp_path, "live.flush_seconds=5") as system:
+        wall = Clock()
+        learner = LiveLearner(system.home, system.events, system.updates, system.clock, wall)
+        learner.recover()
+        system.say([e for chapter in chapters() for e in chapter if not isinstance(e, Answered)])
+        learner.tick()
+        wall.now -= 3600
+        system.clock.now += 6
+        assert learner.tick()
+        assert learner.status()["waiting_rows"] == 0
+        assert learner.status()["at"] == wall.now
+        learner.close()
 
 
 def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 
+from easq.errors import InputError
 from easq.events import COMMANDS, EVENTS, STEPS, RollbackAsked, StepTaken
 from easq.home import Home
 from easq.learn.guard import Guard
@@ -34,13 +35,20 @@ logger = structlog.get_logger()
 class LiveLearner:
     """The learner of one home: `recover`, then `tick` again and again; `run` does both.
 
-    `seconds` is the wall clock. It decides when things happen, never what a step computes.
+    Two clocks decide when things happen, never what a step computes: `seconds` only runs forward, and
+    `wall_seconds`, which somebody may set back, is what is written down.
     """
 
     def __init__(
-        self, home: Home, events: EventLog, updates: EventLog, seconds: Callable[[], float] = time.time
+        self,
+        home: Home,
+        events: EventLog,
+        updates: EventLog,
+        seconds: Callable[[], float] = time.monotonic,
+        wall_seconds: Callable[[], float] = time.time,
     ) -> None:
-        self._home, self._events, self._updates, self._seconds = home, events, updates, seconds
+        self._home, self._events, self._updates = home, events, updates
+        self._seconds, self._wall_seconds = seconds, wall_seconds
         self._live = live = home.recipe.live
         compute_alike(home.recipe.training.threads)
         self.trainer = Trainer(home.recipe, events.partitions(EVENTS))
@@ -85,6 +93,7 @@ class LiveLearner:
             self._guard.restore(state["guard"])
             self.seq, self._commands, self._restored = notes["seq"], notes["commands"], notes["restored"]
             self._publisher.last = max(self._publisher.last, notes["last"])
+        self._check_logs()
         begun, is_alike = self.seq, True
         for taken in recorded(self._updates, self.seq):
             steps = repeat(self.trainer, self._events, taken, self._home.versions.load, self._home.erasure)
@@ -128,6 +137,22 @@ class LiveLearner:
         self._home.checkpoints.keep_newest()
         self._home.versions.keep_newest()
 
+    def _check_logs(self) -> None:
+        """Refuse logs that end before what was learned: they are not those of this home."""
+        (steps,) = self._updates.end_offsets(STEPS)
+        if steps < self.seq:
+            raise InputError(
+                f"updates.log of {self._home.folder} holds {steps} steps, the checkpoint has {self.seq}: "
+                "it was removed or replaced. Put it back; or stop the system and remove checkpoints and "
+                "versions too, and all is learned anew from events.log"
+            )
+        ends = self._events.end_offsets(EVENTS)
+        if any(end < offset for end, offset in zip(ends, self.trainer.offsets, strict=True)):
+            raise InputError(
+                f"events.log of {self._home.folder} ends at {ends} and is learned up to "
+                f"{self.trainer.offsets}: it was removed or replaced. Put it back, or choose another --home"
+            )
+
     def tick(self) -> bool:
         """Take a step if there is something to learn or to obey; return whether there was."""
         self._began = now = self._seconds()
@@ -154,7 +179,7 @@ class LiveLearner:
         counts = self.trainer.counts
         return {
             "pid": os.getpid(),
-            "at": self._seconds(),
+            "at": self._wall_seconds(),
             "seq": self.seq,
             "version": self._publisher.last,
             "offsets": self.trainer.offsets,
@@ -172,6 +197,8 @@ class LiveLearner:
         """Return how far this step reads: to the end of each partition, but not more than its share."""
         limit, offsets = self._live.read_events, self.trainer.offsets
         ends = self._events.end_offsets(EVENTS)
+        if any(end < offset for end, offset in zip(ends, offsets, strict=True)):
+            self._check_logs()
         return [min(end, offset + limit) for end, offset in zip(ends, offsets, strict=True)]
 
     def _learn(self, until: list[int], is_overdue: bool, now: float) -> None:
@@ -292,4 +319,4 @@ class LiveLearner:
         }
 
     def _now_ms(self) -> int:
-        return round(self._seconds() * 1000)
+        return round(self._wall_seconds() * 1000)

@@ -174,7 +174,7 @@ class Profiles:
             [counts_of(table, keys) for table, keys in zip(self._tables, changes.counted, strict=True)],
             {user: [list(h.recent(user)) for h in self._histories.values()] for user in changes.viewers},
             [
-                (partition, opened.ts, request_id, dict(opened.reached))
+                (partition, opened.ts, request_id, opened.user_id, dict(opened.reached))
                 for partition, request_id in changes.requests
                 if (opened := self._sightings[partition].open.get(request_id)) is not None
             ],
@@ -195,8 +195,8 @@ class Profiles:
             for history, items in zip(self._histories.values(), histories, strict=True):
                 history.observe(user_id, map(self._items.index.same, items))
         opened: list[dict[str, Open]] = [{} for _ in self._sightings]
-        for partition, ts, request_id, reached in stored.requests:
-            opened[partition][request_id] = Open(ts, reached)
+        for partition, ts, request_id, user_id, reached in stored.requests:
+            opened[partition][request_id] = Open(user_id, ts, reached)
         for sightings, (newest_ts, refused), requests in zip(
             self._sightings, state.heard, opened, strict=True
         ):

@@ -13,7 +13,7 @@ from easq.ask.quality import About, State, judge, observe
 from easq.events import Answered, Asked, Event
 from easq.schema import Quality
 from easq.world.population import Ids
-from easq.world.simulate import Chunk, World
+from easq.world.simulate import DAY_MS, START_MS, Chunk, World
 
 _BEST, _WORST = 2, 0
 _FEWEST_ITEMS = 8
@@ -44,11 +44,13 @@ class Campaign:
         random = np.random.default_rng([self.author, int(chunk.ts_R[0])])
         own_I = np.flatnonzero(world.catalogue.author_I == self.author)
         item_RC, play_RC, long_RC = chunk.item_RC.copy(), chunk.play_s_RC.copy(), chunk.long_view_RC.copy()
+        age_RC, day_R = chunk.age_days_RC.copy(), (chunk.ts_R - START_MS) / DAY_MS
         asked_RC, option_RC = chunk.asked_RC.copy(), chunk.option_RC.copy()
         for r in np.flatnonzero(self.is_hostile(world, chunk.user_R)).tolist():
             absent = np.setdiff1d(own_I, item_RC[r])[: self.visits]
             place = random.choice(world.candidates, len(absent), replace=False)
             item_RC[r, place] = absent
+            age_RC[r, place] = np.maximum(0, day_R[r] - world.catalogue.born_day_I[absent])
             play_RC[r, place] = _LONG_ENOUGH_S
             long_RC[r, place] = 0
             asked_RC[r, place] = random.random(len(absent)) < ask
@@ -58,6 +60,8 @@ class Campaign:
         return replace(
             chunk,
             item_RC=item_RC,
+            age_days_RC=age_RC,
+            play_ms_RC=play_RC * 1000,
             play_s_RC=play_RC,
             long_view_RC=long_RC,
             asked_RC=asked_RC,
