@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easq.events import Answered, Asked, Behavior, Event, Request, pack_floats
+from easq.events import (
+    Answered,
+    Asked,
+    Behavior,
+    Dismissed,
+    Event,
+    Ignored,
+    Offered,
+    Request,
+    pack_floats,
+)
 from easq.join import AnsweredView, Example, Joiner, Viewed
 from tests.worlds import world_events
 
@@ -66,6 +76,8 @@ def test_answer_becomes_an_example_at_once_from_its_own_request() -> None:
     first = request()
     join.push(first)
     assert join.push(answer(item="b")) == [AnsweredView(first, 1, 2, 0.1)]
+    doubtful = msgspec.structs.replace(answer("a2", item="a"), weight=0.25, flags=["speeder"])
+    assert join.push(doubtful) == [AnsweredView(first, 0, 2, 0.1, weight=0.25)]
 
 
 def test_answer_after_the_behavior_window_is_joined_and_after_its_own_is_late() -> None:
@@ -174,6 +186,36 @@ def test_asks_are_counted() -> None:
     )
     push_all(join, [request(), ask, ask])
     assert (join.counts.asked, join.counts.duplicates) == (1, 1)
+
+
+def test_what_became_of_asks_is_counted_and_is_no_example() -> None:
+    join = joiner()
+    ask = {"user_id": "u", "ts": 1, "request_id": "r1", "item_id": "a", "question": "satisfaction"}
+    offer = Offered(event_id="o", user_id="u", ts=1, request_id="r0", item_id="a", rate=0.1, propensity=0.1)
+    events = [
+        request(),
+        offer,
+        Dismissed(event_id="d", propensity=0.1, ask_id="q", **ask),
+        Ignored(event_id="i", propensity=0.1, ask_id="q2", **ask),
+        Ignored(event_id="i", propensity=0.1, ask_id="q2", **ask),
+    ]
+    assert push_all(join, events) == []
+    counts = join.counts
+    assert (counts.offered, counts.dismissed, counts.ignored, counts.duplicates) == (1, 1, 1, 1)
+    assert join.take_late() == []
+
+
+def test_our_own_asks_of_other_questions_are_counted_apart() -> None:
+    join = joiner()
+    ask = {"user_id": "u", "ts": 1, "request_id": "r1", "item_id": "a", "question": "mood"}
+    events = [
+        request(),
+        Asked(event_id="q", propensity=0.1, policy="uniform", **ask),
+        Answered(event_id="s", propensity=0.1, option="good", ask_id="q", **ask),
+        Dismissed(event_id="d", propensity=0.1, ask_id="q", **ask),
+    ]
+    assert push_all(join, events) == []
+    assert (join.counts.other_questions, join.counts.refused) == (3, 0)
 
 
 def by_partition(events: list[Event], num: int) -> list[list[Event]]:

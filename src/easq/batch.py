@@ -4,7 +4,7 @@ Shapes: B requests, N rows (candidates), M <= N rows of viewed requests, K behav
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from zlib import crc32
@@ -46,6 +46,7 @@ class Batch:
     answer_row_A: Ids
     option_A: Ids
     propensity_A: Floats
+    weight_A: Floats
     fresh_A: Flags
 
 
@@ -93,6 +94,13 @@ class Batcher:
         """Return how many viewed rows and how many answers are in the queue."""
         return self._rows, self._answers
 
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the examples of viewers."""
+        kept = [example for example in self._queue if example.request.user_id not in users]
+        self._queue.clear()
+        self._rows = self._answers = 0
+        self.add(kept)
+
     def state(self) -> bytes:
         """Return the queue as MessagePack, equal queues as equal bytes."""
         return msgspec.msgpack.encode(list(self._queue), order="deterministic")
@@ -119,7 +127,7 @@ def make_batch(
     start_B = np.cumsum([0, *(len(r.items) for r in requests)])
     num_candidates = int(start_B[len(viewed)])
 
-    value_MK, exposed_M = _reported(viewed, start_B, behaviors)
+    value_MK, exposed_M = reported(viewed, start_B, behaviors)
     shown_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
     weight_K = np.array([b.weight for b in behaviors], np.float32)
     level_M = np.minimum(shown_MK @ weight_K, np.float32(cap))
@@ -148,14 +156,18 @@ def make_batch(
         answer_row_A=answer_row_A.astype(np.int64),
         option_A=np.array([e.option for e in answers], np.int64),
         propensity_A=np.array([e.propensity for e in answers], np.float32),
+        weight_A=np.array([e.weight for e in answers], np.float32),
         fresh_A=np.array([not e.after_view for e in answers], np.bool_),
     )
 
 
-def _reported(
+def reported(
     viewed: Sequence[Viewed], start_B: Ids, behaviors: Sequence[BehaviorKind]
 ) -> tuple[Floats, Flags]:
-    """Return each candidate's largest reported value per behaviour, and whether it was exposed."""
+    """Return each candidate's largest reported value per behaviour, and whether it was exposed.
+
+    `start_B` is where each request's candidates begin, and behind the last where they end.
+    """
     reports = [
         (start, *report) for start, view in zip(start_B, viewed, strict=False) for report in view.reports
     ]

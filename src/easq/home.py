@@ -14,9 +14,9 @@ from easq.files import replace_file
 from easq.log.sqlite import SqliteLog
 from easq.schema import Recipe
 from easq.settings import SettingsError, read_recipe, to_toml
-from easq.snapshots import Snapshots
+from easq.snapshots import Snapshots, State
 
-_MAY_CHANGE = ("live", "service", "evaluation", "data", "name")
+_MAY_CHANGE = ("live", "service", "ask", "quality", "retention", "evaluation", "data", "name")
 """Tables of a recipe that a live system may be restarted with in another form."""
 
 
@@ -38,6 +38,17 @@ class Home:
         return Snapshots(self.folder / "checkpoints")
 
     @property
+    def erasures(self) -> Snapshots:
+        """Where the learner stood after the last erasure, which is what `easq verify` begins from."""
+        return Snapshots(self.folder / "erasures", kept=1)
+
+    def erasure(self, seq: int) -> State:
+        """Return the trainer's state that the erasure of step `seq` left."""
+        erasures, part = self.erasures, "trainer:"
+        state = erasures.load(erasures.name(seq), [part])
+        return {name.removeprefix(part): value for name, value in state.items()}
+
+    @property
     def keys_path(self) -> Path:
         """The file of API keys."""
         return self.folder / "keys.json"
@@ -46,6 +57,11 @@ class Home:
     def profiles_path(self) -> Path:
         """The store of viewer and item profiles."""
         return self.folder / "profiles.db"
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the secret that signs asks and salts their sampling."""
+        return self.folder / "secret"
 
     def open_events(self, locked_s: float = 30.0) -> SqliteLog:
         """Open the log of everything that was served, done, said and told."""

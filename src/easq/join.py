@@ -6,12 +6,24 @@ request. Nothing here reads a clock: the examples of a partition are a function 
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 import numpy as np
 
-from easq.events import FLOAT, Answered, Asked, Behavior, Event, Reply, Request
+from easq.events import (
+    FLOAT,
+    Answered,
+    Asked,
+    Behavior,
+    Dismissed,
+    Erased,
+    Event,
+    Ignored,
+    Offered,
+    Reply,
+    Request,
+)
 
 
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
@@ -30,7 +42,8 @@ class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
 class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
 
-    `after_view` says that the request's window had closed before: its behaviour was learned first.
+    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed
+    before: its behaviour was learned first.
     """
 
     request: Request
@@ -38,6 +51,7 @@ class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     option: int
     propensity: float
     after_view: bool = False
+    weight: float = 1.0
 
 
 Example = Viewed | AnsweredView
@@ -53,6 +67,7 @@ class Late(msgspec.Struct, frozen=True):
 class Counts(msgspec.Struct):
     """What has come in and what became of it; the kinds of events apart add up to all events.
 
+    `other_questions` are asks by our own policy of questions that do not train, and what became of them.
     `unlogged_items` are entries of counted behaviours whose candidate was not logged.
     """
 
@@ -64,6 +79,11 @@ class Counts(msgspec.Struct):
     late: int = 0
     orphans: int = 0
     refused: int = 0
+    offered: int = 0
+    dismissed: int = 0
+    ignored: int = 0
+    other_questions: int = 0
+    erased: int = 0
     unlogged_items: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
@@ -128,6 +148,10 @@ class Joiner:
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Request):
             self._open_request(event, examples)
+        elif isinstance(event, Offered):
+            self.counts.offered += 1
+        elif isinstance(event, Erased):
+            self.counts.erased += 1
         elif not isinstance(event, Reply):
             self._keep_apart("it is not of this topic", event)
         else:
@@ -152,6 +176,16 @@ class Joiner:
         """Return the events kept apart since the last call."""
         late, self._late = self._late, []
         return late
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the open requests of viewers and all that waits of them."""
+        self._open = {k: o for k, o in self._open.items() if o.request.user_id not in users}
+        waiting = {
+            key: {i: e for i, e in events.items() if e.user_id not in users}
+            for key, events in self._waiting.items()
+        }
+        self._waiting = {key: events for key, events in waiting.items() if events}
+        self._late.clear()
 
     def state(self) -> bytes:
         """Return everything that the future depends on; call `take_late` before."""
@@ -248,15 +282,27 @@ class Joiner:
         self.counts.behaviors += 1
         opened.reports.append((positions, event))
 
-    def _add_answer(self, opened: _Open, event: Asked | Answered, examples: list[Example]) -> None:
+    def _add_answer(
+        self,
+        opened: _Open,
+        event: Asked | Answered | Dismissed | Ignored,
+        examples: list[Example],
+    ) -> None:
         position = opened.positions.get(event.item_id)
         if position is None:
             self._keep_apart(f"item {event.item_id!r} is not in the request", event)
         elif event.question != self._question:
-            self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
+            if event.policy if isinstance(event, Asked) else event.ask_id:
+                self.counts.other_questions += 1
+            else:
+                self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
         elif isinstance(event, Asked):
             self.counts.asked += 1
-        elif isinstance(event, Answered):
+        elif isinstance(event, Dismissed):
+            self.counts.dismissed += 1
+        elif isinstance(event, Ignored):
+            self.counts.ignored += 1
+        else:
             option = self._options.get(event.option)
             if option is None:
                 self._keep_apart(f"option {event.option!r} is not one of {list(self._options)}", event)
@@ -265,7 +311,9 @@ class Joiner:
             else:
                 self.counts.answers += 1
                 opened.answers.append((position, option))
-                found = AnsweredView(opened.request, position, option, event.propensity, opened.viewed)
+                found = AnsweredView(
+                    opened.request, position, option, event.propensity, opened.viewed, event.weight
+                )
                 examples.append(found)
 
     def _close(self, until: int | None, examples: list[Example]) -> None:

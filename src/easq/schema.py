@@ -16,6 +16,10 @@ Rate = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Weight = Annotated[float, Meta(ge=0)]
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+Text = Annotated[str, Meta(min_length=1, max_length=300)]
+Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Option = Annotated[str, Meta(min_length=1, max_length=128)]
+Cap = Annotated[int, Meta(ge=1, le=100)]
 Side = Literal["viewer", "candidate"]
 
 
@@ -112,6 +116,84 @@ class Question(_Strict, frozen=True):
     options: Annotated[tuple[str, ...], Meta(min_length=2)] = ("dissatisfied", "uncertain", "satisfied")
 
 
+SCALE5 = ("1", "2", "3", "4", "5")
+"""The values of a scale of five points."""
+
+BUILT_IN = {
+    "satisfaction": ("dissatisfied", "uncertain", "satisfied"),
+    "come_back": SCALE5,
+    "worth_time": ("no", "partly", "yes"),
+}
+"""The questions that have a wording of their own, and their values."""
+
+
+class Wording(_Strict, frozen=True):
+    """What a viewer reads: the question, a label for each option in their own order, and the thanks."""
+
+    text: Text
+    labels: tuple[Text, ...]
+    thanks: Text
+
+
+class AskedQuestion(_Strict, frozen=True):
+    """One question of the questionnaire; `share` of the asks are of it, out of the sum of all shares.
+
+    options   the values that are logged, from worst to best. A scale has 1 to 5, a built-in question its
+              own, and the question that trains those of `[question]`.
+    version   of the wording; an answer says which one was read.
+    wording   by locale; a built-in question (satisfaction, come_back, worth_time) has English and Chinese.
+    """
+
+    name: Name
+    kind: Literal["options", "scale5"] = "options"
+    share: Rate = 1.0
+    options: tuple[Option, ...] = ()
+    version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "1"
+    wording: dict[Locale, Wording] = {}
+
+
+class Ask(_Strict, frozen=True):
+    """When the questionnaire is shown; docs/ask.md has the rule and its probabilities.
+
+    min_play_ms, min_ratio   a view is eligible that was played this long, or this part of the item.
+    rate                     the share of eligible views that is asked while all gates are open.
+    cool_down_minutes        a viewer is not asked again so soon. Kept in 16 parts, never shorter.
+    session_gap_minutes      a session ends when no eligible view comes for so long.
+    daily_quota              of all viewers, by the UTC day; 0 is none. It is never exceeded.
+    pacing                   even: the quota is spread over the day; none: first come, first asked.
+    pacing_minutes           even pacing may run ahead of the clock by this much of the quota.
+    reserve_seconds          an offered ask counts for the quota this long without being shown, then it
+                             cannot be shown any more.
+    token_minutes            an answer is taken this long after the offer, within join.answer_window.
+    memory_days              how long a viewer's asks are remembered; a restart reads this much of the log.
+    fade_seconds             the question goes away by itself after this long.
+    order                    of the options: as they are, or shuffled for each ask. A scale stays as it is.
+    default_locale           where there is no wording in the viewer's own.
+    origins                  web origins whose pages may call the service (CORS).
+    questions                what is asked; if none is named, the question that trains.
+    """
+
+    policy: Literal["uniform"] = "uniform"
+    min_play_ms: Weight = 7000.0
+    min_ratio: Share = 0.5
+    rate: Share = 0.005
+    cool_down_minutes: Weight = 240.0
+    max_per_session: Cap = 1
+    session_gap_minutes: Rate = 30.0
+    max_per_day: Cap = 2
+    daily_quota: Annotated[int, Meta(ge=0, le=1 << 40)] = 0
+    pacing: Literal["even", "none"] = "even"
+    pacing_minutes: Rate = 30.0
+    reserve_seconds: Rate = 60.0
+    token_minutes: Rate = 15.0
+    memory_days: Annotated[float, Meta(ge=1, le=366)] = 7.0
+    fade_seconds: Rate = 6.0
+    order: Literal["fixed", "random"] = "fixed"
+    default_locale: Locale = "en"
+    origins: tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,*]+)$")], ...] = ()
+    questions: tuple[AskedQuestion, ...] = ()
+
+
 class Join(_Strict, frozen=True):
     """Minutes of event time: how long a request waits for behaviours and answers.
 
@@ -155,6 +237,7 @@ class Alignment(_Strict, frozen=True):
                its request (satisfied above, dissatisfied below); distill: the DPO term also sees
                behaviour rows of one request, ordered by the satisfaction expert.
     buffer     recent answered rows kept; 0 turns the replay buffer off.
+    viewer_weight  the weights of one viewer's rows among these add up to this at most; 0 is no bound.
     """
 
     satisfaction_weight: Weight = 1.0
@@ -165,6 +248,7 @@ class Alignment(_Strict, frozen=True):
     uncertain: Literal["middle", "drop"] = "middle"
     buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
     replayed: Count = 64
+    viewer_weight: Weight = 32.0
 
 
 class Training(_Strict, frozen=True):
@@ -238,6 +322,38 @@ class Service(_Strict, frozen=True):
     profile_store_seconds: Rate = 30.0
 
 
+class Quality(_Strict, frozen=True):
+    """Which answers count less, and from where on; docs/answers.md has the rules.
+
+    author             the candidate feature by which floods are counted, beside the item itself.
+    max_per_day        answers of one viewer in 24 hours that count.
+    burst_answers      in burst_seconds from one viewer: from this many on they count less.
+    skimming           how many times faster than people read on average a question may be answered.
+    straight_chance    the same option again and again counts less where chance would do that so seldom.
+    flood_hours        half-life of what is remembered of an author's or an item's answers.
+    flood_viewers      so many different viewers at least make a flood.
+    flood_excess       a flood counts as much as this many times what its asks lead to elsewhere.
+    flood_chance       a flood is what would come by chance so seldom although this often were usual.
+    """
+
+    author: Name = "author_id"
+    max_per_day: Count = 10
+    burst_answers: Annotated[int, Meta(ge=2, le=32)] = 4
+    burst_seconds: Rate = 60.0
+    skimming: Rate = 3.0
+    straight_chance: Share = 0.001
+    flood_hours: Rate = 24.0
+    flood_viewers: Count = 4
+    flood_excess: Rate = 2.0
+    flood_chance: Share = 0.001
+
+
+class Retention(_Strict, frozen=True):
+    """How long events are kept: `easq privacy expire` erases older ones. 0 keeps them for good."""
+
+    keep_days: Weight = 0.0
+
+
 class Evaluation(_Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
@@ -265,10 +381,13 @@ class Recipe(_Strict, frozen=True):
     data: Data | None = None
     order: Order = Order()
     question: Question = Question()
+    ask: Ask = Ask()
     join: Join = Join()
     model: Model = Model()
     alignment: Alignment = Alignment()
     training: Training = Training()
     live: Live = Live()
     service: Service = Service()
+    quality: Quality = Quality()
+    retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()

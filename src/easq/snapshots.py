@@ -57,6 +57,10 @@ class Snapshots:
         self._remove(self.names()[: -self._kept])
         return name
 
+    def keep_newest(self) -> None:
+        """Remove all snapshots but the newest."""
+        self._remove(self.names()[:-1])
+
     def _remove(self, names: Sequence[str]) -> None:
         """Remove snapshots: unlisted first, for what is listed is whole even if a kill comes between."""
         for name in names:

@@ -168,6 +168,11 @@ def verify(*, home: Path, as_json: Json = False) -> None:
             f"{verified.steps:,} steps and {verified.answers:,} answers repeated; compared with "
             f"{verified.deltas:,} deltas, {verified.versions} versions and {verified.checkpoints} checkpoints"
         )
+        if verified.since:
+            console.print(
+                f"steps 1 to {verified.since:,} are not comparable: events that they read were erased. "
+                "Repeated is what came after, from where the erasure left the learner"
+            )
         console.print(f"different: {', '.join(verified.different) or 'none'}")
 
     show(verified._asdict(), as_json, tell)

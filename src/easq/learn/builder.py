@@ -48,7 +48,7 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         model,
         pooling,
         table,
-        ReplayBuffer(capacity, *widths),
+        ReplayBuffer(capacity, widths[0], widths[1], recipe.alignment.viewer_weight),
         recipe.alignment,
         len(recipe.question.options),
         training.learning_rate,

@@ -86,7 +86,9 @@ class Learner:
         if self._align:
             with_partners = self._alignment.scope != "batch"
             replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
-            questioned = question_rows(batch, replayed, self._num_options, self._alignment)
+            own = _answered(batch)
+            bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
+            questioned = question_rows(batch, replayed, self._num_options, self._alignment, bounded_A)
             rows = _append(rows, replayed)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
@@ -176,6 +178,7 @@ def _answered(batch: Batch) -> AnsweredRows:
         batch.rows.candidate_NV[batch.answer_row_A],
         batch.user_B[request_A],
         batch.option_A,
+        batch.weight_A,
     )
 
 

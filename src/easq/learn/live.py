@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
@@ -96,7 +96,7 @@ class LiveLearner:
         self._check_logs()
         begun, is_alike = self.seq, True
         for taken in recorded(self._updates, self.seq):
-            steps = repeat(self.trainer, self._events, taken, self._home.versions.load)
+            steps = repeat(self.trainer, self._events, taken, self._home.versions.load, self._home.erasure)
             self._account(taken, steps)
             if steps:
                 is_alike &= self._publish(steps)
@@ -118,6 +118,24 @@ class LiveLearner:
         if any(self.trainer.waiting):
             self._waiting_since = self._seconds()
         self._home.tell("learner", self.status())
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop what the state holds of viewers whose events are to be erased; afterwards `recover`.
+
+        Where it then stands is kept: steps of before cannot be repeated, those that follow can. Versions
+        and checkpoints of before are removed, because they hold such rows too.
+        """
+        self._keeper.collect(wait=True)
+        self.trainer.take_late()
+        self.trainer.forget(users)
+        seq, notes = self.seq + 1, {"made_ms": self._now_ms()}
+        state = {f"trainer:{name}": value for name, value in self.trainer.state().items()}
+        self._home.erasures.save(seq, state, notes)
+        self._account(self._record(self.trainer.offsets, erased=True), [])
+        self._save_checkpoint()
+        self._keeper.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
+        self._home.checkpoints.keep_newest()
+        self._home.versions.keep_newest()
 
     def _check_logs(self) -> None:
         """Refuse logs that end before what was learned: they are not those of this home."""
@@ -214,8 +232,9 @@ class LiveLearner:
     def _account(self, taken: StepTaken, steps: list[Step]) -> None:
         """Count a step, done or repeated."""
         self.seq, self._commands = taken.seq, taken.commands
-        if taken.restore:
+        if taken.restore or taken.erased:
             self._restored = taken.seq
+        if taken.restore:
             self._guard.rearm()
         if late := self.trainer.take_late():
             reasons = Counter(event.reason for event in late)

@@ -22,14 +22,21 @@ def main_loss(score_BC: Tensor, level_BC: Tensor) -> tuple[Tensor, Tensor, Tenso
     return total / pair_BCC.sum().clamp(min=1), margin_BCC, pair_BCC
 
 
-def satisfaction_loss(better_P: Tensor, worse_P: Tensor) -> tuple[Tensor, Tensor]:
-    """Return L_satis over pairs of D+ and its margins s_i - s_j."""
+def satisfaction_loss(
+    better_P: Tensor, worse_P: Tensor, weight_P: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return L_satis over pairs of D+ and its margins s_i - s_j; without weights each pair counts 1."""
     margin_P = better_P.float() - worse_P.float()
-    return _mean_of(-functional.logsigmoid(margin_P)), margin_P
+    return _mean_of(-functional.logsigmoid(margin_P), weight_P), margin_P
 
 
 def dpo_loss(
-    better_P: Tensor, worse_P: Tensor, reference_better_P: Tensor, reference_worse_P: Tensor, beta: float
+    better_P: Tensor,
+    worse_P: Tensor,
+    reference_better_P: Tensor,
+    reference_worse_P: Tensor,
+    beta: float,
+    weight_P: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return L_dpo of served scores against the live satisfaction expert, and its margins.
 
@@ -38,12 +45,14 @@ def dpo_loss(
     policy_P = _log(better_P) - _log(worse_P)
     reference_P = _log(reference_better_P.detach()) - _log(reference_worse_P.detach())
     margin_P = beta * (policy_P - reference_P)
-    return _mean_of(-functional.logsigmoid(margin_P)), margin_P
+    return _mean_of(-functional.logsigmoid(margin_P), weight_P), margin_P
 
 
 def _log(score: Tensor) -> Tensor:
     return torch.log(score.float().clamp(min=_SMALLEST))
 
 
-def _mean_of(loss_P: Tensor) -> Tensor:
-    return loss_P.sum() / max(1, loss_P.numel())
+def _mean_of(loss_P: Tensor, weight_P: Tensor | None) -> Tensor:
+    # By the number of pairs and not by their weight: a step of doubtful answers alone is to move little.
+    weighted_P = loss_P if weight_P is None else loss_P * weight_P
+    return weighted_P.sum() / max(1, loss_P.numel())

@@ -106,6 +106,15 @@ class Profiles:
         )
         return Columns(told.ids_NK, told.numbers_NM, lists)
 
+    def histories_of(self, user_id: str) -> dict[str, list[str]]:
+        """Return the names of the items in a viewer's histories, oldest first."""
+        return {name: list(history.recent(user_id)) for name, history in self._histories.items()}
+
+    def rates_of(self, user_id: str, ts: int) -> dict[str, float]:
+        """Return a viewer's rates as of `ts`."""
+        numbers_NM = self.viewer(user_id, ts).numbers_NM
+        return {f.name: float(numbers_NM[0, m]) for m, f in enumerate(self._shape.numbers) if f.rate}
+
     def candidates(self, items: Sequence[str], ts: int) -> Columns:
         """Return the features of items as of `ts`, a row each."""
         return self._items.read(items, ts)

@@ -182,6 +182,7 @@ class _Maker:
             answer_row_A=(len(viewed) + rank[inverse]) * num_candidates + position_A,
             option_A=self._option_of[get["option"][asked, position_A]],
             propensity_A=np.full(len(asked), self._world.propensity, np.float32),
+            weight_A=np.ones(len(asked), np.float32),
             fresh_A=np.ones(len(asked), np.bool_),
         )
         return Fed(batch, get["truth"][viewed].ravel())

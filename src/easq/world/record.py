@@ -128,6 +128,8 @@ def _replies(chunk: Chunk, r: int, request: Request) -> Iterator[Event]:
                 question=asked.question,
                 option=OPTIONS[chunk.option_RC[r, c]],
                 propensity=asked.propensity,
+                ask_id=asked.event_id,
+                took_ms=TO_ANSWER_MS,
             )
 
 
