@@ -88,7 +88,8 @@ class Offered(_Said, frozen=True, gc=False, tag="offered"):
 
     `gate` is what kept it from being asked, empty where it was asked. `rate` is the sampling rate of that
     moment and `propensity` the probability that this view was asked, whatever the question. Of an ask
-    it holds the `question` in its `version` and `locale`, and the options in the `order` to be shown.
+    it holds the `question`, whose part of all asks is `share`, its `version` and `locale`, and the options
+    in the `order` to be shown.
     """
 
     request_id: str
@@ -98,6 +99,7 @@ class Offered(_Said, frozen=True, gc=False, tag="offered"):
     gate: str = ""
     session: str = ""
     question: str = ""
+    share: float = 1.0
     version: str = ""
     locale: str = ""
     order: list[str] = []

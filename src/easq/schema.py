@@ -166,6 +166,7 @@ class Ask(_Strict, frozen=True):
                              cannot be shown any more.
     token_minutes            an answer is taken this long after the offer, within join.answer_window.
     memory_days              how long a viewer's asks are remembered; a restart reads this much of the log.
+    fade_seconds             the question goes away by itself after this long.
     order                    of the options: as they are, or shuffled for each ask. A scale stays as it is.
     default_locale           where there is no wording in the viewer's own.
     origins                  web origins whose pages may call the service (CORS).
@@ -186,6 +187,7 @@ class Ask(_Strict, frozen=True):
     reserve_seconds: Rate = 60.0
     token_minutes: Rate = 15.0
     memory_days: Annotated[float, Meta(ge=1, le=366)] = 7.0
+    fade_seconds: Rate = 6.0
     order: Literal["fixed", "random"] = "fixed"
     default_locale: Locale = "en"
     origins: tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,*]+)$")], ...] = ()

@@ -63,6 +63,7 @@ EVERY_KIND: list[Event] = [
         gate="",
         session="s",
         question="q",
+        share=0.5,
         version="2",
         locale="zh",
         order=["好", "o"],

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
+from easq.ask.token import read_secret
 from easq.events import EVENTS, Event
 from easq.learn.trainer import Trainer
 from easq.log.sqlite import SqliteLog
@@ -68,7 +69,7 @@ def serving(folder: Path, *overrides: str, has_model: bool = True, token: str = 
         parameters = a_model(recipe) if has_model else Parameters(recipe)
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
-        app = create_app(engine, log, profiles, keys, recipe)
+        app = create_app(engine, log, profiles, keys, recipe, secret=read_secret(folder / "secret"))
         with running(app, keys) as url, a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)

@@ -1,6 +1,10 @@
 """Which form a body has, and which form its sender wants to read."""
 
 from collections.abc import Iterable
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import InternalServerException
 
 from easq.service.refusals import Refusal
 from easq.service.wire import JSON, MSGPACK, Format
@@ -14,10 +18,11 @@ _FORMS = {
 }
 
 
-def negotiate(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Format, Format]:
+def negotiate(headers: Iterable[tuple[bytes, bytes]], beacon: bool = False) -> tuple[Format, Format]:
     """Return the form of the body and that of the reply, which is in kind unless `accept` names one.
 
-    Raises Refusal (415) for another kind of body.
+    A browser sends a beacon as text/plain: with `beacon` that is JSON. Raises Refusal (415) for another
+    kind of body.
     """
     content_type = accept = b""
     for name, value in headers:
@@ -26,12 +31,22 @@ def negotiate(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Format, Format]:
         elif name == b"accept":
             accept = value
     given = _FORMS.get(_bare(content_type))
+    if beacon and _bare(content_type) == b"text/plain":
+        given = JSON
     if given is None:
         text = content_type[:60].decode("latin-1")
         message = f"content-type: got {text!r}; allowed: application/json, application/msgpack"
         raise Refusal(415, "unsupported_media_type", message)
     wanted = (_FORMS.get(_bare(part)) for part in accept.split(b",") if part)
     return given, next((form for form in wanted if form is not None), given)
+
+
+async def whole_body(request: Request[Any, Any, Any]) -> bytes:
+    """Return the body of a call; raise Refusal (400) if it ended before."""
+    try:
+        return await request.body()
+    except InternalServerException:
+        raise Refusal(400, "disconnected", "the connection ended before the body did") from None
 
 
 def _bare(media_type: bytes) -> bytes:

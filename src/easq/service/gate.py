@@ -4,12 +4,26 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from easq.service.formats import negotiate, whole_body
 from easq.service.keys import Keys
 from easq.service.limits import Rates
 from easq.service.refusals import Refusal
+from easq.service.wire import JSON, MSGPACK
+
+
+class _Keyed(msgspec.Struct):
+    key: str = ""
+
+
+_READERS: dict[str, msgspec.json.Decoder[_Keyed] | msgspec.msgpack.Decoder[_Keyed]] = {
+    JSON.media_type: msgspec.json.Decoder(_Keyed),
+    MSGPACK.media_type: msgspec.msgpack.Decoder(_Keyed),
+}
 
 
 class Gate:
@@ -27,7 +41,10 @@ class Gate:
             return
         caller = ""
         if not self._keys.is_open:
-            key = self._keys.find(_token(connection.scope["headers"]))
+            token = _token(connection.scope["headers"])
+            if not token and handler.opt.get("key_in_body"):
+                token = await _token_of_body(connection)
+            key = self._keys.find(token)
             if key is None:
                 message = (
                     "this needs a valid key: `Authorization: Bearer easq_...`; `easq keys create` makes one"
@@ -38,6 +55,16 @@ class Gate:
                 message = f"the key's scope is {key.scope}; allowed here: {', '.join(scopes)}"
                 raise Refusal(403, "forbidden", message)
         self._rates.take(caller, time.monotonic())
+
+
+async def _token_of_body(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Return the key that a beacon carries, which cannot have headers of its own."""
+    assert isinstance(connection, Request)
+    given, _ = negotiate(connection.scope["headers"], beacon=True)
+    try:
+        return _READERS[given.media_type].decode(await whole_body(connection)).key
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _token(headers: Iterable[tuple[bytes, bytes]]) -> str:

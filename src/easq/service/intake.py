@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from easq.errors import InputError
@@ -72,21 +72,21 @@ class Intake:
         check_ids("item_id", said.item_id)
         if said.question != self._question.name:
             raise _Refused("question", f"question: got {said.question!r}; allowed: {self._question.name}")
-        asked = Asked(
-            event_id=said.event_id,
-            user_id=said.user_id,
-            ts=ts,
-            request_id=said.request_id,
-            item_id=said.item_id,
-            question=said.question,
-            propensity=said.propensity,
-        )
+        ask: dict[str, Any] = {
+            "event_id": said.event_id,
+            "user_id": said.user_id,
+            "ts": ts,
+            "request_id": said.request_id,
+            "item_id": said.item_id,
+            "question": said.question,
+            "propensity": said.propensity,
+        }
         if not isinstance(said, AnsweredSaid):
-            return asked
+            return Asked(**ask)
         if said.option not in self._question.options:
             allowed = ", ".join(self._question.options)
             raise _Refused("option", f"option: got {said.option!r}; allowed: {allowed}")
-        return Answered(**msgspec.structs.asdict(asked), option=said.option)
+        return Answered(**ask, option=said.option)
 
     def _check_time(self, ts: int, now_ms: int) -> None:
         if ts > now_ms + self._skew_ms:

@@ -13,6 +13,7 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
+from easq.ask.token import read_secret
 from easq.errors import InputError
 from easq.events import EVENTS, PROFILES
 from easq.home import Home
@@ -66,6 +67,7 @@ def _app(home: Home, events: EventLog, updates: EventLog, store: Store, keys: Ke
         profiles,
         keys,
         home.recipe,
+        secret=read_secret(home.secret_path),
         follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
         save_profiles=_saver(store, profiles),
     )

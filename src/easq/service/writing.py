@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 import structlog
 
@@ -35,9 +36,24 @@ class Writing:
             reason = f"the log could not be written: {error}"
         except TimeoutError:
             reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
+        self._lose(topic, events, reason)
+        raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
+
+    def post(self, topic: str, events: Sequence[Event]) -> None:
+        """Append events that no reply waits for; a failure is counted and told, and they are lost."""
+
+        def check(done: Future[list[Position]]) -> None:
+            if error := done.exception():
+                self._lose(topic, events, str(error))
+
+        try:
+            self._committer.submit(topic, events).add_done_callback(check)
+        except LogError as error:
+            self._lose(topic, events, str(error))
+
+    def _lose(self, topic: str, events: Sequence[Event], reason: str) -> None:
         self._metrics.log_failures.labels("append").inc()
         _notes.warning("not written", topic=topic, events=len(events), reason=reason)
-        raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
 
     async def log_ranking(self, event: Request) -> bool:
         """Log what was ranked; False if it could not be and the operator chose to serve all the same."""
