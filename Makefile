@@ -42,7 +42,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/profiles.py
 
 pictures: $(READY) browser
-	EASQ_PICTURES=docs/images $(BIN)/pytest tests/e2e/browser/test_pictures.py
+	EASQ_PICTURES=docs/images $(BIN)/pytest tests/e2e/browser/test_pictures.py tests/e2e/browser/test_demo.py
 
 clean:
 	rm -rf .venv build runs

@@ -32,6 +32,7 @@ from easq.service.keys import Keys
 from easq.service.limits import Rates
 from easq.service.metrics import CONTENT_TYPE, Metrics
 from easq.service.openapi import describe
+from easq.service.pages import page_routes
 from easq.service.questionnaire import Questionnaire
 from easq.service.refusals import Refusal, too_large
 from easq.service.watch import Watch
@@ -102,7 +103,12 @@ def create_app(
             await asyncio.to_thread(committer.close)
             await follower.stop()
 
-    routes = [*_call_routes(desk), *_ask_routes(questionnaire), *_look_routes(desk, metrics, recipe)]
+    routes = [
+        *_call_routes(desk),
+        *_ask_routes(questionnaire),
+        *_look_routes(desk, metrics, recipe),
+        *page_routes(keys),
+    ]
     app = Litestar(
         routes,
         lifespan=[running],

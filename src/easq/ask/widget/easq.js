@@ -49,7 +49,7 @@ transition:opacity .25s ease-out,transform .25s ease-out;-webkit-tap-highlight-c
 .text{margin:0;padding-inline:4px 40px;font-weight:600;text-wrap:balance;overflow-wrap:anywhere}
 .options{display:flex;flex-wrap:wrap;gap:8px}
 button{font:inherit;color:inherit;cursor:pointer;background:none;border:0;padding:0;touch-action:manipulation}
-.options button{flex:1 1 0;min-width:min-content;min-height:44px;padding:6px 10px;border-radius:calc(var(--easq-radius,16px) - 5px);
+.options button{flex:1 1 auto;min-height:44px;padding:6px 10px;border-radius:calc(var(--easq-radius,16px) - 5px);
 border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(--soft));transition:background-color .12s}
 .options button:hover{border-color:var(--easq-accent,var(--accent))}
 .answered .options button{opacity:.45;cursor:default}
