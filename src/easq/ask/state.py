@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -142,6 +142,32 @@ class Asks:
         sample = sticky(self._salt, "view", *view.names)
         chance = chance_open(self.rule, viewer)
         return Weighed(gates(self.rule, viewer, used, rate, sample), rate, chance, len(viewer.asks))
+
+    def explain(self, view: View, now_ms: int) -> dict[str, Any]:
+        """Return what would be decided on a view now, gate by gate with the numbers; changes nothing."""
+        known = self.decided(view)
+        first, why = self.why_not(view, now_ms)
+        weighed = self.gates(view, now_ms)
+        decided = None if known is None else known or "asked"
+        found = [
+            Gate("eligible", first != "eligible", why if first == "eligible" else "enough was watched"),
+            Gate(
+                "unknown_view", first != "unknown_view", why if first == "unknown_view" else "it was served"
+            ),
+            Gate("view", not decided, f"decided before: {decided}" if decided else "not decided before"),
+            *weighed.gates,
+        ]
+        reason = next((gate.name for gate in found if not gate.is_open), "asked")
+        return {
+            "request_id": view.request_id,
+            "show": reason == "asked",
+            "reason": reason,
+            "decided": decided,
+            "gates": [{"name": gate.name, "open": gate.is_open, "why": gate.why} for gate in found],
+            "rate": weighed.rate,
+            "chance_open": weighed.chance,
+            "propensity": weighed.rate * weighed.chance,
+        }
 
     def decide(self, view: View, now_ms: int, locale: str = "") -> Offered:
         """Decide on a view that passed `why_not` and was not decided before, and count it from now on."""

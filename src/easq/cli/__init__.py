@@ -7,12 +7,12 @@ import sys
 
 from cyclopts import CycloptsError
 
-from easq.cli import keys, live, replay, world
+from easq.cli import ask, keys, live, replay, world
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
 
-__all__ = ["app", "keys", "live", "main", "replay", "world"]
+__all__ = ["app", "ask", "keys", "live", "main", "replay", "world"]
 
 
 def main() -> None:
