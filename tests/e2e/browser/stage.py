@@ -101,13 +101,16 @@ def open_stage(
     html: str = 'lang="en"',
     script: str = "",
     style: str = "",
+    origin: str = "",
 ) -> Stage:
-    """Open the page in a new tab. An attribute that is None is left out."""
+    """Open the page in a new tab; `origin` is the page's own, if it is not that of the service at `url`."""
+    page_url = origin or url
+    policy = POLICY.replace("script-src", f"script-src {url}").replace("connect-src", f"connect-src {url}")
     named = {**ATTRIBUTES, **(attributes or {})}
     words = " ".join(f'{name}="{value}"' for name, value in named.items())
     body = f"""<!doctype html><html {html}><head><meta charset="utf-8"><title>stage</title>
         <meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/stage.css">
-        <script src="/widget/easq.js" defer></script><script src="/stage.js" defer></script></head>
+        <script src="{url}/widget/easq.js" defer></script><script src="/stage.js" defer></script></head>
         <body><div class="player"><video src="/stage.wav" playsinline {video}></video>
         <easq-question {words}></easq-question></div><p id="below">Below the player.</p></body></html>"""
     files: dict[str, tuple[str, str | bytes]] = {
@@ -118,8 +121,8 @@ def open_stage(
     }
 
     def serve(route: Route, request: Request) -> None:
-        kind, content = files[request.url.removeprefix(url)]
-        headers = {"content-type": kind, "content-security-policy": POLICY}
+        kind, content = files[request.url.removeprefix(page_url)]
+        headers = {"content-type": kind, "content-security-policy": policy}
         if span := re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", "")):
             start, end = int(span[1]), len(content)
             headers["content-range"] = f"bytes {start}-{end - 1}/{end}"
@@ -128,9 +131,9 @@ def open_stage(
             route.fulfill(body=content, headers=headers)
 
     page = context.new_page()
-    page.route(lambda address: address.removeprefix(url) in files, serve)
+    page.route(lambda address: address.removeprefix(page_url) in files, serve)
     stage = Stage(page)
     page.on("pageerror", lambda error: stage.errors.append(str(error)))
     page.on("console", lambda line: stage.errors.append(line.text) if line.type == "error" else None)
-    page.goto(f"{url}/stage")
+    page.goto(f"{page_url}/stage")
     return stage

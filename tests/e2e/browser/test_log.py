@@ -19,6 +19,7 @@ OFTEN = (
     "ask.max_per_session=100",
     "ask.max_per_day=100",
 )
+PLATFORM = "http://localhost:8080"  # never connected to: its page comes from the test
 KINDS = (Offered, Asked, Answered, Dismissed, Ignored)
 
 
@@ -148,3 +149,26 @@ def test_a_viewer_in_chinese_reads_chinese(context: BrowserContext, served: Serv
     stage.option("满意").click()
     assert ends(served, stage) == ["Offered", "Asked", "Answered"]
     assert [event.locale[:2] for event in told(served) if isinstance(event, Asked)] == ["zh"]
+
+
+def test_a_page_of_another_origin_works_where_the_recipe_names_it(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    """With a key, so that the browser asks the service beforehand; and a beacon, which it cannot ask for."""
+    server, viewer = (create_key(tmp_path / "keys.json", scope, "") for scope in ("server", "viewer"))
+    origins = f'ask.origins=["{PLATFORM}"]'
+    with serving(tmp_path, *OFTEN, "ask.rate=1.0", origins, token=server) as served:
+        attributes = {**view(served), "key": viewer}
+        stage = open_stage(context, served.url, attributes, origin=PLATFORM)
+        stage.see()
+        stage.page.goto("about:blank")
+        assert ends(served, stage) == ["Offered", "Asked", "Ignored"]
+        assert stage.errors == []
+
+
+def test_a_page_of_an_origin_that_is_not_named_shows_nothing(context: BrowserContext, served: Served) -> None:
+    stage = open_stage(context, served.url, view(served), origin=PLATFORM)
+    with stage.page.expect_event("requestfailed"):
+        stage.play()
+    expect(stage.question).to_have_count(0)
+    assert not stage.video("return v.paused")
