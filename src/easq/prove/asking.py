@@ -20,7 +20,7 @@ from easq.world.simulate import Rates, World
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
-RULE = Ask(rate=0.1, cool_down_minutes=240.0, max_per_session=1, max_per_day=2)
+RULE = Ask(rate=0.08, cool_down_minutes=240.0, max_per_session=1, max_per_day=2)
 """A rule that asks so often that caps and cool-downs decide for whoever watches much."""
 
 _POOL = 100  # asks of a stratum, at least

@@ -100,6 +100,7 @@ def create_app(
                     await task
             if updates is not None:
                 await asyncio.to_thread(updates.stop)
+            writing.flush()
             await asyncio.to_thread(committer.close)
             await follower.stop()
 
