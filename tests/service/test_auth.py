@@ -8,6 +8,7 @@ from easq.errors import InputError
 from easq.service.keys import Keys, create_key, revoke_key
 from easq.service.server import check_address
 from tests.service.serving import Served, serving, until
+from tests.service.test_pages import DEMO
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 SERVER = [("POST", "/v1/rank"), ("POST", "/v1/events"), ("PUT", "/v1/items"), ("PUT", "/v1/users")]
@@ -16,7 +17,8 @@ VIEWER = [
 ]
 VIEW = {"user_id": "u1", "request_id": "r1", "item_id": "a", "play_ms": 9000, "ratio": 0.9}
 ADMIN = [("GET", "/metrics"), ("GET", "/v1/status")]
-OPEN = [("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/schema")]
+OPEN = [("GET", f"/{path}") for path in ("health/live", "health/ready", "schema", "widget/easq.js")]
+WITHOUT_KEYS = [("GET", path) for path in DEMO]  # and gone with the first, see test_pages
 BODIES = {
     "/v1/rank": RANK,
     "/v1/events": {"events": []},
@@ -55,7 +57,7 @@ def test_each_scope_opens_its_own_routes_and_no_others(tmp_path: Path) -> None:
         assert statuses(served, viewer) == expected | asks | dict.fromkeys(of_server | of_admin, 403)
         assert statuses(served, admin) == expected | asks | dict.fromkeys(of_server | of_admin, 200)
         every = {(m, route.path) for route in served.app.routes for m in route.methods if m != "OPTIONS"}
-        assert every == {*SERVER, *VIEWER, *ADMIN, *OPEN}
+        assert every == {*SERVER, *VIEWER, *ADMIN, *OPEN, *WITHOUT_KEYS}
         forged = server[:18] + admin[18:]
         for token in (forged, server[:-1], server + "A", "easq_x_y", server.removeprefix("easq_")):
             assert statuses(served, token) == nobody

@@ -32,6 +32,7 @@ from easq.service.keys import Keys
 from easq.service.limits import Rates
 from easq.service.metrics import CONTENT_TYPE, Metrics
 from easq.service.openapi import describe
+from easq.service.pages import page_routes
 from easq.service.questionnaire import Questionnaire
 from easq.service.refusals import Refusal, too_large
 from easq.service.uploads import Uploads
@@ -100,6 +101,7 @@ def create_app(
                     await task
             if updates is not None:
                 await asyncio.to_thread(updates.stop)
+            writing.flush()
             await asyncio.to_thread(committer.close)
             await follower.stop()
 
@@ -108,6 +110,7 @@ def create_app(
         *_call_routes(desk, uploads),
         *_ask_routes(questionnaire, uploads),
         *_look_routes(desk, metrics, recipe),
+        *page_routes(keys),
     ]
     app = Litestar(
         routes,
