@@ -111,7 +111,7 @@ def _check_scores(home: Home, logged: list[Event], events: EventLog, updates: Ev
     trainer, checked = Trainer(home.recipe, events.partitions(EVENTS)), 0
     for taken in (None, *recorded(updates, 0)):
         if taken is not None:
-            repeat(trainer, events, taken, home.versions.load)
+            repeat(trainer, events, taken, home.versions.load, home.erasure)
             trainer.take_late()
         version = version_name(taken.seq if taken else 0)
         if some := [request for request in requests if request.version == version]:
