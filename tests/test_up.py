@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from easq import up
-from easq.up import Child
+from easq.up import Child, Pace
 
 
 def test_pauses_grow_with_early_deaths_and_end_with_a_good_life(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,12 @@ def test_pauses_grow_with_early_deaths_and_end_with_a_good_life(monkeypatch: pyt
     assert [live(1.0) for _ in range(8)] == [0, 1, 2, 4, 8, 16, 30, 30]
     assert [live(40.0), live(1.0), live(1.0)] == [0, 1, 2]
     child.stop()
+
+
+def test_rates_begin_anew_with_a_service_that_was_started_again() -> None:
+    pace = Pace()
+    told = {"ready": True, "version": "v1"}
+    pace.line({**told, "at": 1.0, "rankings": 50.0, "events_accepted": 9.0}, {})
+    pace.line({**told, "at": 2.0, "rankings": 0.0, "events_accepted": 0.0}, {})
+    line = pace.line({**told, "at": 3.0, "rankings": 4.0, "events_accepted": 2.0}, {})
+    assert line.startswith("4.0 rankings/s, 2.0 events/s")

@@ -139,6 +139,8 @@ class Pace:
         if not service.get("ready"):
             return str(service.get("reason", "starting"))
         point = (service["at"], service.get("rankings", 0.0), service.get("events_accepted", 0.0))
+        if self._seen and point[1] < self._seen[-1][1]:
+            self._seen.clear()  # the service was started again and counts from nothing
         if not self._seen or self._seen[-1][0] != point[0]:
             self._seen.append(point)
         first, last = self._seen[0], self._seen[-1]

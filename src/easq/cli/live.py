@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from easq.cli.shared import Json, Overrides, app, console, progress, show
 from easq.errors import InputError
@@ -17,7 +18,9 @@ _PORT = 8377
 
 UntilStdinCloses = Annotated[bool, Parameter(name="--until-stdin-closes", negative="", show=False)]
 Host = Annotated[str, Parameter(help="The address to listen on; one that others can reach needs keys.")]
-Port = Annotated[int, Parameter(help="The port to listen on; 0 takes a free one.")]
+Port = Annotated[
+    int, Parameter(help="The port to listen on; 0 takes a free one.", validator=Number(gte=0, lte=65535))
+]
 
 
 @app.command
