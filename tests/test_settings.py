@@ -48,9 +48,9 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, behaviors, data, "),
-        ("[model]\nrank = 0", "model.rank: got 0; expected `int` >= 1"),
-        ("[model]\nrank = 999", "model.rank: got 999; allowed: 1 to 31"),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, baselines, behaviors, data, "),
+        ("[model]\nrank = -1", "model.rank: got -1; expected `int` >= 0"),
+        ("[model]\nrank = 999", "model.rank: got 999; allowed: 0 to 31"),
         ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
         ("[training]\nlearning_rate = -1.0", "training.learning_rate: got -1.0; expected `float` > 0"),
         ("[training]\nlearning_rate = nan", "training.learning_rate: got nan"),

@@ -123,27 +123,47 @@ class Join(_Strict, frozen=True):
     lateness: Weight = 5.0
 
 
+Method = Literal["easq", "behavior", "shared_bottom", "mmoe", "ple"]
+BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior",)
+"""The methods that read no answers."""
+
+
 class Model(_Strict, frozen=True):
     """Sizes and switches of the ranking model.
 
+    method                          EASQ, or a baseline of easq.model.baselines.
     experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
-    rank, lora_init                 of the low-rank path: its A starts so, its B at zero.
+    routing, top_k                  relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over
+                                    the `top_k` largest; none: one plain network of the experts' size.
+    rank, lora_init                 of the low-rank path: its A starts so, its B at zero. Rank 0 is no path.
     head_width                      hidden width of the heads; 0 makes them linear.
     answers_move_embeddings         the low-rank path reads x instead of sg(x).
     eps                             keeps scores above zero, for their logarithm.
     """
 
-    method: Literal["easq", "behavior"] = "easq"
+    method: Method = "easq"
     dim: Width = 16
     hidden: Width = 64
     expert_width: Width = 32
     experts: Width = 6
     satisfaction_experts: Width = 3
-    rank: Width = 8
+    routing: Literal["relu", "softmax_top_k", "none"] = "relu"
+    top_k: Width = 2
+    rank: Annotated[int, Meta(ge=0, le=4096)] = 8
     lora_init: Literal["kaiming", "normal"] = "kaiming"
     head_width: Annotated[int, Meta(ge=0, le=4096)] = 32
     answers_move_embeddings: bool = False
     eps: Rate = 1e-6
+
+
+class Baselines(_Strict, frozen=True):
+    """What only the models read that EASQ is compared with.
+
+    satisfaction_share  of methods with a satisfaction head: the served score is the behaviour score plus
+                        this times the satisfaction score. 0 serves the behaviour head alone.
+    """
+
+    satisfaction_share: Weight = 0.0
 
 
 class Alignment(_Strict, frozen=True):
@@ -263,6 +283,7 @@ class Recipe(_Strict, frozen=True):
     question: Question = Question()
     join: Join = Join()
     model: Model = Model()
+    baselines: Baselines = Baselines()
     alignment: Alignment = Alignment()
     training: Training = Training()
     live: Live = Live()

@@ -209,7 +209,7 @@ def _check(recipe: Recipe) -> None:
     width = model.dim * len(recipe.features)
     if model.rank >= min(width, model.hidden):
         raise SettingsError(
-            f"model.rank: got {model.rank}; allowed: 1 to {min(width, model.hidden) - 1}, below both "
+            f"model.rank: got {model.rank}; allowed: 0 to {min(width, model.hidden) - 1}, below both "
             f"model.hidden ({model.hidden}) and the width of all features ({width})"
         )
     if join.answer_window < join.behavior_window:

@@ -5,6 +5,7 @@ import torch
 from easq.encode import Encoder
 from easq.join import Joiner
 from easq.learn.learner import Learner
+from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.model.builder import build_model
 from easq.model.embedding import EmbeddingTable, FeaturePooling
@@ -41,8 +42,8 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     table = EmbeddingTable(
         layout.num_rows, settings.dim, training.embedding_scale, training.embedding_rate, generator
     )
-    align = settings.method != "behavior"
-    capacity = recipe.alignment.buffer if align else 0
+    objective = build_objective(recipe, model)
+    capacity = recipe.alignment.buffer if objective.reads_answers else 0
     widths = [side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)]
     return Learner(
         model,
@@ -51,9 +52,8 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         ReplayBuffer(capacity, *widths),
         recipe.alignment,
         len(recipe.question.options),
+        objective,
         training.learning_rate,
         training.gradient_clip,
         recipe.seed,
-        align,
-        recipe.order.scope,
     )

@@ -13,10 +13,11 @@ from torch import nn
 from easq.batch import Batch, Floats
 from easq.columns import Ids
 from easq.encode import Rows
-from easq.learn.objective import OrderScope, losses, question_rows
+from easq.learn.methods import Objective
+from easq.learn.objective import question_rows
 from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
-from easq.model.easq import Scores
 from easq.model.embedding import EmbeddingTable, FeaturePooling
+from easq.model.scores import Scores
 from easq.schema import Alignment
 from easq.snapshots import State
 
@@ -45,7 +46,8 @@ class Step:
 class Learner:
     """A ranking model in training: pooling, towers, embedding table, optimizer and replay buffer.
 
-    `align` is False for a method that reads no answers; `replayed` rows join each step.
+    `objective` is what the model's method learns from a step; where it reads answers, `replayed` rows
+    join each step.
     """
 
     def __init__(
@@ -56,15 +58,14 @@ class Learner:
         buffer: ReplayBuffer,
         alignment: Alignment,
         num_options: int,
+        objective: Objective,
         learning_rate: float,
         gradient_clip: float,
         seed: int,
-        align: bool = True,
-        order_scope: OrderScope = "request",
     ) -> None:
         self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
-        self._alignment, self._num_options, self._align = alignment, num_options, align
-        self._gradient_clip, self._order_scope = gradient_clip, order_scope
+        self._alignment, self._num_options, self.objective = alignment, num_options, objective
+        self._gradient_clip = gradient_clip
         self.dense = nn.ModuleDict({"pooling": pooling, "model": model})
         self._adam = torch.optim.Adam(self.dense.parameters(), lr=learning_rate, fused=True)
         self._random = np.random.default_rng(seed)
@@ -83,21 +84,15 @@ class Learner:
         Raises NonFiniteLossError before anything has changed.
         """
         rows, questioned, replayed = batch.rows, None, None
-        if self._align:
+        if self.objective.reads_answers:
             with_partners = self._alignment.scope != "batch"
             replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
             questioned = question_rows(batch, replayed, self._num_options, self._alignment)
             rows = _append(rows, replayed)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
-        row_Q = torch.from_numpy(questioned.row_Q) if questioned else None
-        scores: Scores = self.model(x, row_Q)
-        loss = losses(scores, batch, questioned, self._alignment, self._order_scope)
-        values = {
-            name: float(value.detach())
-            for name, value in (("main", loss.main), ("satisfaction", loss.satisfaction), ("dpo", loss.dpo))
-            if value is not None
-        }
+        scores, loss = self.objective(x, batch, questioned)
+        values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
             raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
         if loss.total.requires_grad:
@@ -107,7 +102,7 @@ class Learner:
                 nn.utils.clip_grad_norm_(self.dense.parameters(), self._gradient_clip)
             self._adam.step()
             self.table.step(touched)
-        if self._align:
+        if self.objective.reads_answers:
             self.buffer.add(_answered(batch))
         self.steps += 1
         return self._report(batch, touched.rows_U, scores, values)

@@ -3,7 +3,7 @@
 Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -14,8 +14,8 @@ from easq.batch import Batch
 from easq.learn.losses import dpo_loss, main_loss, satisfaction_loss
 from easq.learn.pairs import Ids, answer_pairs, list_pairs
 from easq.learn.replay_buffer import AnsweredRows
-from easq.model.easq import Scores
 from easq.model.embedding import Grid
+from easq.model.scores import Scores
 from easq.schema import Alignment
 
 OrderScope = Literal["request", "viewer", "batch"]
@@ -60,12 +60,27 @@ def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignm
 
 @dataclass(frozen=True)
 class Losses:
-    """The step's losses; `total` is what is minimised."""
+    """The step's losses; `total` is what is minimised. `others` are those of one method alone."""
 
     total: Tensor
     main: Tensor
     satisfaction: Tensor | None = None
     dpo: Tensor | None = None
+    others: dict[str, Tensor] = field(default_factory=dict)
+
+    def named(self) -> dict[str, Tensor]:
+        """Return each loss by its name."""
+        known = {"main": self.main, "satisfaction": self.satisfaction, "dpo": self.dpo}
+        return {name: loss for name, loss in (known | self.others).items() if loss is not None}
+
+
+def behavior_loss(score_N: Tensor, batch: Batch, order_scope: OrderScope) -> Tensor:
+    """Return L_main of a score over B+."""
+    row_M, group_M = _order_groups(batch, order_scope)
+    grid = Grid.of(torch.from_numpy(group_M), int(group_M[-1]) + 1 if batch.num_viewed else 0)
+    level_BC = grid.spread(torch.from_numpy(batch.level_M[row_M]), float("nan"))
+    score_BC = grid.spread(score_N.index_select(0, torch.from_numpy(row_M)))
+    return main_loss(score_BC, level_BC)[0]
 
 
 def losses(
@@ -77,11 +92,7 @@ def losses(
 ) -> Losses:
     """Return the losses of one step; without `questioned` only the behaviour's."""
     num_viewed = batch.num_viewed
-    row_M, group_M = _order_groups(batch, order_scope)
-    grid = Grid.of(torch.from_numpy(group_M), int(group_M[-1]) + 1 if num_viewed else 0)
-    level_BC = grid.spread(torch.from_numpy(batch.level_M[row_M]), float("nan"))
-    score_BC = grid.spread(scores.served_N.index_select(0, torch.from_numpy(row_M)))
-    main, _, _ = main_loss(score_BC, level_BC)
+    main = behavior_loss(scores.served_N, batch, order_scope)
     if questioned is None or scores.satisfaction_A is None:
         return Losses(main, main)
     better_P, worse_P = torch.from_numpy(questioned.better_P), torch.from_numpy(questioned.worse_P)

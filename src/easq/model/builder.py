@@ -1,16 +1,37 @@
 """Settings to a model: what trains and what serves is built by the same function."""
 
 from easq.model.baselines.behavior import BehaviorOnly
+from easq.model.baselines.mmoe import Mmoe
+from easq.model.baselines.multitask import MultiTask
+from easq.model.baselines.ple import Ple
+from easq.model.baselines.shared_bottom import SharedBottom
 from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
-from easq.schema import Recipe
+from easq.model.moe import Routing
+from easq.schema import Model, Recipe
 
-RankingModel = Easq | BehaviorOnly
+RankingModel = Easq | BehaviorOnly | MultiTask
 
 
 def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
     """Return the model of the recipe's method."""
     settings = recipe.model
+    routing = Routing(settings.routing, settings.top_k)
+    if settings.method == "easq":
+        return Easq(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            settings.rank,
+            settings.expert_width,
+            settings.experts,
+            settings.satisfaction_experts,
+            settings.head_width,
+            settings.eps,
+            settings.answers_move_embeddings,
+            settings.lora_init,
+            routing,
+        )
     if settings.method == "behavior":
         return BehaviorOnly(
             pooling.viewer_dim,
@@ -20,17 +41,24 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.experts,
             settings.head_width,
             settings.eps,
+            routing,
         )
-    return Easq(
+    return MultiTask(
         pooling.viewer_dim,
         pooling.candidate_dim,
         settings.hidden,
-        settings.rank,
+        _body(settings),
         settings.expert_width,
-        settings.experts,
-        settings.satisfaction_experts,
         settings.head_width,
         settings.eps,
-        settings.answers_move_embeddings,
-        settings.lora_init,
+        recipe.baselines.satisfaction_share,
     )
+
+
+def _body(settings: Model) -> SharedBottom | Mmoe | Ple:
+    hidden, width, num_experts = settings.hidden, settings.expert_width, settings.experts
+    if settings.method == "shared_bottom":
+        return SharedBottom(hidden, width, num_experts)
+    if settings.method == "mmoe":
+        return Mmoe(hidden, width, num_experts)
+    return Ple(hidden, width, num_experts, settings.satisfaction_experts)

@@ -23,7 +23,13 @@ _ORDER = (
     "behavior",
     "pair_accuracy",
 )
-_METHODS = {"easq": "EASQ", "behavior": "Behaviour only"}
+_METHODS = {
+    "easq": "EASQ",
+    "behavior": "Behaviour only",
+    "shared_bottom": "Shared bottom",
+    "mmoe": "MMoE",
+    "ple": "PLE",
+}
 
 
 class Estimate(NamedTuple):

@@ -1,0 +1,59 @@
+"""What each method learns from a step: scores and losses of one forward pass.
+
+The learner does everything else in the same way for all of them: features, embedding tables, the order
+of the data, the replay buffer, the optimizer and its budget.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from easq.batch import Batch
+from easq.learn.multitask import TwoTasks
+from easq.learn.objective import Losses, OrderScope, Questioned, losses
+from easq.model.builder import RankingModel
+from easq.model.embedding import Inputs
+from easq.model.scores import Scores
+from easq.schema import BEHAVIOR_ONLY, Alignment, Recipe
+
+
+class Objective(Protocol):
+    """Scores a step's rows and says what is to be minimised.
+
+    `reads_answers` says whether the step holds answered and replayed rows; else `questioned` is None.
+    """
+
+    reads_answers: bool
+
+    def __call__(self, x: Inputs, batch: Batch, questioned: Questioned | None) -> tuple[Scores, Losses]:
+        """Return the scores of all rows, those behind the batch's own included, and the losses."""
+        ...
+
+
+class OneScore:
+    """EASQ and the behaviour-only model: the served score, and the satisfaction experts where there are."""
+
+    def __init__(
+        self, model: nn.Module, alignment: Alignment, order_scope: OrderScope, reads_answers: bool
+    ) -> None:
+        self._model, self._alignment, self._order_scope = model, alignment, order_scope
+        self.reads_answers = reads_answers
+
+    def __call__(self, x: Inputs, batch: Batch, questioned: Questioned | None) -> tuple[Scores, Losses]:
+        """Return L_main + lambda1 L_satis + lambda2 L_dpo."""
+        scores: Scores = self._model(x, rows_of(questioned))
+        return scores, losses(scores, batch, questioned, self._alignment, self._order_scope)
+
+
+def rows_of(questioned: Questioned | None) -> Tensor | None:
+    """Return the rows Q as a tensor."""
+    return None if questioned is None else torch.from_numpy(questioned.row_Q)
+
+
+def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
+    """Return the objective of the recipe's method."""
+    method, alignment, scope = recipe.model.method, recipe.alignment, recipe.order.scope
+    if method in ("easq", "behavior"):
+        return OneScore(model, alignment, scope, method not in BEHAVIOR_ONLY)
+    return TwoTasks(model, alignment.satisfaction_weight, scope)
