@@ -123,8 +123,8 @@ class Join(_Strict, frozen=True):
     lateness: Weight = 5.0
 
 
-Method = Literal["easq", "behavior", "shared_bottom", "mmoe", "ple"]
-BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior",)
+Method = Literal["easq", "behavior", "shared_bottom", "mmoe", "ple", "emer", "emer_s", "emer_s_head"]
+BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior", "emer")
 """The methods that read no answers."""
 
 
@@ -159,11 +159,22 @@ class Model(_Strict, frozen=True):
 class Baselines(_Strict, frozen=True):
     """What only the models read that EASQ is compared with.
 
-    satisfaction_share  of methods with a satisfaction head: the served score is the behaviour score plus
-                        this times the satisfaction score. 0 serves the behaviour head alone.
+    satisfaction_share       of methods with a satisfaction head: the served score is the behaviour score
+                             plus this times the satisfaction score. 0 serves the behaviour head alone.
+    emer_layers, emer_heads  of EMER's Transformer; the heads divide model.hidden.
+    emer_watch               the behaviour that stands for watch time: other predictions are divided by it.
+    emer_top                 K of the DCG whose ratio weighs a predicted order.
+    emer_serving_steps       steps after which EMER's serving ranker becomes the current one.
+    emer_list                candidates kept with a replayed answer, its own first: set-wise scores need them.
     """
 
     satisfaction_share: Weight = 0.0
+    emer_layers: Annotated[int, Meta(ge=1, le=64)] = 1
+    emer_heads: Annotated[int, Meta(ge=1, le=64)] = 4
+    emer_watch: Name | None = None
+    emer_top: Width = 5
+    emer_serving_steps: Count = 100
+    emer_list: Width = 20
 
 
 class Alignment(_Strict, frozen=True):

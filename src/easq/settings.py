@@ -212,6 +212,16 @@ def _check(recipe: Recipe) -> None:
             f"model.rank: got {model.rank}; allowed: 0 to {min(width, model.hidden) - 1}, below both "
             f"model.hidden ({model.hidden}) and the width of all features ({width})"
         )
+    watch, names = recipe.baselines.emer_watch, [b.name for b in recipe.behaviors]
+    if watch is not None and watch not in names:
+        raise SettingsError(
+            f"baselines.emer_watch: got {watch!r}; allowed are the behaviors: {', '.join(names)}"
+        )
+    if model.method.startswith("emer") and model.hidden % recipe.baselines.emer_heads:
+        raise SettingsError(
+            f"baselines.emer_heads: got {recipe.baselines.emer_heads}; allowed: numbers that divide "
+            f"model.hidden ({model.hidden})"
+        )
     if join.answer_window < join.behavior_window:
         raise SettingsError(
             f"join.answer_window: got {join.answer_window}; allowed: at least join.behavior_window "

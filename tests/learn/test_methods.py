@@ -22,10 +22,17 @@ MOVES = {
         (m, "satisfaction"): (*SHARED, "model.body", "model.satisfaction")
         for m in ("shared_bottom", "mmoe", "ple")
     },
+    ("emer", "main"): ("table", "pooling", "model.ranker"),
+    ("emer", "predicted_orders"): ("table", "pooling", "model.ranker"),
+    ("emer", "upstream"): ("table", "pooling", "model.upstream"),
+    ("emer_s", "satisfaction"): ("table", "pooling", "model.ranker"),
+    ("emer_s_head", "satisfaction"): ("table", "pooling", "model.ranker", "model.satisfaction"),
+    ("emer_s_head", "main"): ("table", "pooling", "model.ranker"),
 }
 NOT_MOVED = {
     ("mmoe", "main"): ("model.body.satisfaction",),
     ("mmoe", "satisfaction"): ("model.body.behavior",),
+    ("emer_s_head", "satisfaction"): ("model.ranker.head",),
     ("ple", "main"): ("model.body.second.satisfaction", "model.body.first.satisfaction_gate"),
     ("ple", "satisfaction"): ("model.body.second.behavior", "model.body.first.behavior_gate"),
 }

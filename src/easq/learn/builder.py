@@ -7,6 +7,7 @@ from easq.join import Joiner
 from easq.learn.learner import Learner
 from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
+from easq.model.baselines.emer import Emer
 from easq.model.builder import build_model
 from easq.model.embedding import EmbeddingTable, FeaturePooling
 from easq.schema import Recipe
@@ -44,16 +45,20 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     )
     objective = build_objective(recipe, model)
     capacity = recipe.alignment.buffer if objective.reads_answers else 0
-    widths = [side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)]
+    viewer_width, candidate_width = (
+        side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)
+    )
+    list_length = recipe.baselines.emer_list if isinstance(model, Emer) else 1
     return Learner(
         model,
         pooling,
         table,
-        ReplayBuffer(capacity, *widths),
+        ReplayBuffer(capacity, viewer_width, candidate_width * list_length),
         recipe.alignment,
         len(recipe.question.options),
         objective,
         training.learning_rate,
         training.gradient_clip,
         recipe.seed,
+        list_length,
     )

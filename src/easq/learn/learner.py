@@ -12,10 +12,10 @@ from torch import nn
 
 from easq.batch import Batch, Floats
 from easq.columns import Ids
-from easq.encode import Rows
+from easq.learn.lists import answered_rows, with_replayed
 from easq.learn.methods import Objective
 from easq.learn.objective import question_rows
-from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
+from easq.learn.replay_buffer import ReplayBuffer
 from easq.model.embedding import EmbeddingTable, FeaturePooling
 from easq.model.scores import Scores
 from easq.schema import Alignment
@@ -47,7 +47,8 @@ class Learner:
     """A ranking model in training: pooling, towers, embedding table, optimizer and replay buffer.
 
     `objective` is what the model's method learns from a step; where it reads answers, `replayed` rows
-    join each step.
+    join each step, with up to
+    `list_length` candidates of their request, their own included.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class Learner:
         learning_rate: float,
         gradient_clip: float,
         seed: int,
+        list_length: int = 1,
     ) -> None:
         self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
         self._alignment, self._num_options, self.objective = alignment, num_options, objective
-        self._gradient_clip = gradient_clip
+        self._gradient_clip, self._list_length = gradient_clip, list_length
         self.dense = nn.ModuleDict({"pooling": pooling, "model": model})
         self._adam = torch.optim.Adam(self.dense.parameters(), lr=learning_rate, fused=True)
         self._random = np.random.default_rng(seed)
@@ -88,7 +90,7 @@ class Learner:
             with_partners = self._alignment.scope != "batch"
             replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
             questioned = question_rows(batch, replayed, self._num_options, self._alignment)
-            rows = _append(rows, replayed)
+            rows = with_replayed(rows, replayed)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
         scores, loss = self.objective(x, batch, questioned)
@@ -103,7 +105,8 @@ class Learner:
             self._adam.step()
             self.table.step(touched)
         if self.objective.reads_answers:
-            self.buffer.add(_answered(batch))
+            self.buffer.add(answered_rows(batch, self._list_length))
+        self.objective.learned()
         self.steps += 1
         return self._report(batch, touched.rows_U, scores, values)
 
@@ -152,26 +155,6 @@ class Learner:
         self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.steps = int(state["steps"][0])
-
-
-def _append(rows: Rows, replayed: AnsweredRows) -> Rows:
-    """Put replayed rows behind a batch, each a request of its own."""
-    start = len(rows.viewer_BW)
-    return Rows(
-        np.concatenate([rows.viewer_BW, replayed.viewer_AW]),
-        np.concatenate([rows.candidate_NV, replayed.candidate_AV]),
-        np.concatenate([rows.request_N, start + np.arange(len(replayed.user_A))]),
-    )
-
-
-def _answered(batch: Batch) -> AnsweredRows:
-    request_A = batch.rows.request_N[batch.answer_row_A]
-    return AnsweredRows(
-        batch.rows.viewer_BW[request_A],
-        batch.rows.candidate_NV[batch.answer_row_A],
-        batch.user_B[request_A],
-        batch.option_A,
-    )
 
 
 def _array(values: torch.Tensor) -> Floats:

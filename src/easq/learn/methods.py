@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from easq.batch import Batch
+from easq.learn.emer import EmerObjective
 from easq.learn.multitask import TwoTasks
 from easq.learn.objective import Losses, OrderScope, Questioned, losses
+from easq.model.baselines.emer import Emer
 from easq.model.builder import RankingModel
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
@@ -30,6 +32,10 @@ class Objective(Protocol):
         """Return the scores of all rows, those behind the batch's own included, and the losses."""
         ...
 
+    def learned(self) -> None:
+        """Do what follows upon a step that the parameters have taken."""
+        ...
+
 
 class OneScore:
     """EASQ and the behaviour-only model: the served score, and the satisfaction experts where there are."""
@@ -45,6 +51,9 @@ class OneScore:
         scores: Scores = self._model(x, rows_of(questioned))
         return scores, losses(scores, batch, questioned, self._alignment, self._order_scope)
 
+    def learned(self) -> None:
+        """Do nothing more."""
+
 
 def rows_of(questioned: Questioned | None) -> Tensor | None:
     """Return the rows Q as a tensor."""
@@ -56,4 +65,17 @@ def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
     method, alignment, scope = recipe.model.method, recipe.alignment, recipe.order.scope
     if method in ("easq", "behavior"):
         return OneScore(model, alignment, scope, method not in BEHAVIOR_ONLY)
+    if isinstance(model, Emer):
+        names = [b.name for b in recipe.behaviors]
+        settings = recipe.baselines
+        return EmerObjective(
+            model,
+            alignment.satisfaction_weight,
+            scope,
+            [k for k, b in enumerate(recipe.behaviors) if b.weight > 0],
+            None if settings.emer_watch is None else names.index(settings.emer_watch),
+            settings.emer_top,
+            settings.emer_serving_steps,
+            method not in BEHAVIOR_ONLY,
+        )
     return TwoTasks(model, alignment.satisfaction_weight, scope)

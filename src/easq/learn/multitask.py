@@ -30,3 +30,6 @@ class TwoTasks:
             scores.satisfaction_A[torch.from_numpy(questioned.worse_P)],
         )
         return scores, Losses(main + self._weight * satisfaction, main, satisfaction)
+
+    def learned(self) -> None:
+        """Do nothing more."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from easq.batch import Batch
+from easq.learn.lists import replayed_places
 from easq.learn.losses import dpo_loss, main_loss, satisfaction_loss
 from easq.learn.pairs import Ids, answer_pairs, list_pairs
 from easq.learn.replay_buffer import AnsweredRows
@@ -37,10 +38,11 @@ class Questioned:
 def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignment: Alignment) -> Questioned:
     """Choose Q and D+ for a batch whose replayed rows are appended behind its own."""
     num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
-    num_listed, num_replayed = num_rows - num_viewed, len(replayed.user_A)
+    num_listed = num_rows - num_viewed
+    replayed_A, num_replayed = replayed_places(replayed, batch.rows.candidate_NV.shape[1])
     row_Q = np.arange(num_viewed, num_rows + num_replayed)
     new_A = batch.answer_row_A - num_viewed
-    place_A = np.concatenate([new_A, num_listed + np.arange(num_replayed)])
+    place_A = np.concatenate([new_A, num_listed + replayed_A])
     user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
     option_A = np.concatenate([batch.option_A, replayed.option_A])
     used = np.arange(len(place_A))

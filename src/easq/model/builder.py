@@ -1,6 +1,7 @@
 """Settings to a model: what trains and what serves is built by the same function."""
 
 from easq.model.baselines.behavior import BehaviorOnly
+from easq.model.baselines.emer import Emer
 from easq.model.baselines.mmoe import Mmoe
 from easq.model.baselines.multitask import MultiTask
 from easq.model.baselines.ple import Ple
@@ -10,7 +11,7 @@ from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
 from easq.schema import Model, Recipe
 
-RankingModel = Easq | BehaviorOnly | MultiTask
+RankingModel = Easq | BehaviorOnly | MultiTask | Emer
 
 
 def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
@@ -42,6 +43,19 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.head_width,
             settings.eps,
             routing,
+        )
+    if settings.method in ("emer", "emer_s", "emer_s_head"):
+        return Emer(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            settings.head_width,
+            settings.eps,
+            len(recipe.behaviors),
+            recipe.baselines.emer_heads,
+            recipe.baselines.emer_layers,
+            settings.method == "emer_s_head",
+            recipe.baselines.satisfaction_share,
         )
     return MultiTask(
         pooling.viewer_dim,

@@ -29,6 +29,9 @@ _METHODS = {
     "shared_bottom": "Shared bottom",
     "mmoe": "MMoE",
     "ple": "PLE",
+    "emer": "EMER",
+    "emer_s": "EMER_S",
+    "emer_s_head": "EMER_S, two heads",
 }
 
 
