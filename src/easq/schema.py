@@ -123,7 +123,18 @@ class Join(_Strict, frozen=True):
     lateness: Weight = 5.0
 
 
-Method = Literal["easq", "behavior", "shared_bottom", "mmoe", "ple", "emer", "emer_s", "emer_s_head"]
+Method = Literal[
+    "easq",
+    "behavior",
+    "shared_bottom",
+    "mmoe",
+    "ple",
+    "emer",
+    "emer_s",
+    "emer_s_head",
+    "imputation",
+    "imputation_privileged",
+]
 BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior", "emer")
 """The methods that read no answers."""
 

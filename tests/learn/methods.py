@@ -5,7 +5,7 @@ import torch
 
 from easq.batch import Batch
 from easq.learn.learner import Learner
-from easq.learn.objective import question_rows
+from easq.learn.objective import Lesson, question_rows
 from easq.schema import Alignment
 from tests.learn.test_learner import steps_of, trained
 from tests.worlds import small_recipe
@@ -27,9 +27,12 @@ def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
     questioned = None
     if learner.objective.reads_answers:
         questioned = question_rows(batch, replayed, 3, Alignment())
-    touched = learner.table.touch(batch.rows)
-    x = learner.pooling(touched, torch.from_numpy(batch.rows.request_N))
-    _, losses = learner.objective(x, batch, questioned)
+    rows, told = batch.rows, None
+    if learner.told is not None:
+        rows, told = learner.told.join(batch, rows, np.random.default_rng(0))
+    touched = learner.table.touch(rows)
+    x = learner.pooling(touched, torch.from_numpy(rows.request_N))
+    _, losses = learner.objective(x, Lesson(batch, questioned, told))
     learner.dense.zero_grad(set_to_none=True)
     losses.named()[name].backward()
     moved = {n for n, p in learner.dense.named_parameters() if p.grad is not None and p.grad.any()}

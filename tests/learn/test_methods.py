@@ -28,6 +28,15 @@ MOVES = {
     ("emer_s", "satisfaction"): ("table", "pooling", "model.ranker"),
     ("emer_s_head", "satisfaction"): ("table", "pooling", "model.ranker", "model.satisfaction"),
     ("emer_s_head", "main"): ("table", "pooling", "model.ranker"),
+    **{
+        (m, loss): moved
+        for m in ("imputation", "imputation_privileged")
+        for loss, moved in (
+            ("main", (*SHARED, "model.main")),
+            ("imputed", (*SHARED, "model.main")),
+            ("answers", ("table", "pooling", "model.imputer")),
+        )
+    },
 }
 NOT_MOVED = {
     ("mmoe", "main"): ("model.body.satisfaction",),

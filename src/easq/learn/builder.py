@@ -7,6 +7,7 @@ from easq.join import Joiner
 from easq.learn.learner import Learner
 from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
+from easq.learn.told import ToldViews
 from easq.model.baselines.emer import Emer
 from easq.model.builder import build_model
 from easq.model.embedding import EmbeddingTable, FeaturePooling
@@ -49,6 +50,11 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)
     )
     list_length = recipe.baselines.emer_list if isinstance(model, Emer) else 1
+    told = None
+    if objective.reads_told:
+        told = ToldViews(
+            capacity, recipe.alignment.replayed, viewer_width, candidate_width, len(recipe.behaviors)
+        )
     return Learner(
         model,
         pooling,
@@ -61,4 +67,5 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         training.gradient_clip,
         recipe.seed,
         list_length,
+        told,
     )

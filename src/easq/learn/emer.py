@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from easq.batch import Batch
 from easq.learn.losses import main_loss, satisfaction_loss
-from easq.learn.objective import Losses, OrderScope, Questioned, behavior_loss
+from easq.learn.objective import Lesson, Losses, OrderScope, behavior_loss
 from easq.model.baselines.emer import Emer
 from easq.model.embedding import Grid, Inputs
 from easq.model.scores import Scores
@@ -24,6 +24,8 @@ class EmerObjective:
     `order_O` numbers the behaviours whose predicted orders are learned, `watch` the one by which the others'
     predictions are divided, if any. w_o = DCG@`top` of the serving ranker / DCG@`top` of the current one.
     """
+
+    reads_told = False
 
     def __init__(
         self,
@@ -41,8 +43,9 @@ class EmerObjective:
         self._top, self._serving_steps = top, serving_steps
         self.reads_answers = reads_answers
 
-    def __call__(self, x: Inputs, batch: Batch, questioned: Questioned | None) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
+        batch, questioned = lesson.batch, lesson.questioned
         logit_NK = self._model.upstream(x)
         row_Q = None if questioned is None else torch.from_numpy(questioned.row_Q)
         scores = self._model.rank(x, logit_NK, row_Q)

@@ -14,8 +14,9 @@ from easq.batch import Batch, Floats
 from easq.columns import Ids
 from easq.learn.lists import answered_rows, with_replayed
 from easq.learn.methods import Objective
-from easq.learn.objective import question_rows
+from easq.learn.objective import Lesson, question_rows
 from easq.learn.replay_buffer import ReplayBuffer
+from easq.learn.told import ToldViews
 from easq.model.embedding import EmbeddingTable, FeaturePooling
 from easq.model.scores import Scores
 from easq.schema import Alignment
@@ -48,7 +49,8 @@ class Learner:
 
     `objective` is what the model's method learns from a step; where it reads answers, `replayed` rows
     join each step, with up to
-    `list_length` candidates of their request, their own included.
+    `list_length` candidates of their request, their own included; and
+    `told` views of which behaviour and answer are known, where there are any.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Learner:
         gradient_clip: float,
         seed: int,
         list_length: int = 1,
+        told: ToldViews | None = None,
     ) -> None:
         self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
+        self.told = told
         self._alignment, self._num_options, self.objective = alignment, num_options, objective
         self._gradient_clip, self._list_length = gradient_clip, list_length
         self.dense = nn.ModuleDict({"pooling": pooling, "model": model})
@@ -85,15 +89,17 @@ class Learner:
 
         Raises NonFiniteLossError before anything has changed.
         """
-        rows, questioned, replayed = batch.rows, None, None
+        rows, questioned, told = batch.rows, None, None
         if self.objective.reads_answers:
             with_partners = self._alignment.scope != "batch"
             replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
             questioned = question_rows(batch, replayed, self._num_options, self._alignment)
             rows = with_replayed(rows, replayed)
+        if self.told is not None:
+            rows, told = self.told.join(batch, rows, self._random)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
-        scores, loss = self.objective(x, batch, questioned)
+        scores, loss = self.objective(x, Lesson(batch, questioned, told))
         values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
             raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
@@ -106,6 +112,8 @@ class Learner:
             self.table.step(touched)
         if self.objective.reads_answers:
             self.buffer.add(answered_rows(batch, self._list_length))
+        if self.told is not None:
+            self.told.add(batch)
         self.objective.learned()
         self.steps += 1
         return self._report(batch, touched.rows_U, scores, values)
@@ -135,6 +143,8 @@ class Learner:
             for name, value in moments.items():
                 state[f"adam.{number}.{name}"] = value.numpy()
         state |= {f"buffer.{name}": value for name, value in self.buffer.state().items()}
+        if self.told is not None:
+            state |= {f"told.{name}": value for name, value in self.told.state().items()}
         random = json.dumps(self._random.bit_generator.state).encode()
         state["random"] = np.frombuffer(random, np.uint8)
         state["steps"] = np.array([self.steps])
@@ -153,6 +163,8 @@ class Learner:
                 moments.setdefault(int(number), {})[moment] = torch.from_numpy(value.copy())
         self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
         self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
+        if self.told is not None:
+            self.told.restore({n[5:]: v for n, v in state.items() if n.startswith("told.")})
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.steps = int(state["steps"][0])
 

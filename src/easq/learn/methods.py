@@ -7,13 +7,14 @@ of the data, the replay buffer, the optimizer and its budget.
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from easq.batch import Batch
 from easq.learn.emer import EmerObjective
+from easq.learn.imputation import ImputationObjective
 from easq.learn.multitask import TwoTasks
-from easq.learn.objective import Losses, OrderScope, Questioned, losses
+from easq.learn.objective import Lesson, Losses, OrderScope, losses
 from easq.model.baselines.emer import Emer
+from easq.model.baselines.imputation import Imputation
 from easq.model.builder import RankingModel
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
@@ -23,12 +24,14 @@ from easq.schema import BEHAVIOR_ONLY, Alignment, Recipe
 class Objective(Protocol):
     """Scores a step's rows and says what is to be minimised.
 
-    `reads_answers` says whether the step holds answered and replayed rows; else `questioned` is None.
+    `reads_answers` says whether the step holds answered and replayed rows, `reads_told` whether it holds
+    those of which behaviour and answer are known; else `lesson.questioned` or `lesson.told` is None.
     """
 
     reads_answers: bool
+    reads_told: bool
 
-    def __call__(self, x: Inputs, batch: Batch, questioned: Questioned | None) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
         """Return the scores of all rows, those behind the batch's own included, and the losses."""
         ...
 
@@ -40,24 +43,23 @@ class Objective(Protocol):
 class OneScore:
     """EASQ and the behaviour-only model: the served score, and the satisfaction experts where there are."""
 
+    reads_told = False
+
     def __init__(
         self, model: nn.Module, alignment: Alignment, order_scope: OrderScope, reads_answers: bool
     ) -> None:
         self._model, self._alignment, self._order_scope = model, alignment, order_scope
         self.reads_answers = reads_answers
 
-    def __call__(self, x: Inputs, batch: Batch, questioned: Questioned | None) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
         """Return L_main + lambda1 L_satis + lambda2 L_dpo."""
-        scores: Scores = self._model(x, rows_of(questioned))
-        return scores, losses(scores, batch, questioned, self._alignment, self._order_scope)
+        questioned = lesson.questioned
+        row_Q = None if questioned is None else torch.from_numpy(questioned.row_Q)
+        scores: Scores = self._model(x, row_Q)
+        return scores, losses(scores, lesson.batch, questioned, self._alignment, self._order_scope)
 
     def learned(self) -> None:
         """Do nothing more."""
-
-
-def rows_of(questioned: Questioned | None) -> Tensor | None:
-    """Return the rows Q as a tensor."""
-    return None if questioned is None else torch.from_numpy(questioned.row_Q)
 
 
 def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
@@ -65,6 +67,8 @@ def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
     method, alignment, scope = recipe.model.method, recipe.alignment, recipe.order.scope
     if method in ("easq", "behavior"):
         return OneScore(model, alignment, scope, method not in BEHAVIOR_ONLY)
+    if isinstance(model, Imputation):
+        return ImputationObjective(model, alignment.satisfaction_weight, scope, len(recipe.question.options))
     if isinstance(model, Emer):
         names = [b.name for b in recipe.behaviors]
         settings = recipe.baselines

@@ -15,6 +15,7 @@ from easq.learn.lists import replayed_places
 from easq.learn.losses import dpo_loss, main_loss, satisfaction_loss
 from easq.learn.pairs import Ids, answer_pairs, list_pairs
 from easq.learn.replay_buffer import AnsweredRows
+from easq.learn.told import Told
 from easq.model.embedding import Grid
 from easq.model.scores import Scores
 from easq.schema import Alignment
@@ -27,12 +28,15 @@ class Questioned:
     """The rows Q that the satisfaction path scores and the pairs of D+ among them.
 
     All rows of the answered requests stand first, so that an answer is measured inside its list,
-    then the replayed ones, then rows that only a variant reads.
+    then the replayed ones, then rows that only a variant reads. `place_A` are the places in Q of the
+    answered rows and `option_A` what was said.
     """
 
     row_Q: Ids
     better_P: Ids
     worse_P: Ids
+    place_A: Ids
+    option_A: Ids
 
 
 def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignment: Alignment) -> Questioned:
@@ -57,7 +61,16 @@ def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignm
         better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
     elif alignment.unasked == "distill":
         row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
-    return Questioned(row_Q, better_P, worse_P)
+    return Questioned(row_Q, better_P, worse_P, place_A[used], option_A[used])
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a step may learn from beside the inputs of its rows."""
+
+    batch: Batch
+    questioned: Questioned | None = None
+    told: Told | None = None
 
 
 @dataclass(frozen=True)

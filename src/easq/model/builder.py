@@ -2,6 +2,7 @@
 
 from easq.model.baselines.behavior import BehaviorOnly
 from easq.model.baselines.emer import Emer
+from easq.model.baselines.imputation import Imputation
 from easq.model.baselines.mmoe import Mmoe
 from easq.model.baselines.multitask import MultiTask
 from easq.model.baselines.ple import Ple
@@ -11,7 +12,7 @@ from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
 from easq.schema import Model, Recipe
 
-RankingModel = Easq | BehaviorOnly | MultiTask | Emer
+RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation
 
 
 def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
@@ -42,6 +43,18 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.experts,
             settings.head_width,
             settings.eps,
+            routing,
+        )
+    if settings.method in ("imputation", "imputation_privileged"):
+        return Imputation(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            settings.expert_width,
+            settings.experts,
+            settings.head_width,
+            settings.eps,
+            len(recipe.behaviors) if settings.method == "imputation_privileged" else 0,
             routing,
         )
     if settings.method in ("emer", "emer_s", "emer_s_head"):

@@ -30,6 +30,8 @@ _METHODS = {
     "mmoe": "MMoE",
     "ple": "PLE",
     "emer": "EMER",
+    "imputation": "Imputation",
+    "imputation_privileged": "Imputation, privileged",
     "emer_s": "EMER_S",
     "emer_s_head": "EMER_S, two heads",
 }

@@ -1,0 +1,74 @@
+"""The imputation network's losses: predict answers, and rank by what is predicted or was said.
+
+Shapes: M viewed rows, B requests, C candidates of the largest, A answered rows.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from easq.learn.objective import Lesson, Losses, OrderScope, behavior_loss
+from easq.model.baselines.imputation import Imputation
+from easq.model.embedding import Grid, Inputs
+from easq.model.scores import Scores
+
+
+class ImputationObjective:
+    """L_main + L_answers of the imputer + lambda1 L_imputed of the ranker."""
+
+    reads_answers = True
+
+    def __init__(
+        self, model: Imputation, satisfaction_weight: float, order_scope: OrderScope, num_options: int
+    ) -> None:
+        self._model, self._weight, self._order_scope = model, satisfaction_weight, order_scope
+        self._best = num_options - 1
+        self.reads_told = model.is_privileged
+
+    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+        """Return scores and losses of one step."""
+        batch, questioned, told = lesson.batch, lesson.questioned, lesson.told
+        assert questioned is not None
+        scores: Scores = self._model(x, torch.from_numpy(questioned.row_Q))
+        main = behavior_loss(scores.served_N, batch, self._order_scope)
+        num_viewed = batch.num_viewed
+        shown_MK = None
+        if told is not None:
+            logit_A = self._model.imputer(x.select(told.row_T), told.shown_TK)
+            answer_A = told.option_T / self._best
+            shown_MK = torch.from_numpy(batch.shown_MK).float()
+        else:
+            assert scores.satisfaction_A is not None
+            logit_A = scores.satisfaction_A[torch.from_numpy(questioned.place_A)]
+            answer_A = torch.from_numpy(questioned.option_A) / self._best
+        answers = answer_loss(logit_A, answer_A)
+        with torch.no_grad():
+            imputed_M = self._model.imputer(x.select(torch.arange(num_viewed)), shown_MK).sigmoid()
+        said_M = torch.from_numpy(batch.said_M)
+        believed_M = torch.where(said_M < 0, imputed_M, said_M / self._best)
+        imputed = gap_loss(scores.served_N[:num_viewed], believed_M, x.request_N[:num_viewed])
+        total = main + answers + self._weight * imputed
+        return scores, Losses(total, main, others={"answers": answers, "imputed": imputed})
+
+    def learned(self) -> None:
+        """Do nothing more."""
+
+
+def answer_loss(logit_A: Tensor, answer_A: Tensor) -> Tensor:
+    """Return the cross-entropy of answers from 0, the worst option, to 1, the best; without any, zero."""
+    total = functional.binary_cross_entropy_with_logits(logit_A, answer_A.float(), reduction="sum")
+    return total / max(1, len(answer_A))
+
+
+def gap_loss(score_M: Tensor, believed_M: Tensor, request_M: Tensor) -> Tensor:
+    """Return -log sigmoid(y_i - y_j) over the pairs of a request, weighted by what i is believed above j.
+
+    A pair that is believed equal counts nothing, so an imputer that knows nothing says little.
+    """
+    if not len(request_M):
+        return score_M.sum()
+    grid = Grid.of(request_M, int(request_M[-1]) + 1)
+    score_BC, believed_BC = grid.spread(score_M), grid.spread(believed_M, float("nan"))
+    gap_BCC = (believed_BC.unsqueeze(2) - believed_BC.unsqueeze(1)).nan_to_num(0.0).clamp(min=0)
+    loss_BCC = functional.softplus(score_BC.unsqueeze(1) - score_BC.unsqueeze(2))
+    return (gap_BCC * loss_BCC).sum() / gap_BCC.sum().clamp(min=1e-6)
