@@ -72,6 +72,14 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
             '[[features]]\nname = "x"\nkind = "categorical"\nside = "viewer"',
             "features.x.rows: required, but nothing was given",
         ),
+        (
+            "[baselines]\nemer_watch = 'gaze'",
+            "baselines.emer_watch: got 'gaze'; allowed are the behaviors: like",
+        ),
+        (
+            "[model]\nmethod = 'emer'\nhidden = 30",
+            "baselines.emer_heads: got 4; allowed: numbers that divide model.hidden (30)",
+        ),
         ('[data]\nloader = "csv"', "data.loader: got 'csv'; allowed: kuairand, eeg_svrec, table"),
     ],
 )
@@ -83,6 +91,14 @@ def test_what_cannot_be_is_refused_with_key_given_and_allowed(
 
 def test_recipe_that_orders_nothing_is_refused(tmp_path: Path) -> None:
     assert "behaviors: at least one needs a weight" in problem(tmp_path, SMALLEST + "weight = 0.0")
+
+
+def test_saqrec_without_a_history_is_refused(tmp_path: Path) -> None:
+    text = SMALLEST.replace('kind = "history"', 'kind = "multi"\nside = "viewer"\nrows = 9').replace(
+        'of = "item_id"', ""
+    )
+    message = problem(tmp_path, text, "model.method=saqrec", "model.rank=4")
+    assert "features needs one of kind 'history'" in message
 
 
 def test_missing_file_and_broken_toml_are_told_apart(tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ Method = Literal[
     "emer_s_head",
     "imputation",
     "imputation_privileged",
+    "saqrec",
 ]
 BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior", "emer")
 """The methods that read no answers."""
@@ -177,6 +178,7 @@ class Baselines(_Strict, frozen=True):
     emer_top                 K of the DCG whose ratio weighs a predicted order.
     emer_serving_steps       steps after which EMER's serving ranker becomes the current one.
     emer_list                candidates kept with a replayed answer, its own first: set-wise scores need them.
+    saqrec_buckets           K of SAQRec: a viewer's history is divided so by satisfaction.
     """
 
     satisfaction_share: Weight = 0.0
@@ -186,6 +188,7 @@ class Baselines(_Strict, frozen=True):
     emer_top: Width = 5
     emer_serving_steps: Count = 100
     emer_list: Width = 20
+    saqrec_buckets: Annotated[int, Meta(ge=2, le=64)] = 8
 
 
 class Alignment(_Strict, frozen=True):

@@ -42,7 +42,7 @@ def trained(*overrides: str) -> tuple[Learner, list[Batch]]:
 
 def late_batch(batches: list[Batch], loss: str) -> Batch:
     """Return a batch whose viewers have a history, with views or with answers as the loss needs."""
-    if loss in ("main", "predicted_orders", "upstream", "imputed"):
+    if loss in ("main", "predicted_orders", "upstream", "imputed", "base", "propensity", "pseudo"):
         return [b for b in batches if b.num_viewed][-2]
     return [b for b in batches if len(b.option_A) > 20][-1]
 

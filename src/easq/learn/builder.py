@@ -9,8 +9,8 @@ from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.learn.told import ToldViews
 from easq.model.baselines.emer import Emer
-from easq.model.builder import build_model
-from easq.model.embedding import EmbeddingTable, FeaturePooling
+from easq.model.builder import build_model, build_pooling
+from easq.model.embedding import EmbeddingTable
 from easq.schema import Recipe
 
 _MINUTE = 60_000
@@ -39,7 +39,7 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        pooling = FeaturePooling(layout, settings.dim)
+        pooling = build_pooling(recipe, layout)
         model = build_model(recipe, pooling)
     table = EmbeddingTable(
         layout.num_rows, settings.dim, training.embedding_scale, training.embedding_rate, generator

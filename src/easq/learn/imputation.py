@@ -43,7 +43,7 @@ class ImputationObjective:
             answer_A = torch.from_numpy(questioned.option_A) / self._best
         answers = answer_loss(logit_A, answer_A)
         with torch.no_grad():
-            imputed_M = self._model.imputer(x.select(torch.arange(num_viewed)), shown_MK).sigmoid()
+            imputed_M = self._model.imputer(x.first(num_viewed), shown_MK).sigmoid()
         said_M = torch.from_numpy(batch.said_M)
         believed_M = torch.where(said_M < 0, imputed_M, said_M / self._best)
         imputed = gap_loss(scores.served_N[:num_viewed], believed_M, x.request_N[:num_viewed])

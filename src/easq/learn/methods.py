@@ -13,8 +13,10 @@ from easq.learn.emer import EmerObjective
 from easq.learn.imputation import ImputationObjective
 from easq.learn.multitask import TwoTasks
 from easq.learn.objective import Lesson, Losses, OrderScope, losses
+from easq.learn.saqrec import SaqrecObjective
 from easq.model.baselines.emer import Emer
 from easq.model.baselines.imputation import Imputation
+from easq.model.baselines.saqrec import Saqrec
 from easq.model.builder import RankingModel
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
@@ -69,6 +71,8 @@ def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
         return OneScore(model, alignment, scope, method not in BEHAVIOR_ONLY)
     if isinstance(model, Imputation):
         return ImputationObjective(model, alignment.satisfaction_weight, scope, len(recipe.question.options))
+    if isinstance(model, Saqrec):
+        return SaqrecObjective(model, alignment.satisfaction_weight, scope, len(recipe.question.options))
     if isinstance(model, Emer):
         names = [b.name for b in recipe.behaviors]
         settings = recipe.baselines

@@ -1,18 +1,25 @@
 """Settings to a model: what trains and what serves is built by the same function."""
 
+from easq.encode import Layout
 from easq.model.baselines.behavior import BehaviorOnly
 from easq.model.baselines.emer import Emer
 from easq.model.baselines.imputation import Imputation
 from easq.model.baselines.mmoe import Mmoe
 from easq.model.baselines.multitask import MultiTask
 from easq.model.baselines.ple import Ple
+from easq.model.baselines.saqrec import Saqrec
 from easq.model.baselines.shared_bottom import SharedBottom
 from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
 from easq.schema import Model, Recipe
 
-RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation
+RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
+
+
+def build_pooling(recipe: Recipe, layout: Layout) -> FeaturePooling:
+    """Return the pooling of the recipe's features, as its method needs it."""
+    return FeaturePooling(layout, recipe.model.dim, recipe.model.method == "saqrec")
 
 
 def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
@@ -69,6 +76,19 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             recipe.baselines.emer_layers,
             settings.method == "emer_s_head",
             recipe.baselines.satisfaction_share,
+        )
+    if settings.method == "saqrec":
+        return Saqrec(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.dim,
+            settings.hidden,
+            settings.expert_width,
+            settings.experts,
+            settings.head_width,
+            settings.eps,
+            recipe.baselines.saqrec_buckets,
+            routing,
         )
     return MultiTask(
         pooling.viewer_dim,

@@ -31,6 +31,7 @@ _METHODS = {
     "ple": "PLE",
     "emer": "EMER",
     "imputation": "Imputation",
+    "saqrec": "SAQRec",
     "imputation_privileged": "Imputation, privileged",
     "emer_s": "EMER_S",
     "emer_s_head": "EMER_S, two heads",
