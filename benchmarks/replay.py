@@ -30,7 +30,7 @@ from easq.prove.replay import replay
 from easq.schema import Method, Recipe
 
 METHODS: tuple[Method, ...] = get_args(Method)
-MOST_STEPS = 100
+MOST_STEPS, IN_A_ROW = 100, 10
 
 
 def with_method(method: Method) -> Recipe:
@@ -89,16 +89,18 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 
 
 def time_steps(batches: list[Batch]) -> dict[str, list[float]]:
-    """Return seconds of each step by method, the methods taking turns on every batch."""
+    """Return seconds of each step by method, the methods taking turns on every few batches."""
     encoder = build_encoder(DEFAULT)
     learners = {method: build_learner(with_method(method), encoder) for method in METHODS}
     seconds: dict[str, list[float]] = {method: [] for method in learners}
-    for number, batch in enumerate(batches[:MOST_STEPS]):
+    # A few steps in a row, or each method would find the caches full of the others' parameters.
+    for number, start in enumerate(range(0, min(len(batches), MOST_STEPS), IN_A_ROW)):
         order = list(learners) if number % 2 else list(learners)[::-1]
         for method in order:
-            started = time.perf_counter()
-            learners[method].step(batch)
-            seconds[method].append(time.perf_counter() - started)
+            for batch in batches[start : start + IN_A_ROW]:
+                started = time.perf_counter()
+                learners[method].step(batch)
+                seconds[method].append(time.perf_counter() - started)
     return seconds
 
 

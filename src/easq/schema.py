@@ -200,6 +200,9 @@ class Alignment(_Strict, frozen=True):
                its request (satisfied above, dissatisfied below); distill: the DPO term also sees
                behaviour rows of one request, ordered by the satisfaction expert.
     buffer     recent answered rows kept; 0 turns the replay buffer off.
+    teacher    a small network predicts the answer from the view and from the behaviour that followed it.
+               It labels the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times
+               as much as the answers. It is never served.
     """
 
     satisfaction_weight: Weight = 1.0
@@ -210,6 +213,8 @@ class Alignment(_Strict, frozen=True):
     uncertain: Literal["middle", "drop"] = "middle"
     buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
     replayed: Count = 64
+    teacher: bool = False
+    teacher_weight: Weight = 1.0
 
 
 class Training(_Strict, frozen=True):

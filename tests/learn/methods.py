@@ -21,12 +21,17 @@ def trained_by(method: str, *overrides: str) -> tuple[Learner, list[Batch]]:
     return trained(f"model.method={method}", *overrides)
 
 
-def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
+def moved_by(
+    learner: Learner,
+    batch: Batch,
+    name: str,
+    alignment: Alignment = Alignment(),  # noqa: B008
+) -> set[str]:
     """Return the parameters that have a gradient other than zero under one loss alone."""
     replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
     questioned = None
     if learner.objective.reads_answers:
-        questioned = question_rows(batch, replayed, 3, Alignment())
+        questioned = question_rows(batch, replayed, 3, alignment)
     rows, told = batch.rows, None
     if learner.told is not None:
         rows, told = learner.told.join(batch, rows, np.random.default_rng(0))

@@ -1,6 +1,7 @@
 """Settings to parts: the one place where a recipe becomes arguments."""
 
 import torch
+from msgspec.structs import replace
 
 from easq.encode import Encoder
 from easq.join import Joiner
@@ -10,6 +11,7 @@ from easq.learn.replay_buffer import ReplayBuffer
 from easq.learn.told import ToldViews
 from easq.model.baselines.emer import Emer
 from easq.model.builder import build_model, build_pooling
+from easq.model.easq import Easq
 from easq.model.embedding import EmbeddingTable
 from easq.schema import Recipe
 
@@ -60,7 +62,8 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         pooling,
         table,
         ReplayBuffer(capacity, viewer_width, candidate_width * list_length),
-        recipe.alignment,
+        # Baselines have no teacher, so they need no scores for it.
+        recipe.alignment if isinstance(model, Easq) else replace(recipe.alignment, teacher=False),
         len(recipe.question.options),
         objective,
         training.learning_rate,

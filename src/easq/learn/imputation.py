@@ -1,15 +1,14 @@
 """The imputation network's losses: predict answers, and rank by what is predicted or was said.
 
-Shapes: M viewed rows, B requests, C candidates of the largest, A answered rows.
+Shapes: M viewed rows, A answered rows.
 """
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
+from easq.learn.dense import answer_loss, believed, gap_loss
 from easq.learn.objective import Lesson, Losses, OrderScope, behavior_loss
 from easq.model.baselines.imputation import Imputation
-from easq.model.embedding import Grid, Inputs
+from easq.model.embedding import Inputs
 from easq.model.scores import Scores
 
 
@@ -43,32 +42,11 @@ class ImputationObjective:
             answer_A = torch.from_numpy(questioned.option_A) / self._best
         answers = answer_loss(logit_A, answer_A)
         with torch.no_grad():
-            imputed_M = self._model.imputer(x.first(num_viewed), shown_MK).sigmoid()
-        said_M = torch.from_numpy(batch.said_M)
-        believed_M = torch.where(said_M < 0, imputed_M, said_M / self._best)
+            imputed_M = self._model.imputer(x.first(num_viewed), shown_MK)
+        believed_M = believed(imputed_M, torch.from_numpy(batch.said_M), self._best)
         imputed = gap_loss(scores.served_N[:num_viewed], believed_M, x.request_N[:num_viewed])
         total = main + answers + self._weight * imputed
         return scores, Losses(total, main, others={"answers": answers, "imputed": imputed})
 
     def learned(self) -> None:
         """Do nothing more."""
-
-
-def answer_loss(logit_A: Tensor, answer_A: Tensor) -> Tensor:
-    """Return the cross-entropy of answers from 0, the worst option, to 1, the best; without any, zero."""
-    total = functional.binary_cross_entropy_with_logits(logit_A, answer_A.float(), reduction="sum")
-    return total / max(1, len(answer_A))
-
-
-def gap_loss(score_M: Tensor, believed_M: Tensor, request_M: Tensor) -> Tensor:
-    """Return -log sigmoid(y_i - y_j) over the pairs of a request, weighted by what i is believed above j.
-
-    A pair that is believed equal counts nothing, so an imputer that knows nothing says little.
-    """
-    if not len(request_M):
-        return score_M.sum()
-    grid = Grid.of(request_M, int(request_M[-1]) + 1)
-    score_BC, believed_BC = grid.spread(score_M), grid.spread(believed_M, float("nan"))
-    gap_BCC = (believed_BC.unsqueeze(2) - believed_BC.unsqueeze(1)).nan_to_num(0.0).clamp(min=0)
-    loss_BCC = functional.softplus(score_BC.unsqueeze(1) - score_BC.unsqueeze(2))
-    return (gap_BCC * loss_BCC).sum() / gap_BCC.sum().clamp(min=1e-6)

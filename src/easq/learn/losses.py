@@ -35,13 +35,14 @@ def dpo_loss(
 
     The reference is read, never trained: sg(s).
     """
-    policy_P = _log(better_P) - _log(worse_P)
-    reference_P = _log(reference_better_P.detach()) - _log(reference_worse_P.detach())
+    policy_P = log_score(better_P) - log_score(worse_P)
+    reference_P = log_score(reference_better_P.detach()) - log_score(reference_worse_P.detach())
     margin_P = beta * (policy_P - reference_P)
     return _mean_of(-functional.logsigmoid(margin_P)), margin_P
 
 
-def _log(score: Tensor) -> Tensor:
+def log_score(score: Tensor) -> Tensor:
+    """Return log(score), a score of zero being the smallest that counts."""
     return torch.log(score.float().clamp(min=_SMALLEST))
 
 

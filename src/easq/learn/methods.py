@@ -7,17 +7,19 @@ of the data, the replay buffer, the optimizer and its budget.
 from typing import Protocol
 
 import torch
-from torch import nn
 
 from easq.learn.emer import EmerObjective
 from easq.learn.imputation import ImputationObjective
 from easq.learn.multitask import TwoTasks
 from easq.learn.objective import Lesson, Losses, OrderScope, losses
 from easq.learn.saqrec import SaqrecObjective
+from easq.learn.teacher import with_teacher
+from easq.model.baselines.behavior import BehaviorOnly
 from easq.model.baselines.emer import Emer
 from easq.model.baselines.imputation import Imputation
 from easq.model.baselines.saqrec import Saqrec
 from easq.model.builder import RankingModel
+from easq.model.easq import Easq
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
 from easq.schema import BEHAVIOR_ONLY, Alignment, Recipe
@@ -45,20 +47,28 @@ class Objective(Protocol):
 class OneScore:
     """EASQ and the behaviour-only model: the served score, and the satisfaction experts where there are."""
 
-    reads_told = False
-
     def __init__(
-        self, model: nn.Module, alignment: Alignment, order_scope: OrderScope, reads_answers: bool
+        self,
+        model: Easq | BehaviorOnly,
+        alignment: Alignment,
+        order_scope: OrderScope,
+        num_options: int,
     ) -> None:
         self._model, self._alignment, self._order_scope = model, alignment, order_scope
-        self.reads_answers = reads_answers
+        self._best = num_options - 1
+        self._teacher = model.teacher if isinstance(model, Easq) else None
+        self.reads_answers = isinstance(model, Easq)
+        self.reads_told = self._teacher is not None
 
     def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
         """Return L_main + lambda1 L_satis + lambda2 L_dpo."""
         questioned = lesson.questioned
         row_Q = None if questioned is None else torch.from_numpy(questioned.row_Q)
         scores: Scores = self._model(x, row_Q)
-        return scores, losses(scores, lesson.batch, questioned, self._alignment, self._order_scope)
+        found = losses(scores, lesson.batch, questioned, self._alignment, self._order_scope)
+        if self._teacher is not None:
+            found = with_teacher(found, scores, x, lesson, self._teacher, self._alignment, self._best)
+        return scores, found
 
     def learned(self) -> None:
         """Do nothing more."""
@@ -67,8 +77,8 @@ class OneScore:
 def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
     """Return the objective of the recipe's method."""
     method, alignment, scope = recipe.model.method, recipe.alignment, recipe.order.scope
-    if method in ("easq", "behavior"):
-        return OneScore(model, alignment, scope, method not in BEHAVIOR_ONLY)
+    if isinstance(model, Easq | BehaviorOnly):
+        return OneScore(model, alignment, scope, len(recipe.question.options))
     if isinstance(model, Imputation):
         return ImputationObjective(model, alignment.satisfaction_weight, scope, len(recipe.question.options))
     if isinstance(model, Saqrec):

@@ -59,7 +59,7 @@ def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignm
         said[new_A] = batch.option_A
         better, worse = list_pairs(batch.rows.request_N[num_viewed:], said, num_options - 1)
         better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
-    elif alignment.unasked == "distill":
+    if alignment.unasked == "distill" or alignment.teacher:
         row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
     return Questioned(row_Q, better_P, worse_P, place_A[used], option_A[used])
 

@@ -1,6 +1,7 @@
 """Settings to a model: what trains and what serves is built by the same function."""
 
 from easq.encode import Layout
+from easq.model.answer import AnswerNetwork
 from easq.model.baselines.behavior import BehaviorOnly
 from easq.model.baselines.emer import Emer
 from easq.model.baselines.imputation import Imputation
@@ -40,6 +41,7 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.answers_move_embeddings,
             settings.lora_init,
             routing,
+            _teacher(recipe, pooling),
         )
     if settings.method == "behavior":
         return BehaviorOnly(
@@ -99,6 +101,18 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
         settings.head_width,
         settings.eps,
         recipe.baselines.satisfaction_share,
+    )
+
+
+def _teacher(recipe: Recipe, pooling: FeaturePooling) -> AnswerNetwork | None:
+    if not recipe.alignment.teacher:
+        return None
+    return AnswerNetwork(
+        pooling.viewer_dim,
+        pooling.candidate_dim,
+        recipe.model.hidden,
+        recipe.model.expert_width,
+        len(recipe.behaviors),
     )
 
 

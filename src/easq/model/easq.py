@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from easq.model.answer import AnswerNetwork
 from easq.model.embedding import Inputs
 from easq.model.lora import LowRankPath, Projection, project
 from easq.model.moe import RELU, Routing, Tower
@@ -18,7 +19,8 @@ class Easq(nn.Module):
     """Backbone, low-rank path and two towers.
 
     `answers_move_embeddings` lets the low-rank path read x itself instead of sg(x). With `rank` 0 there
-    is no low-rank path: both towers read h, and answers train the satisfaction tower alone.
+    is no low-rank path: both towers read h, and answers train the satisfaction tower alone. A `teacher` is
+    kept beside the towers for training and not read by them.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class Easq(nn.Module):
         answers_move_embeddings: bool = False,
         lora_init: Literal["kaiming", "normal"] = "kaiming",
         routing: Routing = RELU,
+        teacher: AnswerNetwork | None = None,
     ) -> None:
         super().__init__()
         self.backbone = Projection(viewer_dim, candidate_dim, hidden)
         self.low_rank = LowRankPath(viewer_dim, candidate_dim, hidden, rank, lora_init) if rank else None
         self.main = Tower(hidden, expert_width, num_experts, head_width, eps, routing)
         self.satisfaction = Tower(hidden, expert_width, num_satisfaction_experts, head_width, eps, routing)
+        self.teacher = teacher
         self._answers_move_embeddings = answers_move_embeddings
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
