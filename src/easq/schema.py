@@ -150,6 +150,8 @@ class Model(_Strict, frozen=True):
     rank, lora_init                 of the low-rank path: its A starts so, its B at zero. Rank 0 is no path.
     head_width                      hidden width of the heads; 0 makes them linear.
     answers_move_embeddings         the low-rank path reads x instead of sg(x).
+    satisfaction_variance           the satisfaction experts give a mean and a variance: an answer's order
+                                    has the chance Phi, and L_dpo pulls a pair as far as they are sure of it.
     eps                             keeps scores above zero, for their logarithm.
     """
 
@@ -165,6 +167,7 @@ class Model(_Strict, frozen=True):
     lora_init: Literal["kaiming", "normal"] = "kaiming"
     head_width: Annotated[int, Meta(ge=0, le=4096)] = 32
     answers_move_embeddings: bool = False
+    satisfaction_variance: bool = False
     eps: Rate = 1e-6
 
 
@@ -200,6 +203,8 @@ class Alignment(_Strict, frozen=True):
                its request (satisfied above, dissatisfied below); distill: the DPO term also sees
                behaviour rows of one request, ordered by the satisfaction expert.
     buffer     recent answered rows kept; 0 turns the replay buffer off.
+    propensity_weights   a pair of L_satis weighs 1 / (p_i p_j), p the modelled chance that the view brings an
+               answer, at least `propensity_floor`; the weights of a step have the mean 1.
     teacher    a small network predicts the answer from the view and from the behaviour that followed it.
                It labels the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times
                as much as the answers. It is never served.
@@ -213,6 +218,8 @@ class Alignment(_Strict, frozen=True):
     uncertain: Literal["middle", "drop"] = "middle"
     buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
     replayed: Count = 64
+    propensity_weights: bool = False
+    propensity_floor: Annotated[float, Meta(gt=0, le=1)] = 1e-5
     teacher: bool = False
     teacher_weight: Weight = 1.0
 

@@ -162,6 +162,8 @@ def test_non_finite_loss_raises_before_anything_moves() -> None:
         "model.rank=0",
         "model.routing=softmax_top_k",
         "model.routing=none",
+        "model.satisfaction_variance=true",
+        "alignment.propensity_weights=true",
     ],
 )
 def test_every_variant_learns(override: str) -> None:

@@ -22,14 +22,32 @@ def main_loss(score_BC: Tensor, level_BC: Tensor) -> tuple[Tensor, Tensor, Tenso
     return total / pair_BCC.sum().clamp(min=1), margin_BCC, pair_BCC
 
 
-def satisfaction_loss(better_P: Tensor, worse_P: Tensor) -> tuple[Tensor, Tensor]:
-    """Return L_satis over pairs of D+ and its margins s_i - s_j."""
+def satisfaction_loss(
+    better_P: Tensor, worse_P: Tensor, weight_P: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return L_satis over pairs of D+ and its margins s_i - s_j; without weights each pair counts 1."""
     margin_P = better_P.float() - worse_P.float()
-    return _mean_of(-functional.logsigmoid(margin_P)), margin_P
+    return _mean_of(-functional.logsigmoid(margin_P), weight_P), margin_P
+
+
+def normal_loss(
+    better_P: Tensor, worse_P: Tensor, variance_P: Tensor, weight_P: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return L_satis of scores that are means, and its margins (s_i - s_j) / sqrt(var_i + var_j).
+
+    P(i > j) is Phi(margin); `variance_P` is var_i + var_j. Source: GaRM, arXiv 2508.15811.
+    """
+    margin_P = (better_P.float() - worse_P.float()) / variance_P.float().sqrt()
+    return _mean_of(-torch.special.log_ndtr(margin_P), weight_P), margin_P
 
 
 def dpo_loss(
-    better_P: Tensor, worse_P: Tensor, reference_better_P: Tensor, reference_worse_P: Tensor, beta: float
+    better_P: Tensor,
+    worse_P: Tensor,
+    reference_better_P: Tensor,
+    reference_worse_P: Tensor,
+    beta: float,
+    weight_P: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return L_dpo of served scores against the live satisfaction expert, and its margins.
 
@@ -38,7 +56,7 @@ def dpo_loss(
     policy_P = log_score(better_P) - log_score(worse_P)
     reference_P = log_score(reference_better_P.detach()) - log_score(reference_worse_P.detach())
     margin_P = beta * (policy_P - reference_P)
-    return _mean_of(-functional.logsigmoid(margin_P)), margin_P
+    return _mean_of(-functional.logsigmoid(margin_P), weight_P), margin_P
 
 
 def log_score(score: Tensor) -> Tensor:
@@ -46,5 +64,6 @@ def log_score(score: Tensor) -> Tensor:
     return torch.log(score.float().clamp(min=_SMALLEST))
 
 
-def _mean_of(loss_P: Tensor) -> Tensor:
-    return loss_P.sum() / max(1, loss_P.numel())
+def _mean_of(loss_P: Tensor, weight_P: Tensor | None) -> Tensor:
+    weighted_P = loss_P if weight_P is None else loss_P * weight_P
+    return weighted_P.sum() / max(1, loss_P.numel())

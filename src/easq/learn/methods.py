@@ -12,6 +12,7 @@ from easq.learn.emer import EmerObjective
 from easq.learn.imputation import ImputationObjective
 from easq.learn.multitask import TwoTasks
 from easq.learn.objective import Lesson, Losses, OrderScope, losses
+from easq.learn.response import pair_weights, response_loss
 from easq.learn.saqrec import SaqrecObjective
 from easq.learn.teacher import with_teacher
 from easq.model.baselines.behavior import BehaviorOnly
@@ -57,6 +58,7 @@ class OneScore:
         self._model, self._alignment, self._order_scope = model, alignment, order_scope
         self._best = num_options - 1
         self._teacher = model.teacher if isinstance(model, Easq) else None
+        self._response = model.response if isinstance(model, Easq) else None
         self.reads_answers = isinstance(model, Easq)
         self.reads_told = self._teacher is not None
 
@@ -65,7 +67,12 @@ class OneScore:
         questioned = lesson.questioned
         row_Q = None if questioned is None else torch.from_numpy(questioned.row_Q)
         scores: Scores = self._model(x, row_Q)
-        found = losses(scores, lesson.batch, questioned, self._alignment, self._order_scope)
+        weight_P = None
+        if self._response is not None and questioned is not None:
+            weight_P = pair_weights(self._response, x, questioned, self._alignment.propensity_floor)
+        found = losses(scores, lesson.batch, questioned, self._alignment, self._order_scope, weight_P)
+        if self._response is not None:
+            found = found.plus("response", response_loss(self._response, x, lesson.batch))
         if self._teacher is not None:
             found = with_teacher(found, scores, x, lesson, self._teacher, self._alignment, self._best)
         return scores, found

@@ -3,7 +3,7 @@
 Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from easq.batch import Batch
 from easq.learn.lists import replayed_places
-from easq.learn.losses import dpo_loss, main_loss, satisfaction_loss
+from easq.learn.losses import dpo_loss, main_loss, normal_loss, satisfaction_loss
 from easq.learn.pairs import Ids, answer_pairs, list_pairs
 from easq.learn.replay_buffer import AnsweredRows
 from easq.learn.told import Told
@@ -88,6 +88,10 @@ class Losses:
         known = {"main": self.main, "satisfaction": self.satisfaction, "dpo": self.dpo}
         return {name: loss for name, loss in (known | self.others).items() if loss is not None}
 
+    def plus(self, name: str, loss: Tensor) -> "Losses":
+        """Return the losses with one more, of a part that only trains itself."""
+        return replace(self, total=self.total + loss, others=self.others | {name: loss})
+
 
 def behavior_loss(score_N: Tensor, batch: Batch, order_scope: OrderScope) -> Tensor:
     """Return L_main of a score over B+."""
@@ -104,8 +108,12 @@ def losses(
     questioned: Questioned | None,
     alignment: Alignment,
     order_scope: OrderScope = "request",
+    weight_P: Tensor | None = None,
 ) -> Losses:
-    """Return the losses of one step; without `questioned` only the behaviour's."""
+    """Return the losses of one step; without `questioned` only the behaviour's.
+
+    `weight_P` says how much each pair of D+ counts in L_satis.
+    """
     num_viewed = batch.num_viewed
     main = behavior_loss(scores.served_N, batch, order_scope)
     if questioned is None or scores.satisfaction_A is None:
@@ -113,20 +121,37 @@ def losses(
     better_P, worse_P = torch.from_numpy(questioned.better_P), torch.from_numpy(questioned.worse_P)
     served_Q = scores.served_N.index_select(0, torch.from_numpy(questioned.row_Q))
     satisfaction_Q = scores.satisfaction_A
-    satisfaction, _ = satisfaction_loss(satisfaction_Q[better_P], satisfaction_Q[worse_P])
+    better_Q, worse_Q = satisfaction_Q[better_P], satisfaction_Q[worse_P]
+    if scores.variance_A is None:
+        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, weight_P)
+    else:
+        variance_P = scores.variance_A[better_P] + scores.variance_A[worse_P]
+        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, weight_P)
     if alignment.unasked == "distill":
         request_M = torch.from_numpy(batch.rows.request_N[:num_viewed])
         better, worse = _distilled(satisfaction_Q, len(questioned.row_Q) - num_viewed, request_M)
         better_P, worse_P = torch.cat([better_P, better]), torch.cat([worse_P, worse])
+    sureness_P = (
+        None if scores.variance_A is None else _sureness(satisfaction_Q, scores.variance_A, better_P, worse_P)
+    )
     dpo, _ = dpo_loss(
         served_Q[better_P],
         served_Q[worse_P],
         satisfaction_Q[better_P],
         satisfaction_Q[worse_P],
         alignment.beta,
+        sureness_P,
     )
     total = main + alignment.satisfaction_weight * satisfaction + alignment.dpo_weight * dpo
     return Losses(total, main, satisfaction, dpo)
+
+
+def _sureness(mean_Q: Tensor, variance_Q: Tensor, better_P: Tensor, worse_P: Tensor) -> Tensor:
+    """Return 2 Phi - 1 of each pair, 0 where the experts hold the other order: how hard L_dpo pulls."""
+    spread_P = (variance_Q[better_P] + variance_Q[worse_P]).detach().sqrt()
+    margin_P = (mean_Q[better_P] - mean_Q[worse_P]).detach() / spread_P
+    chance_P: Tensor = torch.special.ndtr(margin_P)
+    return (2 * chance_P - 1).clamp(min=0)
 
 
 def _order_groups(batch: Batch, scope: OrderScope) -> tuple[Ids, Ids]:

@@ -41,7 +41,9 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.answers_move_embeddings,
             settings.lora_init,
             routing,
-            _teacher(recipe, pooling),
+            _answers(recipe, pooling, len(recipe.behaviors)) if recipe.alignment.teacher else None,
+            _answers(recipe, pooling, 0) if recipe.alignment.propensity_weights else None,
+            settings.satisfaction_variance,
         )
     if settings.method == "behavior":
         return BehaviorOnly(
@@ -104,15 +106,13 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
     )
 
 
-def _teacher(recipe: Recipe, pooling: FeaturePooling) -> AnswerNetwork | None:
-    if not recipe.alignment.teacher:
-        return None
+def _answers(recipe: Recipe, pooling: FeaturePooling, num_behaviors: int) -> AnswerNetwork:
     return AnswerNetwork(
         pooling.viewer_dim,
         pooling.candidate_dim,
         recipe.model.hidden,
         recipe.model.expert_width,
-        len(recipe.behaviors),
+        num_behaviors,
     )
 
 

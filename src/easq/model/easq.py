@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from easq.model.answer import AnswerNetwork
 from easq.model.embedding import Inputs
 from easq.model.lora import LowRankPath, Projection, project
-from easq.model.moe import RELU, Routing, Tower
+from easq.model.moe import RELU, PositiveHead, Routing, Tower
 from easq.model.scores import Scores
 
 
@@ -19,8 +19,9 @@ class Easq(nn.Module):
     """Backbone, low-rank path and two towers.
 
     `answers_move_embeddings` lets the low-rank path read x itself instead of sg(x). With `rank` 0 there
-    is no low-rank path: both towers read h, and answers train the satisfaction tower alone. A `teacher` is
-    kept beside the towers for training and not read by them.
+    is no low-rank path: both towers read h, and answers train the satisfaction tower alone. With
+    `has_variance` satisfaction is a mean and a variance. `teacher` and `response` (the chance of an answer)
+    are kept beside the towers for training, and are not read by them.
     """
 
     def __init__(
@@ -38,13 +39,16 @@ class Easq(nn.Module):
         lora_init: Literal["kaiming", "normal"] = "kaiming",
         routing: Routing = RELU,
         teacher: AnswerNetwork | None = None,
+        response: AnswerNetwork | None = None,
+        has_variance: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = Projection(viewer_dim, candidate_dim, hidden)
         self.low_rank = LowRankPath(viewer_dim, candidate_dim, hidden, rank, lora_init) if rank else None
         self.main = Tower(hidden, expert_width, num_experts, head_width, eps, routing)
         self.satisfaction = Tower(hidden, expert_width, num_satisfaction_experts, head_width, eps, routing)
-        self.teacher = teacher
+        self.variance = PositiveHead(expert_width, head_width, eps) if has_variance else None
+        self.teacher, self.response = teacher, response
         self._answers_move_embeddings = answers_move_embeddings
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
@@ -67,8 +71,10 @@ class Easq(nn.Module):
             # Only answered rows train the low-rank path, so only theirs are computed with a gradient.
             x_A = x.select(answered_A)
             h_satis_AD = h_satis_AD + self.low_rank(x_A if self._answers_move_embeddings else x_A.detach())
-        satisfaction_A, satisfaction_gate_AK = self.satisfaction(h_satis_AD)
-        return Scores(served_N, satisfaction_A, gate_NK, satisfaction_gate_AK)
+        mixture_AW, satisfaction_gate_AK = self.satisfaction.experts(h_satis_AD)
+        satisfaction_A = self.satisfaction.head(mixture_AW)
+        variance_A = None if self.variance is None else self.variance(mixture_AW)
+        return Scores(served_N, satisfaction_A, gate_NK, satisfaction_gate_AK, variance_A=variance_A)
 
     def merged(self) -> "Merged":
         """Return the serving form: W0 + B A and the main tower, without the satisfaction experts."""

@@ -14,7 +14,7 @@ class Scores(NamedTuple):
     """What a step needs: served scores of all rows, satisfaction scores of the answered ones.
 
     `behavior_N` is the score that behaviour trains where that is not the served one. A method without
-    gates has none (K1 = 0).
+    gates has none (K1 = 0). `variance_A` is of the satisfaction scores, where a model says it.
     """
 
     served_N: Tensor
@@ -22,6 +22,7 @@ class Scores(NamedTuple):
     gate_NK: Tensor
     satisfaction_gate_AK: Tensor | None
     behavior_N: Tensor | None = None
+    variance_A: Tensor | None = None
 
 
 class ServableModel(Protocol):
