@@ -208,6 +208,8 @@ class Alignment(_Strict, frozen=True):
     teacher    a small network predicts the answer from the view and from the behaviour that followed it.
                It labels the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times
                as much as the answers. It is never served.
+    behavior_tolerance   dpo_weight is where lambda2 begins; it then goes as high as the served order keeps
+               within this share of a behaviour-only reference's pair accuracy above chance. 0 leaves it.
     """
 
     satisfaction_weight: Weight = 1.0
@@ -222,6 +224,7 @@ class Alignment(_Strict, frozen=True):
     propensity_floor: Annotated[float, Meta(gt=0, le=1)] = 1e-5
     teacher: bool = False
     teacher_weight: Weight = 1.0
+    behavior_tolerance: Share = 0.0
 
 
 class Training(_Strict, frozen=True):

@@ -13,6 +13,7 @@ from easq.model.baselines.shared_bottom import SharedBottom
 from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
+from easq.model.price import Price
 from easq.schema import Model, Recipe
 
 RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
@@ -44,18 +45,11 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             _answers(recipe, pooling, len(recipe.behaviors)) if recipe.alignment.teacher else None,
             _answers(recipe, pooling, 0) if recipe.alignment.propensity_weights else None,
             settings.satisfaction_variance,
+            _behavior_only(recipe, pooling) if recipe.alignment.behavior_tolerance else None,
+            Price(recipe.alignment.behavior_tolerance) if recipe.alignment.behavior_tolerance else None,
         )
     if settings.method == "behavior":
-        return BehaviorOnly(
-            pooling.viewer_dim,
-            pooling.candidate_dim,
-            settings.hidden,
-            settings.expert_width,
-            settings.experts,
-            settings.head_width,
-            settings.eps,
-            routing,
-        )
+        return _behavior_only(recipe, pooling)
     if settings.method in ("imputation", "imputation_privileged"):
         return Imputation(
             pooling.viewer_dim,
@@ -103,6 +97,20 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
         settings.head_width,
         settings.eps,
         recipe.baselines.satisfaction_share,
+    )
+
+
+def _behavior_only(recipe: Recipe, pooling: FeaturePooling) -> BehaviorOnly:
+    settings = recipe.model
+    return BehaviorOnly(
+        pooling.viewer_dim,
+        pooling.candidate_dim,
+        settings.hidden,
+        settings.expert_width,
+        settings.experts,
+        settings.head_width,
+        settings.eps,
+        Routing(settings.routing, settings.top_k),
     )
 
 

@@ -12,6 +12,7 @@ from easq.model.answer import AnswerNetwork
 from easq.model.embedding import Inputs
 from easq.model.lora import LowRankPath, Projection, project
 from easq.model.moe import RELU, PositiveHead, Routing, Tower
+from easq.model.price import Price
 from easq.model.scores import Scores
 
 
@@ -20,8 +21,9 @@ class Easq(nn.Module):
 
     `answers_move_embeddings` lets the low-rank path read x itself instead of sg(x). With `rank` 0 there
     is no low-rank path: both towers read h, and answers train the satisfaction tower alone. With
-    `has_variance` satisfaction is a mean and a variance. `teacher` and `response` (the chance of an answer)
-    are kept beside the towers for training, and are not read by them.
+    `has_variance` satisfaction is a mean and a variance. The rest is for
+    training alone and not read by the towers: a `teacher`, a network of the chance of a `response`, and the
+    behaviour-only `reference` with its `price`.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class Easq(nn.Module):
         teacher: AnswerNetwork | None = None,
         response: AnswerNetwork | None = None,
         has_variance: bool = False,
+        reference: nn.Module | None = None,
+        price: Price | None = None,
     ) -> None:
         super().__init__()
         self.backbone = Projection(viewer_dim, candidate_dim, hidden)
@@ -49,6 +53,7 @@ class Easq(nn.Module):
         self.satisfaction = Tower(hidden, expert_width, num_satisfaction_experts, head_width, eps, routing)
         self.variance = PositiveHead(expert_width, head_width, eps) if has_variance else None
         self.teacher, self.response = teacher, response
+        self.reference, self.price = reference, price
         self._answers_move_embeddings = answers_move_embeddings
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
