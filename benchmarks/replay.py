@@ -15,9 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-import msgspec
 import torch
-from common import DEFAULT, make_world, show
+from common import DEFAULT, RECIPE, make_world, show
 
 from easq.batch import Batch, Batcher, make_batch
 from easq.events import EVENTS
@@ -28,15 +27,22 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.progressive import Progressive
 from easq.prove.replay import replay
 from easq.schema import Method, Recipe
+from easq.settings import read_recipe
 
 METHODS: tuple[Method, ...] = get_args(Method)
+SWITCHES = (
+    "alignment.teacher=true",
+    "alignment.propensity_weights=true",
+    "model.satisfaction_variance=true",
+    "alignment.behavior_tolerance=0.01",
+)
 MOST_STEPS, IN_A_ROW = 100, 10
 
 
-def with_method(method: Method) -> Recipe:
-    """Return the default recipe with another method."""
-    model = msgspec.structs.replace(DEFAULT.model, method=method)
-    return msgspec.structs.replace(DEFAULT, model=model)
+def timed_recipes() -> dict[str, Recipe]:
+    """Return the recipes whose steps are timed: every method, and EASQ with each switch beyond the paper."""
+    methods = {method: read_recipe(RECIPE, [f"model.method={method}"]) for method in METHODS}
+    return methods | {f"easq, {switch}": read_recipe(RECIPE, [switch]) for switch in SWITCHES}
 
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:
@@ -91,7 +97,7 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 def time_steps(batches: list[Batch]) -> dict[str, list[float]]:
     """Return seconds of each step by method, the methods taking turns on every few batches."""
     encoder = build_encoder(DEFAULT)
-    learners = {method: build_learner(with_method(method), encoder) for method in METHODS}
+    learners = {name: build_learner(recipe, encoder) for name, recipe in timed_recipes().items()}
     seconds: dict[str, list[float]] = {method: [] for method in learners}
     # A few steps in a row, or each method would find the caches full of the others' parameters.
     for number, start in enumerate(range(0, min(len(batches), MOST_STEPS), IN_A_ROW)):
