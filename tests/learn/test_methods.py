@@ -1,16 +1,18 @@
 """What holds for every method: who may move what, resuming, serving, and that it learns."""
 
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
 from easq.batch import Batch, make_batch
+from easq.join import AnsweredView, Viewed
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.order import pairs_right
-from easq.schema import BEHAVIOR_ONLY
+from easq.schema import BEHAVIOR_ONLY, Method
 from tests.learn.methods import learner_of, moved_by, trained_by
 from tests.learn.test_learner import late_batch
 from tests.worlds import small_recipe, world_events
@@ -54,6 +56,10 @@ NOT_MOVED = {
     ("ple", "satisfaction"): ("model.body.second.behavior", "model.body.first.behavior_gate"),
 }
 METHODS = sorted({method for method, _ in MOVES})
+
+
+def test_every_method_is_tested() -> None:
+    assert {*METHODS, "easq"} == set(get_args(Method)), "EASQ's own tests are in test_learner.py"
 
 
 @pytest.mark.parametrize(("method", "loss"), MOVES, ids=str)
@@ -124,6 +130,29 @@ def test_state_round_trip_goes_on_bit_for_bit(method: str) -> None:
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+BEYOND = (
+    "alignment.teacher=true",
+    "alignment.propensity_weights=true",
+    "model.satisfaction_variance=true",
+    "alignment.behavior_tolerance=0.01",
+)
+
+
+@pytest.mark.parametrize("setting", [*(f"model.method={m}" for m in METHODS), *BEYOND])
+@pytest.mark.parametrize("buffer", [0, 64])
+def test_steps_of_views_alone_and_of_answers_alone_are_learned(setting: str, buffer: int) -> None:
+    recipe = small_recipe(setting, f"alignment.buffer={buffer}")
+    encoder, join = build_encoder(recipe), build_joiner(recipe)
+    examples = [x for e in world_events(20) for x in join.push(e)] + join.flush()
+    learner = build_learner(recipe, encoder)
+    views = [x for x in examples if isinstance(x, Viewed)]
+    answers = [x for x in examples if isinstance(x, AnsweredView)]
+    for part in (views[:5], answers[:5], views[5:9], answers[:1], answers[5:]):
+        step = learner.step(make_batch(encoder, recipe.behaviors, 2.0, part))
+        assert all(np.isfinite(value) for value in step.losses.values())
+        assert np.isfinite(step.served_N).all()
 
 
 @pytest.mark.parametrize("method", METHODS)
