@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup demo test slow lint bench soak clean
+.PHONY: setup browser demo test slow lint bench soak pictures clean
 
 setup: $(READY)
 
@@ -17,7 +17,13 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/easq demo
 
-test: $(READY)
+# The browser tests skip where there is no Chromium and nobody may install it.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-noto-cjk >/dev/null; } \
+		|| echo "no chromium: the browser tests will be skipped"
+
+test: $(READY) browser
 	$(BIN)/pytest -m "not slow"
 
 slow: $(READY)
@@ -34,10 +40,14 @@ bench: $(READY)
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/profiles.py
+	$(BIN)/python benchmarks/world.py
 
 # Twenty minutes at the highest steady rate, which is searched first.
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py --rate 0
+
+pictures: $(READY) browser
+	EASQ_PICTURES=docs/images $(BIN)/pytest tests/e2e/browser/test_pictures.py tests/e2e/browser/test_demo.py
 
 clean:
 	rm -rf .venv build runs

@@ -26,7 +26,8 @@ from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
 from easq.prove.progressive import Progressive
 from easq.prove.replay import replay
-from easq.schema import Method, Recipe
+from easq.schema import Recipe
+from easq.schema_learning import Method
 from easq.settings import read_recipe
 
 METHODS: tuple[Method, ...] = get_args(Method)

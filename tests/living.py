@@ -35,7 +35,7 @@ class Living:
 
     def learner(self) -> LiveLearner:
         """Return a learner that has recovered."""
-        learner = LiveLearner(self.home, self.events, self.updates, self.clock)
+        learner = LiveLearner(self.home, self.events, self.updates, self.clock, self.clock)
         learner.recover()
         return learner
 

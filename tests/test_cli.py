@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.worlds import RECIPES, SMALL
+from easq.home import open_home
+from tests.worlds import RECIPES, SMALL, small_recipe
 
 EASQ = str(Path(sys.executable).parent / "easq")
 SETTINGS = [word for change in SMALL for word in ("--set", change)]
@@ -106,7 +107,6 @@ def test_demo_compares_both_methods_on_the_truth(tmp_path: Path) -> None:
             ["replay", "--recipe", "{recipe}", "--log", "{log}", "--out", "o", "--set", "model.rnk=3"],
             "model.rnk: unknown key; allowed: ",
         ),
-        (["replay", "--recipe", "{recipe}", "--log", "{recipe}", "--out", "{tmp}/o"], "world.toml"),
         (["import", "parquet", "--path", "x", "--log", "y"], "kuairand, eeg_svrec"),
         (["import", "kuairand", "--path", "{tmp}/none", "--log", "{tmp}/y"], "{tmp}/none"),
         (["world", "make", "--out", "{tmp}/w", "--views", "0"], "--views: got 0; allowed: 1 or more"),
@@ -132,6 +132,14 @@ def test_fault_of_the_user_is_a_message_and_exit_code_2(
     assert done.stdout == ""
 
 
+def test_a_log_that_cannot_be_read_is_a_message_and_exit_code_3(tmp_path: Path) -> None:
+    recipe = RECIPES / "world.toml"
+    done = easq("replay", "--recipe", recipe, "--log", recipe, "--out", tmp_path / "o")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"cannot open {recipe}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_stopped_replay_says_so_and_resumes(tmp_path: Path) -> None:
     assert easq("world", "make", "--out", tmp_path / "w", "--views", 100_000).returncode == 0
     words = ["replay", "--recipe", RECIPES / "world.toml", "--log", tmp_path / "w", "--out", tmp_path / "o"]
@@ -144,6 +152,19 @@ def test_stopped_replay_says_so_and_resumes(tmp_path: Path) -> None:
     assert "stopped; `easq replay --resume` goes on" in errors
     done = easq(*words, "--resume", "--json")
     assert (done.returncode, json.loads(done.stdout)["views"]) == (0, 100_000)
+
+
+def test_looking_at_a_home_writes_nothing_and_settings_changed_by_hand_are_refused(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home", small_recipe()).folder
+    settings = home / "settings.toml"
+    before = (settings.stat().st_ino, settings.stat().st_mtime_ns)
+    assert easq("status", "--home", home).returncode == 0
+    assert (settings.stat().st_ino, settings.stat().st_mtime_ns) == before
+    settings.write_text(settings.read_text().replace("seed = 1", "seed = 2"))
+    for words in (["status"], ["serve", "--port", "0"], ["learn"], ["up", "--port", "0"]):
+        done = easq(*words, "--home", home)
+        assert (done.returncode, "these differ: seed." in done.stderr) == (2, True), done.stderr
+    assert "seed = 2" in settings.read_text(), "what was written by hand stays"
 
 
 def test_help_names_every_verb() -> None:
@@ -170,3 +191,18 @@ def test_data_without_a_usable_row_is_the_users_fault_and_tells_why(tmp_path: Pa
     done = easq("replay", "--recipe", tmp_path / "mine.toml", "--data", views, "--out", tmp_path / "o")
     assert done.returncode == 2
     assert "no row of 1 can be used (bad_seen_at 1)" in done.stderr
+
+
+def test_world_check_fails_when_a_figure_is_outside(tmp_path: Path) -> None:
+    figure = tmp_path / "world.svg"
+    done = easq("world", "check", "--views", 2000, "--json", "--figure", figure)
+    result = json.loads(done.stdout)
+    assert (done.returncode, result["outside"] > 0) == (1, True), done.stderr
+    assert {"group", "name", "real", "simulated", "tolerance", "source", "held", "inside"} == result["rows"][
+        0
+    ].keys()
+    assert "<svg" in figure.read_text()
+    printed = easq("world", "check", "--views", 2000, "--markdown")
+    assert printed.stdout.startswith("| figure |")
+    refused = easq("world", "check", "--scenario", "sea")
+    assert (refused.returncode, "allowed: main, bait" in refused.stderr) == (2, True)

@@ -1,10 +1,21 @@
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easq.events import Answered, Asked, Behavior, Event, Request, pack_floats
+from easq.events import (
+    Answered,
+    Asked,
+    Behavior,
+    Dismissed,
+    Event,
+    Ignored,
+    Offered,
+    Request,
+    pack_floats,
+)
 from easq.join import AnsweredView, Example, Joiner, Viewed
 from tests.worlds import world_events
 
@@ -65,6 +76,11 @@ def test_answer_becomes_an_example_at_once_from_its_own_request() -> None:
     first = request()
     join.push(first)
     assert join.push(answer(item="b")) == [AnsweredView(first, 1, 2, 0.1)]
+    doubtful = msgspec.structs.replace(answer("a2", item="a"), weight=0.25, flags=["speeder"])
+    assert join.push(doubtful) == [AnsweredView(first, 0, 2, 0.1, weight=0.25)]
+    (viewed,) = join.flush()
+    assert isinstance(viewed, Viewed)
+    assert (viewed.answers, viewed.weights) == ([(1, 2), (0, 2)], {0: 0.25})
 
 
 def test_answer_after_the_behavior_window_is_joined_and_after_its_own_is_late() -> None:
@@ -130,6 +146,35 @@ def test_event_that_fits_nothing_is_refused_with_the_reason(event: Event, reason
     assert (late.reason, join.counts.refused) == (reason, 1)
 
 
+def test_items_that_were_not_logged_do_not_take_the_others_with_them() -> None:
+    join = joiner()
+    values = {"like": pack_floats([1, 0, 1])}
+    report = Behavior(event_id="x", user_id="u", ts=1, request_id="r1", items=["b", "z", "a"], values=values)
+    push_all(join, [request(), report])
+    (viewed,) = join.flush()
+    assert isinstance(viewed, Viewed)
+    (positions, kept) = viewed.reports[0]
+    assert (positions, kept.items, kept.values) == ([1, 0], ["b", "a"], {"like": pack_floats([1, 1])})
+    assert (join.counts.behaviors, join.counts.unlogged_items, join.counts.refused) == (1, 1, 0)
+
+
+def test_reply_to_the_request_of_another_viewer_is_refused() -> None:
+    join = joiner()
+    impostors = [msgspec.structs.replace(event, user_id="v") for event in (behavior(), answer())]
+    assert push_all(join, [request(), *impostors]) == []
+    assert [late.reason for late in join.take_late()] == ["its request is of another viewer"] * 2
+
+
+def test_many_events_may_wait_for_one_request() -> None:
+    join = joiner()
+    waiting = [behavior(f"b{n}") for n in range(20_000)]
+    push_all(join, [*waiting, *waiting[:5]])
+    assert join.counts.duplicates == 5
+    join.restore(join.state())
+    join.push(request())
+    assert join.counts.behaviors == 20_000
+
+
 def test_second_answer_to_one_view_is_refused() -> None:
     join = joiner()
     push_all(join, [request(), answer()])
@@ -144,6 +189,36 @@ def test_asks_are_counted() -> None:
     )
     push_all(join, [request(), ask, ask])
     assert (join.counts.asked, join.counts.duplicates) == (1, 1)
+
+
+def test_what_became_of_asks_is_counted_and_is_no_example() -> None:
+    join = joiner()
+    ask = {"user_id": "u", "ts": 1, "request_id": "r1", "item_id": "a", "question": "satisfaction"}
+    offer = Offered(event_id="o", user_id="u", ts=1, request_id="r0", item_id="a", rate=0.1, propensity=0.1)
+    events = [
+        request(),
+        offer,
+        Dismissed(event_id="d", propensity=0.1, ask_id="q", **ask),
+        Ignored(event_id="i", propensity=0.1, ask_id="q2", **ask),
+        Ignored(event_id="i", propensity=0.1, ask_id="q2", **ask),
+    ]
+    assert push_all(join, events) == []
+    counts = join.counts
+    assert (counts.offered, counts.dismissed, counts.ignored, counts.duplicates) == (1, 1, 1, 1)
+    assert join.take_late() == []
+
+
+def test_our_own_asks_of_other_questions_are_counted_apart() -> None:
+    join = joiner()
+    ask = {"user_id": "u", "ts": 1, "request_id": "r1", "item_id": "a", "question": "mood"}
+    events = [
+        request(),
+        Asked(event_id="q", propensity=0.1, policy="uniform", **ask),
+        Answered(event_id="s", propensity=0.1, option="good", ask_id="q", **ask),
+        Dismissed(event_id="d", propensity=0.1, ask_id="q", **ask),
+    ]
+    assert push_all(join, events) == []
+    assert (join.counts.other_questions, join.counts.refused) == (3, 0)
 
 
 def by_partition(events: list[Event], num: int) -> list[list[Event]]:

@@ -48,7 +48,7 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, baselines, behaviors, data, "),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, baselines, behaviors, data, "),
         ("[model]\nrank = -1", "model.rank: got -1; expected `int` >= 0"),
         ("[model]\nrank = 999", "model.rank: got 999; allowed: 0 to 31"),
         ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
@@ -57,6 +57,44 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
         ("[training]\nlearning_rate = inf", "training.learning_rate: got inf; allowed: finite numbers"),
         ('[training]\nbatch_rows = "many"', "training.batch_rows: got 'many'; expected `int`, got `str`"),
         ("[join]\nanswer_window = 1.0", "join.answer_window: got 1.0; allowed: at least"),
+        ("[ask]\nrates = 0.1", "ask.rates: unknown key; allowed: "),
+        ("[ask]\nrate = 1.5", "ask.rate: got 1.5; expected `float` <= 1"),
+        ("[ask]\nmax_per_day = 0", "ask.max_per_day: got 0; expected `int` >= 1"),
+        ('[ask]\norder = "up"', "ask.order: got 'up'; allowed: fixed, random"),
+        ('[ask]\norigins = ["example.com"]', "ask.origins.0: got 'example.com'"),
+        (
+            "[ask]\ncool_down_minutes = 20000.0",
+            "ask.cool_down_minutes: got 20000.0; allowed: at most 10080, see ask.memory_days",
+        ),
+        (
+            "[ask]\nreserve_seconds = 1000.0",
+            "ask.reserve_seconds: got 1000.0; allowed: at most 900, see ask.token_minutes",
+        ),
+        (
+            '[[ask.questions]]\nname = "mood"\noptions = ["a", "b"]',
+            "ask.questions.mood.wording: got none; it needs ask.default_locale (en)",
+        ),
+        (
+            '[[ask.questions]]\nname = "satisfaction"\noptions = ["a", "b"]',
+            "ask.questions.satisfaction.options: got ('a', 'b'); those of [question] are given already",
+        ),
+        (
+            '[[ask.questions]]\nname = "come_back"',
+            "ask.questions.come_back.kind: got 'options'; allowed with its options: scale5",
+        ),
+        (
+            '[[ask.questions]]\nname = "mood"\noptions = ["a"]',
+            "ask.questions.mood.options: got ('a',); allowed: two or more, each once",
+        ),
+        (
+            '[[ask.questions]]\nname = "worth_time"\n[[ask.questions]]\nname = "worth_time"',
+            "ask.questions: worth_time stands there more than once",
+        ),
+        (
+            '[[ask.questions]]\nname = "worth_time"\n'
+            'wording.en = {text = "Was it?", labels = ["No"], thanks = "Thanks"}',
+            "ask.questions.worth_time.wording.en.labels: got 1; allowed: 3, one for each of no, partly, yes",
+        ),
         ('[[behaviors]]\nname = "like"', "behaviors: like stands there more than once"),
         ('[[features]]\nname = "x"\nkind = "sound"', "features.x.kind: got 'sound'; allowed: categorical, "),
         ('[[features]]\nname = "x"', "features.x.kind: got nothing; allowed: categorical, "),

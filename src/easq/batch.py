@@ -4,7 +4,7 @@ Shapes: B requests, N rows (candidates), M <= N rows of viewed requests, K behav
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from zlib import crc32
@@ -27,6 +27,7 @@ Flags = NDArray[np.bool_]
 class Batch:
     """One step's examples.
 
+    `said_M` is the option said of a view, or -1, and `said_weight_M` how much that counts.
     `fresh_A` marks the answers whose request had not been learned from its behaviour before.
 
     Rows below `num_viewed` are the exposed candidates of viewed requests. Behind them stand all
@@ -38,6 +39,7 @@ class Batch:
     level_M: Floats
     shown_MK: Flags
     said_M: Ids
+    said_weight_M: Floats
     item_N: Ids
     position_N: Ids
     user_B: Ids
@@ -46,6 +48,7 @@ class Batch:
     answer_row_A: Ids
     option_A: Ids
     propensity_A: Floats
+    weight_A: Floats
     fresh_A: Flags
 
 
@@ -93,6 +96,13 @@ class Batcher:
         """Return how many viewed rows and how many answers are in the queue."""
         return self._rows, self._answers
 
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the examples of viewers."""
+        kept = [example for example in self._queue if example.request.user_id not in users]
+        self._queue.clear()
+        self._rows = self._answers = 0
+        self.add(kept)
+
     def state(self) -> bytes:
         """Return the queue as MessagePack, equal queues as equal bytes."""
         return msgspec.msgpack.encode(list(self._queue), order="deterministic")
@@ -119,14 +129,16 @@ def make_batch(
     start_B = np.cumsum([0, *(len(r.items) for r in requests)])
     num_candidates = int(start_B[len(viewed)])
 
-    value_MK, exposed_M = _reported(viewed, start_B, behaviors)
+    value_MK, exposed_M = reported(viewed, start_B, behaviors)
     shown_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
     weight_K = np.array([b.weight for b in behaviors], np.float32)
     level_M = np.minimum(shown_MK @ weight_K, np.float32(cap))
     said_M = np.full(num_candidates, -1, np.int64)
+    said_weight_M = np.ones(num_candidates, np.float32)
     for start, view in zip(start_B, viewed, strict=False):
         for position, option in view.answers:
             said_M[start + position] = option
+            said_weight_M[start + position] = view.weights.get(position, 1.0)
 
     # Candidates that nobody saw teach nothing: only exposed rows of viewed requests stay.
     keep_N = np.concatenate([exposed_M, np.ones(int(start_B[-1]) - num_candidates, np.bool_)])
@@ -140,6 +152,7 @@ def make_batch(
         level_M=level_M[exposed_M],
         shown_MK=shown_MK[exposed_M],
         said_M=said_M[exposed_M],
+        said_weight_M=said_weight_M[exposed_M],
         item_N=np.array(items, np.int64)[keep_N],
         position_N=(np.arange(len(keep_N)) - start_B[rows.request_N])[keep_N],
         user_B=np.array([stable_id(r.user_id) for r in requests], np.int64),
@@ -148,14 +161,18 @@ def make_batch(
         answer_row_A=answer_row_A.astype(np.int64),
         option_A=np.array([e.option for e in answers], np.int64),
         propensity_A=np.array([e.propensity for e in answers], np.float32),
+        weight_A=np.array([e.weight for e in answers], np.float32),
         fresh_A=np.array([not e.after_view for e in answers], np.bool_),
     )
 
 
-def _reported(
+def reported(
     viewed: Sequence[Viewed], start_B: Ids, behaviors: Sequence[BehaviorKind]
 ) -> tuple[Floats, Flags]:
-    """Return each candidate's largest reported value per behaviour, and whether it was exposed."""
+    """Return each candidate's largest reported value per behaviour, and whether it was exposed.
+
+    `start_B` is where each request's candidates begin, and behind the last where they end.
+    """
     reports = [
         (start, *report) for start, view in zip(start_B, viewed, strict=False) for report in view.reports
     ]

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.events import COUNT, FLOAT, ID, Column, stable_id
-from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+from easq.schema_values import Side
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
+
+LONGEST = int(np.iinfo(COUNT).max)
+"""The most entries that a list may come with, however few of them are kept: 65,535."""
 
 UNKNOWN = stable_id("\0unknown")
 """The id of a categorical value that nobody told: it trains an embedding of its own."""

@@ -4,8 +4,9 @@ Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and p
 (padding included). Embedding row 0 is the padding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from easq.columns import Columns, Ids, Shape
 from easq.errors import InputError
 from easq.events import COUNT, FLOAT, ID, Request
-from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+from easq.schema_values import Side
+
+Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,13 @@ class Layout:
         return Layout(tuple(columns["viewer"]), tuple(columns["candidate"]), offset)
 
 
+class Ragged(NamedTuple):
+    """Lists of ids of several rows, one behind the other, and how many each row has."""
+
+    ids: Ids
+    counts: Ids
+
+
 @dataclass(frozen=True)
 class Rows:
     """Features as embedding rows; candidate n belongs to request `request_N[n]`, requests in order."""
@@ -96,24 +107,46 @@ class Encoder:
         Raises InputError, naming feature and request, for a column that is absent or of a wrong size.
         """
         sizes = np.fromiter((len(r.items) for r in requests), np.int64, len(requests))
-        num_rows = int(sizes.sum())
-        viewer_BW = np.zeros((len(requests), _width(self.layout.viewer)), np.int64)
-        candidate_NV = np.zeros((num_rows, _width(self.layout.candidate)), np.int64)
+        viewer: dict[str, Values | Ragged] = {}
+        candidate: dict[str, Values | Ragged] = {}
         for slot in self.layout.viewer:
             columns = [_column(r, r.viewer, slot, "viewer") for r in requests]
             if isinstance(slot.feature, Multi | History):
-                ids, counts = _ragged(columns)
-                self._fill_ragged(slot, ids, counts, viewer_BW)
+                viewer[slot.feature.name] = _ragged(columns)
             else:
-                self._fill(slot, _single(columns, slot, requests, np.ones_like(sizes)), viewer_BW)
+                viewer[slot.feature.name] = _single(columns, slot, requests, np.ones_like(sizes))
         for slot in self.layout.candidate:
             columns = [_column(r, r.candidates, slot, "candidates") for r in requests]
             if isinstance(slot.feature, Multi):
                 counts = _counts(requests, slot, sizes)
-                self._fill_ragged(slot, _ids(columns, slot, requests, counts, sizes), counts, candidate_NV)
+                ids = _ids(columns, slot, requests, counts, sizes)
+                candidate[slot.feature.name] = Ragged(ids, counts)
             else:
-                self._fill(slot, _single(columns, slot, requests, sizes), candidate_NV)
-        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(requests)), sizes))
+                candidate[slot.feature.name] = _single(columns, slot, requests, sizes)
+        return self.encode_columns(sizes, viewer, candidate)
+
+    def encode_columns(
+        self, sizes: Ids, viewer: Mapping[str, Values | Ragged], candidate: Mapping[str, Values | Ragged]
+    ) -> Rows:
+        """Return the rows of requests whose features stand in columns, request after request.
+
+        `sizes` is the number of candidates of each request. A viewer column holds an int64 id or float32
+        number per request, a candidate column one per candidate; histories and multi-valued features are
+        ragged. Raises KeyError for a feature of the layout without a column.
+        """
+        viewer_BW = np.zeros((len(sizes), _width(self.layout.viewer)), np.int64)
+        candidate_NV = np.zeros((int(sizes.sum()), _width(self.layout.candidate)), np.int64)
+        for slots, columns, out in (
+            (self.layout.viewer, viewer, viewer_BW),
+            (self.layout.candidate, candidate, candidate_NV),
+        ):
+            for slot in slots:
+                column = columns[slot.feature.name]
+                if isinstance(column, Ragged):
+                    self._fill_ragged(slot, column.ids, column.counts, out)
+                else:
+                    self._fill(slot, column, out)
+        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return who owns which row, and the collisions counted."""
@@ -126,11 +159,11 @@ class Encoder:
         for counted, row in zip(self.collisions.values(), state["collisions"].tolist(), strict=True):
             counted.lookups, counted.collided, counted.taken = row
 
-    def _fill(self, slot: Slot, column: bytes, out: Ids) -> None:
+    def _fill(self, slot: Slot, values: Values, out: Ids) -> None:
         if isinstance(slot.feature, Numeric):
-            out[:, slot.start] = _interval_rows(slot, np.frombuffer(column, FLOAT))
+            out[:, slot.start] = _interval_rows(slot, values)
         else:
-            out[:, slot.start] = self._hash(slot, np.frombuffer(column, ID))
+            out[:, slot.start] = self._hash(slot, values)
 
     def _fill_ragged(self, slot: Slot, ids: Ids, counts: Ids, out: Ids) -> None:
         ends = np.cumsum(counts)
@@ -236,18 +269,17 @@ def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) 
     return column
 
 
-def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids) -> bytes:
+def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids) -> Values:
     """Join columns of one value a row; where the sum is wrong, say which request's is."""
-    joined = b"".join(columns)
-    item = FLOAT.itemsize if isinstance(slot.feature, Numeric) else ID.itemsize
-    if list(map(len, columns)) != (item * sizes).tolist():
-        _refuse_sizes(columns, slot, requests, item * sizes)
-    return joined
+    kind = FLOAT if isinstance(slot.feature, Numeric) else ID
+    if list(map(len, columns)) != (kind.itemsize * sizes).tolist():
+        _refuse_sizes(columns, slot, requests, kind.itemsize * sizes)
+    return np.frombuffer(b"".join(columns), kind)
 
 
-def _ragged(columns: list[bytes]) -> tuple[Ids, Ids]:
+def _ragged(columns: list[bytes]) -> Ragged:
     counts = np.fromiter(map(len, columns), np.int64, len(columns)) // ID.itemsize
-    return np.frombuffer(b"".join(columns), ID), counts
+    return Ragged(np.frombuffer(b"".join(columns), ID), counts)
 
 
 def _counts(requests: Sequence[Request], slot: Slot, sizes: Ids) -> Ids:

@@ -83,27 +83,84 @@ class Behavior(_Said, frozen=True, gc=False, tag="behavior"):
     values: dict[str, Column]
 
 
+class Offered(_Said, frozen=True, gc=False, tag="offered"):
+    """An eligible view was put to the questionnaire's policy, once, and this was decided.
+
+    `gate` is what kept it from being asked, empty where it was asked. `rate` is the sampling rate of that
+    moment and `propensity` the probability that this view was asked, whatever the question. Of an ask
+    it holds the `question`, whose part of all asks is `share`, its `version` and `locale`, and the options
+    in the `order` to be shown.
+    """
+
+    request_id: str
+    item_id: str
+    rate: float
+    propensity: float
+    gate: str = ""
+    session: str = ""
+    question: str = ""
+    share: float = 1.0
+    version: str = ""
+    locale: str = ""
+    order: list[str] = []
+    policy: str = ""
+    place: int = 0
+
+
 class Asked(_Said, frozen=True, gc=False, tag="asked"):
-    """The questionnaire was shown on one view; `propensity` is the probability of that ask."""
+    """The questionnaire was shown on one view; `propensity` is the probability of that ask.
+
+    Its `event_id` is the id of the ask. `version` is that of the wording, `order` the options as they were
+    shown, `place` how many asks the viewer had before. A platform's own questionnaire has no `policy`.
+    """
 
     request_id: str
     item_id: str
     question: str
     propensity: float
+    version: str = ""
+    locale: str = ""
+    order: list[str] = []
+    policy: str = ""
+    place: int = 0
 
 
 class Answered(_Said, frozen=True, gc=False, tag="answered"):
-    """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed."""
+    """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed.
+
+    `took_ms` is from shown to chosen. `weight` (0 to 1) is what the answer counts for, and `flags` say why.
+    """
 
     request_id: str
     item_id: str
     question: str
     option: str
     propensity: float
+    ask_id: str = ""
+    took_ms: int = 0
+    weight: float = 1.0
+    flags: list[str] = []
 
 
-Reply = Behavior | Asked | Answered
-"""What refers to a request by its id."""
+class _Unanswered(_Said, frozen=True, gc=False):
+    request_id: str
+    item_id: str
+    question: str
+    propensity: float
+    ask_id: str
+    took_ms: int = 0
+
+
+class Dismissed(_Unanswered, frozen=True, gc=False, tag="dismissed"):
+    """The viewer closed the questionnaire without an answer."""
+
+
+class Ignored(_Unanswered, frozen=True, gc=False, tag="ignored"):
+    """The questionnaire went away by itself: the viewer had not reacted."""
+
+
+Reply = Behavior | Asked | Answered | Dismissed | Ignored
+"""What refers to a request by its id and is joined with it."""
 
 
 class ViewerTold(_Said, frozen=True, gc=False, tag="viewer"):
@@ -122,12 +179,20 @@ class ItemTold(_Said, frozen=True, gc=False, tag="item"):
     values: dict[str, Column]
 
 
+class Erased(_Said, frozen=True, gc=False, tag="erased"):
+    """Here stood an event that was erased; of it only its place and its time are left.
+
+    It names no viewer and has no id of its own.
+    """
+
+
 class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     """One live step of the learner, so that recovery and replay repeat exactly this one.
 
     Step `seq` read the partitions of EVENTS up to `until` and trained on the batches that were full;
     with `flush` also on what was left waiting. Instead of that it may go back to the parameters of the
-    version `restore`, for a `reason`. `commands` is how many commands had been heard.
+    version `restore`, for a `reason`. `commands` is how many commands had been heard. A step that is
+    `erased` forgot viewers whose events were then erased: earlier steps cannot be done again.
     """
 
     seq: int
@@ -136,6 +201,7 @@ class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     restore: str = ""
     reason: str = ""
     commands: int = 0
+    erased: bool = False
 
 
 class Delta(_Said, frozen=True, gc=False, tag="delta"):
@@ -183,7 +249,7 @@ class RollbackAsked(_Said, frozen=True, gc=False, tag="rollback"):
 Told = ViewerTold | ItemTold
 """What is on the topic PROFILES."""
 
-Event = Request | Reply | Told | StepTaken | Delta | VersionMade | RollbackAsked
+Event = Request | Reply | Offered | Erased | Told | StepTaken | Delta | VersionMade | RollbackAsked
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)

@@ -6,19 +6,36 @@ request. Nothing here reads a clock: the examples of a partition are a function 
 """
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
+import numpy as np
 
-from easq.events import Answered, Asked, Behavior, Event, Reply, Request
+from easq.events import (
+    FLOAT,
+    Answered,
+    Asked,
+    Behavior,
+    Dismissed,
+    Erased,
+    Event,
+    Ignored,
+    Offered,
+    Reply,
+    Request,
+)
 
 
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
-    """A request whose window has closed: behaviour reports, and (position, option) per answer."""
+    """A request whose window has closed: behaviour reports, and (position, option) per answer.
+
+    `weights` of answers that count less than 1 are by position.
+    """
 
     request: Request
     reports: list[tuple[list[int], Behavior]]
     answers: list[tuple[int, int]]
+    weights: dict[int, float] = {}
 
     @property
     def num_reported(self) -> int:
@@ -29,7 +46,8 @@ class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
 class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
 
-    `after_view` says that the request's window had closed before: its behaviour was learned first.
+    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed
+    before: its behaviour was learned first.
     """
 
     request: Request
@@ -37,6 +55,7 @@ class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     option: int
     propensity: float
     after_view: bool = False
+    weight: float = 1.0
 
 
 Example = Viewed | AnsweredView
@@ -50,7 +69,11 @@ class Late(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct):
-    """What has come in and what became of it; the kinds of events apart add up to all events."""
+    """What has come in and what became of it; the kinds of events apart add up to all events.
+
+    `other_questions` are asks by our own policy of questions that do not train, and what became of them.
+    `unlogged_items` are entries of counted behaviours whose candidate was not logged.
+    """
 
     requests: int = 0
     behaviors: int = 0
@@ -60,6 +83,12 @@ class Counts(msgspec.Struct):
     late: int = 0
     orphans: int = 0
     refused: int = 0
+    offered: int = 0
+    dismissed: int = 0
+    ignored: int = 0
+    other_questions: int = 0
+    erased: int = 0
+    unlogged_items: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         """Return the sums."""
@@ -77,6 +106,7 @@ class _Open(msgspec.Struct, gc=False):
     seen: set[str]
     reports: list[tuple[list[int], Behavior]] = []
     answers: list[tuple[int, int]] = []
+    weights: dict[int, float] = {}
     viewed: bool = False
 
 
@@ -112,7 +142,7 @@ class Joiner:
         self._behavior_window, self._answer_window, self._lateness = behavior_window, answer_window, lateness
         self._newest = 0
         self._open: dict[str, _Open] = {}
-        self._waiting: dict[str, list[Reply]] = {}
+        self._waiting: dict[str, dict[str, Reply]] = {}
         self._due: list[tuple[int, str]] = []
         self._late: list[Late] = []
         self.counts = Counts()
@@ -123,6 +153,10 @@ class Joiner:
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Request):
             self._open_request(event, examples)
+        elif isinstance(event, Offered):
+            self.counts.offered += 1
+        elif isinstance(event, Erased):
+            self.counts.erased += 1
         elif not isinstance(event, Reply):
             self._keep_apart("it is not of this topic", event)
         else:
@@ -148,9 +182,20 @@ class Joiner:
         late, self._late = self._late, []
         return late
 
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the open requests of viewers and all that waits of them."""
+        self._open = {k: o for k, o in self._open.items() if o.request.user_id not in users}
+        waiting = {
+            key: {i: e for i, e in events.items() if e.user_id not in users}
+            for key, events in self._waiting.items()
+        }
+        self._waiting = {key: events for key, events in waiting.items() if events}
+        self._late.clear()
+
     def state(self) -> bytes:
         """Return everything that the future depends on; call `take_late` before."""
-        state = _State(self._newest, self.counts, list(self._open.values()), list(self._waiting.values()))
+        waiting = [list(events.values()) for events in self._waiting.values()]
+        state = _State(self._newest, self.counts, list(self._open.values()), waiting)
         return _state_encoder.encode(state)
 
     def restore(self, data: bytes) -> None:
@@ -158,10 +203,12 @@ class Joiner:
         state = _state_decoder.decode(data)
         self._newest, self.counts = state.newest, state.counts
         self._open = {opened.request.event_id: opened for opened in state.open}
-        self._waiting = {events[0].request_id: events for events in state.waiting}
+        self._waiting = {events[0].request_id: {e.event_id: e for e in events} for events in state.waiting}
         self._due = [(self._due_at(opened), key) for key, opened in self._open.items()]
         self._due += [
-            (e.ts + self._answer_window, key) for key, events in self._waiting.items() for e in events
+            (e.ts + self._answer_window, key)
+            for key, events in self._waiting.items()
+            for e in events.values()
         ]
         heapq.heapify(self._due)
 
@@ -183,11 +230,11 @@ class Joiner:
 
     def _wait(self, event: Reply) -> None:
         """Keep an event that came before its request."""
-        waiting = self._waiting.setdefault(event.request_id, [])
-        if any(event.event_id == other.event_id for other in waiting):
+        waiting = self._waiting.setdefault(event.request_id, {})
+        if event.event_id in waiting:
             self.counts.duplicates += 1
             return
-        waiting.append(event)
+        waiting[event.event_id] = event
         heapq.heappush(self._due, (event.ts + self._answer_window, event.request_id))
 
     def _open_request(self, request: Request, examples: list[Example]) -> None:
@@ -203,7 +250,7 @@ class Joiner:
             self.counts.requests += 1
             opened = self._open[key] = _Open(request, positions, set())
             heapq.heappush(self._due, (self._due_at(opened), key))
-            for event in self._waiting.pop(key, ()):
+            for event in self._waiting.pop(key, {}).values():
                 self._add(opened, event, examples)
 
     def _add(self, opened: _Open, event: Reply, examples: list[Example]) -> None:
@@ -211,6 +258,9 @@ class Joiner:
             self.counts.duplicates += 1
             return
         opened.seen.add(event.event_id)
+        if event.user_id != opened.request.user_id:
+            self._keep_apart("its request is of another viewer", event)
+            return
         window = self._behavior_window if isinstance(event, Behavior) else self._answer_window
         if event.ts > opened.request.ts + window or (isinstance(event, Behavior) and opened.viewed):
             self._keep_apart("late", event)
@@ -220,28 +270,44 @@ class Joiner:
             self._add_answer(opened, event, examples)
 
     def _add_behavior(self, opened: _Open, event: Behavior) -> None:
-        try:
-            positions = [opened.positions[item] for item in event.items]
-        except KeyError as unknown:
-            self._keep_apart(f"item {unknown} is not in the request", event)
-            return
-        size = 4 * len(positions)
+        size = FLOAT.itemsize * len(event.items)
         for name, column in event.values.items():
             if len(column) != size:
-                self._keep_apart(f"{name} holds {len(column)} bytes for {len(positions)} items", event)
+                self._keep_apart(f"{name} holds {len(column)} bytes for {len(event.items)} items", event)
                 return
+        known = [n for n, item in enumerate(event.items) if item in opened.positions]
+        if event.items and not known:
+            self._keep_apart(f"item {event.items[0]!r} is not in the request", event)
+            return
+        if len(known) < len(event.items):
+            # A long list is logged in part; what was done with the rest of it teaches nothing.
+            self.counts.unlogged_items += len(event.items) - len(known)
+            event = _some(event, known)
+        positions = [opened.positions[item] for item in event.items]
         self.counts.behaviors += 1
         opened.reports.append((positions, event))
 
-    def _add_answer(self, opened: _Open, event: Asked | Answered, examples: list[Example]) -> None:
+    def _add_answer(
+        self,
+        opened: _Open,
+        event: Asked | Answered | Dismissed | Ignored,
+        examples: list[Example],
+    ) -> None:
         position = opened.positions.get(event.item_id)
         if position is None:
             self._keep_apart(f"item {event.item_id!r} is not in the request", event)
         elif event.question != self._question:
-            self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
+            if event.policy if isinstance(event, Asked) else event.ask_id:
+                self.counts.other_questions += 1
+            else:
+                self._keep_apart(f"question {event.question!r} is not {self._question!r}", event)
         elif isinstance(event, Asked):
             self.counts.asked += 1
-        elif isinstance(event, Answered):
+        elif isinstance(event, Dismissed):
+            self.counts.dismissed += 1
+        elif isinstance(event, Ignored):
+            self.counts.ignored += 1
+        else:
             option = self._options.get(event.option)
             if option is None:
                 self._keep_apart(f"option {event.option!r} is not one of {list(self._options)}", event)
@@ -250,7 +316,11 @@ class Joiner:
             else:
                 self.counts.answers += 1
                 opened.answers.append((position, option))
-                found = AnsweredView(opened.request, position, option, event.propensity, opened.viewed)
+                if event.weight != 1:
+                    opened.weights[position] = event.weight
+                found = AnsweredView(
+                    opened.request, position, option, event.propensity, opened.viewed, event.weight
+                )
                 examples.append(found)
 
     def _close(self, until: int | None, examples: list[Example]) -> None:
@@ -259,16 +329,23 @@ class Joiner:
             ts, key = heapq.heappop(due)
             opened = self._open.get(key)
             if opened is None:
-                for event in self._waiting.pop(key, ()):
+                for event in self._waiting.pop(key, {}).values():
                     self._keep_apart("orphan", event)
             elif self._due_at(opened) > ts:
                 pass  # the time of an event that waited for this request; the request has its own
             elif opened.viewed:
                 del self._open[key]
             else:
-                examples.append(Viewed(opened.request, opened.reports, list(opened.answers)))
+                view = Viewed(opened.request, opened.reports, list(opened.answers), dict(opened.weights))
+                examples.append(view)
                 opened.viewed, opened.reports = True, []
                 heapq.heappush(due, (self._due_at(opened), key))
+
+
+def _some(event: Behavior, kept: list[int]) -> Behavior:
+    """Return the report with some of its items."""
+    values = {name: np.frombuffer(c, FLOAT)[kept].tobytes() for name, c in event.values.items()}
+    return msgspec.structs.replace(event, items=[event.items[n] for n in kept], values=values)
 
 
 def flush_all(joiners: Iterable[Joiner]) -> list[Example]:

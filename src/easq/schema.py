@@ -7,23 +7,27 @@ allowed. Every choice that the EASQ paper leaves open is a setting here.
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
-Count = Annotated[int, Meta(ge=1, le=1 << 24)]
-Rows = Annotated[int, Meta(ge=1, le=1 << 28)]
-Width = Annotated[int, Meta(ge=1, le=4096)]
-Rate = Annotated[float, Meta(gt=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Weight = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
-Side = Literal["viewer", "candidate"]
+from easq.schema_learning import Alignment, Baselines, Model, Training
+from easq.schema_values import (
+    Cap,
+    Count,
+    Locale,
+    Name,
+    Option,
+    Rate,
+    Rows,
+    Share,
+    Side,
+    Strict,
+    Text,
+    Weight,
+    Width,
+)
 
 
-class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Categorical(_Strict, frozen=True, tag="categorical", tag_field="kind"):
+class Categorical(Strict, frozen=True, tag="categorical", tag_field="kind"):
     """One id per row, hashed into `rows` embedding rows."""
 
     name: Name
@@ -31,7 +35,7 @@ class Categorical(_Strict, frozen=True, tag="categorical", tag_field="kind"):
     rows: Rows
 
 
-class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
+class Multi(Strict, frozen=True, tag="multi", tag_field="kind"):
     """Several ids per row, of which the first `length` are averaged."""
 
     name: Name
@@ -40,7 +44,7 @@ class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
     length: Width
 
 
-class RateOf(_Strict, frozen=True):
+class RateOf(Strict, frozen=True):
     """A rate that the live service keeps from events: how often `behavior` was shown per view.
 
     The past fades by half every `half_life_hours`; with few views the rate is drawn to that of all, as
@@ -52,7 +56,7 @@ class RateOf(_Strict, frozen=True):
     prior_views: Rate = 20.0
 
 
-class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
+class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
     """A number, embedded by the interval of `boundaries` that holds it; unknown has its own.
 
     With `rate` the live service keeps it from events, of the item or of the viewer by `side`.
@@ -64,7 +68,7 @@ class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
     rate: RateOf | None = None
 
 
-class History(_Strict, frozen=True, tag="history", tag_field="kind"):
+class History(Strict, frozen=True, tag="history", tag_field="kind"):
     """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to.
 
     The live service keeps it from events: items whose behaviour `where` reached `at_least`, or all that
@@ -81,7 +85,7 @@ class History(_Strict, frozen=True, tag="history", tag_field="kind"):
 Feature = Categorical | Multi | Numeric | History
 
 
-class BehaviorKind(_Strict, frozen=True):
+class BehaviorKind(Strict, frozen=True):
     """A behaviour counts as shown when its value is at least `at_least`.
 
     `weight` is its part in the order of a request's items; 0 measures it without training on it.
@@ -92,7 +96,7 @@ class BehaviorKind(_Strict, frozen=True):
     weight: float = 1.0
 
 
-class Order(_Strict, frozen=True):
+class Order(Strict, frozen=True):
     """Which rows B+ orders, and how.
 
     cap      an item's level is the weight of the behaviours it got, at most this (many > one > none).
@@ -104,7 +108,7 @@ class Order(_Strict, frozen=True):
     scope: Literal["request", "viewer", "batch"] = "request"
 
 
-class Question(_Strict, frozen=True):
+class Question(Strict, frozen=True):
     """The question and its options from worst to best; the order is what D+ learns."""
 
     name: Name = "satisfaction"
@@ -112,7 +116,85 @@ class Question(_Strict, frozen=True):
     options: Annotated[tuple[str, ...], Meta(min_length=2)] = ("dissatisfied", "uncertain", "satisfied")
 
 
-class Join(_Strict, frozen=True):
+SCALE5 = ("1", "2", "3", "4", "5")
+"""The values of a scale of five points."""
+
+BUILT_IN = {
+    "satisfaction": ("dissatisfied", "uncertain", "satisfied"),
+    "come_back": SCALE5,
+    "worth_time": ("no", "partly", "yes"),
+}
+"""The questions that have a wording of their own, and their values."""
+
+
+class Wording(Strict, frozen=True):
+    """What a viewer reads: the question, a label for each option in their own order, and the thanks."""
+
+    text: Text
+    labels: tuple[Text, ...]
+    thanks: Text
+
+
+class AskedQuestion(Strict, frozen=True):
+    """One question of the questionnaire; `share` of the asks are of it, out of the sum of all shares.
+
+    options   the values that are logged, from worst to best. A scale has 1 to 5, a built-in question its
+              own, and the question that trains those of `[question]`.
+    version   of the wording; an answer says which one was read.
+    wording   by locale; a built-in question (satisfaction, come_back, worth_time) has English and Chinese.
+    """
+
+    name: Name
+    kind: Literal["options", "scale5"] = "options"
+    share: Rate = 1.0
+    options: tuple[Option, ...] = ()
+    version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "1"
+    wording: dict[Locale, Wording] = field(default_factory=dict)
+
+
+class Ask(Strict, frozen=True):
+    """When the questionnaire is shown; docs/ask.md has the rule and its probabilities.
+
+    min_play_ms, min_ratio   a view is eligible that was played this long, or this part of the item.
+    rate                     the share of eligible views that is asked while all gates are open.
+    cool_down_minutes        a viewer is not asked again so soon. Kept in 16 parts, never shorter.
+    session_gap_minutes      a session ends when no eligible view comes for so long.
+    daily_quota              of all viewers, by the UTC day; 0 is none. It is never exceeded.
+    pacing                   even: the quota is spread over the day; none: first come, first asked.
+    pacing_minutes           even pacing may run ahead of the clock by this much of the quota.
+    reserve_seconds          an offered ask counts for the quota this long without being shown, then it
+                             cannot be shown any more.
+    token_minutes            an answer is taken this long after the offer, within join.answer_window.
+    memory_days              how long a viewer's asks are remembered; a restart reads this much of the log.
+    fade_seconds             the question goes away by itself after this long.
+    order                    of the options: as they are, or shuffled for each ask. A scale stays as it is.
+    default_locale           where there is no wording in the viewer's own.
+    origins                  web origins whose pages may call the service (CORS).
+    questions                what is asked; if none is named, the question that trains.
+    """
+
+    policy: Literal["uniform"] = "uniform"
+    min_play_ms: Weight = 7000.0
+    min_ratio: Share = 0.5
+    rate: Share = 0.005
+    cool_down_minutes: Weight = 240.0
+    max_per_session: Cap = 1
+    session_gap_minutes: Rate = 30.0
+    max_per_day: Cap = 2
+    daily_quota: Annotated[int, Meta(ge=0, le=1 << 40)] = 0
+    pacing: Literal["even", "none"] = "even"
+    pacing_minutes: Rate = 30.0
+    reserve_seconds: Rate = 60.0
+    token_minutes: Rate = 15.0
+    memory_days: Annotated[float, Meta(ge=1, le=366)] = 7.0
+    fade_seconds: Rate = 6.0
+    order: Literal["fixed", "random"] = "fixed"
+    default_locale: Locale = "en"
+    origins: tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,*]+)$")], ...] = ()
+    questions: tuple[AskedQuestion, ...] = ()
+
+
+class Join(Strict, frozen=True):
     """Minutes of event time: how long a request waits for behaviours and answers.
 
     `lateness` is how far out of order a partition may be.
@@ -123,128 +205,7 @@ class Join(_Strict, frozen=True):
     lateness: Weight = 5.0
 
 
-Method = Literal[
-    "easq",
-    "behavior",
-    "shared_bottom",
-    "mmoe",
-    "ple",
-    "emer",
-    "emer_s",
-    "emer_s_head",
-    "imputation",
-    "imputation_privileged",
-    "saqrec",
-]
-BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior", "emer")
-"""The methods that read no answers."""
-
-
-class Model(_Strict, frozen=True):
-    """Sizes and switches of the ranking model.
-
-    method                          EASQ, or a baseline of easq.model.baselines.
-    experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
-    routing, top_k                  relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over
-                                    the `top_k` largest; none: one plain network of the experts' size.
-    rank, lora_init                 of the low-rank path: its A starts so, its B at zero. Rank 0 is no path.
-    head_width                      hidden width of the heads; 0 makes them linear.
-    answers_move_embeddings         the low-rank path reads x instead of sg(x).
-    satisfaction_variance           the satisfaction experts give a mean and a variance: an answer's order
-                                    has the chance Phi, and L_dpo pulls a pair as far as they are sure of it.
-    eps                             keeps scores above zero, for their logarithm.
-    """
-
-    method: Method = "easq"
-    dim: Width = 16
-    hidden: Width = 64
-    expert_width: Width = 32
-    experts: Width = 6
-    satisfaction_experts: Width = 3
-    routing: Literal["relu", "softmax_top_k", "none"] = "relu"
-    top_k: Width = 2
-    rank: Annotated[int, Meta(ge=0, le=4096)] = 8
-    lora_init: Literal["kaiming", "normal"] = "kaiming"
-    head_width: Annotated[int, Meta(ge=0, le=4096)] = 32
-    answers_move_embeddings: bool = False
-    satisfaction_variance: bool = False
-    eps: Rate = 1e-6
-
-
-class Baselines(_Strict, frozen=True):
-    """What only the models read that EASQ is compared with.
-
-    satisfaction_share       of methods with a satisfaction head: the served score is the behaviour score
-                             plus this times the satisfaction score. 0 serves the behaviour head alone.
-    emer_layers, emer_heads  of EMER's Transformer; the heads divide model.hidden.
-    emer_watch               the behaviour that stands for watch time: other predictions are divided by it.
-    emer_top                 K of the DCG whose ratio weighs a predicted order.
-    emer_serving_steps       steps after which EMER's serving ranker becomes the current one.
-    emer_list                candidates kept with a replayed answer, its own first: set-wise scores need them.
-    saqrec_buckets           K of SAQRec: a viewer's history is divided so by satisfaction.
-    """
-
-    satisfaction_share: Weight = 0.0
-    emer_layers: Annotated[int, Meta(ge=1, le=64)] = 1
-    emer_heads: Annotated[int, Meta(ge=1, le=64)] = 4
-    emer_watch: Name | None = None
-    emer_top: Width = 5
-    emer_serving_steps: Count = 100
-    emer_list: Width = 20
-    saqrec_buckets: Annotated[int, Meta(ge=2, le=64)] = 8
-
-
-class Alignment(_Strict, frozen=True):
-    """How answers train: the weights of the losses and which pairs of D+ they see.
-
-    scope      user_first: pairs of one viewer, else across the step; user: only one viewer's;
-               batch: any two answered rows.
-    unasked    none: answered rows only; request: an answered row also against the unasked rows of
-               its request (satisfied above, dissatisfied below); distill: the DPO term also sees
-               behaviour rows of one request, ordered by the satisfaction expert.
-    buffer     recent answered rows kept; 0 turns the replay buffer off.
-    propensity_weights   a pair of L_satis weighs 1 / (p_i p_j), p the modelled chance that the view brings an
-               answer, at least `propensity_floor`; the weights of a step have the mean 1.
-    teacher    a small network predicts the answer from the view and from the behaviour that followed it.
-               It labels the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times
-               as much as the answers. It is never served.
-    behavior_tolerance   dpo_weight is where lambda2 begins; it then goes as high as the served order keeps
-               within this share of a behaviour-only reference's pair accuracy above chance. 0 leaves it.
-    """
-
-    satisfaction_weight: Weight = 1.0
-    dpo_weight: Weight = 0.3
-    beta: Rate = 1.0
-    scope: Literal["user_first", "user", "batch"] = "user_first"
-    unasked: Literal["none", "request", "distill"] = "none"
-    uncertain: Literal["middle", "drop"] = "middle"
-    buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
-    replayed: Count = 64
-    propensity_weights: bool = False
-    propensity_floor: Annotated[float, Meta(gt=0, le=1)] = 1e-5
-    teacher: bool = False
-    teacher_weight: Weight = 1.0
-    behavior_tolerance: Share = 0.0
-
-
-class Training(_Strict, frozen=True):
-    """How the learner steps.
-
-    `threads` is part of the run: sums differ with it in the last bit. One is the default, because
-    two spin when another process wants a core, and then a step takes many times as long.
-    """
-
-    batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 2048
-    batch_answers: Annotated[int, Meta(ge=1, le=4096)] = 256
-    learning_rate: Rate = 3e-3
-    embedding_rate: Rate = 0.1
-    embedding_scale: Rate = 0.05
-    gradient_clip: Weight = 10.0
-    checkpoint_steps: Count = 200
-    threads: Annotated[int, Meta(ge=1, le=256)] = 1
-
-
-class Live(_Strict, frozen=True):
+class Live(Strict, frozen=True):
     """How the learner follows the log. Seconds are wall-clock time.
 
     step_seconds          at least this between the beginnings of two steps.
@@ -269,12 +230,14 @@ class Live(_Strict, frozen=True):
     guard_level_pairs: Count = 400_000
 
 
-class Service(_Strict, frozen=True):
+class Service(Strict, frozen=True):
     """The HTTP service.
 
     log_top, log_sample     logged of each ranking: the first candidates returned, and this many of the rest.
     when_log_is_down        refuse: a ranking that cannot be logged is a 503; serve: it is served and counted.
     log_wait_seconds        how long a reply may wait for the log.
+    body_seconds            how long the body of a request may take to come.
+    max_uploads             bodies over 64 KiB that may be on their way at once; memory holds at most as many.
     max_...                 limits; a request beyond one is refused with a 4xx that says the limit.
     requests_per_second     by key, with bursts of twice as many; 0 is no limit.
     clock_skew_seconds      an event may lie this far in the future by the server's clock.
@@ -285,6 +248,8 @@ class Service(_Strict, frozen=True):
     log_sample: Annotated[int, Meta(ge=0, le=1000)] = 5
     when_log_is_down: Literal["refuse", "serve"] = "refuse"
     log_wait_seconds: Rate = 2.0
+    body_seconds: Rate = 10.0
+    max_uploads: Annotated[int, Meta(ge=1, le=100_000)] = 64
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 4 << 20
     max_candidates: Annotated[int, Meta(ge=1, le=65535)] = 2000
     max_events: Annotated[int, Meta(ge=1, le=100_000)] = 1000
@@ -294,7 +259,39 @@ class Service(_Strict, frozen=True):
     profile_store_seconds: Rate = 30.0
 
 
-class Evaluation(_Strict, frozen=True):
+class Quality(Strict, frozen=True):
+    """Which answers count less, and from where on; docs/answers.md has the rules.
+
+    author             the candidate feature by which floods are counted, beside the item itself.
+    max_per_day        answers of one viewer in 24 hours that count.
+    burst_answers      in burst_seconds from one viewer: from this many on they count less.
+    skimming           how many times faster than people read on average a question may be answered.
+    straight_chance    the same option again and again counts less where chance would do that so seldom.
+    flood_hours        half-life of what is remembered of an author's or an item's answers.
+    flood_viewers      so many different viewers at least make a flood.
+    flood_excess       a flood counts as much as this many times what its asks lead to elsewhere.
+    flood_chance       a flood is what would come by chance so seldom although this often were usual.
+    """
+
+    author: Name = "author_id"
+    max_per_day: Count = 10
+    burst_answers: Annotated[int, Meta(ge=2, le=32)] = 4
+    burst_seconds: Rate = 60.0
+    skimming: Rate = 3.0
+    straight_chance: Share = 0.001
+    flood_hours: Rate = 24.0
+    flood_viewers: Count = 4
+    flood_excess: Rate = 2.0
+    flood_chance: Share = 0.001
+
+
+class Retention(Strict, frozen=True):
+    """How long events are kept: `easq privacy expire` erases older ones. 0 keeps them for good."""
+
+    keep_days: Weight = 0.0
+
+
+class Evaluation(Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
     window_rows: Count = 262144
@@ -304,14 +301,14 @@ class Evaluation(_Strict, frozen=True):
     references: tuple[Literal["popularity", "random"], ...] = ("popularity", "random")
 
 
-class Data(_Strict, frozen=True):
+class Data(Strict, frozen=True):
     """Which loader reads `easq replay --data`; `mapping` is the table loader's file."""
 
     loader: Literal["kuairand", "eeg_svrec", "table"]
     mapping: str | None = None
 
 
-class Recipe(_Strict, frozen=True):
+class Recipe(Strict, frozen=True):
     """One run, whole."""
 
     name: Name
@@ -321,6 +318,7 @@ class Recipe(_Strict, frozen=True):
     data: Data | None = None
     order: Order = Order()
     question: Question = Question()
+    ask: Ask = Ask()
     join: Join = Join()
     model: Model = Model()
     baselines: Baselines = Baselines()
@@ -328,4 +326,6 @@ class Recipe(_Strict, frozen=True):
     training: Training = Training()
     live: Live = Live()
     service: Service = Service()
+    quality: Quality = Quality()
+    retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()

@@ -13,7 +13,7 @@ import tomli_w
 from msgspec import Struct
 
 from easq.errors import InputError
-from easq.schema import Categorical, History, Recipe
+from easq.schema import BUILT_IN, SCALE5, AskedQuestion, Categorical, History, Recipe
 
 
 class SettingsError(InputError):
@@ -218,6 +218,7 @@ def _check(recipe: Recipe) -> None:
             f"join.answer_window: got {join.answer_window}; allowed: at least join.behavior_window "
             f"({join.behavior_window}), because an answer is one of the things that a view may get"
         )
+    _check_ask(recipe)
 
 
 def _check_baselines(recipe: Recipe) -> None:
@@ -235,4 +236,52 @@ def _check_baselines(recipe: Recipe) -> None:
         raise SettingsError(
             f"baselines.emer_heads: got {recipe.baselines.emer_heads}; allowed: numbers that divide "
             f"model.hidden ({model.hidden})"
+        )
+
+
+def _check_ask(recipe: Recipe) -> None:
+    """Hold the times of the questionnaire against each other, and its questions to their wordings."""
+    ask = recipe.ask
+    for key, given, largest, why in (
+        ("cool_down_minutes", ask.cool_down_minutes, ask.memory_days * 1440, "ask.memory_days"),
+        ("session_gap_minutes", ask.session_gap_minutes, ask.memory_days * 1440, "ask.memory_days"),
+        ("reserve_seconds", ask.reserve_seconds, ask.token_minutes * 60, "ask.token_minutes"),
+    ):
+        if given > largest:
+            raise SettingsError(f"ask.{key}: got {given}; allowed: at most {largest:g}, see {why}")
+    names = [question.name for question in ask.questions]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(
+            f"ask.questions: {', '.join(twice)} stands there more than once; names are unique"
+        )
+    for question in ask.questions:
+        _check_question(question, recipe)
+
+
+def _check_question(question: AskedQuestion, recipe: Recipe) -> None:
+    place, locale = f"ask.questions.{question.name}", recipe.ask.default_locale
+    trains = question.name == recipe.question.name
+    built_in = None if trains else BUILT_IN.get(question.name)
+    if question.options and (trains or built_in or question.kind == "scale5"):
+        whose = "[question]" if trains else "a scale" if question.kind == "scale5" else "a built-in question"
+        raise SettingsError(f"{place}.options: got {question.options}; those of {whose} are given already")
+    values = recipe.question.options if trains else built_in or question.options
+    is_scale = question.kind == "scale5"
+    if is_scale and not built_in and not trains:
+        values = SCALE5
+    if is_scale != (values == SCALE5):
+        allowed = "scale5" if values == SCALE5 else "options"
+        raise SettingsError(f"{place}.kind: got {question.kind!r}; allowed with its options: {allowed}")
+    if len(set(values)) != len(values) or len(values) < 2:
+        raise SettingsError(f"{place}.options: got {values}; allowed: two or more, each once")
+    for name, wording in question.wording.items():
+        if len(wording.labels) != len(values):
+            raise SettingsError(
+                f"{place}.wording.{name}.labels: got {len(wording.labels)}; allowed: {len(values)}, one for "
+                f"each of {', '.join(values)}"
+            )
+    if not trains and not built_in and locale not in question.wording:
+        raise SettingsError(
+            f"{place}.wording: got {', '.join(question.wording) or 'none'}; it needs ask.default_locale "
+            f"({locale}), because {question.name} is not built in"
         )

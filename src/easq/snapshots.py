@@ -6,7 +6,6 @@ Checkpoints of a run and versions of the parameters are both this.
 """
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from easq.errors import InputError
+from easq.files import force_to_disk
 
 State = dict[str, NDArray[np.generic]]
 """Named arrays: what a part needs to go on exactly where it stood."""
@@ -50,12 +50,16 @@ class Snapshots:
         save_file(arrays, unfinished / "state.safetensors")
         (unfinished / "notes.json").write_text(json.dumps(notes))
         for path in (*unfinished.iterdir(), unfinished):
-            _force_to_disk(path)
+            force_to_disk(path)
         self._remove([name])
         unfinished.rename(self._folder / name)
-        _force_to_disk(self._folder)
+        force_to_disk(self._folder)
         self._remove(self.names()[: -self._kept])
         return name
+
+    def keep_newest(self) -> None:
+        """Remove all snapshots but the newest."""
+        self._remove(self.names()[:-1])
 
     def _remove(self, names: Sequence[str]) -> None:
         """Remove snapshots: unlisted first, for what is listed is whole even if a kill comes between."""
@@ -104,11 +108,3 @@ def save_parameters(path: Path, state: State) -> None:
     """Write the parameters of a learner's state, without optimizer and buffer."""
     kept = {n: np.ascontiguousarray(v) for n, v in state.items() if n.startswith(("dense.", "table.weight"))}
     save_file(kept, path)
-
-
-def _force_to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

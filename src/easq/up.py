@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -16,20 +16,30 @@ from easq.home import Home
 _LOOK_S = 0.5
 _PLAIN_EVERY_S = 10.0
 _STOP_S = 30.0
-_DEATHS, _WITHIN_S = 3, 30.0
+_PAUSES_S = (1.0, 30.0)  # before another start after early deaths, doubling between these
+_WELL_S = 30.0  # who lived as long did not die early
+SETTINGS_WRONG = 2
+"""The exit code of a role that would end the same way if it were started again."""
 
 
 @dataclass
 class Child:
-    """A role in a process of its own; it ends with this process, whatever ends that."""
+    """A role in a process of its own; it ends with this process, whatever ends that.
+
+    After a death it is started again: at once, but after several early ones with pauses that grow.
+    """
 
     role: str
     command: list[str]
     process: subprocess.Popen[bytes] | None = None
-    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=_DEATHS))
+    pause_s: float = 0.0
+    _next_pause_s: float = 0.0
+    _started: float = 0.0
+    _due: float = 0.0
 
     def start(self) -> None:
         """Start it; closing its standard input, or our death, tells it to stop."""
+        self._started = time.monotonic()
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, env={**os.environ, **threads}, start_new_session=True
@@ -47,20 +57,30 @@ class Child:
             self.process.kill()
             self.process.wait()
 
-    def has_died(self) -> bool:
-        """Return whether it ended though nobody told it to."""
-        return self.process is not None and self.process.poll() is not None
+    def death(self) -> int | None:
+        """Return the exit code, once, if it ended though nobody told it to; it is to be started again."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return None
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process, now = None, time.monotonic()
+        was_well = now >= self._started + _WELL_S
+        self.pause_s = 0.0 if was_well else self._next_pause_s
+        self._next_pause_s = min(max(2 * self.pause_s, _PAUSES_S[0]), _PAUSES_S[1])
+        self._due = now + self.pause_s
+        return code
 
-    def is_hopeless(self) -> bool:
-        """Count a death and return whether there were too many of late."""
-        self.deaths.append(time.monotonic())
-        return len(self.deaths) == _DEATHS and self.deaths[-1] - self.deaths[0] < _WITHIN_S
+    def start_if_due(self) -> None:
+        """Start it again if it is down and its pause is over."""
+        if self.process is None and time.monotonic() >= self._due:
+            self.start()
 
 
 def run_up(home: Home, host: str, port: int, console: Console) -> int:
     """Run service and learner until Ctrl-C; return the exit code.
 
-    One that dies is started again. Without a learner the service goes on.
+    One that dies is started again for as long as this runs, the other goes on meanwhile. Only one that
+    says that its settings are wrong ends both.
     """
     easq = [sys.executable, "-m", "easq"]
     place = ["--home", str(home.folder), "--until-stdin-closes"]
@@ -90,26 +110,18 @@ def _watch(home: Home, children: list[Child], console: Console, line: Any) -> in
     while True:
         time.sleep(_LOOK_S)
         for child in children:
-            if not child.has_died():
-                continue
-            assert child.process is not None
-            code = child.process.returncode
-            is_hopeless = child.is_hopeless() or code == 2  # 2: what is wrong was said, and stays wrong
-            if not is_hopeless:
-                console.print(f"{child.role} ended with code {code}; it is started again")
-                child.start()
-            elif child.role == "service" or code == 2:
+            code = child.death()
+            if code == SETTINGS_WRONG:
                 console.print(f"{child.role} ended with code {code}")
                 return 1
-            else:
-                child.process = None
-                console.print(
-                    f"learner ended with code {code}, again and again: rankings go on with the parameters "
-                    "they have. Its messages say why; `easq rollback` may help, then `easq learn` starts it"
-                )
+            if code is not None:
+                when = f" in {child.pause_s:.0f} s" if child.pause_s else ""
+                console.print(f"{child.role} ended with code {code}; it is started again{when}")
+            child.start_if_due()
         text = pace.line(home.told("service"), home.told("learner"))
-        if children[0].process is None:
-            text += ", NOTHING IS LEARNED"
+        for child, alarm in zip(children, ("NOTHING IS LEARNED", "NOTHING IS RANKED"), strict=True):
+            if child.process is None:
+                text += f", {alarm}"
         line.update(text)
         if not console.is_terminal and time.monotonic() >= told_at + _PLAIN_EVERY_S:
             told_at = time.monotonic()
@@ -126,7 +138,7 @@ class Pace:
         """Return the line."""
         if not service.get("ready"):
             return str(service.get("reason", "starting"))
-        point = (service["at"], service["rankings"], service["events_accepted"])
+        point = (service["at"], service.get("rankings", 0.0), service.get("events_accepted", 0.0))
         if not self._seen or self._seen[-1][0] != point[0]:
             self._seen.append(point)
         first, last = self._seen[0], self._seen[-1]
@@ -136,5 +148,6 @@ class Pace:
         fresh = "no answer yet" if freshness is None else f"freshness {1000 * freshness:.0f} ms"
         return (
             f"{rank:.1f} rankings/s, {event:.1f} events/s, {learner.get('answers', 0):,} answers learned, "
-            f"{fresh}, version {service['version']}, {learner.get('lag_events', 0):,} events behind"
+            f"{fresh}, version {service.get('version', 'unknown')}, "
+            f"{learner.get('lag_events', 0):,} events behind"
         )

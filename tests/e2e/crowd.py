@@ -126,7 +126,7 @@ def _item(world: World, n: int) -> tuple[str, dict[str, Any]]:
         "style": int(items.style_I[n]),
         "tags": items.tags_I[n].tolist(),
         "duration_s": float(items.duration_s_I[n]),
-        "age_days": float(items.age_days_I[n]),
+        "age_days": float(-items.born_day_I[n]),
     }
 
 

@@ -26,14 +26,15 @@ def test_scores_go_back_while_it_serves(tmp_path: Path) -> None:
             learned = _ask(system)
             assert _by_item(learned) != _by_item(at_first)
         system.wait_until_learned()
-        before = _service_version(system)
         place = ["--home", str(system.home.folder)]
         assert easq("rollback", version_name(0), *place) == (0, {"asked": version_name(0)})
-        until(lambda: _service_version(system) > before, system.text)
+        until(lambda: _service_version(system) == _version_gone_back_to(system), system.text)
         gone_back = _ask(system)
         assert _by_item(gone_back) == _by_item(at_first)
         with Crowd(system.url, seed=2) as crowd:
             until(lambda: len(crowd.answers) > 20, system.text)
+            code, verified = easq("verify", *place)
+            assert (code, verified["different"]) == (0, []), "it may be verified while it lives"
         assert _by_item(_ask(system)) != _by_item(at_first)
         system.wait_until_learned()
         system.stop()
@@ -64,6 +65,12 @@ def _by_item(ranking: Ranking) -> dict[str, float]:
 
 def _service_version(system: Running) -> str:
     return str(system.told("service")["version"])
+
+
+def _version_gone_back_to(system: Running) -> str:
+    """Return the name that old parameters have got anew, nothing while they have none."""
+    with system.home.open_updates() as updates:
+        return "".join(version_name(taken.seq) for taken in recorded(updates, 0) if taken.restore)
 
 
 def _check_named_versions(system: Running, request_ids: set[str]) -> None:

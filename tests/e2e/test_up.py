@@ -9,7 +9,7 @@ from pathlib import Path
 
 from easq.home import open_home
 from tests.e2e.crowd import Crowd
-from tests.e2e.running import EASQ, PATIENCE_S, Role, free_port, is_ready, until, write_recipe
+from tests.e2e.running import EASQ, PATIENCE_S, Role, free_port, is_ready, lively_recipe, until, write_recipe
 
 SOON_S = 15.0
 
@@ -100,6 +100,27 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
         until(lambda: open_home(process.home).told("learner")["pid"] == after["learn"], process.text)
         assert process.end(signal.SIGTERM) == 0
         assert not any(map(is_running, after.values()))
+
+
+def test_a_log_that_cannot_be_opened_is_tried_until_it_can(tmp_path: Path) -> None:
+    process = Up(tmp_path, free_port())
+    taken = process.home / "events.log"
+    open_home(process.home, lively_recipe())
+    taken.mkdir()
+    process.start()
+    try:
+        until(
+            lambda: process.text().count("learner ended with code 3; it is started again") > 3, process.text
+        )
+        until(lambda: "NOTHING IS LEARNED" in process.text(), process.text)
+        assert "learner ended with code 3; it is started again in 2 s" in process.text()
+        assert "service ended with code 3; it is started again in 2 s" in process.text()
+        taken.rmdir()
+        process.wait_until_ready()
+        assert process.end(signal.SIGTERM) == 0
+    finally:
+        if process.process and process.process.poll() is None:
+            process.kill()
 
 
 def test_when_it_is_killed_nothing_of_it_stays(tmp_path: Path) -> None:

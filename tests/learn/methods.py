@@ -6,7 +6,7 @@ import torch
 from easq.batch import Batch
 from easq.learn.learner import Learner
 from easq.learn.objective import Lesson, question_rows
-from easq.schema import Alignment
+from easq.schema_learning import Alignment
 from tests.learn.test_learner import steps_of, trained
 from tests.worlds import small_recipe
 

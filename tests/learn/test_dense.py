@@ -26,5 +26,18 @@ def test_answers_are_learned_between_the_worst_and_the_best_option() -> None:
 
 
 def test_what_was_said_goes_before_what_is_predicted() -> None:
-    found = believed(torch.tensor([0.0, 5.0, 5.0]), torch.tensor([-1, 0, 2]), 2)
-    torch.testing.assert_close(found, torch.tensor([0.5, 0.0, 1.0]))
+    said = torch.tensor([-1, 0, 2])
+    found = believed(torch.tensor([0.5, 0.9, 0.9]), said, torch.ones(3), 2)
+    assert found.tolist() == [0.5, 0.0, 1.0]
+
+
+def test_what_was_said_in_doubt_leaves_the_rest_to_the_prediction() -> None:
+    said, weight = torch.tensor([-1, 0, 2, 2]), torch.tensor([1.0, 0.25, 0.5, 0.0])
+    found = believed(torch.tensor([0.5, 0.8, 0.8, 0.8]), said, weight, 2)
+    torch.testing.assert_close(found, torch.tensor([0.5, 0.6, 0.9, 0.8]))
+
+
+def test_answers_are_learned_by_their_weight() -> None:
+    """Logits of 0 lose log 2 each; weights .5 and 0 leave a quarter of two."""
+    loss = answer_loss(torch.zeros(2), torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.0]))
+    assert loss.item() == pytest.approx(math.log(2) / 4)

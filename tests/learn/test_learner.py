@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from easq.batch import Batch, Batcher, make_batch
+from easq.learn import losses as losses_of
+from easq.learn import objective
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner, NonFiniteLossError
 from easq.learn.objective import losses, question_rows
@@ -201,6 +203,32 @@ def test_state_round_trip_goes_on_bit_for_bit() -> None:
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_weights_of_one_train_to_the_same_bytes_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, _ = trained()
+    monkeypatch.setattr(objective, "satisfaction_loss", lambda b, w, _: losses_of.satisfaction_loss(b, w))
+    monkeypatch.setattr(objective, "dpo_loss", lambda *rows: losses_of.dpo_loss(*rows[:5]))
+    other, _ = trained("alignment.viewer_weight=0")
+    a, b = learner.state(), other.state()
+    assert all(a[name].tobytes() == b[name].tobytes() for name in a)
+
+
+def test_an_answer_without_weight_is_as_if_it_had_not_been_given() -> None:
+    """In one pair of two rows the weights multiply; of L_satis and L_dpo only weighted pairs are left."""
+    learner, batches = trained()
+    batch = late_batch(batches, "satisfaction")
+    nothing = learner.buffer.sample(0, False, np.random.default_rng(0))
+    alignment = small_recipe("alignment.scope=batch", "alignment.unasked=request").alignment
+    weight_A = np.linspace(0, 1, len(batch.option_A), dtype=np.float32)
+    found = question_rows(dataclasses.replace(batch, weight_A=weight_A), nothing, 3, alignment)
+    weight_of = dict(zip((batch.answer_row_A - batch.num_viewed).tolist(), weight_A.tolist(), strict=True))
+    expected = [
+        weight_of.get(b, 1.0) * weight_of.get(w, 1.0)
+        for b, w in zip(found.better_P.tolist(), found.worse_P.tolist(), strict=True)
+    ]
+    np.testing.assert_allclose(found.weight_P, expected, rtol=1e-6)
+    assert 0 < (found.weight_P == 0).sum() < len(expected)
 
 
 def test_behavior_only_learns_the_same_whatever_is_answered() -> None:

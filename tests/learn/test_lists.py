@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 
 from easq.learn.lists import answered_rows, replayed_places, with_replayed
@@ -36,6 +38,8 @@ def test_replayed_lists_stand_behind_the_batch_as_requests_of_their_own() -> Non
 def test_without_mates_and_without_rows_nothing_is_added() -> None:
     found = batch()
     alone = answered_rows(found, 1)
+    doubtful = answered_rows(dataclasses.replace(found, weight_A=np.array([0.5, 1], np.float32)), 1)
+    assert doubtful.weight_A.tolist() == [0.5, 1]
     np.testing.assert_array_equal(alone.candidate_AV, found.rows.candidate_NV[found.answer_row_A])
     nothing = AnsweredRows(*(column[:0] for column in alone))
     assert len(with_replayed(found.rows, nothing).request_N) == len(found.rows.request_N)

@@ -8,38 +8,15 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.events import (
-    COMMANDS,
-    EVENTS,
-    STEPS,
-    UPDATES,
-    Answered,
-    Delta,
-    RollbackAsked,
-    StepTaken,
-)
+from easq.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackAsked
 from easq.home import open_home
 from easq.learn.learner import NonFiniteLossError
 from easq.learn.live import LiveLearner
 from easq.learn.verify import verify
 from easq.settings import SettingsError
-from easq.snapshots import Snapshots, State
-from tests.living import LIVE, Living, chapters, living
+from tests.learn.dying import DeadError, Dying, deltas, live_through
+from tests.living import LIVE, Clock, chapters, living
 from tests.worlds import small_recipe
-
-
-def live_through(system: Living, learner: LiveLearner) -> None:
-    """Let the world speak piece by piece and the learner listen."""
-    for chapter in chapters():
-        system.say(chapter)
-        system.clock.now += 0.2
-        while learner.tick():
-            system.clock.now += 0.1
-
-
-def deltas(system: Living) -> list[Delta]:
-    found = system.updates.read(UPDATES, 0, system.updates.start_offsets(UPDATES)[0], 10_000)
-    return [event for event in found if isinstance(event, Delta)]
 
 
 def test_every_answer_is_learned_once_and_at_once(tmp_path: Path) -> None:
@@ -156,10 +133,10 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
             system.clock.now += 0.2
             if moment.random() < 0.3:
                 deaths += 1
-                dying = _Dying(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
+                dying = Dying(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
                 learner._updates = dying.over(system.updates)  # type: ignore[assignment]
                 learner._publisher._updates = learner._updates
-                with pytest.raises(_DeadError):
+                with pytest.raises(DeadError):
                     while True:
                         learner.tick()
                         system.clock.now += 0.5
@@ -178,147 +155,17 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
         while follower.poll():
             pass
         assert follower.followed.gaps == 0
-        assert follower.followed.seq == learner.status()["version"]
-
-
-class _DeadError(Exception):
-    pass
-
-
-class _Dying:
-    """Dies before or after the next append to a topic has reached the disk."""
-
-    def __init__(self, topic: str, after: bool) -> None:
-        self._topic, self._after = topic, after
-
-    def over(self, log: object) -> "_Dying":
-        self._log = log
-        return self
-
-    def append(self, topic: str, events: list[object]) -> object:
-        if topic == self._topic and not self._after:
-            raise _DeadError
-        positions = self._log.append(topic, events)  # type: ignore[attr-defined]
-        if topic == self._topic:
-            raise _DeadError
-        return positions
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._log, name)
-
-
-def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
-    with living(tmp_path, "live.snapshot_seconds=2") as system:
-        learner, follower = system.learner(), system.follower()
-        live_through(system, learner)
-        while follower.poll():
-            pass
-        target = system.home.versions.names()[-2]
-        system.updates.append(COMMANDS, [RollbackAsked(event_id="c1", user_id="", ts=0, name=target)])
-        assert learner.tick()
-        weight = system.home.versions.load(target)["table.weight"]
-        assert np.array_equal(learner.trainer.learner.table.weight.numpy(), weight)
-        while follower.poll():
-            pass
+        weight = learner.trainer.learner.table.weight.numpy()
         assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
-        assert follower.followed.seq == learner.seq
-        # It goes on from there, and a repetition finds the way back too.
-        system.say(chapters(30)[0])
-        live_through(system, learner)
-        learner.close()
-        again = system.learner()
-        assert again.seq == learner.seq
-        again.close()
-        assert verify(system.home, system.events, system.updates).different == []
 
 
-@pytest.mark.parametrize(("topic", "after"), [(STEPS, True), (UPDATES, False), (UPDATES, True)])
-def test_learner_that_dies_in_a_rollback_still_tells_everyone(
-    tmp_path: Path, topic: str, after: bool
-) -> None:
-    with living(tmp_path) as system:
-        learner, follower = system.learner(), system.follower()
-        live_through(system, learner)
-        while follower.poll():
-            pass
-        asked = RollbackAsked(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
-        system.updates.append(COMMANDS, [asked])
-        learner._updates = _Dying(topic, after).over(system.updates)  # type: ignore[assignment]
-        learner._publisher._updates = learner._updates
-        with pytest.raises(_DeadError):
-            learner.tick()
-        learner._keeper.close()
-        learner = system.learner()
-        system.say(chapters(30)[0])
-        live_through(system, learner)
-        while follower.poll():
-            pass
-        assert follower.followed.seq == learner.status()["version"]
-        served, learned = follower._parameters._table_RE.numpy(), learner.trainer.learner.table.weight.numpy()
-        assert np.array_equal(served, learned)
-        learner.close()
-        assert verify(system.home, system.events, system.updates).different == []
-
-
-def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
-        learner = system.learner()
-        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name="v9")])
-        assert not learner.tick()
-        assert learner.seq == 0
-        learner.close()
-
-
-def test_rollback_to_a_version_that_is_going_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A version is being written, and the oldest one will go with it, when that one is asked for."""
-    is_waited_for = threading.Event()
-    save = Snapshots.save
-
-    def slow_save(self: Snapshots, number: int, state: State, notes: dict[str, object]) -> str:
-        is_waited_for.wait()
-        return save(self, number, state, notes)
-
-    with living(tmp_path, "live.keep_versions=2") as system:
-        learner = system.learner()
-        live_through(system, learner)
-        learner._keeper.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
-        oldest = system.home.versions.names()[0]
-        keeper, collect = learner._keeper, learner._keeper.collect
-
-        def collect_at_last(wait: bool = False) -> None:
-            if wait:
-                is_waited_for.set()
-            collect(wait)
-
-        monkeypatch.setattr(keeper, "collect", collect_at_last)
-        monkeypatch.setattr(Snapshots, "save", slow_save)
-        collect(wait=True)
-        keeper._writing = keeper._thread.submit(
-            system.home.versions.save, learner.seq + 1, learner.trainer.learner.state(), learner._notes()
-        )
-        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=oldest)])
-        before = learner.seq
-        learner.tick()
-        assert (learner.seq, oldest in system.home.versions.names()) == (before, False)
-        learner.close()
-
-
-def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
-    # A share of 1 takes any fall below the level, which chance brings about.
-    guard = ("live.guard_share=1", "live.guard_recent_pairs=100", "live.guard_level_pairs=1000")
-    with living(tmp_path, *guard, "live.snapshot_seconds=1") as system:
-        learner, follower = system.learner(), system.follower()
-        live_through(system, learner)
-        learner.close()
-        taken = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepTaken)]
-        rolled_back = [t for t in taken if t.restore]
-        assert rolled_back
-        assert "recent pair accuracy is" in rolled_back[0].reason
-        while follower.poll():
-            pass
-        assert follower.followed.seq == learner.status()["version"]
+def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) -> None:
+    with living(tmp_path, "live.checkpoint_seconds=3600") as system:
+        live_through(system, system.learner())
+        assert system.home.checkpoints.names() == []
+        recovered = system.learner()
+        recovered._keeper.close()
+        assert system.home.checkpoints.names() == [system.home.checkpoints.name(recovered.seq)]
         assert verify(system.home, system.events, system.updates).different == []
 
 
@@ -341,6 +188,41 @@ def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path:
         again.close()
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
+
+
+def test_log_that_ends_before_what_was_learned_is_told_and_nothing_is_recorded(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner.close()
+    (system.home.folder / "updates.log").rename(tmp_path / "updates.log")
+    with system.home.open_events() as events, system.home.open_updates() as updates:
+        with pytest.raises(InputError, match=r"updates.log of .* holds 0 steps"):
+            LiveLearner(system.home, events, updates).recover()
+        assert updates.end_offsets(STEPS) == [0]
+    (tmp_path / "updates.log").rename(system.home.folder / "updates.log")
+    (system.home.folder / "events.log").rename(tmp_path / "events.log")
+    with (
+        system.home.open_events() as events,
+        system.home.open_updates() as updates,
+        pytest.raises(InputError, match=r"events.log of .* removed or replaced"),
+    ):
+        LiveLearner(system.home, events, updates).recover()
+
+
+def test_clock_set_back_changes_what_is_written_down_and_no_wait(tmp_path: Path) -> None:
+    with living(tmp_path, "live.flush_seconds=5") as system:
+        wall = Clock()
+        learner = LiveLearner(system.home, system.events, system.updates, system.clock, wall)
+        learner.recover()
+        system.say([e for chapter in chapters() for e in chapter if not isinstance(e, Answered)])
+        learner.tick()
+        wall.now -= 3600
+        system.clock.now += 6
+        assert learner.tick()
+        assert learner.status()["waiting_rows"] == 0
+        assert learner.status()["at"] == wall.now
+        learner.close()
 
 
 def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:

@@ -47,6 +47,15 @@ def test_dpo_loss_measures_the_served_ratio_against_the_experts() -> None:
     assert loss.item() == pytest.approx(math.log(1 + 2**-3), rel=1e-6)
 
 
+def test_a_pair_counts_by_its_weight_and_the_sum_is_still_divided_by_the_pairs() -> None:
+    """Margins 2 and 0 with weights 1/2 and 1: (log(1 + e^-2) / 2 + log 2) / 2."""
+    better, worse = torch.tensor([3.0, 1.0]), torch.tensor([1.0, 1.0])
+    loss, _ = satisfaction_loss(better, worse, torch.tensor([0.5, 1.0]))
+    assert loss.item() == pytest.approx((math.log(1 + math.exp(-2)) / 2 + math.log(2)) / 2, rel=1e-6)
+    doubtful, _ = dpo_loss(better, worse, worse, better, 1.0, torch.tensor([0.0, 0.0]))
+    assert doubtful.item() == 0
+
+
 def test_dpo_never_trains_its_reference() -> None:
     expert = torch.tensor([1.0, 0.5], requires_grad=True)
     served = torch.tensor([2.0, 0.5], requires_grad=True)

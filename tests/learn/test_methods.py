@@ -12,7 +12,7 @@ from easq.join import AnsweredView, Viewed
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.order import pairs_right
-from easq.schema import BEHAVIOR_ONLY, Method
+from easq.schema_learning import BEHAVIOR_ONLY, Method
 from tests.learn.methods import learner_of, moved_by, trained_by
 from tests.learn.test_learner import late_batch
 from tests.worlds import small_recipe, world_events
@@ -87,6 +87,37 @@ def test_answers_are_read_by_all_but_the_behaviour_only_methods(method: str) -> 
     first, second = learner.state(), other.state()
     same = all(np.array_equal(first[n], second[n]) for n in first if not n.startswith("buffer."))
     assert same == (method in BEHAVIOR_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("method", "switches"),
+    [
+        *((method, ()) for method in METHODS),
+        ("easq", ("model.satisfaction_variance=true", "alignment.propensity_weights=true")),
+        ("easq", ("alignment.teacher=true", "alignment.unasked=request")),
+    ],
+    ids=str,
+)
+def test_answers_without_weight_teach_nothing_of_what_they_say(
+    method: str, switches: tuple[str, ...]
+) -> None:
+    learner, batches = learner_of(method, *switches)
+    other, _ = learner_of(method, *switches)
+    for batch in batches:
+        silent = dataclasses.replace(
+            batch, weight_A=np.zeros_like(batch.weight_A), said_weight_M=np.zeros_like(batch.said_weight_M)
+        )
+        flipped = dataclasses.replace(
+            silent,
+            option_A=2 - batch.option_A,
+            said_M=np.where(batch.said_M < 0, batch.said_M, 2 - batch.said_M),
+        )
+        learner.step(silent)
+        other.step(flipped)
+    first, second = learner.state(), other.state()
+    for name in first:
+        if not name.startswith(("buffer.", "told.")):
+            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
 @pytest.mark.parametrize("method", METHODS)

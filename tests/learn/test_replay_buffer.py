@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,7 +8,9 @@ from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
 
 def rows(start: int, num: int, users: int = 5) -> AnsweredRows:
     n = np.arange(start, start + num)
-    return AnsweredRows(np.stack([n, n], 1), np.stack([n], 1), viewer(n % users), n % 3)
+    return AnsweredRows(
+        np.stack([n, n], 1), np.stack([n], 1), viewer(n % users), n % 3, np.ones(num, np.float32)
+    )
 
 
 def viewer(number: np.ndarray) -> np.ndarray:
@@ -55,6 +58,39 @@ def test_without_capacity_nothing_is_kept() -> None:
     buffer.add(rows(0, 5))
     assert len(buffer) == 0
     assert len(buffer.sample(3, True, np.random.default_rng(0)).user_A) == 0
+
+
+def test_weights_of_one_viewer_add_up_to_the_bound_and_others_keep_theirs() -> None:
+    buffer = ReplayBuffer(100, 2, 1, viewer_weight=4.0)
+    many, few = rows(0, 10, users=1), rows(10, 3, users=1)
+    buffer.add(many._replace(weight_A=np.full(10, 0.8, np.float32)))
+    buffer.add(few._replace(user_A=viewer(np.full(3, 7)), weight_A=np.array([1, 0.5, 1], np.float32)))
+    found = buffer.sample(13, False, np.random.default_rng(0))
+    of_few = found.user_A == viewer(np.array([7]))
+    assert found.weight_A[~of_few].sum() == pytest.approx(4)
+    assert sorted(found.weight_A[of_few].tolist()) == [0.5, 1, 1]
+    # Rows to come count beside those that are here: 8 + 2 in all.
+    new = buffer.bounded(viewer(np.zeros(2, np.int64)), np.ones(2, np.float32), new=True)
+    assert new.tolist() == pytest.approx([0.4, 0.4])
+    assert buffer.bounded(viewer(np.array([9])), np.ones(1, np.float32), new=True).tolist() == [1]
+
+
+def test_forgotten_viewers_leave_nothing_and_the_rest_stays_in_order() -> None:
+    buffer = ReplayBuffer(7, 2, 1)
+    buffer.add(rows(0, 10, users=3))
+    assert buffer.forget(viewer(np.array([1, 5]))) == 2
+    state = buffer.state()
+    assert state["candidate_AV"][:, 0].tolist() == [3, 5, 6, 8, 9]
+    assert viewer(np.array([1]))[0] not in buffer._rows.user_A
+    buffer.add(rows(20, 4, users=3))
+    assert sorted(buffer.state()["candidate_AV"][:, 0].tolist()) == [6, 8, 9, 20, 21, 22, 23]
+
+
+def test_a_buffer_of_before_weights_reads_as_one_each() -> None:
+    old, new = ReplayBuffer(7, 2, 1), ReplayBuffer(7, 2, 1)
+    old.add(rows(0, 5))
+    new.restore({name: value for name, value in old.state().items() if name != "weight_A"})
+    assert new.state()["weight_A"].tolist() == [1] * 5
 
 
 def test_state_round_trip_goes_on_alike() -> None:

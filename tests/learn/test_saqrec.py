@@ -9,9 +9,12 @@ from easq.model.baselines.saqrec import quantile_buckets
 
 def test_answers_count_by_the_inverse_of_their_chance_down_to_a_floor() -> None:
     """Both logits are 0, so each loss is log 2; over .5 and over the floor .05: (2 + 20) / 2 log 2."""
-    loss = weighted_answers(torch.zeros(2), torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.001]))
+    answers = (torch.zeros(2), torch.tensor([0.0, 1.0]), torch.tensor([0.5, 0.001]))
+    loss = weighted_answers(*answers, torch.ones(2))
     assert loss.item() == pytest.approx(11 * math.log(2), rel=1e-5)
-    assert weighted_answers(*torch.zeros(3, 0)).item() == 0
+    doubtful = weighted_answers(*answers, torch.tensor([0.5, 0.1]))
+    assert doubtful.item() == pytest.approx(1.5 * math.log(2), rel=1e-5)
+    assert weighted_answers(*torch.zeros(4, 0)).item() == 0
 
 
 def test_pseudo_labels_go_from_the_teacher_to_the_student_as_they_differ() -> None:

@@ -30,6 +30,29 @@ def test_answers_train_the_variance_too() -> None:
     assert {f"dense.{name}" for name in moved} == may
 
 
+def test_weights_of_a_pair_multiply() -> None:
+    """All answers weigh 1/2, so pairs 1/4; those of L_satis are weighed by 3 for non-response besides."""
+    learner, batches = trained_by("easq", VARIANCE)
+    model, batch = learner.model, late_batch(batches, "satisfaction")
+    alignment = small_recipe().alignment
+    replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
+    x = learner.pooling(learner.table.touch(batch.rows), torch.from_numpy(batch.rows.request_N))
+    whole, half = (
+        question_rows(batch, replayed, 3, alignment, np.full(len(batch.option_A), weight, np.float32))
+        for weight in (1, 0.5)
+    )
+    scores = model(x, torch.from_numpy(whole.row_Q))
+    plain = losses(scores, batch, whole, alignment)
+    weighed = losses(scores, batch, half, alignment, response_P=torch.full((len(half.weight_P),), 3.0))
+    assert plain.satisfaction is not None
+    assert plain.dpo is not None
+    assert weighed.satisfaction is not None
+    assert weighed.dpo is not None
+    assert plain.dpo > 0
+    assert weighed.satisfaction.item() == pytest.approx(0.75 * plain.satisfaction.item(), rel=1e-5)
+    assert weighed.dpo.item() == pytest.approx(plain.dpo.item() / 4, rel=1e-5)
+
+
 def test_pairs_of_which_the_experts_are_unsure_pull_less() -> None:
     learner, batches = trained_by("easq", VARIANCE)
     model, batch = learner.model, late_batch(batches, "satisfaction")

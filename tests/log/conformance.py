@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from easq.events import Behavior, Event
-from easq.log.base import EventLog, Position, TrimmedError, partition_of
+from easq.log.base import EventLog, Position, partition_of
 from tests.log.kinds import EVERY_KIND, LaterBehavior
 
 Opener = Callable[[], EventLog]
@@ -198,33 +198,6 @@ class LogConformance:
             [2],
             [3],
         ]
-
-    def test_trimmed_events_are_gone_and_offsets_stay(self, log: EventLog) -> None:
-        log.append(TOPIC, batch("a", 60))
-        log.append("other", batch("a", 60))
-        ends = log.end_offsets(TOPIC)
-        before = [end // 2 for end in ends]
-        log.trim(TOPIC, before)
-        assert log.start_offsets(TOPIC) == before
-        assert (log.end_offsets(TOPIC), log.start_offsets("other")) == (ends, [0] * len(ends))
-        for partition, (start, end) in enumerate(zip(before, ends, strict=True)):
-            assert len(log.read(TOPIC, partition, start, 100)) == end - start
-            if start:
-                with pytest.raises(TrimmedError, match=f"begins at offset {start}, {start - 1} was asked"):
-                    log.read(TOPIC, partition, start - 1, 100)
-
-    def test_a_partition_trimmed_to_its_end_goes_on_there(self, log: EventLog) -> None:
-        (first,) = log.append(TOPIC, [said("a", "u")])
-        ends = log.end_offsets(TOPIC)
-        log.trim(TOPIC, [end + 5 for end in ends])
-        assert log.start_offsets(TOPIC) == log.end_offsets(TOPIC) == ends
-        assert log.read(TOPIC, first.partition, 1, 10) == []
-        with pytest.raises(TrimmedError):
-            log.read(TOPIC, first.partition, 0, 10)
-        # Its id was removed with it, so the same event is a new one.
-        assert log.append(TOPIC, [said("a", "u")]) == [Position(first.partition, 1)]
-        with pytest.raises(ValueError, match="one offset for each"):
-            log.trim(TOPIC, [*ends, 0])
 
     def test_an_event_is_written_once(self, log: EventLog) -> None:
         first, second = said("a", "u", 1), said("b", "v", 2)

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from easq.events import Erased
 from easq.log.base import LogError
 from easq.log.sqlite import SqliteLog
 from tests.log.conformance import (
@@ -30,6 +31,7 @@ from tests.log.conformance import (
     stored,
     whole_batches,
 )
+from tests.log.removal import RemovalConformance
 
 NOTE = random.Random(0).randbytes(700)
 
@@ -52,7 +54,7 @@ def opened(folder: Path) -> list[str]:
     return [name for name in held if name.startswith(str(folder))]
 
 
-class TestSqliteLog(LogConformance):
+class TestSqliteLog(LogConformance, RemovalConformance):
     @pytest.fixture
     def opener(self, path: Path) -> Opener:
         return partial(SqliteLog, path)
@@ -175,6 +177,34 @@ def test_an_event_that_cannot_be_written_leaves_nothing_behind(path: Path) -> No
         assert ids(log) == []
         log.append(TOPIC, batch("x:9", 9))
         assert whole_batches(log) == {"x:9"}
+
+
+def test_erased_bytes_are_in_no_file_of_the_log(path: Path) -> None:
+    """Ids that do not grow split pages everywhere, and leave copies in what pages no longer use."""
+    rng = random.Random(1)
+    events = [said(f"{rng.randbytes(5).hex()}-u{n % 5}", f"viewer-{n % 5}", n) for n in range(4000)]
+    with SqliteLog(path) as log, SqliteLog(path, read_only=True) as reader:
+        there = [p for start in range(0, 4000, 100) for p in log.append(TOPIC, events[start : start + 100])]
+        reader.read(TOPIC, 0, 0, 10)
+        log.erase(TOPIC, [p for p, e in zip(there, events, strict=True) if e.user_id == "viewer-3"])
+        held = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+        assert b"viewer-3" not in held
+        assert b"-u3" not in held
+        assert held.count(b"viewer-2") == 800
+        parts = [log.read(TOPIC, p, 0, 10**6) for p in range(log.partitions(TOPIC))]
+        assert sum(isinstance(e, Erased) for part in parts for e in part) == 800
+
+
+def test_a_reader_that_holds_old_bytes_is_said(path: Path) -> None:
+    with SqliteLog(path, 1, locked_s=0.05) as log, closing(sqlite3.connect(path, isolation_level=None)) as db:
+        there = log.append(TOPIC, batch("a:3", 3))
+        db.execute("BEGIN")
+        db.execute("SELECT count(*) FROM events").fetchone()
+        with pytest.raises(LogError, match=r"another process reads and keeps old bytes.*erase again"):
+            log.erase(TOPIC, there)
+        db.execute("COMMIT")
+        log.erase(TOPIC, [])
+        assert b"a:3/0" not in b"".join(f.read_bytes() for f in path.parent.glob(f"{path.name}*"))
 
 
 def test_stored_events_may_hold_more_fields_or_be_damaged(path: Path) -> None:

@@ -94,7 +94,7 @@ def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
     assert [set(told) for told in snapshot.told] == [{"u1"}, {"i7"}]
     assert [set(counted.keys) for counted in snapshot.counted] == [{"u0"}, {"i8"}]
     assert set(snapshot.histories) == {"u0"}
-    assert snapshot.requests == [(partition_of("u0", PARTITIONS), 0, "r", {"i0": 1, "i8": 1})]
+    assert snapshot.requests == [(partition_of("u0", PARTITIONS), 0, "r", "u0", {"i0": 1, "i8": 1})]
 
 
 def test_a_snapshot_is_of_its_moment(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ CHANCE = ("auc/long_view", "gauc/long_view", "pair_accuracy", "sat/auc", "sat/ra
 def batches() -> list[Batch]:
     """Return a world's log as joined and cut; answers of one request fall into several steps."""
     encoder, joiner, batcher = build_encoder(WORLD), build_joiner(WORLD), Batcher(64, 5)
-    for event in world_events(900):
+    for event in world_events(900, ask=0.8, answer=0.7):
         batcher.add(joiner.push(event))
     batcher.add(joiner.flush())
     steps = iter(lambda: batcher.cut(final=True), [])

@@ -14,7 +14,7 @@ from easq.errors import InputError
 from easq.events import EVENTS, Behavior
 from easq.log.sqlite import SqliteLog
 from easq.prove.replay import RunFolderError, replay
-from easq.schema import Method
+from easq.schema_learning import Method
 from tests.replaying import make_log, run
 from tests.worlds import small_recipe, world_events
 

@@ -73,6 +73,7 @@ def spoiled(delta: Delta, what: str) -> Delta:
         "rows beyond": {"rows": pack_ids(rows + 10**9)},
         "rows below": {"rows": pack_ids(-1 - rows)},
         "values too few": {"values": values[:-4]},
+        "rows cut off": {"rows": delta.rows[:-1]},
     }
     delta = msgspec.structs.replace(delta, **changes[what])
     if what == "damaged":
@@ -82,7 +83,16 @@ def spoiled(delta: Delta, what: str) -> Delta:
 
 @pytest.mark.parametrize(
     "what",
-    ["damaged", "not finite", "a name less", "too short", "rows beyond", "rows below", "values too few"],
+    [
+        "damaged",
+        "not finite",
+        "a name less",
+        "too short",
+        "rows beyond",
+        "rows below",
+        "values too few",
+        "rows cut off",
+    ],
 )
 def test_wrong_update_is_refused_and_the_next_version_heals(tmp_path: Path, what: str) -> None:
     with living(tmp_path) as system:
@@ -146,6 +156,35 @@ def test_parameters_of_a_past_version_are_those_it_had(tmp_path: Path) -> None:
             assert np.array_equal(parameters_of(system.home, system.updates, name)._table_RE.numpy(), weight)
         with pytest.raises(InputError, match="there never was a version v000000009999"):
             parameters_of(system.home, system.updates, "v000000009999")
+
+
+@pytest.mark.parametrize("damage", ["notes", "arrays", "kind", "values"])
+def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Path, damage: str) -> None:
+    with living(tmp_path) as system:
+        learn_on(system, 0, 4)
+        versions = system.home.versions
+        state = versions.load(versions.names()[-1])
+        if damage == "kind":
+            state["table.weight"] = state["table.weight"].astype(np.float64)
+        elif damage == "values":
+            state["table.weight"][3] = np.inf
+        name = versions.save(10**6, state, {"seq": 10**6})
+        folder = system.home.folder / "versions" / name
+        if damage == "notes":
+            (folder / "notes.json").write_text("{")
+        elif damage == "arrays":
+            (folder / "state.safetensors").write_bytes(b"\xff" * 100)
+        follower = system.follower()
+        for _ in range(3):
+            assert not follower.poll()
+        assert (follower.followed.refused, follower._parameters.seq) == (1, -1)
+        state = {
+            n: np.nan_to_num(v.astype(np.float32), posinf=0) if n == "table.weight" else v
+            for n, v in state.items()
+        }
+        versions.save(10**6 + 1, state, {"seq": 10**6 + 1})
+        assert follower.poll()
+        assert follower._parameters.seq == 10**6 + 1
 
 
 def test_version_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from easq.batch import Batch
 from easq.learn.publish import make_delta
 from easq.rank.parameters import Parameters
-from easq.schema import Method
+from easq.schema_learning import Method
 from tests.learn.methods import learner_of
 from tests.worlds import small_recipe
 

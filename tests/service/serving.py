@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
+from easq.ask.judge import Judge, trust
+from easq.ask.token import read_secret
 from easq.events import EVENTS, Event
 from easq.learn.trainer import Trainer
 from easq.log.sqlite import SqliteLog
@@ -60,7 +62,9 @@ def a_model(recipe: Recipe) -> Parameters:
 
 
 @contextmanager
-def serving(folder: Path, *overrides: str, has_model: bool = True, token: str = "") -> Iterator[Served]:
+def serving(
+    folder: Path, *overrides: str, has_model: bool = True, token: str = "", judge: Judge = trust
+) -> Iterator[Served]:
     """Serve from the log and the keys in `folder`."""
     recipe = small_recipe("service.profile_store_seconds=3600", *overrides)
     with SqliteLog(folder / "events.log", locked_s=LOCKED_S) as log:
@@ -68,7 +72,8 @@ def serving(folder: Path, *overrides: str, has_model: bool = True, token: str = 
         parameters = a_model(recipe) if has_model else Parameters(recipe)
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
-        app = create_app(engine, log, profiles, keys, recipe)
+        secret = read_secret(folder / "secret")
+        app = create_app(engine, log, profiles, keys, recipe, secret=secret, judge=judge)
         with running(app, keys) as url, a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)

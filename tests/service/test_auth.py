@@ -8,23 +8,30 @@ from easq.errors import InputError
 from easq.service.keys import Keys, create_key, revoke_key
 from easq.service.server import check_address
 from tests.service.serving import Served, serving, until
+from tests.service.test_pages import DEMO
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 SERVER = [("POST", "/v1/rank"), ("POST", "/v1/events"), ("PUT", "/v1/items"), ("PUT", "/v1/users")]
+VIEWER = [
+    ("POST", f"/v1/questionnaire/{name}") for name in ("offer", "shown", "answer", "dismiss", "ignored")
+]
+VIEW = {"user_id": "u1", "request_id": "r1", "item_id": "a", "play_ms": 9000, "ratio": 0.9}
 ADMIN = [("GET", "/metrics"), ("GET", "/v1/status")]
-OPEN = [("GET", "/health/live"), ("GET", "/health/ready"), ("GET", "/schema")]
+OPEN = [("GET", f"/{path}") for path in ("health/live", "health/ready", "schema", "widget/easq.js")]
+WITHOUT_KEYS = [("GET", path) for path in DEMO]  # and gone with the first, see test_pages
 BODIES = {
     "/v1/rank": RANK,
     "/v1/events": {"events": []},
     "/v1/items": {"items": []},
     "/v1/users": {"users": []},
+    "/v1/questionnaire/offer": VIEW,
 }
 
 
 def statuses(served: Served, token: str | None) -> dict[str, int]:
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
     found = {}
-    for method, path in SERVER + ADMIN + OPEN:
+    for method, path in SERVER + VIEWER + ADMIN + OPEN:
         reply = served.http.request(method, path, json=BODIES.get(path), headers=headers)
         found[path] = reply.status_code
         if reply.status_code in (401, 403):
@@ -36,15 +43,21 @@ def test_each_scope_opens_its_own_routes_and_no_others(tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     server, viewer, admin = (create_key(keys, scope, "") for scope in ("server", "viewer", "admin"))
     with serving(tmp_path) as served:
-        of_server, of_admin, of_all = ({path for _, path in group} for group in (SERVER, ADMIN, OPEN))
-        expected = dict.fromkeys(of_all, 200)
-        nobody = expected | dict.fromkeys(of_server | of_admin, 401)
-        assert statuses(served, None) == nobody
-        assert statuses(served, server) == expected | dict.fromkeys(of_server, 200) | dict.fromkeys(
-            of_admin, 403
+        of_server, of_viewer, of_admin, of_all = (
+            {path for _, path in group} for group in (SERVER, VIEWER, ADMIN, OPEN)
         )
-        assert statuses(served, viewer) == expected | dict.fromkeys(of_server | of_admin, 403)
-        assert statuses(served, admin) == expected | dict.fromkeys(of_server | of_admin, 200)
+        # Without a body of its own the route is reached, and says that the body is not one.
+        asks = dict.fromkeys(of_viewer, 400) | {"/v1/questionnaire/offer": 200}
+        expected = dict.fromkeys(of_all, 200)
+        nobody = expected | dict.fromkeys(of_server | of_viewer | of_admin, 401)
+        assert statuses(served, None) == nobody
+        assert statuses(served, server) == (
+            expected | asks | dict.fromkeys(of_server, 200) | dict.fromkeys(of_admin, 403)
+        )
+        assert statuses(served, viewer) == expected | asks | dict.fromkeys(of_server | of_admin, 403)
+        assert statuses(served, admin) == expected | asks | dict.fromkeys(of_server | of_admin, 200)
+        every = {(m, route.path) for route in served.app.routes for m in route.methods if m != "OPTIONS"}
+        assert every == {*SERVER, *VIEWER, *ADMIN, *OPEN, *WITHOUT_KEYS}
         forged = server[:18] + admin[18:]
         for token in (forged, server[:-1], server + "A", "easq_x_y", server.removeprefix("easq_")):
             assert statuses(served, token) == nobody

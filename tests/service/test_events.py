@@ -69,7 +69,7 @@ def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
     [
         (
             {**SEEN, "values": {"likes": [1, 0]}},
-            "values: unknown behaviour 'likes'; allowed: comment, forward",
+            "values: unknown behaviour 'likes'; allowed: click, comment, ",
         ),
         ({**SEEN, "values": {"like": [1]}}, "values.like: got 1 numbers for 2 items; allowed: 2"),
         ({**SEEN, "values": {"like": [1, 1e39]}}, "values.like: allowed are finite numbers of 32 bits"),
@@ -78,6 +78,7 @@ def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
         ({**SEEN, "items": ["a", "a"]}, "items: an item stands there twice"),
         ({**SEEN, "items": [], "values": {}}, "items: expected `array` of length >= 1"),
         ({**SEEN, "items": ["a", "b\x00"]}, "items: holds a control character"),
+        ({**SEEN, "event_id": "r1"}, "event_id: got 'r1', which is its request_id; allowed: one of its own"),
         ({**SEEN, "request_id": ""}, "request_id: expected `str` of length >= 1"),
         ({**SEEN, "user_id": "x" * 129}, "user_id: expected `str` of length <= 128"),
         ({**SEEN, "event_id": "a\x7fb"}, "event_id: holds a control character"),

@@ -81,9 +81,10 @@ def test_without_keys_it_is_open_and_with_the_last_revoked_it_stays_closed(path:
 def test_a_damaged_or_absent_file_leaves_the_keys_as_they_were(path: Path) -> None:
     token = create_key(path, "server", "")
     keys = Keys(path)
-    path.write_text('{"keys": [{"id": "x"}]}')
-    with pytest.raises(InputError, match="is not a file of keys"):
-        keys.refresh()
+    for text in ('{"keys": [{"id": "x"}]}', '{"other": %s}' % ("[" * 100_000), "", "\x00"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="is not a file of keys"):
+            keys.refresh()
     path.unlink()
     with pytest.raises(InputError, match="is gone; the keys known so far stay valid"):
         keys.refresh()

@@ -1,33 +1,43 @@
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from easq.events import EVENTS, Answered, Asked, Behavior, Request, unpack_ids
-from easq.log.sqlite import SqliteLog
-from easq.world.record import events, record
-from easq.world.simulate import Chunk, Rates, World
-from tests.worlds import small_world
+from easq.world.answers import Rates
+from easq.world.calibration import CALIBRATION
+from easq.world.population import SCENARIOS
+from easq.world.simulate import DAY_MS, START_MS, Chunk, World
 
 
-def lived(seed: int = 1, num_requests: int = 400, **rates: float) -> tuple[World, list[Chunk]]:
-    world = World(seed, Rates(**rates), num_viewers=500, num_items=400)
+def lived(seed: int = 1, num_requests: int = 400, scenario: str = "main") -> tuple[World, list[Chunk]]:
+    world = World(seed, Rates(), num_viewers=500, num_items=400, scenario=scenario)
     return world, list(world.chunks(num_requests, size=100))
 
 
-def test_equal_seeds_give_equal_worlds_and_others_do_not() -> None:
+def every(chunks: list[Chunk], column: str) -> np.ndarray:
+    return np.concatenate([getattr(chunk, column) for chunk in chunks])
+
+
+def test_equal_seeds_give_equal_bytes_and_others_do_not() -> None:
     first, second, third = (lived(seed)[1][-1] for seed in (1, 1, 2))
     for field in dataclasses.fields(Chunk):
-        assert np.array_equal(getattr(first, field.name), getattr(second, field.name)), field.name
+        one, other = getattr(first, field.name), getattr(second, field.name)
+        assert one == other if isinstance(one, str | float) else one.tobytes() == other.tobytes(), field.name
     assert not np.array_equal(first.item_RC, third.item_RC)
 
 
 def test_candidates_of_a_request_are_distinct_and_time_runs_forward() -> None:
     _, chunks = lived()
-    items = np.concatenate([chunk.item_RC for chunk in chunks])
-    assert all(len(set(row)) == len(row) for row in items.tolist())
-    assert (np.diff(np.concatenate([chunk.ts_R for chunk in chunks])) >= 0).all()
+    assert all(len(set(row)) == len(row) for row in every(chunks, "item_RC").tolist())
+    assert (np.diff(every(chunks, "ts_R")) >= 0).all()
+
+
+def test_as_many_requests_come_as_were_wanted_each_chunk_of_different_viewers() -> None:
+    world = World(1, Rates(), num_viewers=30, num_items=100)
+    world.views_per_day = 1000
+    chunks = list(world.chunks(500, size=64))
+    assert sum(len(chunk.ts_R) for chunk in chunks) == 500
+    assert all(len(set(chunk.user_R.tolist())) == len(chunk.user_R) for chunk in chunks)
 
 
 def test_history_holds_what_the_viewer_watched_before() -> None:
@@ -38,72 +48,96 @@ def test_history_holds_what_the_viewer_watched_before() -> None:
             size = int(chunk.history_size_R[r])
             assert chunk.history_RL[r, :size].tolist() == watched.get(user, [])[-world.history :]
             duration = world.catalogue.duration_s_I[chunk.item_RC[r]]
-            half = chunk.play_s_RC[r] >= 0.5 * duration.astype(np.float32)
+            half = chunk.play_s_RC[r] >= np.float32(0.5) * duration
             watched.setdefault(user, []).extend(chunk.item_RC[r][half].tolist())
 
 
 def test_bait_is_watched_and_regretted() -> None:
     world, chunks = lived(num_requests=3000)
-    items = np.concatenate([c.item_RC for c in chunks]).ravel()
-    seconds = np.concatenate([c.play_s_RC for c in chunks]).ravel() / world.catalogue.duration_s_I[items]
-    satisfaction = np.concatenate([c.satisfaction_RC for c in chunks]).ravel()
+    items = every(chunks, "item_RC").ravel()
+    ratio = every(chunks, "play_s_RC").ravel() / world.catalogue.duration_s_I[items]
+    satisfaction = every(chunks, "satisfaction_RC").ravel()
     bait = world.catalogue.bait_I[items] > 0.5
-    assert seconds[bait].mean() > 1.1 * seconds[~bait].mean()
+    assert ratio[bait].mean() > 1.1 * ratio[~bait].mean()
     assert satisfaction[bait].mean() < 0.7 * satisfaction[~bait].mean()
 
 
-def test_asks_and_answers_come_at_their_rates_and_only_on_eligible_views() -> None:
-    _, chunks = lived(num_requests=4000, ask=0.3, answer=0.4)
-    asked = np.concatenate([c.asked_RC for c in chunks])
-    option = np.concatenate([c.option_RC for c in chunks])
-    long_enough = np.concatenate([c.play_s_RC for c in chunks]) >= 7
-    assert not (option >= 0)[~asked].any()
-    assert asked[long_enough].mean() == pytest.approx(0.3, abs=0.01)
-    assert (option >= 0)[asked].mean() == pytest.approx(0.4, abs=0.03)
+def test_scenario_with_more_bait_is_watched_as_long_and_satisfies_less() -> None:
+    (main, mains), (bait, baits) = lived(num_requests=3000), lived(num_requests=3000, scenario="bait")
+    assert bait.catalogue.bait_I.mean() > 1.5 * main.catalogue.bait_I.mean()
+    ratios = [
+        (every(chunks, "play_s_RC") / world.catalogue.duration_s_I[every(chunks, "item_RC")]).mean()
+        for world, chunks in ((main, mains), (bait, baits))
+    ]
+    assert ratios[1] > ratios[0]
+    assert every(baits, "satisfaction_RC").mean() < 0.9 * every(mains, "satisfaction_RC").mean()
 
 
-def test_who_is_annoyed_answers_more_often() -> None:
-    _, chunks = lived(num_requests=4000, ask=1.0, answer=0.4)
-    asked = np.concatenate([c.asked_RC for c in chunks])
-    answered = np.concatenate([c.option_RC for c in chunks])[asked] >= 0
-    satisfaction = np.concatenate([c.satisfaction_RC for c in chunks])[asked]
-    assert answered[satisfaction < 0.2].mean() > 1.2 * answered[satisfaction > 0.8].mean()
+def test_truth_is_the_share_of_satisfied_moments() -> None:
+    _, chunks = lived(num_requests=3000)
+    felt, truth = every(chunks, "felt_RC").ravel(), every(chunks, "satisfaction_RC").ravel()
+    satisfied = felt > CALIBRATION.thresholds[2]
+    for low, high in ((0.1, 0.2), (0.4, 0.5), (0.7, 0.8)):
+        kept = (truth > low) & (truth < high)
+        assert satisfied[kept].mean() == pytest.approx(truth[kept].mean(), abs=0.04)
 
 
-def test_answers_follow_the_truth() -> None:
-    _, chunks = lived(num_requests=4000, ask=1.0, answer=1.0)
-    option = np.concatenate([c.option_RC for c in chunks])
-    satisfaction = np.concatenate([c.satisfaction_RC for c in chunks])
-    assert (
-        satisfaction[option == 2].mean() > satisfaction[option == 1].mean() > satisfaction[option == 0].mean()
-    )
+def test_behaviours_keep_their_definitions() -> None:
+    world, chunks = lived(num_requests=1000)
+    seconds = every(chunks, "play_s_RC")
+    duration = world.catalogue.duration_s_I[every(chunks, "item_RC")]
+    for name, least in (("click_RC", 7), ("long_view_RC", 18)):
+        assert np.array_equal(every(chunks, name) == 1, seconds >= np.minimum(least, duration))
+    assert np.array_equal(every(chunks, "play_ms_RC"), np.rint(seconds * 1000))
+    assert list(chunks[0].behaviors)[:3] == ["play_ms", "click", "long_view"]
 
 
-def test_impossible_rates_are_refused() -> None:
+def test_catalogue_is_renewed_and_items_keep_their_numbers() -> None:
+    world = World(1, Rates(), num_viewers=200, num_items=400)
+    world.views_per_day = 2000
+    before = world.catalogue
+    chunks = list(world.chunks(1000))
+    assert len(world.catalogue.topic_I) == pytest.approx(400 + 4 * 400 / 20, abs=40)
+    assert np.array_equal(world.catalogue.author_I[:400], before.author_I)
+    items, age = every(chunks, "item_RC"), every(chunks, "age_days_RC")
+    assert (items >= 400).any()
+    assert (age >= 0).all()
+    day_R = (every(chunks, "ts_R") - START_MS) / DAY_MS
+    born = world.catalogue.born_day_I[items]
+    assert (born <= day_R[:, None]).all()
+    assert np.allclose(age, day_R[:, None] - born, atol=1e-3)
+
+
+def test_interests_turn_with_time_and_keep_their_spread() -> None:
+    viewers = lived()[0].viewers
+    first, later = viewers.interest_on(0), viewers.interest_on(20)
+    assert np.corrcoef(first.ravel(), later.ravel())[0, 1] == pytest.approx(np.cos(2 * np.pi / 6), abs=0.1)
+    assert later.std() == pytest.approx(first.std(), rel=0.05)
+
+
+def test_some_viewers_stay_away_after_the_first_day() -> None:
+    world = World(1, Rates(), num_viewers=300, num_items=400)
+    world.views_per_day = 20_000
+    first, second = [], []
+    for chunk in world.chunks(4000, size=50):
+        (first if chunk.ts_R[0] < START_MS + DAY_MS else second).append(chunk)
+    came, stayed = (len(set(every(chunks, "user_R").tolist())) for chunks in (first, second))
+    assert came > 0.9 * 300
+    assert 0.65 * came < stayed < 0.9 * came
+
+
+def test_impossible_worlds_are_refused() -> None:
     with pytest.raises(ValueError, match="the ask rate must lie between 0 and 1, got 2"):
         Rates(ask=2)
+    with pytest.raises(ValueError, match="scenario: got 'sea'; allowed: main, bait"):
+        World(1, Rates(), scenario="sea")
+    with pytest.raises(ValueError, match="num_items: got 9; allowed: 10 or more"):
+        World(1, Rates(), num_items=9)
+    with pytest.raises(ValueError, match="num_viewers: got 0; allowed: 1 or more"):
+        World(1, Rates(), num_viewers=0)
 
 
-def test_events_say_what_happened_and_nothing_of_the_truth() -> None:
-    world = small_world()
-    chunk = next(iter(world.chunks(20)))
-    said = list(events(world, chunk))
-    requests = [e for e in said if isinstance(e, Request)]
-    reports = [e for e in said if isinstance(e, Behavior)]
-    assert len(requests) == 20
-    assert sum(len(e.items) for e in reports) == 200
-    assert sum(isinstance(e, Asked) for e in said) == chunk.asked_RC.sum()
-    assert sum(isinstance(e, Answered) for e in said) == (chunk.option_RC >= 0).sum()
-    known = {"item_id", "author_id", "topic", "style", "tags", "duration_s", "age_days"}
-    assert requests[0].candidates.keys() == known
-    assert unpack_ids(requests[3].candidates["item_id"]).tolist() == chunk.item_RC[3].tolist()
-    assert len({e.event_id for e in said}) == len(said)
-
-
-def test_recording_twice_gives_the_same_log(tmp_path: Path) -> None:
-    found = []
-    for name in ("a", "b"):
-        with SqliteLog(tmp_path / name, partitions=2) as log:
-            assert record(small_world(), 195, log, tmp_path / f"{name}.truth", lambda _: None) == 200
-            found.append([log.read(EVENTS, p, 0, 10_000) for p in range(2)])
-    assert found[0] == found[1]
+def test_worlds_of_two_scenarios_have_no_request_in_common() -> None:
+    assert list(SCENARIOS) == ["main", "bait"]
+    main, bait = (lived(scenario=scenario)[1][0] for scenario in SCENARIOS)
+    assert main.name != bait.name

@@ -1,27 +1,31 @@
 """The command line: one command per verb. Results go to standard output, everything else to error.
 
-Exit codes: 0 done, 2 the user's fault (a message, no traceback), 1 ours.
+Exit codes: 0 done, 2 the user's fault (a message, no traceback), 3 a log that cannot be read or written
+now (a message too; the same command may work later), 1 ours.
 """
 
 import sys
 
 from cyclopts import CycloptsError
 
-from easq.cli import keys, live, replay, world
+from easq.cli import ask, keys, live, privacy, replay, validity, world
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
 
-__all__ = ["app", "keys", "live", "main", "replay", "world"]
+__all__ = ["app", "ask", "keys", "live", "main", "privacy", "replay", "validity", "world"]
 
 
 def main() -> None:
     """Run the command line."""
     try:
         app(exit_on_error=False, print_error=False, help_on_error=False)
-    except (InputError, LogError, CycloptsError) as error:
+    except (InputError, CycloptsError) as error:
         sys.stderr.write(f"easq: {error}\n")
         sys.exit(2)
+    except LogError as error:
+        sys.stderr.write(f"easq: {error}\n")
+        sys.exit(3)
     except MemoryError as error:
         sys.stderr.write(f"easq: not enough memory for these settings or this data: {error}\n")
         sys.exit(2)

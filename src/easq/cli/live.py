@@ -115,8 +115,9 @@ def rollback(version: str, *, home: Path, as_json: Json = False) -> None:
         The system's folder.
     """
     from easq.events import COMMANDS, RollbackAsked, time_ordered_id
+    from easq.home import open_home
 
-    made = _home(home)
+    made = open_home(home)
     if version not in made.versions.names():
         raise InputError(f"version: got {version!r}; kept are {', '.join(made.versions.names()) or 'none'}")
     now_ms = time.time_ns() // 1_000_000
@@ -135,7 +136,9 @@ def status(*, home: Path, as_json: Json = False) -> None:
     home
         The system's folder.
     """
-    made = _home(home)
+    from easq.home import open_home
+
+    made = open_home(home)
     names = made.versions.names()
     kept = {name: made.versions.notes(name) for name in names}
     found = {"service": made.told("service"), "learner": made.told("learner"), "versions": kept}
@@ -153,9 +156,10 @@ def verify(*, home: Path, as_json: Json = False) -> None:
     home
         The system's folder.
     """
+    from easq.home import open_home
     from easq.learn.verify import verify as repeat
 
-    made = _home(home)
+    made = open_home(home)
     with made.open_events() as events, made.open_updates() as updates, progress() as watch:
         verified = repeat(made, events, updates, watch("repeat", 1))
 
@@ -164,6 +168,11 @@ def verify(*, home: Path, as_json: Json = False) -> None:
             f"{verified.steps:,} steps and {verified.answers:,} answers repeated; compared with "
             f"{verified.deltas:,} deltas, {verified.versions} versions and {verified.checkpoints} checkpoints"
         )
+        if verified.since:
+            console.print(
+                f"steps 1 to {verified.since:,} are not comparable: events that they read were erased. "
+                "Repeated is what came after, from where the erasure left the learner"
+            )
         console.print(f"different: {', '.join(verified.different) or 'none'}")
 
     show(verified._asdict(), as_json, tell)
@@ -171,7 +180,8 @@ def verify(*, home: Path, as_json: Json = False) -> None:
         raise SystemExit(1)
 
 
-def _home(folder: Path, recipe: Path | None = None, overrides: list[str] | None = None) -> Any:
+def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> Any:
+    """Return the home of who starts a role: made if need be, with its settings changed."""
     from easq.home import open_home
     from easq.settings import read_recipe
 

@@ -1,5 +1,7 @@
-"""Commands on simulated platforms: make one, run the demo on one."""
+"""Commands on simulated platforms: make one, hold one to real figures, run the demo on one."""
 
+import math
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ def make(
     seed: int = 1,
     ask: float = 0.005,
     answer: float = 0.02,
+    scenario: str = "main",
     as_json: Json = False,
 ) -> None:
-    """Let a small world live and write down its log, and its truth in a file of its own.
+    """Let a world live and write down its log, and its truth in a file of its own.
 
     Parameters
     ----------
@@ -38,6 +41,8 @@ def make(
         Chance that an eligible view is asked about.
     answer
         Mean chance that an ask is answered; who is annoyed answers more often.
+    scenario
+        main: a main feed; bait: one with more bait, shorter videos and less regard for taste.
     """
     from easq.log.sqlite import SqliteLog
     from easq.world.record import record
@@ -50,6 +55,7 @@ def make(
     for name, value in (("ask", ask), ("answer", answer)):
         if not 0 <= value <= 1:
             raise InputError(f"--{name}: got {value}; allowed: 0 to 1")
+    _must_be_a_scenario(scenario)
     truth = out.with_name(out.name + ".truth")
     truth.unlink(missing_ok=True)
     started = time.monotonic()
@@ -61,9 +67,87 @@ def make(
             done += num
             advance(done, views)
 
-        made = record(World(seed, Rates(ask, answer)), views, log, truth, on_views)
+        made = record(World(seed, Rates(ask, answer), scenario=scenario), views, log, truth, on_views)
     result = {"views": made, "log": str(out), "truth": str(truth), "seconds": time.monotonic() - started}
     show(result, as_json, lambda: console.print(f"{made:,} views in {out}, their truth in {truth}"))
+
+
+@world_app.command(name="check")
+def check_world(
+    *,
+    seed: int = 1,
+    views: int = 6_000_000,
+    scenario: str = "main",
+    figure: Path | None = None,
+    markdown: bool = False,
+    as_json: Json = False,
+) -> None:
+    """Hold a world to real figures; exit code 1 when one is outside its tolerance.
+
+    Parameters
+    ----------
+    seed
+        The world's seed.
+    views
+        How many views the world has; rare figures need a million or more.
+    scenario
+        main or bait; real feeds' figures are held for main only.
+    figure
+        Also write the table as a figure (SVG) there.
+    markdown
+        Print the table as Markdown.
+    """
+    from easq.world import draw
+    from easq.world.check import check
+
+    if views < 1:
+        raise InputError(f"--views: got {views}; allowed: 1 or more")
+    _must_be_a_scenario(scenario)
+    with progress() as watch:
+        advance, done = watch("a world lives", views), 0
+
+        def on_views(num: int) -> None:
+            nonlocal done
+            done += num
+            advance(done, views)
+
+        rows = check(seed, views, scenario, on_views)
+    if figure:
+        figure.write_text(draw.svg(rows, f"Scenario {scenario}: simulated against real figures"))
+    outside = sum(row.held and not row.inside for row in rows)
+    result = {
+        "scenario": scenario,
+        "views": views,
+        "held": sum(row.held for row in rows),
+        "outside": outside,
+        "rows": [{**row._asdict(), "simulated": _known(row.simulated), "inside": row.inside} for row in rows],
+    }
+
+    def as_text() -> None:
+        if markdown:
+            sys.stdout.write(draw.markdown(rows) + "\n")
+            return
+        table = Table("figure", "", "real", "simulated", "tolerance", "", "source")
+        for row in rows:
+            values = [draw.number(x) for x in (row.real, row.simulated, row.tolerance)]
+            table.add_row(row.group, row.name, *values, draw.word(row), row.source)
+        console.print(table)
+        console.print(f"{result['held']} figures held, {outside} outside")
+
+    show(result, as_json, as_text)
+    if outside:
+        sys.exit(1)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _must_be_a_scenario(scenario: str) -> None:
+    from easq.world.population import SCENARIOS
+
+    if scenario not in SCENARIOS:
+        raise InputError(f"--scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
 
 
 @app.command

@@ -14,7 +14,7 @@ from easq.model.baselines.behavior import BehaviorOnly
 from easq.model.easq import Easq
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
-from easq.schema import Alignment
+from easq.schema_learning import Alignment
 
 
 class OneScore:

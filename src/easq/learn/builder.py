@@ -55,13 +55,18 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     told = None
     if objective.reads_told:
         told = ToldViews(
-            capacity, recipe.alignment.replayed, viewer_width, candidate_width, len(recipe.behaviors)
+            capacity,
+            recipe.alignment.replayed,
+            viewer_width,
+            candidate_width,
+            len(recipe.behaviors),
+            recipe.alignment.viewer_weight,
         )
     return Learner(
         model,
         pooling,
         table,
-        ReplayBuffer(capacity, viewer_width, candidate_width * list_length),
+        ReplayBuffer(capacity, viewer_width, candidate_width * list_length, recipe.alignment.viewer_weight),
         # Baselines have no teacher, so they need no scores for it.
         recipe.alignment if isinstance(model, Easq) else replace(recipe.alignment, teacher=False),
         len(recipe.question.options),

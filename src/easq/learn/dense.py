@@ -10,9 +10,12 @@ from torch.nn import functional
 from easq.model.embedding import Grid
 
 
-def answer_loss(logit_A: Tensor, answer_A: Tensor) -> Tensor:
-    """Return the cross-entropy of answers from 0, the worst option, to 1, the best; without any, zero."""
-    total = functional.binary_cross_entropy_with_logits(logit_A, answer_A.float(), reduction="sum")
+def answer_loss(logit_A: Tensor, answer_A: Tensor, weight_A: Tensor | None = None) -> Tensor:
+    """Return the cross-entropy of answers from 0, the worst option, to 1, the best; without any, zero.
+
+    Each counts by its weight, or 1; the sum is over the number of answers.
+    """
+    total = functional.binary_cross_entropy_with_logits(logit_A, answer_A.float(), weight_A, reduction="sum")
     return total / max(1, len(answer_A))
 
 
@@ -30,6 +33,9 @@ def gap_loss(score_M: Tensor, believed_M: Tensor, request_M: Tensor) -> Tensor:
     return (gap_BCC * loss_BCC).sum() / gap_BCC.sum().clamp(min=1e-6)
 
 
-def believed(logit_M: Tensor, said_M: Tensor, best: int) -> Tensor:
-    """Return what is believed of each view, 0 to 1: the answer where there is one, else the prediction."""
-    return torch.where(said_M < 0, logit_M.sigmoid(), said_M / best)
+def believed(predicted_M: Tensor, said_M: Tensor, weight_M: Tensor, best: int) -> Tensor:
+    """Return what is believed of each view, 0 to 1: the answer where there is one, else the prediction.
+
+    `said_M` is -1 without an answer. An answer of a weight below 1 leaves the rest to the prediction.
+    """
+    return torch.lerp(predicted_M, said_M.float() / best, weight_M * (said_M >= 0))

@@ -67,6 +67,7 @@ class EmerObjective:
         satisfaction, _ = satisfaction_loss(
             scores.satisfaction_A[torch.from_numpy(questioned.better_P)],
             scores.satisfaction_A[torch.from_numpy(questioned.worse_P)],
+            torch.from_numpy(questioned.weight_P),
         )
         return scores, Losses(total + self._weight * satisfaction, main, satisfaction, others=others)
 

@@ -34,16 +34,18 @@ class ImputationObjective:
         shown_MK = None
         if told is not None:
             logit_A = self._model.imputer(x.select(told.row_T), told.shown_TK)
-            answer_A = told.option_T / self._best
+            answer_A, weight_A = told.option_T / self._best, told.weight_T
             shown_MK = torch.from_numpy(batch.shown_MK).float()
         else:
             assert scores.satisfaction_A is not None
             logit_A = scores.satisfaction_A[torch.from_numpy(questioned.place_A)]
             answer_A = torch.from_numpy(questioned.option_A) / self._best
-        answers = answer_loss(logit_A, answer_A)
+            weight_A = torch.from_numpy(questioned.weight_A)
+        answers = answer_loss(logit_A, answer_A, weight_A)
         with torch.no_grad():
-            imputed_M = self._model.imputer(x.first(num_viewed), shown_MK)
-        believed_M = believed(imputed_M, torch.from_numpy(batch.said_M), self._best)
+            imputed_M = self._model.imputer(x.first(num_viewed), shown_MK).sigmoid()
+        said_M, said_weight_M = torch.from_numpy(batch.said_M), torch.from_numpy(batch.said_weight_M)
+        believed_M = believed(imputed_M, said_M, said_weight_M, self._best)
         imputed = gap_loss(scores.served_N[:num_viewed], believed_M, x.request_N[:num_viewed])
         total = main + answers + self._weight * imputed
         return scores, Losses(total, main, others={"answers": answers, "imputed": imputed})

@@ -19,7 +19,7 @@ from easq.learn.replay_buffer import ReplayBuffer
 from easq.learn.told import ToldViews
 from easq.model.embedding import EmbeddingTable, FeaturePooling
 from easq.model.scores import Scores
-from easq.schema import Alignment
+from easq.schema_learning import Alignment
 from easq.snapshots import State
 
 
@@ -89,11 +89,13 @@ class Learner:
 
         Raises NonFiniteLossError before anything has changed.
         """
-        rows, questioned, told = batch.rows, None, None
+        rows, own, questioned, told = batch.rows, None, None, None
         if self.objective.reads_answers:
             with_partners = self._alignment.scope != "batch"
             replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
-            questioned = question_rows(batch, replayed, self._num_options, self._alignment)
+            own = answered_rows(batch, self._list_length)
+            bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
+            questioned = question_rows(batch, replayed, self._num_options, self._alignment, bounded_A)
             rows = with_replayed(rows, replayed)
         if self.told is not None:
             rows, told = self.told.join(batch, rows, self._random)
@@ -110,13 +112,19 @@ class Learner:
                 nn.utils.clip_grad_norm_(self.dense.parameters(), self._gradient_clip)
             self._adam.step()
             self.table.step(touched)
-        if self.objective.reads_answers:
-            self.buffer.add(answered_rows(batch, self._list_length))
+        if own is not None:
+            self.buffer.add(own)
         if self.told is not None:
             self.told.add(batch)
         self.objective.learned()
         self.steps += 1
         return self._report(batch, touched.rows_U, scores, values)
+
+    def forget(self, user_A: Ids) -> None:
+        """Drop the kept answers of viewers; what was learned from them stays."""
+        self.buffer.forget(user_A)
+        if self.told is not None:
+            self.told.forget(user_A)
 
     def _report(self, batch: Batch, touched_U: Ids, scores: Scores, values: dict[str, float]) -> Step:
         satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK

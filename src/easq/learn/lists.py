@@ -21,7 +21,11 @@ def answered_rows(batch: Batch, list_length: int) -> AnsweredRows:
     if list_length > 1:
         candidate_AV = _with_mates(batch, list_length)
     return AnsweredRows(
-        batch.rows.viewer_BW[request_A], candidate_AV, batch.user_B[request_A], batch.option_A
+        batch.rows.viewer_BW[request_A],
+        candidate_AV,
+        batch.user_B[request_A],
+        batch.option_A,
+        batch.weight_A,
     )
 
 

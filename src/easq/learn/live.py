@@ -10,11 +10,12 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import structlog
 
+from easq.errors import InputError
 from easq.events import COMMANDS, EVENTS, STEPS, RollbackAsked, StepTaken
 from easq.home import Home
 from easq.learn.guard import Guard
@@ -34,13 +35,20 @@ logger = structlog.get_logger()
 class LiveLearner:
     """The learner of one home: `recover`, then `tick` again and again; `run` does both.
 
-    `seconds` is the wall clock. It decides when things happen, never what a step computes.
+    Two clocks decide when things happen, never what a step computes: `seconds` only runs forward, and
+    `wall_seconds`, which somebody may set back, is what is written down.
     """
 
     def __init__(
-        self, home: Home, events: EventLog, updates: EventLog, seconds: Callable[[], float] = time.time
+        self,
+        home: Home,
+        events: EventLog,
+        updates: EventLog,
+        seconds: Callable[[], float] = time.monotonic,
+        wall_seconds: Callable[[], float] = time.time,
     ) -> None:
-        self._home, self._events, self._updates, self._seconds = home, events, updates, seconds
+        self._home, self._events, self._updates = home, events, updates
+        self._seconds, self._wall_seconds = seconds, wall_seconds
         self._live = live = home.recipe.live
         compute_alike(home.recipe.training.threads)
         self.trainer = Trainer(home.recipe, events.partitions(EVENTS))
@@ -85,9 +93,10 @@ class LiveLearner:
             self._guard.restore(state["guard"])
             self.seq, self._commands, self._restored = notes["seq"], notes["commands"], notes["restored"]
             self._publisher.last = max(self._publisher.last, notes["last"])
+        self._check_logs()
         begun, is_alike = self.seq, True
         for taken in recorded(self._updates, self.seq):
-            steps = repeat(self.trainer, self._events, taken, self._home.versions.load)
+            steps = repeat(self.trainer, self._events, taken, self._home.versions.load, self._home.erasure)
             self._account(taken, steps)
             if steps:
                 is_alike &= self._publish(steps)
@@ -103,9 +112,46 @@ class LiveLearner:
         if is_unannounced or not is_alike or not self._home.versions.names():
             self._keeper.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
         self._checkpointed = self._versioned = self._seconds()
+        if self.seq > begun:
+            # What was repeated is not repeated again, however soon this life ends too.
+            self._save_checkpoint()
         if any(self.trainer.waiting):
             self._waiting_since = self._seconds()
         self._home.tell("learner", self.status())
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop what the state holds of viewers whose events are to be erased; afterwards `recover`.
+
+        Where it then stands is kept: steps of before cannot be repeated, those that follow can. Versions
+        and checkpoints of before are removed, because they hold such rows too.
+        """
+        self._keeper.collect(wait=True)
+        self.trainer.take_late()
+        self.trainer.forget(users)
+        seq, notes = self.seq + 1, {"made_ms": self._now_ms()}
+        state = {f"trainer:{name}": value for name, value in self.trainer.state().items()}
+        self._home.erasures.save(seq, state, notes)
+        self._account(self._record(self.trainer.offsets, erased=True), [])
+        self._save_checkpoint()
+        self._keeper.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
+        self._home.checkpoints.keep_newest()
+        self._home.versions.keep_newest()
+
+    def _check_logs(self) -> None:
+        """Refuse logs that end before what was learned: they are not those of this home."""
+        (steps,) = self._updates.end_offsets(STEPS)
+        if steps < self.seq:
+            raise InputError(
+                f"updates.log of {self._home.folder} holds {steps} steps, the checkpoint has {self.seq}: "
+                "it was removed or replaced. Put it back; or stop the system and remove checkpoints and "
+                "versions too, and all is learned anew from events.log"
+            )
+        ends = self._events.end_offsets(EVENTS)
+        if any(end < offset for end, offset in zip(ends, self.trainer.offsets, strict=True)):
+            raise InputError(
+                f"events.log of {self._home.folder} ends at {ends} and is learned up to "
+                f"{self.trainer.offsets}: it was removed or replaced. Put it back, or choose another --home"
+            )
 
     def tick(self) -> bool:
         """Take a step if there is something to learn or to obey; return whether there was."""
@@ -133,7 +179,7 @@ class LiveLearner:
         counts = self.trainer.counts
         return {
             "pid": os.getpid(),
-            "at": self._seconds(),
+            "at": self._wall_seconds(),
             "seq": self.seq,
             "version": self._publisher.last,
             "offsets": self.trainer.offsets,
@@ -151,6 +197,8 @@ class LiveLearner:
         """Return how far this step reads: to the end of each partition, but not more than its share."""
         limit, offsets = self._live.read_events, self.trainer.offsets
         ends = self._events.end_offsets(EVENTS)
+        if any(end < offset for end, offset in zip(ends, offsets, strict=True)):
+            self._check_logs()
         return [min(end, offset + limit) for end, offset in zip(ends, offsets, strict=True)]
 
     def _learn(self, until: list[int], is_overdue: bool, now: float) -> None:
@@ -184,8 +232,9 @@ class LiveLearner:
     def _account(self, taken: StepTaken, steps: list[Step]) -> None:
         """Count a step, done or repeated."""
         self.seq, self._commands = taken.seq, taken.commands
-        if taken.restore:
+        if taken.restore or taken.erased:
             self._restored = taken.seq
+        if taken.restore:
             self._guard.rearm()
         if late := self.trainer.take_late():
             reasons = Counter(event.reason for event in late)
@@ -270,4 +319,4 @@ class LiveLearner:
         }
 
     def _now_ms(self) -> int:
-        return round(self._seconds() * 1000)
+        return round(self._wall_seconds() * 1000)

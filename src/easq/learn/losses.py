@@ -65,5 +65,6 @@ def log_score(score: Tensor) -> Tensor:
 
 
 def _mean_of(loss_P: Tensor, weight_P: Tensor | None) -> Tensor:
+    # By the number of pairs and not by their weight: a step of doubtful answers alone is to move little.
     weighted_P = loss_P if weight_P is None else loss_P * weight_P
     return weighted_P.sum() / max(1, loss_P.numel())

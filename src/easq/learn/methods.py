@@ -20,7 +20,8 @@ from easq.model.builder import RankingModel
 from easq.model.easq import Easq
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
-from easq.schema import BEHAVIOR_ONLY, Recipe
+from easq.schema import Recipe
+from easq.schema_learning import BEHAVIOR_ONLY
 
 
 class Objective(Protocol):

@@ -29,6 +29,7 @@ class TwoTasks:
         satisfaction, _ = satisfaction_loss(
             scores.satisfaction_A[torch.from_numpy(questioned.better_P)],
             scores.satisfaction_A[torch.from_numpy(questioned.worse_P)],
+            torch.from_numpy(questioned.weight_P),
         )
         return scores, Losses(main + self._weight * satisfaction, main, satisfaction)
 

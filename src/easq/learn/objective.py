@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from easq.batch import Batch
+from easq.batch import Batch, Floats
 from easq.learn.lists import replayed_places
 from easq.learn.losses import dpo_loss, main_loss, normal_loss, satisfaction_loss
 from easq.learn.pairs import Ids, answer_pairs, list_pairs
@@ -18,7 +18,7 @@ from easq.learn.replay_buffer import AnsweredRows
 from easq.learn.told import Told
 from easq.model.embedding import Grid
 from easq.model.scores import Scores
-from easq.schema import Alignment
+from easq.schema_learning import Alignment
 
 OrderScope = Literal["request", "viewer", "batch"]
 
@@ -27,20 +27,32 @@ OrderScope = Literal["request", "viewer", "batch"]
 class Questioned:
     """The rows Q that the satisfaction path scores and the pairs of D+ among them.
 
+    A pair weighs as much as its two rows together: the product of their weights, an unasked row's being 1.
     All rows of the answered requests stand first, so that an answer is measured inside its list,
     then the replayed ones, then rows that only a variant reads. `place_A` are the places in Q of the
-    answered rows and `option_A` what was said.
+    answered rows, `option_A` what was said and `weight_A` how much it counts.
     """
 
     row_Q: Ids
     better_P: Ids
     worse_P: Ids
+    weight_P: Floats
     place_A: Ids
     option_A: Ids
+    weight_A: Floats
 
 
-def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignment: Alignment) -> Questioned:
-    """Choose Q and D+ for a batch whose replayed rows are appended behind its own."""
+def question_rows(
+    batch: Batch,
+    replayed: AnsweredRows,
+    num_options: int,
+    alignment: Alignment,
+    bounded_A: Floats | None = None,
+) -> Questioned:
+    """Choose Q and D+ for a batch whose replayed rows are appended behind its own.
+
+    `bounded_A` are the weights of the batch's own answers in the place of those that they were given.
+    """
     num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
     num_listed = num_rows - num_viewed
     replayed_A, num_replayed = replayed_places(replayed, batch.rows.candidate_NV.shape[1])
@@ -49,19 +61,24 @@ def question_rows(batch: Batch, replayed: AnsweredRows, num_options: int, alignm
     place_A = np.concatenate([new_A, num_listed + replayed_A])
     user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
     option_A = np.concatenate([batch.option_A, replayed.option_A])
+    weight_A = np.concatenate([batch.weight_A if bounded_A is None else bounded_A, replayed.weight_A])
     used = np.arange(len(place_A))
     if alignment.uncertain == "drop":
         used = np.flatnonzero((option_A == 0) | (option_A == num_options - 1))
     better, worse = answer_pairs(user_A[used], option_A[used], alignment.scope)
     better_P, worse_P = place_A[used[better]], place_A[used[worse]]
+    weight_P = weight_A[used[better]] * weight_A[used[worse]]
     if alignment.unasked == "request":
         said = np.full(num_listed, -1, np.int64)
         said[new_A] = batch.option_A
         better, worse = list_pairs(batch.rows.request_N[num_viewed:], said, num_options - 1)
         better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
+        weight_R = np.ones(num_listed, np.float32)
+        weight_R[new_A] = weight_A[: len(new_A)]
+        weight_P = np.concatenate([weight_P, weight_R[better] * weight_R[worse]])
     if alignment.unasked == "distill" or alignment.teacher:
         row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
-    return Questioned(row_Q, better_P, worse_P, place_A[used], option_A[used])
+    return Questioned(row_Q, better_P, worse_P, weight_P, place_A[used], option_A[used], weight_A[used])
 
 
 @dataclass(frozen=True)
@@ -108,11 +125,11 @@ def losses(
     questioned: Questioned | None,
     alignment: Alignment,
     order_scope: OrderScope = "request",
-    weight_P: Tensor | None = None,
+    response_P: Tensor | None = None,
 ) -> Losses:
     """Return the losses of one step; without `questioned` only the behaviour's.
 
-    `weight_P` says how much each pair of D+ counts in L_satis.
+    `response_P` are weights of the pairs of D+ in L_satis, beside those of their answers.
     """
     num_viewed = batch.num_viewed
     main = behavior_loss(scores.served_N, batch, order_scope)
@@ -122,25 +139,27 @@ def losses(
     served_Q = scores.served_N.index_select(0, torch.from_numpy(questioned.row_Q))
     satisfaction_Q = scores.satisfaction_A
     better_Q, worse_Q = satisfaction_Q[better_P], satisfaction_Q[worse_P]
+    weight_P = torch.from_numpy(questioned.weight_P)
+    counted_P = weight_P if response_P is None else weight_P * response_P
     if scores.variance_A is None:
-        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, weight_P)
+        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, counted_P)
     else:
         variance_P = scores.variance_A[better_P] + scores.variance_A[worse_P]
-        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, weight_P)
+        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, counted_P)
     if alignment.unasked == "distill":
         request_M = torch.from_numpy(batch.rows.request_N[:num_viewed])
         better, worse = _distilled(satisfaction_Q, len(questioned.row_Q) - num_viewed, request_M)
         better_P, worse_P = torch.cat([better_P, better]), torch.cat([worse_P, worse])
-    sureness_P = (
-        None if scores.variance_A is None else _sureness(satisfaction_Q, scores.variance_A, better_P, worse_P)
-    )
+        weight_P = torch.cat([weight_P, torch.ones(len(better))])
+    if scores.variance_A is not None:
+        weight_P = weight_P * _sureness(satisfaction_Q, scores.variance_A, better_P, worse_P)
     dpo, _ = dpo_loss(
         served_Q[better_P],
         served_Q[worse_P],
         satisfaction_Q[better_P],
         satisfaction_Q[worse_P],
         alignment.beta,
-        sureness_P,
+        weight_P,
     )
     total = main + alignment.satisfaction_weight * satisfaction + alignment.dpo_weight * dpo
     return Losses(total, main, satisfaction, dpo)

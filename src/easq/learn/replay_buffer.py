@@ -9,28 +9,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
 
 class AnsweredRows(NamedTuple):
-    """Answered rows as the model reads them, with who said what."""
+    """Answered rows as the model reads them, with who said what and how much it counts."""
 
     viewer_AW: Ids
     candidate_AV: Ids
     user_A: Ids
     option_A: Ids
+    weight_A: Floats
 
 
 class ReplayBuffer:
-    """A ring of the last `capacity` answered rows."""
+    """A ring of the last `capacity` answered rows.
 
-    def __init__(self, capacity: int, viewer_width: int, candidate_width: int) -> None:
+    The weights of one viewer's rows add up to `viewer_weight` at most; 0 is no bound. Those that were
+    given are kept, and scaled when they are read.
+    """
+
+    def __init__(
+        self, capacity: int, viewer_width: int, candidate_width: int, viewer_weight: float = 0.0
+    ) -> None:
         self._rows = AnsweredRows(
             np.zeros((capacity, viewer_width), np.int64),
             np.zeros((capacity, candidate_width), np.int64),
             np.zeros(capacity, np.int64),
             np.zeros(capacity, np.int64),
+            np.ones(capacity, np.float32),
         )
-        self._capacity, self._added = capacity, 0
+        self._capacity, self._added, self._viewer_weight = capacity, 0, viewer_weight
 
     def __len__(self) -> int:
         return min(self._added, self._capacity)
@@ -42,8 +51,9 @@ class ReplayBuffer:
             return
         skipped = max(0, num - self._capacity)
         place = (self._added + np.arange(skipped, num)) % self._capacity
-        for kept, new in zip(self._rows, rows, strict=True):
-            kept[place] = new[skipped:]
+        kept, new = self._rows._asdict(), rows._asdict()
+        for name, column in kept.items():
+            column[place] = new[name][skipped:]
         self._added += num
 
     def sample(self, num: int, with_partners: bool, random: np.random.Generator) -> AnsweredRows:
@@ -59,7 +69,39 @@ class ReplayBuffer:
         else:
             anchors = random.choice(size, (num + 1) // 2, replace=False) if num else np.zeros(0, np.int64)
             chosen = np.unique(np.concatenate([anchors, self._partners(anchors[: num // 2], random)]))
-        return AnsweredRows(*(kept[chosen] for kept in self._rows))
+        rows = AnsweredRows(**{name: column[chosen] for name, column in self._rows._asdict().items()})
+        return rows._replace(weight_A=self.bounded(rows.user_A, rows.weight_A))
+
+    def bounded(self, user_A: Ids, weight_A: Floats, new: bool = False) -> Floats:
+        """Return weights scaled so that no viewer's rows weigh more than the bound together.
+
+        With `new` the rows are to be added and count beside those that are here.
+        """
+        if not self._viewer_weight or not len(user_A):
+            return weight_A
+        num = len(self)
+        users, weights = self._rows.user_A[:num], self._rows.weight_A[:num]
+        if new:
+            users, weights = np.concatenate([users, user_A]), np.concatenate([weights, weight_A])
+        user_U, viewer_A = np.unique(user_A, return_inverse=True)
+        place = np.minimum(np.searchsorted(user_U, users), len(user_U) - 1)
+        is_theirs = user_U[place] == users
+        total_U = np.bincount(place[is_theirs], weights[is_theirs], len(user_U))
+        scale_U = self._viewer_weight / np.maximum(total_U, self._viewer_weight)
+        found: Floats = weight_A * scale_U[viewer_A].astype(np.float32)
+        return found
+
+    def forget(self, user_A: Ids) -> int:
+        """Drop the rows of viewers, the others closing up in their order; return how many went."""
+        size = len(self)
+        order = (self._added - size + np.arange(size)) % max(1, self._capacity)
+        kept = order[~np.isin(self._rows.user_A[order], user_A)]
+        for rows in self._rows:
+            left = rows[kept]
+            rows[:] = 0
+            rows[: len(left)] = left
+        self._added = len(kept)
+        return size - len(kept)
 
     def _partners(self, anchors: Ids, random: np.random.Generator) -> Ids:
         """Return for each anchor a row of the same viewer, itself where there is no other."""
@@ -84,4 +126,5 @@ class ReplayBuffer:
         """Become the buffer whose `state` this is."""
         self._added = int(state["added"][0])
         for name, rows in self._rows._asdict().items():
-            rows[: len(self)] = state[name]
+            # A buffer of before answers had weights holds none: each counted 1.
+            rows[: len(self)] = state.get(name, np.float32(1)) if name == "weight_A" else state[name]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from easq.learn.dense import believed
 from easq.learn.objective import Lesson, Losses, OrderScope, behavior_loss
 from easq.model.baselines.saqrec import Saqrec, past_of
 from easq.model.embedding import Inputs
@@ -44,12 +45,13 @@ class SaqrecObjective:
             teacher_N[row_A],
             torch.from_numpy(questioned.option_A) / self._best,
             response_N[row_A].detach().sigmoid(),
+            torch.from_numpy(questioned.weight_A),
         )
         final = self._model.judge(x)
         click = behavior_loss(final.click_N, batch, self._order_scope)
         student_M = final.satisfaction_N[:num_viewed]
         label_M = pseudo_labels(student_M.detach(), teacher_N[:num_viewed].detach())
-        label_M = torch.where(said_M < 0, label_M, said_M / self._best)
+        label_M = believed(label_M, said_M, torch.from_numpy(batch.said_weight_M), self._best)
         pseudo = _mean_cross_entropy(student_M, label_M)
         satisfaction_Q = final.satisfaction_N.index_select(0, torch.from_numpy(questioned.row_Q))
         scores = Scores(final.click_N, satisfaction_Q, final.gate_NK, None)
@@ -61,9 +63,11 @@ class SaqrecObjective:
         """Do nothing more."""
 
 
-def weighted_answers(logit_A: Tensor, answer_A: Tensor, propensity_A: Tensor) -> Tensor:
-    """Return the mean cross-entropy of answers, each over its chance of being given, at least .05."""
-    loss_A = functional.binary_cross_entropy_with_logits(logit_A, answer_A.float(), reduction="none")
+def weighted_answers(logit_A: Tensor, answer_A: Tensor, propensity_A: Tensor, weight_A: Tensor) -> Tensor:
+    """Return the mean cross-entropy of answers, each by its weight over its chance, at least .05."""
+    loss_A = functional.binary_cross_entropy_with_logits(
+        logit_A, answer_A.float(), weight_A, reduction="none"
+    )
     return (loss_A / propensity_A.clamp(min=_LEAST_PROPENSITY)).sum() / max(1, len(logit_A))
 
 

@@ -30,9 +30,19 @@ def learn_until(
 
 
 def repeat(
-    trainer: Trainer, events: EventLog, taken: StepTaken, version: Callable[[str], State]
+    trainer: Trainer,
+    events: EventLog,
+    taken: StepTaken,
+    version: Callable[[str], State],
+    erasure: Callable[[int], State],
 ) -> list[Step]:
-    """Do a recorded step again, to the same bytes; `version` returns a learner's state by name."""
+    """Do a recorded step again, to the same bytes.
+
+    `version` returns a learner's state by name, `erasure` a trainer's by the step that left it.
+    """
+    if taken.erased:
+        trainer.restore(erasure(taken.seq))
+        return []
     if taken.restore:
         trainer.learner.restore(version(taken.restore))
         return []

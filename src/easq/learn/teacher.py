@@ -12,7 +12,7 @@ from easq.learn.objective import Lesson, Losses
 from easq.model.answer import AnswerNetwork
 from easq.model.embedding import Inputs
 from easq.model.scores import Scores
-from easq.schema import Alignment
+from easq.schema_learning import Alignment
 
 
 def with_teacher(
@@ -33,11 +33,12 @@ def with_teacher(
     assert told is not None
     assert scores.satisfaction_A is not None
     still = x.detach()
-    own = answer_loss(teacher(still.select(told.row_T), told.shown_TK), told.option_T / best)
+    own = answer_loss(teacher(still.select(told.row_T), told.shown_TK), told.option_T / best, told.weight_T)
     num_viewed = batch.num_viewed
     with torch.no_grad():
-        logit_M = teacher(still.first(num_viewed), torch.from_numpy(batch.shown_MK).float())
-    believed_M = believed(logit_M, torch.from_numpy(batch.said_M), best)
+        taught_M = teacher(still.first(num_viewed), torch.from_numpy(batch.shown_MK).float()).sigmoid()
+    said_M, said_weight_M = torch.from_numpy(batch.said_M), torch.from_numpy(batch.said_weight_M)
+    believed_M = believed(taught_M, said_M, said_weight_M, best)
     satisfaction_M = scores.satisfaction_A[len(scores.satisfaction_A) - num_viewed :]
     request_M = x.request_N[:num_viewed]
     satisfaction = gap_loss(satisfaction_M, believed_M, request_M)

@@ -3,14 +3,14 @@
 A replay and a live learner are both this; they differ in how far it is told to read, and when.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from easq.batch import Batcher, make_batch
-from easq.events import EVENTS, Answered
+from easq.events import EVENTS, Answered, stable_id
 from easq.join import Counts, Late, flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Step
@@ -82,6 +82,13 @@ class Trainer:
     def take_late(self) -> list[Late]:
         """Return the events that came to no example since the last call."""
         return [late for joiner in self._joiners for late in joiner.take_late()]
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop all rows of viewers that wait or are kept; what they have trained stays in the parameters."""
+        for joiner in self._joiners:
+            joiner.forget(users)
+        self._batcher.forget(users)
+        self.learner.forget(np.array([stable_id(user) for user in users], np.int64))
 
     def state(self) -> State:
         """Return everything that the future depends on; call `take_late` before."""

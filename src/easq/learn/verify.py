@@ -24,6 +24,8 @@ class Verified(NamedTuple):
     versions: int
     checkpoints: int
     different: list[str]
+    since: int = 0
+    """The step of the last erasure: those up to it cannot be repeated, so these were not compared."""
 
 
 def verify(
@@ -31,14 +33,18 @@ def verify(
 ) -> Verified:
     """Repeat all recorded steps of a home, killed and rolled back or not, in one undisturbed run.
 
-    Compared are the deltas that are still on the log, the versions and the checkpoints that are kept. While
-    the learner runs it removes some and makes others: those at hand when their step is reached count.
+    Where events were erased, the steps before cannot be repeated, and it begins from what the last erasure
+    left. Compared are the deltas that are still on the log, the versions and the checkpoints that are kept.
+    While the learner runs it removes some and makes others: those at hand when their step is reached count.
     """
     compute_alike(home.recipe.training.threads)
     trainer = Trainer(home.recipe, events.partitions(EVENTS))
     (total,) = updates.end_offsets(STEPS)
     published = _published(updates)
-    wanted = {taken.restore for taken in recorded(updates, 0) if taken.restore}
+    since = max((taken.seq for taken in recorded(updates, 0) if taken.erased), default=0)
+    if since:
+        trainer.restore(home.erasure(since))
+    wanted = {taken.restore for taken in recorded(updates, since) if taken.restore}
     versions, checkpoints = home.versions, home.checkpoints
     restorable: dict[str, State] = {}
     different: list[str] = []
@@ -58,12 +64,12 @@ def verify(
         if state := _kept(checkpoints, checkpoint):
             note("checkpoints", checkpoint, _is_same(trainer.state(), part_of(state, "trainer")))
 
-    look(0)
-    done = 0
-    for taken in recorded(updates, 0):
+    look(since)
+    done = since
+    for taken in recorded(updates, since):
         if taken.seq > total and taken.restore not in ("", *restorable):
             break  # it went back, since this began, to a version of which no copy was made
-        steps = repeat(trainer, events, taken, restorable.__getitem__)
+        steps = repeat(trainer, events, taken, restorable.__getitem__, home.erasure)
         trainer.take_late()
         if steps and taken.seq in published:
             delta = make_delta(trainer.learner, touched_by(steps), taken.seq, 0, [], 0, 0)
@@ -72,7 +78,7 @@ def verify(
         done = taken.seq
         on_progress(done, max(done, total))
     answers = trainer.counts.answers - trainer.waiting[1]
-    return Verified(done, answers, **compared, different=different)
+    return Verified(done - since, answers, **compared, different=different, since=since)
 
 
 def _published(updates: EventLog) -> dict[int, int]:

@@ -54,6 +54,15 @@ class EventLog(Protocol):
         """
         ...
 
+    def erase(self, topic: str, positions: Sequence[Position]) -> None:
+        """Put tombstones (`Erased`) in the place of events; their bytes are gone when this returns.
+
+        Positions and times stay. An id that was erased is still known: appended again, its position is
+        returned and nothing is written. Raises LogError when it could not be done, or not yet wholly:
+        then call again with the same positions or none.
+        """
+        ...
+
     def start_offsets(self, topic: str) -> list[int]:
         """Return, per partition, the offset of the first event that was not removed; may raise LogError."""
         ...

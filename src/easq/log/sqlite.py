@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from easq.events import Event, decode, encode
 from easq.log.base import LogError, Position, TrimmedError, partition_of
+from easq.log.erasing import forget_digests, known_digests, put_tombstones, scrub
 
 DEFAULT_PARTITIONS = 4
 LOCKED_S = 30.0
@@ -147,6 +148,24 @@ class SqliteLog:
                 places = (stream << _SHIFT, (stream << _SHIFT) + min(offset, end))
                 db.execute("DELETE FROM events WHERE place >= ? AND place < ?", places)
                 db.execute("DELETE FROM ids WHERE place >= ? AND place < ?", places)
+                forget_digests(db, *places)
+
+    def erase(self, topic: str, positions: Sequence[Position]) -> None:
+        """Put tombstones in the place of events; their bytes are in no file of the log when this returns.
+
+        The file is rewritten: that takes as much free space again, and others wait to append. Raises
+        LogError; the events may then be tombstones already while files still hold their bytes.
+        """
+        with self._write_lock, self._explained("erase from"):
+            self._writer.execute("PRAGMA secure_delete = ON")
+            with self._transaction() as db:
+                first, _ = _streams(db, topic, self._num_partitions)
+                put_tombstones(db, first, [(first + p << _SHIFT) + offset for p, offset in positions])
+            if not scrub(self._writer, self._locked_s):
+                raise LogError(
+                    f"erased from {self._path}, but another process reads and keeps old bytes in its "
+                    "write-ahead log; end that process, then erase again"
+                )
 
     def start_offsets(self, topic: str) -> list[int]:
         """Return, per partition, the offset of the first event that was not removed."""
@@ -287,4 +306,4 @@ def _known(db: sqlite3.Connection, topic: int, ids: list[str]) -> dict[str, int]
         some = ids[start : start + _IDS_PER_QUERY]
         sql = f"SELECT id, place FROM ids WHERE topic = ? AND id IN ({','.join('?' * len(some))})"
         known.update(db.execute(sql, (topic, *some)).fetchall())
-    return known
+    return known | known_digests(db, topic, [i for i in ids if i not in known])

@@ -14,7 +14,8 @@ from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
 from easq.model.price import Price
-from easq.schema import Model, Recipe
+from easq.schema import Recipe
+from easq.schema_learning import Model
 
 RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
 

@@ -15,8 +15,8 @@ from easq.profiles.table import Table, Values
 VIEWERS, ITEMS = 0, 1
 """The two sides, wherever something is kept for each."""
 
-OpenRequest = tuple[int, int, str, dict[str, int]]
-"""Partition, time, id, and the bits reached by item."""
+OpenRequest = tuple[int, int, str, str, dict[str, int]]
+"""Partition, time, id, viewer, and the bits reached by item."""
 
 
 class State(msgspec.Struct, frozen=True):

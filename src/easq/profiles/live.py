@@ -106,6 +106,15 @@ class Profiles:
         )
         return Columns(told.ids_NK, told.numbers_NM, lists)
 
+    def histories_of(self, user_id: str) -> dict[str, list[str]]:
+        """Return the names of the items in a viewer's histories, oldest first."""
+        return {name: list(history.recent(user_id)) for name, history in self._histories.items()}
+
+    def rates_of(self, user_id: str, ts: int) -> dict[str, float]:
+        """Return a viewer's rates as of `ts`."""
+        numbers_NM = self.viewer(user_id, ts).numbers_NM
+        return {f.name: float(numbers_NM[0, m]) for m, f in enumerate(self._shape.numbers) if f.rate}
+
     def candidates(self, items: Sequence[str], ts: int) -> Columns:
         """Return the features of items as of `ts`, a row each."""
         return self._items.read(items, ts)
@@ -165,7 +174,7 @@ class Profiles:
             [counts_of(table, keys) for table, keys in zip(self._tables, changes.counted, strict=True)],
             {user: [list(h.recent(user)) for h in self._histories.values()] for user in changes.viewers},
             [
-                (partition, opened.ts, request_id, dict(opened.reached))
+                (partition, opened.ts, request_id, opened.user_id, dict(opened.reached))
                 for partition, request_id in changes.requests
                 if (opened := self._sightings[partition].open.get(request_id)) is not None
             ],
@@ -186,8 +195,8 @@ class Profiles:
             for history, items in zip(self._histories.values(), histories, strict=True):
                 history.observe(user_id, map(self._items.index.same, items))
         opened: list[dict[str, Open]] = [{} for _ in self._sightings]
-        for partition, ts, request_id, reached in stored.requests:
-            opened[partition][request_id] = Open(ts, reached)
+        for partition, ts, request_id, user_id, reached in stored.requests:
+            opened[partition][request_id] = Open(user_id, ts, reached)
         for sightings, (newest_ts, refused), requests in zip(
             self._sightings, state.heard, opened, strict=True
         ):

@@ -59,8 +59,9 @@ class Conditions:
 
 
 class Open(msgspec.Struct, gc=False):
-    """A request whose window has not passed, and the bits reached by its items."""
+    """A viewer's request whose window has not passed, and the bits reached by its items."""
 
+    user_id: str
     ts: int
     reached: dict[str, int]
 
@@ -69,7 +70,8 @@ class Sightings:
     """The open requests of one partition of EVENTS.
 
     A request is open for `window_ms` of its own time, until the partition's event time has passed that.
-    A report of a request that is not open is late or refers to nothing: it says nothing new.
+    A report of a request that is not open is late or refers to nothing, and one of another viewer's request
+    is nobody's: they say nothing new.
     """
 
     def __init__(self, conditions: Conditions, window_ms: int) -> None:
@@ -87,12 +89,13 @@ class Sightings:
             self.newest = max(self.newest, event.ts)
             if isinstance(event, Behavior):
                 opened = opened_by_id.get(event.request_id)
-                if opened is not None and self.newest <= opened.ts + window:
+                is_open = opened is not None and self.newest <= opened.ts + window
+                if opened is not None and is_open and event.user_id == opened.user_id:
                     self._add(opened, event, new)
             elif isinstance(event, Request):
                 is_past = self.newest > event.ts + window
                 if not is_past and event.event_id not in opened_by_id:
-                    opened_by_id[event.event_id] = Open(event.ts, {})
+                    opened_by_id[event.event_id] = Open(event.user_id, event.ts, {})
                     heappush(self._due, (event.ts, event.event_id))
         self._forget()
         return new

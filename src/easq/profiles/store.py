@@ -17,7 +17,7 @@ from easq.profiles.buckets import entries
 from easq.profiles.changes import ITEMS, VIEWERS, Snapshot, State, Stored
 from easq.profiles.live import Profiles
 
-_APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 1
+_APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 2
 _LOCKED_S = 10.0
 _SIDES = (VIEWERS, ITEMS)
 
@@ -52,7 +52,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(State)
 _told = msgspec.msgpack.Decoder(dict[str, bytes])
 _histories = msgspec.msgpack.Decoder(list[list[str]])
-_reached = msgspec.msgpack.Decoder(dict[str, int])
+_request = msgspec.msgpack.Decoder(tuple[str, dict[str, int]])
 
 
 class StoreError(Exception):
@@ -176,7 +176,7 @@ class Store:
                 [[_counts_of(db, s, rate) for rate in range(len(state.rings[s]))] for s in _SIDES],
                 ((key, _histories.decode(data)) for key, data in db.execute("SELECT * FROM histories")),
                 (
-                    (p, ts, i, _reached.decode(data))
+                    (p, ts, i, *_request.decode(data))
                     for p, ts, i, data in db.execute("SELECT * FROM requests")
                 ),
             )
@@ -233,7 +233,7 @@ def _rows(snapshot: Snapshot) -> _Rows:
         },
         "counts": counts,
         "histories": {(user_id,): _encode(items) for user_id, items in snapshot.histories.items()},
-        "requests": {(p, ts, key): _encode(reached) for p, ts, key, reached in snapshot.requests},
+        "requests": {(p, ts, key): _encode(open_) for p, ts, key, *open_ in snapshot.requests},
     }
 
 

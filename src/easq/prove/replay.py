@@ -25,7 +25,8 @@ from easq.prove.progressive import Progressive
 from easq.prove.report.write import write_report
 from easq.prove.tally import Tally
 from easq.prove.truth import Truth
-from easq.schema import BEHAVIOR_ONLY, Recipe
+from easq.schema import Recipe
+from easq.schema_learning import BEHAVIOR_ONLY
 from easq.settings import to_toml
 from easq.snapshots import Snapshots, State, save_parameters
 

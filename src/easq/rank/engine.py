@@ -4,6 +4,7 @@ Shapes: N candidates of one request, L of them logged.
 """
 
 import random
+from collections import Counter
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -136,7 +137,7 @@ def _check(query: Query) -> None:
     if not candidates:
         raise InputError("candidates: got none; allowed: at least one item id")
     if len(set(candidates)) != len(candidates):
-        twice = next(item for n, item in enumerate(candidates) if item in candidates[:n])
+        twice, _ = Counter(candidates).most_common(1)[0]
         raise InputError(f"candidates: {twice!r} stands there more than once; each item once")
     if query.limit is not None and query.limit < 1:
         raise InputError(f"limit: got {query.limit}; allowed: 1 or more")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from safetensors import SafetensorError
 
 from easq.errors import InputError
 from easq.events import UPDATES, Delta, Event, VersionMade
@@ -58,6 +59,7 @@ class Follower:
         self._hand, self._on_change = hand, on_change
         self._offset = 0
         self._is_behind = True
+        self._refused_version = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow-updates", daemon=True)
         self.followed = Followed()
@@ -98,6 +100,12 @@ class Follower:
             except (LogError, OSError) as error:
                 self.followed.failures += 1
                 logger.warning("updates cannot be read", reason=str(error))
+                self._stop.wait(_RETRY_S)
+            except Exception:
+                # Whatever is on the topic, rankings go on and a later version may heal it.
+                self.followed.failures += 1
+                logger.exception("an update could not be followed")
+                self._is_behind = True
                 self._stop.wait(_RETRY_S)
 
     def _wait(self) -> None:
@@ -152,13 +160,20 @@ class Follower:
             state = self._versions.load(names[-1], SERVED)
         except (InputError, OSError):  # it was removed meanwhile; there is a newer one
             return False
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+            return self._refuse_version(names[-1], f"it is damaged: {error}")
         if reason := self._parameters.refuses_version(state):
-            self.followed.refused += 1
-            logger.error("version is refused", version=names[-1], reason=reason)
-            return False
+            return self._refuse_version(names[-1], reason)
         self.followed.seq, self._is_behind = seq, False
         self.followed.loaded += 1
         if not even_if_old:
             (self._offset,) = self._updates.start_offsets(UPDATES)
         self._hand(lambda: self._parameters.replace(seq, state))
         return True
+
+    def _refuse_version(self, name: str, reason: str) -> bool:
+        if name != self._refused_version:  # said once, though it is looked at again and again
+            self._refused_version = name
+            self.followed.refused += 1
+            logger.error("version is refused", version=name, reason=reason)
+        return False

@@ -78,8 +78,10 @@ class Parameters:
             return "its checksum is wrong"
         sizes = {name: len(column) for name, column in delta.dense.items()}
         expected = {name: FLOAT.itemsize * value.numel() for name, value in self._dense.items()}
-        rows = np.frombuffer(delta.rows, ID)
         num_rows, dim = self._table_RE.shape
+        if len(delta.rows) % ID.itemsize:
+            return "its rows are cut off"
+        rows = np.frombuffer(delta.rows, ID)
         if sizes != expected or len(delta.values) != FLOAT.itemsize * dim * len(rows):
             return "it is of another model"
         if len(rows) and not 0 <= rows.min() <= rows.max() < num_rows:
@@ -90,9 +92,10 @@ class Parameters:
 
     def refuses_version(self, state: State) -> str:
         """Return why a version's arrays cannot be served, or nothing; may be asked in any thread."""
-        shapes = {name: value.shape for name, value in state.items()}
-        expected = {f"dense.{name}": tuple(value.shape) for name, value in self._dense.items()}
-        expected["table.weight"] = tuple(self._table_RE.shape)
+        shapes = {name: (value.shape, value.dtype) for name, value in state.items()}
+        kind = np.dtype(np.float32)
+        expected = {f"dense.{name}": (tuple(value.shape), kind) for name, value in self._dense.items()}
+        expected["table.weight"] = (tuple(self._table_RE.shape), kind)
         if shapes != expected:
             return "it is of another model"
         if not all(np.isfinite(value).all() for value in state.values()):

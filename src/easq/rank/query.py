@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.columns import UNKNOWN, Columns, Floats, Ids, List, Shape
+from easq.columns import LONGEST, UNKNOWN, Columns, Floats, Ids, List, Shape
 from easq.errors import InputError
 from easq.events import FLOAT, ID, stable_ids
 from easq.schema import Categorical, Feature, History, Numeric
+from easq.shown import first_unknown, shown
 
 Scalar = int | float | str | None
 Given = list[Scalar | list[int | str]] | bytes
@@ -42,10 +43,8 @@ def with_given(columns: Columns, shape: Shape, given: Mapping[str, Any], field: 
     """
     if not given:
         return columns
-    if unknown := given.keys() - set(shape.names):
-        raise InputError(
-            f"{field}: unknown feature {sorted(unknown)[0]!r}; allowed: {', '.join(shape.names) or 'none'}"
-        )
+    if (unknown := first_unknown(given, shape.names)) is not None:
+        raise InputError(f"{field}: unknown feature {unknown!r}; allowed: {', '.join(shape.names) or 'none'}")
     num_rows = len(columns)
     for k, single in enumerate(shape.singles):
         if single.name in given:
@@ -102,13 +101,15 @@ def _numbers(column: Any, num_rows: int, feature: Numeric, field: str) -> Floats
 def _lists(column: Any, num_rows: int, feature: Any, field: str) -> List:
     allowed = "a list of integers of 64 bits or texts"
     if isinstance(column, bytes):
-        raise _wrong(feature, field, "bytes", allowed)
+        raise InputError(f"{field}.{feature.name}: got bytes; allowed: {allowed}")
     _check_length(column, num_rows, feature, field)
     ids_NL = np.zeros((num_rows, feature.length), np.int64)
     count_N = np.zeros(num_rows, np.int64)
     for row, entries in enumerate(column):
         if not isinstance(entries, list):
             raise _wrong(feature, field, [entries], allowed)
+        if len(entries) > LONGEST:
+            raise InputError(f"{field}.{feature.name}: got a list of {len(entries)}; allowed: {LONGEST}")
         # What the model would not read is not logged either.
         kept = entries[-feature.length :] if isinstance(feature, History) else entries[: feature.length]
         try:
@@ -130,9 +131,9 @@ def _packed(column: bytes, kind: np.dtype[Any], num_rows: int, feature: Feature,
 
 def _check_length(column: Any, num_rows: int, feature: Feature, field: str) -> None:
     if not isinstance(column, list) or len(column) != num_rows:
-        got = f"{len(column)} values" if isinstance(column, list) else repr(column)[:40]
+        got = f"{len(column)} values" if isinstance(column, list) else shown(column)
         raise InputError(f"{field}.{feature.name}: got {got}; allowed: one value for each of {num_rows}")
 
 
-def _wrong(feature: Feature, field: str, column: Sequence[Any] | str, allowed: str) -> InputError:
-    return InputError(f"{field}.{feature.name}: got {str(column)[:80]}; allowed: {allowed}")
+def _wrong(feature: Feature, field: str, column: Any, allowed: str) -> InputError:
+    return InputError(f"{field}.{feature.name}: got {shown(column)}; allowed: {allowed}")

@@ -1,16 +1,22 @@
 """The app factory: routes, and what starts and stops with them."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from litestar import Litestar, Request, Response, get, post, put
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException, InternalServerException
+from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 
+from easq.ask.judge import Judge, trust
+from easq.ask.rebuild import catch_up
+from easq.ask.state import Asks
+from easq.ask.token import Tokens
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.profiles import Profiles
@@ -18,7 +24,7 @@ from easq.rank.engine import Engine
 from easq.schema import Recipe
 from easq.service.committer import Committer
 from easq.service.desk import Desk
-from easq.service.follow import Follower
+from easq.service.follow import Both, Follower
 from easq.service.formats import negotiate
 from easq.service.freshness import FollowUpdates, Freshness, watch_updates
 from easq.service.gate import Gate
@@ -26,13 +32,18 @@ from easq.service.keys import Keys
 from easq.service.limits import Rates
 from easq.service.metrics import CONTENT_TYPE, Metrics
 from easq.service.openapi import describe
+from easq.service.pages import page_routes
+from easq.service.questionnaire import Questionnaire
 from easq.service.refusals import Refusal, too_large
+from easq.service.uploads import Uploads
 from easq.service.watch import Watch
 from easq.service.wire import JSON, Format
 from easq.service.writing import Writing
 
 _SERVER = {"scopes": ("server", "admin")}
+_VIEWER = {"scopes": ("viewer", "server", "admin"), "key_in_body": True}
 _ADMIN = {"scopes": ("admin",)}
+_ASK_BYTES = 16 << 10  # of a body about an ask
 _KEYS_S = 0.5  # between looks at the file of keys
 
 _notes = structlog.get_logger("easq.service")
@@ -48,28 +59,29 @@ def create_app(
     keys: Keys,
     recipe: Recipe,
     *,
+    secret: bytes,
+    judge: Judge = trust,
     follow_updates: FollowUpdates | None = None,
     save_profiles: Callable[[], None] = lambda: None,
 ) -> Litestar:
     """Return the service. It follows `log` with `profiles` from `profiles.offsets` on, and owns neither.
 
+    `secret` signs asks and salts their sampling, and `judge` weighs answers before they are logged. What
+    asking remembers is read from the log here; raises LogError where that fails.
     `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied. `app.state.status()` is what /v1/status says.
     """
     metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
-    follower = Follower(log, profiles, save_profiles, recipe.service.profile_store_seconds, failed)
+    asks = Asks(recipe, secret, _authors(profiles, recipe.quality.author))
+    catch_up(asks, log, time.time_ns() // 1_000_000)
+    heard = Both(profiles, asks)
+    follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
     committer = Committer(log)
-    desk = Desk(
-        engine,
-        recipe,
-        profiles.knows,
-        Writing(committer, recipe.service, metrics),
-        follower,
-        metrics,
-        freshness,
-    )
+    writing = Writing(committer, recipe.service, metrics)
+    desk = Desk(engine, recipe, profiles.knows, writing, follower, metrics, freshness)
+    questionnaire = Questionnaire(asks, Tokens(secret), recipe.ask, judge, writing, follower, metrics)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:
@@ -89,16 +101,24 @@ def create_app(
                     await task
             if updates is not None:
                 await asyncio.to_thread(updates.stop)
+            writing.flush()
             await asyncio.to_thread(committer.close)
             await follower.stop()
 
-    routes = [*_call_routes(desk), *_look_routes(desk, metrics, recipe)]
+    uploads = Uploads(recipe.service)
+    routes = [
+        *_call_routes(desk, uploads),
+        *_ask_routes(questionnaire, uploads),
+        *_look_routes(desk, metrics, recipe),
+        *page_routes(keys),
+    ]
     app = Litestar(
         routes,
         lifespan=[running],
-        guards=[Gate(keys, Rates(recipe.service.requests_per_second))],
+        guards=[Gate(keys, Rates(recipe.service.requests_per_second), uploads)],
         exception_handlers={Exception: _explain_to(recipe)},
         request_max_body_size=recipe.service.max_body_bytes,
+        cors_config=_cors(recipe.ask.origins),
         openapi_config=None,
         logging_config=None,
         state=State({"status": desk.status}),
@@ -108,26 +128,62 @@ def create_app(
     return app
 
 
-def _call_routes(desk: Desk) -> list[Any]:
+def _authors(profiles: Profiles, feature: str) -> Callable[[str], str]:
+    """Return what says an item's author: the value of a feature that it was told with, as text."""
+
+    def author_of(item_id: str) -> str:
+        told = profiles.told_item(item_id) or {}
+        return told.get(feature, b"").hex()
+
+    return author_of
+
+
+def _call_routes(desk: Desk, uploads: Uploads) -> list[Any]:
     """Return the routes that a platform's servers call."""
 
     @post("/v1/rank", status_code=200, opt=_SERVER)
     async def rank(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.rank)
+        return await _answer(request, uploads, desk.rank)
 
     @post("/v1/events", status_code=200, opt=_SERVER)
     async def events(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.take_events)
+        return await _answer(request, uploads, desk.take_events)
 
     @put("/v1/items", opt=_SERVER)
     async def items(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.put_items)
+        return await _answer(request, uploads, desk.put_items)
 
     @put("/v1/users", opt=_SERVER)
     async def users(request: _Call) -> ASGIResponse:
-        return await _answer(request, desk.put_users)
+        return await _answer(request, uploads, desk.put_users)
 
     return [rank, events, items, users]
+
+
+def _ask_routes(questionnaire: Questionnaire, uploads: Uploads) -> list[Any]:
+    """Return the routes that a viewer's own device may call, and the only ones that it may."""
+
+    def route(name: str, verb: _Verb) -> Any:
+        @post(f"/v1/questionnaire/{name}", status_code=200, opt=_VIEWER, request_max_body_size=_ASK_BYTES)
+        async def call(request: _Call) -> ASGIResponse:
+            return await _answer(request, uploads, verb, beacon=True)
+
+        return call
+
+    return [
+        route("offer", questionnaire.offer),
+        route("shown", questionnaire.shown),
+        route("answer", questionnaire.answer),
+        route("dismiss", questionnaire.dismiss),
+        route("ignored", questionnaire.ignored),
+    ]
+
+
+def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
+    if not origins:
+        return None
+    headers = ["authorization", "content-type"]
+    return CORSConfig(allow_origins=list(origins), allow_methods=["POST"], allow_headers=headers)
 
 
 def _look_routes(desk: Desk, metrics: Metrics, recipe: Recipe) -> list[Any]:
@@ -160,13 +216,9 @@ def _look_routes(desk: Desk, metrics: Metrics, recipe: Recipe) -> list[Any]:
     return [live, ready, numbers, status, openapi]
 
 
-async def _answer(request: _Call, verb: _Verb) -> ASGIResponse:
-    given, wanted = negotiate(request.scope["headers"])
-    try:
-        body = await request.body()
-    except InternalServerException:
-        raise Refusal(400, "disconnected", "the connection ended before the body did") from None
-    return _respond(await verb(body, given, wanted), wanted.media_type)
+async def _answer(request: _Call, uploads: Uploads, verb: _Verb, beacon: bool = False) -> ASGIResponse:
+    given, wanted = negotiate(request.scope["headers"], beacon)
+    return _respond(await verb(await uploads.read(request), given, wanted), wanted.media_type)
 
 
 def _respond(body: bytes, media_type: str = JSON.media_type) -> ASGIResponse:
@@ -174,8 +226,6 @@ def _respond(body: bytes, media_type: str = JSON.media_type) -> ASGIResponse:
 
 
 def _explain_to(recipe: Recipe) -> Callable[[_Call, Exception], Response[bytes]]:
-    limit = recipe.service.max_body_bytes
-
     def explain(request: _Call, error: Exception) -> Response[bytes]:
         """Turn whatever was raised into a body that says what is wrong."""
         refusal = error
@@ -184,7 +234,7 @@ def _explain_to(recipe: Recipe) -> Callable[[_Call, Exception], Response[bytes]]
             headers = dict(error.headers or {})
             refusal = Refusal(error.status_code, *_words(error, request))
             if error.status_code == 413:
-                refusal = too_large(f"the body is too large; allowed: {limit} bytes (service.max_body_bytes)")
+                refusal = too_large(f"the body is too large; allowed: {_limit(request, recipe)}")
         if not isinstance(refusal, Refusal):
             _notes.error("a request failed", path=request.scope["path"], exc_info=error)
             refusal = Refusal(500, "internal", "this is a fault of the service; its log says more")
@@ -198,6 +248,12 @@ def _explain_to(recipe: Recipe) -> Callable[[_Call, Exception], Response[bytes]]
         )
 
     return explain
+
+
+def _limit(request: _Call, recipe: Recipe) -> str:
+    if request.scope["path"].startswith("/v1/questionnaire/"):
+        return f"{_ASK_BYTES} bytes"
+    return f"{recipe.service.max_body_bytes} bytes (service.max_body_bytes)"
 
 
 def _words(error: HTTPException, request: _Call) -> tuple[str, str]:

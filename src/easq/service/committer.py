@@ -39,8 +39,13 @@ class Committer:
         Raises LogError when the write that held them failed, or when too many wait. Who stops waiting
         before the write began takes the events back.
         """
-        if not events:
-            return []
+        return await asyncio.wrap_future(self.submit(topic, events)) if events else []
+
+    def submit(self, topic: str, events: Sequence[Event]) -> Future[list[Position]]:
+        """Put events behind all that wait, and return what will be their positions or a LogError.
+
+        Raises LogError when too many wait.
+        """
         call = _Call(topic, events)
         with self._changed:
             if self._closed:
@@ -50,7 +55,7 @@ class Committer:
             self._calls.append(call)
             self._num_waiting += len(events)
             self._changed.notify()
-        return await asyncio.wrap_future(call.done)
+        return call.done
 
     def close(self) -> None:
         """Write what waits, then stop; blocks until that is done."""

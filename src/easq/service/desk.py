@@ -49,7 +49,7 @@ class Desk:
     ) -> None:
         self._engine, self._writing, self._follower, self._metrics = engine, writing, follower, metrics
         self._limits, self._freshness = recipe.service, freshness
-        self._ranking = Ranking(engine, writing, recipe.service.max_candidates, metrics)
+        self._ranking = Ranking(engine, writing, recipe, metrics)
         self._intake = Intake(recipe, metrics)
         self._puts: dict[Any, Puts] = {
             ItemsCall: Puts(recipe.features, "candidate", knows),

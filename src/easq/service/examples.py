@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from easq.schema import Categorical, Multi, Recipe, Side
+from easq.schema import Categorical, Multi, Recipe
+from easq.schema_values import Side
 from easq.service.values import told_features
 
 
@@ -37,6 +38,19 @@ class Examples:
                 {"type": "answered", "event_id": "e3", **ask, "option": question.options[-1]},
             ]
         }
+
+    def offer(self) -> dict[str, Any]:
+        """Return a body of POST /v1/questionnaire/offer."""
+        view = {"user_id": "u1", "request_id": "r1", "item_id": "i1"}
+        return {**view, "play_ms": 8000, "ratio": 0.6, "locale": "en"}
+
+    def ask(self) -> dict[str, Any]:
+        """Return a body about an ask; its token stands for one of an offer."""
+        return {"token": "eyJ...", "took_ms": 1800}
+
+    def answer(self) -> dict[str, Any]:
+        """Return a body of POST /v1/questionnaire/answer."""
+        return {**self.ask(), "option": self._recipe.question.options[-1]}
 
     def _features(self, side: Side) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from easq.ask.state import Asks
 from easq.events import EVENTS, PROFILES, Event
 from easq.log.base import EventLog, LogError, Position
 
@@ -28,11 +29,34 @@ _notes = structlog.get_logger("easq.service")
 class Followed(Protocol):
     """The profiles, as far as following the log goes."""
 
-    offsets: list[int]
+    @property
+    def offsets(self) -> list[int]:
+        """Return, by partition of EVENTS and then of PROFILES, how much was taken."""
+        ...
 
     def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
         """Take the next events of a partition."""
         ...
+
+
+class Both:
+    """The profiles, and whatever else hears EVENTS and may have heard some of them before."""
+
+    def __init__(self, profiles: Followed, asks: Asks) -> None:
+        self._profiles, self._asks = profiles, asks
+
+    @property
+    def offsets(self) -> list[int]:
+        """Return those of the profiles."""
+        return self._profiles.offsets
+
+    def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
+        """Hand on the next events of a partition."""
+        if topic == EVENTS:
+            heard, begin = self._asks.offsets, self._profiles.offsets[partition]
+            self._asks.hear(events[max(0, heard[partition] - begin) :])
+            heard[partition] = max(heard[partition], begin + len(events))
+        self._profiles.apply(topic, partition, events)
 
 
 class Stream(NamedTuple):

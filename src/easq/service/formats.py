@@ -14,10 +14,11 @@ _FORMS = {
 }
 
 
-def negotiate(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Format, Format]:
+def negotiate(headers: Iterable[tuple[bytes, bytes]], beacon: bool = False) -> tuple[Format, Format]:
     """Return the form of the body and that of the reply, which is in kind unless `accept` names one.
 
-    Raises Refusal (415) for another kind of body.
+    A browser sends a beacon as text/plain: with `beacon` that is JSON. Raises Refusal (415) for another
+    kind of body.
     """
     content_type = accept = b""
     for name, value in headers:
@@ -26,6 +27,8 @@ def negotiate(headers: Iterable[tuple[bytes, bytes]]) -> tuple[Format, Format]:
         elif name == b"accept":
             accept = value
     given = _FORMS.get(_bare(content_type))
+    if beacon and _bare(content_type) == b"text/plain":
+        given = JSON
     if given is None:
         text = content_type[:60].decode("latin-1")
         message = f"content-type: got {text!r}; allowed: application/json, application/msgpack"

@@ -4,19 +4,34 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from easq.service.formats import negotiate
 from easq.service.keys import Keys
 from easq.service.limits import Rates
 from easq.service.refusals import Refusal
+from easq.service.uploads import Uploads
+from easq.service.wire import JSON, MSGPACK
+
+
+class _Keyed(msgspec.Struct):
+    key: str = ""
+
+
+_READERS: dict[str, msgspec.json.Decoder[_Keyed] | msgspec.msgpack.Decoder[_Keyed]] = {
+    JSON.media_type: msgspec.json.Decoder(_Keyed),
+    MSGPACK.media_type: msgspec.msgpack.Decoder(_Keyed),
+}
 
 
 class Gate:
     """A guard for every route; one that names no scopes is open to all."""
 
-    def __init__(self, keys: Keys, rates: Rates) -> None:
-        self._keys, self._rates = keys, rates
+    def __init__(self, keys: Keys, rates: Rates, uploads: Uploads) -> None:
+        self._keys, self._rates, self._uploads = keys, rates, uploads
 
     async def __call__(
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
@@ -27,7 +42,10 @@ class Gate:
             return
         caller = ""
         if not self._keys.is_open:
-            key = self._keys.find(_token(connection.scope["headers"]))
+            token = _token(connection.scope["headers"])
+            if not token and handler.opt.get("key_in_body"):
+                token = await self._token_of_body(connection)
+            key = self._keys.find(token)
             if key is None:
                 message = (
                     "this needs a valid key: `Authorization: Bearer easq_...`; `easq keys create` makes one"
@@ -38,6 +56,15 @@ class Gate:
                 message = f"the key's scope is {key.scope}; allowed here: {', '.join(scopes)}"
                 raise Refusal(403, "forbidden", message)
         self._rates.take(caller, time.monotonic())
+
+    async def _token_of_body(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """Return the key that a beacon carries, which cannot have headers of its own."""
+        assert isinstance(connection, Request)
+        given, _ = negotiate(connection.scope["headers"], beacon=True)
+        try:
+            return _READERS[given.media_type].decode(await self._uploads.read(connection)).key
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ""
 
 
 def _token(headers: Iterable[tuple[bytes, bytes]]) -> str:

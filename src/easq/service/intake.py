@@ -1,8 +1,8 @@
 """Events told by the platform: each is checked alone and said to the log in the log's own words."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from easq.errors import InputError
@@ -64,6 +64,11 @@ class Intake:
     def _event(self, said: EventSaid, now_ms: int) -> Reply:
         for field in ("event_id", "user_id", "request_id"):
             check_ids(field, getattr(said, field))
+        # Requests and events share one space of ids: it would pass for a copy of its request.
+        if said.event_id == said.request_id:
+            raise _Refused(
+                "id", f"event_id: got {said.event_id!r}, which is its request_id; allowed: one of its own"
+            )
         ts = now_ms if said.ts is None else said.ts
         self._check_time(ts, now_ms)
         if isinstance(said, BehaviorSaid):
@@ -71,21 +76,21 @@ class Intake:
         check_ids("item_id", said.item_id)
         if said.question != self._question.name:
             raise _Refused("question", f"question: got {said.question!r}; allowed: {self._question.name}")
-        asked = Asked(
-            event_id=said.event_id,
-            user_id=said.user_id,
-            ts=ts,
-            request_id=said.request_id,
-            item_id=said.item_id,
-            question=said.question,
-            propensity=said.propensity,
-        )
+        ask: dict[str, Any] = {
+            "event_id": said.event_id,
+            "user_id": said.user_id,
+            "ts": ts,
+            "request_id": said.request_id,
+            "item_id": said.item_id,
+            "question": said.question,
+            "propensity": said.propensity,
+        }
         if not isinstance(said, AnsweredSaid):
-            return asked
+            return Asked(**ask)
         if said.option not in self._question.options:
             allowed = ", ".join(self._question.options)
             raise _Refused("option", f"option: got {said.option!r}; allowed: {allowed}")
-        return Answered(**msgspec.structs.asdict(asked), option=said.option)
+        return Answered(**ask, option=said.option)
 
     def _check_time(self, ts: int, now_ms: int) -> None:
         if ts > now_ms + self._skew_ms:

@@ -116,7 +116,7 @@ def read_keys(path: Path) -> list[Key]:
             raise InputError(f"{path}: every sha256 must be 64 hexadecimal digits")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a file of keys: {error}") from None
     return keys
 

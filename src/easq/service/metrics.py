@@ -44,6 +44,15 @@ class Metrics:
             "easq_events_refused", "Events refused by kind of reason.", ("reason",), registry=r
         )
         self.puts = Counter("easq_puts", "Items and viewers told.", ("side", "outcome"), registry=r)
+        self.offers = Counter(
+            "easq_offers",
+            "Views put to the questionnaire, by the gate that was closed.",
+            ("gate",),
+            registry=r,
+        )
+        self.tokens_refused = Counter(
+            "easq_tokens_refused", "Calls about asks refused by reason.", ("reason",), registry=r
+        )
         self.log_failures = Counter(
             "easq_log_failures", "Failures of the log by what was tried.", ("doing",), registry=r
         )

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from easq import __version__
-from easq.columns import Shape
-from easq.schema import Categorical, Feature, History, Multi, Recipe, Side
+from easq.columns import LONGEST, Shape
+from easq.schema import Categorical, Feature, History, Multi, Recipe
+from easq.schema_values import Side
+from easq.service.ask_wire import AnswerCall, AskCall, AskReply, OfferCall, OfferReply
 from easq.service.examples import Examples
 from easq.service.refusals import Refused
 from easq.service.values import told_features
@@ -28,13 +30,19 @@ _REFUSALS = {
     400: "The body cannot be read or says what is not allowed; the message names it.",
     401: "There is no key, or it is not valid.",
     403: "The key's scope does not allow this.",
+    408: "The body did not come in time; the connection is closed.",
     413: "A limit is exceeded; the message says which.",
     415: "The body is neither JSON nor MessagePack.",
     429: "Too many requests with this key; `Retry-After` says how many seconds to wait.",
     500: "A fault of the service.",
     503: "Not now: the reason is in the message, `Retry-After` says when to try again.",
 }
-_CALL = (400, 401, 403, 413, 415, 429, 500, 503)
+_ASK_REFUSALS = {
+    403: "The key's scope does not allow this, or the token is forged or for something else.",
+    409: "The token was used: the ask was answered, dismissed or ignored before.",
+    410: "The token has expired, or the ask was not shown in time.",
+}
+_CALL = (400, 401, 403, 408, 413, 415, 429, 500, 503)
 _LOOK = (401, 403, 429, 500)
 
 
@@ -51,6 +59,11 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         EventsCall,
         EventSaid,
         BatchReply,
+        OfferCall,
+        OfferReply,
+        AskCall,
+        AnswerCall,
+        AskReply,
         Refused,
     )
     shapes, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
@@ -76,6 +89,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "/v1/events": {"post": _call("Say what viewers did", "EventsCall", "BatchReply", examples.events())},
         "/v1/items": {"put": _call("Tell what items are", "ItemsCall", "BatchReply", examples.items())},
         "/v1/users": {"put": _call("Tell who viewers are", "UsersCall", "BatchReply", examples.users())},
+        **_questionnaire(examples),
         "/v1/status": {"get": _look("The essentials of this process", _LOOK)},
         "/metrics": {"get": _look("Everything counted, for Prometheus", _LOOK, "text/plain")},
         "/health/live": {"get": _open("Does the process answer", (500,))},
@@ -115,7 +129,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
     if isinstance(feature, Categorical):
         return category
     if isinstance(feature, Multi | History):
-        return {"type": "array", "items": category}
+        return {"type": "array", "items": category, "maxItems": LONGEST}
     return {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
 
 
@@ -134,6 +148,26 @@ def _call(summary: str, body: str, reply: str, example: Any) -> dict[str, Any]:
         "requestBody": {"required": True, "content": content},
         "responses": {"200": {"description": "Done.", "content": answer}, **_refusals(_CALL)},
     }
+
+
+def _questionnaire(examples: Examples) -> dict[str, Any]:
+    verbs = {
+        "offer": ("Decide whether a view is asked", "OfferCall", "OfferReply", examples.offer()),
+        "shown": ("Say that an ask was shown", "AskCall", "AskReply", examples.ask()),
+        "answer": ("Say what the viewer chose", "AnswerCall", "AskReply", examples.answer()),
+        "dismiss": ("Say that the viewer closed the question", "AskCall", "AskReply", examples.ask()),
+        "ignored": ("Say that the question went away by itself", "AskCall", "AskReply", examples.ask()),
+    }
+    paths = {}
+    for name, words in verbs.items():
+        call = _call(*words)
+        # What a browser's beacon sends: the same JSON under another name.
+        call["requestBody"]["content"]["text/plain"] = {"schema": {"type": "string"}}
+        if name != "offer":
+            for status, text in _ASK_REFUSALS.items():
+                call["responses"][str(status)] = {**call["responses"]["400"], "description": text}
+        paths[f"/v1/questionnaire/{name}"] = {"post": call}
+    return paths
 
 
 def _look(summary: str, refusals: tuple[int, ...], media_type: str = "application/json") -> dict[str, Any]:

@@ -6,7 +6,8 @@ from msgspec import Raw
 
 from easq.errors import InputError
 from easq.events import Column, ItemTold, Told, ViewerTold, time_ordered_id
-from easq.schema import Feature, Side
+from easq.schema import Feature
+from easq.schema_values import Side
 from easq.service.values import Teller
 from easq.service.wire import JSON, MSGPACK, Format, ItemPut, Result, UserPut, check_ids, named
 
@@ -47,7 +48,7 @@ class Puts:
         put = self._readers[form.media_type].read(entry)
         key: str = getattr(put, self._field)
         check_ids(self._field, key)
-        return key, self._teller.pack(put.features)
+        return key, self._teller.pack(put.features, form)
 
     def _event(self, key: str, columns: dict[str, Column], now_ms: int) -> Told:
         if self._field == "user_id":

@@ -2,37 +2,41 @@
 
 import time
 
+from easq.columns import Shape
 from easq.errors import InputError
 from easq.events import FLOAT
 from easq.rank.engine import Engine
 from easq.rank.query import Query
+from easq.schema import Recipe
+from easq.service.given import read_columns, read_context
 from easq.service.metrics import Metrics
 from easq.service.refusals import Refusal, too_large, unavailable
 from easq.service.wire import (
     JSON,
     MSGPACK,
     Format,
-    PackedRankCall,
     RankCall,
     RankReply,
     check_ids,
 )
 from easq.service.writing import Writing
 
-_READERS = {JSON.media_type: JSON.reader(RankCall), MSGPACK.media_type: MSGPACK.reader(PackedRankCall)}
+_READERS = {form: form.reader(RankCall) for form in (JSON, MSGPACK)}
 
 
 class Ranking:
     """Ranks for callers, and logs what was ranked before they hear of it."""
 
-    def __init__(self, engine: Engine, writing: Writing, max_candidates: int, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, writing: Writing, recipe: Recipe, metrics: Metrics) -> None:
         self._engine, self._writing, self._metrics = engine, writing, metrics
-        self._max_candidates = max_candidates
+        self._max_candidates = recipe.service.max_candidates
+        self._viewer = Shape.of(recipe.features, "viewer")
+        self._candidate = Shape.of(recipe.features, "candidate")
 
     async def rank(self, body: bytes, given: Format, wanted: Format) -> bytes:
         """Return the encoded reply; raise Refusal."""
         try:
-            call = _READERS[given.media_type].read(body)
+            call = _READERS[given].read(body)
             if len(call.candidates) > self._max_candidates:
                 raise too_large(
                     f"candidates: got {len(call.candidates)}; allowed: {self._max_candidates} "
@@ -40,14 +44,14 @@ class Ranking:
                 )
             check_ids("user_id", call.user_id)
             check_ids("candidates", call.candidates)
-            query = Query(call.user_id, call.candidates, call.context, call.features, call.limit)
             if not self._engine.is_ready:
                 raise unavailable("not_ready", "there is no model yet; see /health/ready")
+            context = read_context(call.context, self._viewer, given)
+            columns = read_columns(call.features, self._candidate, len(call.candidates), given)
+            query = Query(call.user_id, call.candidates, context, columns, call.limit)
             ranked = self._engine.rank(query, time.time_ns() // 1_000_000)
         except InputError as error:
             raise Refusal(400, "invalid", str(error)) from None
-        except RecursionError:
-            raise Refusal(400, "invalid", "a value is nested too deeply to be shown; it cannot be") from None
         logged = await self._writing.log_ranking(ranked.event)
         self._metrics.rankings.inc()
         self._metrics.candidates.inc(len(call.candidates))

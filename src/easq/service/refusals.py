@@ -10,6 +10,8 @@ class Refusal(Exception):  # noqa: N818 - a reply, not a fault
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
+        if status == 408:
+            self.headers["connection"] = "close"  # or the rest of the body would be awaited all the same
         if status == 401:
             self.headers["www-authenticate"] = "Bearer"
 

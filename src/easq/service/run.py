@@ -13,6 +13,8 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
+from easq.ask.judge import weigh
+from easq.ask.token import read_secret
 from easq.errors import InputError
 from easq.events import EVENTS, PROFILES
 from easq.home import Home
@@ -66,6 +68,8 @@ def _app(home: Home, events: EventLog, updates: EventLog, store: Store, keys: Ke
         profiles,
         keys,
         home.recipe,
+        judge=weigh,
+        secret=read_secret(home.secret_path),
         follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
         save_profiles=_saver(store, profiles),
     )
@@ -95,10 +99,17 @@ def _saver(store: Store, profiles: Profiles) -> Callable[[], None]:
 
 
 async def _tell(home: Home, app: Litestar, server: uvicorn.Server) -> None:
-    """Leave the service's status in the home every second."""
+    """Leave the service's status in the home every second; say once of each failure what it is."""
+    said = ""
     while True:
         status = {**app.state.status(), "pid": os.getpid(), "at": time.time(), "port": _port(server)}
-        await asyncio.to_thread(home.tell, "service", status)
+        try:
+            await asyncio.to_thread(home.tell, "service", status)
+            said = ""
+        except OSError as error:
+            if (reason := error.strerror or str(error)) != said:
+                said = reason
+                _notes.warning("the status cannot be written", reason=reason)
         await asyncio.sleep(_TELL_S)
 
 

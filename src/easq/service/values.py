@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import Raw
 
+from easq.columns import LONGEST
 from easq.errors import InputError
-from easq.events import COUNT, Column, pack_floats, pack_ids, stable_ids
-from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+from easq.events import Column, pack_floats, pack_ids, stable_ids
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+from easq.schema_values import Side
+from easq.service.given import read_value
+from easq.service.wire import Format
+from easq.shown import cut, shown
 
-_LONGEST = int(np.iinfo(COUNT).max)
 LARGEST = float(np.finfo(np.float32).max)
 """What a float32 can hold."""
 
@@ -31,8 +36,8 @@ class Teller:
         self._told = told_features(features, side)
         self._others = {f.name: _why_not(f) for f in features if f.name not in self._told}
 
-    def pack(self, values: Mapping[str, Any]) -> dict[str, Column]:
-        """Return a packed column per feature told, unknown numbers left out.
+    def pack(self, values: Mapping[str, Raw], form: Format) -> dict[str, Column]:
+        """Return a packed column per feature told, unknown numbers left out, lists cut to their length.
 
         Raises InputError, naming the feature, what was given and what is allowed.
         """
@@ -41,10 +46,9 @@ class Teller:
             feature = self._told.get(name)
             if feature is None:
                 why = self._others.get(name, "it is unknown")
-                raise InputError(
-                    f"features.{name}: {why}; allowed of the {self._side}: {', '.join(self._told) or 'none'}"
-                )
-            column = _pack(feature, value)
+                allowed = ", ".join(self._told) or "none"
+                raise InputError(f"features.{cut(name)}: {why}; allowed of the {self._side}: {allowed}")
+            column = _pack(feature, read_value(value, form, f"features.{name}"))
             if column is not None:
                 columns[name] = column
         return columns
@@ -61,13 +65,16 @@ def _pack(feature: Feature, value: Any) -> Column | None:
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):
         return pack_ids(stable_ids([value]))
-    if isinstance(feature, Multi) and isinstance(value, list) and all(map(_is_category, value)):
-        if len(value) > _LONGEST:
-            raise InputError(f"features.{feature.name}: got {len(value)} values; allowed: {_LONGEST}")
-        return pack_ids(stable_ids(value))
+    if isinstance(feature, Multi) and isinstance(value, list):
+        if len(value) > LONGEST:
+            raise InputError(f"features.{feature.name}: got {len(value)} values; allowed: {LONGEST}")
+        # What nothing would read is neither hashed nor logged.
+        value = value[: feature.length]
+        if all(map(_is_category, value)):
+            return pack_ids(stable_ids(value))
     one = "a text or an integer of 64 bits"
     allowed = one if isinstance(feature, Categorical) else f"a list, each {one}"
-    raise InputError(f"features.{feature.name}: got {_shown(value)}; allowed: {allowed}")
+    raise InputError(f"features.{feature.name}: got {shown(value)}; allowed: {allowed}")
 
 
 def _pack_number(name: str, value: Any) -> Column | None:
@@ -76,17 +83,8 @@ def _pack_number(name: str, value: Any) -> Column | None:
     # NaN and what a float32 cannot hold fail the comparison.
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return pack_floats([value])
-    raise InputError(f"features.{name}: got {_shown(value)}; allowed: a finite number of 32 bits, or null")
+    raise InputError(f"features.{name}: got {shown(value)}; allowed: a finite number of 32 bits, or null")
 
 
 def _is_category(value: object) -> bool:
     return isinstance(value, str) or (type(value) is int and -(1 << 63) <= value < 1 << 63)
-
-
-def _shown(value: Any) -> str:
-    """Return a value as a message shows it: a caller need not get a megabyte back."""
-    try:
-        text = repr(value)
-    except RecursionError:
-        text = "lists in lists"
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -11,10 +11,12 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from easq.errors import InputError
+from easq.shown import cut
 
 T = TypeVar("T")
 
 _ID_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+_LONGEST = 200  # characters of what a decoder says, for it quotes what it read
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _ID_PATTERN})]
@@ -29,20 +31,15 @@ class RankCall(_Said, frozen=True, kw_only=True):
     """Rank candidates for a viewer.
 
     `context` holds viewer features of this moment and `features[name]` one value per candidate; both
-    go before what is stored. With `limit` only the first so many are returned.
+    go before what is stored. In MessagePack a column may be raw little-endian int64 or float32. With
+    `limit` only the first so many are returned.
     """
 
     user_id: Id
     candidates: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
-    context: dict[str, Any] = {}
-    features: dict[str, list[Any]] = {}
+    context: dict[str, Raw] = {}
+    features: dict[str, Raw] = {}
     limit: Annotated[int, Meta(ge=1, lt=1 << 31)] | None = None
-
-
-class PackedRankCall(RankCall, frozen=True, kw_only=True):
-    """The same in MessagePack, where a column may be raw little-endian int64 or float32."""
-
-    features: dict[str, list[Any] | bytes] = {}  # type: ignore[assignment]
 
 
 class RankReply(Struct, frozen=True):
@@ -63,14 +60,14 @@ class ItemPut(_Said, frozen=True, kw_only=True):
     """All that is known of one item; a feature that is not named is unknown."""
 
     item_id: Id
-    features: dict[str, Any] = {}
+    features: dict[str, Raw] = {}
 
 
 class UserPut(_Said, frozen=True, kw_only=True):
     """All that is known of one viewer; a feature that is not named is unknown."""
 
     user_id: Id
-    features: dict[str, Any] = {}
+    features: dict[str, Raw] = {}
 
 
 class _Event(_Said, frozen=True, kw_only=True, tag_field="type"):
@@ -151,7 +148,6 @@ class Format:
     def __init__(self, media_type: str, module: Any) -> None:
         self.media_type, self._module = media_type, module
         self._encoder = module.Encoder()
-        self.loose = module.Decoder()
 
     def encode(self, reply: Any) -> bytes:
         """Return a reply as a body."""
@@ -169,18 +165,18 @@ class Reader(Generic[T]):
     def __init__(self, decoder: Any) -> None:
         self._decode = decoder.decode
 
-    def read(self, data: bytes | Raw) -> T:
-        """Return what `data` says; raise InputError, naming field, given and allowed."""
+    def read(self, data: bytes | Raw, place: str = "") -> T:
+        """Return what `data` says, which stands at `place`; raise InputError, naming given and allowed."""
         try:
             found: T = self._decode(data)
         except msgspec.ValidationError as error:
-            what, _, place = str(error).partition(" - at `$")
-            place = place.rstrip("`").lstrip(".")
-            raise InputError(f"{place}: {what[:1].lower()}{what[1:]}" if place else what) from None
+            what, _, within = str(error).partition(" - at `$")
+            what, where = cut(what, _LONGEST), f"{place}{cut(within.rstrip('`'))}".lstrip(".")
+            raise InputError(f"{where}: {what[:1].lower()}{what[1:]}" if where else what) from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise InputError(f"it cannot be decoded: {error}") from None
+            raise InputError(f"{place or 'it'} cannot be decoded: {cut(str(error), _LONGEST)}") from None
         except RecursionError:
-            raise InputError("it is nested too deeply") from None
+            raise InputError(f"{place or 'it'} is nested too deeply") from None
         return found
 
 
@@ -194,11 +190,18 @@ def check_ids(field: str, ids: str | list[str]) -> None:
         raise InputError(f"{field}: holds a control character; allowed are ids without any")
 
 
+# Of an entry that is refused only its id is read, whatever else it holds.
+_NAMED = {
+    (form, field): form.reader(msgspec.defstruct("Named", [(field, str)]))
+    for form in (JSON, MSGPACK)
+    for field in ("event_id", "item_id", "user_id")
+}
+
+
 def named(entry: Raw, form: Format, field: str) -> str | None:
     """Return the id that an entry gives itself, None where it has none that can be shown."""
     try:
-        found = form.loose.decode(entry)
-    except (ValueError, RecursionError):
+        value: str = getattr(_NAMED[form, field].read(entry), field)
+    except InputError:
         return None
-    value = found.get(field) if isinstance(found, dict) else None
-    return value[:128] if isinstance(value, str) else None
+    return value[:128]

@@ -22,11 +22,13 @@ from easq.events import (
     pack_ids,
 )
 from easq.log.base import EventLog
+from easq.world.columns import Column, candidate_columns, tags, viewer_columns
 from easq.world.simulate import Chunk, World
 
+QUESTION = "satisfaction"
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
-_VIEW_MS = 20_000
-_TO_ANSWER_MS = 3_000
+VIEW_MS = 20_000
+TO_ANSWER_MS = 3_000
 
 
 def record(world: World, num_views: int, log: EventLog, truth: Path, on_views: Callable[[int], None]) -> int:
@@ -38,7 +40,7 @@ def record(world: World, num_views: int, log: EventLog, truth: Path, on_views: C
     with TruthWriter(truth) as writer:
         for chunk in world.chunks(num_requests):
             log.append(EVENTS, sorted(events(world, chunk), key=lambda event: event.ts))
-            writer.write([_request_id(chunk, r) for r in range(len(chunk.ts_R))], chunk.satisfaction_RC)
+            writer.write(request_ids(chunk), chunk.satisfaction_RC)
             on_views(chunk.item_RC.size)
     return num_requests * world.candidates
 
@@ -69,34 +71,21 @@ class TruthWriter:
 
 def events(world: World, chunk: Chunk) -> Iterator[Event]:
     """Yield a chunk's events, request by request."""
-    items = chunk.item_RC
-    catalogue, viewers = world.catalogue, world.viewers
-    candidates = {
-        "item_id": items,
-        "author_id": catalogue.author_I[items],
-        "topic": catalogue.topic_I[items],
-        "style": catalogue.style_I[items],
-    }
-    numbers = {"duration_s": catalogue.duration_s_I[items], "age_days": catalogue.age_days_I[items]}
-    tags = catalogue.tags_I[items].reshape(len(items), -1)
-    tag_counts = pack_counts(np.full(items.shape[1], catalogue.tags_I.shape[1]))
-    single = {
-        "user_id": chunk.user_R,
-        "segment": viewers.segment_U[chunk.user_R],
-        "device": viewers.device_U[chunk.user_R],
-        "hour": chunk.ts_R // 3_600_000 % 24,
-    }
-    for r, user in enumerate(chunk.user_R):
+    items, catalogue = chunk.item_RC, world.catalogue
+    single = viewer_columns(world.viewers, chunk.user_R, chunk.ts_R)
+    candidates = candidate_columns(catalogue, items, chunk.age_days_RC)
+    tags_RCG = tags(catalogue, items)
+    tag_counts = pack_counts(np.full(items.shape[1], tags_RCG.shape[2]))
+    for r, (event_id, user) in enumerate(zip(request_ids(chunk), chunk.user_R, strict=True)):
         request = Request(
-            event_id=_request_id(chunk, r),
+            event_id=event_id,
             user_id=f"u{user}",
             ts=int(chunk.ts_R[r]),
             items=[f"i{item}" for item in items[r].tolist()],
             viewer={name: pack_ids(column[r]) for name, column in single.items()}
             | {"recent_items": pack_ids(chunk.history_RL[r, : chunk.history_size_R[r]])},
-            candidates={name: pack_ids(column[r]) for name, column in candidates.items()}
-            | {name: pack_floats(column[r]) for name, column in numbers.items()}
-            | {"tags": pack_ids(tags[r])},
+            candidates={name: _pack(column[r]) for name, column in candidates.items()}
+            | {"tags": pack_ids(tags_RCG[r].ravel())},
             lengths={"tags": tag_counts},
         )
         yield request
@@ -106,15 +95,9 @@ def events(world: World, chunk: Chunk) -> Iterator[Event]:
 def _replies(chunk: Chunk, r: int, request: Request) -> Iterator[Event]:
     """Yield what the viewer did, reported in two halves as an app does, and said."""
     half = len(request.items) // 2
-    values = {
-        "play_ms": chunk.play_s_RC[r] * 1000,
-        "long_view": chunk.long_view_RC[r],
-        "like": chunk.like_RC[r],
-        "comment": chunk.comment_RC[r],
-        "forward": chunk.forward_RC[r],
-    }
+    values = {name: value_RC[r] for name, value_RC in chunk.behaviors.items()}
     for part, place in enumerate((slice(0, half), slice(half, None))):
-        ts = request.ts + _VIEW_MS * (half if part == 0 else len(request.items))
+        ts = request.ts + VIEW_MS * (half if part == 0 else len(request.items))
         yield Behavior(
             event_id=f"{request.event_id}b{part}",
             user_id=request.user_id,
@@ -124,14 +107,14 @@ def _replies(chunk: Chunk, r: int, request: Request) -> Iterator[Event]:
             values={name: pack_floats(column[place]) for name, column in values.items()},
         )
     for c in np.flatnonzero(chunk.asked_RC[r]).tolist():
-        ts = request.ts + _VIEW_MS * (c + 1)
+        ts = request.ts + VIEW_MS * (c + 1)
         asked = Asked(
             event_id=f"{request.event_id}q{c}",
             user_id=request.user_id,
             ts=ts,
             request_id=request.event_id,
             item_id=request.items[c],
-            question="satisfaction",
+            question=QUESTION,
             propensity=chunk.propensity,
         )
         yield asked
@@ -139,14 +122,21 @@ def _replies(chunk: Chunk, r: int, request: Request) -> Iterator[Event]:
             yield Answered(
                 event_id=f"{request.event_id}a{c}",
                 user_id=request.user_id,
-                ts=ts + _TO_ANSWER_MS,
+                ts=ts + TO_ANSWER_MS,
                 request_id=request.event_id,
                 item_id=asked.item_id,
                 question=asked.question,
                 option=OPTIONS[chunk.option_RC[r, c]],
                 propensity=asked.propensity,
+                ask_id=asked.event_id,
+                took_ms=TO_ANSWER_MS,
             )
 
 
-def _request_id(chunk: Chunk, r: int) -> str:
-    return f"r{chunk.name}.{r}"
+def _pack(column: Column) -> bytes:
+    return pack_floats(column) if column.dtype.kind == "f" else pack_ids(column)
+
+
+def request_ids(chunk: Chunk) -> list[str]:
+    """Return the ids of a chunk's requests; they grow with time, and carry the world's seed."""
+    return [f"r{chunk.name}.{r}" for r in range(len(chunk.ts_R))]

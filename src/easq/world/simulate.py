@@ -1,42 +1,46 @@
-"""The small world lives: requests, what viewers do with them, and what they would say.
+"""A world lives: who is there, what they are served, what they do with it, and what they would say.
 
-Shapes: R requests of a chunk, C candidates, L length of a history. A view's true satisfaction is
-the probability that its viewer is satisfied with it; it stands apart from everything observed.
-A later world is calibrated on real rates; this one only has the shape of the problem.
+Shapes: R requests of a chunk, C candidates, L length of a history, U viewers. A view's true
+satisfaction is the probability that its viewer is satisfied; it stands apart from all that is observed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.world.population import Catalogue, Ids, Viewers, make_catalogue, make_viewers
+from easq.world import answers, retention
+from easq.world.answers import Rates
+from easq.world.calibration import CALIBRATION
+from easq.world.population import (
+    MEAN_AGE_DAYS,
+    NUM_TOPICS,
+    SCENARIOS,
+    Catalogue,
+    Floats32,
+    Ids,
+    Viewers,
+    make_authors,
+    make_items,
+    make_viewers,
+)
+from easq.world.react import Reactions, meet, react
+from easq.world.retrieve import Shelf, cumulate_taste, retrieve
 
-Floats32 = NDArray[np.float32]
+__all__ = ["DAY_MS", "START_MS", "Chunk", "Rates", "World"]
+
 START_MS = 1_700_000_000_000
-_DAY_MS = 86_400_000
-
-
-@dataclass(frozen=True)
-class Rates:
-    """How often an eligible view is asked about and an ask is answered (EASQ: 0.5 % and under 2 %)."""
-
-    ask: float = 0.005
-    answer: float = 0.02
-
-    def __post_init__(self) -> None:
-        """Refuse what is not a probability."""
-        for name, value in (("ask", self.ask), ("answer", self.answer)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"the {name} rate must lie between 0 and 1, got {value}")
+DAY_MS = 86_400_000
+_AUTHORS, _ITEMS, _CHUNK, _DAY = range(4)
 
 
 @dataclass(frozen=True)
 class Chunk:
     """Requests in order of time with all that follows them; `option_RC` is -1 where nothing was said.
 
-    `satisfaction_RC` is the truth. It is for measuring alone.
+    `satisfaction_RC` is the truth and `felt_RC` the moment's part with it. They are for measuring alone.
     """
 
     name: str
@@ -44,130 +48,198 @@ class Chunk:
     ts_R: Ids
     user_R: Ids
     item_RC: Ids
+    age_days_RC: Floats32
     history_RL: Ids
     history_size_R: Ids
     play_s_RC: Floats32
+    play_ms_RC: Floats32
+    click_RC: Floats32
     long_view_RC: Floats32
     like_RC: Floats32
     comment_RC: Floats32
+    follow_RC: Floats32
     forward_RC: Floats32
+    hate_RC: Floats32
+    profile_enter_RC: Floats32
     asked_RC: NDArray[np.bool_]
     option_RC: Ids
-    satisfaction_RC: Floats32
+    felt_RC: Floats32 = field(repr=False)
+    satisfaction_RC: Floats32 = field(repr=False)
+
+    @property
+    def behaviors(self) -> dict[str, Floats32]:
+        """Each behaviour's values, by the name it has on the log."""
+        return {name: getattr(self, f"{name}_RC") for name in BEHAVIORS}
+
+
+BEHAVIORS = (
+    "play_ms",
+    "click",
+    "long_view",
+    "like",
+    "comment",
+    "follow",
+    "forward",
+    "hate",
+    "profile_enter",
+)
 
 
 class World:
     """A platform with its items and viewers; `chunks` lets it live.
 
-    Equal arguments give equal chunks. Each chunk draws from a seed of its own, so none depends on
-    how its predecessors were consumed, but for the viewers' histories.
+    Equal arguments give equal chunks. Each chunk and each day draws from a seed of its own; what a
+    chunk takes over from its predecessors is the time, histories, and who is there today.
+    `catalogue` grows by the items born each day, and an item keeps its number.
     """
 
     candidates = 10
     history = 30
     views_per_day = 200_000
 
-    def __init__(self, seed: int, rates: Rates, num_viewers: int = 4000, num_items: int = 3000) -> None:
-        random = np.random.default_rng([seed, 0])
-        self.num_topics = 20
-        self.catalogue: Catalogue = make_catalogue(num_items, self.num_topics, random)
-        self.viewers: Viewers = make_viewers(num_viewers, self.num_topics, random)
+    def __init__(
+        self, seed: int, rates: Rates, num_viewers: int = 4000, num_items: int = 3000, scenario: str = "main"
+    ) -> None:
+        if scenario not in SCENARIOS:
+            raise ValueError(f"scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
+        if num_items < self.candidates:
+            raise ValueError(f"num_items: got {num_items}; allowed: {self.candidates} or more")
+        if num_viewers < 1:
+            raise ValueError(f"num_viewers: got {num_viewers}; allowed: 1 or more")
+        self.scenario = SCENARIOS[scenario]
         self._seed, self._rates = seed, rates
+        # Part of each request's id, so that a truth file of another world is told.
+        self._name = f"{seed}" if scenario == "main" else f"{scenario}{seed}"
+        random = np.random.default_rng([seed, _AUTHORS])
+        self._authors = make_authors(self.scenario, max(NUM_TOPICS, num_items // 12), random)
+        random = np.random.default_rng([seed, _ITEMS])
+        self.catalogue: Catalogue = make_items(self._authors, self.scenario, num_items, 0.0, random)
+        self.viewers: Viewers = make_viewers(num_viewers, random)
+        self._on_shelf_I = np.arange(num_items)
         self._history_UL = np.zeros((num_viewers, self.history), np.int64)
         self._watched_U = np.zeros(num_viewers, np.int64)
+        self._here_U = np.ones(num_viewers, np.bool_)
+        self._views_U = np.zeros(num_viewers, np.int64)
+        self._satisfied_U = np.zeros(num_viewers, np.int64)
+        self._day = -1
+        self._start_day()
+
+    @property
+    def propensity(self) -> float:
+        """The chance that an eligible view is asked about."""
+        return self._rates.ask
 
     def chunks(self, num_requests: int, size: int = 1024) -> Iterator[Chunk]:
-        """Yield requests in order of time, `size` different viewers at a time."""
-        size = min(size, len(self.viewers.segment_U))
-        for number, start in enumerate(range(0, num_requests, size)):
-            yield self._live(number, start, min(size, num_requests - start))
+        """Yield requests in order of time, up to `size` different viewers at a time.
+
+        A world lives once: its time, histories and catalogue are those after the last chunk.
+        """
+        number = start = 0
+        while start < num_requests:
+            now = self._time(start)
+            while self._day < now // DAY_MS:
+                self._start_day()
+            here = int(np.count_nonzero(self._here_U))
+            chunk = self._live(number, start, min(size, here, num_requests - start))
+            yield chunk
+            number, start = number + 1, start + len(chunk.user_R)
+
+    def _time(self, request: Any) -> Any:
+        """Return the milliseconds since the start at which a request of this number comes."""
+        return request * (DAY_MS * self.candidates / self.views_per_day)
+
+    def _start_day(self) -> None:
+        """Turn interests, renew the shelf, and let viewers come back or stay away."""
+        self._day += 1
+        random = np.random.default_rng([self._seed, _DAY, self._day])
+        if self._day:
+            self._renew_shelf(random)
+            self._come_back(random)
+        self._shelf = Shelf.of(self._on_shelf_I, self.catalogue.topic_I[self._on_shelf_I], NUM_TOPICS)
+        self._interest_UT = self.viewers.interest_on(self._day)
+        self._taste_UT = cumulate_taste(self._interest_UT, CALIBRATION.sharpness, self._shelf)
+
+    def _renew_shelf(self, random: np.random.Generator) -> None:
+        gone_I = np.flatnonzero(random.random(len(self._on_shelf_I)) < 1 / MEAN_AGE_DAYS)
+        born = make_items(self._authors, self.scenario, len(gone_I), float(self._day), random)
+        self._on_shelf_I[gone_I] = len(self.catalogue.topic_I) + np.arange(len(gone_I))
+        self.catalogue = self.catalogue + born
+
+    def _come_back(self, random: np.random.Generator) -> None:
+        share_U = np.full(len(self._here_U), np.nan)
+        np.divide(self._satisfied_U, self._views_U, out=share_U, where=self._views_U > 0)
+        chance_U = retention.return_chance(share_U, self.viewers.loyalty_U)
+        here_U = random.random(len(chance_U)) < chance_U
+        # A world without anyone would stand still.
+        self._here_U = here_U if here_U.any() else np.ones_like(here_U)
+        self._views_U[:] = self._satisfied_U[:] = 0
 
     def _live(self, number: int, start: int, size: int) -> Chunk:
-        random = np.random.default_rng([self._seed, 1, number])
-        gap = _DAY_MS * self.candidates / self.views_per_day
-        ts_R = START_MS + np.sort(((start + random.random(size) * size) * gap).astype(np.int64))
-        user_R = random.permutation(len(self.viewers.segment_U))[:size]
-        item_RC = self._candidates(user_R, random)
+        random = np.random.default_rng([self._seed, _CHUNK, number])
+        ts_R = START_MS + np.sort(self._time(start + random.random(size) * size).astype(np.int64))
+        user_R = self._who(size, random)
+        item_RC = retrieve(
+            self._shelf, self._taste_UT[user_R], self.candidates, self.scenario.taste_share, random
+        )
         history_RL, size_R = self._histories(user_R)
-        items, viewers = self.catalogue, self.viewers
-        interest_RC = viewers.interest_UT[user_R[:, None], items.topic_I[item_RC]]
-        bait_RC, quality_RC = items.bait_I[item_RC], items.quality_I[item_RC]
-        pull_RC = 0.7 * interest_RC + 0.4 * quality_RC + viewers.bait_pull_U[user_R, None] * bait_RC - 0.8
-        felt_RC = 0.8 * interest_RC + 0.9 * quality_RC - viewers.regret_U[user_R, None] * bait_RC + 0.5
-        satisfaction_RC = _logistic(1.5 * felt_RC)
-
-        ratio_RC = 1.3 * _logistic(1.2 * pull_RC + random.normal(0, 1.2, item_RC.shape))
-        play_s_RC = ratio_RC * items.duration_s_I[item_RC]
-        like_RC = random.random(item_RC.shape) < _logistic(-4.2 + 0.7 * pull_RC + 0.9 * felt_RC)
-        comment_RC = random.random(item_RC.shape) < _logistic(-5.5 + 0.8 * pull_RC + 0.5 * bait_RC)
-        forward_RC = random.random(item_RC.shape) < _logistic(-6.0 + 0.4 * pull_RC + 0.8 * felt_RC)
-        self._remember(user_R, item_RC, ratio_RC)
-
-        eligible_RC = (play_s_RC >= 7) | (ratio_RC >= 0.5)
-        asked_RC = eligible_RC & (random.random(item_RC.shape) < self._rates.ask)
-        said_RC = 1.5 * felt_RC + viewers.answer_style_U[user_R, None] + random.logistic(0, 1, item_RC.shape)
-        option_RC = np.where(said_RC < -0.4, 0, np.where(said_RC < 0.4, 1, 2))
-        # Who is annoyed answers more often (as in the Wikimedia survey): not missing at random.
-        chance_RC = np.minimum(1.0, self._rates.answer * (1.25 - 0.5 * satisfaction_RC))
-        silent_RC = ~asked_RC | (random.random(item_RC.shape) >= chance_RC)
-        option_RC[silent_RC] = -1
+        meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_R, item_RC)
+        reactions = react(meeting, random)
+        self._remember(user_R, item_RC, reactions.play_s_RC >= np.float32(0.5) * meeting.duration_s_RC)
+        self._views_U[user_R] += self.candidates
+        self._satisfied_U[user_R] += (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
+        asked_RC, option_RC = self._ask(user_R, reactions, random)
+        day_R = ((ts_R - START_MS) / DAY_MS).astype(np.float32)
         return Chunk(
-            name=f"{self._seed}.{number}",
-            propensity=self._rates.ask,
+            name=f"{self._name}.{number}",
+            propensity=self.propensity,
             ts_R=ts_R,
             user_R=user_R,
             item_RC=item_RC,
+            age_days_RC=np.maximum(day_R[:, None] - self.catalogue.born_day_I[item_RC], 0),
             history_RL=history_RL,
             history_size_R=size_R,
-            play_s_RC=play_s_RC.astype(np.float32),
-            # As Kuaishou counts it: 18 seconds, or the whole of a shorter video.
-            long_view_RC=(play_s_RC >= np.minimum(18, items.duration_s_I[item_RC])).astype(np.float32),
-            like_RC=like_RC.astype(np.float32),
-            comment_RC=comment_RC.astype(np.float32),
-            forward_RC=forward_RC.astype(np.float32),
+            play_s_RC=reactions.play_s_RC,
+            play_ms_RC=np.rint(reactions.play_s_RC * 1000),
             asked_RC=asked_RC,
             option_RC=option_RC,
-            satisfaction_RC=satisfaction_RC.astype(np.float32),
+            felt_RC=reactions.felt_RC,
+            satisfaction_RC=reactions.satisfaction_RC,
+            **{f"{name}_RC": did.astype(np.float32) for name, did in reactions.did.items()},
         )
 
-    def _candidates(self, user_R: Ids, random: np.random.Generator) -> Ids:
-        """Retrieve distinct items: half from topics that the viewer likes, half from anywhere."""
-        taste_RT = self.viewers.interest_UT[user_R]
-        cumulated_RT = np.cumsum(np.exp(taste_RT), 1)
-        shape = (len(user_R), self.candidates)
-        drawn_RC = random.random(shape) * cumulated_RT[:, -1:]
-        topic_RC = (drawn_RC[:, :, None] > cumulated_RT[:, None, :]).sum(2)
-        sizes_T = np.array([len(items) for items in self.catalogue.by_topic])
-        first_T = np.cumsum(sizes_T) - sizes_T
-        in_order = np.concatenate(self.catalogue.by_topic)
-        liked_RC = in_order[first_T[topic_RC] + (random.random(shape) * sizes_T[topic_RC]).astype(np.int64)]
-        anywhere_RC = random.integers(0, len(in_order), shape)
-        item_RC = np.where(random.random(shape) < 0.5, liked_RC, anywhere_RC)
-        while True:
-            order_RC = np.argsort(item_RC, 1, kind="stable")
-            sorted_RC = np.take_along_axis(item_RC, order_RC, 1)
-            twice_RC = np.zeros(shape, np.bool_)
-            np.put_along_axis(twice_RC, order_RC[:, 1:], sorted_RC[:, 1:] == sorted_RC[:, :-1], 1)
-            if not twice_RC.any():
-                return item_RC
-            item_RC[twice_RC] = random.integers(0, len(in_order), int(twice_RC.sum()))
+    def _who(self, size: int, random: np.random.Generator) -> Ids:
+        """Draw different viewers of those who are here, by their activity (Efraimidis and Spirakis 2006)."""
+        here_U = np.flatnonzero(self._here_U)
+        wait_U = random.standard_exponential(len(here_U), np.float32) / self.viewers.activity_U[here_U]
+        first_U = np.argpartition(wait_U, size - 1)[:size] if size < len(here_U) else np.arange(size)
+        return random.permutation(here_U[first_U])
+
+    def _ask(
+        self, user_R: Ids, reactions: Reactions, random: np.random.Generator
+    ) -> tuple[NDArray[np.bool_], Ids]:
+        asked_RC = answers.eligible(reactions.play_s_RC, reactions.ratio_RC)
+        asked_RC &= random.random(asked_RC.shape, np.float32) < self._rates.ask
+        request_E, place_E = np.nonzero(asked_RC)
+        felt_E = reactions.felt_RC[request_E, place_E]
+        style_E = self.viewers.answer_style_U[user_R[request_E]]
+        said_E = answers.option(answers.said(felt_E, style_E, random))
+        silent_E = random.random(felt_E.shape) >= answers.answer_chance(felt_E, self._rates.answer)
+        option_RC = np.full(asked_RC.shape, -1)
+        option_RC[request_E, place_E] = np.where(silent_E, -1, said_E)
+        return asked_RC, option_RC
 
     def _histories(self, user_R: Ids) -> tuple[Ids, Ids]:
         """Return histories, oldest first, and how many of their entries are filled."""
         watched_R = self._watched_U[user_R]
-        place_RL = (watched_R[:, None] + np.arange(self.history)) % self.history
-        full_R = watched_R >= self.history
-        rolled_RL = np.take_along_axis(self._history_UL[user_R], place_RL, 1)
-        history_RL = np.where(full_R[:, None], rolled_RL, self._history_UL[user_R])
+        first_R = np.where(watched_R >= self.history, watched_R, 0)
+        place_RL = (first_R[:, None] + np.arange(self.history)) % self.history
+        history_RL = self._history_UL.ravel()[user_R[:, None] * self.history + place_RL]
         return history_RL, np.minimum(watched_R, self.history)
 
-    def _remember(self, user_R: Ids, item_RC: Ids, ratio_RC: NDArray[np.float64]) -> None:
-        for c in range(item_RC.shape[1]):
-            kept = ratio_RC[:, c] >= 0.5
-            users = user_R[kept]
-            self._history_UL[users, self._watched_U[users] % self.history] = item_RC[kept, c]
-            self._watched_U[users] += 1
-
-
-def _logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 1 / (1 + np.exp(-x))
+    def _remember(self, user_R: Ids, item_RC: Ids, watched_RC: NDArray[np.bool_]) -> None:
+        """Keep each viewer's watched items in a ring, in the order in which they were watched."""
+        before_RC: Ids = np.cumsum(watched_RC, 1) - watched_RC
+        place_RC = (self._watched_U[user_R, None] + before_RC) % self.history
+        flat_RC = user_R[:, None] * self.history + place_RC
+        self._history_UL.ravel()[flat_RC[watched_RC]] = item_RC[watched_RC]
+        self._watched_U[user_R] += watched_RC.sum(1)

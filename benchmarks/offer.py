@@ -1,0 +1,129 @@
+"""Latency of an offer over HTTP: 200 a second, the service on one core and the client on another.
+
+    python benchmarks/offer.py [--seconds N] [--json]
+
+Every offer is of another view, so each is decided; a viewer has 60 views and more. Twice: with the paper's
+rate, where hardly an offer waits for the disk, and with every view asked, where every offer does. In the same
+rounds calls of /health/live, which do nothing: what the machine and HTTP cost.
+"""
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from common import show
+from live import Call, free_port, live_recipe, load, percentiles, running, wait_until
+
+from easq.events import EVENTS, Request
+from easq.home import open_home
+from easq.schema import Ask
+
+RATE = 200.0
+_ROUNDS = 3
+_NOTHING = Call(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+_ITEMS = 20
+_VIEWERS = 100
+_EVERY = Ask(rate=1.0, cool_down_minutes=0.0, max_per_session=100, max_per_day=100)
+
+
+def views(home: Path, ask: Ask, number: int) -> list[Call]:
+    """Make a home whose log holds rankings of now; return offers of their views."""
+    recipe = msgspec.structs.replace(live_recipe(), ask=ask)
+    recipe = msgspec.structs.replace(recipe, join=msgspec.structs.replace(recipe.join, answer_window=60.0))
+    now_ms = time.time_ns() // 1_000_000
+    requests = [
+        Request(
+            event_id=f"r{n}",
+            user_id=f"u{n % _VIEWERS}",
+            ts=now_ms,
+            items=[f"i{n}.{k}" for k in range(_ITEMS)],
+            viewer={},
+            candidates={},
+        )
+        for n in range(-(-number // _ITEMS))
+    ]
+    with open_home(home, recipe).open_events() as log:
+        log.append(EVENTS, requests)
+    calls = []
+    for k in range(_ITEMS):
+        for request in requests:
+            view = {"user_id": request.user_id, "request_id": request.event_id, "item_id": request.items[k]}
+            body = msgspec.json.encode({**view, "play_ms": 8000, "ratio": 0.4})
+            calls.append(Call.post("/v1/questionnaire/offer", body))
+    return calls
+
+
+def takes_offers(port: int) -> bool:
+    """Return whether the service has caught up with its log."""
+    body = msgspec.json.encode(
+        {"user_id": "u", "request_id": "r", "item_id": "i", "play_ms": 8000, "ratio": 0}
+    )
+    call = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/questionnaire/offer", body, {"content-type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(call) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def measure(ask: Ask, seconds: float, cores: list[int]) -> dict[str, float]:
+    """Return the medians, over rounds, of percentiles in ms of offers and of calls that do nothing."""
+    asked = 0
+
+    def count(_: Call, body: bytes) -> None:
+        nonlocal asked
+        asked += body.startswith(b'{"show":true')
+
+    port, size = free_port(), round(RATE * seconds)
+    offers, nothing = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        calls = views(Path(folder) / "home", ask, (_ROUNDS + 1) * size)
+        os.sched_setaffinity(0, {cores[0]})
+        with running(Path(folder) / "home", "serve", port=port):
+            os.sched_setaffinity(0, {cores[-1]})
+            wait_until(lambda: takes_offers(port), "a service that takes offers")
+            asyncio.run(load(port, calls[:size], RATE, min(1.0, seconds)))
+            for n in range(1, _ROUNDS + 1):
+                nothing.append(percentiles(asyncio.run(load(port, [_NOTHING], RATE, seconds))))
+                some = calls[n * size : (n + 1) * size]
+                offers.append(percentiles(asyncio.run(load(port, some, RATE, seconds, on_reply=count))))
+    (p50, p99), (_, floor) = (np.median(found, axis=0).tolist() for found in (offers, nothing))
+    return {"p50_ms": p50, "p99_ms": p99, "floor_p99_ms": floor, "asked": asked / (_ROUNDS * size)}
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of load in each round")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    options = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    found = measure(Ask(), options.seconds, cores)
+    every = measure(_EVERY, options.seconds, cores)
+
+    def table() -> str:
+        lines = [f"{f'{RATE:g} offers/s, service on one core':44}p50 ms   p99 ms   asked   p99 of nothing"]
+        for name, row in (("the paper's rate", found), ("every view asked", every)):
+            numbers = (
+                f"{row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {row['asked']:7.1%} {row['floor_p99_ms']:8.2f}"
+            )
+            lines.append(f"{name:42}{numbers}")
+        return "\n".join(lines)
+
+    result = {**found, **{f"every_asked_{name}": value for name, value in every.items()}}
+    show(result, options.json, table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Where each viewer stands, for as long as it matters."""
+
+from collections import OrderedDict
+
+from easq.ask.policy import NOT_ASKED, Rule, Viewer
+
+
+class Viewers:
+    """Viewers in the order in which they were last seen.
+
+    Whoever has not been seen while all gates open again is kept as the times of asks alone, and only
+    while those are remembered. To forget so changes no decision and no probability.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._active: OrderedDict[str, Viewer] = OrderedDict()
+        self._rested: OrderedDict[str, Viewer] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many viewers are kept."""
+        return len(self._active) + len(self._rested)
+
+    def get(self, user_id: str) -> Viewer | None:
+        """Return a viewer as last seen."""
+        return self._active.get(user_id) or self._rested.get(user_id)
+
+    def put(self, user_id: str, viewer: Viewer) -> None:
+        """Keep a viewer as just seen."""
+        self._rested.pop(user_id, None)
+        self._active[user_id] = viewer
+        self._active.move_to_end(user_id)
+
+    def forget(self, now_ms: int) -> None:
+        """Let go of what has no effect any more."""
+        settled, memory = self._rule.settled_ms, self._rule.memory_ms
+        while self._active and now_ms - (viewer := next(iter(self._active.values()))).seen > settled:
+            user_id, _ = self._active.popitem(last=False)
+            if viewer.asks:
+                self._rested[user_id] = Viewer(viewer.seen, "", NOT_ASKED, {NOT_ASKED: 1.0}, viewer.asks)
+        while self._rested and now_ms - next(iter(self._rested.values())).seen > memory:
+            self._rested.popitem(last=False)

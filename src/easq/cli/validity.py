@@ -1,0 +1,74 @@
+"""The command that asks of a log's questionnaire whether it can be believed."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from easq.cli.shared import Json, Overrides, app, console, progress, show
+from easq.errors import InputError
+
+Hours = Annotated[float, Parameter(help="How long after an answer behaviour counts as later.")]
+
+
+@app.command
+def validity(
+    *,
+    log: Path,
+    recipe: Path,
+    out: Path,
+    window_hours: Hours = 24.0,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Show who answers the questionnaire of a log, and whether viewers act as they say.
+
+    Parameters
+    ----------
+    log
+        The log file.
+    recipe
+        The settings: features, behaviours, question and windows.
+    out
+        The report, an HTML file.
+    """
+    from easq.log.sqlite import SqliteLog
+    from easq.prove.report.answers import write_validity
+    from easq.prove.validity import measure_validity
+    from easq.settings import read_recipe
+
+    if not log.is_file():
+        raise InputError(f"--log: there is no file {log}")
+    if window_hours <= 0:
+        raise InputError(f"--window-hours: got {window_hours}; allowed: above 0")
+    if not out.parent.is_dir():
+        raise InputError(f"--out: there is no folder {out.parent}")
+    settings = read_recipe(recipe, overrides or [])
+    with SqliteLog(log, read_only=True) as events, progress() as watch:
+        result = measure_validity(settings, events, window_hours, watch("read the log", 1))
+    write_validity(result, out)
+    show(result, as_json, lambda: _print(result, out))
+
+
+def _print(result: dict[str, Any], out: Path) -> None:
+    counts = result["counts"]
+    console.print(
+        f"{counts['asked']:,} asks: {counts['answered']:,} answered, {counts['dismissed']:,} dismissed, "
+        f"{counts['ignored']:,} ignored, {counts['silent']:,} with nothing reported"
+    )
+    options = result["question"]["options"]
+    table = Table("after an answer, against the viewer's own average", *options)
+    for behavior in result["behaviors"]:
+        found = [result["metrics"].get(f"later/{option}/{behavior}") for option in options]
+        table.add_row(behavior, *map(_change, found))
+    console.print(table)
+    console.print(f"report: {out}")
+
+
+def _change(found: dict[str, float | None] | None) -> str:
+    known = [v for v in (found or {}).values() if v is not None]
+    if len(known) < 3:
+        return "-"
+    value, low, high = (100 * (v - 1) for v in known)
+    return f"{value:+.1f} % ({low:+.1f} to {high:+.1f})"

@@ -1,0 +1,49 @@
+"""Counts by viewer in bounded memory: when there are too many viewers, a random part of them is kept."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BITS = 20
+_FIRST = 1024
+
+
+class Sampled:
+    """An array of counts for each viewer, of whom `most` at most are kept.
+
+    A viewer is kept while the hash that an id is lies below a threshold. When there are too many, the
+    threshold is halved, so whoever is left is a random part, chosen by nothing that a viewer did.
+    """
+
+    def __init__(self, shape: tuple[int, ...], most: int) -> None:
+        self._most, self._row_of = most, dict[int, int]()
+        self._counts: NDArray[np.int64] = np.zeros((_FIRST, *shape), np.int64)
+        self.share = 1.0
+
+    def row(self, user: int) -> NDArray[np.int64] | None:
+        """Return a viewer's counts, to be changed in place at once; None for one that is not kept."""
+        if not self._is_kept(user):
+            return None
+        row = self._row_of.get(user)
+        if row is None:
+            row = self._row_of[user] = len(self._row_of)
+            if row >= len(self._counts):
+                self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+            if len(self._row_of) > self._most:
+                self._thin()
+                return self.row(user)
+        found: NDArray[np.int64] = self._counts[row]
+        return found
+
+    def all(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the viewers that are kept and their counts."""
+        return np.array(list(self._row_of), np.int64), self._counts[: len(self._row_of)]
+
+    def _is_kept(self, user: int) -> bool:
+        return (user >> 8) % (1 << _BITS) < self.share * (1 << _BITS)
+
+    def _thin(self) -> None:
+        self.share /= 2
+        kept = {user: row for user, row in self._row_of.items() if self._is_kept(user)}
+        left = self._counts[list(kept.values())]
+        self._counts[: len(left)], self._counts[len(left) :] = left, 0
+        self._row_of = {user: row for row, user in enumerate(kept)}

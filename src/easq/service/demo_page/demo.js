@@ -1,0 +1,136 @@
+// The demo: one viewer's feed, ranked by the live system, asked about and ranked anew.
+
+import { CLIPS, makeScreen } from "/demo/clips.js";
+
+const BY_ID = new Map(CLIPS.map((clip) => [clip.id, clip]));
+const REMEMBERED = 8; // clips that do not come again so soon
+const LOOK_MS = 250; // between looks at whether the model has moved on
+const LOOKS = 40;
+
+const at = (id) => document.getElementById(id);
+const user = `viewer-${Math.random().toString(36).slice(2, 10)}`;
+const { canvas, draw } = makeScreen();
+const seen = [];
+let ranking = null;
+let playing = null; // {clip, request, startedAt}
+
+async function call(method, path, body) {
+  const headers = { "content-type": "application/json" };
+  const reply = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const said = await reply.json();
+  if (!reply.ok) throw new Error(said.error.message);
+  return said;
+}
+
+/** Tell the service what the clips are, as far as its recipe has features for it. */
+async function tellClips() {
+  const schema = await call("GET", "/schema");
+  const known = schema.components.schemas.ItemPut.properties.features.properties;
+  const items = CLIPS.map(({ id, topic, mood, seconds }) => {
+    const all = Object.entries({ topic, mood, duration_s: seconds });
+    return { item_id: id, features: Object.fromEntries(all.filter(([name]) => name in known)) };
+  });
+  await call("PUT", "/v1/items", { items });
+}
+
+async function rank() {
+  const candidates = CLIPS.map((clip) => clip.id);
+  const before = ranking;
+  ranking = await call("POST", "/v1/rank", { user_id: user, candidates });
+  return show(before);
+}
+
+/** Draw the list; return how many clips have another place than in the ranking before. */
+function show(before) {
+  let moved = 0;
+  const rows = ranking.items.map((id, place) => {
+    const clip = BY_ID.get(id);
+    const by = before ? before.items.indexOf(id) - place : 0;
+    moved += by !== 0;
+    const row = document.createElement("li");
+    row.append(cell("rank", place + 1), cell(`dot ${clip.topic}`, ""), cell("name", clip.title));
+    row.append(cell(`moved ${by > 0 ? "up" : "down"}`, by ? `${by > 0 ? "▲" : "▼"} ${Math.abs(by)}` : ""));
+    row.append(cell("score", ranking.scores[place].toFixed(4)));
+    if (id === playing?.clip.id) row.setAttribute("aria-current", "true");
+    return row;
+  });
+  at("list").replaceChildren(...rows);
+  at("list").dataset.version = ranking.version;
+  return moved;
+}
+
+function cell(name, text) {
+  const made = document.createElement("span");
+  made.className = name;
+  made.textContent = text;
+  return made;
+}
+
+function play() {
+  const id = ranking.items.find((one) => !seen.includes(one));
+  seen.push(id);
+  if (seen.length > REMEMBERED) seen.shift();
+  playing = { clip: BY_ID.get(id), request: ranking.request_id, startedAt: performance.now() };
+  at("title").textContent = playing.clip.title;
+  at("kind").textContent = `${playing.clip.topic} · ${playing.clip.seconds} s`;
+  at("like").setAttribute("aria-pressed", "false");
+  const question = at("question");
+  question.setAttribute("duration", playing.clip.seconds);
+  question.setAttribute("user", user);
+  question.setAttribute("item", id);
+  question.setAttribute("request", playing.request);
+  show(null);
+}
+
+/** Say what the viewer did with the clip that was playing. */
+async function report() {
+  const watched = (performance.now() - playing.startedAt) / 1000 / playing.clip.seconds;
+  const liked = at("like").getAttribute("aria-pressed") === "true";
+  const values = { long_view: [watched >= 0.5 ? 1 : 0], like: [liked ? 1 : 0] };
+  const event = { type: "behavior", event_id: crypto.randomUUID(), user_id: user, values };
+  await call("POST", "/v1/events", { events: [{ ...event, request_id: playing.request, items: [playing.clip.id] }] });
+}
+
+/** Wait until the model has learned, then rank anew and say what moved. */
+async function learned({ option, item }) {
+  const clip = BY_ID.get(item);
+  const before = ranking.version;
+  at("news").textContent = `You said “${option}” about ${clip.title}. Learning …`;
+  for (let look = 0; look < LOOKS; look++) {
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+    if ((await call("GET", "/v1/status")).version !== before) break;
+  }
+  const moved = await rank();
+  at("news").textContent = `You said “${option}” about ${clip.title}. ${moved} of ${CLIPS.length} clips moved; ${before} became ${ranking.version}.`;
+}
+
+async function next() {
+  if (playing) await report();
+  await rank();
+  play();
+}
+
+/** Do something that calls the service; what goes wrong is said where the viewer reads. */
+function attempt(doing) {
+  return doing().catch((error) => { at("news").textContent = `It did not work: ${error.message}`; });
+}
+
+at("next").addEventListener("click", () => attempt(next));
+at("like").addEventListener("click", () => {
+  at("like").setAttribute("aria-pressed", String(at("like").getAttribute("aria-pressed") !== "true"));
+});
+document.addEventListener("easq-answer", (event) => attempt(() => learned(event.detail)));
+
+function tick() {
+  if (playing) draw(playing.clip, (performance.now() - playing.startedAt) / 1000);
+  requestAnimationFrame(tick);
+}
+
+tick();
+at("video").srcObject = canvas.captureStream(30);
+attempt(async () => {
+  await tellClips();
+  await next();
+  at("news").textContent = "Say how a clip was, and see the ranking move.";
+  await at("video").play();
+});

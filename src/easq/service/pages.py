@@ -1,0 +1,80 @@
+"""Files for browsers: the questionnaire's element for any page, and the demo page of an open service."""
+
+import hashlib
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from litestar import Request, get
+from litestar.response.base import ASGIResponse
+
+from easq.service.keys import Keys
+from easq.service.refusals import Refusal
+
+_SCRIPT = "text/javascript; charset=utf-8"
+_DEMO = {
+    "/demo": ("index.html", "text/html; charset=utf-8"),
+    "/demo/demo.css": ("demo.css", "text/css; charset=utf-8"),
+    "/demo/demo.js": ("demo.js", _SCRIPT),
+    "/demo/clips.js": ("clips.js", _SCRIPT),
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_DAY_S = 86_400
+
+_Call = Request[Any, Any, Any]
+
+
+def page_routes(keys: Keys) -> list[Any]:
+    """Return the routes of the element and of the demo page, which is there only while there are no keys."""
+    return [_widget(), *(_demo_file(path, name, kind, keys) for path, (name, kind) in _DEMO.items())]
+
+
+def _widget() -> Any:
+    """Return the route of the element. An address with its hash (`?v=`) never changes what it holds."""
+    body = _read("ask/widget", "easq.js")
+    version = hashlib.sha256(body).hexdigest()[:16]
+    etag = f'"{version}"'
+
+    @get("/widget/easq.js")
+    async def widget(request: _Call) -> ASGIResponse:
+        is_pinned = request.query_params.get("v") == version
+        life_s, rest = (365 * _DAY_S, ", immutable") if is_pinned else (_DAY_S // 24, "")
+        headers = {
+            "etag": etag,
+            "cache-control": f"public, max-age={life_s}{rest}",
+            "access-control-allow-origin": "*",
+            "cross-origin-resource-policy": "cross-origin",
+            "x-content-type-options": "nosniff",
+        }
+        if etag in request.headers.get("if-none-match", ""):
+            return ASGIResponse(status_code=304, headers=headers, media_type=_SCRIPT)
+        return ASGIResponse(body=body, headers=headers, media_type=_SCRIPT)
+
+    return widget
+
+
+def _demo_file(path: str, name: str, kind: str, keys: Keys) -> Callable[..., Any]:
+    body = _read("service/demo_page", name)
+    headers = {
+        "cache-control": "no-cache",
+        "content-security-policy": _POLICY,
+        "x-content-type-options": "nosniff",
+    }
+
+    @get(path)
+    async def file() -> ASGIResponse:
+        if not keys.is_open:
+            message = (
+                "the demo page is there only while the service has no keys, because it calls every route"
+            )
+            raise Refusal(404, "not_found", message)
+        return ASGIResponse(body=body, headers=headers, media_type=kind)
+
+    return file
+
+
+def _read(folder: str, name: str) -> bytes:
+    return (files("easq") / folder / name).read_bytes()

@@ -1,0 +1,263 @@
+"""The questionnaire: offers, and what became of the asks. Every reply is about what is on the log.
+
+An offer that asks nothing is answered before its event is durable: what a crash takes with it is a draw
+that changed nothing for the viewer.
+"""
+
+import time
+from typing import Any
+
+import msgspec
+
+from easq.ask.judge import Judge
+from easq.ask.state import Ask, Asks, Outcome, View
+from easq.ask.token import Ticket, TokenError, Tokens
+from easq.errors import InputError
+from easq.events import EVENTS, Answered, Asked, Dismissed, Ignored
+from easq.schema import Ask as Settings
+from easq.service.ask_wire import (
+    AnswerCall,
+    AskCall,
+    AskReply,
+    OfferCall,
+    OfferReply,
+    OptionShown,
+    QuestionShown,
+)
+from easq.service.follow import Follower
+from easq.service.metrics import Metrics
+from easq.service.refusals import Refusal, unavailable
+from easq.service.wire import JSON, MSGPACK, Format, check_ids
+from easq.service.writing import Writing
+
+_BOUND = ("user_id", "request_id", "item_id", "question", "version")
+_STATUS = {"forged": 403, "mismatched": 403, "expired": 410, "used": 409}
+
+
+class Questionnaire:
+    """Takes the calls of one service about asks."""
+
+    def __init__(
+        self,
+        asks: Asks,
+        tokens: Tokens,
+        settings: Settings,
+        judge: Judge,
+        writing: Writing,
+        follower: Follower,
+        metrics: Metrics,
+    ) -> None:
+        self._asks, self._tokens, self._judge = asks, tokens, judge
+        self._writing, self._follower, self._metrics = writing, follower, metrics
+        self._token_ms = round(settings.token_minutes * 60_000)
+        self._fade_ms = round(settings.fade_seconds * 1000)
+        self._readers = {
+            (kind, form.media_type): form.reader(kind)
+            for kind in (OfferCall, AskCall, AnswerCall)
+            for form in (JSON, MSGPACK)
+        }
+
+    async def offer(self, body: bytes, given: Format, wanted: Format) -> bytes:
+        """Decide whether a view is asked."""
+        call: OfferCall = self._read(OfferCall, body, given)
+        view = View(call.user_id, call.request_id, call.item_id, call.play_ms, call.ratio, call.session_id)
+        now_ms = _now_ms()
+        self._check_ready()
+        gate, _ = self._asks.why_not(view, now_ms)
+        if not gate:
+            gate = await self._decide(view, now_ms, call.locale)
+        self._metrics.offers.labels(gate or "none").inc()
+        ask = None if gate else self._asks.ask_of(view)
+        return wanted.encode(self._closed(gate) if ask is None else self._open(ask))
+
+    async def shown(self, body: bytes, given: Format, wanted: Format) -> bytes:
+        """Log that an ask was really shown."""
+        call: AskCall = self._read(AskCall, body, given)
+        ask = self._ask(call)
+        status = "counted before" if ask.is_shown else "accepted"
+        if not ask.is_shown:
+            self._asks.show(ask)
+        await self._writing.append(EVENTS, [_asked(ask, _now_ms())])
+        self._count("asked", status)
+        return wanted.encode(AskReply(status))
+
+    async def answer(self, body: bytes, given: Format, wanted: Format) -> bytes:
+        """Log the option that a viewer chose."""
+        call: AnswerCall = self._read(AnswerCall, body, given)
+        ask = self._ask(call)
+        if call.option not in ask.offered.order:
+            allowed = ", ".join(ask.offered.order)
+            raise Refusal(400, "invalid", f"option: got {call.option!r}; allowed: {allowed}")
+        answer = Answered(option=call.option, **_outcome("a", ask, call.took_ms))
+        weight, flags = self._judge(answer, self._asks) if ask.outcome is None else (1.0, [])
+        answer = msgspec.structs.replace(answer, weight=weight, flags=flags)
+        return wanted.encode(await self._conclude(ask, answer, "answered"))
+
+    async def dismiss(self, body: bytes, given: Format, wanted: Format) -> bytes:
+        """Log that a viewer closed the question."""
+        call: AskCall = self._read(AskCall, body, given)
+        ask = self._ask(call)
+        return wanted.encode(
+            await self._conclude(ask, Dismissed(**_outcome("d", ask, call.took_ms)), "dismissed")
+        )
+
+    async def ignored(self, body: bytes, given: Format, wanted: Format) -> bytes:
+        """Log that a question went away by itself."""
+        call: AskCall = self._read(AskCall, body, given)
+        ask = self._ask(call)
+        return wanted.encode(
+            await self._conclude(ask, Ignored(**_outcome("i", ask, call.took_ms)), "ignored")
+        )
+
+    async def _decide(self, view: View, now_ms: int, locale: str) -> str:
+        """Return the closed gate of a view, now decided and, if it is asked, on the log."""
+        gate = self._asks.decided(view)
+        if gate is None:
+            offered = self._asks.decide(view, now_ms, locale)
+            if offered.gate:
+                self._writing.post(EVENTS, [offered])
+                return offered.gate
+        elif gate:
+            return gate
+        ask = self._asks.ask_of(view)
+        if ask is None or ask.is_shown or ask.outcome or self._has_lapsed(ask, now_ms):
+            return "view"
+        if (
+            self._asks.questions.wording(ask.offered.question, ask.offered.version, ask.offered.locale)
+            is None
+        ):
+            return "view"  # the question was reworded between the offer and its repetition
+        await self._writing.append(EVENTS, [ask.offered])
+        return ""
+
+    def _ask(self, call: AskCall) -> Ask:
+        """Return the ask that a token is for; raise Refusal if it is not to be taken."""
+        self._check_ready()
+        now_ms = _now_ms()
+        try:
+            ticket = self._tokens.read(call.token, now_ms)
+        except TokenError as error:
+            raise self._refusal(error.code, str(error)) from None
+        for name in _BOUND:
+            given, bound = getattr(call, name), getattr(ticket, name)
+            if given not in (None, bound):
+                raise self._refusal("mismatched", f"{name}: got {given!r}; the token is for {bound!r}")
+        ask = self._asks.ask(ticket.ask_id)
+        if ask is None:
+            raise self._refusal("mismatched", "token: its ask is not on the log of this service")
+        if not ask.is_shown and self._has_lapsed(ask, now_ms):
+            message = "token: the ask was not shown in time (ask.reserve_seconds)"
+            raise self._refusal("expired", message)
+        return ask
+
+    def _has_lapsed(self, ask: Ask, now_ms: int) -> bool:
+        self._asks.used(now_ms)
+        return ask.is_lapsed
+
+    async def _conclude(self, ask: Ask, outcome: Outcome, name: str) -> AskReply:
+        """Log what became of an ask, with the ask itself if its own report was lost."""
+        before = ask.outcome
+        if before is not None and not _is_same(before, outcome):
+            raise self._refusal("used", f"token: the ask was {_words(before)} already; it counts once")
+        if before is None:
+            ask.outcome = outcome
+        if not ask.is_shown:
+            self._asks.show(ask)
+        # Said again it is appended again, and the log keeps the first: so this reply too is true.
+        shown_ms = max(ask.offered.ts, outcome.ts - outcome.took_ms)
+        await self._writing.append(EVENTS, [_asked(ask, shown_ms), before or outcome])
+        status = "accepted" if before is None else "counted before"
+        self._count(name, status)
+        return AskReply(status)
+
+    def _open(self, ask: Ask) -> OfferReply:
+        offered = ask.offered
+        found = self._asks.questions.wording(offered.question, offered.version, offered.locale)
+        assert found is not None
+        posed, wording = found
+        labels = dict(zip(posed.values, wording.labels, strict=True))
+        options = [OptionShown(value, labels[value]) for value in offered.order]
+        question = QuestionShown(posed.name, posed.version, wording.text, options, wording.thanks)
+        ticket = Ticket(
+            f"q{offered.event_id[1:]}",
+            offered.user_id,
+            offered.request_id,
+            offered.item_id,
+            offered.question,
+            offered.version,
+            self._asks.until(ask, self._token_ms),
+        )
+        return OfferReply(True, "asked", question, offered.locale, self._tokens.make(ticket), self._fade_ms)
+
+    def _closed(self, gate: str) -> OfferReply:
+        return OfferReply(False, gate, None, "", None, self._fade_ms)
+
+    def _check_ready(self) -> None:
+        if not self._follower.caught_up:
+            raise unavailable("not_ready", "the service is catching up with its log; see /health/ready")
+
+    def _read(self, kind: Any, body: bytes, form: Format) -> Any:
+        try:
+            call = self._readers[kind, form.media_type].read(body)
+            for name in ("user_id", "request_id", "item_id"):
+                if value := getattr(call, name):
+                    check_ids(name, value)
+        except InputError as error:
+            raise Refusal(400, "invalid", str(error)) from None
+        return call
+
+    def _refusal(self, code: str, message: str) -> Refusal:
+        self._metrics.tokens_refused.labels(code).inc()
+        return Refusal(_STATUS[code], code, message)
+
+    def _count(self, name: str, status: str) -> None:
+        if status == "accepted":
+            self._metrics.accepted.labels(name).inc()
+
+
+def _asked(ask: Ask, ts: int) -> Asked:
+    offered = ask.offered
+    return Asked(
+        event_id=f"q{offered.event_id[1:]}",
+        user_id=offered.user_id,
+        ts=ts,
+        request_id=offered.request_id,
+        item_id=offered.item_id,
+        question=offered.question,
+        propensity=offered.propensity * offered.share,
+        version=offered.version,
+        locale=offered.locale,
+        order=offered.order,
+        policy=offered.policy,
+        place=offered.place,
+    )
+
+
+def _outcome(letter: str, ask: Ask, took_ms: int) -> dict[str, Any]:
+    """Return what all outcomes of an ask say."""
+    offered = ask.offered
+    return {
+        "event_id": f"{letter}{offered.event_id[1:]}",
+        "user_id": offered.user_id,
+        "ts": _now_ms(),
+        "request_id": offered.request_id,
+        "item_id": offered.item_id,
+        "question": offered.question,
+        "propensity": offered.propensity * offered.share,
+        "ask_id": f"q{offered.event_id[1:]}",
+        "took_ms": took_ms,
+    }
+
+
+def _is_same(one: Outcome, other: Outcome) -> bool:
+    return one.event_id == other.event_id and getattr(one, "option", "") == getattr(other, "option", "")
+
+
+def _words(outcome: Outcome) -> str:
+    if isinstance(outcome, Answered):
+        return f"answered with {outcome.option!r}"
+    return type(outcome).__name__.lower()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

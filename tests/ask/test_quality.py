@@ -1,0 +1,181 @@
+"""Haste, habit and campaigns weigh less, and honest answers weigh what they did."""
+
+import msgspec
+import pytest
+
+from easq.ask import quality
+from easq.ask.quality import About, State, judge, observe, reading_ms
+from easq.events import Answered, Asked
+from easq.schema import Quality
+from easq.world.attack import Campaign, disliked_author, judged
+from easq.world.record import events
+from easq.world.simulate import Rates, World
+
+RULES = Quality()
+ABOUT = About("kim", "Are you satisfied with this video?")
+MINUTE, HOUR = 60_000, 3_600_000
+
+
+def asked(user: str, ts: int, item: str = "i") -> Asked:
+    return Asked(
+        event_id=f"q{ts}{user}",
+        user_id=user,
+        ts=ts,
+        request_id="r",
+        item_id=item,
+        question="s",
+        propensity=0.1,
+    )
+
+
+def answer(user: str, ts: int, option: str = "good", item: str = "i", took_ms: int = 3000) -> Answered:
+    return Answered(
+        event_id=f"a{ts}{user}",
+        user_id=user,
+        ts=ts,
+        request_id="r",
+        item_id=item,
+        question="s",
+        option=option,
+        propensity=0.1,
+        took_ms=took_ms,
+    )
+
+
+def say(state: State, said: Answered, about: About = ABOUT, rules: Quality = RULES) -> quality.Judged:
+    """Judge an answer, log it, and show it to the state; return what was found."""
+    found = judge(said, state, rules, about)
+    observe(msgspec.structs.replace(said, weight=found.weight, flags=found.flags), state, rules, about)
+    return found
+
+
+def usual(state: State, hours: int = 10) -> None:
+    """Let everybody be asked about many authors and one of ten answer, good and bad alike."""
+    for n in range(60 * hours):
+        about = About(f"author{n % 41}")
+        observe(asked(f"v{n}", n * MINUTE, f"i{n % 211}"), state, RULES, about)
+        if n % 10 == 0:
+            said = answer(f"v{n}", n * MINUTE + 3000, "good" if n % 20 else "bad", f"i{n % 211}")
+            assert say(state, said, about) == (1.0, [])
+
+
+def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
+    needed = round(reading_ms(ABOUT.text, RULES.skimming))
+    assert say(State(), answer("u", 0, took_ms=needed - 1)) == (0.2, ["speeder"])
+    assert say(State(), answer("u", 0, took_ms=needed + 1)) == (1.0, [])
+    # What took how long is not known of old answers.
+    assert say(State(), answer("u", 0, took_ms=0)) == (1.0, [])
+
+
+def test_who_knows_the_question_need_not_read_it_again() -> None:
+    state = State()
+    say(state, answer("u", 0))
+    assert say(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
+    assert say(state, answer("u", 2 * HOUR, took_ms=200)).flags == ["speeder"]
+
+
+def test_chinese_is_read_by_fewer_characters_a_second() -> None:
+    assert reading_ms("满" * 17, 1) > 3 * reading_ms("a" * 17, 1)
+
+
+def test_answers_in_a_burst_count_less_from_the_fourth_on() -> None:
+    state = State()
+    found = [say(state, answer("u", n * 9000, "good" if n % 2 else "bad", f"i{n}")) for n in range(5)]
+    assert [f.flags for f in found] == [[], [], [], ["burst"], ["burst"]]
+
+
+def test_one_option_for_ever_counts_less_once_chance_would_not_do_that() -> None:
+    state = State()
+    usual(state)
+    # Half of all answers are good, so ten in a row come by chance once in a thousand times.
+    start = 10 * HOUR
+    found = [say(state, answer("u", start + n * 3 * HOUR, item=f"x{n}"), About(f"a{n}")) for n in range(20)]
+    straight = [n for n, f in enumerate(found) if f.flags == ["straight_line"]]
+    assert straight == list(range(straight[0], 20))
+    assert 8 <= straight[0] <= 16
+    assert say(state, answer("u", start + 500 * HOUR, "bad", "y"), About("other")).flags == []
+
+
+def test_answers_beyond_the_daily_limit_count_nothing_until_a_day_has_passed() -> None:
+    state, rules = State(), msgspec.structs.replace(RULES, max_per_day=3)
+    found = [
+        say(state, answer("u", n * HOUR, "good" if n % 2 else "bad", f"i{n}"), About(), rules)
+        for n in range(5)
+    ]
+    assert [f.weight for f in found] == [1, 1, 1, 0, 0]
+    assert say(state, answer("u", 29 * HOUR, item="z"), About(), rules) == (1.0, [])
+
+
+def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere() -> None:
+    state, found = State(), []
+    usual(state)
+    start = 10 * HOUR
+    for n in range(100):
+        ts = start + n * MINUTE
+        observe(asked(f"h{n}", ts, f"k{n % 9}"), state, RULES, ABOUT)
+        found.append(say(state, answer(f"h{n}", ts + 3000, item=f"k{n % 9}")))
+    assert found[0] == (1.0, [])
+    assert found[-1].flags == ["flood"]
+    # 100 asks; elsewhere one of twenty is answered so; twice that is let through, and what came before
+    # four viewers had said it.
+    assert sum(f.weight for f in found) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
+    # Who took part is doubted elsewhere too; who did not is not.
+    assert say(state, answer("h99", start + 3 * HOUR, "bad", "j"), About("else")) == (0.1, ["flooder"])
+    assert say(state, answer("new", start + 3 * HOUR, "bad", "j"), About("else")) == (1.0, [])
+
+
+def test_one_viewer_alone_is_no_flood_and_an_item_can_be_flooded_without_its_author_known() -> None:
+    state = State()
+    usual(state)
+    alone = [say(state, answer("u", 10 * HOUR + n * 20 * MINUTE, item="k")) for n in range(6)]
+    assert not any("flood" in f.flags for f in alone)
+    several = [say(state, answer(f"w{n}", 13 * HOUR + n * MINUTE, item="k"), About()) for n in range(9)]
+    assert several[-1].flags == ["flood"]
+
+
+def test_a_loved_author_with_ordinary_asks_is_no_flood() -> None:
+    state = State()
+    usual(state)
+    for n in range(2000):
+        ts = 10 * HOUR + n * MINUTE
+        observe(asked(f"w{n}", ts, f"k{n % 9}"), state, RULES, ABOUT)
+        if n % 11 == 0:
+            assert say(state, answer(f"w{n}", ts + 3000, item=f"k{n % 9}")) == (1.0, [])
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quality, "_MAX_KEYS", 50)
+    state = State()
+    for n in range(400):
+        say(state, answer(f"u{n % 130}", n * HOUR, item=f"i{n}"), About(f"a{n}"))
+    assert len(state.viewers) == len(state.targets) == 50
+    assert max(len(past) for past in state.viewers.values()) <= 32
+    assert "u9" in state.viewers  # the last to speak: 399 % 130
+
+
+def test_judging_changes_nothing() -> None:
+    state = State()
+    usual(state, 2)
+    before = msgspec.msgpack.encode(str(state))
+    judge(answer("u", 3 * HOUR), state, RULES, ABOUT)
+    assert msgspec.msgpack.encode(str(state)) == before
+
+
+def test_a_campaign_in_the_world_is_found_and_honest_viewers_are_left_alone() -> None:
+    world = World(3, Rates(ask=0.1, answer=0.1), num_viewers=1000, num_items=1000)
+    campaign = Campaign(disliked_author(world))
+    authors = world.catalogue.author_I
+
+    def lived() -> list[object]:
+        chunks = (campaign.join(world, c, 0.1) for c in world.chunks(6000, size=500))
+        return [e for c in chunks for e in sorted(events(world, c), key=lambda e: e.ts)]
+
+    weights: dict[tuple[bool, bool], list[float]] = {}
+    for event in judged(lived(), RULES, lambda item: str(authors[int(item[1:])])):  # type: ignore[arg-type]
+        if isinstance(event, Answered):
+            is_own = bool(authors[int(event.item_id[1:])] == campaign.author)
+            weights.setdefault((int(event.user_id[1:]) < 50, is_own), []).append(event.weight)
+    pushed, honest = weights[True, True], weights[False, False]
+    assert len(pushed) > 50
+    assert sum(pushed) < 0.35 * len(pushed)
+    assert sum(honest) > 0.99 * len(honest)

@@ -1,0 +1,192 @@
+"""What asking remembers is a function of the log: a restart decides as if there had been none."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from easq.ask.policy import DAY_MS
+from easq.ask.rebuild import catch_up
+from easq.ask.state import Asks, View
+from easq.events import EVENTS, Answered, Asked, Event, Request
+from easq.log.sqlite import SqliteLog
+from tests.worlds import small_recipe
+
+SECRET = bytes(32)
+MINUTE = 60_000
+NOW = 20_000 * DAY_MS
+OFTEN = ("ask.rate=0.4", "ask.cool_down_minutes=10.0", "ask.max_per_session=30", "ask.max_per_day=40")
+
+
+def request(key: str, user: str, ts: int, items: str = "abc") -> Request:
+    return Request(event_id=key, user_id=user, ts=ts, items=list(items), viewer={}, candidates={})
+
+
+def view(request: Request, item: str = "a", **other: object) -> View:
+    told = {"play_ms": 8000.0, "ratio": 0.2} | other
+    return View(request.user_id, request.event_id, item, **told)  # type: ignore[arg-type]
+
+
+def asked(asks: Asks, found: View, ts: int) -> Asked:
+    ask = asks.ask_of(found)
+    assert ask is not None
+    return Asked(
+        event_id=f"q{found.key}",
+        user_id=found.user_id,
+        ts=ts,
+        request_id=found.request_id,
+        item_id=found.item_id,
+        question="satisfaction",
+        propensity=ask.offered.propensity,
+        policy="uniform",
+    )
+
+
+def a_day(asks: Asks, log: SqliteLog, requests: int, seed: int = 1) -> list[View]:
+    """Let viewers watch and be asked, live: what is decided is on the log a little later."""
+    rng, views = random.Random(seed), []
+    for n in range(requests):
+        ts = NOW + n * MINUTE
+        served = request(f"r{n}", f"u{rng.randrange(8)}", ts)
+        events: list[Event] = [served]
+        asks.hear(events)
+        for item in "ab":
+            found = view(served, item)
+            assert asks.why_not(found, ts) == ("", "")
+            offered = asks.decide(found, ts + 1000)
+            events.append(offered)
+            if not offered.gate and rng.random() < 0.7:
+                events.append(asked(asks, found, ts + 2000))
+            views.append(found)
+        log.append(EVENTS, events)
+        asks.hear(events[1:])
+    return views
+
+
+def stand(asks: Asks, now_ms: int) -> object:
+    """Return all that the next decisions depend on, but for what is only kept to save memory."""
+    users = [f"u{n}" for n in range(8)]
+    found = [asks.gates(View(user, "new", "a", 8000.0, 0.0), now_ms) for user in users]
+    return asks.used(now_ms), found
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_a_restart_goes_on_with_the_same_gates_quota_and_probabilities(
+    tmp_path: Path, partitions: int
+) -> None:
+    recipe = small_recipe(*OFTEN, "ask.daily_quota=200")
+    live = Asks(recipe, SECRET)
+    with SqliteLog(tmp_path / "events.log", partitions) as log:
+        views = a_day(live, log, 150)
+        now_ms = NOW + 150 * MINUTE
+        again = Asks(recipe, SECRET)
+        catch_up(again, log, now_ms)
+        assert again.offsets == log.end_offsets(EVENTS)
+        assert stand(again, now_ms) == stand(live, now_ms)
+        decided = [live.decided(found) for found in views[-100:]]
+        assert decided == [again.decided(found) for found in views[-100:]]
+        assert {"", "sampling", "cool_down"} <= set(decided)
+
+
+def test_only_what_is_remembered_is_read(tmp_path: Path) -> None:
+    recipe = small_recipe(*OFTEN, "ask.memory_days=1.0")
+    with SqliteLog(tmp_path / "events.log", 2) as log:
+        a_day(Asks(recipe, SECRET), log, 100)
+        later = Asks(recipe, SECRET)
+        catch_up(later, log, NOW + 3 * DAY_MS)
+        assert len(later.viewers) == 0
+        partly = Asks(recipe, SECRET)
+        catch_up(partly, log, NOW + 2 * DAY_MS + 50 * MINUTE)
+        whole = Asks(recipe, SECRET)
+        catch_up(whole, log, NOW)
+        assert 0 < len(partly.viewers) <= len(whole.viewers)
+
+
+def test_a_decision_read_back_counts_once() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
+    served = request("r", "u", NOW)
+    asks.hear([served])
+    offered = asks.decide(view(served), NOW)
+    before = stand(asks, NOW + 1)
+    asks.hear([offered])
+    assert stand(asks, NOW + 1) == before
+    assert asks.used(NOW) == 1
+
+
+def test_a_reservation_lapses_unless_it_was_shown() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
+    views = [view(request(f"r{n}", f"u{n}", NOW)) for n in range(3)]
+    asks.hear([request(f"r{n}", f"u{n}", NOW) for n in range(3)])
+    for found in views:
+        assert asks.decide(found, NOW).gate == ""
+    asks.hear([asked(asks, views[0], NOW + 1000)])
+    assert asks.used(NOW + 59_999) == 3
+    assert asks.used(NOW + 60_000) == 1
+    lapsed = asks.ask_of(views[1])
+    assert lapsed is not None
+    assert lapsed.is_lapsed
+    asks.hear([asked(asks, views[1], NOW + 1000)])  # its event was on its way to the log
+    assert (asks.used(NOW + 60_000), asks.used(NOW + DAY_MS)) == (2, 0)
+
+
+def test_a_platform_s_own_ask_closes_the_gates() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
+    served = request("r", "u", NOW)
+    ask = {"user_id": "u", "request_id": "r", "item_id": "b", "question": "satisfaction", "propensity": 0.1}
+    asks.hear([served, Asked(event_id="e", ts=NOW, **ask)])
+    offered = asks.decide(view(served), NOW + 1)
+    assert (offered.gate, offered.propensity) == ("cool_down", 0.0)
+
+
+def test_what_cannot_be_asked_about_is_said() -> None:
+    asks = Asks(small_recipe(), SECRET)
+    served = request("r", "u", NOW)
+    asks.hear([served])
+    assert asks.why_not(view(served, play_ms=100.0), NOW)[0] == "eligible"
+    for other, why in (
+        (View("u", "r2", "a", 8000, 0), "the ranking is not known"),
+        (View("v", "r", "a", 8000, 0), "the ranking was another viewer's"),
+        (View("u", "r", "z", 8000, 0), "the item is not among those logged"),
+    ):
+        gate, found = asks.why_not(other, NOW)
+        assert gate == "unknown_view"
+        assert found.startswith(why)
+    assert asks.why_not(view(served), NOW + 60 * MINUTE) == ("", "")
+    assert asks.why_not(view(served), NOW + 60 * MINUTE + 1)[0] == "unknown_view"
+    assert asks.served.latest("u", "c") == "r"
+    assert asks.served.latest("u", "z") == ""
+
+
+def test_memory_is_bounded_by_what_can_still_matter() -> None:
+    asks = Asks(small_recipe(*OFTEN, "ask.memory_days=1.0"), SECRET)
+    for n in range(2000):
+        served = request(f"r{n}", f"u{n}", NOW + n * 5 * MINUTE)
+        asks.hear([served])
+        asks.hear([asks.decide(view(served), served.ts)])
+    assert len(asks.viewers) < 2.2 * 24 * 12
+    assert len(asks._decided) <= 16
+    assert len(asks.served._by_id) <= 16
+    assert len(asks._asks) < 0.6 * 2 * 24 * 12
+    assert len(asks._used) <= 4
+
+
+def test_an_outcome_on_the_log_is_the_ask_s() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
+    served = request("r", "u", NOW)
+    asks.hear([served])
+    offered = asks.decide(view(served), NOW)
+    answer = Answered(
+        event_id=f"a{view(served).key}",
+        user_id="u",
+        ts=NOW,
+        request_id="r",
+        item_id="a",
+        question=offered.question,
+        option="satisfied",
+        propensity=1.0,
+        ask_id=f"q{view(served).key}",
+    )
+    asks.hear([answer, answer])
+    ask = asks.ask(answer.ask_id)
+    assert ask is not None
+    assert ask.outcome == answer

@@ -1,0 +1,104 @@
+"""The demo page on a system as `easq up` starts it: watch, answer, and the next ranking is another."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from easq.events import EVENTS, Answered, Asked, Behavior, Ignored
+from easq.log.sqlite import SqliteLog
+from tests.e2e.browser.stage import Stage
+from tests.service.serving import until
+from tests.worlds import RECIPES
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def address(home: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "easq",
+        "up",
+        "--recipe",
+        str(RECIPES / "demo.toml"),
+        "--home",
+        str(home),
+    ]
+    with (home.parent / "up.log").open("wb") as lines:
+        up = subprocess.Popen(
+            [*command, "--port", str(port)],
+            stdout=lines,
+            stderr=lines,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            until(lambda: up.poll() is not None or is_ready(url))
+            yield url
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.wait()
+
+
+def is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_an_answer_on_the_demo_page_changes_the_next_ranking(
+    context: BrowserContext, address: str, home: Path
+) -> None:
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    stage = Stage(page)
+    page.on("pageerror", lambda error: stage.errors.append(str(error)))
+    page.on("console", lambda line: stage.errors.append(line.text) if line.type == "error" else None)
+    page.set_viewport_size({"width": 1000, "height": 780})
+    page.goto(f"{address}/demo")
+    rows = page.locator("#list li")
+    expect(rows).to_have_count(20)
+    before = rows.locator(".score").all_inner_texts()
+    version = page.locator("#list").get_attribute("data-version")
+    stage.settle()
+    stage.option("Satisfied").click()
+    expect(page.locator("#news")).to_contain_text("clips moved", timeout=30_000)
+    page.screenshot(path=Path(os.environ.get("EASQ_PICTURES", home.parent)) / "demo.png")
+    assert page.locator("#list").get_attribute("data-version") != version
+    assert rows.locator(".score").all_inner_texts() != before
+    expect(stage.question).to_have_count(0)
+    page.get_by_role("button", name="Like").click()
+    page.get_by_role("button", name="Next").click()
+    stage.settle()
+    page.goto("about:blank")
+    with SqliteLog(home / "events.log") as log:
+        stage.until(lambda: any(isinstance(event, Ignored) for event in logged(log)))
+        events = logged(log)
+    answered = [event for event in events if isinstance(event, Answered)]
+    asked = [event for event in events if isinstance(event, Asked)]
+    done = [event for event in events if isinstance(event, Behavior)]
+    assert [(event.option, event.propensity) for event in answered] == [("satisfied", 1.0)]
+    assert [event.place for event in asked] == [0, 1]
+    assert answered[0].ask_id == asked[0].event_id
+    assert [event.items for event in done] == [[answered[0].item_id]]
+    assert stage.errors == []
+
+
+def logged(log: SqliteLog) -> list[object]:
+    return [event for part in range(log.partitions(EVENTS)) for event in log.read(EVENTS, part, 0, 1 << 20)]

@@ -1,0 +1,41 @@
+"""What browsers are served: the questionnaire's element, and the demo page while there are no keys."""
+
+from pathlib import Path
+
+import pytest
+
+from easq.service.keys import create_key
+from tests.service.serving import serving
+
+DEMO = ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/clips.js")
+
+
+def test_the_element_is_cached_by_its_hash(tmp_path: Path) -> None:
+    with serving(tmp_path, has_model=False) as served:
+        found = served.http.get("/widget/easq.js")
+        etag = found.headers["etag"]
+        again = served.http.get("/widget/easq.js", headers={"if-none-match": etag})
+        pinned, old = (served.http.get(f"/widget/easq.js?v={v}") for v in (etag.strip('"'), "0123"))
+    assert "easq-question" in found.text
+    assert found.headers["content-type"].startswith("text/javascript")
+    assert found.headers["cache-control"] == "public, max-age=3600"
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert "immutable" in pinned.headers["cache-control"]
+    assert "immutable" not in old.headers["cache-control"]
+
+
+@pytest.mark.parametrize("path", DEMO)
+def test_the_demo_page_is_served_while_the_service_is_open(tmp_path: Path, path: str) -> None:
+    with serving(tmp_path, has_model=False) as served:
+        found = served.http.get(path)
+    assert found.status_code == 200
+    assert found.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("path", DEMO)
+def test_the_demo_page_is_gone_when_there_are_keys(tmp_path: Path, path: str) -> None:
+    create_key(tmp_path / "keys.json", "server", "")
+    with serving(tmp_path, has_model=False) as served:
+        found, widget = served.http.get(path), served.http.get("/widget/easq.js")
+    assert (found.status_code, found.json()["error"]["code"]) == (404, "not_found")
+    assert widget.status_code == 200
