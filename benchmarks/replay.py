@@ -2,8 +2,8 @@
 
     python benchmarks/replay.py [--views N] [--rounds N] [--json]
 
-The rate is of whole replays, measuring and checkpoints included. The two methods' steps are timed in
-turn on the same batches, so that a busy machine slows both. The stages are timed one after the
+The rate is of whole replays, measuring and checkpoints included. All methods' steps are timed in
+turn on the same batches, so that a busy machine slows them alike. The stages are timed one after the
 other over the whole log; docs/performance.md reads them.
 """
 
@@ -13,11 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import msgspec
 import torch
-from common import DEFAULT, make_world, show
+from common import DEFAULT, RECIPE, make_world, show
 
 from easq.batch import Batch, Batcher, make_batch
 from easq.events import EVENTS
@@ -28,12 +27,23 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.progressive import Progressive
 from easq.prove.replay import replay
 from easq.schema import Recipe
+from easq.schema_learning import Method
+from easq.settings import read_recipe
+
+METHODS: tuple[Method, ...] = get_args(Method)
+SWITCHES = (
+    "alignment.teacher=true",
+    "alignment.propensity_weights=true",
+    "model.satisfaction_variance=true",
+    "alignment.behavior_tolerance=0.01",
+)
+MOST_STEPS, IN_A_ROW = 100, 10
 
 
-def with_method(method: str) -> Recipe:
-    """Return the default recipe with another method."""
-    model = msgspec.structs.replace(DEFAULT.model, method=method)
-    return msgspec.structs.replace(DEFAULT, model=model)
+def timed_recipes() -> dict[str, Recipe]:
+    """Return the recipes whose steps are timed: every method, and EASQ with each switch beyond the paper."""
+    methods = {method: read_recipe(RECIPE, [f"model.method={method}"]) for method in METHODS}
+    return methods | {f"easq, {switch}": read_recipe(RECIPE, [switch]) for switch in SWITCHES}
 
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:
@@ -86,16 +96,18 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 
 
 def time_steps(batches: list[Batch]) -> dict[str, list[float]]:
-    """Return seconds of each step by method, the methods taking turns on every batch."""
+    """Return seconds of each step by method, the methods taking turns on every few batches."""
     encoder = build_encoder(DEFAULT)
-    learners = {method: build_learner(with_method(method), encoder) for method in ("behavior", "easq")}
+    learners = {name: build_learner(recipe, encoder) for name, recipe in timed_recipes().items()}
     seconds: dict[str, list[float]] = {method: [] for method in learners}
-    for number, batch in enumerate(batches):
+    # A few steps in a row, or each method would find the caches full of the others' parameters.
+    for number, start in enumerate(range(0, min(len(batches), MOST_STEPS), IN_A_ROW)):
         order = list(learners) if number % 2 else list(learners)[::-1]
         for method in order:
-            started = time.perf_counter()
-            learners[method].step(batch)
-            seconds[method].append(time.perf_counter() - started)
+            for batch in batches[start : start + IN_A_ROW]:
+                started = time.perf_counter()
+                learners[method].step(batch)
+                seconds[method].append(time.perf_counter() - started)
     return seconds
 
 

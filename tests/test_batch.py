@@ -72,6 +72,13 @@ def test_answered_request_stands_whole_behind_the_viewed_rows() -> None:
     assert batch.said_M.tolist() == [2]
 
 
+def test_an_answer_of_a_viewed_request_keeps_its_weight() -> None:
+    r = request("r")
+    batch = batch_of(Viewed(r, [report(r, [0, 1, 2], like=[1, 0, 0])], [(1, 2), (2, 0)], {2: 0.25}))
+    assert batch.said_M.tolist() == [-1, 2, 0]
+    assert batch.said_weight_M.tolist() == [1, 1, 0.25]
+
+
 def test_step_without_views_is_a_batch() -> None:
     only_answer = batch_of(AnsweredView(request("s"), 2, 0, 0.1))
     assert (only_answer.num_viewed, len(only_answer.rows.request_N)) == (0, 3)

@@ -78,6 +78,9 @@ def test_answer_becomes_an_example_at_once_from_its_own_request() -> None:
     assert join.push(answer(item="b")) == [AnsweredView(first, 1, 2, 0.1)]
     doubtful = msgspec.structs.replace(answer("a2", item="a"), weight=0.25, flags=["speeder"])
     assert join.push(doubtful) == [AnsweredView(first, 0, 2, 0.1, weight=0.25)]
+    (viewed,) = join.flush()
+    assert isinstance(viewed, Viewed)
+    assert (viewed.answers, viewed.weights) == ([(1, 2), (0, 2)], {0: 0.25})
 
 
 def test_answer_after_the_behavior_window_is_joined_and_after_its_own_is_late() -> None:

@@ -48,9 +48,9 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, behaviors, data, "),
-        ("[model]\nrank = 0", "model.rank: got 0; expected `int` >= 1"),
-        ("[model]\nrank = 999", "model.rank: got 999; allowed: 1 to 31"),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, baselines, behaviors, data, "),
+        ("[model]\nrank = -1", "model.rank: got -1; expected `int` >= 0"),
+        ("[model]\nrank = 999", "model.rank: got 999; allowed: 0 to 31"),
         ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
         ("[training]\nlearning_rate = -1.0", "training.learning_rate: got -1.0; expected `float` > 0"),
         ("[training]\nlearning_rate = nan", "training.learning_rate: got nan"),
@@ -110,6 +110,14 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
             '[[features]]\nname = "x"\nkind = "categorical"\nside = "viewer"',
             "features.x.rows: required, but nothing was given",
         ),
+        (
+            "[baselines]\nemer_watch = 'gaze'",
+            "baselines.emer_watch: got 'gaze'; allowed are the behaviors: like",
+        ),
+        (
+            "[model]\nmethod = 'emer'\nhidden = 30",
+            "baselines.emer_heads: got 4; allowed: numbers that divide model.hidden (30)",
+        ),
         ('[data]\nloader = "csv"', "data.loader: got 'csv'; allowed: kuairand, eeg_svrec, table"),
     ],
 )
@@ -121,6 +129,14 @@ def test_what_cannot_be_is_refused_with_key_given_and_allowed(
 
 def test_recipe_that_orders_nothing_is_refused(tmp_path: Path) -> None:
     assert "behaviors: at least one needs a weight" in problem(tmp_path, SMALLEST + "weight = 0.0")
+
+
+def test_saqrec_without_a_history_is_refused(tmp_path: Path) -> None:
+    text = SMALLEST.replace('kind = "history"', 'kind = "multi"\nside = "viewer"\nrows = 9').replace(
+        'of = "item_id"', ""
+    )
+    message = problem(tmp_path, text, "model.method=saqrec", "model.rank=4")
+    assert "features needs one of kind 'history'" in message
 
 
 def test_missing_file_and_broken_toml_are_told_apart(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ Flags = NDArray[np.bool_]
 class Batch:
     """One step's examples.
 
+    `said_M` is the option said of a view, or -1, and `said_weight_M` how much that counts.
     `fresh_A` marks the answers whose request had not been learned from its behaviour before.
 
     Rows below `num_viewed` are the exposed candidates of viewed requests. Behind them stand all
@@ -38,6 +39,7 @@ class Batch:
     level_M: Floats
     shown_MK: Flags
     said_M: Ids
+    said_weight_M: Floats
     item_N: Ids
     position_N: Ids
     user_B: Ids
@@ -132,9 +134,11 @@ def make_batch(
     weight_K = np.array([b.weight for b in behaviors], np.float32)
     level_M = np.minimum(shown_MK @ weight_K, np.float32(cap))
     said_M = np.full(num_candidates, -1, np.int64)
+    said_weight_M = np.ones(num_candidates, np.float32)
     for start, view in zip(start_B, viewed, strict=False):
         for position, option in view.answers:
             said_M[start + position] = option
+            said_weight_M[start + position] = view.weights.get(position, 1.0)
 
     # Candidates that nobody saw teach nothing: only exposed rows of viewed requests stay.
     keep_N = np.concatenate([exposed_M, np.ones(int(start_B[-1]) - num_candidates, np.bool_)])
@@ -148,6 +152,7 @@ def make_batch(
         level_M=level_M[exposed_M],
         shown_MK=shown_MK[exposed_M],
         said_M=said_M[exposed_M],
+        said_weight_M=said_weight_M[exposed_M],
         item_N=np.array(items, np.int64)[keep_N],
         position_N=(np.arange(len(keep_N)) - start_B[rows.request_N])[keep_N],
         user_B=np.array([stable_id(r.user_id) for r in requests], np.int64),

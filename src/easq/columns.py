@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.events import COUNT, FLOAT, ID, Column, stable_id
-from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+from easq.schema_values import Side
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from easq.columns import Columns, Ids, Shape
 from easq.errors import InputError
 from easq.events import COUNT, FLOAT, ID, Request
-from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+from easq.schema_values import Side
 
 Values = NDArray[Any]
 

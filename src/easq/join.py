@@ -27,11 +27,15 @@ from easq.events import (
 
 
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
-    """A request whose window has closed: behaviour reports, and (position, option) per answer."""
+    """A request whose window has closed: behaviour reports, and (position, option) per answer.
+
+    `weights` of answers that count less than 1 are by position.
+    """
 
     request: Request
     reports: list[tuple[list[int], Behavior]]
     answers: list[tuple[int, int]]
+    weights: dict[int, float] = {}
 
     @property
     def num_reported(self) -> int:
@@ -102,6 +106,7 @@ class _Open(msgspec.Struct, gc=False):
     seen: set[str]
     reports: list[tuple[list[int], Behavior]] = []
     answers: list[tuple[int, int]] = []
+    weights: dict[int, float] = {}
     viewed: bool = False
 
 
@@ -311,6 +316,8 @@ class Joiner:
             else:
                 self.counts.answers += 1
                 opened.answers.append((position, option))
+                if event.weight != 1:
+                    opened.weights[position] = event.weight
                 found = AnsweredView(
                     opened.request, position, option, event.propensity, opened.viewed, event.weight
                 )
@@ -329,7 +336,8 @@ class Joiner:
             elif opened.viewed:
                 del self._open[key]
             else:
-                examples.append(Viewed(opened.request, opened.reports, list(opened.answers)))
+                view = Viewed(opened.request, opened.reports, list(opened.answers), dict(opened.weights))
+                examples.append(view)
                 opened.viewed, opened.reports = True, []
                 heapq.heappush(due, (self._due_at(opened), key))
 

@@ -7,27 +7,27 @@ allowed. Every choice that the EASQ paper leaves open is a setting here.
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
-Count = Annotated[int, Meta(ge=1, le=1 << 24)]
-Rows = Annotated[int, Meta(ge=1, le=1 << 28)]
-Width = Annotated[int, Meta(ge=1, le=4096)]
-Rate = Annotated[float, Meta(gt=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Weight = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
-Text = Annotated[str, Meta(min_length=1, max_length=300)]
-Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-Option = Annotated[str, Meta(min_length=1, max_length=128)]
-Cap = Annotated[int, Meta(ge=1, le=100)]
-Side = Literal["viewer", "candidate"]
+from easq.schema_learning import Alignment, Baselines, Model, Training
+from easq.schema_values import (
+    Cap,
+    Count,
+    Locale,
+    Name,
+    Option,
+    Rate,
+    Rows,
+    Share,
+    Side,
+    Strict,
+    Text,
+    Weight,
+    Width,
+)
 
 
-class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Categorical(_Strict, frozen=True, tag="categorical", tag_field="kind"):
+class Categorical(Strict, frozen=True, tag="categorical", tag_field="kind"):
     """One id per row, hashed into `rows` embedding rows."""
 
     name: Name
@@ -35,7 +35,7 @@ class Categorical(_Strict, frozen=True, tag="categorical", tag_field="kind"):
     rows: Rows
 
 
-class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
+class Multi(Strict, frozen=True, tag="multi", tag_field="kind"):
     """Several ids per row, of which the first `length` are averaged."""
 
     name: Name
@@ -44,7 +44,7 @@ class Multi(_Strict, frozen=True, tag="multi", tag_field="kind"):
     length: Width
 
 
-class RateOf(_Strict, frozen=True):
+class RateOf(Strict, frozen=True):
     """A rate that the live service keeps from events: how often `behavior` was shown per view.
 
     The past fades by half every `half_life_hours`; with few views the rate is drawn to that of all, as
@@ -56,7 +56,7 @@ class RateOf(_Strict, frozen=True):
     prior_views: Rate = 20.0
 
 
-class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
+class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
     """A number, embedded by the interval of `boundaries` that holds it; unknown has its own.
 
     With `rate` the live service keeps it from events, of the item or of the viewer by `side`.
@@ -68,7 +68,7 @@ class Numeric(_Strict, frozen=True, tag="numeric", tag_field="kind"):
     rate: RateOf | None = None
 
 
-class History(_Strict, frozen=True, tag="history", tag_field="kind"):
+class History(Strict, frozen=True, tag="history", tag_field="kind"):
     """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to.
 
     The live service keeps it from events: items whose behaviour `where` reached `at_least`, or all that
@@ -85,7 +85,7 @@ class History(_Strict, frozen=True, tag="history", tag_field="kind"):
 Feature = Categorical | Multi | Numeric | History
 
 
-class BehaviorKind(_Strict, frozen=True):
+class BehaviorKind(Strict, frozen=True):
     """A behaviour counts as shown when its value is at least `at_least`.
 
     `weight` is its part in the order of a request's items; 0 measures it without training on it.
@@ -96,7 +96,7 @@ class BehaviorKind(_Strict, frozen=True):
     weight: float = 1.0
 
 
-class Order(_Strict, frozen=True):
+class Order(Strict, frozen=True):
     """Which rows B+ orders, and how.
 
     cap      an item's level is the weight of the behaviours it got, at most this (many > one > none).
@@ -108,7 +108,7 @@ class Order(_Strict, frozen=True):
     scope: Literal["request", "viewer", "batch"] = "request"
 
 
-class Question(_Strict, frozen=True):
+class Question(Strict, frozen=True):
     """The question and its options from worst to best; the order is what D+ learns."""
 
     name: Name = "satisfaction"
@@ -127,7 +127,7 @@ BUILT_IN = {
 """The questions that have a wording of their own, and their values."""
 
 
-class Wording(_Strict, frozen=True):
+class Wording(Strict, frozen=True):
     """What a viewer reads: the question, a label for each option in their own order, and the thanks."""
 
     text: Text
@@ -135,7 +135,7 @@ class Wording(_Strict, frozen=True):
     thanks: Text
 
 
-class AskedQuestion(_Strict, frozen=True):
+class AskedQuestion(Strict, frozen=True):
     """One question of the questionnaire; `share` of the asks are of it, out of the sum of all shares.
 
     options   the values that are logged, from worst to best. A scale has 1 to 5, a built-in question its
@@ -149,10 +149,10 @@ class AskedQuestion(_Strict, frozen=True):
     share: Rate = 1.0
     options: tuple[Option, ...] = ()
     version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,32}$")] = "1"
-    wording: dict[Locale, Wording] = {}
+    wording: dict[Locale, Wording] = field(default_factory=dict)
 
 
-class Ask(_Strict, frozen=True):
+class Ask(Strict, frozen=True):
     """When the questionnaire is shown; docs/ask.md has the rule and its probabilities.
 
     min_play_ms, min_ratio   a view is eligible that was played this long, or this part of the item.
@@ -194,7 +194,7 @@ class Ask(_Strict, frozen=True):
     questions: tuple[AskedQuestion, ...] = ()
 
 
-class Join(_Strict, frozen=True):
+class Join(Strict, frozen=True):
     """Minutes of event time: how long a request waits for behaviours and answers.
 
     `lateness` is how far out of order a partition may be.
@@ -205,70 +205,7 @@ class Join(_Strict, frozen=True):
     lateness: Weight = 5.0
 
 
-class Model(_Strict, frozen=True):
-    """Sizes and switches of the ranking model.
-
-    experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
-    rank, lora_init                 of the low-rank path: its A starts so, its B at zero.
-    head_width                      hidden width of the heads; 0 makes them linear.
-    answers_move_embeddings         the low-rank path reads x instead of sg(x).
-    eps                             keeps scores above zero, for their logarithm.
-    """
-
-    method: Literal["easq", "behavior"] = "easq"
-    dim: Width = 16
-    hidden: Width = 64
-    expert_width: Width = 32
-    experts: Width = 6
-    satisfaction_experts: Width = 3
-    rank: Width = 8
-    lora_init: Literal["kaiming", "normal"] = "kaiming"
-    head_width: Annotated[int, Meta(ge=0, le=4096)] = 32
-    answers_move_embeddings: bool = False
-    eps: Rate = 1e-6
-
-
-class Alignment(_Strict, frozen=True):
-    """How answers train: the weights of the losses and which pairs of D+ they see.
-
-    scope      user_first: pairs of one viewer, else across the step; user: only one viewer's;
-               batch: any two answered rows.
-    unasked    none: answered rows only; request: an answered row also against the unasked rows of
-               its request (satisfied above, dissatisfied below); distill: the DPO term also sees
-               behaviour rows of one request, ordered by the satisfaction expert.
-    buffer     recent answered rows kept; 0 turns the replay buffer off.
-    viewer_weight  the weights of one viewer's rows among these add up to this at most; 0 is no bound.
-    """
-
-    satisfaction_weight: Weight = 1.0
-    dpo_weight: Weight = 0.3
-    beta: Rate = 1.0
-    scope: Literal["user_first", "user", "batch"] = "user_first"
-    unasked: Literal["none", "request", "distill"] = "none"
-    uncertain: Literal["middle", "drop"] = "middle"
-    buffer: Annotated[int, Meta(ge=0, le=1 << 24)] = 8192
-    replayed: Count = 64
-    viewer_weight: Weight = 32.0
-
-
-class Training(_Strict, frozen=True):
-    """How the learner steps.
-
-    `threads` is part of the run: sums differ with it in the last bit. One is the default, because
-    two spin when another process wants a core, and then a step takes many times as long.
-    """
-
-    batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 2048
-    batch_answers: Annotated[int, Meta(ge=1, le=4096)] = 256
-    learning_rate: Rate = 3e-3
-    embedding_rate: Rate = 0.1
-    embedding_scale: Rate = 0.05
-    gradient_clip: Weight = 10.0
-    checkpoint_steps: Count = 200
-    threads: Annotated[int, Meta(ge=1, le=256)] = 1
-
-
-class Live(_Strict, frozen=True):
+class Live(Strict, frozen=True):
     """How the learner follows the log. Seconds are wall-clock time.
 
     step_seconds          at least this between the beginnings of two steps.
@@ -293,7 +230,7 @@ class Live(_Strict, frozen=True):
     guard_level_pairs: Count = 400_000
 
 
-class Service(_Strict, frozen=True):
+class Service(Strict, frozen=True):
     """The HTTP service.
 
     log_top, log_sample     logged of each ranking: the first candidates returned, and this many of the rest.
@@ -322,7 +259,7 @@ class Service(_Strict, frozen=True):
     profile_store_seconds: Rate = 30.0
 
 
-class Quality(_Strict, frozen=True):
+class Quality(Strict, frozen=True):
     """Which answers count less, and from where on; docs/answers.md has the rules.
 
     author             the candidate feature by which floods are counted, beside the item itself.
@@ -348,13 +285,13 @@ class Quality(_Strict, frozen=True):
     flood_chance: Share = 0.001
 
 
-class Retention(_Strict, frozen=True):
+class Retention(Strict, frozen=True):
     """How long events are kept: `easq privacy expire` erases older ones. 0 keeps them for good."""
 
     keep_days: Weight = 0.0
 
 
-class Evaluation(_Strict, frozen=True):
+class Evaluation(Strict, frozen=True):
     """How a run is measured; docs/evaluation.md has the protocol."""
 
     window_rows: Count = 262144
@@ -364,14 +301,14 @@ class Evaluation(_Strict, frozen=True):
     references: tuple[Literal["popularity", "random"], ...] = ("popularity", "random")
 
 
-class Data(_Strict, frozen=True):
+class Data(Strict, frozen=True):
     """Which loader reads `easq replay --data`; `mapping` is the table loader's file."""
 
     loader: Literal["kuairand", "eeg_svrec", "table"]
     mapping: str | None = None
 
 
-class Recipe(_Strict, frozen=True):
+class Recipe(Strict, frozen=True):
     """One run, whole."""
 
     name: Name
@@ -384,6 +321,7 @@ class Recipe(_Strict, frozen=True):
     ask: Ask = Ask()
     join: Join = Join()
     model: Model = Model()
+    baselines: Baselines = Baselines()
     alignment: Alignment = Alignment()
     training: Training = Training()
     live: Live = Live()

@@ -209,15 +209,34 @@ def _check(recipe: Recipe) -> None:
     width = model.dim * len(recipe.features)
     if model.rank >= min(width, model.hidden):
         raise SettingsError(
-            f"model.rank: got {model.rank}; allowed: 1 to {min(width, model.hidden) - 1}, below both "
+            f"model.rank: got {model.rank}; allowed: 0 to {min(width, model.hidden) - 1}, below both "
             f"model.hidden ({model.hidden}) and the width of all features ({width})"
         )
+    _check_baselines(recipe)
     if join.answer_window < join.behavior_window:
         raise SettingsError(
             f"join.answer_window: got {join.answer_window}; allowed: at least join.behavior_window "
             f"({join.behavior_window}), because an answer is one of the things that a view may get"
         )
     _check_ask(recipe)
+
+
+def _check_baselines(recipe: Recipe) -> None:
+    model = recipe.model
+    if model.method == "saqrec" and not any(isinstance(f, History) for f in recipe.features):
+        raise SettingsError(
+            "model.method: got 'saqrec'; it reads the viewer's past, so features needs one of kind 'history'"
+        )
+    watch, names = recipe.baselines.emer_watch, [b.name for b in recipe.behaviors]
+    if watch is not None and watch not in names:
+        raise SettingsError(
+            f"baselines.emer_watch: got {watch!r}; allowed are the behaviors: {', '.join(names)}"
+        )
+    if model.method.startswith("emer") and model.hidden % recipe.baselines.emer_heads:
+        raise SettingsError(
+            f"baselines.emer_heads: got {recipe.baselines.emer_heads}; allowed: numbers that divide "
+            f"model.hidden ({model.hidden})"
+        )
 
 
 def _check_ask(recipe: Recipe) -> None:

@@ -44,7 +44,7 @@ def trained(*overrides: str) -> tuple[Learner, list[Batch]]:
 
 def late_batch(batches: list[Batch], loss: str) -> Batch:
     """Return a batch whose viewers have a history, with views or with answers as the loss needs."""
-    if loss == "main":
+    if loss in ("main", "predicted_orders", "upstream", "imputed", "base", "propensity", "pseudo"):
         return [b for b in batches if b.num_viewed][-2]
     return [b for b in batches if len(b.option_A) > 20][-1]
 
@@ -92,6 +92,7 @@ def test_served_merged_and_training_scores_are_one() -> None:
     learner, batches = trained()
     batch, model = batches[-1], learner.model
     assert isinstance(model, Easq)
+    assert model.low_rank is not None
     assert model.low_rank.product().abs().max() > 1e-4
     served = learner.score(batch)
     with torch.no_grad():
@@ -105,6 +106,7 @@ def test_new_low_rank_path_leaves_the_backbone_alone() -> None:
     learner, batches = steps_of(small_recipe())
     model = learner.model
     assert isinstance(model, Easq)
+    assert model.low_rank is not None
     assert not model.low_rank.product().any()
     assert torch.equal(model.merged().weight, model.backbone.weight)
     assert len(batches) > 2
@@ -159,6 +161,11 @@ def test_non_finite_loss_raises_before_anything_moves() -> None:
         "model.head_width=0",
         "model.lora_init=normal",
         "model.method=behavior",
+        "model.rank=0",
+        "model.routing=softmax_top_k",
+        "model.routing=none",
+        "model.satisfaction_variance=true",
+        "alignment.propensity_weights=true",
     ],
 )
 def test_every_variant_learns(override: str) -> None:

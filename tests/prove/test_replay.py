@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -13,6 +14,7 @@ from easq.errors import InputError
 from easq.events import EVENTS, Behavior
 from easq.log.sqlite import SqliteLog
 from easq.prove.replay import RunFolderError, replay
+from easq.schema_learning import Method
 from tests.replaying import make_log, run
 from tests.worlds import small_recipe, world_events
 
@@ -30,6 +32,11 @@ def straight(log: Path) -> dict[str, bytes]:
     return results(log.parent / "straight")
 
 
+@pytest.fixture(scope="module")
+def short_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_log(tmp_path_factory.mktemp("short"), views=1200)
+
+
 def results(out: Path) -> dict[str, bytes]:
     return {name: (out / name).read_bytes() for name in RESULTS}
 
@@ -39,13 +46,13 @@ def test_equal_runs_give_equal_bytes(log: Path, straight: dict[str, bytes], tmp_
     assert results(tmp_path / "again") == straight
 
 
-def killed_and_resumed(log: Path, out: Path, kills: int, seed: int) -> int:
+def killed_and_resumed(log: Path, out: Path, kills: int, seed: int, *overrides: str) -> int:
     """Kill a replay `kills` times at random moments, then let it finish; return kills that hit."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.replaying"])
     moment, hit = random.Random(seed), 0
     while True:
-        process = context.Process(target=run, args=(log, out, True))
+        process = context.Process(target=run, args=(log, out, True, *overrides))
         process.start()
         if hit < kills:
             # Counted from the run's first sign of life, so that a slow start is not all that is killed.
@@ -66,6 +73,16 @@ def test_killed_replay_resumes_to_the_same_bytes(
 ) -> None:
     assert killed_and_resumed(log, tmp_path / "out", kills=5, seed=1) >= 3
     assert results(tmp_path / "out") == straight
+
+
+@pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "easq"])
+def test_killed_replay_of_every_method_resumes_to_the_same_bytes(
+    short_log: Path, tmp_path: Path, method: str
+) -> None:
+    settings = (f"model.method={method}", "training.checkpoint_steps=2", "baselines.emer_serving_steps=5")
+    run(short_log, tmp_path / "straight", False, *settings)
+    assert killed_and_resumed(short_log, tmp_path / "out", 1, 1, *settings) == 1
+    assert results(tmp_path / "out") == results(tmp_path / "straight")
 
 
 @pytest.mark.slow

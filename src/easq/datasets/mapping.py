@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from easq.errors import InputError
-from easq.schema import Count, Name, Side
+from easq.schema_values import Count, Name, Side
 
 Kind = Literal["categorical", "multi", "numeric"]
 TimeUnit = Literal["s", "ms", "us", "iso"]

@@ -1,13 +1,18 @@
 """Settings to parts: the one place where a recipe becomes arguments."""
 
 import torch
+from msgspec.structs import replace
 
 from easq.encode import Encoder
 from easq.join import Joiner
 from easq.learn.learner import Learner
+from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
-from easq.model.builder import build_model
-from easq.model.embedding import EmbeddingTable, FeaturePooling
+from easq.learn.told import ToldViews
+from easq.model.baselines.emer import Emer
+from easq.model.builder import build_model, build_pooling
+from easq.model.easq import Easq
+from easq.model.embedding import EmbeddingTable
 from easq.schema import Recipe
 
 _MINUTE = 60_000
@@ -36,24 +41,39 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        pooling = FeaturePooling(layout, settings.dim)
+        pooling = build_pooling(recipe, layout)
         model = build_model(recipe, pooling)
     table = EmbeddingTable(
         layout.num_rows, settings.dim, training.embedding_scale, training.embedding_rate, generator
     )
-    align = settings.method != "behavior"
-    capacity = recipe.alignment.buffer if align else 0
-    widths = [side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)]
+    objective = build_objective(recipe, model)
+    capacity = recipe.alignment.buffer if objective.reads_answers else 0
+    viewer_width, candidate_width = (
+        side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)
+    )
+    list_length = recipe.baselines.emer_list if isinstance(model, Emer) else 1
+    told = None
+    if objective.reads_told:
+        told = ToldViews(
+            capacity,
+            recipe.alignment.replayed,
+            viewer_width,
+            candidate_width,
+            len(recipe.behaviors),
+            recipe.alignment.viewer_weight,
+        )
     return Learner(
         model,
         pooling,
         table,
-        ReplayBuffer(capacity, widths[0], widths[1], recipe.alignment.viewer_weight),
-        recipe.alignment,
+        ReplayBuffer(capacity, viewer_width, candidate_width * list_length, recipe.alignment.viewer_weight),
+        # Baselines have no teacher, so they need no scores for it.
+        recipe.alignment if isinstance(model, Easq) else replace(recipe.alignment, teacher=False),
         len(recipe.question.options),
+        objective,
         training.learning_rate,
         training.gradient_clip,
         recipe.seed,
-        align,
-        recipe.order.scope,
+        list_length,
+        told,
     )

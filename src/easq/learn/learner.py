@@ -12,12 +12,14 @@ from torch import nn
 
 from easq.batch import Batch, Floats
 from easq.columns import Ids
-from easq.encode import Rows
-from easq.learn.objective import OrderScope, losses, question_rows
-from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
-from easq.model.easq import Scores
+from easq.learn.lists import answered_rows, with_replayed
+from easq.learn.methods import Objective
+from easq.learn.objective import Lesson, question_rows
+from easq.learn.replay_buffer import ReplayBuffer
+from easq.learn.told import ToldViews
 from easq.model.embedding import EmbeddingTable, FeaturePooling
-from easq.schema import Alignment
+from easq.model.scores import Scores
+from easq.schema_learning import Alignment
 from easq.snapshots import State
 
 
@@ -45,7 +47,10 @@ class Step:
 class Learner:
     """A ranking model in training: pooling, towers, embedding table, optimizer and replay buffer.
 
-    `align` is False for a method that reads no answers; `replayed` rows join each step.
+    `objective` is what the model's method learns from a step; where it reads answers, `replayed` rows
+    join each step, with up to
+    `list_length` candidates of their request, their own included; and
+    `told` views of which behaviour and answer are known, where there are any.
     """
 
     def __init__(
@@ -56,15 +61,17 @@ class Learner:
         buffer: ReplayBuffer,
         alignment: Alignment,
         num_options: int,
+        objective: Objective,
         learning_rate: float,
         gradient_clip: float,
         seed: int,
-        align: bool = True,
-        order_scope: OrderScope = "request",
+        list_length: int = 1,
+        told: ToldViews | None = None,
     ) -> None:
         self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
-        self._alignment, self._num_options, self._align = alignment, num_options, align
-        self._gradient_clip, self._order_scope = gradient_clip, order_scope
+        self.told = told
+        self._alignment, self._num_options, self.objective = alignment, num_options, objective
+        self._gradient_clip, self._list_length = gradient_clip, list_length
         self.dense = nn.ModuleDict({"pooling": pooling, "model": model})
         self._adam = torch.optim.Adam(self.dense.parameters(), lr=learning_rate, fused=True)
         self._random = np.random.default_rng(seed)
@@ -82,24 +89,20 @@ class Learner:
 
         Raises NonFiniteLossError before anything has changed.
         """
-        rows, questioned, replayed = batch.rows, None, None
-        if self._align:
+        rows, own, questioned, told = batch.rows, None, None, None
+        if self.objective.reads_answers:
             with_partners = self._alignment.scope != "batch"
             replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
-            own = _answered(batch)
+            own = answered_rows(batch, self._list_length)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
             questioned = question_rows(batch, replayed, self._num_options, self._alignment, bounded_A)
-            rows = _append(rows, replayed)
+            rows = with_replayed(rows, replayed)
+        if self.told is not None:
+            rows, told = self.told.join(batch, rows, self._random)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
-        row_Q = torch.from_numpy(questioned.row_Q) if questioned else None
-        scores: Scores = self.model(x, row_Q)
-        loss = losses(scores, batch, questioned, self._alignment, self._order_scope)
-        values = {
-            name: float(value.detach())
-            for name, value in (("main", loss.main), ("satisfaction", loss.satisfaction), ("dpo", loss.dpo))
-            if value is not None
-        }
+        scores, loss = self.objective(x, Lesson(batch, questioned, told))
+        values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
             raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
         if loss.total.requires_grad:
@@ -109,10 +112,19 @@ class Learner:
                 nn.utils.clip_grad_norm_(self.dense.parameters(), self._gradient_clip)
             self._adam.step()
             self.table.step(touched)
-        if self._align:
-            self.buffer.add(_answered(batch))
+        if own is not None:
+            self.buffer.add(own)
+        if self.told is not None:
+            self.told.add(batch)
+        self.objective.learned()
         self.steps += 1
         return self._report(batch, touched.rows_U, scores, values)
+
+    def forget(self, user_A: Ids) -> None:
+        """Drop the kept answers of viewers; what was learned from them stays."""
+        self.buffer.forget(user_A)
+        if self.told is not None:
+            self.told.forget(user_A)
 
     def _report(self, batch: Batch, touched_U: Ids, scores: Scores, values: dict[str, float]) -> Step:
         satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK
@@ -139,6 +151,8 @@ class Learner:
             for name, value in moments.items():
                 state[f"adam.{number}.{name}"] = value.numpy()
         state |= {f"buffer.{name}": value for name, value in self.buffer.state().items()}
+        if self.told is not None:
+            state |= {f"told.{name}": value for name, value in self.told.state().items()}
         random = json.dumps(self._random.bit_generator.state).encode()
         state["random"] = np.frombuffer(random, np.uint8)
         state["steps"] = np.array([self.steps])
@@ -157,29 +171,10 @@ class Learner:
                 moments.setdefault(int(number), {})[moment] = torch.from_numpy(value.copy())
         self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
         self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
+        if self.told is not None:
+            self.told.restore({n[5:]: v for n, v in state.items() if n.startswith("told.")})
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.steps = int(state["steps"][0])
-
-
-def _append(rows: Rows, replayed: AnsweredRows) -> Rows:
-    """Put replayed rows behind a batch, each a request of its own."""
-    start = len(rows.viewer_BW)
-    return Rows(
-        np.concatenate([rows.viewer_BW, replayed.viewer_AW]),
-        np.concatenate([rows.candidate_NV, replayed.candidate_AV]),
-        np.concatenate([rows.request_N, start + np.arange(len(replayed.user_A))]),
-    )
-
-
-def _answered(batch: Batch) -> AnsweredRows:
-    request_A = batch.rows.request_N[batch.answer_row_A]
-    return AnsweredRows(
-        batch.rows.viewer_BW[request_A],
-        batch.rows.candidate_NV[batch.answer_row_A],
-        batch.user_B[request_A],
-        batch.option_A,
-        batch.weight_A,
-    )
 
 
 def _array(values: torch.Tensor) -> Floats:

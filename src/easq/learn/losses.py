@@ -30,6 +30,17 @@ def satisfaction_loss(
     return _mean_of(-functional.logsigmoid(margin_P), weight_P), margin_P
 
 
+def normal_loss(
+    better_P: Tensor, worse_P: Tensor, variance_P: Tensor, weight_P: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return L_satis of scores that are means, and its margins (s_i - s_j) / sqrt(var_i + var_j).
+
+    P(i > j) is Phi(margin); `variance_P` is var_i + var_j. Source: GaRM, arXiv 2508.15811.
+    """
+    margin_P = (better_P.float() - worse_P.float()) / variance_P.float().sqrt()
+    return _mean_of(-torch.special.log_ndtr(margin_P), weight_P), margin_P
+
+
 def dpo_loss(
     better_P: Tensor,
     worse_P: Tensor,
@@ -42,13 +53,14 @@ def dpo_loss(
 
     The reference is read, never trained: sg(s).
     """
-    policy_P = _log(better_P) - _log(worse_P)
-    reference_P = _log(reference_better_P.detach()) - _log(reference_worse_P.detach())
+    policy_P = log_score(better_P) - log_score(worse_P)
+    reference_P = log_score(reference_better_P.detach()) - log_score(reference_worse_P.detach())
     margin_P = beta * (policy_P - reference_P)
     return _mean_of(-functional.logsigmoid(margin_P), weight_P), margin_P
 
 
-def _log(score: Tensor) -> Tensor:
+def log_score(score: Tensor) -> Tensor:
+    """Return log(score), a score of zero being the smallest that counts."""
     return torch.log(score.float().clamp(min=_SMALLEST))
 
 

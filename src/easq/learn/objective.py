@@ -3,7 +3,7 @@
 Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from easq.batch import Batch, Floats
-from easq.learn.losses import dpo_loss, main_loss, satisfaction_loss
+from easq.learn.lists import replayed_places
+from easq.learn.losses import dpo_loss, main_loss, normal_loss, satisfaction_loss
 from easq.learn.pairs import Ids, answer_pairs, list_pairs
 from easq.learn.replay_buffer import AnsweredRows
-from easq.model.easq import Scores
+from easq.learn.told import Told
 from easq.model.embedding import Grid
-from easq.schema import Alignment
+from easq.model.scores import Scores
+from easq.schema_learning import Alignment
 
 OrderScope = Literal["request", "viewer", "batch"]
 
@@ -27,13 +29,17 @@ class Questioned:
 
     A pair weighs as much as its two rows together: the product of their weights, an unasked row's being 1.
     All rows of the answered requests stand first, so that an answer is measured inside its list,
-    then the replayed ones, then rows that only a variant reads.
+    then the replayed ones, then rows that only a variant reads. `place_A` are the places in Q of the
+    answered rows, `option_A` what was said and `weight_A` how much it counts.
     """
 
     row_Q: Ids
     better_P: Ids
     worse_P: Ids
     weight_P: Floats
+    place_A: Ids
+    option_A: Ids
+    weight_A: Floats
 
 
 def question_rows(
@@ -48,10 +54,11 @@ def question_rows(
     `bounded_A` are the weights of the batch's own answers in the place of those that they were given.
     """
     num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
-    num_listed, num_replayed = num_rows - num_viewed, len(replayed.user_A)
+    num_listed = num_rows - num_viewed
+    replayed_A, num_replayed = replayed_places(replayed, batch.rows.candidate_NV.shape[1])
     row_Q = np.arange(num_viewed, num_rows + num_replayed)
     new_A = batch.answer_row_A - num_viewed
-    place_A = np.concatenate([new_A, num_listed + np.arange(num_replayed)])
+    place_A = np.concatenate([new_A, num_listed + replayed_A])
     user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
     option_A = np.concatenate([batch.option_A, replayed.option_A])
     weight_A = np.concatenate([batch.weight_A if bounded_A is None else bounded_A, replayed.weight_A])
@@ -69,19 +76,47 @@ def question_rows(
         weight_R = np.ones(num_listed, np.float32)
         weight_R[new_A] = weight_A[: len(new_A)]
         weight_P = np.concatenate([weight_P, weight_R[better] * weight_R[worse]])
-    elif alignment.unasked == "distill":
+    if alignment.unasked == "distill" or alignment.teacher:
         row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
-    return Questioned(row_Q, better_P, worse_P, weight_P)
+    return Questioned(row_Q, better_P, worse_P, weight_P, place_A[used], option_A[used], weight_A[used])
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a step may learn from beside the inputs of its rows."""
+
+    batch: Batch
+    questioned: Questioned | None = None
+    told: Told | None = None
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The step's losses; `total` is what is minimised."""
+    """The step's losses; `total` is what is minimised. `others` are those of one method alone."""
 
     total: Tensor
     main: Tensor
     satisfaction: Tensor | None = None
     dpo: Tensor | None = None
+    others: dict[str, Tensor] = field(default_factory=dict)
+
+    def named(self) -> dict[str, Tensor]:
+        """Return each loss by its name."""
+        known = {"main": self.main, "satisfaction": self.satisfaction, "dpo": self.dpo}
+        return {name: loss for name, loss in (known | self.others).items() if loss is not None}
+
+    def plus(self, name: str, loss: Tensor) -> "Losses":
+        """Return the losses with one more, of a part that only trains itself."""
+        return replace(self, total=self.total + loss, others=self.others | {name: loss})
+
+
+def behavior_loss(score_N: Tensor, batch: Batch, order_scope: OrderScope) -> Tensor:
+    """Return L_main of a score over B+."""
+    row_M, group_M = _order_groups(batch, order_scope)
+    grid = Grid.of(torch.from_numpy(group_M), int(group_M[-1]) + 1 if batch.num_viewed else 0)
+    level_BC = grid.spread(torch.from_numpy(batch.level_M[row_M]), float("nan"))
+    score_BC = grid.spread(score_N.index_select(0, torch.from_numpy(row_M)))
+    return main_loss(score_BC, level_BC)[0]
 
 
 def losses(
@@ -90,26 +125,34 @@ def losses(
     questioned: Questioned | None,
     alignment: Alignment,
     order_scope: OrderScope = "request",
+    response_P: Tensor | None = None,
 ) -> Losses:
-    """Return the losses of one step; without `questioned` only the behaviour's."""
+    """Return the losses of one step; without `questioned` only the behaviour's.
+
+    `response_P` are weights of the pairs of D+ in L_satis, beside those of their answers.
+    """
     num_viewed = batch.num_viewed
-    row_M, group_M = _order_groups(batch, order_scope)
-    grid = Grid.of(torch.from_numpy(group_M), int(group_M[-1]) + 1 if num_viewed else 0)
-    level_BC = grid.spread(torch.from_numpy(batch.level_M[row_M]), float("nan"))
-    score_BC = grid.spread(scores.served_N.index_select(0, torch.from_numpy(row_M)))
-    main, _, _ = main_loss(score_BC, level_BC)
+    main = behavior_loss(scores.served_N, batch, order_scope)
     if questioned is None or scores.satisfaction_A is None:
         return Losses(main, main)
     better_P, worse_P = torch.from_numpy(questioned.better_P), torch.from_numpy(questioned.worse_P)
     served_Q = scores.served_N.index_select(0, torch.from_numpy(questioned.row_Q))
     satisfaction_Q = scores.satisfaction_A
+    better_Q, worse_Q = satisfaction_Q[better_P], satisfaction_Q[worse_P]
     weight_P = torch.from_numpy(questioned.weight_P)
-    satisfaction, _ = satisfaction_loss(satisfaction_Q[better_P], satisfaction_Q[worse_P], weight_P)
+    counted_P = weight_P if response_P is None else weight_P * response_P
+    if scores.variance_A is None:
+        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, counted_P)
+    else:
+        variance_P = scores.variance_A[better_P] + scores.variance_A[worse_P]
+        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, counted_P)
     if alignment.unasked == "distill":
         request_M = torch.from_numpy(batch.rows.request_N[:num_viewed])
         better, worse = _distilled(satisfaction_Q, len(questioned.row_Q) - num_viewed, request_M)
         better_P, worse_P = torch.cat([better_P, better]), torch.cat([worse_P, worse])
         weight_P = torch.cat([weight_P, torch.ones(len(better))])
+    if scores.variance_A is not None:
+        weight_P = weight_P * _sureness(satisfaction_Q, scores.variance_A, better_P, worse_P)
     dpo, _ = dpo_loss(
         served_Q[better_P],
         served_Q[worse_P],
@@ -120,6 +163,14 @@ def losses(
     )
     total = main + alignment.satisfaction_weight * satisfaction + alignment.dpo_weight * dpo
     return Losses(total, main, satisfaction, dpo)
+
+
+def _sureness(mean_Q: Tensor, variance_Q: Tensor, better_P: Tensor, worse_P: Tensor) -> Tensor:
+    """Return 2 Phi - 1 of each pair, 0 where the experts hold the other order: how hard L_dpo pulls."""
+    spread_P = (variance_Q[better_P] + variance_Q[worse_P]).detach().sqrt()
+    margin_P = (mean_Q[better_P] - mean_Q[worse_P]).detach() / spread_P
+    chance_P: Tensor = torch.special.ndtr(margin_P)
+    return (2 * chance_P - 1).clamp(min=0)
 
 
 def _order_groups(batch: Batch, scope: OrderScope) -> tuple[Ids, Ids]:

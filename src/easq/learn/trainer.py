@@ -88,7 +88,7 @@ class Trainer:
         for joiner in self._joiners:
             joiner.forget(users)
         self._batcher.forget(users)
-        self.learner.buffer.forget(np.array([stable_id(user) for user in users], np.int64))
+        self.learner.forget(np.array([stable_id(user) for user in users], np.int64))
 
     def state(self) -> State:
         """Return everything that the future depends on; call `take_late` before."""

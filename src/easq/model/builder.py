@@ -1,18 +1,58 @@
 """Settings to a model: what trains and what serves is built by the same function."""
 
+from easq.encode import Layout
+from easq.model.answer import AnswerNetwork
 from easq.model.baselines.behavior import BehaviorOnly
+from easq.model.baselines.emer import Emer
+from easq.model.baselines.imputation import Imputation
+from easq.model.baselines.mmoe import Mmoe
+from easq.model.baselines.multitask import MultiTask
+from easq.model.baselines.ple import Ple
+from easq.model.baselines.saqrec import Saqrec
+from easq.model.baselines.shared_bottom import SharedBottom
 from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
+from easq.model.moe import Routing
+from easq.model.price import Price
 from easq.schema import Recipe
+from easq.schema_learning import Model
 
-RankingModel = Easq | BehaviorOnly
+RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
+
+
+def build_pooling(recipe: Recipe, layout: Layout) -> FeaturePooling:
+    """Return the pooling of the recipe's features, as its method needs it."""
+    return FeaturePooling(layout, recipe.model.dim, recipe.model.method == "saqrec")
 
 
 def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
     """Return the model of the recipe's method."""
     settings = recipe.model
+    routing = Routing(settings.routing, settings.top_k)
+    if settings.method == "easq":
+        return Easq(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            settings.rank,
+            settings.expert_width,
+            settings.experts,
+            settings.satisfaction_experts,
+            settings.head_width,
+            settings.eps,
+            settings.answers_move_embeddings,
+            settings.lora_init,
+            routing,
+            _answers(recipe, pooling, len(recipe.behaviors)) if recipe.alignment.teacher else None,
+            _answers(recipe, pooling, 0) if recipe.alignment.propensity_weights else None,
+            settings.satisfaction_variance,
+            _behavior_only(recipe, pooling) if recipe.alignment.behavior_tolerance else None,
+            Price(recipe.alignment.behavior_tolerance) if recipe.alignment.behavior_tolerance else None,
+        )
     if settings.method == "behavior":
-        return BehaviorOnly(
+        return _behavior_only(recipe, pooling)
+    if settings.method in ("imputation", "imputation_privileged"):
+        return Imputation(
             pooling.viewer_dim,
             pooling.candidate_dim,
             settings.hidden,
@@ -20,17 +60,75 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.experts,
             settings.head_width,
             settings.eps,
+            len(recipe.behaviors) if settings.method == "imputation_privileged" else 0,
+            routing,
         )
-    return Easq(
+    if settings.method in ("emer", "emer_s", "emer_s_head"):
+        return Emer(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            settings.head_width,
+            settings.eps,
+            len(recipe.behaviors),
+            recipe.baselines.emer_heads,
+            recipe.baselines.emer_layers,
+            settings.method == "emer_s_head",
+            recipe.baselines.satisfaction_share,
+        )
+    if settings.method == "saqrec":
+        return Saqrec(
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.dim,
+            settings.hidden,
+            settings.expert_width,
+            settings.experts,
+            settings.head_width,
+            settings.eps,
+            recipe.baselines.saqrec_buckets,
+            routing,
+        )
+    return MultiTask(
         pooling.viewer_dim,
         pooling.candidate_dim,
         settings.hidden,
-        settings.rank,
+        _body(settings),
         settings.expert_width,
-        settings.experts,
-        settings.satisfaction_experts,
         settings.head_width,
         settings.eps,
-        settings.answers_move_embeddings,
-        settings.lora_init,
+        recipe.baselines.satisfaction_share,
     )
+
+
+def _behavior_only(recipe: Recipe, pooling: FeaturePooling) -> BehaviorOnly:
+    settings = recipe.model
+    return BehaviorOnly(
+        pooling.viewer_dim,
+        pooling.candidate_dim,
+        settings.hidden,
+        settings.expert_width,
+        settings.experts,
+        settings.head_width,
+        settings.eps,
+        Routing(settings.routing, settings.top_k),
+    )
+
+
+def _answers(recipe: Recipe, pooling: FeaturePooling, num_behaviors: int) -> AnswerNetwork:
+    return AnswerNetwork(
+        pooling.viewer_dim,
+        pooling.candidate_dim,
+        recipe.model.hidden,
+        recipe.model.expert_width,
+        num_behaviors,
+    )
+
+
+def _body(settings: Model) -> SharedBottom | Mmoe | Ple:
+    hidden, width, num_experts = settings.hidden, settings.expert_width, settings.experts
+    if settings.method == "shared_bottom":
+        return SharedBottom(hidden, width, num_experts)
+    if settings.method == "mmoe":
+        return Mmoe(hidden, width, num_experts)
+    return Ple(hidden, width, num_experts, settings.satisfaction_experts)

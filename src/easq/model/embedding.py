@@ -17,12 +17,24 @@ from easq.encode import Layout, Rows
 from easq.schema import History, Multi
 
 
+class Past(NamedTuple):
+    """The viewer's history entry by entry, newest first, and each candidate's embedding in its space."""
+
+    entry_BLE: Tensor
+    is_padding_BL: Tensor
+    target_NE: Tensor
+
+
 class Inputs(NamedTuple):
-    """Concatenated feature embeddings x, the viewer's half once per request."""
+    """Concatenated feature embeddings x, the viewer's half once per request.
+
+    `past` is there for a method that reads the history itself; `detach` and the like leave it out.
+    """
 
     viewer_BV: Tensor
     candidate_NC: Tensor
     request_N: Tensor
+    past: Past | None = None
 
     def detach(self) -> "Inputs":
         """Return sg(x)."""
@@ -32,6 +44,10 @@ class Inputs(NamedTuple):
         """Return the inputs of some rows, each a request of its own."""
         viewer_AV = self.viewer_BV.index_select(0, self.request_N[row_A])
         return Inputs(viewer_AV, self.candidate_NC.index_select(0, row_A), torch.arange(len(row_A)))
+
+    def first(self, num_rows: int) -> "Inputs":
+        """Return the inputs of the first rows."""
+        return Inputs(self.viewer_BV, self.candidate_NC[:num_rows], self.request_N[:num_rows])
 
 
 @dataclass(frozen=True)
@@ -103,10 +119,12 @@ class FeaturePooling(nn.Module):
 
     A history is attended to by the candidate's own embedding (scaled dot product, a learned query
     map and a learned bias per recency), so the same past weighs differently for each candidate.
+    `brings_past` adds the first history that is declared, entry by entry.
     """
 
-    def __init__(self, layout: Layout, dim: int) -> None:
+    def __init__(self, layout: Layout, dim: int, brings_past: bool = False) -> None:
         super().__init__()
+        self._brings_past = brings_past
         self._dim = dim
         self._viewer_lists = [s for s in layout.viewer if isinstance(s.feature, Multi)]
         self._candidate_lists = [s for s in layout.candidate if isinstance(s.feature, Multi)]
@@ -145,7 +163,12 @@ class FeaturePooling(nn.Module):
                     grid,
                 )
             )
-        return Inputs(torch.cat(viewer, 1), torch.cat(candidate, 1), request_N)
+        past = None
+        if self._brings_past:
+            slot, target = self._histories[0]
+            place = slice(slot.start, slot.stop)
+            past = Past(viewer_BWE[:, place], is_padding_BW[:, place], candidate_NVE[:, target])
+        return Inputs(torch.cat(viewer, 1), torch.cat(candidate, 1), request_N, past)
 
     def _attend(
         self, query_NE: Tensor, keys_BLE: Tensor, is_padding_BL: Tensor, recency_L: Tensor, grid: "Grid"

@@ -1,11 +1,28 @@
-"""Experts behind a ReLU router: gates are non-negative, may be zero, and vary in number by row.
+"""Experts behind a router: by ReLU, gates are non-negative, may be zero, and vary in number by row.
 
 Shapes: N rows, D hidden, K experts, W expert width.
 """
 
+from typing import Literal, NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+
+class Routing(NamedTuple):
+    """How gates come about; `top_k` is read by softmax_top_k alone.
+
+    relu           ReLU(W_gate h).
+    softmax_top_k  softmax over the `top_k` largest of W_gate h, the other gates zero.
+    none           every gate is one: the experts together are one plain network of the same size.
+    """
+
+    kind: Literal["relu", "softmax_top_k", "none"] = "relu"
+    top_k: int = 2
+
+
+RELU = Routing()
 
 
 class MixtureOfExperts(nn.Module):
@@ -14,21 +31,30 @@ class MixtureOfExperts(nn.Module):
     Source: method.md section 3; ReLU routing as in ReMoE (Wang et al. 2024), without its penalty.
     """
 
-    def __init__(self, in_dim: int, width: int, num_experts: int) -> None:
+    def __init__(self, in_dim: int, width: int, num_experts: int, routing: Routing) -> None:
         super().__init__()
-        self.num_experts, self.width = num_experts, width
-        self.gate = nn.Linear(in_dim, num_experts, bias=False)
+        self.num_experts, self.width, self._routing = num_experts, width, routing
+        self.gate = None if routing.kind == "none" else nn.Linear(in_dim, num_experts, bias=False)
         self.inner = nn.Linear(in_dim, num_experts * width)
         self.outer = nn.Linear(num_experts * width, width, bias=False)
         self.outer_bias = nn.Parameter(torch.zeros(num_experts, width))
 
     def forward(self, h_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mixture (N x W) and the gates (N x K)."""
-        gate_NK = functional.relu(self.gate(h_ND))
+        gate_NK = self._gates(h_ND)
         inner_NKW = functional.relu(self.inner(h_ND)).view(-1, self.num_experts, self.width)
         # Scaling the inner layer by its gate turns the weighted sum of K products into one.
         weighted = (inner_NKW * gate_NK.unsqueeze(2)).flatten(1)
         return self.outer(weighted) + gate_NK @ self.outer_bias, gate_NK
+
+    def _gates(self, h_ND: Tensor) -> Tensor:
+        if self.gate is None:
+            return h_ND.new_ones(len(h_ND), self.num_experts)
+        logit_NK = self.gate(h_ND)
+        if self._routing.kind == "relu":
+            return functional.relu(logit_NK)
+        most, place = logit_NK.topk(min(self._routing.top_k, self.num_experts), dim=1)
+        return torch.zeros_like(logit_NK).scatter(1, place, most.softmax(1))
 
 
 class PositiveHead(nn.Module):
@@ -51,9 +77,17 @@ class PositiveHead(nn.Module):
 class Tower(nn.Module):
     """Experts and head of one path: hidden rows in, positive scores and gates out."""
 
-    def __init__(self, in_dim: int, width: int, num_experts: int, head_width: int, eps: float) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        width: int,
+        num_experts: int,
+        head_width: int,
+        eps: float,
+        routing: Routing = RELU,
+    ) -> None:
         super().__init__()
-        self.experts = MixtureOfExperts(in_dim, width, num_experts)
+        self.experts = MixtureOfExperts(in_dim, width, num_experts, routing)
         self.head = PositiveHead(width, head_width, eps)
 
     def forward(self, h_ND: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ from easq.prove.report.write import write_report
 from easq.prove.tally import Tally
 from easq.prove.truth import Truth
 from easq.schema import Recipe
+from easq.schema_learning import BEHAVIOR_ONLY
 from easq.settings import to_toml
 from easq.snapshots import Snapshots, State, save_parameters
 
@@ -167,7 +168,7 @@ class _Run:
     def result(self) -> dict[str, Any]:
         """Return what the run has shown, in an order and a form that are the same every time."""
         recipe, counts = self._recipe, self.trainer.counts
-        is_aligned = recipe.model.method != "behavior"
+        is_aligned = recipe.model.method not in BEHAVIOR_ONLY
         rows = {slot.feature.name: slot.num_rows for side in self._sides() for slot in side}
         collisions = {
             name: {

@@ -15,8 +15,8 @@ from torch import Tensor
 from easq.columns import Floats
 from easq.encode import Layout, Rows
 from easq.events import FLOAT, ID, Delta, delta_checksum, version_name
-from easq.model.builder import build_model
-from easq.model.embedding import FeaturePooling, Touched
+from easq.model.builder import build_model, build_pooling
+from easq.model.embedding import Touched
 from easq.schema import Recipe
 from easq.snapshots import State
 
@@ -29,7 +29,7 @@ class Parameters:
 
     def __init__(self, recipe: Recipe) -> None:
         layout = Layout.of(recipe.features)
-        self._pooling = FeaturePooling(layout, recipe.model.dim)
+        self._pooling = build_pooling(recipe, layout)
         self._model = build_model(recipe, self._pooling)
         dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._model}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from easq.schema import Categorical, Multi, Recipe, Side
+from easq.schema import Categorical, Multi, Recipe
+from easq.schema_values import Side
 from easq.service.values import told_features
 
 

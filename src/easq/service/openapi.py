@@ -7,7 +7,8 @@ import msgspec
 
 from easq import __version__
 from easq.columns import LONGEST, Shape
-from easq.schema import Categorical, Feature, History, Multi, Recipe, Side
+from easq.schema import Categorical, Feature, History, Multi, Recipe
+from easq.schema_values import Side
 from easq.service.ask_wire import AnswerCall, AskCall, AskReply, OfferCall, OfferReply
 from easq.service.examples import Examples
 from easq.service.refusals import Refused

@@ -6,7 +6,8 @@ from msgspec import Raw
 
 from easq.errors import InputError
 from easq.events import Column, ItemTold, Told, ViewerTold, time_ordered_id
-from easq.schema import Feature, Side
+from easq.schema import Feature
+from easq.schema_values import Side
 from easq.service.values import Teller
 from easq.service.wire import JSON, MSGPACK, Format, ItemPut, Result, UserPut, check_ids, named
 

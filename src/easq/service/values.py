@@ -9,7 +9,8 @@ from msgspec import Raw
 from easq.columns import LONGEST
 from easq.errors import InputError
 from easq.events import Column, pack_floats, pack_ids, stable_ids
-from easq.schema import Categorical, Feature, History, Multi, Numeric, Side
+from easq.schema import Categorical, Feature, History, Multi, Numeric
+from easq.schema_values import Side
 from easq.service.given import read_value
 from easq.service.wire import Format
 from easq.shown import cut, shown

@@ -174,6 +174,7 @@ class _Maker:
             level_M=np.minimum(shown_MK @ weight_K, np.float32(self._cap)),
             shown_MK=shown_MK,
             said_M=self._option_of[get["option"][viewed].ravel()],
+            said_weight_M=np.ones(len(viewed) * num_candidates, np.float32),
             item_N=self._crc(item_N),
             position_N=np.tile(np.arange(num_candidates), len(place_B)),
             user_B=self._stable_U[get["user"][place_B]],

@@ -2,10 +2,11 @@
 
 from torch import Tensor, nn
 
-from easq.model.easq import Merged, Scores
+from easq.model.easq import Merged
 from easq.model.embedding import Inputs
 from easq.model.lora import Projection
-from easq.model.moe import Tower
+from easq.model.moe import RELU, Routing, Tower
+from easq.model.scores import Scores
 
 
 class BehaviorOnly(nn.Module):
@@ -20,10 +21,11 @@ class BehaviorOnly(nn.Module):
         num_experts: int,
         head_width: int,
         eps: float,
+        routing: Routing = RELU,
     ) -> None:
         super().__init__()
         self.backbone = Projection(viewer_dim, candidate_dim, hidden)
-        self.main = Tower(hidden, expert_width, num_experts, head_width, eps)
+        self.main = Tower(hidden, expert_width, num_experts, head_width, eps, routing)
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows; answers are not read."""

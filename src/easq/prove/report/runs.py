@@ -23,7 +23,19 @@ _ORDER = (
     "behavior",
     "pair_accuracy",
 )
-_METHODS = {"easq": "EASQ", "behavior": "Behaviour only"}
+_METHODS = {
+    "easq": "EASQ",
+    "behavior": "Behaviour only",
+    "shared_bottom": "Shared bottom",
+    "mmoe": "MMoE",
+    "ple": "PLE",
+    "emer": "EMER",
+    "imputation": "Imputation",
+    "saqrec": "SAQRec",
+    "imputation_privileged": "Imputation, privileged",
+    "emer_s": "EMER_S",
+    "emer_s_head": "EMER_S, two heads",
+}
 
 
 class Estimate(NamedTuple):

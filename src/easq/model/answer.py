@@ -1,0 +1,35 @@
+"""A network that predicts answers, with or without the behaviour that followed the view.
+
+Shapes: N rows, K behaviours, D hidden.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from easq.model.embedding import Inputs
+from easq.model.lora import Projection
+
+
+class AnswerNetwork(nn.Module):
+    """Predicts what would be answered: a logit, 0 for the worst option and 1 for the best.
+
+    With `num_behaviors` it is privileged: it sees what was done after the view, which serving cannot.
+    """
+
+    def __init__(
+        self, viewer_dim: int, candidate_dim: int, hidden: int, width: int, num_behaviors: int = 0
+    ) -> None:
+        super().__init__()
+        self.backbone = Projection(viewer_dim, candidate_dim, hidden)
+        self.behaviors = nn.Linear(num_behaviors, hidden, bias=False) if num_behaviors else None
+        self.bias_D = nn.Parameter(torch.zeros(hidden))
+        self.layers = nn.Sequential(nn.Linear(hidden, width), nn.ReLU(), nn.Linear(width, 1))
+
+    def forward(self, x: Inputs, shown_NK: Tensor | None = None) -> Tensor:
+        """Return a logit per row; `shown_NK` is given exactly where the network is privileged."""
+        h_ND = self.backbone(x) + self.bias_D
+        if self.behaviors is not None:
+            h_ND = h_ND + self.behaviors(shown_NK)
+        logit_N: Tensor = self.layers(functional.relu(h_ND)).squeeze(1)
+        return logit_N

@@ -1,0 +1,39 @@
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from easq.batch import Batch
+from easq.learn.publish import make_delta
+from easq.rank.parameters import Parameters
+from easq.schema_learning import Method
+from tests.learn.methods import learner_of
+from tests.worlds import small_recipe
+
+
+@pytest.mark.parametrize("method", get_args(Method))
+def test_every_method_serves_by_deltas_what_it_has_learned(method: str) -> None:
+    learner, batches = learner_of(
+        method, "baselines.emer_serving_steps=2", "baselines.satisfaction_share=0.5"
+    )
+    settings = (
+        f"model.method={method}",
+        "baselines.emer_serving_steps=2",
+        "baselines.satisfaction_share=0.5",
+    )
+    parameters = Parameters(small_recipe(*settings))
+    state = learner.state()
+    kept = {n: v.copy() for n, v in state.items() if n.startswith(("dense.", "table.weight"))}
+    assert parameters.refuses_version(kept) == ""
+    parameters.replace(0, kept)
+    for seq, batch in enumerate(batches[:4], 1):
+        step = learner.step(batch)
+        delta = make_delta(learner, step.touched_U, seq, seq - 1, [], 0, 0)
+        assert parameters.refuses(delta) == ""
+        parameters.apply(delta)
+    assert_same(parameters, learner.score(batches[4]), batches[4])
+    assert_same(parameters.copy(), learner.score(batches[4]), batches[4])
+
+
+def assert_same(parameters: Parameters, expected: np.ndarray, batch: Batch) -> None:
+    np.testing.assert_allclose(parameters.score(batch.rows), expected, rtol=1e-5, atol=1e-6)
