@@ -30,5 +30,5 @@ def main() -> None:
         sys.stderr.write(f"easq: not enough memory for these settings or this data: {error}\n")
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.stderr.write("easq: stopped (a replay goes on with `easq replay --resume`)\n")
+        sys.stderr.write("easq: stopped; `easq replay --resume` goes on where a replay was\n")
         sys.exit(130)

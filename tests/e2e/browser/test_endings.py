@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.e2e.browser.stage import Stage, open_stage
+from tests.e2e.browser.stage import open_stage
 from tests.e2e.browser.standin import StandIn
 
 SOON = {"fade_ms": 400}
@@ -57,15 +57,6 @@ def test_a_page_that_is_left_reports_ignored(context: BrowserContext, service: S
     stage.see()
     stage.page.goto("about:blank")
     stage.until(lambda: service.said("ignored"))
-    assert verbs(service) == ["ignored", "offer", "shown"]
-
-
-def test_a_tab_that_is_closed_reports_ignored(context: BrowserContext, service: StandIn) -> None:
-    other = Stage(context.new_page())
-    stage = open_stage(context, service.url)
-    stage.see()
-    stage.page.close(run_before_unload=True)
-    other.until(lambda: service.said("ignored"))
     assert verbs(service) == ["ignored", "offer", "shown"]
 
 
