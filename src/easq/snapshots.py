@@ -87,7 +87,8 @@ class Snapshots:
         if not prefixes:
             return self._state(name)
         with safe_open(self._folder / name / "state.safetensors", "np") as file:
-            return {key: file.get_tensor(key) for key in file.keys() if key.startswith(tuple(prefixes))}  # noqa: SIM118
+            keys = [key for key in file.keys() if key.startswith(tuple(prefixes))]  # noqa: SIM118 - no iterator
+            return {key: file.get_tensor(key) for key in keys}
 
     def notes(self, name: str) -> dict[str, Any]:
         """Return what was noted with a snapshot; raises InputError as `load` does."""

@@ -5,7 +5,7 @@ import pytest
 
 from easq.ask import quality
 from easq.ask.quality import About, State, judge, observe, reading_ms
-from easq.events import Answered, Asked
+from easq.events import Answered, Asked, Event
 from easq.schema import Quality
 from easq.world.attack import Campaign, disliked_author, judged
 from easq.world.record import events
@@ -166,12 +166,12 @@ def test_a_campaign_in_the_world_is_found_and_honest_viewers_are_left_alone() ->
     campaign = Campaign(disliked_author(world))
     authors = world.catalogue.author_I
 
-    def lived() -> list[object]:
+    def lived() -> list[Event]:
         chunks = (campaign.join(world, c, 0.1) for c in world.chunks(6000, size=500))
         return [e for c in chunks for e in sorted(events(world, c), key=lambda e: e.ts)]
 
     weights: dict[tuple[bool, bool], list[float]] = {}
-    for event in judged(lived(), RULES, lambda item: str(authors[int(item[1:])])):  # type: ignore[arg-type]
+    for event in judged(lived(), RULES, lambda item: str(authors[int(item[1:])])):
         if isinstance(event, Answered):
             is_own = bool(authors[int(event.item_id[1:])] == campaign.author)
             weights.setdefault((int(event.user_id[1:]) < 50, is_own), []).append(event.weight)

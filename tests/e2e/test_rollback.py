@@ -8,10 +8,10 @@ from easq.client import Client, Ranking
 from easq.encode import Encoder
 from easq.events import unpack_floats, version_name
 from easq.learn.steps import recorded
-from easq.rank.past import parameters_of
 from tests.e2e.crowd import Crowd
 from tests.e2e.running import Running, easq, running, until
 from tests.e2e.test_scores import requests
+from tests.rank.past import parameters_of
 
 ITEMS = [f"strange{n}" for n in range(8)]
 

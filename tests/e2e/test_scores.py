@@ -11,10 +11,10 @@ from easq.events import EVENTS, Request, unpack_floats
 from easq.home import Home
 from easq.profiles import Profiles
 from easq.profiles.rebuild import catch_up
-from easq.rank.past import parameters_of
 from tests.e2e.crowd import Crowd
 from tests.e2e.running import running, until
 from tests.e2e.test_kill import everything
+from tests.rank.past import parameters_of
 
 
 @pytest.mark.parametrize("rankings", [100, pytest.param(1000, marks=pytest.mark.slow)])

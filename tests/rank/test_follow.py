@@ -9,8 +9,8 @@ import pytest
 from easq.errors import InputError
 from easq.events import UPDATES, Delta, delta_checksum, pack_floats, pack_ids
 from easq.rank.follow import Follower
-from easq.rank.past import parameters_of
 from tests.living import Living, chapters, living
+from tests.rank.past import parameters_of
 
 Changes = dict[str, object]
 

@@ -7,9 +7,12 @@ sample's seed is not one that any test or default run uses. Nothing here looks a
 Shapes: N views of the main feed, by viewers U.
 """
 
+import inspect
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pprint import pformat
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +100,10 @@ def cuts(guests: Guests, known: Calibration) -> tuple[float, ...]:
         one = replace(known, thresholds=(cut, high, high, high))
         return float((said(felt_RC, style_RC, random, one) == 0).mean())
 
-    return tuple(bisect(lambda x, s=s: share_at_most(x) - s, low, high, 16) for s in _LEVELS)  # type: ignore[misc]
+    def above(share: float) -> Callable[[float], float]:
+        return lambda cut: share_at_most(cut) - share
+
+    return tuple(bisect(above(share), low, high, 16) for share in _LEVELS)
 
 
 def fit_mood(known: Calibration) -> Calibration:
@@ -208,13 +214,13 @@ def fit_behaviors(known: Calibration) -> Calibration:
     return replace(known, behaviors=found, like_by_length=by_length)
 
 
-def _round(value: object) -> object:
+def _round(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, tuple):
         return tuple(_round(v) for v in value)
     if isinstance(value, Behavior):
-        return Behavior(**{k: _round(v) for k, v in vars(value).items()})  # type: ignore[arg-type]
+        return Behavior(**{k: _round(v) for k, v in vars(value).items()})
     if isinstance(value, dict):
         return {k: _round(v) for k, v in value.items()}
     return value
@@ -226,8 +232,8 @@ def main() -> None:
     for fit in (fit_feelings, fit_mood, fit_feed, fit_responses, fit_behaviors, fit_lab_like):
         known = fit(known)
     values = {name: _round(float(v) if isinstance(v, np.floating) else v) for name, v in vars(known).items()}
-    source = (frozen.__loader__.get_source(frozen.__name__) or "").split("CALIBRATION = ")[0]  # type: ignore[union-attr]
-    sys.stdout.write(f"{source}CALIBRATION = {pformat(Calibration(**values))}\n")  # type: ignore[arg-type]
+    source = inspect.getsource(frozen).split("CALIBRATION = ")[0]
+    sys.stdout.write(f"{source}CALIBRATION = {pformat(Calibration(**values))}\n")
 
 
 if __name__ == "__main__":
