@@ -10,21 +10,22 @@ from easq.events import (
     Asked,
     Behavior,
     Dismissed,
+    Erased,
     Event,
     Ignored,
     Offered,
     Request,
     pack_floats,
 )
-from easq.join import AnsweredView, Example, Joiner, Viewed
+from easq.join import AnsweredView, Example, Joiner, Reread, Viewed
 from tests.worlds import world_events
 
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
 MINUTE = 60_000
 
 
-def joiner(behavior: int = 30, answer: int = 60, lateness: int = 5) -> Joiner:
-    return Joiner("satisfaction", OPTIONS, behavior * MINUTE, answer * MINUTE, lateness * MINUTE)
+def joiner(behavior: int = 30, answer: int = 60, lateness: int = 5, reread: Reread | None = None) -> Joiner:
+    return Joiner("satisfaction", OPTIONS, behavior * MINUTE, answer * MINUTE, lateness * MINUTE, reread)
 
 
 def request(
@@ -296,3 +297,37 @@ def test_every_event_is_counted_once(seed: int) -> None:
     accounted = c.requests + c.behaviors + c.asked + c.answers
     assert accounted + c.duplicates + c.late + c.orphans + c.refused == len(events)
     assert len(join.take_late()) == c.late + c.orphans + c.refused
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, len(EVENTS)))
+def test_requests_read_again_give_the_examples_of_requests_kept(seed: int, cut: int) -> None:
+    # Answers are held back at random, so that many come after their request was let go of.
+    late = random.Random(seed)
+    behind = {id(e): 50 * MINUTE * late.random() if isinstance(e, Answered) else 0 for e in EVENTS}
+    events = sorted(EVENTS, key=lambda e: e.ts + behind[id(e)])
+    kept, lean = joiner(behavior=1), joiner(behavior=1, reread=events.__getitem__)
+    straight = push_all(kept, events) + kept.flush()
+    found = [x for offset, event in enumerate(events[:cut]) for x in lean.push(event, offset)]
+    after = joiner(behavior=1, reread=events.__getitem__)
+    after.restore(lean.state())
+    found += [x for offset, event in enumerate(events[cut:], cut) for x in after.push(event, offset)]
+    assert found + after.flush() == straight
+    assert after.counts == kept.counts
+
+
+def test_a_joined_request_that_can_be_read_again_is_let_go_of() -> None:
+    events = [request(items=tuple(f"item-{n}" for n in range(1000))), request("r2", minute=36)]
+    kept, lean = joiner(), joiner(reread=events.__getitem__)
+    for join in (kept, lean):
+        assert len(push_all(join, events)) == 1
+    assert len(kept.state()) > 8000
+    assert len(lean.state()) < 500
+
+
+@pytest.mark.parametrize("left", [None, Erased(event_id="r1", user_id="", ts=0), request("r0")])
+def test_answer_to_a_request_that_the_log_no_longer_has_is_an_orphan(left: Event | None) -> None:
+    join = joiner(reread=lambda _: left)
+    assert len(push_all(join, [request(), request("r2", minute=36)])) == 1
+    assert join.push(answer(minute=40)) == []
+    assert [late.reason for late in join.take_late()] == ["orphan"]

@@ -3,10 +3,13 @@
 A request waits for its behaviours until its window has passed in the partition's own event time,
 then it is a `Viewed` example. An answer is an `AnsweredView` at once, from the features of its own
 request. Nothing here reads a clock: the examples of a partition are a function of its events.
+
+Answers may come an hour later and are few. So once its behaviours are joined, only the offset of a
+request is kept, and the rare answer that comes afterwards has it read from the log again.
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -101,8 +104,13 @@ class Counts(msgspec.Struct):
 
 
 class _Open(msgspec.Struct, gc=False):
-    request: Request
-    positions: dict[str, int]
+    """A request whose answers may come; `request` is None once it can be read again at `offset`."""
+
+    request: Request | None
+    key: str
+    user_id: str
+    ts: int
+    offset: int
     seen: set[str]
     reports: list[tuple[list[int], Behavior]] = []
     answers: list[tuple[int, int]] = []
@@ -122,16 +130,27 @@ _state_decoder = msgspec.msgpack.Decoder(_State)
 _state_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
+Reread = Callable[[int], Event | None]
+"""Return the event at an offset of the partition, None when it was removed from the log."""
+
+
 class Joiner:
     """Joins one partition. Windows and lateness are milliseconds of event time.
 
     Late means: after the request's window by its own time, or when the partition had moved
     `lateness` past the window already. Such events, and those whose request never came, are
     counted and handed out by `take_late`. A copy (same `event_id`) is dropped and counted.
+    Without `reread` whole requests are kept until their answers are late.
     """
 
     def __init__(
-        self, question: str, options: Sequence[str], behavior_window: int, answer_window: int, lateness: int
+        self,
+        question: str,
+        options: Sequence[str],
+        behavior_window: int,
+        answer_window: int,
+        lateness: int,
+        reread: Reread | None = None,
     ) -> None:
         if not 0 < behavior_window <= answer_window:
             raise ValueError(
@@ -140,19 +159,21 @@ class Joiner:
         self._question = question
         self._options = {option: number for number, option in enumerate(options)}
         self._behavior_window, self._answer_window, self._lateness = behavior_window, answer_window, lateness
+        self._reread = reread
         self._newest = 0
         self._open: dict[str, _Open] = {}
+        self._places: dict[str, dict[str, int]] = {}
         self._waiting: dict[str, dict[str, Reply]] = {}
         self._due: list[tuple[int, str]] = []
         self._late: list[Late] = []
         self.counts = Counts()
 
-    def push(self, event: Event) -> list[Example]:
-        """Take the partition's next event and return the examples that it completes."""
+    def push(self, event: Event, offset: int = 0) -> list[Example]:
+        """Take the partition's next event, at `offset`, and return the examples that it completes."""
         examples: list[Example] = []
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Request):
-            self._open_request(event, examples)
+            self._open_request(event, offset, examples)
         elif isinstance(event, Offered):
             self.counts.offered += 1
         elif isinstance(event, Erased):
@@ -184,7 +205,8 @@ class Joiner:
 
     def forget(self, users: Collection[str]) -> None:
         """Drop the open requests of viewers and all that waits of them."""
-        self._open = {k: o for k, o in self._open.items() if o.request.user_id not in users}
+        self._open = {k: o for k, o in self._open.items() if o.user_id not in users}
+        self._places.clear()
         waiting = {
             key: {i: e for i, e in events.items() if e.user_id not in users}
             for key, events in self._waiting.items()
@@ -202,7 +224,7 @@ class Joiner:
         """Become the joiner whose `state` this is."""
         state = _state_decoder.decode(data)
         self._newest, self.counts = state.newest, state.counts
-        self._open = {opened.request.event_id: opened for opened in state.open}
+        self._open = {opened.key: opened for opened in state.open}
         self._waiting = {events[0].request_id: {e.event_id: e for e in events} for events in state.waiting}
         self._due = [(self._due_at(opened), key) for key, opened in self._open.items()]
         self._due += [
@@ -216,7 +238,7 @@ class Joiner:
         return self._newest - self._lateness > ts
 
     def _due_at(self, opened: _Open) -> int:
-        return opened.request.ts + (self._answer_window if opened.viewed else self._behavior_window)
+        return opened.ts + (self._answer_window if opened.viewed else self._behavior_window)
 
     def _keep_apart(self, reason: str, event: Event) -> None:
         counts = self.counts
@@ -237,18 +259,18 @@ class Joiner:
         waiting[event.event_id] = event
         heapq.heappush(self._due, (event.ts + self._answer_window, event.request_id))
 
-    def _open_request(self, request: Request, examples: list[Example]) -> None:
+    def _open_request(self, request: Request, offset: int, examples: list[Example]) -> None:
         key = request.event_id
-        positions = {item: position for position, item in enumerate(request.items)}
         if key in self._open:
             self.counts.duplicates += 1
         elif self._passed(request.ts + self._behavior_window):
             self._keep_apart("late", request)
-        elif len(positions) != len(request.items) or not positions:
+        elif not request.items or len(set(request.items)) != len(request.items):
             self._keep_apart("a request needs candidates, each named once", request)
         else:
             self.counts.requests += 1
-            opened = self._open[key] = _Open(request, positions, set())
+            opened = _Open(request, key, request.user_id, request.ts, offset, set())
+            self._open[key] = opened
             heapq.heappush(self._due, (self._due_at(opened), key))
             for event in self._waiting.pop(key, {}).values():
                 self._add(opened, event, examples)
@@ -258,24 +280,38 @@ class Joiner:
             self.counts.duplicates += 1
             return
         opened.seen.add(event.event_id)
-        if event.user_id != opened.request.user_id:
+        if event.user_id != opened.user_id:
             self._keep_apart("its request is of another viewer", event)
             return
         window = self._behavior_window if isinstance(event, Behavior) else self._answer_window
-        if event.ts > opened.request.ts + window or (isinstance(event, Behavior) and opened.viewed):
+        if event.ts > opened.ts + window or (isinstance(event, Behavior) and opened.viewed):
             self._keep_apart("late", event)
+            return
+        request = self._request(opened)
+        if request is None:
+            self._keep_apart("orphan", event)
         elif isinstance(event, Behavior):
-            self._add_behavior(opened, event)
+            self._add_behavior(opened, request, event)
         else:
-            self._add_answer(opened, event, examples)
+            self._add_answer(opened, request, event, examples)
 
-    def _add_behavior(self, opened: _Open, event: Behavior) -> None:
+    def _request(self, opened: _Open) -> Request | None:
+        if opened.request is not None:
+            return opened.request
+        found = self._reread(opened.offset) if self._reread else None
+        # A viewer who was erased leaves a tombstone there.
+        return found if isinstance(found, Request) and found.event_id == opened.key else None
+
+    def _add_behavior(self, opened: _Open, request: Request, event: Behavior) -> None:
         size = FLOAT.itemsize * len(event.items)
         for name, column in event.values.items():
             if len(column) != size:
                 self._keep_apart(f"{name} holds {len(column)} bytes for {len(event.items)} items", event)
                 return
-        known = [n for n, item in enumerate(event.items) if item in opened.positions]
+        places = self._places.get(opened.key)
+        if places is None:
+            places = self._places[opened.key] = {item: n for n, item in enumerate(request.items)}
+        known = [n for n, item in enumerate(event.items) if item in places]
         if event.items and not known:
             self._keep_apart(f"item {event.items[0]!r} is not in the request", event)
             return
@@ -283,18 +319,18 @@ class Joiner:
             # A long list is logged in part; what was done with the rest of it teaches nothing.
             self.counts.unlogged_items += len(event.items) - len(known)
             event = _some(event, known)
-        positions = [opened.positions[item] for item in event.items]
+        positions = [places[item] for item in event.items]
         self.counts.behaviors += 1
         opened.reports.append((positions, event))
 
     def _add_answer(
         self,
         opened: _Open,
+        request: Request,
         event: Asked | Answered | Dismissed | Ignored,
         examples: list[Example],
     ) -> None:
-        position = opened.positions.get(event.item_id)
-        if position is None:
+        if event.item_id not in request.items:
             self._keep_apart(f"item {event.item_id!r} is not in the request", event)
         elif event.question != self._question:
             if event.policy if isinstance(event, Asked) else event.ask_id:
@@ -308,7 +344,7 @@ class Joiner:
         elif isinstance(event, Ignored):
             self.counts.ignored += 1
         else:
-            option = self._options.get(event.option)
+            option, position = self._options.get(event.option), request.items.index(event.item_id)
             if option is None:
                 self._keep_apart(f"option {event.option!r} is not one of {list(self._options)}", event)
             elif any(position == answered for answered, _ in opened.answers):
@@ -318,9 +354,7 @@ class Joiner:
                 opened.answers.append((position, option))
                 if event.weight != 1:
                     opened.weights[position] = event.weight
-                found = AnsweredView(
-                    opened.request, position, option, event.propensity, opened.viewed, event.weight
-                )
+                found = AnsweredView(request, position, option, event.propensity, opened.viewed, event.weight)
                 examples.append(found)
 
     def _close(self, until: int | None, examples: list[Example]) -> None:
@@ -336,9 +370,13 @@ class Joiner:
             elif opened.viewed:
                 del self._open[key]
             else:
+                assert opened.request is not None, "a request is let go of only here"
                 view = Viewed(opened.request, opened.reports, list(opened.answers), dict(opened.weights))
                 examples.append(view)
                 opened.viewed, opened.reports = True, []
+                self._places.pop(key, None)
+                if self._reread:
+                    opened.request = None
                 heapq.heappush(due, (self._due_at(opened), key))
 
 

@@ -2,57 +2,53 @@
 
 from array import array
 from collections import deque
-from typing import NamedTuple
 
 from easq.events import Request
 
-
-class _Served(NamedTuple):
-    ts: int
-    user_id: str
-    items: "array[int]"
+_HEAD = 2  # numbers before the items: time and viewer
 
 
 class Served:
-    """The requests of the last `window_ms`, their items as hashes of this process: about 400 bytes each."""
+    """The requests of the last `window_ms`: ids as hashes of this process, about 450 bytes each."""
 
     def __init__(self, window_ms: int) -> None:
         self._window = window_ms
-        self._by_id: dict[str, _Served] = {}
-        self._heard: deque[tuple[int, str]] = deque()
+        self._by_id: dict[str, array[int]] = {}
+        self._heard: deque[str] = deque()
 
     def hear(self, request: Request, now_ms: int) -> None:
         """Take a request, if it is not too old."""
         if request.ts + self._window >= now_ms and request.event_id not in self._by_id:
-            items = array("q", map(hash, request.items))
-            self._by_id[request.event_id] = _Served(request.ts, request.user_id, items)
-            self._heard.append((request.ts, request.event_id))
+            numbers = (request.ts, hash(request.user_id), *map(hash, request.items))
+            self._by_id[request.event_id] = array("q", numbers)
+            self._heard.append(request.event_id)
 
     def forget(self, now_ms: int) -> None:
         """Let go of those that have become too old."""
-        while self._heard and self._heard[0][0] + self._window < now_ms:
-            del self._by_id[self._heard.popleft()[1]]
+        while self._heard and self._by_id[self._heard[0]][0] + self._window < now_ms:
+            del self._by_id[self._heard.popleft()]
 
     def why_not(self, user_id: str, request_id: str, item_id: str, now_ms: int) -> str:
         """Return why these are not a view that can be asked about; empty if they are."""
         found = self._by_id.get(request_id)
-        if found is None or found.ts + self._window < now_ms:
+        if found is None or found[0] + self._window < now_ms:
             return "the ranking is not known, or older than join.answer_window"
-        if found.user_id != user_id:
+        if found[1] != hash(user_id):
             return "the ranking was another viewer's"
-        if hash(item_id) not in found.items:
+        if hash(item_id) not in found[_HEAD:]:
             return "the item is not among those logged of the ranking (service.log_top)"
         return ""
 
     def until(self, request_id: str) -> int:
         """Return when an answer to a known request comes too late."""
-        return self._by_id[request_id].ts + self._window
+        return self._by_id[request_id][0] + self._window
 
     def latest(self, user_id: str, item_id: str) -> str:
         """Return the newest request that put an item before a viewer, empty if there is none."""
+        viewer, item = hash(user_id), hash(item_id)
         found = [
-            (served.ts, request_id)
+            (served[0], request_id)
             for request_id, served in self._by_id.items()
-            if served.user_id == user_id and hash(item_id) in served.items
+            if served[1] == viewer and item in served[_HEAD:]
         ]
         return max(found)[1] if found else ""

@@ -36,7 +36,7 @@ from easq.schema import Recipe
 
 _MINUTE_MS = 60_000
 _ASKS_KEPT_MS = 2 * DAY_MS  # of today's quota none is forgotten
-_APART_MS = 10 * _MINUTE_MS  # how far partitions that are read in turn may lie apart
+_APART_MS = _MINUTE_MS  # how far partitions that are followed in turn may lie apart
 
 Outcome = Answered | Dismissed | Ignored
 

@@ -4,7 +4,7 @@ import torch
 from msgspec.structs import replace
 
 from easq.encode import Encoder
-from easq.join import Joiner
+from easq.join import Joiner, Reread
 from easq.learn.learner import Learner
 from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
@@ -23,8 +23,8 @@ def build_encoder(recipe: Recipe) -> Encoder:
     return Encoder(recipe.features)
 
 
-def build_joiner(recipe: Recipe) -> Joiner:
-    """Return the joiner of one partition."""
+def build_joiner(recipe: Recipe, reread: Reread | None = None) -> Joiner:
+    """Return the joiner of one partition, which may let go of what it can `reread`."""
     join = recipe.join
     return Joiner(
         recipe.question.name,
@@ -32,6 +32,7 @@ def build_joiner(recipe: Recipe) -> Joiner:
         round(join.behavior_window * _MINUTE),
         round(join.answer_window * _MINUTE),
         round(join.lateness * _MINUTE),
+        reread,
     )
 
 

@@ -4,17 +4,18 @@ A replay and a live learner are both this; they differ in how far it is told to 
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from easq.batch import Batcher, make_batch
-from easq.events import EVENTS, Answered, stable_id
+from easq.events import EVENTS, Answered, Event, stable_id
 from easq.join import Counts, Late, flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Step
-from easq.log.base import EventLog
+from easq.log.base import EventLog, TrimmedError
 from easq.log.merge import MergedReader
 from easq.schema import Recipe
 from easq.snapshots import State
@@ -40,23 +41,34 @@ class Trainer:
         self.encoder = build_encoder(recipe)
         self.learner = build_learner(recipe, self.encoder)
         self._batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
-        self._joiners = [build_joiner(recipe) for _ in range(num_partitions)]
+        self._log: EventLog | None = None
+        self._joiners = [build_joiner(recipe, partial(self._reread, p)) for p in range(num_partitions)]
         self.offsets = [0] * num_partitions
         self.newest_answer = 0
         self._newest = [0] * num_partitions
 
     def read(self, log: EventLog, until: Sequence[int]) -> Iterator[None]:
         """Read on to `until`, in event time; pauses now and then, `offsets` being what was read."""
-        reader = MergedReader(log, EVENTS, until, self.offsets, self._newest)
+        self._log = log
+        reader, at = MergedReader(log, EVENTS, until, self.offsets, self._newest), list(self.offsets)
         for chunk in reader:
             for partition, event in chunk:
                 if isinstance(event, Answered):
                     self.newest_answer = max(self.newest_answer, event.ts)
-                examples = self._joiners[partition].push(event)
+                examples = self._joiners[partition].push(event, at[partition])
+                at[partition] += 1
                 if examples:
                     self._batcher.add(examples)
             self.offsets, self._newest = list(reader.offsets), list(reader.newest)
             yield
+
+    def _reread(self, partition: int, offset: int) -> Event | None:
+        assert self._log is not None, "only reading makes joiners ask"
+        try:
+            found = self._log.read(EVENTS, partition, offset, 1)
+        except TrimmedError:
+            return None
+        return found[0] if found else None
 
     def close_windows(self) -> None:
         """End the wait of every open request, as at the end of a bounded log."""
