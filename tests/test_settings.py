@@ -48,7 +48,7 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, baselines, behaviors, data, "),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, baselines, behaviors, "),
         ("[model]\nrank = -1", "model.rank: got -1; expected `int` >= 0"),
         ("[model]\nrank = 999", "model.rank: got 999; allowed: 0 to 31"),
         ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),

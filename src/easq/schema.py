@@ -285,6 +285,16 @@ class Quality(Strict, frozen=True):
     flood_chance: Share = 0.001
 
 
+class Clock(Strict, frozen=True):
+    """How fast the time of events runs, for simulations: `scale` times as fast as real time.
+
+    `since_ms` is when both showed the same, in milliseconds since 1970. Platforms leave both as they are.
+    """
+
+    scale: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+    since_ms: Annotated[int, Meta(ge=0, le=1 << 50)] = 0
+
+
 class Retention(Strict, frozen=True):
     """How long events are kept: `easq privacy expire` erases older ones. 0 keeps them for good."""
 
@@ -329,3 +339,4 @@ class Recipe(Strict, frozen=True):
     quality: Quality = Quality()
     retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()
+    clock: Clock = Clock()

@@ -1,6 +1,5 @@
 """Commands on the questionnaire: why a view is asked or not."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +47,14 @@ def explain(
     from easq.ask.rebuild import catch_up
     from easq.ask.state import Asks, View
     from easq.ask.token import read_secret
+    from easq.clock import clock_of
     from easq.home import open_home
     from easq.log.sqlite import SqliteLog
 
     made = open_home(home)
     if not (home / "events.log").exists():
         raise InputError(f"--home: nothing was ranked in {home} yet")
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = clock_of(made.recipe.clock)()
     asks = Asks(made.recipe, read_secret(made.secret_path))
     with SqliteLog(home / "events.log", read_only=True) as log:
         catch_up(asks, log, now_ms)

@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,8 +83,10 @@ def expire(*, home: Path, as_json: Json = False) -> None:
         The folder of the live system.
     """
     from easq import privacy as room
+    from easq.clock import clock_of
 
-    _tell(room.expire_home(_home(home), time.time_ns() // 1_000_000), as_json)
+    made = _home(home)
+    _tell(room.expire_home(made, clock_of(made.recipe.clock)()), as_json)
 
 
 def _tell(found: dict[str, Any], as_json: bool) -> None:

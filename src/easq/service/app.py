@@ -1,7 +1,6 @@
 """The app factory: routes, and what starts and stops with them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,6 +16,7 @@ from easq.ask.judge import Judge, trust
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks
 from easq.ask.token import Tokens
+from easq.clock import clock_of
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.profiles import Profiles
@@ -72,16 +72,17 @@ def create_app(
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied. `app.state.status()` is what /v1/status says.
     """
-    metrics, freshness = Metrics(), Freshness()
+    now_ms = clock_of(recipe.clock)
+    metrics, freshness = Metrics(), Freshness(now_ms, recipe.clock.scale)
     failed = metrics.log_failures.labels("follow").inc
     asks = Asks(recipe, secret, _authors(profiles, recipe.quality.author))
-    catch_up(asks, log, time.time_ns() // 1_000_000)
+    catch_up(asks, log, now_ms())
     heard = Both(profiles, asks)
     follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
     committer = Committer(log)
     writing = Writing(committer, recipe.service, metrics)
-    desk = Desk(engine, recipe, profiles.knows, writing, follower, metrics, freshness)
-    questionnaire = Questionnaire(asks, Tokens(secret), recipe.ask, judge, writing, follower, metrics)
+    desk = Desk(engine, recipe, profiles.knows, writing, follower, metrics, freshness, now_ms)
+    questionnaire = Questionnaire(asks, Tokens(secret), recipe.ask, judge, writing, follower, metrics, now_ms)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncIterator[None]:

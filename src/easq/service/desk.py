@@ -1,13 +1,13 @@
 """What the routes do, without a word of HTTP: bodies in, bodies out, or a Refusal."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
 import structlog
 
+from easq.clock import NowMs
 from easq.errors import InputError
 from easq.events import EVENTS, PROFILES
 from easq.rank.engine import Engine
@@ -46,10 +46,12 @@ class Desk:
         follower: Follower,
         metrics: Metrics,
         freshness: Freshness,
+        now_ms: NowMs,
     ) -> None:
+        self._now_ms = now_ms
         self._engine, self._writing, self._follower, self._metrics = engine, writing, follower, metrics
         self._limits, self._freshness = recipe.service, freshness
-        self._ranking = Ranking(engine, writing, recipe, metrics)
+        self._ranking = Ranking(engine, writing, recipe, metrics, now_ms)
         self._intake = Intake(recipe, metrics)
         self._puts: dict[Any, Puts] = {
             ItemsCall: Puts(recipe.features, "candidate", knows),
@@ -81,7 +83,7 @@ class Desk:
         if len(entries) > self._limits.max_events:
             allowed = f"{self._limits.max_events} (service.max_events)"
             raise too_large(f"events: got {len(entries)}; allowed in one call: {allowed}")
-        results, events = self._intake.check(entries, given, _now_ms())
+        results, events = self._intake.check(entries, given, self._now_ms())
         await self._writing.append(EVENTS, events)
         for event in events:
             self._metrics.accepted.labels(type(event).__name__.lower()).inc()
@@ -140,7 +142,7 @@ class Desk:
             )
         if not self._follower.caught_up:
             self._refuse_until_caught_up()
-        results, told = self._puts[kind].check(entries, given, _now_ms())
+        results, told = self._puts[kind].check(entries, given, self._now_ms())
         positions = await self._writing.append(PROFILES, told)
         try:
             async with asyncio.timeout(self._limits.log_wait_seconds):
@@ -160,7 +162,3 @@ class Desk:
 def _reply(results: list[Result]) -> BatchReply:
     accepted = sum(result.status == "accepted" for result in results)
     return BatchReply(accepted, len(results) - accepted, results)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,10 +1,10 @@
 """How the parameters that score keep up with the learner, as numbers for operators."""
 
 import math
-import time
 from collections.abc import Callable
 from typing import Protocol
 
+from easq.clock import NowMs
 from easq.events import Delta
 from easq.rank.engine import Engine
 from easq.rank.follow import Followed, Hand
@@ -30,17 +30,18 @@ FollowUpdates = Callable[[Hand, Callable[[Delta], None]], Updates]
 
 
 class Freshness:
-    """How old the newest answer was when the parameters came to hold it."""
+    """How old the newest answer was when the parameters came to hold it, in seconds of real time."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ms: NowMs, scale: float) -> None:
         self.seconds = math.nan
+        self._now_ms, self._scale = now_ms, scale
         self._newest = 0
 
     def heard(self, delta: Delta) -> None:
         """Take note of a delta that was applied just now."""
         if delta.newest_answer > self._newest:
             self._newest = delta.newest_answer
-            self.seconds = time.time() - delta.newest_answer / 1000
+            self.seconds = (self._now_ms() - delta.newest_answer) / (1000 * self._scale)
 
 
 def watch_updates(metrics: Metrics, engine: Engine, followed: Followed, freshness: Freshness) -> None:

@@ -4,7 +4,6 @@ An offer that asks nothing is answered before its event is durable: what a crash
 that changed nothing for the viewer.
 """
 
-import time
 from typing import Any
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from easq.ask.judge import Judge
 from easq.ask.state import Ask, Asks, Outcome, View
 from easq.ask.token import Ticket, TokenError, Tokens
+from easq.clock import NowMs
 from easq.errors import InputError
 from easq.events import EVENTS, Answered, Asked, Dismissed, Ignored
 from easq.schema import Ask as Settings
@@ -46,7 +46,9 @@ class Questionnaire:
         writing: Writing,
         follower: Follower,
         metrics: Metrics,
+        now_ms: NowMs,
     ) -> None:
+        self._now_ms = now_ms
         self._asks, self._tokens, self._judge = asks, tokens, judge
         self._writing, self._follower, self._metrics = writing, follower, metrics
         self._token_ms = round(settings.token_minutes * 60_000)
@@ -61,7 +63,7 @@ class Questionnaire:
         """Decide whether a view is asked."""
         call: OfferCall = self._read(OfferCall, body, given)
         view = View(call.user_id, call.request_id, call.item_id, call.play_ms, call.ratio, call.session_id)
-        now_ms = _now_ms()
+        now_ms = self._now_ms()
         self._check_ready()
         gate, _ = self._asks.why_not(view, now_ms)
         if not gate:
@@ -77,7 +79,7 @@ class Questionnaire:
         status = "counted before" if ask.is_shown else "accepted"
         if not ask.is_shown:
             self._asks.show(ask)
-        await self._writing.append(EVENTS, [_asked(ask, _now_ms())])
+        await self._writing.append(EVENTS, [_asked(ask, self._now_ms())])
         self._count("asked", status)
         return wanted.encode(AskReply(status))
 
@@ -88,7 +90,7 @@ class Questionnaire:
         if call.option not in ask.offered.order:
             allowed = ", ".join(ask.offered.order)
             raise Refusal(400, "invalid", f"option: got {call.option!r}; allowed: {allowed}")
-        answer = Answered(option=call.option, **_outcome("a", ask, call.took_ms))
+        answer = Answered(option=call.option, **_outcome("a", ask, call.took_ms, self._now_ms()))
         weight, flags = self._judge(answer, self._asks) if ask.outcome is None else (1.0, [])
         answer = msgspec.structs.replace(answer, weight=weight, flags=flags)
         return wanted.encode(await self._conclude(ask, answer, "answered"))
@@ -98,7 +100,9 @@ class Questionnaire:
         call: AskCall = self._read(AskCall, body, given)
         ask = self._ask(call)
         return wanted.encode(
-            await self._conclude(ask, Dismissed(**_outcome("d", ask, call.took_ms)), "dismissed")
+            await self._conclude(
+                ask, Dismissed(**_outcome("d", ask, call.took_ms, self._now_ms())), "dismissed"
+            )
         )
 
     async def ignored(self, body: bytes, given: Format, wanted: Format) -> bytes:
@@ -106,7 +110,7 @@ class Questionnaire:
         call: AskCall = self._read(AskCall, body, given)
         ask = self._ask(call)
         return wanted.encode(
-            await self._conclude(ask, Ignored(**_outcome("i", ask, call.took_ms)), "ignored")
+            await self._conclude(ask, Ignored(**_outcome("i", ask, call.took_ms, self._now_ms())), "ignored")
         )
 
     async def _decide(self, view: View, now_ms: int, locale: str) -> str:
@@ -133,7 +137,7 @@ class Questionnaire:
     def _ask(self, call: AskCall) -> Ask:
         """Return the ask that a token is for; raise Refusal if it is not to be taken."""
         self._check_ready()
-        now_ms = _now_ms()
+        now_ms = self._now_ms()
         try:
             ticket = self._tokens.read(call.token, now_ms)
         except TokenError as error:
@@ -233,13 +237,13 @@ def _asked(ask: Ask, ts: int) -> Asked:
     )
 
 
-def _outcome(letter: str, ask: Ask, took_ms: int) -> dict[str, Any]:
+def _outcome(letter: str, ask: Ask, took_ms: int, now_ms: int) -> dict[str, Any]:
     """Return what all outcomes of an ask say."""
     offered = ask.offered
     return {
         "event_id": f"{letter}{offered.event_id[1:]}",
         "user_id": offered.user_id,
-        "ts": _now_ms(),
+        "ts": now_ms,
         "request_id": offered.request_id,
         "item_id": offered.item_id,
         "question": offered.question,
@@ -257,7 +261,3 @@ def _words(outcome: Outcome) -> str:
     if isinstance(outcome, Answered):
         return f"answered with {outcome.option!r}"
     return type(outcome).__name__.lower()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -1,7 +1,6 @@
 """One ranking over HTTP: read, score, log, reply."""
 
-import time
-
+from easq.clock import NowMs
 from easq.columns import Shape
 from easq.errors import InputError
 from easq.events import FLOAT
@@ -27,7 +26,10 @@ _READERS = {form: form.reader(RankCall) for form in (JSON, MSGPACK)}
 class Ranking:
     """Ranks for callers, and logs what was ranked before they hear of it."""
 
-    def __init__(self, engine: Engine, writing: Writing, recipe: Recipe, metrics: Metrics) -> None:
+    def __init__(
+        self, engine: Engine, writing: Writing, recipe: Recipe, metrics: Metrics, now_ms: NowMs
+    ) -> None:
+        self._now_ms = now_ms
         self._engine, self._writing, self._metrics = engine, writing, metrics
         self._max_candidates = recipe.service.max_candidates
         self._viewer = Shape.of(recipe.features, "viewer")
@@ -49,7 +51,7 @@ class Ranking:
             context = read_context(call.context, self._viewer, given)
             columns = read_columns(call.features, self._candidate, len(call.candidates), given)
             query = Query(call.user_id, call.candidates, context, columns, call.limit)
-            ranked = self._engine.rank(query, time.time_ns() // 1_000_000)
+            ranked = self._engine.rank(query, self._now_ms())
         except InputError as error:
             raise Refusal(400, "invalid", str(error)) from None
         logged = await self._writing.log_ranking(ranked.event)
@@ -69,4 +71,4 @@ class Ranking:
 
     def warm_up(self) -> None:
         """Score a request of nobody, so that the first caller does not wait for what is done once."""
-        self._engine.rank(Query("", ["\0warm-up"]), time.time_ns() // 1_000_000)
+        self._engine.rank(Query("", ["\0warm-up"]), self._now_ms())
