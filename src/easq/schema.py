@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from easq.schema_experiments import Assignment, Experiment, Explore, Metrics
 from easq.schema_learning import Alignment, Baselines, Model, Training
 from easq.schema_values import (
     Cap,
@@ -329,3 +330,7 @@ class Recipe(Strict, frozen=True):
     quality: Quality = Quality()
     retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()
+    experiments: tuple[Experiment, ...] = ()
+    assignment: Assignment = Assignment()
+    metrics: Metrics = Metrics()
+    explore: Explore = Explore()
