@@ -48,7 +48,7 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, baselines, behaviors, "),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, assignment, baselines, "),
         ("[model]\nrank = -1", "model.rank: got -1; expected `int` >= 0"),
         ("[model]\nrank = 999", "model.rank: got 999; allowed: 0 to 31"),
         ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
@@ -171,3 +171,71 @@ def test_feature_kinds_are_told_by_their_tag() -> None:
     features = {f.name: f for f in read_recipe(RECIPES / "world.toml").features}
     assert isinstance(features["tags"], Multi)
     assert isinstance(features["duration_s"], Numeric)
+
+
+EXPERIMENT = """
+[[experiments]]
+name = "easq"
+arms = [{ name = "control" }, { name = "easq", version = "v7" }]
+"""
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (EXPERIMENT + "share = 1.2", "experiments.easq.share: got 1.2; expected `float` <= 1.0"),
+        (EXPERIMENT + "share = 0.5\nreserved = 0.2", "experiments.easq.reserved: got 0.2; allowed: at least"),
+        (EXPERIMENT + EXPERIMENT, "experiments: easq stands there more than once"),
+        (
+            EXPERIMENT + EXPERIMENT.replace('"easq"\narms', '"other"\narms'),
+            "experiments: those of layer 'main' take 2 of its viewers; allowed: 1 together",
+        ),
+        (
+            EXPERIMENT + EXPERIMENT.replace('"easq"\narms', '"other"\nlayer = "second"\narms'),
+            "experiments: arms of the layers main, second name recipes or versions; allowed: those of one",
+        ),
+        (EXPERIMENT + 'metric = "joy"', "experiments.easq.metric: got 'joy'; allowed are the metrics: lt7"),
+        (
+            EXPERIMENT + '[[experiments.guardrails]]\nmetric = "likes"',
+            "experiments.easq.guardrails: got 'likes'; allowed are the metrics: lt7",
+        ),
+        (
+            EXPERIMENT + 'eligible = { feature = "segment" }',
+            "experiments.easq.eligible.feature: got 'segment'",
+        ),
+        (
+            EXPERIMENT + "least_days = 20",
+            "experiments.easq.least_days: got 20; allowed: at most its days (14)",
+        ),
+        (
+            EXPERIMENT.replace("version", 'recipe = "a.toml", version'),
+            "experiments.easq.arms.easq: names a recipe and a version; allowed: one of them",
+        ),
+        (
+            '[[metrics.own]]\nname = "like_rate"\nkind = "ratio"\nof = "like"',
+            "metrics.own.like_rate.per: got None; allowed: a name with kind = 'ratio'",
+        ),
+        (
+            '[[metrics.own]]\nname = "like"\nkind = "count"\nof = "like"',
+            "metrics.own: like stands there more than once",
+        ),
+        (
+            '[[metrics.own]]\nname = "visits"\nkind = "sum"\nof = "requests"',
+            "metrics.own.visits.of: got 'requests'; allowed with kind = 'sum' are behaviours: like",
+        ),
+        ("[explore]\ntop = 11", "explore.top: got 11; allowed: at most explore.depth (10)"),
+        (
+            "[explore]\nshare = 0.1\ndepth = 30",
+            "explore.depth: got 30; allowed: at most service.log_top (20)",
+        ),
+    ],
+)
+def test_experiments_that_cannot_be_are_refused(tmp_path: Path, added: str, message: str) -> None:
+    assert message in problem(tmp_path, SMALLEST + added)
+
+
+def test_an_experiment_survives_being_written_out(tmp_path: Path) -> None:
+    own = '[[metrics.own]]\nname = "like_rate"\nkind = "ratio"\nof = "like"\nper = "views"'
+    recipe = read_recipe(written(tmp_path, SMALLEST + EXPERIMENT + "start = 2026-03-01\n" + own))
+    assert str(recipe.experiments[0].start) == "2026-03-01"
+    assert read_recipe(written(tmp_path, to_toml(recipe))) == recipe

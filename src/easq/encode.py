@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from easq.columns import Columns, Ids, Shape
 from easq.errors import InputError
 from easq.events import COUNT, FLOAT, ID, Request
+from easq.mixing import mix
 from easq.schema import Categorical, Feature, History, Multi, Numeric
 from easq.schema_values import Side
 
@@ -207,7 +208,7 @@ class SideEncoder:
         """Return the embedding rows of each row of values."""
         rows_NW = np.zeros((len(columns), self._width), np.int64)
         if len(self._place_K):
-            hashed_NK = _mix(columns.ids_NK, self._salt_K) % self._size_K
+            hashed_NK = mix(columns.ids_NK, self._salt_K) % self._size_K
             rows_NW[:, self._place_K] = hashed_NK.astype(np.int64) + self._offset_K
         for m, slot in enumerate(self._numbers):
             rows_NW[:, slot.start] = _interval_rows(slot, columns.numbers_NM[:, m])
@@ -227,7 +228,7 @@ def _interval_rows(slot: Slot, values: NDArray[np.float32]) -> Ids:
 
 def _hash_rows(slot: Slot, ids: Ids) -> Ids:
     # Histories share their target's rows, so the salt is the table's place and not the name.
-    hashed = _mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
+    hashed = mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
     return slot.offset + hashed.astype(np.int64)
 
 
@@ -249,14 +250,6 @@ def _width(slots: tuple[Slot, ...]) -> int:
 
 def _salt(offset: int) -> int:
     return (offset * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-
-
-def _mix(ids: Ids, salt: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    """Spread ids over 64 bits (SplitMix64; Steele et al. 2014), differently per table's salt."""
-    x = ids.view(np.uint64) + salt
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) -> bytes:

@@ -16,7 +16,10 @@ from easq.schema import Recipe
 from easq.settings import SettingsError, read_recipe, to_toml
 from easq.snapshots import Snapshots, State
 
-_MAY_CHANGE = ("live", "service", "ask", "quality", "retention", "evaluation", "data", "name")
+_MAY_CHANGE = (
+    *("live", "service", "ask", "quality", "retention", "evaluation", "data", "name"),
+    *("experiments", "assignment", "metrics", "explore"),
+)
 """Tables of a recipe that a live system may be restarted with in another form."""
 
 

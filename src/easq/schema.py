@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from easq.schema_experiments import Assignment, Experiment, Explore, Metrics
 from easq.schema_learning import Alignment, Baselines, Model, Training
 from easq.schema_values import (
     Cap,
@@ -340,3 +341,7 @@ class Recipe(Strict, frozen=True):
     retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()
     clock: Clock = Clock()
+    experiments: tuple[Experiment, ...] = ()
+    assignment: Assignment = Assignment()
+    metrics: Metrics = Metrics()
+    explore: Explore = Explore()

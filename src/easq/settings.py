@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from easq.errors import InputError
 from easq.schema import BUILT_IN, SCALE5, AskedQuestion, Categorical, History, Recipe
+from easq.settings_experiments import problems
 
 
 class SettingsError(InputError):
@@ -219,6 +220,8 @@ def _check(recipe: Recipe) -> None:
             f"({join.behavior_window}), because an answer is one of the things that a view may get"
         )
     _check_ask(recipe)
+    for problem in problems(recipe):
+        raise SettingsError(problem)
 
 
 def _check_baselines(recipe: Recipe) -> None:
