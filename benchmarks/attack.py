@@ -17,7 +17,7 @@ from common import DEFAULT, RATES, show
 
 from easq.batch import Batcher, make_batch
 from easq.events import Answered, Request
-from easq.join import AnsweredView
+from easq.examples import AnsweredView
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike

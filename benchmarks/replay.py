@@ -20,7 +20,8 @@ from common import DEFAULT, RECIPE, make_world, show
 
 from easq.batch import Batch, Batcher, make_batch
 from easq.events import EVENTS
-from easq.join import Example, flush_all
+from easq.examples import Example
+from easq.join import flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog

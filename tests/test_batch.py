@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from easq.batch import Batch, Batcher, make_batch
 from easq.encode import Encoder
 from easq.events import Behavior, Request, pack_floats, pack_ids
-from easq.join import AnsweredView, Example, Viewed
+from easq.examples import AnsweredView, Example, Viewed
 from easq.learn.builder import build_joiner
 from easq.schema import BehaviorKind, Categorical
 from tests.worlds import small_recipe, world_events

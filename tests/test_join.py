@@ -17,15 +17,23 @@ from easq.events import (
     Request,
     pack_floats,
 )
-from easq.join import AnsweredView, Example, Joiner, Reread, Viewed
+from easq.examples import AnsweredView, Example, Viewed
+from easq.join import Joiner, Reread, Takes
 from tests.worlds import world_events
 
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
 MINUTE = 60_000
 
 
-def joiner(behavior: int = 30, answer: int = 60, lateness: int = 5, reread: Reread | None = None) -> Joiner:
-    return Joiner("satisfaction", OPTIONS, behavior * MINUTE, answer * MINUTE, lateness * MINUTE, reread)
+def joiner(
+    behavior: int = 30,
+    answer: int = 60,
+    lateness: int = 5,
+    reread: Reread | None = None,
+    takes: Takes = lambda _: True,
+) -> Joiner:
+    windows = (behavior * MINUTE, answer * MINUTE, lateness * MINUTE)
+    return Joiner("satisfaction", OPTIONS, *windows, reread, takes)
 
 
 def request(
@@ -331,3 +339,15 @@ def test_answer_to_a_request_that_the_log_no_longer_has_is_an_orphan(left: Event
     assert len(push_all(join, [request(), request("r2", minute=36)])) == 1
     assert join.push(answer(minute=40)) == []
     assert [late.reason for late in join.take_late()] == ["orphan"]
+
+
+def test_what_another_arm_served_is_counted_and_neither_learned_from_nor_an_orphan() -> None:
+    events = [e for e in EVENTS if isinstance(e, Request | Behavior | Asked | Answered)]
+    mine = {e.event_id for e in events if isinstance(e, Request) and int(e.user_id[1:]) % 2}
+    apart = joiner(takes=lambda request: request.event_id in mine)
+    found = push_all(apart, events) + apart.flush()
+    alone = joiner()
+    own = [e for e in events if (e.event_id if isinstance(e, Request) else e.request_id) in mine]
+    assert found == push_all(alone, own) + alone.flush()
+    assert 0 < len(own) < len(events)
+    assert apart.counts == msgspec.structs.replace(alone.counts, elsewhere=len(events) - len(own))

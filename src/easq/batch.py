@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from easq.columns import Ids
 from easq.encode import Encoder, Rows
 from easq.events import FLOAT, stable_id
-from easq.join import AnsweredView, Example, Viewed
+from easq.examples import AnsweredView, Example, Viewed
 from easq.schema import BehaviorKind
 
 Floats = NDArray[np.float32]

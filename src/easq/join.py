@@ -27,80 +27,7 @@ from easq.events import (
     Reply,
     Request,
 )
-
-
-class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
-    """A request whose window has closed: behaviour reports, and (position, option) per answer.
-
-    `weights` of answers that count less than 1 are by position.
-    """
-
-    request: Request
-    reports: list[tuple[list[int], Behavior]]
-    answers: list[tuple[int, int]]
-    weights: dict[int, float] = {}
-
-    @property
-    def num_reported(self) -> int:
-        """Candidates named by the reports, one named twice counting twice."""
-        return sum([len(positions) for positions, _ in self.reports])
-
-
-class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
-    """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
-
-    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed
-    before: its behaviour was learned first.
-    """
-
-    request: Request
-    position: int
-    option: int
-    propensity: float
-    after_view: bool = False
-    weight: float = 1.0
-
-
-Example = Viewed | AnsweredView
-
-
-class Late(msgspec.Struct, frozen=True):
-    """An event that came to no example, and why."""
-
-    reason: str
-    event: Event
-
-
-class Counts(msgspec.Struct):
-    """What has come in and what became of it; the kinds of events apart add up to all events.
-
-    `other_questions` are asks by our own policy of questions that do not train, and what became of them.
-    `unlogged_items` are entries of counted behaviours whose candidate was not logged.
-    """
-
-    requests: int = 0
-    behaviors: int = 0
-    asked: int = 0
-    answers: int = 0
-    duplicates: int = 0
-    late: int = 0
-    orphans: int = 0
-    refused: int = 0
-    offered: int = 0
-    dismissed: int = 0
-    ignored: int = 0
-    other_questions: int = 0
-    erased: int = 0
-    unlogged_items: int = 0
-
-    def __add__(self, other: "Counts") -> "Counts":
-        """Return the sums."""
-        return Counts(
-            *(
-                a + b
-                for a, b in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
-            )
-        )
+from easq.examples import AnsweredView, Counts, Example, Late, Viewed
 
 
 class _Open(msgspec.Struct, gc=False):
@@ -116,6 +43,7 @@ class _Open(msgspec.Struct, gc=False):
     answers: list[tuple[int, int]] = []
     weights: dict[int, float] = {}
     viewed: bool = False
+    elsewhere: bool = False
 
 
 class _State(msgspec.Struct):
@@ -133,6 +61,9 @@ _state_encoder = msgspec.msgpack.Encoder(order="deterministic")
 Reread = Callable[[int], Event | None]
 """Return the event at an offset of the partition, None when it was removed from the log."""
 
+Takes = Callable[[Request], bool]
+"""Say whether a request is learned from here."""
+
 
 class Joiner:
     """Joins one partition. Windows and lateness are milliseconds of event time.
@@ -140,7 +71,7 @@ class Joiner:
     Late means: after the request's window by its own time, or when the partition had moved
     `lateness` past the window already. Such events, and those whose request never came, are
     counted and handed out by `take_late`. A copy (same `event_id`) is dropped and counted.
-    Without `reread` whole requests are kept until their answers are late.
+    Without `reread` whole requests are kept until their answers are late. What it does not take is counted.
     """
 
     def __init__(
@@ -151,6 +82,7 @@ class Joiner:
         answer_window: int,
         lateness: int,
         reread: Reread | None = None,
+        takes: Takes = lambda _: True,
     ) -> None:
         if not 0 < behavior_window <= answer_window:
             raise ValueError(
@@ -159,7 +91,7 @@ class Joiner:
         self._question = question
         self._options = {option: number for number, option in enumerate(options)}
         self._behavior_window, self._answer_window, self._lateness = behavior_window, answer_window, lateness
-        self._reread = reread
+        self._reread, self._takes = reread, takes
         self._newest = 0
         self._open: dict[str, _Open] = {}
         self._places: dict[str, dict[str, int]] = {}
@@ -268,8 +200,12 @@ class Joiner:
         elif not request.items or len(set(request.items)) != len(request.items):
             self._keep_apart("a request needs candidates, each named once", request)
         else:
-            self.counts.requests += 1
             opened = _Open(request, key, request.user_id, request.ts, offset, set())
+            if self._takes(request):
+                self.counts.requests += 1
+            else:
+                self.counts.elsewhere += 1
+                opened.request, opened.viewed, opened.elsewhere = None, True, True
             self._open[key] = opened
             heapq.heappush(self._due, (self._due_at(opened), key))
             for event in self._waiting.pop(key, {}).values():
@@ -280,6 +216,9 @@ class Joiner:
             self.counts.duplicates += 1
             return
         opened.seen.add(event.event_id)
+        if opened.elsewhere:
+            self.counts.elsewhere += 1
+            return
         if event.user_id != opened.user_id:
             self._keep_apart("its request is of another viewer", event)
             return

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from easq.batch import Batch, make_batch
-from easq.join import AnsweredView, Viewed
+from easq.examples import AnsweredView, Viewed
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.order import pairs_right

@@ -8,7 +8,7 @@ import numpy as np
 from easq.batch import Batch, make_batch
 from easq.encode import Encoder
 from easq.events import Behavior, Request, pack_floats, pack_ids
-from easq.join import AnsweredView, Example, Viewed
+from easq.examples import AnsweredView, Example, Viewed
 from easq.learn.learner import Step
 from easq.prove.metrics import Floats
 from easq.schema import BehaviorKind, Categorical

@@ -4,7 +4,7 @@ import torch
 from msgspec.structs import replace
 
 from easq.encode import Encoder
-from easq.join import Joiner, Reread
+from easq.join import Joiner, Reread, Takes
 from easq.learn.learner import Learner
 from easq.learn.methods import build_objective
 from easq.learn.replay_buffer import ReplayBuffer
@@ -23,7 +23,7 @@ def build_encoder(recipe: Recipe) -> Encoder:
     return Encoder(recipe.features)
 
 
-def build_joiner(recipe: Recipe, reread: Reread | None = None) -> Joiner:
+def build_joiner(recipe: Recipe, reread: Reread | None = None, takes: Takes = lambda _: True) -> Joiner:
     """Return the joiner of one partition, which may let go of what it can `reread`."""
     join = recipe.join
     return Joiner(
@@ -33,6 +33,7 @@ def build_joiner(recipe: Recipe, reread: Reread | None = None) -> Joiner:
         round(join.answer_window * _MINUTE),
         round(join.lateness * _MINUTE),
         reread,
+        takes,
     )
 
 

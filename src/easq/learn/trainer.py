@@ -12,7 +12,8 @@ import torch
 
 from easq.batch import Batcher, make_batch
 from easq.events import EVENTS, Answered, Event, stable_id
-from easq.join import Counts, Late, flush_all
+from easq.examples import Counts, Late
+from easq.join import flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Step
 from easq.log.base import EventLog, TrimmedError

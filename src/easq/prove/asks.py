@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from easq.events import Answered, Asked, Dismissed, Event, Ignored
-from easq.join import Viewed
+from easq.examples import Viewed
 from easq.prove.metrics import Floats
 
 ANSWERED, DISMISSED, IGNORED, SILENT = "answered", "dismissed", "ignored", "silent"

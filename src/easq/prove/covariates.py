@@ -9,7 +9,7 @@ import numpy as np
 
 from easq.batch import reported
 from easq.events import FLOAT, ID, Column, unpack_counts, unpack_floats, unpack_ids
-from easq.join import Viewed
+from easq.examples import Viewed
 from easq.prove.asks import Ask
 from easq.prove.metrics import Floats
 from easq.schema import BehaviorKind, Categorical, Feature, History, Numeric

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from easq.batch import reported
 from easq.events import Answered, stable_id
-from easq.join import Viewed
+from easq.examples import Viewed
 from easq.prove.sampled import Sampled
 from easq.prove.tally import Tally
 from easq.schema import BehaviorKind

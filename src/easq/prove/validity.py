@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from easq.events import EVENTS, Answered, stable_id
-from easq.join import Viewed
+from easq.examples import Viewed
 from easq.learn.builder import build_joiner
 from easq.log.base import EventLog
 from easq.log.merge import MergedReader
