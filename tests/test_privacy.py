@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from easq.errors import InputError
 from easq.events import EVENTS, PROFILES, Answered, Erased, Request, ViewerTold, pack_ids, stable_id
 from easq.home import open_home
 from easq.learn.builder import build_joiner
+from easq.learn.live import LiveLearner
 from easq.learn.verify import verify
 from easq.privacy import erase_home, expire_home, export
 from easq.profiles import Profiles
@@ -104,6 +106,28 @@ def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -
         catch_up(profiles, system.events)
         assert profiles.told_viewer(USER) is None
         assert not any(profiles.histories_of(USER).values())
+
+
+def test_the_learners_of_arms_forget_too_when_their_experiment_is_over(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        folder = system.home.folder / "arms" / "past.treatment"
+        arm = replace(open_home(folder, system.home.recipe), main=system.home.folder)
+        with arm.open_updates() as updates:
+            learner = LiveLearner(arm, system.events, updates, system.clock, system.clock)
+            learner.recover()
+            for chapter in chapters():
+                system.say(chapter)
+                learner.tick()
+            learner.close()
+        assert stable_id(USER) in learner.trainer.learner.state()["buffer.user_A"]
+        assert NAME in bytes_of(folder)
+        erase_home(system.home, [USER])
+        assert NAME not in bytes_of(folder)
+        latest = arm.checkpoints.latest()
+        assert latest is not None
+        assert stable_id(USER) not in latest[0]["trainer:learner:buffer.user_A"]
+        with arm.open_updates() as updates:
+            assert verify(arm, system.events, updates).different == []
 
 
 def test_after_an_erasure_verification_begins_there_and_finds_nothing(tmp_path: Path) -> None:

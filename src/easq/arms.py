@@ -133,6 +133,15 @@ def join_label(arms: Mapping[str, str]) -> str:
     return _ASIDE.join(f"{experiment}{_WITHIN}{arm}" for experiment, arm in arms.items())
 
 
+def arms_in(label: str) -> list[str]:
+    """Return the parts of a label, one for each experiment that the viewer is in.
+
+    >>> arms_in("easq/treatment,layout/wide"), arms_in("default")
+    (['easq/treatment', 'layout/wide'], ['default'])
+    """
+    return label.split(_ASIDE)
+
+
 def arm_of(label: str, experiment: str) -> str:
     """Return the arm of an experiment that a label names, empty where it names none.
 
@@ -140,4 +149,4 @@ def arm_of(label: str, experiment: str) -> str:
     ('wide', '')
     """
     head = experiment + _WITHIN
-    return next((part[len(head) :] for part in label.split(_ASIDE) if part.startswith(head)), "")
+    return next((part[len(head) :] for part in arms_in(label) if part.startswith(head)), "")

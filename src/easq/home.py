@@ -25,10 +25,14 @@ _MAY_CHANGE = (
 
 @dataclass(frozen=True)
 class Home:
-    """A live system's folder and the recipe that it runs by."""
+    """A live system's folder and the recipe that it runs by.
+
+    The home of one arm's model reads the events of the system whose folder is `main`.
+    """
 
     folder: Path
     recipe: Recipe
+    main: Path | None = None
 
     @property
     def versions(self) -> Snapshots:
@@ -68,7 +72,7 @@ class Home:
 
     def open_events(self, locked_s: float = 30.0) -> SqliteLog:
         """Open the log of everything that was served, done, said and told."""
-        return SqliteLog(self.folder / "events.log", locked_s=locked_s)
+        return SqliteLog((self.main or self.folder) / "events.log", locked_s=locked_s)
 
     def open_updates(self) -> SqliteLog:
         """Open the log of the learner's steps and of its updates to rankers.

@@ -7,10 +7,12 @@ forgets, then the log, then the profiles, which are built from the log again. Er
 import base64
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 
+from easq.arm_homes import learned_arms
 from easq.errors import InputError
 from easq.events import (
     EVENTS,
@@ -66,7 +68,7 @@ def erase(log: EventLog, users: Collection[str]) -> dict[str, int]:
 
 def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
     """Erase viewers from a stopped live system. Raises InputError while a role runs."""
-    with home.alone("service"), home.alone("learner"), home.open_events() as events:
+    with home.alone("service"), home.open_events() as events:
         seq = _forget(home, events, users)
         found = erase(events, users)
         _remove_profiles(home)
@@ -82,7 +84,7 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
     if not days:
         raise InputError("retention.keep_days: got 0, which keeps everything; set how many days to keep")
     oldest = now_ms - round(days * _DAY_MS)
-    with home.alone("service"), home.alone("learner"), home.open_events() as events:
+    with home.alone("service"), home.open_events() as events:
         seq = _forget(home, events, ())
         partitions = range(events.partitions(EVENTS))
         found = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
@@ -112,7 +114,16 @@ def _erase(
 
 
 def _forget(home: Home, events: EventLog, users: Collection[str]) -> int:
-    """Let the learner's state forget viewers, and return the step that says so."""
+    """Let the state of every learner forget viewers; return the step of the running model that says so."""
+    with ExitStack() as held:
+        homes = [home, *learned_arms(home)]
+        for found in homes:
+            held.enter_context(found.alone("learner"))
+        seq, *_ = [_let_forget(found, events, users) for found in homes]
+        return seq
+
+
+def _let_forget(home: Home, events: EventLog, users: Collection[str]) -> int:
     with home.open_updates() as updates:
         learner = LiveLearner(home, events, updates, time.time)
         learner.recover()

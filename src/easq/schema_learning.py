@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from easq.schema_values import Count, Name, Rate, Share, Strict, Weight, Width
+from easq.schema_values import Count, Name, Rate, Share, Strict, Text, Weight, Width
 
 Method = Literal[
     "easq",
@@ -116,7 +116,8 @@ class Training(Strict, frozen=True):
     """How the learner steps.
 
     `threads` is part of the run: sums differ with it in the last bit. One is the default, because
-    two spin when another process wants a core, and then a step takes many times as long.
+    two spin when another process wants a core, and then a step takes many times as long. With `arms` only
+    requests are learned from that one of them served (`experiment/arm`, `default`, `holdout`).
     """
 
     batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 2048
@@ -127,3 +128,4 @@ class Training(Strict, frozen=True):
     gradient_clip: Weight = 10.0
     checkpoint_steps: Count = 200
     threads: Annotated[int, Meta(ge=1, le=256)] = 1
+    arms: tuple[Text, ...] = ()

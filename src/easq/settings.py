@@ -4,7 +4,7 @@ import math
 import re
 import tomllib
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -25,19 +25,26 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Return the recipe in the TOML file at `path`, changed by overrides such as `model.rank=4`.
 
     An override's key leads through tables; an entry of a list of tables is named by its `name`
-    (`features.tag.rows=512`). Raises SettingsError.
+    (`features.tag.rows=512`). The recipes that arms name stand beside it. Raises SettingsError.
     """
+    data = read_toml(path)
+    for arm in _arms_with_recipes(data):
+        arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
+    for override in overrides:
+        _override(data, override)
+    return decode_recipe(data)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the data in the TOML file at `path`; raise SettingsError where it cannot be read."""
     try:
-        data = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise SettingsError(f"there is no recipe at {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
-    for override in overrides:
-        _override(data, override)
-    return decode_recipe(data)
 
 
 def decode_recipe(data: dict[str, Any]) -> Recipe:
@@ -54,6 +61,15 @@ def decode_recipe(data: dict[str, Any]) -> Recipe:
 def to_toml(recipe: Recipe) -> str:
     """Return the recipe with every default written out, as TOML that reads back as the same recipe."""
     return tomli_w.dumps(_without_none(msgspec.to_builtins(recipe)))
+
+
+def _arms_with_recipes(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    experiments = data.get("experiments")
+    for experiment in experiments if isinstance(experiments, list) else ():
+        arms = experiment.get("arms") if isinstance(experiment, dict) else None
+        for arm in arms if isinstance(arms, list) else ():
+            if isinstance(arm, dict) and isinstance(arm.get("recipe"), str):
+                yield arm
 
 
 def _without_none(value: Any) -> Any:

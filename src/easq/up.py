@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from easq.arm_homes import arms_with_models, open_arms
 from easq.home import Home
 
 _LOOK_S = 0.5
@@ -26,11 +27,13 @@ SETTINGS_WRONG = 2
 class Child:
     """A role in a process of its own; it ends with this process, whatever ends that.
 
-    After a death it is started again: at once, but after several early ones with pauses that grow.
+    After a death it is started again: at once, but after several early ones with pauses that grow. While
+    it is down, `alarm` is said.
     """
 
     role: str
     command: list[str]
+    alarm: str = ""
     process: subprocess.Popen[bytes] | None = None
     pause_s: float = 0.0
     _next_pause_s: float = 0.0
@@ -77,16 +80,27 @@ class Child:
 
 
 def run_up(home: Home, host: str, port: int, console: Console) -> int:
-    """Run service and learner until Ctrl-C; return the exit code.
+    """Run service and learners until Ctrl-C; return the exit code.
 
     One that dies is started again for as long as this runs, the other goes on meanwhile. Only one that
     says that its settings are wrong ends both.
     """
     easq = [sys.executable, "-m", "easq"]
     place = ["--home", str(home.folder), "--until-stdin-closes"]
-    learner = Child("learner", [*easq, "learn", *place])
-    service = Child("service", [*easq, "serve", *place, "--host", host, "--port", str(port)])
-    children = [learner, service]
+    open_arms(home)
+    arms = [name for name, arm in arms_with_models(home) if arm.recipe]
+    children = [
+        Child("learner", [*easq, "learn", *place], alarm="NOTHING IS LEARNED"),
+        *(
+            Child(f"learner of {arm}", [*easq, "learn", *place, "--arm", arm], alarm=f"{arm} DOES NOT LEARN")
+            for arm in arms
+        ),
+        Child(
+            "service",
+            [*easq, "serve", *place, "--host", host, "--port", str(port)],
+            alarm="NOTHING IS RANKED",
+        ),
+    ]
     # A shell starts what runs in its background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
@@ -119,9 +133,9 @@ def _watch(home: Home, children: list[Child], console: Console, line: Any) -> in
                 console.print(f"{child.role} ended with code {code}; it is started again{when}")
             child.start_if_due()
         text = pace.line(home.told("service"), home.told("learner"))
-        for child, alarm in zip(children, ("NOTHING IS LEARNED", "NOTHING IS RANKED"), strict=True):
+        for child in children:
             if child.process is None:
-                text += f", {alarm}"
+                text += f", {child.alarm}"
         line.update(text)
         if not console.is_terminal and time.monotonic() >= told_at + _PLAIN_EVERY_S:
             told_at = time.monotonic()

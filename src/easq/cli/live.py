@@ -22,6 +22,11 @@ Port = Annotated[
     int, Parameter(help="The port to listen on; 0 takes a free one.", validator=Number(gte=0, lte=65535))
 ]
 
+Arm = Annotated[
+    str | None,
+    Parameter(help="The arm whose model is meant, as experiment/arm; not the running one."),
+]
+
 
 @app.command
 def up(
@@ -76,6 +81,7 @@ def learn(
     *,
     home: Path,
     recipe: Path | None = None,
+    arm: Arm = None,
     overrides: Overrides = None,
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
@@ -88,12 +94,16 @@ def learn(
     recipe
         Settings to change; only those of the service and of how the learner runs can be.
     """
+    from easq.arm_homes import arm_home, open_arms
     from easq.learn.learner import NonFiniteLossError
     from easq.learn.live import LiveLearner
     from easq.lines import lines_to_stderr
 
     lines_to_stderr()
     made, stop = _home(home, recipe, overrides), _stop_signal(until_stdin_closes)
+    if arm is not None:
+        open_arms(made)
+        made = arm_home(made, arm)
     with made.alone("learner"), made.open_events() as events, made.open_updates() as updates:
         try:
             LiveLearner(made, events, updates).run(stop)
@@ -104,7 +114,7 @@ def learn(
 
 
 @app.command
-def rollback(version: str, *, home: Path, as_json: Json = False) -> None:
+def rollback(version: str, *, home: Path, arm: Arm = None, as_json: Json = False) -> None:
     """Ask the learner to go back to the parameters of a version, and every ranker to follow.
 
     It is done at once if the learner runs, else when it starts. What was learned since is not learned
@@ -118,9 +128,8 @@ def rollback(version: str, *, home: Path, as_json: Json = False) -> None:
         The system's folder.
     """
     from easq.events import COMMANDS, RollbackAsked, time_ordered_id
-    from easq.home import open_home
 
-    made = open_home(home)
+    made = _made(home, arm)
     if version not in made.versions.names():
         raise InputError(f"version: got {version!r}; kept are {', '.join(made.versions.names()) or 'none'}")
     now_ms = time.time_ns() // 1_000_000
@@ -131,7 +140,7 @@ def rollback(version: str, *, home: Path, as_json: Json = False) -> None:
 
 
 @app.command
-def status(*, home: Path, as_json: Json = False) -> None:
+def status(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
     """Show where a live system stands, and the versions that a rollback can go to.
 
     Parameters
@@ -139,9 +148,7 @@ def status(*, home: Path, as_json: Json = False) -> None:
     home
         The system's folder.
     """
-    from easq.home import open_home
-
-    made = open_home(home)
+    made = _made(home, arm)
     names = made.versions.names()
     kept = {name: made.versions.notes(name) for name in names}
     found = {"service": made.told("service"), "learner": made.told("learner"), "versions": kept}
@@ -149,7 +156,7 @@ def status(*, home: Path, as_json: Json = False) -> None:
 
 
 @app.command
-def verify(*, home: Path, as_json: Json = False) -> None:
+def verify(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
     """Do everything that the learner ever did again from the log, and compare the parameters to the byte.
 
     Exit code 1 says that something came out otherwise.
@@ -159,10 +166,9 @@ def verify(*, home: Path, as_json: Json = False) -> None:
     home
         The system's folder.
     """
-    from easq.home import open_home
     from easq.learn.verify import verify as repeat
 
-    made = open_home(home)
+    made = _made(home, arm)
     with made.open_events() as events, made.open_updates() as updates, progress() as watch:
         verified = repeat(made, events, updates, watch("repeat", 1))
 
@@ -181,6 +187,14 @@ def verify(*, home: Path, as_json: Json = False) -> None:
     show(verified._asdict(), as_json, tell)
     if verified.different:
         raise SystemExit(1)
+
+
+def _made(folder: Path, arm: str | None) -> Any:
+    """Return the home of who only looks: the system's, or that of an arm's model."""
+    from easq.arm_homes import arm_home
+    from easq.home import open_home
+
+    return open_home(folder) if arm is None else arm_home(open_home(folder), arm)
 
 
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> Any:

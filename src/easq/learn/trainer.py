@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from easq.arms import arms_in
 from easq.batch import Batcher, make_batch
-from easq.events import EVENTS, Answered, Event, stable_id
+from easq.events import EVENTS, Answered, Event, Request, stable_id
 from easq.examples import Counts, Late
 from easq.join import flush_all
 from easq.learn.builder import build_encoder, build_joiner, build_learner
@@ -43,7 +44,10 @@ class Trainer:
         self.learner = build_learner(recipe, self.encoder)
         self._batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
         self._log: EventLog | None = None
-        self._joiners = [build_joiner(recipe, partial(self._reread, p)) for p in range(num_partitions)]
+        self._arms = frozenset(recipe.training.arms)
+        self._joiners = [
+            build_joiner(recipe, partial(self._reread, p), self._takes) for p in range(num_partitions)
+        ]
         self.offsets = [0] * num_partitions
         self.newest_answer = 0
         self._newest = [0] * num_partitions
@@ -62,6 +66,9 @@ class Trainer:
                     self._batcher.add(examples)
             self.offsets, self._newest = list(reader.offsets), list(reader.newest)
             yield
+
+    def _takes(self, request: Request) -> bool:
+        return not self._arms or not self._arms.isdisjoint(arms_in(request.arm))
 
     def _reread(self, partition: int, offset: int) -> Event | None:
         assert self._log is not None, "only reading makes joiners ask"

@@ -5,19 +5,21 @@ Shapes: N candidates of one request, L of them logged.
 
 import random
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from easq.arms import arms_in
 from easq.columns import Columns, Floats, Ids, Shape
 from easq.encode import Layout, Rows, SideEncoder
 from easq.errors import InputError
 from easq.events import Request, pack_counts, pack_floats, time_ordered_id
+from easq.rank.dealt import Dealt
 from easq.rank.parameters import Parameters
 from easq.rank.query import Query, one_row, with_given
 from easq.schema import Recipe
-
-ARM = "default"
 
 
 class Ranked(NamedTuple):
@@ -48,11 +50,18 @@ class Engine:
     """Ranks by the recipe's features and the newest parameters; belongs to the thread that scores.
 
     The first `log_top` of a ranking are logged and `log_sample` of the others, drawn evenly by a seed that
-    is the request's id.
+    is the request's id. `arms` are the models of arms that have one of their own, by `experiment/arm`;
+    all read the same features, which are encoded once.
     """
 
     def __init__(
-        self, recipe: Recipe, knowledge: Knowledge, parameters: Parameters, log_top: int, log_sample: int
+        self,
+        recipe: Recipe,
+        knowledge: Knowledge,
+        parameters: Parameters,
+        log_top: int,
+        log_sample: int,
+        arms: Mapping[str, Parameters] = MappingProxyType({}),
     ) -> None:
         layout = Layout.of(recipe.features)
         self._viewer_shape = Shape.of(recipe.features, "viewer")
@@ -60,6 +69,7 @@ class Engine:
         self._viewer_encoder = SideEncoder(layout, recipe.features, "viewer")
         self._candidate_encoder = SideEncoder(layout, recipe.features, "candidate")
         self._knowledge, self._parameters = knowledge, parameters
+        self._dealt, self._arms = Dealt(recipe), dict(arms)
         self._log_top, self._log_sample = log_top, log_sample
 
     @property
@@ -69,8 +79,13 @@ class Engine:
 
     @property
     def is_ready(self) -> bool:
-        """Return whether there are parameters to score with."""
-        return self._parameters.seq >= 0
+        """Return whether there are parameters to score with, those of every arm too."""
+        return all(parameters.seq >= 0 for parameters in (self._parameters, *self._arms.values()))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Return the names of the parameters of the arms that have some of their own."""
+        return {arm: parameters.name for arm, parameters in self._arms.items()}
 
     def rank(self, query: Query, now_ms: int) -> Ranked:
         """Rank the query's candidates.
@@ -85,25 +100,39 @@ class Engine:
         columns = with_given(
             knowledge.candidates(query.candidates, now_ms), self._candidate_shape, query.features, "features"
         )
-        scores_N = self.score(viewer, columns)
+        arm = self._dealt.label(query.user_id, viewer)
+        parameters = self._served_by(arm)
+        scores_N = self._score(parameters, viewer, columns)
         # Equal scores stay in the order in which the platform gave them.
         order_N = np.argsort(-scores_N, kind="stable")
-        event = self._event(query, now_ms, viewer, columns, scores_N, order_N)
+        event = self._event(query, now_ms, viewer, columns, scores_N, order_N, arm, parameters.name)
         returned = order_N[: query.limit]
         items = [query.candidates[n] for n in returned.tolist()]
         return Ranked(event, items, scores_N[returned], event.version, event.arm)
 
-    def score(self, viewer: Columns, candidates: Columns) -> Floats:
-        """Return the served score of each candidate for one viewer."""
+    def _served_by(self, label: str) -> Parameters:
+        """Return the parameters of a label's arm: of at most one, for one layer serves."""
+        own = (self._arms[part] for part in arms_in(label) if part in self._arms)
+        return next(own, self._parameters)
+
+    def _score(self, parameters: Parameters, viewer: Columns, candidates: Columns) -> Floats:
         rows = Rows(
             self._viewer_encoder.encode(viewer),
             self._candidate_encoder.encode(candidates),
             np.zeros(len(candidates), np.int64),
         )
-        return self._parameters.score(rows)
+        return parameters.score(rows)
 
     def _event(
-        self, query: Query, now_ms: int, viewer: Columns, columns: Columns, scores_N: Floats, order_N: Ids
+        self,
+        query: Query,
+        now_ms: int,
+        viewer: Columns,
+        columns: Columns,
+        scores_N: Floats,
+        order_N: Ids,
+        arm: str,
+        version: str,
     ) -> Request:
         request_id = time_ordered_id(now_ms)
         rank_L = self._logged(request_id, len(order_N))
@@ -120,8 +149,8 @@ class Engine:
             scores=pack_floats(scores_N[place_L]),
             ranks=pack_counts(rank_L),
             num_candidates=len(order_N),
-            version=self.version,
-            arm=ARM,
+            version=version,
+            arm=arm,
             as_of=list(self._knowledge.offsets),
         )
 

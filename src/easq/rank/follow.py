@@ -5,7 +5,7 @@ scores. Whatever is wrong with an update, the old parameters stay until a whole 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -177,3 +177,21 @@ class Follower:
             self.followed.refused += 1
             logger.error("version is refused", version=name, reason=reason)
         return False
+
+
+class Followers:
+    """The follower of the running model, whose `followed` this has, and those of the arms' models."""
+
+    def __init__(self, main: Follower, arms: Iterable[Follower]) -> None:
+        self._all = (main, *arms)
+        self.followed = main.followed
+
+    def start(self) -> None:
+        """Follow, each in a thread of its own."""
+        for follower in self._all:
+            follower.start()
+
+    def stop(self) -> None:
+        """End the threads."""
+        for follower in self._all:
+            follower.stop()

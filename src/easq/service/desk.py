@@ -119,6 +119,7 @@ class Desk:
             "ready": not reason,
             "reason": reason,
             "version": self._engine.version,
+            "arms": self._engine.versions,
             "freshness_seconds": None if isnan(self._freshness.seconds) else self._freshness.seconds,
             "rankings": value("easq_rankings_total"),
             "unlogged_rankings": value("easq_unlogged_rankings_total"),

@@ -6,6 +6,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import NamedTuple
 
 import structlog
 import torch
@@ -13,17 +15,18 @@ import uvicorn
 import uvloop
 from litestar import Litestar
 
+from easq.arm_homes import open_arms
 from easq.ask.judge import weigh
 from easq.ask.token import read_secret
 from easq.errors import InputError
-from easq.events import EVENTS, PROFILES
+from easq.events import EVENTS, PROFILES, Delta
 from easq.home import Home
 from easq.lines import lines_to_stderr
 from easq.log.base import EventLog
 from easq.profiles import Profiles
 from easq.profiles.store import Store, StoreError
 from easq.rank.engine import Engine
-from easq.rank.follow import Follower
+from easq.rank.follow import Follower, Followers, Hand
 from easq.rank.parameters import Parameters
 from easq.service.app import create_app
 from easq.service.keys import Keys
@@ -46,22 +49,47 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
     keys = Keys(home.keys_path)
     check_address(host, keys)
     with (
+        ExitStack() as opened,
         home.alone("service"),
         home.open_events(home.recipe.service.log_wait_seconds) as events,
-        home.open_updates() as updates,
         Store(home.profiles_path) as store,
     ):
-        app = _app(home, events, updates, store, keys)
+        models = [
+            _Model(name, found, opened.enter_context(found.open_updates()), Parameters(found.recipe))
+            for name, found in {"": home, **open_arms(home)}.items()
+        ]
+        app = _app(home, events, models, store, keys)
         uvloop.run(_serve(home, app, make_server(app, host, port, keys), stop))
 
 
-def _app(home: Home, events: EventLog, updates: EventLog, store: Store, keys: Keys) -> Litestar:
+class _Model(NamedTuple):
+    """The running model, or that of an arm, and where its parameters come from."""
+
+    arm: str
+    home: Home
+    updates: EventLog
+    parameters: Parameters
+
+
+def _app(home: Home, events: EventLog, models: list[_Model], store: Store, keys: Keys) -> Litestar:
     profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
     if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
         _notes.warning("profiles are built from the log", reason=reason)
-    parameters = Parameters(home.recipe)
+    main, *arms = models
     service = home.recipe.service
-    engine = Engine(home.recipe, profiles, parameters, service.log_top, service.log_sample)
+    engine = Engine(
+        home.recipe,
+        profiles,
+        main.parameters,
+        service.log_top,
+        service.log_sample,
+        {arm.arm: arm.parameters for arm in arms},
+    )
+
+    def follow_updates(hand: Hand, heard: Callable[[Delta], None]) -> Followers:
+        first = Follower(main.home, main.updates, main.parameters, hand, heard)
+        return Followers(first, [Follower(m.home, m.updates, m.parameters, hand) for m in arms])
+
     return create_app(
         engine,
         events,
@@ -70,7 +98,7 @@ def _app(home: Home, events: EventLog, updates: EventLog, store: Store, keys: Ke
         home.recipe,
         judge=weigh,
         secret=read_secret(home.secret_path),
-        follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
+        follow_updates=follow_updates,
         save_profiles=_saver(store, profiles),
     )
 
