@@ -287,13 +287,9 @@ class Quality(Strict, frozen=True):
 
 
 class Clock(Strict, frozen=True):
-    """How fast the time of events runs, for simulations: `scale` times as fast as real time.
+    """By which clock events are stamped. For simulations it may be `held`: somebody sets it in a file."""
 
-    `since_ms` is when both showed the same, in milliseconds since 1970. Platforms leave both as they are.
-    """
-
-    scale: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
-    since_ms: Annotated[int, Meta(ge=0, le=1 << 50)] = 0
+    held: bool = False
 
 
 class Retention(Strict, frozen=True):

@@ -13,6 +13,7 @@ from litestar import Litestar
 
 from easq.ask.judge import Judge, trust
 from easq.ask.token import read_secret
+from easq.clock import NowMs, real_ms
 from easq.events import EVENTS, Event
 from easq.learn.trainer import Trainer
 from easq.log.sqlite import SqliteLog
@@ -63,7 +64,12 @@ def a_model(recipe: Recipe) -> Parameters:
 
 @contextmanager
 def serving(
-    folder: Path, *overrides: str, has_model: bool = True, token: str = "", judge: Judge = trust
+    folder: Path,
+    *overrides: str,
+    has_model: bool = True,
+    token: str = "",
+    judge: Judge = trust,
+    now_ms: NowMs = real_ms,
 ) -> Iterator[Served]:
     """Serve from the log and the keys in `folder`."""
     recipe = small_recipe("service.profile_store_seconds=3600", *overrides)
@@ -73,7 +79,7 @@ def serving(
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         secret = read_secret(folder / "secret")
-        app = create_app(engine, log, profiles, keys, recipe, secret=secret, judge=judge)
+        app = create_app(engine, log, profiles, keys, recipe, secret=secret, judge=judge, now_ms=now_ms)
         with running(app, keys) as url, a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)

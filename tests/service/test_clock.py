@@ -1,33 +1,34 @@
-"""A service whose events are stamped by the fast clock of a simulation."""
+"""A service whose events are stamped by the held clock of a simulation."""
 
-import time
 from pathlib import Path
 
+import pytest
+
+from easq.clock import HeldClock
 from tests.service.serving import serving
 
 CALL = {"user_id": "u1", "candidates": ["a", "b"]}
 HOUR_MS = 3_600_000
 
 
-def test_days_pass_in_moments_and_windows_with_them(tmp_path: Path) -> None:
-    # Half an hour of real time ago both clocks stood together: 2,000 times that are six weeks.
-    began_ms = int(time.time() * 1000) - HOUR_MS // 2
-    with serving(tmp_path, "clock.scale=2000", f"clock.since_ms={began_ms}") as served:
+def test_weeks_pass_in_moments_and_windows_with_them(tmp_path: Path) -> None:
+    with HeldClock(tmp_path) as clock, serving(tmp_path, now_ms=HeldClock(tmp_path).now_ms) as served:
+        began_ms = clock.now_ms()
         first = served.http.post("/v1/rank", json=CALL).json()["request_id"]
-        time.sleep(0.1)
-        served.http.post("/v1/rank", json=CALL)
-        one, other = sorted(served.logged(), key=lambda event: event.ts)
-        passed = one.ts - began_ms
-        assert 1000 * HOUR_MS <= passed < 1100 * HOUR_MS
-        assert 200_000 <= other.ts - one.ts < 2_000_000
-        said = {"type": "behavior", "event_id": "b", "user_id": "u1", "request_id": first}
-        said |= {"items": ["a"], "values": {"like": [1.0]}}
-        for ts, reason in ((began_ms, "minutes ago"), (one.ts + 100 * HOUR_MS, "in the future")):
-            (result,) = served.http.post("/v1/events", json={"events": [{**said, "ts": ts}]}).json()[
-                "results"
-            ]
-            assert reason in result["reason"]
-        (result,) = served.http.post("/v1/events", json={"events": [{**said, "ts": one.ts}]}).json()[
-            "results"
-        ]
-        assert result["status"] == "accepted"
+        clock.set(began_ms + 1000 * HOUR_MS)
+        last = served.http.post("/v1/rank", json=CALL).json()["request_id"]
+        ts = {event.event_id: event.ts for event in served.logged()}
+        assert (ts[first], ts[last]) == (began_ms, began_ms + 1000 * HOUR_MS)
+        about = {"type": "behavior", "user_id": "u1", "items": ["a"], "values": {"like": [1.0]}}
+
+        def say(event_id: str, request_id: str, ts: int) -> dict[str, str]:
+            said = {**about, "event_id": event_id, "request_id": request_id, "ts": ts}
+            (result,) = served.http.post("/v1/events", json={"events": [said]}).json()["results"]
+            found: dict[str, str] = result
+            return found
+
+        assert "minutes ago" in say("a", first, began_ms)["reason"]
+        assert "in the future" in say("b", last, began_ms + 1001 * HOUR_MS)["reason"]
+        assert say("c", last, began_ms + 1000 * HOUR_MS)["status"] == "accepted"
+        with pytest.raises(ValueError, match="time does not go back"):
+            clock.set(began_ms)

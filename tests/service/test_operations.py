@@ -127,7 +127,12 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
             until(lambda: http.get("/health/ready").status_code == 200)
             before = http.post("/v1/rank", json=RANK).json()
             assert before["version"] == "v000000000003"
-            delta = a_delta(state, after=3, newest_answer=1_000)
+            about = {"user_id": "u1", "request_id": before["request_id"], "item_id": before["items"][0]}
+            about |= {"question": "satisfaction", "propensity": 0.5, "option": "satisfied"}
+            answer = {"type": "answered", "event_id": "a", **about}
+            assert http.post("/v1/events", json={"events": [answer]}).json()["accepted"] == 1
+            assert http.get("/v1/status").json()["freshness_seconds"] is None
+            delta = a_delta(state, after=3, until=log.end_offsets(EVENTS))
             updates.append(
                 UPDATES, [delta, msgspec.structs.replace(delta, event_id="x", seq=5, after=4, checksum=0)]
             )
@@ -138,10 +143,10 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
             text = http.get("/metrics").text
             assert "easq_updates_applied_total 1.0" in text
             assert 'easq_model_info{version="v000000000004"} 1.0' in text
-            assert http.get("/v1/status").json()["freshness_seconds"] > 1e9
+            assert 0 < http.get("/v1/status").json()["freshness_seconds"] < 60
 
 
-def a_delta(state: State, after: int, newest_answer: int) -> Delta:
+def a_delta(state: State, after: int, until: list[int]) -> Delta:
     rows, width = pack_ids([1, 2]), state["table.weight"].shape[1]
     values = np.ones((2, width), "<f4").tobytes()
     dense = {
@@ -158,7 +163,7 @@ def a_delta(state: State, after: int, newest_answer: int) -> Delta:
         rows=rows,
         values=values,
         dense=dense,
-        until=[0] * 4,
-        newest_answer=newest_answer,
+        until=until,
+        newest_answer=0,
         checksum=delta_checksum(rows, values, dense),
     )

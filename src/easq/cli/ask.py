@@ -54,7 +54,7 @@ def explain(
     made = open_home(home)
     if not (home / "events.log").exists():
         raise InputError(f"--home: nothing was ranked in {home} yet")
-    now_ms = clock_of(made.recipe.clock)()
+    now_ms = clock_of(made)()
     asks = Asks(made.recipe, read_secret(made.secret_path))
     with SqliteLog(home / "events.log", read_only=True) as log:
         catch_up(asks, log, now_ms)

@@ -86,7 +86,7 @@ def expire(*, home: Path, as_json: Json = False) -> None:
     from easq.clock import clock_of
 
     made = _home(home)
-    _tell(room.expire_home(made, clock_of(made.recipe.clock)()), as_json)
+    _tell(room.expire_home(made, clock_of(made)()), as_json)
 
 
 def _tell(found: dict[str, Any], as_json: bool) -> None:

@@ -16,7 +16,7 @@ from easq.ask.judge import Judge, trust
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks
 from easq.ask.token import Tokens
-from easq.clock import clock_of
+from easq.clock import NowMs, real_ms
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.profiles import Profiles
@@ -63,6 +63,7 @@ def create_app(
     judge: Judge = trust,
     follow_updates: FollowUpdates | None = None,
     save_profiles: Callable[[], None] = lambda: None,
+    now_ms: NowMs = real_ms,
 ) -> Litestar:
     """Return the service. It follows `log` with `profiles` from `profiles.offsets` on, and owns neither.
 
@@ -70,17 +71,16 @@ def create_app(
     asking remembers is read from the log here; raises LogError where that fails.
     `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
-    nothing is applied. `app.state.status()` is what /v1/status says.
+    nothing is applied. Events are stamped by `now_ms`. `app.state.status()` is what /v1/status says.
     """
-    now_ms = clock_of(recipe.clock)
-    metrics, freshness = Metrics(), Freshness(now_ms, recipe.clock.scale)
+    metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
     asks = Asks(recipe, secret, _authors(profiles, recipe.quality.author))
     catch_up(asks, log, now_ms())
     heard = Both(profiles, asks)
     follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
     committer = Committer(log)
-    writing = Writing(committer, recipe.service, metrics)
+    writing = Writing(committer, recipe.service, metrics, freshness)
     desk = Desk(engine, recipe, profiles.knows, writing, follower, metrics, freshness, now_ms)
     questionnaire = Questionnaire(asks, Tokens(secret), recipe.ask, judge, writing, follower, metrics, now_ms)
 

@@ -1,14 +1,18 @@
 """How the parameters that score keep up with the learner, as numbers for operators."""
 
 import math
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from easq.clock import NowMs
-from easq.events import Delta
+from easq.events import Answered, Delta, Event
+from easq.log.base import Position
 from easq.rank.engine import Engine
 from easq.rank.follow import Followed, Hand
 from easq.service.metrics import Metrics
+
+_MOST = 10_000  # answers remembered while no learner runs
 
 
 class Updates(Protocol):
@@ -30,18 +34,39 @@ FollowUpdates = Callable[[Hand, Callable[[Delta], None]], Updates]
 
 
 class Freshness:
-    """How old the newest answer was when the parameters came to hold it, in seconds of real time."""
+    """How long it took from an answer being durable to the first parameters that hold it; NaN before any.
 
-    def __init__(self, now_ms: NowMs, scale: float) -> None:
+    `seconds` is that of the last such answer. Answers of before this process are not waited for.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = math.nan
-        self._now_ms, self._scale = now_ms, scale
-        self._newest = 0
+        self._clock = clock
+        self._waiting: deque[tuple[Position, float]] = deque(maxlen=_MOST)
+
+    def written(self, events: Iterable[Event], positions: Iterable[Position]) -> None:
+        """Take note of events that have just become durable."""
+        now = self._clock()
+        self._waiting.extend(
+            (position, now)
+            for event, position in zip(events, positions, strict=True)
+            if isinstance(event, Answered)
+        )
 
     def heard(self, delta: Delta) -> None:
         """Take note of a delta that was applied just now."""
-        if delta.newest_answer > self._newest:
-            self._newest = delta.newest_answer
-            self.seconds = (self._now_ms() - delta.newest_answer) / (1000 * self._scale)
+        if not self._waiting:
+            return
+        now = self._clock()
+        left = [(position, since) for position, since in self._waiting if not _holds(delta.until, position)]
+        learned = [since for position, since in self._waiting if _holds(delta.until, position)]
+        if learned:
+            self.seconds = now - learned[-1]
+            self._waiting = deque(left, maxlen=_MOST)
+
+
+def _holds(until: Sequence[int], position: Position) -> bool:
+    return until[position.partition] > position.offset
 
 
 def watch_updates(metrics: Metrics, engine: Engine, followed: Followed, freshness: Freshness) -> None:
@@ -50,7 +75,7 @@ def watch_updates(metrics: Metrics, engine: Engine, followed: Followed, freshnes
     metrics.watch("easq_model_seq", "The number of that version.", lambda: followed.seq)
     metrics.watch(
         "easq_freshness_seconds",
-        "Age of the newest answer when the parameters that score came to hold it.",
+        "Time from the last learned answer being durable to parameters that hold it.",
         lambda: freshness.seconds,
     )
     counters: dict[str, tuple[str, Callable[[], int]]] = {

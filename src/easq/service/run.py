@@ -18,6 +18,7 @@ from litestar import Litestar
 from easq.arm_homes import open_arms
 from easq.ask.judge import weigh
 from easq.ask.token import read_secret
+from easq.clock import clock_of
 from easq.errors import InputError
 from easq.events import EVENTS, PROFILES, Delta
 from easq.home import Home
@@ -100,6 +101,7 @@ def _app(home: Home, events: EventLog, models: list[_Model], store: Store, keys:
         secret=read_secret(home.secret_path),
         follow_updates=follow_updates,
         save_profiles=_saver(store, profiles),
+        now_ms=clock_of(home),
     )
 
 

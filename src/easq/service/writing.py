@@ -10,6 +10,7 @@ from easq.events import EVENTS, Event, Request
 from easq.log.base import LogError, Position
 from easq.schema import Service
 from easq.service.committer import Committer
+from easq.service.freshness import Freshness
 from easq.service.metrics import Metrics
 from easq.service.refusals import unavailable
 
@@ -22,8 +23,10 @@ _notes = structlog.get_logger("easq.service")
 class Writing:
     """Makes events durable, or refuses with 503 and the reason."""
 
-    def __init__(self, committer: Committer, settings: Service, metrics: Metrics) -> None:
-        self._committer, self._metrics = committer, metrics
+    def __init__(
+        self, committer: Committer, settings: Service, metrics: Metrics, freshness: Freshness
+    ) -> None:
+        self._committer, self._metrics, self._freshness = committer, metrics, freshness
         self._wait_s = settings.log_wait_seconds
         self._serves_unlogged = settings.when_log_is_down == "serve"
         self._down_until = 0.0
@@ -34,11 +37,14 @@ class Writing:
         self.flush()
         try:
             async with asyncio.timeout(self._wait_s):
-                return await self._committer.append(topic, events)
+                positions = await self._committer.append(topic, events)
         except LogError as error:
             reason = f"the log could not be written: {error}"
         except TimeoutError:
             reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
+        else:
+            self._freshness.written(events, positions)
+            return positions
         self._lose(topic, events, reason)
         raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
 
