@@ -83,16 +83,16 @@ def test_replay_prints_a_table_and_a_report_can_be_made_anew(log: Path, tmp_path
     assert (out / "report.html").read_bytes() == before
 
 
-def test_demo_compares_both_methods_on_the_truth(tmp_path: Path) -> None:
+def test_both_methods_are_compared_on_the_truth(tmp_path: Path) -> None:
     recipe = tmp_path / "small.toml"
     recipe.write_text((RECIPES / "world.toml").read_text() + "\n[evaluation]\nreplicates = 50\n")
-    done = easq("demo", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000, "--json")
+    done = easq("world", "compare", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     rows = {row["metric"]: row for row in result["rows"]}
     assert rows["true_sat@1"]["oracle"] > rows["true_sat@1"]["behavior"]
     assert Path(result["report"]).exists()
-    printed = easq("demo", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000)
+    printed = easq("world", "compare", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000)
     assert "easq - behavior" in printed.stdout
 
 

@@ -29,13 +29,13 @@ def clock_of(home: Home) -> NowMs:
 class HeldClock:
     """A time in a file that all processes of a home read, and that one of them sets.
 
-    It begins with the real time of its first use. Eight bytes that lie on a word are read and written whole.
+    It begins with `begin_ms`, or the real time of its first use. Eight bytes that lie on a word are read and written whole.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, begin_ms: int | None = None) -> None:
         path = folder / _FILE
         if not path.exists():
-            path.write_bytes(_TIME.pack(real_ms()))
+            path.write_bytes(_TIME.pack(real_ms() if begin_ms is None else begin_ms))
         with path.open("r+b") as file:
             self._bytes = mmap.mmap(file.fileno(), _TIME.size)
 

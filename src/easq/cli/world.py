@@ -1,4 +1,4 @@
-"""Commands on simulated platforms: make one, hold one to real figures, run the demo on one."""
+"""Commands on simulated platforms: make one, hold one to real figures, compare methods on one."""
 
 import math
 import sys
@@ -150,11 +150,11 @@ def _must_be_a_scenario(scenario: str) -> None:
         raise InputError(f"--scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
 
 
-@app.command
-def demo(
+@world_app.command
+def compare(
     *,
     recipe: Path = Path("recipes/world.toml"),
-    out: Path = Path("runs/demo"),
+    out: Path = Path("runs/compare"),
     views: int = 1_000_000,
     seed: int = 1,
     as_json: Json = False,
@@ -172,22 +172,22 @@ def demo(
     seed
         The world's seed.
     """
-    from easq.demo import run_demo
+    from easq.compare import compare as run
     from easq.settings import read_recipe
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")
     with progress() as watch:
-        result = run_demo(read_recipe(recipe), out, views, seed, watch)
-    show(result, as_json, lambda: _print_demo(result))
+        result = run(read_recipe(recipe), out, views, seed, watch)
+    show(result, as_json, lambda: _print_compared(result))
 
 
-def _print_demo(result: dict[str, Any]) -> None:
+def _print_compared(result: dict[str, Any]) -> None:
     console.print(
         f"{result['views']:,} simulated views, {result['answers']:,} answers "
         f"({result['asked_per_eligible_view']:.1%} of eligible views are asked about, "
         f"{result['answered_per_ask']:.0%} of asks answered: far more than on a real platform, "
-        "because a demo has minutes)"
+        "because a run has minutes)"
     )
     table = Table("metric", "random", "popularity", "behavior", "easq", "oracle", "easq - behavior (95 %)")
     for row in result["rows"]:

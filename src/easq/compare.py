@@ -1,4 +1,4 @@
-"""The demo: one simulated world, replayed by a behaviour-only model and by EASQ, side by side."""
+"""One simulated world, replayed by a behaviour-only model and by EASQ, side by side."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Watch = Callable[[str, int], Callable[[int, int], None]]
 """Starts a progress display for a title and a total; the result hears of done and total."""
 
 
-def run_demo(recipe: Recipe, out: Path, views: int, seed: int, watch: Watch) -> dict[str, Any]:
+def compare(recipe: Recipe, out: Path, views: int, seed: int, watch: Watch) -> dict[str, Any]:
     """Make a world in `out`, replay it with both methods, write a report; return what to show.
 
     `rows` holds a line for each metric: the value of each method and reference, and EASQ's

@@ -1,0 +1,135 @@
+"""The demo from its first process to its verdict."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import uvloop
+
+from easq.clock import HeldClock
+from easq.demo.life import CANDIDATES, WATCHED, Life
+from easq.demo.truth import Lift, Truth
+from easq.demo.wire import Wire
+from easq.errors import InputError
+from easq.home import Home, open_home
+from easq.prove.ab.table import day_date
+from easq.schema import Recipe
+from easq.world.simulate import DAY_MS, START_MS, Rates
+from easq.world.society import Society
+
+READY_S, STOP_S = 90.0, 60.0
+_LOOK_S = 0.1
+_NUM_ITEMS = 3000
+
+
+class Size(NamedTuple):
+    """How much is simulated. Days before `since` are for learning and do not count."""
+
+    viewers: int = 2400
+    days: int = 16
+    since: int = 5
+    visits_per_day: float = 2.0
+    answer_rate: float = 0.6
+
+
+FAST = Size(viewers=400, days=4, since=1)
+
+
+class Lived(NamedTuple):
+    """What came of the simulated weeks."""
+
+    home: Home
+    truth: Lift
+    views: int
+    offers: int
+    asks: int
+    answers: int
+    seconds: float
+
+
+def live_together(
+    recipe: Recipe,
+    out: Path,
+    seed: int,
+    size: Size,
+    tell: Callable[[str], None],
+    on_progress: Callable[[float], None],
+) -> Lived:
+    """Run a live system in `out` and let a society live with it; return what came of it.
+
+    The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
+    `tell` hears what to say to people. Raises InputError for a folder that is in use.
+    """
+    began = time.monotonic()
+    folder = out / "home"
+    if folder.exists():
+        raise InputError(f"--out: {out} holds an earlier demo; choose another or remove it")
+    experiment = recipe.experiments[0]
+    began_ms = START_MS - START_MS % DAY_MS
+    start = day_date(began_ms // DAY_MS) + timedelta(days=size.since)
+    counted = msgspec.structs.replace(experiment, start=start)
+    home = open_home(folder, msgspec.structs.replace(recipe, experiments=(counted, *recipe.experiments[1:])))
+    control, treatment, *_ = (arm.name for arm in experiment.arms)
+    truth = Truth(size.viewers, experiment.name, (control, treatment), size.since)
+    society = Society(seed, Rates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
+    with HeldClock(folder, began_ms) as clock, _up(home, out) as port:
+        tell(f"http://127.0.0.1:{port}")
+
+        async def live() -> Life:
+            async with Wire(port) as wire:
+                life = Life(society, wire, clock, truth, size.visits_per_day, began_ms)
+                await life.live(size.days, on_progress)
+                return life
+
+        life = uvloop.run(live())
+    seconds = time.monotonic() - began
+    lift = truth.lift(experiment.confidence)
+    return Lived(home, lift, life.views, life.offers, life.asks, life.answers, seconds)
+
+
+@contextmanager
+def _up(home: Home, out: Path) -> Iterator[int]:
+    """Run `easq up` and yield its port; raises RuntimeError, with its last words, where it does not run."""
+    port, said = _free_port(), out / "up.txt"
+    words = ["up", "--home", str(home.folder), "--port", str(port)]
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "easq", *words], stdout=file, stderr=file, env=dict(os.environ)
+        )
+    try:
+        deadline = time.monotonic() + READY_S
+        while not _is_ready(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the live system did not become ready: {said.read_text()[-2000:]}")
+            time.sleep(_LOOK_S)
+        yield port
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
