@@ -90,7 +90,7 @@ class Metrics:
             Spec("q_rate", "Q-rate", "of asks", "answered", "asked"),
             Spec("q_satisfied", "Q-Satisfied", "of answers", "satisfied", "answered"),
             Spec("q_dissatisfied", "Q-Dissatisfied", "of answers", "dissatisfied", "answered", better=-1),
-            Spec(SATISFACTION, "Satisfaction, weighted", "of views", WEIGHTED_SATISFIED, WEIGHTED),
+            Spec(SATISFACTION, "Satisfaction", "of views", WEIGHTED_SATISFIED, WEIGHTED),
         ]
         for metric in recipe.metrics.own:
             numerator = _column(metric.of, metric.at_least if metric.kind == "count" else None, counted)

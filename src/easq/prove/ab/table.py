@@ -4,7 +4,7 @@ Shapes: R viewer-days, U viewers, C columns, A asks.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -142,10 +142,21 @@ class Look:
     """
 
     day: int
+    viewer_U: Ids
     arm_U: Ids
     sum_UC: Floats
     before_UC: Floats
     observed_U: Floats
+
+
+def as_one_arm(table: Table, start: int) -> Table:
+    """Return the table as if every viewer of a day from `start` on had entered the control arm then."""
+    entry_U = np.full(len(table.arm_U), table.last_day + 1)
+    requests = table.metrics.columns.index("requests")
+    came_R = (table.day_R >= start) & (table.sum_RC[:, requests] > 0)
+    np.minimum.at(entry_U, table.viewer_R[came_R], table.day_R[came_R])
+    arm_U = np.where(entry_U <= table.last_day, 0, -1)
+    return replace(table, arm_U=arm_U, entry_day_U=entry_U, crossed_U=np.zeros(len(arm_U), np.bool_))
 
 
 def looks(table: Table, start: int, end: int, pre_days: int, days: list[int] | None = None) -> Iterator[Look]:
@@ -166,7 +177,10 @@ def looks(table: Table, start: int, end: int, pre_days: int, days: list[int] | N
             continue
         is_there_U = entry_U[in_U] <= day
         observed_U = (day - entry_U[in_U] + 1)[is_there_U].astype(np.float64)
-        yield Look(day, arm_U[is_there_U], every_UC[in_U][is_there_U], before_UC[is_there_U], observed_U)
+        viewer_U = in_U[is_there_U]
+        yield Look(
+            day, viewer_U, arm_U[is_there_U], every_UC[in_U][is_there_U], before_UC[is_there_U], observed_U
+        )
 
 
 def day_number(day: date) -> int:
