@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 SRM_LEVEL = 0.001
 """A sample ratio that chance gives so seldom blocks the verdict (Fabijan et al. 2019 use .0005 to .01)."""
 
-_BEFORE = "before "
+_BEFORE, _NOTHING = "before ", 1e-12
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,29 @@ def effect(spec: Spec, columns: tuple[str, ...], look: Look, arm: int, confidenc
     # Zero divided by zero is no effect; a metric that is zero in an arm has no relative one.
     if not all(a.mean(names[0]) > 0 and a.mean(denominator) > 0 for a in (control, treatment)):
         return None
+    if not any(varies(a, names[0], denominator) for a in (control, treatment)):
+        return None
     found = metric.analyze_aggregates(control, treatment)
     if not (found.control > 0 and found.treatment > 0 and isfinite(found.rel_effect_size_ci_upper)):
         return None
     reach = log((1 + found.rel_effect_size_ci_upper) / (1 + found.rel_effect_size))
     return Effect(
-        found.control * spec.scale,
-        found.treatment * spec.scale,
-        found.rel_effect_size,
-        found.rel_effect_size_ci_lower,
-        found.rel_effect_size_ci_upper,
-        found.pvalue,
+        float(found.control) * spec.scale,
+        float(found.treatment) * spec.scale,
+        float(found.rel_effect_size),
+        float(found.rel_effect_size_ci_lower),
+        float(found.rel_effect_size_ci_upper),
+        float(found.pvalue),
         reach / deviations(confidence),
         control.count() + treatment.count(),
         before[0] is not None,
     )
+
+
+def varies(side: Aggregates, numerator: str, denominator: str | None) -> bool:
+    """Return whether viewers differ; on a first day all were active on one day of one."""
+    value = side.mean(numerator) / side.mean(denominator)
+    return bool(side.ratio_var(numerator, denominator) > _NOTHING * value**2)
 
 
 def deviations(confidence: float) -> float:

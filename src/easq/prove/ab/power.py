@@ -6,7 +6,7 @@ import numpy as np
 import tea_tasting as tt  # type: ignore[import-untyped]
 
 from easq.errors import InputError
-from easq.prove.ab.effects import aggregates, covariates, deviations, mixture_reach
+from easq.prove.ab.effects import aggregates, covariates, deviations, mixture_reach, varies
 from easq.prove.ab.metrics import Spec
 from easq.prove.ab.table import Look, Table, as_one_arm, looks
 from easq.schema_experiments import Experiment
@@ -64,6 +64,8 @@ def _smallest(
     names, sample = aggregates(spec, columns, look, np.ones(len(look.arm_U), np.bool_))
     denominator = names[1] if spec.denominator else None
     if not (sample.mean(names[0]) > 0 and sample.mean(denominator) > 0 and viewers > 3):
+        return None
+    if not varies(sample, names[0], denominator):
         return None
     control, *others = (arm.weight for arm in experiment.arms)
     # The smallest arm beside the control is the hardest to judge.
