@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from easq.events import Behavior, Event
+from easq.events import Behavior, Event, encode
 from easq.log.base import EventLog, Position, partition_of
 from tests.log.kinds import EVERY_KIND, LaterBehavior
 
@@ -183,6 +183,7 @@ class LogConformance:
         partition = log.append(TOPIC, events)[0].partition
         assert log.read(TOPIC, partition, 0, 10**9) == events
         assert log.read(TOPIC, partition, 3, 4) == events[3:7]
+        assert log.read_encoded(TOPIC, partition, 3, 4) == [encode(e) for e in events[3:7]]
         assert log.read(TOPIC, partition, 9, 4) == events[9:]
         assert log.read(TOPIC, partition, 10, 4) == []
         assert log.read(TOPIC, partition, 10**15, 4) == []

@@ -47,6 +47,13 @@ class EventLog(Protocol):
         """
         ...
 
+    def read_encoded(self, topic: str, partition: int, offset: int, limit: int) -> list[bytes]:
+        """Return what `read` returns, each event as its MessagePack, for readers of a few fields of many.
+
+        Raises what `read` raises, except for bytes that are no event.
+        """
+        ...
+
     def trim(self, topic: str, before: Sequence[int]) -> None:
         """Remove the events of each partition before an offset, their ids too; offsets stay as they are.
 

@@ -117,6 +117,15 @@ class SqliteLog:
 
         Raises ValueError for a position that cannot be, and LogError when it could not be read.
         """
+        rows = self.read_encoded(topic, partition, offset, limit)
+        try:
+            return [decode(data) for data in rows]
+        except ValueError as error:
+            where = f"topic {topic!r}, partition {partition}, offsets {offset} to {offset + len(rows) - 1}"
+            raise LogError(f"cannot read {self._path}: {where} hold what is not an event: {error}") from error
+
+    def read_encoded(self, topic: str, partition: int, offset: int, limit: int) -> list[bytes]:
+        """Return what `read` returns, each event as its MessagePack; raises what it raises."""
         if not 0 <= partition < self._num_partitions:
             raise ValueError(f"partition must lie between 0 and {self._num_partitions - 1}, got {partition}")
         if offset < 0 or limit < 0:
@@ -131,11 +140,7 @@ class SqliteLog:
                     f"cannot read {self._path}: topic {topic!r}, partition {partition} begins at offset "
                     f"{start}, {first} was asked for"
                 )
-        try:
-            return [decode(data) for _, data in rows]
-        except ValueError as error:
-            where = f"topic {topic!r}, partition {partition}, offsets {first} to {first + len(rows) - 1}"
-            raise LogError(f"cannot read {self._path}: {where} hold what is not an event: {error}") from error
+        return [data for _, data in rows]
 
     def trim(self, topic: str, before: Sequence[int]) -> None:
         """Remove the events of each partition before an offset, their ids too; offsets stay as they are.

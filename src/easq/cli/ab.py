@@ -1,0 +1,168 @@
+"""Commands on experiments: plan one, report on one, and try the statistics where nothing differs."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.table import Table
+
+from easq.cli.shared import Json, Overrides, app, console, progress, show
+from easq.errors import InputError
+
+ab = App(name="ab", help="A/B tests: plan, report, and check the statistics on your own log.")
+app.command(ab)
+
+LogFile = Annotated[Path, Parameter(help="The log file.")]
+RecipeFile = Annotated[Path, Parameter(help="The settings: experiments, metrics, behaviours, question.")]
+Lift = Annotated[float, Parameter(help="The relative change that is to be seen: 0.01 is one percent.")]
+
+
+@ab.command
+def report(
+    experiment: str,
+    *,
+    log: LogFile,
+    recipe: RecipeFile,
+    out: Path,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Report on an experiment of a log: the verdict in words, then every number.
+
+    Parameters
+    ----------
+    experiment
+        Its name in the recipe.
+    out
+        The report, an HTML file that needs nothing else.
+    """
+    from easq.prove.ab.analysis import analyse
+    from easq.prove.report.ab import words, write_ab
+
+    if not out.parent.is_dir():
+        raise InputError(f"--out: there is no folder {out.parent}")
+    declared, table = _read(recipe, log, overrides, experiment, everyone=False)
+    result = analyse(declared, table)
+    write_ab(result, out)
+
+    def as_text() -> None:
+        for treatment in result["treatments"]:
+            for line in words(result, treatment):
+                console.print(line)
+            console.print(_metrics(result, treatment))
+        console.print(f"report: {out}")
+
+    show(result, as_json, as_text)
+
+
+@ab.command
+def plan(
+    experiment: str,
+    *,
+    log: LogFile,
+    recipe: RecipeFile,
+    lift: Lift = 0.01,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Say, before the start, how many days an experiment needs, from what viewers did until now.
+
+    Parameters
+    ----------
+    experiment
+        Its name in the recipe.
+    """
+    from easq.prove.ab.power import plan as make_plan
+
+    if not lift > 0:
+        raise InputError(f"--lift: got {lift}; allowed: above 0")
+    declared, table = _read(recipe, log, overrides, experiment, everyone=True)
+    result = make_plan(declared, table, lift)
+    show(result, as_json, lambda: console.print(_plan(result)))
+
+
+@ab.command
+def aa(
+    *,
+    log: LogFile,
+    recipe: RecipeFile,
+    runs: Annotated[int, Parameter(help="How often the viewers are dealt out.")] = 500,
+    pre_days: Annotated[int, Parameter(help="Days of the log that only reduce variance.")] = 7,
+    confidence: float = 0.95,
+    seed: int = 1,
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Deal a log's viewers to two arms that nobody served, again and again, and count false positives."""
+    from easq.prove.ab.aa import false_positives
+
+    for name, value, allowed in (("--runs", runs, "1 or more"), ("--pre-days", pre_days + 1, "0 or more")):
+        if value < 1:
+            raise InputError(f"{name}: got {value - (name == '--pre-days')}; allowed: {allowed}")
+    if not 0.5 <= confidence < 1:
+        raise InputError(f"--confidence: got {confidence}; allowed: from 0.5 to below 1")
+    _, table = _read(recipe, log, overrides, None, everyone=True)
+    names = [spec.name for spec in table.metrics.specs]
+    with progress() as watch:
+        found = false_positives(table, names, runs, confidence, pre_days, seed, watch("deal", runs))
+    show(
+        {"runs": runs, "confidence": confidence, "metrics": found}, as_json, lambda: console.print(_aa(found))
+    )
+
+
+def _read(
+    recipe: Path, log: Path, overrides: list[str] | None, experiment: str | None, *, everyone: bool
+) -> tuple[Any, Any]:
+    """Return the experiment and the log's table, of everyone or of who is in an arm."""
+    from easq.log.sqlite import SqliteLog
+    from easq.prove.ab.analysis import find_experiment
+    from easq.prove.ab.table import read_table
+    from easq.settings import read_recipe
+
+    if not log.is_file():
+        raise InputError(f"--log: there is no file {log}")
+    settings = read_recipe(recipe, overrides or [])
+    declared = find_experiment(settings, experiment) if experiment is not None else None
+    with SqliteLog(log, read_only=True) as events, progress() as watch:
+        return declared, read_table(
+            settings, None if everyone else declared, events, watch("read the log", 1)
+        )
+
+
+def _metrics(result: dict[str, Any], treatment: dict[str, Any]) -> Table:
+    from easq.prove.report.ab import change
+
+    arms = (result["arms"][0], treatment["arm"])
+    table = Table("metric", *arms, "change, at every look")
+    for spec in result["specs"]:
+        found = treatment["metrics"].get(spec["name"])
+        if found is None:
+            table.add_row(spec["title"], "-", "-", "-")
+        else:
+            values = (f"{found[side]:.4g}" for side in ("control", "treatment"))
+            table.add_row(spec["title"], *values, change(found))
+    return table
+
+
+def _plan(result: dict[str, Any]) -> Table:
+    days = len(result["viewers"])
+    table = Table(
+        "metric",
+        f"smallest change after {days} days",
+        "looking every day",
+        f"days for {result['lift']:.2%}, looking every day",
+        title=f"{result['viewers'][-1]:,} viewers, power {result['power']:.0%}",
+    )
+    for name, found in result["metrics"].items():
+        last = found["smallest_lift"][-1] if found["smallest_lift"] else None
+        smallest = (f"{last['fixed']:.2%}", f"{last['always']:.2%}") if last else ("-", "-")
+        needed = found["days_needed"]
+        table.add_row(name, *smallest, str(needed) if needed else f"more than {days}" if last else "-")
+    return table
+
+
+def _aa(found: dict[str, dict[str, float]]) -> Table:
+    table = Table("metric", "one look", "one look's interval, every day", "interval for every day")
+    for name, share in found.items():
+        table.add_row(name, *(f"{share[kind]:.1%}" for kind in ("fixed", "peeking", "always")))
+    return table

@@ -1,0 +1,133 @@
+"""What to do about an experiment: ship, keep running or stop, with the reasons in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite, log1p
+from typing import Literal, NamedTuple
+
+from easq.prove.ab.effects import SRM_LEVEL, Effect
+from easq.prove.ab.metrics import Spec
+from easq.schema_experiments import Experiment, Guardrail
+
+Verdict = Literal["ship", "keep running", "stop", "no verdict"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A verdict and why."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+class Judged(NamedTuple):
+    """A metric, and what an arm changed of it; None where nothing can be said yet."""
+
+    spec: Spec
+    effect: Effect | None
+
+
+class Guarded(NamedTuple):
+    """A guardrail and what an arm did to it: held, broken, or not clear yet."""
+
+    guardrail: Guardrail
+    judged: Judged
+
+    @property
+    def state(self) -> Literal["held", "broken", "not clear"]:
+        """Return whether the interval lies within the tolerance, beyond it, or holds its edge."""
+        low, high = gain(self.judged)
+        if low > -self.guardrail.tolerance:
+            return "held"
+        return "broken" if high < -self.guardrail.tolerance else "not clear"
+
+
+def gain(judged: Judged) -> tuple[float, float]:
+    """Return the interval that holds at every look, turned so that more is better."""
+    found = judged.effect
+    if found is None or not isfinite(found.always_low):
+        return float("-inf"), float("inf")
+    low, high = found.always_low, found.always_high
+    return (low, high) if judged.spec.better > 0 else (-high, -low)
+
+
+def decide(
+    experiment: Experiment,
+    days_run: int,
+    main: Judged,
+    guarded: Sequence[Guarded],
+    ratio_p_value: float,
+) -> Decision:
+    """Judge an arm by its main metric and the guardrails; a wrong sample ratio blocks every verdict."""
+    if ratio_p_value < SRM_LEVEL:
+        why = (
+            "The arms do not have the viewers that were dealt to them: chance does this less than once in "
+            f"{1 / SRM_LEVEL:,.0f} times. Something loses or adds viewers by arm, so the arms cannot be "
+            "compared. Find out what it is and start again."
+        )
+        return Decision("no verdict", (why,))
+    broken = [g for g in guarded if g.state == "broken"]
+    if broken:
+        return Decision("stop", tuple(_broken(g) for g in broken))
+    low, high = gain(main)
+    title = main.spec.title
+    if high < 0:
+        return Decision("stop", (f"{title} is worse than in the control arm: {_interval(main)}.",))
+    if low > 0:
+        return _better(experiment, days_run, main, guarded)
+    if days_run >= experiment.days:
+        why = (
+            f"The {experiment.days} planned days are over and nothing is shown of {title}: {_interval(main)}."
+        )
+        return Decision("stop", (why,))
+    return Decision("keep running", (_undecided(experiment, days_run, main),))
+
+
+def _better(experiment: Experiment, days_run: int, main: Judged, guarded: Sequence[Guarded]) -> Decision:
+    better = f"{main.spec.title} is better than in the control arm: {_interval(main)}."
+    waits = [_unclear(g) for g in guarded if g.state == "not clear"]
+    if days_run < experiment.least_days:
+        waits.append(
+            f"It has run {days_run} of at least {experiment.least_days} days, which hold each day of a week."
+            if experiment.least_days >= 7
+            else f"It has run {days_run} of at least {experiment.least_days} days."
+        )
+    if waits:
+        return Decision("keep running", (better, *waits))
+    held = ", ".join(g.judged.spec.title for g in guarded)
+    return Decision("ship", (better, f"Within its tolerance: {held}." if held else "No guardrail was named."))
+
+
+def _undecided(experiment: Experiment, days_run: int, main: Judged) -> str:
+    found = main.effect
+    if found is None:
+        return f"Nothing can be said of {main.spec.title} yet: an arm has too little of it."
+    left = experiment.days - days_run
+    words = f"It is not clear yet whether {main.spec.title} is better: {_interval(main)}."
+    needed = log1p(found.lift) * main.spec.better
+    if needed > 0 and found.error > 0:
+        # The interval clears zero at an error about a third of the lift (the reach of the mixture).
+        more = ceil(days_run * max(0.0, (3 * found.error / needed) ** 2 - 1))
+        if more > left:
+            return (
+                f"{words} If the lift stays, {left} more days will hardly do: it takes about {more:,} more."
+            )
+        return f"{words} If the lift stays, it takes about {max(1, more)} more days."
+    return f"{words} {left} of {experiment.days} days are left."
+
+
+def _broken(guarded: Guarded) -> str:
+    title, allowed = guarded.judged.spec.title, f"{guarded.guardrail.tolerance:.2%}"
+    return f"{title} is worse by more than the {allowed} allowed: {_interval(guarded.judged)}."
+
+
+def _unclear(guarded: Guarded) -> str:
+    title, allowed = guarded.judged.spec.title, f"{guarded.guardrail.tolerance:.2%}"
+    return f"{title} may still be worse by more than the {allowed} allowed: {_interval(guarded.judged)}."
+
+
+def _interval(judged: Judged) -> str:
+    found = judged.effect
+    if found is None or not isfinite(found.always_low):
+        return "nothing is measured yet"
+    return f"{found.lift:+.2%} ({found.always_low:+.2%} to {found.always_high:+.2%})"
