@@ -86,7 +86,9 @@ def test_replay_prints_a_table_and_a_report_can_be_made_anew(log: Path, tmp_path
 def test_both_methods_are_compared_on_the_truth(tmp_path: Path) -> None:
     recipe = tmp_path / "small.toml"
     recipe.write_text((RECIPES / "world.toml").read_text() + "\n[evaluation]\nreplicates = 50\n")
-    done = easq("world", "compare", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000, "--json")
+    done = easq(
+        "world", "compare", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000, "--json"
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     rows = {row["metric"]: row for row in result["rows"]}

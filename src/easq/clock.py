@@ -29,7 +29,8 @@ def clock_of(home: Home) -> NowMs:
 class HeldClock:
     """A time in a file that all processes of a home read, and that one of them sets.
 
-    It begins with `begin_ms`, or the real time of its first use. Eight bytes that lie on a word are read and written whole.
+    It begins with `begin_ms`, or the real time of its first use. Eight bytes that lie on a word are read and
+    written whole.
     """
 
     def __init__(self, folder: Path, begin_ms: int | None = None) -> None:
@@ -38,6 +39,11 @@ class HeldClock:
             path.write_bytes(_TIME.pack(real_ms() if begin_ms is None else begin_ms))
         with path.open("r+b") as file:
             self._bytes = mmap.mmap(file.fileno(), _TIME.size)
+
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Return whether a folder holds a clock."""
+        return (folder / _FILE).exists()
 
     def now_ms(self) -> int:
         """Return the time as it is held."""

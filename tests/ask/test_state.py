@@ -113,6 +113,32 @@ def test_a_decision_read_back_counts_once() -> None:
     assert asks.used(NOW) == 1
 
 
+def test_a_decision_read_back_late_counts_once() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0", "ask.cool_down_minutes=0.0"), SECRET)
+    served = request("r", "u", NOW)
+    asks.hear([served])
+    offered = asks.decide(view(served), NOW)
+    # Another partition is read first, and its time has passed all windows.
+    later = request("s", "v", NOW + 20 * 60 * MINUTE)
+    asks.hear([later])
+    assert asks.decided(view(served)) is None
+    asks.hear([offered])
+    assert asks.used(NOW) == 1
+    for days in (3, 6):
+        asks.hear([request(f"d{days}", "v", NOW + days * DAY_MS)])
+    assert asks.ask_of(view(served)) is None
+    assert not asks._unheard
+
+
+def test_a_decision_that_was_lost_is_forgotten_too() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
+    served = request("r", "u", NOW)
+    asks.hear([served])
+    asks.decide(view(served), NOW)
+    asks.hear([request("s", "v", NOW + 3 * DAY_MS)])
+    assert not asks._unheard
+
+
 def test_a_reservation_lapses_unless_it_was_shown() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
     views = [view(request(f"r{n}", f"u{n}", NOW)) for n in range(3)]

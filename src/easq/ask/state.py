@@ -6,7 +6,7 @@ back from there it changes nothing.
 """
 
 import hashlib
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -97,6 +97,7 @@ class Asks:
         self.viewers = Viewers(self.rule)
         self._decided: dict[str, str] = {}
         self._decided_at: deque[tuple[int, str]] = deque()
+        self._unheard: OrderedDict[str, int] = OrderedDict()
         self._asks: dict[str, Ask] = {}
         self._offered_at: deque[tuple[int, str]] = deque()
         self._reserved: list[tuple[int, str]] = []
@@ -117,7 +118,8 @@ class Asks:
                 self.served.hear(event, self._newest)
             elif isinstance(event, Offered):
                 key = event.event_id[1:]
-                if key not in self._decided:
+                # One of ours may be heard when it is no longer among those decided: it counted then.
+                if self._unheard.pop(key, None) is None and key not in self._decided:
                     self._take(key, event)
             elif isinstance(event, Asked):
                 self._hear_asked(event)
@@ -212,6 +214,7 @@ class Asks:
                 place=weighed.place,
             )
         self._take(view.key, offered)
+        self._unheard[view.key] = now_ms
         return offered
 
     def decided(self, view: View) -> str | None:
@@ -276,6 +279,8 @@ class Asks:
         self.viewers.forget(now_ms)
         while self._decided_at and self._decided_at[0][0] + self._window < now_ms:
             del self._decided[self._decided_at.popleft()[1]]
+        while self._unheard and next(iter(self._unheard.values())) + _ASKS_KEPT_MS < now_ms:
+            self._unheard.popitem(last=False)  # it never came to the log
         while self._offered_at and self._offered_at[0][0] + _ASKS_KEPT_MS < now_ms:
             del self._asks[self._offered_at.popleft()[1]]
         for day in [day for day in self._used if day < now_ms // DAY_MS - 2]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from easq.clock import HeldClock
-from easq.demo.wire import CallError, Wire
 from easq.demo.truth import Truth
+from easq.demo.wire import CallError, Wire
 from easq.world.population import Ids
 from easq.world.record import OPTIONS, QUESTION
 from easq.world.simulate import DAY_MS
@@ -31,7 +31,13 @@ class Life:
     """
 
     def __init__(
-        self, society: Society, wire: Wire, clock: HeldClock, truth: Truth, visits_per_day: float, began_ms: int
+        self,
+        society: Society,
+        wire: Wire,
+        clock: HeldClock,
+        truth: Truth,
+        visits_per_day: float,
+        began_ms: int,
     ) -> None:
         self._society, self._wire, self._clock, self._truth = society, wire, clock, truth
         self._per_day, self._began_ms = visits_per_day, began_ms

@@ -1,7 +1,7 @@
 """The demo from its first process to its verdict."""
 
-import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import uvloop
 
 from easq.clock import HeldClock
-from easq.demo.life import CANDIDATES, WATCHED, Life
+from easq.demo.life import Life
 from easq.demo.truth import Lift, Truth
 from easq.demo.wire import Wire
 from easq.errors import InputError
@@ -74,8 +74,11 @@ def live_together(
     """
     began = time.monotonic()
     folder = out / "home"
+    if HeldClock.is_in(folder):
+        shutil.rmtree(folder)  # an earlier demo's
     if folder.exists():
-        raise InputError(f"--out: {out} holds an earlier demo; choose another or remove it")
+        raise InputError(f"--out: {folder} is not of a demo; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
     experiment = recipe.experiments[0]
     began_ms = START_MS - START_MS % DAY_MS
     start = day_date(began_ms // DAY_MS) + timedelta(days=size.since)

@@ -6,7 +6,7 @@ Shapes: U viewers, V visits, K items watched on a visit.
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import tea_tasting as tt  # type: ignore[import-untyped]
 
 from easq.arms import arm_of

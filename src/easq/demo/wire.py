@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 _PACKED = "application/msgpack"
+_Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class CallError(Exception):
@@ -22,16 +23,16 @@ class Wire:
 
     def __init__(self, port: int, connections: int = 32) -> None:
         self._port, self._connections = port, connections
-        self._idle: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        self._idle: asyncio.Queue[_Pair] = asyncio.Queue()
 
     async def __aenter__(self) -> "Wire":
         for _ in range(self._connections):
             self._idle.put_nowait(await asyncio.open_connection("127.0.0.1", self._port))
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *why: object) -> None:
         while not self._idle.empty():
-            _, writer = self._idle.get_nowait()
+            writer = self._idle.get_nowait()[1]
             writer.close()
             await writer.wait_closed()
 
@@ -49,12 +50,12 @@ class Wire:
             f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {_PACKED}\r\n"
             f"accept: {_PACKED}\r\ncontent-length: {len(data)}\r\n\r\n"
         )
-        reader, writer = held = await self._idle.get()
+        reader, writer = await self._idle.get()
         writer.write(head.encode() + data)
         found = await reader.readuntil(b"\r\n\r\n")
         length = int(found.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         reply = await reader.readexactly(length)
-        self._idle.put_nowait(held)
+        self._idle.put_nowait((reader, writer))
         if found[9:12] != b"200":
             raise CallError(f"{method} {path}: {found[9:12].decode()} {reply[:300]!r}")
         return msgspec.msgpack.decode(reply)

@@ -99,4 +99,3 @@ class Society(World):
         said_VK = answers.option(answers.said(felt_VK, style_VK, random))
         is_silent_VK = random.random(felt_VK.shape) >= answers.answer_chance(felt_VK, self._rates.answer)
         return np.where(is_silent_VK, -1, said_VK)
-

@@ -1,0 +1,36 @@
+"""What the A/B test of a demo says, from its log alone, with the truth beside it."""
+
+from pathlib import Path
+from typing import Any
+
+from easq.demo.run import Lived
+from easq.prove.ab.analysis import analyse, find_experiment
+from easq.prove.ab.table import read_table
+from easq.prove.report.ab import write_ab
+
+
+def judge(lived: Lived, report: Path) -> dict[str, Any]:
+    """Analyse the demo's experiment, write its report, and return what to show, fit for JSON."""
+    recipe = lived.home.recipe
+    experiment = find_experiment(recipe, recipe.experiments[0].name)
+    with lived.home.open_events() as log:
+        table = read_table(recipe, experiment, log)
+    result = analyse(experiment, table)
+    write_ab(result, report)
+    (treatment, *_) = result["treatments"]
+    return {
+        "verdict": treatment["verdict"],
+        "reasons": treatment["reasons"],
+        "arms": result["arms"],
+        "metrics": treatment["metrics"],
+        "guardrails": treatment["guardrails"],
+        "true_satisfaction": lived.truth._asdict(),
+        "views": lived.views,
+        "offers": lived.offers,
+        "asks": lived.asks,
+        "answers": lived.answers,
+        "asked_per_view": lived.asks / lived.views,
+        "answered_per_ask": lived.answers / max(1, lived.asks),
+        "report": str(report),
+        "seconds": lived.seconds,
+    }

@@ -1,0 +1,64 @@
+"""The closed loop in short: real processes, real HTTP, a verdict, and the truth beside it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from easq.arms import arm_of
+from easq.events import Answered, Behavior, Offered, Request
+from easq.home import open_home
+from tests.e2e.running import environment
+from tests.e2e.test_kill import everything
+
+METRICS = {
+    *("lt7", "app_stay_time", "watch_time", "video_view", "like", "comment", "follow", "forward", "hate"),
+    *("q_rate", "q_satisfied", "q_dissatisfied", "satisfaction"),
+}
+LOOP = Path(__file__).parents[2] / "recipes" / "loop.toml"
+
+
+def demo(out: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [
+        sys.executable,
+        "-m",
+        "easq",
+        "demo",
+        "--fast",
+        "--recipe",
+        str(LOOP),
+        "--out",
+        str(out),
+        *words,
+    ]
+    return subprocess.run(
+        command, capture_output=True, env=environment(), timeout=300, check=False, text=True
+    )
+
+
+def test_viewers_live_with_the_system_and_a_verdict_comes_of_it(tmp_path: Path) -> None:
+    done = demo(tmp_path / "demo", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["verdict"] in ("ship", "keep running", "stop", "no verdict")
+    # What is too rare in a few days has no effect yet; what everybody does has one.
+    assert result["metrics"].keys() <= METRICS
+    assert {"lt7", "watch_time", "video_view", "satisfaction"} <= result["metrics"].keys()
+    for found in [*result["metrics"].values(), result["true_satisfaction"]]:
+        assert found["low"] <= found["lift"] <= found["high"]
+    home = open_home(tmp_path / "demo" / "home")
+    with home.open_events() as events:
+        logged = everything(events)
+    requests = [event for event in logged if isinstance(event, Request)]
+    assert {arm_of(request.arm, "easq") for request in requests} == {"behavior", "easq"}
+    assert sum(len(event.items) for event in logged if isinstance(event, Behavior)) == result["views"]
+    assert sum(isinstance(event, Answered) for event in logged) == result["answers"] > 100
+    assert sum(isinstance(event, Offered) for event in logged) == result["offers"]
+    assert (
+        "is better" in Path(result["report"]).read_text() or "not clear" in Path(result["report"]).read_text()
+    )
+    assert "Traceback" not in (tmp_path / "demo" / "up.txt").read_text()
+    (tmp_path / "other" / "home").mkdir(parents=True)
+    refused = demo(tmp_path / "other")
+    assert refused.returncode == 2
+    assert "is not of a demo" in refused.stderr
