@@ -105,8 +105,7 @@ def estimate(
     num_users = int(log.user_Q.max()) + 1
 
     def per_user(value_N: Floats) -> Floats:
-        found_U: Floats = np.bincount(user_N, value_N, num_users)
-        return found_U
+        return np.asarray(np.bincount(user_N, value_N, num_users), np.float64)
 
     snips, snips_U = _ratio(per_user(answered_N * log.satisfied_N), per_user(answered_N))
     direct, direct_U = _ratio(per_user(target_N * model_N), per_user(target_N.astype(np.float64)))
