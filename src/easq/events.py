@@ -57,6 +57,9 @@ class Request(_Said, frozen=True, gc=False, tag="request"):
     and `ranks` (uint16, 0 is first) are those of `items`, out of `num_candidates`. `version` names the
     parameters and `arm` the experiment's arm. `as_of` holds the offsets, of the partitions of EVENTS and
     then of PROFILES, up to which the profiles behind these features had been told.
+
+    Where rankings are drawn (`rank.explore`), `propensities` (float32) is the chance that each of `items`
+    had to stand among the first `top`, 0 for those that could not; a ranking that is sorted has none.
     """
 
     items: list[str]
@@ -69,6 +72,8 @@ class Request(_Said, frozen=True, gc=False, tag="request"):
     version: str = ""
     arm: str = ""
     as_of: list[int] = []
+    propensities: Column = b""
+    top: int = 0
 
 
 class Behavior(_Said, frozen=True, gc=False, tag="behavior"):

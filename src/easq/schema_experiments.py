@@ -142,7 +142,7 @@ class Explore(Strict, frozen=True):
 
     share         of requests that are drawn; 0 explores nothing.
     kind          uniform: any order is as likely; plackett_luce: places are drawn one after the other, an
-                  item by its score ** (1 / `temperature`).
+                  item by exp(score / `temperature`), scores in deviations among those drawn.
     depth         the first so many of the sorted ranking are drawn, the others stay behind them.
     top           the logged propensity of an item is its chance to be among the first `top`.
     """

@@ -47,6 +47,8 @@ EVERY_KIND: list[Event] = [
         version="v1",
         arm="easq",
         as_of=[0, 2**40],
+        propensities=pack_floats([0.25, 0]),
+        top=1,
     ),
     Behavior(event_id="b", user_id="Zoë 🦊", ts=-1, request_id="r", items=[], values={"play": b"\0\xff'"}),
     Asked(event_id="q", user_id="", ts=0, request_id="r", item_id="a", question="q", propensity=0.1),

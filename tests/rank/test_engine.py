@@ -9,10 +9,11 @@ import pytest
 from easq.columns import UNKNOWN, Shape, unpack
 from easq.encode import Encoder, Rows
 from easq.errors import InputError
-from easq.events import PROFILES, ItemTold, Request, ViewerTold, pack_floats, pack_ids
+from easq.events import PROFILES, ItemTold, Request, ViewerTold, pack_floats, pack_ids, unpack_floats
 from easq.profiles import Profiles
 from easq.rank.engine import Engine
 from easq.rank.query import Query
+from easq.schema_experiments import Explore
 from tests.living import Living, chapters, living
 
 NOW = 1_700_000_000_000
@@ -36,7 +37,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield system
 
 
-def engine_of(system: Living, log_top: int = 20, log_sample: int = 5) -> Engine:
+def engine_of(
+    system: Living, log_top: int = 20, log_sample: int = 5, drawing: Explore | None = None
+) -> Engine:
     follower = system.follower()
     while follower.poll():
         pass
@@ -44,7 +47,8 @@ def engine_of(system: Living, log_top: int = 20, log_sample: int = 5) -> Engine:
     profiles.apply(PROFILES, 0, [told(n) for n in range(30)])
     viewer = ViewerTold(event_id="v", user_id="u1", ts=0, values={"segment": pack_ids([3])})
     profiles.apply(PROFILES, 0, [viewer])
-    return Engine(system.home.recipe, profiles, follower._parameters, log_top, log_sample)
+    recipe = msgspec.structs.replace(system.home.recipe, explore=drawing or Explore())
+    return Engine(recipe, profiles, follower._parameters, log_top, log_sample)
 
 
 def scores_of_logged(system: Living, engine: Engine, event: Request) -> np.ndarray:
@@ -139,3 +143,20 @@ def test_nobody_and_nothing_known_is_ranked_all_the_same(system: Living) -> None
 def test_wrong_query_is_told_what_is_wrong(system: Living, query: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         engine_of(system).rank(msgspec.structs.replace(Query("u1", ["a"]), **query), NOW)
+
+
+def test_a_drawn_ranking_is_what_is_shown_and_its_propensities_are_on_the_log(system: Living) -> None:
+    query = Query("u1", ITEMS[:30])
+    best = engine_of(system).rank(query, NOW)
+    engine = engine_of(system, drawing=Explore(share=1.0, depth=10, top=3))
+    found = [engine.rank(query, NOW) for _ in range(20)]
+    assert not best.event.propensities
+    assert best.event.top == 0
+    for ranked in found:
+        assert set(ranked.items[:10]) == set(best.items[:10])
+        assert ranked.items[10:] == best.items[10:]
+        assert ranked.event.items[:20] == ranked.items[:20]
+        assert ranked.event.top == 3
+        propensity = unpack_floats(ranked.event.propensities)
+        assert propensity.tolist() == pytest.approx([0.3] * 10 + [0.0] * (len(ranked.event.items) - 10))
+    assert len({tuple(ranked.items) for ranked in found}) == 20

@@ -1,5 +1,6 @@
 """Commands on experiments: plan one, report on one, and try the statistics where nothing differs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -124,9 +125,8 @@ def _read(
     settings = read_recipe(recipe, overrides or [])
     declared = find_experiment(settings, experiment) if experiment is not None else None
     with SqliteLog(log, read_only=True) as events, progress() as watch:
-        return declared, read_table(
-            settings, None if everyone else declared, events, watch("read the log", 1)
-        )
+        who, opener = None if everyone else declared, partial(SqliteLog, log, read_only=True)
+        return declared, read_table(settings, who, events, watch("read the log", 1), opener=opener)
 
 
 def _metrics(result: dict[str, Any], treatment: dict[str, Any]) -> Table:

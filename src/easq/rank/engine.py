@@ -15,8 +15,9 @@ from easq.arms import arms_in
 from easq.columns import Columns, Floats, Ids, Shape
 from easq.encode import Layout, Rows, SideEncoder
 from easq.errors import InputError
-from easq.events import Request, pack_counts, pack_floats, time_ordered_id
+from easq.events import Request, pack_counts, pack_floats, stable_id, time_ordered_id
 from easq.rank.dealt import Dealt
+from easq.rank.explore import Drawn, explore
 from easq.rank.parameters import Parameters
 from easq.rank.query import Query, one_row, with_given
 from easq.schema import Recipe
@@ -71,6 +72,7 @@ class Engine:
         self._knowledge, self._parameters = knowledge, parameters
         self._dealt, self._arms = Dealt(recipe), dict(arms)
         self._log_top, self._log_sample = log_top, log_sample
+        self._explore = recipe.explore
 
     @property
     def version(self) -> str:
@@ -105,7 +107,11 @@ class Engine:
         scores_N = self._score(parameters, viewer, columns)
         # Equal scores stay in the order in which the platform gave them.
         order_N = np.argsort(-scores_N, kind="stable")
-        event = self._event(query, now_ms, viewer, columns, scores_N, order_N, arm, parameters.name)
+        request_id = time_ordered_id(now_ms)
+        drawn = self._drawn(request_id, scores_N, order_N)
+        order_N = drawn.order_N if drawn else order_N
+        said = (arm, parameters.name)
+        event = self._event(request_id, query, now_ms, viewer, columns, scores_N, order_N, drawn, said)
         returned = order_N[: query.limit]
         items = [query.candidates[n] for n in returned.tolist()]
         return Ranked(event, items, scores_N[returned], event.version, event.arm)
@@ -123,18 +129,26 @@ class Engine:
         )
         return parameters.score(rows)
 
+    def _drawn(self, request_id: str, scores_N: Floats, order_N: Ids) -> Drawn | None:
+        """Return the ranking that is to be shown where some are drawn; the seed is the request's id."""
+        if not self._explore.share:
+            return None
+        random = np.random.default_rng(stable_id(request_id) & 0xFFFFFFFFFFFFFFFF)
+        return explore(scores_N, order_N, self._explore, random)
+
     def _event(
         self,
+        request_id: str,
         query: Query,
         now_ms: int,
         viewer: Columns,
         columns: Columns,
         scores_N: Floats,
         order_N: Ids,
-        arm: str,
-        version: str,
+        drawn: Drawn | None,
+        said: tuple[str, str],
     ) -> Request:
-        request_id = time_ordered_id(now_ms)
+        arm, version = said
         rank_L = self._logged(request_id, len(order_N))
         place_L = order_N[rank_L]
         candidates, lengths = columns.take(place_L).pack(self._candidate_shape)
@@ -152,6 +166,8 @@ class Engine:
             version=version,
             arm=arm,
             as_of=list(self._knowledge.offsets),
+            propensities=pack_floats(drawn.propensity_N[rank_L]) if drawn else b"",
+            top=self._explore.top if drawn else 0,
         )
 
     def _logged(self, request_id: str, num_candidates: int) -> Ids:

@@ -1,4 +1,6 @@
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ from easq.errors import InputError
 from easq.events import EVENTS, Answered, Asked, Behavior, Event, Request, pack_floats, stable_id
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab import reading
+from easq.prove.ab import table as ab_table
 from easq.prove.ab.reading import is_kept
 from easq.prove.ab.table import Table, looks, read_table
 from easq.schema_experiments import Arm, Experiment
@@ -96,6 +99,18 @@ def test_sums_are_those_of_plain_loops(tmp_path: Path, monkeypatch: pytest.Monke
     # Viewers apart: days of which something but an answer's weight is known.
     known = table.sum_RC[:, : len(columns)].any(1)
     assert known.sum() == len(expected)
+
+
+def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with written(tmp_path / "a.log", lively_events()) as log:
+        alone = read_table(small_recipe(), EXPERIMENT, log)
+        monkeypatch.setattr(ab_table, "_WORTH_IT", 0)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+        opener = partial(SqliteLog, tmp_path / "a.log", read_only=True)
+        together = read_table(small_recipe(), EXPERIMENT, log, opener=opener)
+    for name in ("viewer_R", "day_R", "sum_RC", "arm_U", "entry_day_U"):
+        assert np.array_equal(getattr(alone, name), getattr(together, name))
+    assert alone.counts == together.counts
 
 
 def test_values_of_a_wrong_size_are_refused_and_counted(tmp_path: Path) -> None:

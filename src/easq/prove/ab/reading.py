@@ -5,19 +5,22 @@ are one view, and late ones and those of unknown requests count nothing, as in `
 Shapes: Q requests, V views, A asks, C columns, P covariates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from easq.arms import arm_of
-from easq.events import stable_ids
+from easq.events import EVENTS, stable_ids
 from easq.log.base import EventLog
 from easq.prove.ab.chunks import Block, Chunks
 from easq.prove.ab.metrics import Metrics
 from easq.prove.ab.sums import DAY_MS, Ids, Sums, day_key, joined, places, split_key, taken
 from easq.schema import Recipe
+
+Opener = Callable[[], EventLog]
 
 _AT_ONCE = 1 << 16
 _MINUTE_MS = 60_000
@@ -38,6 +41,7 @@ class Part:
     hash_U: Ids
     asks: Block
     counts: dict[str, int]
+    share: float
 
 
 class Partition:
@@ -76,7 +80,7 @@ class Partition:
         self._asked_U = np.zeros(0, np.int64)
         self._asks: list[Block] = []
         self._counts = dict.fromkeys(COUNTS, 0)
-        self.share = 1.0
+        self._share = 1.0
 
     def hear(self, encoded: Sequence[bytes]) -> None:
         """Take the next events."""
@@ -103,7 +107,8 @@ class Partition:
         entry_day_U = np.where(self._arm_U >= 0, self._entry_U // DAY_MS, -1)
         sums = self._sums
         sum_RC = sums.sum_RC.astype(np.float32)
-        return Part(sums.key_R, sum_RC, self._arm_U, entry_day_U, self._crossed_U, hash_U, asks, self._counts)
+        viewers = (self._arm_U, entry_day_U, self._crossed_U, hash_U)
+        return Part(sums.key_R, sum_RC, *viewers, asks, self._counts, self._share)
 
     def _grow(self) -> None:
         new = len(self._chunks.users) - len(self._arm_U)
@@ -278,8 +283,8 @@ class Partition:
         self._sums.settle()
         hash_U = np.array(stable_ids(self._chunks.users), np.int64)
         while len(self._sums.key_R) > self._most_rows:
-            self.share /= 2
-            self._sums.keep(is_kept(hash_U, self.share)[split_key(self._sums.key_R)[0]])
+            self._share /= 2
+            self._sums.keep(is_kept(hash_U, self._share)[split_key(self._sums.key_R)[0]])
 
 
 def is_kept(hash_U: Ids, share: float) -> NDArray[np.bool_]:
@@ -291,13 +296,32 @@ def _view_key(request_N: Ids, item_N: Ids) -> Ids:
     return (request_N * np.int64(-7046029254386353131)) ^ item_N
 
 
-def read_partition(
-    log: EventLog, topic: str, number: int, start: int, end: int, partition: Partition
-) -> Part:
+@dataclass(frozen=True)
+class Task:
+    """A partition to read: where it is, and what it is read for."""
+
+    recipe: Recipe
+    metrics: Metrics
+    experiment: str
+    arm_names: tuple[str, ...]
+    most_rows: int
+    number: int
+    start: int
+    end: int
+
+
+def read_partition(log: EventLog, task: Task) -> Part:
     """Let a partition hear its events between two offsets and return what they add up to."""
-    offset = start
-    while offset < end:
-        encoded = log.read_encoded(topic, number, offset, min(_AT_ONCE, end - offset))
+    partition = Partition(task.recipe, task.metrics, task.arm_names, task.experiment, task.most_rows)
+    offset = task.start
+    while offset < task.end:
+        encoded = log.read_encoded(EVENTS, task.number, offset, min(_AT_ONCE, task.end - offset))
         partition.hear(encoded)
         offset += len(encoded)
     return partition.end()
+
+
+def read_opened(opener: Opener, task: Task) -> Part:
+    """Do a task on a log that is opened for it."""
+    with closing(opener()) as log:
+        return read_partition(log, task)

@@ -3,9 +3,13 @@
 Shapes: R viewer-days, U viewers, C columns, A asks.
 """
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,12 +20,13 @@ from easq.events import EVENTS
 from easq.log.base import EventLog
 from easq.prove.ab.answers import weigh
 from easq.prove.ab.metrics import WEIGHTED, WEIGHTED_SATISFIED, Metrics
-from easq.prove.ab.reading import COUNTS, Part, Partition, is_kept, read_partition
+from easq.prove.ab.reading import COUNTS, Opener, Part, Task, is_kept, read_opened, read_partition
 from easq.prove.ab.sums import DAY_MS, Floats, Ids, joined, split_key
 from easq.schema import Recipe
 from easq.schema_experiments import Experiment
 
 MOST_ROWS = 1 << 22
+_WORTH_IT = 1_000_000
 _EPOCH = date(1970, 1, 1)
 Floats32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -72,26 +77,43 @@ def read_table(
     log: EventLog,
     on_progress: Progress = lambda *_: None,
     most_rows: int = MOST_ROWS,
+    opener: Opener | None = None,
 ) -> Table:
     """Read a log once. Without an experiment nobody has an arm.
 
-    Raises InputError when the log holds no request.
+    With an `opener`, which can be pickled and opens the same log, partitions are read by as many processes
+    as there are processors. Raises InputError when the log holds no request.
     """
     metrics = Metrics.of(recipe)
     name = experiment.name if experiment else ""
-    arm_names = [arm.name for arm in experiment.arms] if experiment else []
+    arm_names = tuple(arm.name for arm in experiment.arms) if experiment else ()
     starts, ends = log.start_offsets(EVENTS), log.end_offsets(EVENTS)
-    parts, share, done = [], 1.0, 0
-    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        partition = Partition(recipe, metrics, arm_names, name, most_rows // len(ends))
-        parts.append(read_partition(log, EVENTS, number, start, end, partition))
-        share, done = min(share, partition.share), done + end - start
+    tasks = [
+        Task(recipe, metrics, name, arm_names, most_rows // len(ends), number, start, end)
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+    parts, done = [], 0
+    for task, part in zip(tasks, _read(log, tasks, opener), strict=True):
+        parts.append(part)
+        done += task.end - task.start
         on_progress(done, sum(ends) - sum(starts))
-    return _combined(recipe, metrics, parts, share)
+    return _combined(recipe, metrics, parts)
 
 
-def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part], share: float) -> Table:
+def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[Part]:
+    """Yield what each partition adds up to, in their order."""
+    processes = min(len(tasks), len(os.sched_getaffinity(0)))
+    if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:
+        yield from (read_partition(log, task) for task in tasks)
+        return
+    # Not forked: other threads may hold locks, and the log is open here.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(partial(read_opened, opener), tasks)
+
+
+def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part]) -> Table:
     """Lay the partitions' tables together, their viewers behind each other."""
+    share = min(part.share for part in parts)
     shift = np.cumsum([0, *(len(p.arm_U) for p in parts)]).tolist()
     viewers = [split_key(p.key_R)[0] + s for p, s in zip(parts, shift, strict=False)]
     viewer_R, day_R = np.concatenate(viewers), np.concatenate([split_key(p.key_R)[1] for p in parts])

@@ -108,6 +108,7 @@ def _band(
         go.Scatter(
             x=[*days, *days[::-1]],
             y=[*(p[bounds[1]] for p in points), *(p[bounds[0]] for p in points[::-1])],
+            mode="lines",
             fill="toself",
             fillcolor=f"rgba({red},{green},{blue},{_SHADE})",
             line={"width": 0},

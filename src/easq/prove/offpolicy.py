@@ -1,0 +1,183 @@
+"""What viewers would say of a ranking that was never served, from a log whose rankings were drawn.
+
+The form: the value of a ranking is the mean satisfaction with the views among its first `top`. What a
+viewer feels for an item that is seen there does not depend on its place or its neighbours, and candidates
+are the logged ones within reach of the draw (`explore.depth`), which the other ranking puts in its own
+order. A view is weighed by 1 / the chance that its item stood among the first, if the other ranking too
+puts it there; an answer, by what it stands for among views. Intervals resample nothing: viewers are the
+units, to first order (delta method).
+Sources: SNIPS, Swaminathan and Joachims 2015; doubly robust, Dudik et al. 2011; items apart from their
+list, Li et al. 2018 (item-position model).
+Shapes: Q requests, N candidates of all requests, F features.
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ids = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_RIDGE = 1.0
+
+
+@dataclass(frozen=True)
+class Explored:
+    """Drawn requests by candidate. Candidates of a request stand together.
+
+    first_N       was seen among the first `top`.
+    propensity_N  its chance to be there.
+    answer_N      what its answer stands for: 0 where none was given.
+    satisfied_N   1 for a satisfied answer.
+    feature_NF    what a model of satisfaction may read: known before the view.
+    user_Q        a number for each request's viewer.
+    """
+
+    request_N: Ids
+    user_Q: Ids
+    top: int
+    first_N: Flags
+    propensity_N: Floats
+    answer_N: Floats
+    satisfied_N: Floats
+    feature_NF: Floats
+
+
+class Support(NamedTuple):
+    """How far the log can speak for a ranking.
+
+    answers            that it can use; `effective` is how many evenly weighed ones they are worth.
+    largest            the largest part of all weight that one answer has.
+    unsupported        the part of the ranking's places whose item could not stand there in the log.
+    clipped            the part of the weight that was cut off.
+    mean_weight        of all that could be shown; about 1 where propensities are right and all was seen.
+    """
+
+    answers: int
+    effective: float
+    largest: float
+    unsupported: float
+    clipped: float
+    mean_weight: float
+
+
+class Value(NamedTuple):
+    """An estimate of a ranking's satisfaction, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A ranking's estimated value by both estimators, and by viewer what moves them (influence)."""
+
+    snips: Value
+    doubly_robust: Value
+    support: Support
+    snips_U: Floats
+    doubly_robust_U: Floats
+
+
+def estimate(
+    log: Explored, score_N: Floats, most_weight: float = 100.0, confidence: float = 0.95
+) -> Estimated:
+    """Estimate the value of the ranking by `score_N`; weights are cut off at `most_weight`.
+
+    Cutting off bounds what one answer can do and draws the estimate to the log's own ranking. Raises
+    ValueError when no answer can be used.
+    """
+    target_N = among_first(log.request_N, score_N, log.top)
+    uses_N = target_N & log.first_N
+    counts_N = uses_N & (log.propensity_N > 0)
+    full_N = np.divide(1.0, log.propensity_N, out=np.zeros(len(score_N)), where=counts_N)
+    weight_N = np.minimum(full_N, most_weight)
+    answered_N = weight_N * log.answer_N
+    if not answered_N.sum() > 0:
+        raise ValueError("no answer of the log is of a view that this ranking would show")
+    user_N = log.user_Q[log.request_N]
+    model_N = _modelled(log, user_N)
+    num_users = int(log.user_Q.max()) + 1
+
+    def per_user(value_N: Floats) -> Floats:
+        return np.asarray(np.bincount(user_N, value_N, num_users), np.float64)
+
+    snips, snips_U = _ratio(per_user(answered_N * log.satisfied_N), per_user(answered_N))
+    direct, direct_U = _ratio(per_user(target_N * model_N), per_user(target_N.astype(np.float64)))
+    missed, missed_U = _ratio(per_user(answered_N * (log.satisfied_N - model_N)), per_user(answered_N))
+    used = answered_N[answered_N > 0]
+    support = Support(
+        len(used),
+        float(used.sum() ** 2 / (used**2).sum()),
+        float(used.max() / used.sum()),
+        float(np.mean(log.propensity_N[target_N] <= 0)),
+        float(1 - weight_N.sum() / full_N.sum()),
+        float(full_N.sum() / target_N.sum()),
+    )
+    robust_U = direct_U + missed_U
+    return Estimated(
+        _value(snips, snips_U, confidence),
+        _value(direct + missed, robust_U, confidence),
+        support,
+        snips_U,
+        robust_U,
+    )
+
+
+def lift(new: Estimated, old: Estimated, confidence: float = 0.95) -> dict[str, Value]:
+    """Return the relative change from one ranking to another by both estimators, on the same log.
+
+    Viewers move both estimates together, and the interval counts that.
+    """
+    found = {}
+    for name in ("snips", "doubly_robust"):
+        value, base = (getattr(e, name).value for e in (new, old))
+        new_U, old_U = (getattr(e, f"{name}_U") for e in (new, old))
+        found[name] = _value(value / base - 1, new_U / base - old_U * value / base**2, confidence)
+    return found
+
+
+def among_first(request_N: Ids, score_N: Floats, top: int) -> Flags:
+    """Return which candidates a ranking puts among the first of their requests; of equals the first."""
+    order_N = np.lexsort((-score_N, request_N))
+    sorted_N = request_N[order_N]
+    rank_N = np.empty(len(order_N), np.int64)
+    rank_N[order_N] = np.arange(len(order_N)) - np.searchsorted(sorted_N, sorted_N)
+    return np.asarray(rank_N < top)
+
+
+def _modelled(log: Explored, user_N: Ids) -> Floats:
+    """Return each candidate's satisfaction by a linear model of the answers of other viewers.
+
+    Viewers are in two halves, each modelled by the other, so that no answer is corrected by itself.
+    """
+    x_NF = np.concatenate([np.ones((len(user_N), 1)), log.feature_NF], 1)
+    penalty = np.diag([0.0, *[_RIDGE] * log.feature_NF.shape[1]])
+    found_N = np.zeros(len(user_N))
+    for half in (0, 1):
+        own_N = user_N % 2 == half
+        learned_N = ~own_N & (log.answer_N > 0)
+        if not learned_N.any():
+            learned_N = log.answer_N > 0
+        x, weight = x_NF[learned_N], log.answer_N[learned_N] / log.answer_N[learned_N].mean()
+        curve = (x * weight[:, None]).T @ x + penalty + 1e-9 * np.eye(x.shape[1])
+        slope = np.linalg.solve(curve, (x * weight[:, None]).T @ log.satisfied_N[learned_N])
+        found_N[own_N] = np.clip(x_NF[own_N] @ slope, 0.0, 1.0)
+    return found_N
+
+
+def _ratio(part_U: Floats, whole_U: Floats) -> tuple[float, Floats]:
+    """Return a quotient of sums and how each viewer moves it."""
+    whole = whole_U.sum()
+    value = float(part_U.sum() / whole)
+    return value, (part_U - value * whole_U) / whole
+
+
+def _value(value: float, influence_U: Floats, confidence: float) -> Value:
+    reach = NormalDist().inv_cdf((1 + confidence) / 2) * float(np.sqrt((influence_U**2).sum()))
+    return Value(value, value - reach, value + reach)
