@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from easq.batch import reported
 from easq.errors import InputError
 from easq.events import COUNT, EVENTS, FLOAT, Asked, Request, stable_id
-from easq.examples import AnsweredView, Viewed, flush_all
+from easq.examples import AnsweredView, Viewed
+from easq.join import flush_all
 from easq.learn.builder import build_joiner
 from easq.log.base import EventLog
 from easq.log.merge import MergedReader
