@@ -1,9 +1,10 @@
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easq.batch import Batch, Batcher, make_batch
 from easq.encode import Encoder
-from easq.events import Behavior, Request, pack_floats, pack_ids
+from easq.events import Answered, Behavior, Request, pack_floats, pack_ids
 from easq.examples import AnsweredView, Example, Viewed
 from easq.learn.builder import build_joiner
 from easq.schema import BehaviorKind, Categorical
@@ -74,7 +75,7 @@ def test_answered_request_stands_whole_behind_the_viewed_rows() -> None:
 
 def test_an_answer_of_a_viewed_request_keeps_its_weight() -> None:
     r = request("r")
-    batch = batch_of(Viewed(r, [report(r, [0, 1, 2], like=[1, 0, 0])], [(1, 2), (2, 0)], {2: 0.25}))
+    batch = batch_of(Viewed(r, [report(r, [0, 1, 2], like=[1, 0, 0])], [(1, 2), (2, 0)], [(2, 0.25)]))
     assert batch.said_M.tolist() == [-1, 2, 0]
     assert batch.said_weight_M.tolist() == [1, 1, 0.25]
 
@@ -86,7 +87,12 @@ def test_step_without_views_is_a_batch() -> None:
 
 def examples() -> list[Example]:
     join = build_joiner(small_recipe())
-    return [x for event in world_events(60) for x in join.push(event)] + join.flush()
+    # Some answers count less, as on any live system.
+    events = [
+        msgspec.structs.replace(e, weight=0.2) if isinstance(e, Answered) and n % 2 else e
+        for n, e in enumerate(world_events(60))
+    ]
+    return [x for event in events for x in join.push(event)] + join.flush()
 
 
 EXAMPLES = examples()
@@ -109,6 +115,7 @@ def test_cuts_depend_on_the_order_of_examples_alone(arrivals: list[int], through
             cuts.append(cut)
         return cuts
 
+    assert any(isinstance(x, Viewed) and x.weights for x in EXAMPLES)
     found = cut_all(sorted(arrivals))
     assert found == cut_all([])
     assert [x for cut in found for x in cut] == [x for x in EXAMPLES if getattr(x, "reports", True)]

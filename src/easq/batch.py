@@ -138,7 +138,8 @@ def make_batch(
     for start, view in zip(start_B, viewed, strict=False):
         for position, option in view.answers:
             said_M[start + position] = option
-            said_weight_M[start + position] = view.weights.get(position, 1.0)
+        for position, weight in view.weights:
+            said_weight_M[start + position] = weight
 
     # Candidates that nobody saw teach nothing: only exposed rows of viewed requests stay.
     keep_N = np.concatenate([exposed_M, np.ones(int(start_B[-1]) - num_candidates, np.bool_)])

@@ -8,13 +8,13 @@ from easq.events import Behavior, Event, Request
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
     """A request whose window has closed: behaviour reports, and (position, option) per answer.
 
-    `weights` of answers that count less than 1 are by position.
+    `weights` are (position, weight) of the answers that count less than 1.
     """
 
     request: Request
     reports: list[tuple[list[int], Behavior]]
     answers: list[tuple[int, int]]
-    weights: dict[int, float] = {}
+    weights: list[tuple[int, float]] = []
 
     @property
     def num_reported(self) -> int:

@@ -41,7 +41,7 @@ class _Open(msgspec.Struct, gc=False):
     seen: set[str]
     reports: list[tuple[list[int], Behavior]] = []
     answers: list[tuple[int, int]] = []
-    weights: dict[int, float] = {}
+    weights: list[tuple[int, float]] = []
     viewed: bool = False
     elsewhere: bool = False
 
@@ -292,7 +292,7 @@ class Joiner:
                 self.counts.answers += 1
                 opened.answers.append((position, option))
                 if event.weight != 1:
-                    opened.weights[position] = event.weight
+                    opened.weights.append((position, event.weight))
                 found = AnsweredView(request, position, option, event.propensity, opened.viewed, event.weight)
                 examples.append(found)
 
@@ -310,7 +310,7 @@ class Joiner:
                 del self._open[key]
             else:
                 assert opened.request is not None, "a request is let go of only here"
-                view = Viewed(opened.request, opened.reports, list(opened.answers), dict(opened.weights))
+                view = Viewed(opened.request, opened.reports, list(opened.answers), list(opened.weights))
                 examples.append(view)
                 opened.viewed, opened.reports = True, []
                 self._places.pop(key, None)

@@ -1,5 +1,6 @@
 """Commands on a live system: its two roles, what an operator asks of them, and what they can prove."""
 
+import math
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from easq.cli.shared import Json, Overrides, app, console, progress, show
 from easq.errors import InputError
 
 _PORT = 8377
+_SILENT_S = 10.0  # a role that runs tells of itself every second
 
 UntilStdinCloses = Annotated[bool, Parameter(name="--until-stdin-closes", negative="", show=False)]
 Host = Annotated[str, Parameter(help="The address to listen on; one that others can reach needs keys.")]
@@ -228,8 +230,9 @@ def _print_status(found: dict[str, Any]) -> None:
     now = time.time()
     for role in ("service", "learner"):
         told = found[role]
-        age = f"{now - told['at']:.0f} s ago" if told else "never"
-        console.print(f"{role}, told {age}:")
+        age_s = now - told["at"] if told else math.inf
+        state = "running" if age_s < _SILENT_S else "not running"
+        console.print(f"{role} is {state}, told {f'{age_s:.0f} s ago' if told else 'never'}:")
         for key, value in told.items():
             if key not in ("at", "pid"):
                 console.print(f"  {key}: {value}")

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 import uvloop
 
+from easq.arm_homes import open_arms
 from easq.clock import HeldClock
 from easq.demo.life import Life
 from easq.demo.truth import Lift, Truth
@@ -29,7 +30,7 @@ from easq.schema import Recipe
 from easq.world.simulate import DAY_MS, START_MS, Rates
 from easq.world.society import Society
 
-READY_S, STOP_S = 90.0, 60.0
+READY_S, STOP_S, LEARNED_S = 90.0, 60.0, 30.0
 _LOOK_S = 0.1
 _NUM_ITEMS = 3000
 
@@ -97,9 +98,23 @@ def live_together(
                 return life
 
         life = uvloop.run(live())
+        _check_learners(home, life.answers)
     seconds = time.monotonic() - began
     lift = truth.lift(experiment.confidence)
     return Lived(home, lift, life.views, life.offers, life.asks, life.answers, seconds)
+
+
+def _check_learners(home: Home, answers: int) -> None:
+    """Wait until every learner has learned all answers; raises RuntimeError for one that does not."""
+    for name, found in {"the running model": home, **open_arms(home)}.items():
+        deadline = time.monotonic() + LEARNED_S
+        while (told := found.told("learner")).get("answers") != answers:
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; what it "
+                    "said is in up.txt"
+                )
+            time.sleep(_LOOK_S)
 
 
 @contextmanager
