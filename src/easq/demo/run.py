@@ -111,8 +111,8 @@ def _check_learners(home: Home, answers: int) -> None:
         while (told := found.told("learner")).get("answers") != answers:
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; what it "
-                    "said is in up.txt"
+                    f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; "
+                    "what it said is in up.txt"
                 )
             time.sleep(_LOOK_S)
 
