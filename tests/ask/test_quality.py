@@ -67,6 +67,14 @@ def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
     assert say(State(), answer("u", 0, took_ms=0)) == (1.0, [])
 
 
+@pytest.mark.parametrize("took_ms", [0, 3000, 2**31 - 1])
+def test_nobody_read_longer_than_since_the_offer(took_ms: int) -> None:
+    """What a viewer's side says can be made up; when the service made its offer cannot."""
+    needed = reading_ms(ABOUT.text, RULES.skimming)
+    for since_ms, flags in ((needed - 1, ["speeder"]), (needed + 1, [])):
+        assert say(State(), answer("u", 0, took_ms=took_ms), ABOUT._replace(since_ms=since_ms)).flags == flags
+
+
 def test_who_knows_the_question_need_not_read_it_again() -> None:
     state = State()
     say(state, answer("u", 0))

@@ -6,7 +6,7 @@ against asks: a campaign answers nearly every ask about its author, and everybod
 
 import unicodedata
 from collections import deque
-from math import exp, log
+from math import exp, inf, log
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -35,10 +35,14 @@ _SPARSE_PER_S, _DENSE_PER_S = 16.5, 4.25
 
 
 class About(NamedTuple):
-    """What an event does not say of itself: the item's author, and the question as it was shown."""
+    """What an event does not say of itself: the item's author, and the question as it was shown.
+
+    `since_ms` is the service's own time from the offer to the answer: nobody read the question for longer.
+    """
 
     author: str = ""
     text: str = ""
+    since_ms: float = inf
 
 
 class Judged(NamedTuple):
@@ -80,7 +84,7 @@ class State(msgspec.Struct):
 def judge(answer: Answered, state: State, rules: Quality, about: About) -> Judged:
     """Return how much an answer counts, before it is logged and shown to the state.
 
-    `took_ms` of 0 is unknown: whoever serves the question measures it.
+    `took_ms` is what the viewer's side says, 0 if it does not; the time since the offer bounds it.
     """
     past = state.viewers.get(answer.user_id, deque())
     weight, flags = 1.0, []
@@ -144,7 +148,7 @@ def _is_hasty(answer: Answered, past: deque[Said], rules: Quality, about: About)
     # Who has answered the question before need not read it again.
     known = any(said.question == answer.question for said in past)
     needed = _REACTION_MS if known else reading_ms(about.text, rules.skimming)
-    return 0 < answer.took_ms < needed
+    return min(answer.took_ms or inf, about.since_ms) < needed
 
 
 def _is_straight(answer: Answered, past: deque[Said], state: State, rules: Quality) -> bool:

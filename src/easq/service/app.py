@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -75,7 +76,7 @@ def create_app(
     """
     metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
-    asks = Asks(recipe, secret, _authors(profiles, recipe.quality.author))
+    asks = Asks(recipe, secret, partial(profiles.author_of, recipe.quality.author))
     catch_up(asks, log, now_ms())
     heard = Both(profiles, asks)
     follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
@@ -111,7 +112,7 @@ def create_app(
         *_call_routes(desk, uploads),
         *_ask_routes(questionnaire, uploads),
         *_look_routes(desk, metrics, recipe),
-        *page_routes(keys),
+        *page_routes(keys, recipe.ask),
     ]
     app = Litestar(
         routes,
@@ -127,16 +128,6 @@ def create_app(
     # Around the router too: a path that no route takes is a request as well.
     app.asgi_handler = Watch(app.asgi_handler, [path for route in routes for path in route.paths], metrics)
     return app
-
-
-def _authors(profiles: Profiles, feature: str) -> Callable[[str], str]:
-    """Return what says an item's author: the value of a feature that it was told with, as text."""
-
-    def author_of(item_id: str) -> str:
-        told = profiles.told_item(item_id) or {}
-        return told.get(feature, b"").hex()
-
-    return author_of
 
 
 def _call_routes(desk: Desk, uploads: Uploads) -> list[Any]:
