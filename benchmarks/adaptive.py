@@ -183,8 +183,8 @@ def main() -> None:
             lines.append(f"{policy:9}  " + "   ".join(f"{n:7,.0f} {sat:.4f}" for n, sat in mean))
         for policy, found in result["against_uniform"].items():
             lines.append(
-                f"{policy}: {found['gain']:+.4f} (+- {found['half_width']:.4f}) at equal answers; as satisfied "
-                f"with {found['answers_needed']:.2f} ({found['answers_needed_low']:.2f} to "
+                f"{policy}: {found['gain']:+.4f} (+- {found['half_width']:.4f}) at equal answers; as "
+                f"satisfied with {found['answers_needed']:.2f} ({found['answers_needed_low']:.2f} to "
                 f"{found['answers_needed_high']:.2f}) times the answers"
             )
         return "\n".join(lines)

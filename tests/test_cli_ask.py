@@ -42,7 +42,9 @@ def test_an_adaptive_view_is_explained_with_what_is_known_of_its_author(tmp_path
     now_ms = time.time_ns() // 1_000_000
     served = Request(event_id="r1", user_id="u", ts=now_ms, items=["a"], viewer={}, candidates={})
     items = [
-        ItemTold(event_id=f"t{item}", item_id=item, ts=now_ms, values={"author_id": pack_ids([7])})
+        ItemTold(
+            event_id=f"t{item}", user_id=item, item_id=item, ts=now_ms, values={"author_id": pack_ids([7])}
+        )
         for item in "ab"
     ]
     answer = Answered(

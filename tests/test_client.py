@@ -73,7 +73,7 @@ def test_a_view_is_asked_about_from_offer_to_answer(tmp_path: Path) -> None:
             client.answer(tokens[1], "satisfied")
         with pytest.raises(ClientError, match="403 forged"):
             client.shown("made.up")
-    kinds = [type(event).__name__ for event in told(served)]
+        kinds = [type(event).__name__ for event in told(served)]
     assert sorted(kinds) == ["Answered", *["Asked"] * 3, "Dismissed", "Ignored", *["Offered"] * 3]
 
 

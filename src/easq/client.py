@@ -92,7 +92,7 @@ class Client:
         """
         call = {
             "user_id": user_id,
-            "candidates": list(map(str, candidates)),
+            "candidates": _plain(candidates),
             "context": _plain(context or {}),
             "features": _plain(features or {}),
             "limit": limit,
@@ -127,7 +127,7 @@ class Client:
         ClientError, also where the event is refused.
         """
         numbers = {name: [float(x) for x in column] for name, column in (values or {}).items()}
-        event = {"type": "behavior", "request_id": request_id, "items": list(items), "values": numbers}
+        event = {"type": "behavior", "request_id": request_id, "items": _plain(items), "values": numbers}
         return self._say(user_id, ts, event)
 
     def asked(
