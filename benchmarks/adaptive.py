@@ -50,6 +50,7 @@ class Questionnaire:
     seed: int
     beliefs: Beliefs = field(default_factory=Beliefs)
     answers: int = 0
+    inverse_sum: float = 0.0
 
     def events(self, chunk: Chunk, number: int) -> Iterator[Event]:
         """Yield the events of a chunk with the asks and answers of this policy in them."""
@@ -89,8 +90,11 @@ class Questionnaire:
             self.answers += 1
             author = self.world.catalogue.author_I[int(event.item_id[1:])]
             observe(self.beliefs, event, group_of("", str(author)), DEFAULT.question.options, _HALF_LIFE_MS)
+            self.inverse_sum += 1 / propensity
             if self.policy == "corrected":
-                event = msgspec.structs.replace(event, weight=_FLOOR * self.rate / propensity)
+                # Normalised by their own mean, so that answers weigh as much as uncorrected ones.
+                weight = self.answers / propensity / self.inverse_sum
+                event = msgspec.structs.replace(event, weight=weight)
         return event
 
 

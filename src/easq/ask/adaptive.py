@@ -6,7 +6,6 @@ next answer would teach. After MoPPS (arXiv 2507.04632), which chooses prompts f
 draw nearest a half is taken, here the sampling rate follows it, so that every view keeps a known chance.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from random import Random
 from typing import Any, NamedTuple
@@ -45,7 +44,7 @@ class Beliefs(msgspec.Struct):
 
     good: dict[str, Fading] = {}
     bad: dict[str, Fading] = {}
-    viewers: dict[str, deque[Said]] = {}
+    viewers: dict[str, list[Said]] = {}
 
 
 class Teaching(NamedTuple):
@@ -78,9 +77,9 @@ def observe(
         kept[group] = kept.pop(group, Fading())
         kept[group].add(answer.ts, part * answer.weight, half_life_ms)
         _forget_first(kept)
-    past = beliefs.viewers.pop(answer.user_id, deque(maxlen=_KEPT))
+    past = beliefs.viewers[answer.user_id] = beliefs.viewers.pop(answer.user_id, [])
     past.append(said)
-    beliefs.viewers[answer.user_id] = past
+    del past[:-_KEPT]
     _forget_first(beliefs.viewers)
 
 

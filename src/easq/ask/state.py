@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from easq.ask import adaptive
@@ -21,6 +22,7 @@ from easq.ask.policy import (
     DAY_MS,
     Gate,
     Rule,
+    Viewer,
     advance,
     ask_elsewhere,
     chance_open,
@@ -89,6 +91,21 @@ class Weighed(NamedTuple):
     chance: float
     place: int
     teaching: Teaching | None = None
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """All that asking remembers, as it is stored."""
+
+    offsets: list[int]
+    newest: int
+    served: list[tuple[str, bytes]]
+    viewers: tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]
+    decided: list[tuple[int, str, str]]
+    asks: list[Ask]
+    reserved: list[tuple[int, str]]
+    used: dict[int, int]
+    quality: State
+    beliefs: Beliefs
 
 
 class Asks:
@@ -277,6 +294,37 @@ class Asks:
         group = adaptive.group_of(view.item_id, self._author_of(view.item_id))
         belief = adaptive.believed(self._beliefs, group, view.user_id, now_ms, self._half_life_ms)
         return adaptive.teaching(group, belief, sticky(self._salt, "teaching", *view.names))
+
+    def kept(self) -> Kept:
+        """Return all that is remembered; what it holds changes with the next call."""
+        return Kept(
+            self.offsets,
+            self._newest,
+            self.served.kept(),
+            self.viewers.kept(),
+            [(ts, key, self._decided[key]) for ts, key in self._decided_at],
+            [self._asks[ask_id] for _, ask_id in self._offered_at],
+            self._reserved,
+            dict(self._used),
+            self.quality,
+            self._beliefs,
+        )
+
+    def restore(self, kept: Kept) -> None:
+        """Remember what `kept` returned; nothing may have been heard before."""
+        self.offsets, self._newest = kept.offsets, kept.newest
+        self.served.restore(kept.served)
+        self.viewers.restore(kept.viewers)
+        for ts, key, gate in kept.decided:
+            self._decided[key] = gate
+            self._decided_at.append((ts, key))
+        for ask in kept.asks:
+            ask_id = f"q{ask.offered.event_id[1:]}"
+            self._asks[ask_id] = ask
+            self._offered_at.append((ask.offered.ts, ask_id))
+        self._reserved = kept.reserved
+        self._used.update(kept.used)
+        self.quality, self._beliefs = kept.quality, kept.beliefs
 
     def _take(self, key: str, offered: Offered) -> None:
         """Count a decision, just made or read."""

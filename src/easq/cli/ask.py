@@ -46,6 +46,7 @@ def explain(
     """
     from functools import partial
 
+    from easq.ask.checkpoint import AsksFile
     from easq.ask.rebuild import catch_up
     from easq.ask.state import Asks, View
     from easq.ask.token import read_secret
@@ -67,6 +68,7 @@ def explain(
             know(items, log, [0] * log.partitions(EVENTS) + log.end_offsets(PROFILES))
         author_of = partial(items.author_of, made.recipe.quality.author)
         asks = Asks(made.recipe, read_secret(made.secret_path), author_of)
+        AsksFile(made.asks_path, made.recipe).read(asks, log.end_offsets(EVENTS))
         catch_up(asks, log, now_ms)
     played = made.recipe.ask.min_play_ms if play_ms is None else play_ms
     view = View(user, request or asks.served.latest(user, item), item, played, ratio, session)
