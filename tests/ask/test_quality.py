@@ -7,9 +7,11 @@ from easq.ask import quality
 from easq.ask.quality import About, State, judge, observe, reading_ms
 from easq.events import Answered, Asked, Event
 from easq.schema import Quality
+from easq.settings import read_recipe
 from easq.world.attack import Campaign, disliked_author, judged
 from easq.world.record import events
 from easq.world.simulate import Rates, World
+from tests.worlds import RECIPES
 
 RULES = Quality()
 ABOUT = About("kim", "Are you satisfied with this video?")
@@ -80,6 +82,13 @@ def test_who_knows_the_question_need_not_read_it_again() -> None:
     say(state, answer("u", 0))
     assert say(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
     assert say(state, answer("u", 2 * HOUR, took_ms=200)).flags == ["speeder"]
+
+
+def test_a_visitor_of_the_demo_page_who_answers_every_clip_counts_in_full() -> None:
+    rules, state = read_recipe(RECIPES / "demo.toml").quality, State()
+    for n in range(40):
+        said = answer("u", n * 4000, ("good", "bad", "good")[n % 3], f"i{n % 20}", took_ms=1200)
+        assert say(state, said, About("", ABOUT.text), rules) == (1.0, [])
 
 
 def test_chinese_is_read_by_fewer_characters_a_second() -> None:

@@ -47,7 +47,7 @@ _SERVER = {"scopes": ("server", "admin")}
 _VIEWER = {"scopes": ("viewer", "server", "admin"), "key_in_body": True}
 _ADMIN = {"scopes": ("admin",)}
 _ASK_BYTES = 16 << 10  # of a body about an ask
-_SAVE_ASKS_S = 300.0  # a restart reads of the log what came since, at 100,000 events a second
+_SAVE_ASKS_S = 900.0  # a restart reads what came since, at 50,000 to 100,000 events a second
 _KEYS_S = 0.5  # between looks at the file of keys
 
 _notes = structlog.get_logger("easq.service")
@@ -74,7 +74,7 @@ def create_app(
 
     `secret` signs asks and salts their sampling, and `judge` weighs answers before they are logged. What
     asking remembers is read here, from `asks_file` and from the log where that ends; raises LogError where
-    that fails. It is written every five minutes and at the end.
+    that fails. It is written every 15 minutes and at the end.
     `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied. Events are stamped by `now_ms`. `app.state.status()` is what /v1/status says.
