@@ -22,7 +22,7 @@ from common import DEFAULT, show
 from easq.ask.adaptive import Beliefs, believed, group_of, mixed, observe, teaching
 from easq.batch import Batcher, make_batch
 from easq.events import Answered, Asked, Event, Request
-from easq.join import AnsweredView
+from easq.examples import AnsweredView
 from easq.learn.builder import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
