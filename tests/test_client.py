@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import easq
 from easq.client import Client, ClientError
-from easq.events import PROFILES, Answered, Asked, Behavior, pack_floats
+from easq.events import PROFILES, Answered, Asked, Behavior, Request, pack_floats
 from easq.service.keys import create_key
+from tests.service.asking import ALWAYS, a_view, told
 from tests.service.serving import Served, serving
 
 
@@ -42,6 +44,55 @@ def test_every_verb_says_what_it_means(served: Served) -> None:
     assert isinstance(by_id[answered], Answered)
     assert by_id[seen].values == {"like": pack_floats([1, 0])}  # type: ignore[union-attr]
     assert len({event.user_id for event in by_id.values()}) == 1
+
+
+def test_a_view_is_asked_about_from_offer_to_answer(tmp_path: Path) -> None:
+    with serving(tmp_path, *ALWAYS) as served, Client(served.url) as client:
+
+        def view() -> tuple[str, str, str]:
+            found = a_view(served)
+            return found["user_id"], found["request_id"], found["item_id"]
+
+        nothing = client.offer(*view(), play_ms=100, ratio=0.1)
+        assert (nothing.show, nothing.reason, nothing.token) == (False, "eligible", None)
+        offers = [client.offer(*view(), play_ms=8000, session_id="s", locale="zh-CN") for _ in range(3)]
+        assert [offer.show for offer in offers] == [True] * 3
+        assert offers[0].question is not None
+        assert [option.value for option in offers[0].question.options] == [
+            "dissatisfied",
+            "uncertain",
+            "satisfied",
+        ]
+        tokens = [str(offer.token) for offer in offers]
+        assert (offers[0].locale, client.shown(tokens[0]), client.shown(tokens[0])) == ("zh", True, False)
+        assert client.answer(tokens[0], "satisfied", took_ms=1500)
+        assert not client.answer(tokens[0], "satisfied", took_ms=1500)
+        assert client.dismiss(tokens[1], took_ms=700)
+        assert client.ignored(tokens[2])
+        with pytest.raises(ClientError, match="409 used: token: the ask was dismissed already"):
+            client.answer(tokens[1], "satisfied")
+        with pytest.raises(ClientError, match="403 forged"):
+            client.shown("made.up")
+        kinds = [type(event).__name__ for event in told(served)]
+    assert sorted(kinds) == ["Answered", *["Asked"] * 3, "Dismissed", "Ignored", *["Offered"] * 3]
+
+
+def test_arrays_say_what_lists_say(served: Served) -> None:
+    with Client(served.url) as client:
+        client.put_items({"a": {"tags": np.array(["x", "y"]), "duration_s": np.float32(12.5)}})
+        known = len(served.logged(PROFILES))
+        client.put_items({"a": {"tags": ["x", "y"], "duration_s": 12.5}})
+        assert len(served.logged(PROFILES)) == known  # it said nothing new
+        candidates, ages, topics = ["a", "b"], [0.5, None], [3, 4]
+        plain = client.rank(
+            "u", candidates, context={"hour": 9}, features={"age_days": ages, "topic": topics}
+        )
+        columns = {"age_days": np.array([0.5, np.nan], np.float32), "topic": np.array(topics)}
+        arrays = client.rank("u", np.array(candidates), context={"hour": np.int64(9)}, features=columns)
+        assert (plain.items, plain.scores) == (arrays.items, arrays.scores)
+        client.behavior("u", arrays.request_id, np.array(candidates), {"like": np.array([1, 0])})
+    requests = [event for event in served.logged() if isinstance(event, Request)]
+    assert (requests[0].viewer, requests[0].candidates) == (requests[1].viewer, requests[1].candidates)
 
 
 def test_raw_columns_are_taken(served: Served) -> None:

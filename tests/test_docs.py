@@ -35,6 +35,7 @@ def test_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "both.html").stat().st_size > 100_000
     assert "6 views and 3 answers" in done.stdout
+    assert "asked Are you satisfied with this video?" in done.stdout
     assert "different: none" in done.stdout
 
 

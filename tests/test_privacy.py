@@ -86,11 +86,12 @@ def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -
         assert USER.encode() in bytes_of(system.home.folder)
     home = open_home(tmp_path / "home")
     (tmp_path / "home" / "profiles.db.unusable").write_bytes(USER.encode())
+    (tmp_path / "home" / "asks").write_bytes(USER.encode())
     found = erase_home(home, [USER])
     assert found["erased"] == {EVENTS: sum(e.user_id == USER for part in before for e in part), PROFILES: 1}
     held = bytes_of(home.folder)
     assert NAME not in held
-    assert not list(home.folder.glob("profiles.db*"))
+    assert not [*home.folder.glob("profiles.db*"), *home.folder.glob("asks*")]
     with living(tmp_path) as system:
         for part, kept in enumerate(before):
             now = system.events.read(EVENTS, part, 0, 10**6)

@@ -60,6 +60,11 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
         ("[ask]\nrates = 0.1", "ask.rates: unknown key; allowed: "),
         ("[ask]\nrate = 1.5", "ask.rate: got 1.5; expected `float` <= 1"),
         ("[ask]\nmax_per_day = 0", "ask.max_per_day: got 0; expected `int` >= 1"),
+        ("[ask]\nadaptive_floor = 0.0", "ask.adaptive_floor: got 0.0; expected `float` >= 0.05"),
+        (
+            '[ask]\npolicy = "adaptive"\nadaptive_half_life_hours = 25.0',
+            "ask.adaptive_half_life_hours: got 25.0; allowed: at most 24, see ask.memory_days",
+        ),
         ('[ask]\norder = "up"', "ask.order: got 'up'; allowed: fixed, random"),
         ('[ask]\norigins = ["example.com"]', "ask.origins.0: got 'example.com'"),
         (

@@ -1,4 +1,4 @@
-"""A client of the service: rank, tell what items and viewers are, say what viewers did.
+"""A client of the service: rank, tell what items and viewers are, say what viewers did, ask them.
 
 It makes the ids of events itself and repeats a call with the same ids, so nothing is counted twice.
 """
@@ -12,11 +12,14 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from easq.ask.offer import OfferReply
 from easq.events import time_ordered_id
 
-Value = str | int | float | None | Sequence[str | int]
-"""A feature's value: categorical, number, unknown, multi-valued."""
+Value = str | int | float | None | Sequence[str | int] | NDArray[Any] | np.generic
+"""A feature's value: categorical, number, unknown, multi-valued. NaN in an array is unknown."""
 
 _PACKED = "application/msgpack"
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
@@ -79,7 +82,7 @@ class Client:
         candidates: Sequence[str],
         *,
         context: Mapping[str, Value] | None = None,
-        features: Mapping[str, Sequence[Value] | bytes] | None = None,
+        features: Mapping[str, Sequence[Value] | NDArray[Any] | bytes] | None = None,
         limit: int | None = None,
     ) -> Ranking:
         """Return the candidates ranked for a viewer, the first `limit` of them if given.
@@ -89,9 +92,9 @@ class Client:
         """
         call = {
             "user_id": user_id,
-            "candidates": list(candidates),
-            "context": dict(context or {}),
-            "features": dict(features or {}),
+            "candidates": _plain(candidates),
+            "context": _plain(context or {}),
+            "features": _plain(features or {}),
             "limit": limit,
         }
         found = self._call("POST", "/v1/rank", call)
@@ -101,12 +104,12 @@ class Client:
 
     def put_items(self, items: Mapping[str, Mapping[str, Value]]) -> None:
         """Tell all that is known of items, features by item id; raise ClientError if one is refused."""
-        entries = [{"item_id": key, "features": dict(values)} for key, values in items.items()]
+        entries = [{"item_id": key, "features": _plain(values)} for key, values in items.items()]
         _all_accepted(self._batch("PUT", "/v1/items", "items", "item_id", entries))
 
     def put_users(self, users: Mapping[str, Mapping[str, Value]]) -> None:
         """Tell all that is known of viewers, features by user id; raise ClientError if one is refused."""
-        entries = [{"user_id": key, "features": dict(values)} for key, values in users.items()]
+        entries = [{"user_id": key, "features": _plain(values)} for key, values in users.items()]
         _all_accepted(self._batch("PUT", "/v1/users", "users", "user_id", entries))
 
     def behavior(
@@ -124,7 +127,7 @@ class Client:
         ClientError, also where the event is refused.
         """
         numbers = {name: [float(x) for x in column] for name, column in (values or {}).items()}
-        event = {"type": "behavior", "request_id": request_id, "items": list(items), "values": numbers}
+        event = {"type": "behavior", "request_id": request_id, "items": _plain(items), "values": numbers}
         return self._say(user_id, ts, event)
 
     def asked(
@@ -159,6 +162,46 @@ class Client:
         said = {"question": question, "option": option, "propensity": float(propensity)}
         return self._say(user_id, ts, {"type": "answered", **view, **said})
 
+    def offer(
+        self,
+        user_id: str,
+        request_id: str,
+        item_id: str,
+        *,
+        play_ms: float,
+        ratio: float = 0.0,
+        session_id: str = "",
+        locale: str = "",
+    ) -> OfferReply:
+        """Offer a view to the questionnaire, once it is eligible: what to show, or why nothing.
+
+        The same view is decided once, so a repeated call says the same. `ratio` is the part that was played.
+        Raises ClientError.
+        """
+        view = {"user_id": user_id, "request_id": request_id, "item_id": item_id}
+        watched = {"play_ms": float(play_ms), "ratio": float(ratio)}
+        call = {**view, **watched, "session_id": session_id, "locale": locale}
+        return msgspec.convert(self._call("POST", "/v1/questionnaire/offer", call), OfferReply)
+
+    def shown(self, token: str) -> bool:
+        """Say that a question is on the screen; return whether this was news. Raises ClientError."""
+        return self._report("shown", token)
+
+    def answer(self, token: str, option: str, *, took_ms: int = 0) -> bool:
+        """Say which option was chosen, `took_ms` after the question appeared, 0 if unknown.
+
+        Returns whether this was news: said twice it counts once. Raises ClientError.
+        """
+        return self._report("answer", token, option=option, took_ms=took_ms)
+
+    def dismiss(self, token: str, *, took_ms: int = 0) -> bool:
+        """Say that the viewer closed the question; return whether this was news. Raises ClientError."""
+        return self._report("dismiss", token, took_ms=took_ms)
+
+    def ignored(self, token: str, *, took_ms: int = 0) -> bool:
+        """Say that the question went away by itself; return whether this was news. Raises ClientError."""
+        return self._report("ignored", token, took_ms=took_ms)
+
     def send(self, events: Iterable[Mapping[str, Any]]) -> list[Outcome]:
         """Send a batch of events as POST /v1/events takes them; those without an `event_id` get one.
 
@@ -184,6 +227,10 @@ class Client:
         outcomes = self.send([{"user_id": user_id, **event, **({} if ts is None else {"ts": ts})}])
         _all_accepted(outcomes)
         return outcomes[0].id
+
+    def _report(self, verb: str, token: str, **said: Any) -> bool:
+        found = self._call("POST", f"/v1/questionnaire/{verb}", {"token": token, **said})
+        return bool(found["status"] == "accepted")
 
     def _batch(
         self, method: str, path: str, field: str, id_field: str, entries: list[dict[str, Any]]
@@ -215,6 +262,19 @@ class Client:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _plain(values: Any) -> Any:
+    """Return values with arrays as lists, and NaN in them as unknown."""
+    if isinstance(values, Mapping):
+        return {name: _plain(value) for name, value in values.items()}
+    if isinstance(values, np.ndarray | np.generic):
+        found = np.asarray(values)
+        if found.dtype.kind == "f":
+            found, is_unknown = found.astype(object), np.isnan(found)
+            found[is_unknown] = None
+        return found.tolist()
+    return list(map(_plain, values)) if isinstance(values, list | tuple) else values
 
 
 def _decoded(reply: httpx.Response) -> Any:

@@ -66,6 +66,11 @@ class Home:
         return self.folder / "profiles.db"
 
     @property
+    def asks_path(self) -> Path:
+        """The file of what asking remembers."""
+        return self.folder / "asks"
+
+    @property
     def secret_path(self) -> Path:
         """The file of the secret that signs asks and salts their sampling."""
         return self.folder / "secret"

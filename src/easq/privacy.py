@@ -71,7 +71,7 @@ def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
     with home.alone("service"), home.open_events() as events:
         seq = _forget(home, events, users)
         found = erase(events, users)
-        _remove_profiles(home)
+        _remove_copies(home)
     return {"erased": found, "step": seq}
 
 
@@ -88,7 +88,7 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
         seq = _forget(home, events, ())
         partitions = range(events.partitions(EVENTS))
         found = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
-        _remove_profiles(home)
+        _remove_copies(home)
     return {"erased": found, "step": seq}
 
 
@@ -132,10 +132,11 @@ def _let_forget(home: Home, events: EventLog, users: Collection[str]) -> int:
         return learner.seq
 
 
-def _remove_profiles(home: Home) -> None:
-    """Remove the store of profiles: the service builds it from the log again."""
-    for path in home.folder.glob(f"{home.profiles_path.name}*"):
-        path.unlink()
+def _remove_copies(home: Home) -> None:
+    """Remove the profiles and what asking remembers: the service builds both from the log again."""
+    for name in (home.profiles_path.name, home.asks_path.name):
+        for path in home.folder.glob(f"{name}*"):
+            path.unlink()
 
 
 def _read(log: EventLog, topic: str, partition: int) -> Iterator[tuple[int, list[Event]]]:

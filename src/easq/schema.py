@@ -156,6 +156,10 @@ class AskedQuestion(Strict, frozen=True):
 class Ask(Strict, frozen=True):
     """When the questionnaire is shown; docs/ask.md has the rule and its probabilities.
 
+    policy                   uniform: all eligible views at one rate; adaptive: more where an answer teaches
+                             more, rate being the most (docs/ask.md).
+    adaptive_floor           adaptive: no view's rate is below this part of it.
+    adaptive_half_life_hours adaptive: what answers say of an author fades by half.
     min_play_ms, min_ratio   a view is eligible that was played this long, or this part of the item.
     rate                     the share of eligible views that is asked while all gates are open.
     cool_down_minutes        a viewer is not asked again so soon. Kept in 16 parts, never shorter.
@@ -174,7 +178,9 @@ class Ask(Strict, frozen=True):
     questions                what is asked; if none is named, the question that trains.
     """
 
-    policy: Literal["uniform"] = "uniform"
+    policy: Literal["uniform", "adaptive"] = "uniform"
+    adaptive_floor: Annotated[float, Meta(ge=0.05, le=1)] = 0.25
+    adaptive_half_life_hours: Rate = 24.0
     min_play_ms: Weight = 7000.0
     min_ratio: Share = 0.5
     rate: Share = 0.005

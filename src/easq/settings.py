@@ -261,10 +261,13 @@ def _check_baselines(recipe: Recipe) -> None:
 def _check_ask(recipe: Recipe) -> None:
     """Hold the times of the questionnaire against each other, and its questions to their wordings."""
     ask = recipe.ask
+    half_life_hours = ask.adaptive_half_life_hours if ask.policy == "adaptive" else 0.0
     for key, given, largest, why in (
         ("cool_down_minutes", ask.cool_down_minutes, ask.memory_days * 1440, "ask.memory_days"),
         ("session_gap_minutes", ask.session_gap_minutes, ask.memory_days * 1440, "ask.memory_days"),
         ("reserve_seconds", ask.reserve_seconds, ask.token_minutes * 60, "ask.token_minutes"),
+        # After seven of them a hundredth is left: what a restart does not read again hardly counts.
+        ("adaptive_half_life_hours", half_life_hours, ask.memory_days * 24 / 7, "ask.memory_days"),
     ):
         if given > largest:
             raise SettingsError(f"ask.{key}: got {given}; allowed: at most {largest:g}, see {why}")

@@ -1,14 +1,15 @@
-"""Every line and branch of the rule and of the tokens is run by their own tests."""
+"""Every line and branch of the rules and of the tokens is run by their own tests."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 
-def test_policy_and_tokens_are_covered_whole(tmp_path: Path) -> None:
+def test_policies_and_tokens_are_covered_whole(tmp_path: Path) -> None:
     here, data = Path(__file__).parent, f"--data-file={tmp_path / 'coverage'}"
-    tests = [str(here / "test_policy.py"), str(here / "test_token.py")]
-    only = "--include=*/easq/ask/policy.py,*/easq/ask/token.py"
+    names = ("policy", "adaptive", "token")
+    tests = [str(here / f"test_{name}.py") for name in names]
+    only = "--include=" + ",".join(f"*/easq/ask/{name}.py" for name in names)
     coverage = [sys.executable, "-m", "coverage"]
     subprocess.run(
         [*coverage, "run", data, "--branch", only, "-m", "pytest", "-p", "no:cacheprovider", *tests],
@@ -23,4 +24,4 @@ def test_policy_and_tokens_are_covered_whole(tmp_path: Path) -> None:
         cwd=here.parent.parent,
     )
     assert found.returncode == 0, found.stdout
-    assert found.stdout.count("100%") == 3, found.stdout
+    assert found.stdout.count("100%") == 4, found.stdout

@@ -21,6 +21,7 @@ from easq.ask.policy import (
     draw,
     gates,
     is_eligible,
+    own_lately,
     rate_now,
     sticky,
 )
@@ -149,6 +150,47 @@ def test_even_pacing_slows_down_ahead_of_the_clock() -> None:
     assert isclose(rate_now(rule, 245, noon), 0.15)
     assert rate_now(rule, 480, START + DAY_MS - 1) == 0.0
     assert Rule.of(Ask(daily_quota=3)).lead == 1.0
+
+
+def test_pacing_leaves_out_what_the_viewer_was_asked_lately() -> None:
+    rule = Rule.of(Ask(rate=0.3, daily_quota=480, pacing="even", pacing_minutes=30.0))
+    noon = START + 12 * HOUR
+    assert isclose(rate_now(rule, 245, noon, own=1), 0.18)
+    assert rate_now(rule, 480, START + DAY_MS - 1, own=5) == 0.0  # the quota itself leaves nothing out
+    viewer = asked_at(rule, noon)
+    assert [own_lately(rule, advance(rule, viewer, noon + n * MINUTE)) for n in (0, 30, 31)] == [1, 1, 0]
+    evening = asked_at(rule, START + DAY_MS - MINUTE)
+    assert own_lately(rule, advance(rule, evening, START + DAY_MS)) == 0
+
+
+def asks_and_propensities(rule: Rule, times: list[int], counts_own: bool) -> tuple[float, float]:
+    """Return how many asks a lone viewer gets, and the propensities' sum, as means over all outcomes."""
+
+    def follow(n: int, viewer: Viewer | None, used: int) -> tuple[float, float]:
+        if n == len(times):
+            return 0.0, 0.0
+        here = advance(rule, viewer, times[n])
+        rate = rate_now(rule, used, times[n], 0 if counts_own else own_lately(rule, here))
+        asks, chances = 0.0, rate * chance_open(rule, here)
+        for wins, weight in ((True, rate), (False, 1 - rate)):
+            sample = 0.0 if wins else 1.0
+            is_asked = all(gate.is_open for gate in gates(rule, here, used, rate, sample))
+            later = follow(n + 1, draw(rule, here, rate, is_asked), used + is_asked)
+            asks += weight * (is_asked + later[0])
+            chances += weight * later[1]
+        return asks, chances
+
+    return follow(0, None, rule.daily_quota // 2)
+
+
+def test_with_a_quota_propensities_hold_because_own_asks_are_left_out() -> None:
+    """The quota is so small that a viewer's own ask would slow down the pace for that viewer."""
+    rule = Rule.of(Ask(rate=0.5, cool_down_minutes=10.0, max_per_session=9, max_per_day=9, daily_quota=96))
+    times = [START + 12 * HOUR + n * 3 * MINUTE for n in range(9)]
+    asks, chances = asks_and_propensities(rule, times, counts_own=False)
+    assert isclose(asks, chances, rel_tol=1e-9)
+    asks, chances = asks_and_propensities(rule, times, counts_own=True)
+    assert asks > 1.04 * chances
 
 
 def exact(rule: Rule, times: list[int], rates: list[float]) -> list[float]:

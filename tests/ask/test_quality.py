@@ -7,9 +7,11 @@ from easq.ask import quality
 from easq.ask.quality import About, State, judge, observe, reading_ms
 from easq.events import Answered, Asked, Event
 from easq.schema import Quality
+from easq.settings import read_recipe
 from easq.world.attack import Campaign, disliked_author, judged
 from easq.world.record import events
 from easq.world.simulate import Rates, World
+from tests.worlds import RECIPES
 
 RULES = Quality()
 ABOUT = About("kim", "Are you satisfied with this video?")
@@ -67,11 +69,26 @@ def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
     assert say(State(), answer("u", 0, took_ms=0)) == (1.0, [])
 
 
+@pytest.mark.parametrize("took_ms", [0, 3000, 2**31 - 1])
+def test_nobody_read_longer_than_since_the_offer(took_ms: int) -> None:
+    """What a viewer's side says can be made up; when the service made its offer cannot."""
+    needed = reading_ms(ABOUT.text, RULES.skimming)
+    for since_ms, flags in ((needed - 1, ["speeder"]), (needed + 1, [])):
+        assert say(State(), answer("u", 0, took_ms=took_ms), ABOUT._replace(since_ms=since_ms)).flags == flags
+
+
 def test_who_knows_the_question_need_not_read_it_again() -> None:
     state = State()
     say(state, answer("u", 0))
     assert say(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
     assert say(state, answer("u", 2 * HOUR, took_ms=200)).flags == ["speeder"]
+
+
+def test_a_visitor_of_the_demo_page_who_answers_every_clip_counts_in_full() -> None:
+    rules, state = read_recipe(RECIPES / "demo.toml").quality, State()
+    for n in range(40):
+        said = answer("u", n * 4000, ("good", "bad", "good")[n % 3], f"i{n % 20}", took_ms=1200)
+        assert say(state, said, About("", ABOUT.text), rules) == (1.0, [])
 
 
 def test_chinese_is_read_by_fewer_characters_a_second() -> None:

@@ -8,7 +8,7 @@ import pytest
 from easq.ask.policy import DAY_MS
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks, View
-from easq.events import EVENTS, Answered, Asked, Event, Request
+from easq.events import EVENTS, Answered, Asked, Event, Offered, Request
 from easq.log.sqlite import SqliteLog
 from tests.worlds import small_recipe
 
@@ -42,10 +42,10 @@ def asked(asks: Asks, found: View, ts: int) -> Asked:
     )
 
 
-def a_day(asks: Asks, log: SqliteLog, requests: int, seed: int = 1) -> list[View]:
+def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[View]:
     """Let viewers watch and be asked, live: what is decided is on the log a little later."""
-    rng, views = random.Random(seed), []
-    for n in range(requests):
+    rng, views = random.Random(first), []
+    for n in range(first, first + requests):
         ts = NOW + n * MINUTE
         served = request(f"r{n}", f"u{rng.randrange(8)}", ts)
         events: list[Event] = [served]
@@ -100,6 +100,61 @@ def test_only_what_is_remembered_is_read(tmp_path: Path) -> None:
         whole = Asks(recipe, SECRET)
         catch_up(whole, log, NOW)
         assert 0 < len(partly.viewers) <= len(whole.viewers)
+
+
+ADAPTIVE = ('ask.policy="adaptive"', *OFTEN)
+
+
+def said(user: str, option: str, ts: int, item: str = "a") -> Answered:
+    return Answered(
+        event_id=f"{user}{ts}{item}",
+        user_id=user,
+        ts=ts,
+        request_id="r",
+        item_id=item,
+        question="satisfaction",
+        option=option,
+        propensity=0.1,
+    )
+
+
+def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
+    asks = Asks(small_recipe(*ADAPTIVE), SECRET, {"a": "kim", "b": "kim", "c": "lee"}.get)  # type: ignore[arg-type]
+    asks.hear([said(f"v{n}", "satisfied", NOW) for n in range(30)])
+    found = {
+        item: [asks.explain(View(f"u{n}", "r", item, 8000.0, 0), NOW) for n in range(200)] for item in "abc"
+    }
+    mean = {item: sum(f["rate"] for f in rows) / len(rows) for item, rows in found.items()}
+    assert 0.1 <= mean["a"] < 0.12  # the floor is a quarter of .4
+    assert mean["b"] < 0.12
+    assert mean["c"] == pytest.approx(0.4 * (0.25 + 0.75 * 2 / 3), rel=0.05)
+    assert all(0.1 <= f["rate"] <= 0.4 for rows in found.values() for f in rows)
+    teaching = found["b"][0]["teaching"]
+    assert (teaching["group"], teaching["belief"]) == ("author kim", (30.0, 0.0))
+    # Whoever said all this is asked as if nobody had.
+    asks.hear([said("only", "satisfied", NOW, "z")])
+    assert asks.explain(View("only", "r", "z", 8000.0, 0), NOW)["teaching"]["belief"] == (0.0, 0.0)
+    assert asks.explain(View("v1", "r", "z", 8000.0, 0), NOW)["teaching"]["belief"] == (1.0, 0.0)
+
+
+def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: Path) -> None:
+    recipe = small_recipe(*ADAPTIVE)
+    live = Asks(recipe, SECRET)
+    with SqliteLog(tmp_path / "events.log", 1) as log:  # sums of several differ in the last bit
+        views = a_day(live, log, 120)
+        answers = [said(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(40)]
+        log.append(EVENTS, answers)
+        live.hear(answers)
+        again = Asks(recipe, SECRET)
+        now_ms = NOW + 120 * MINUTE
+        catch_up(again, log, now_ms)
+        assert stand(again, now_ms) == stand(live, now_ms)
+        events = log.read(EVENTS, 0, 0, 10_000)
+    offered = [event for event in events if isinstance(event, Offered)]
+    assert len(offered) == len(views)
+    assert {event.policy for event in offered} == {"adaptive"}
+    assert len({event.rate for event in offered}) > 100
+    assert all(e.rate * (1 + 1e-9) >= 0.1 and e.propensity <= e.rate * (1 + 1e-9) for e in offered)
 
 
 def test_a_decision_read_back_counts_once() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from easq.prove.nonresponse import balance, fit, standardised, weights
+from easq.prove.nonresponse import balance, fit, standardised, tilted, weights
 
 
 def drawn(seed: int, num: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -40,3 +40,23 @@ def test_true_chances_and_fitted_ones_balance() -> None:
         found = balance(x, answered, weights(chance_N))
         assert np.abs(found.before_P).max() > 0.5
         assert np.abs(found.after_P).max() < 0.1
+
+
+def test_a_known_ratio_makes_up_for_answers_that_decide_on_answering() -> None:
+    """What is felt depends on x, and the worst is said three times as readily as the best, whatever x is."""
+    random = np.random.default_rng(3)
+    x = random.normal(size=(200_000, 1))
+    worth = random.integers(0, 3, len(x)) / 2
+    worth[(x[:, 0] > 0) & (random.random(len(x)) < 0.5)] = 1
+    answered = random.random(len(x)) < 0.1 * 3.0**-worth * np.exp(0.3 * x[:, 0])
+    behavior = weights(fit(x, answered).chance_N)[answered]
+    errors = {
+        ratio: np.average(worth[answered], weights=behavior * tilted(x[answered], worth[answered], ratio))
+        - worth.mean()
+        for ratio in (1.0, 3.0)
+    }
+    assert errors[1.0] < -0.1
+    assert abs(errors[3.0]) < 0.01
+    assert (tilted(x[answered], worth[answered], 1.0) == 1).all()
+    with pytest.raises(ValueError, match="ratio must be positive, got 0"):
+        tilted(x[answered], worth[answered], 0.0)

@@ -13,6 +13,7 @@ import pytest
 from easq.events import EVENTS, Dismissed, Event, Ignored
 from easq.log.sqlite import SqliteLog
 from easq.prove import validity as module
+from easq.prove.report.answer_figures import share_dots
 from easq.prove.report.answers import write_validity
 from easq.prove.sampled import Sampled
 from easq.prove.validity import measure_validity
@@ -20,12 +21,14 @@ from tests.prove.answering import HOUR, RECIPE, START, answered, asked, behavior
 from tests.test_cli import easq
 
 
-def measured(events: Iterable[Event], folder: Path, hours: float = 24.0) -> dict[str, Any]:
+def measured(
+    events: Iterable[Event], folder: Path, hours: float = 24.0, readiness: float = 1.0
+) -> dict[str, Any]:
     path = folder / "events.log"
     path.unlink(missing_ok=True)
     with closing(SqliteLog(path, 3)) as log:
         log.append(EVENTS, sorted(events, key=lambda e: e.ts))
-        return measure_validity(RECIPE, log, hours)
+        return measure_validity(RECIPE, log, hours, readiness=readiness)
 
 
 def covers(found: dict[str, float], truth: float) -> bool:
@@ -127,6 +130,25 @@ def test_weighting_by_the_response_model_finds_what_all_would_have_said(tmp_path
     (age,) = [c for c in found["model"]["covariates"] if c["name"] == "age"]
     assert age["before"] > 0.4
     assert max(abs(c["after"]) for c in found["model"]["covariates"]) < 0.05
+
+
+def test_a_known_readiness_finds_what_all_would_have_said(tmp_path: Path) -> None:
+    """Half are satisfied, and the dissatisfied answer twice as readily: behaviour does not tell them."""
+
+    def says(_: float, __: int, random: np.random.Generator) -> str:
+        is_satisfied = random.random() < 0.5
+        if random.random() >= (0.2 if is_satisfied else 0.4):
+            return ""
+        return "satisfied" if is_satisfied else "dissatisfied"
+
+    found = measured(platform(5, 400, 20, says), tmp_path, readiness=2.0)
+    share = {kind: found["metrics"][f"share/{kind}/satisfied"] for kind in ("asks_and_response", "readiness")}
+    assert share["asks_and_response"]["high"] < 0.45
+    assert covers(share["readiness"], 0.5)
+    assert found["readiness"] == 2.0
+    assert share_dots(found) is not None
+    without = measured(platform(5, 40, 20, says), tmp_path)
+    assert "share/readiness/satisfied" not in without["metrics"]
 
 
 def test_memory_is_bounded_by_a_random_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,18 @@ def test_the_element_is_cached_by_its_hash(tmp_path: Path) -> None:
     assert "immutable" not in old.headers["cache-control"]
 
 
+def test_the_element_knows_the_rule_of_the_recipe(tmp_path: Path) -> None:
+    texts, etags = [], []
+    for settings in ((), ("ask.min_play_ms=3000", "ask.min_ratio=0.75")):
+        with serving(tmp_path, *settings, has_model=False) as served:
+            found = served.http.get("/widget/easq.js")
+        texts.append(found.text)
+        etags.append(found.headers["etag"])
+    assert 'const RULE = {"min_play_ms": 7000.0, "min_ratio": 0.5};' in texts[0]
+    assert 'const RULE = {"min_play_ms": 3000.0, "min_ratio": 0.75};' in texts[1]
+    assert etags[0] != etags[1]
+
+
 @pytest.mark.parametrize("path", DEMO)
 def test_the_demo_page_is_served_while_the_service_is_open(tmp_path: Path, path: str) -> None:
     with serving(tmp_path, has_model=False) as served:

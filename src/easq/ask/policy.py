@@ -38,6 +38,7 @@ class Rule(NamedTuple):
     max_per_day: int
     daily_quota: int
     lead: float
+    pacing_ms: int
     memory_ms: int
 
     @staticmethod
@@ -55,6 +56,7 @@ class Rule(NamedTuple):
             ask.max_per_day,
             ask.daily_quota,
             lead,
+            round(ask.pacing_minutes * _MINUTE_MS),
             round(ask.memory_days * DAY_MS),
         )
 
@@ -90,10 +92,12 @@ def is_eligible(rule: Rule, play_ms: float, ratio: float) -> bool:
     return play_ms >= rule.min_play_ms or ratio >= rule.min_ratio
 
 
-def rate_now(rule: Rule, used: int, now_ms: int) -> float:
+def rate_now(rule: Rule, used: int, now_ms: int, own: int = 0) -> float:
     """Return the sampling rate of this moment, with `used` of the day's quota shown or reserved.
 
-    Even pacing lowers the rate the more the quota is ahead of the clock, to 0 when it leads by `lead`.
+    Even pacing lowers the rate the more the quota is ahead of the clock, to 0 when it leads by `lead`. It
+    leaves out the `own` asks, which are the viewer's: with them a viewer's rate would depend on that viewer's
+    draws, and the propensity would be too low.
     """
     if not rule.daily_quota:
         return rule.rate
@@ -102,7 +106,18 @@ def rate_now(rule: Rule, used: int, now_ms: int) -> float:
     if not rule.lead:
         return rule.rate
     due = rule.daily_quota * (now_ms % DAY_MS) / DAY_MS
-    return rule.rate * min(1.0, max(0.0, (due + rule.lead - used) / rule.lead))
+    return rule.rate * min(1.0, max(0.0, (due + rule.lead - used + own) / rule.lead))
+
+
+def own_lately(rule: Rule, viewer: Viewer) -> int:
+    """Return how many asks of this day the viewer had so lately that pacing has not made up for them.
+
+    `viewer` has been advanced to now. After `pacing_ms` others have been asked so much less that the rate is
+    what it would have been without the viewer's ask.
+    """
+    day_ms = viewer.seen // DAY_MS * DAY_MS
+    since_ms = max(day_ms, viewer.seen - rule.pacing_ms)
+    return sum(ts >= since_ms for ts in viewer.asks)
 
 
 def advance(rule: Rule, viewer: Viewer | None, now_ms: int, session: str = "") -> Viewer:

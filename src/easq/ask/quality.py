@@ -5,8 +5,7 @@ against asks: a campaign answers nearly every ask about its author, and everybod
 """
 
 import unicodedata
-from collections import deque
-from math import exp, log
+from math import exp, inf, log
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -35,10 +34,14 @@ _SPARSE_PER_S, _DENSE_PER_S = 16.5, 4.25
 
 
 class About(NamedTuple):
-    """What an event does not say of itself: the item's author, and the question as it was shown."""
+    """What an event does not say of itself: the item's author, and the question as it was shown.
+
+    `since_ms` is the service's own time from the offer to the answer: nobody read the question for longer.
+    """
 
     author: str = ""
     text: str = ""
+    since_ms: float = inf
 
 
 class Judged(NamedTuple):
@@ -72,7 +75,7 @@ class State(msgspec.Struct):
     A target's key is question, kind and name; `everything` holds each question's sums.
     """
 
-    viewers: dict[str, deque[Said]] = {}
+    viewers: dict[str, list[Said]] = {}
     targets: dict[tuple[str, str, str], Target] = {}
     everything: dict[str, Target] = {}
 
@@ -80,9 +83,9 @@ class State(msgspec.Struct):
 def judge(answer: Answered, state: State, rules: Quality, about: About) -> Judged:
     """Return how much an answer counts, before it is logged and shown to the state.
 
-    `took_ms` of 0 is unknown: whoever serves the question measures it.
+    `took_ms` is what the viewer's side says, 0 if it does not; the time since the offer bounds it.
     """
-    past = state.viewers.get(answer.user_id, deque())
+    past = state.viewers.get(answer.user_id, [])
     weight, flags = 1.0, []
     for flag, is_so in (
         (SPEEDER, _is_hasty(answer, past, rules, about)),
@@ -121,8 +124,9 @@ def observe(event: Asked | Answered, state: State, rules: Quality, about: About)
             viewers[stable_id(event.user_id)] = event.ts
             _forget_first(viewers, _MAX_VIEWERS)
     if isinstance(event, Answered):
-        past = _renewed(state.viewers, event.user_id, deque(maxlen=max(_KEPT, rules.max_per_day)))
+        past = _renewed(state.viewers, event.user_id, [])
         past.append(Said(event.ts, event.question, event.option, FLOOD in event.flags))
+        del past[: -max(_KEPT, rules.max_per_day)]
     _forget_first(state.viewers, _MAX_KEYS)
     _forget_first(state.targets, _MAX_KEYS)
 
@@ -140,14 +144,14 @@ def reading_ms(text: str, skimming: float) -> float:
     return _REACTION_MS + 1000 * seconds / skimming
 
 
-def _is_hasty(answer: Answered, past: deque[Said], rules: Quality, about: About) -> bool:
+def _is_hasty(answer: Answered, past: list[Said], rules: Quality, about: About) -> bool:
     # Who has answered the question before need not read it again.
     known = any(said.question == answer.question for said in past)
     needed = _REACTION_MS if known else reading_ms(about.text, rules.skimming)
-    return 0 < answer.took_ms < needed
+    return min(answer.took_ms or inf, about.since_ms) < needed
 
 
-def _is_straight(answer: Answered, past: deque[Said], state: State, rules: Quality) -> bool:
+def _is_straight(answer: Answered, past: list[Said], state: State, rules: Quality) -> bool:
     """Say whether a run of one option is too long for how often everybody chooses it."""
     run, own = 1, 0.0
     for said in reversed(past):
@@ -195,7 +199,7 @@ def _count(counts: dict[str, Fading], answer: Answered) -> float:
     return found.at(answer.ts) if found else 0.0
 
 
-def _since(past: deque[Said], ts: float) -> int:
+def _since(past: list[Said], ts: float) -> int:
     return sum(said.ts > ts for said in past)
 
 

@@ -8,14 +8,20 @@ from easq.log.merge import MergedReader
 
 
 def catch_up(asks: Asks, log: EventLog, now_ms: int) -> None:
-    """Bring asks that have heard nothing up to the log's end; may raise LogError."""
-    ends = log.end_offsets(EVENTS)
-    # A day more than is remembered: events are not in the exact order of their times.
-    since_ms = now_ms - asks.rule.memory_ms - DAY_MS
-    starts = [
-        first_since(log, partition, start, end, since_ms)
-        for partition, (start, end) in enumerate(zip(log.start_offsets(EVENTS), ends, strict=True))
-    ]
+    """Bring asks that have heard nothing, or all before their offsets, up to the log's end.
+
+    May raise LogError.
+    """
+    ends, begins = log.end_offsets(EVENTS), log.start_offsets(EVENTS)
+    if asks.offsets:
+        starts = [max(begin, heard) for begin, heard in zip(begins, asks.offsets, strict=True)]
+    else:
+        # A day more than is remembered: events are not in the exact order of their times.
+        since_ms = now_ms - asks.rule.memory_ms - DAY_MS
+        starts = [
+            first_since(log, partition, begin, end, since_ms)
+            for partition, (begin, end) in enumerate(zip(begins, ends, strict=True))
+        ]
     for events in MergedReader(log, EVENTS, ends, starts):
         asks.hear([event for _, event in events])
     asks.offsets = ends

@@ -10,20 +10,26 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from math import inf
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
+from easq.ask import adaptive
+from easq.ask.adaptive import Beliefs, Teaching
 from easq.ask.policy import (
     DAY_MS,
     Gate,
     Rule,
+    Viewer,
     advance,
     ask_elsewhere,
     chance_open,
     draw,
     gates,
     is_eligible,
+    own_lately,
     rate_now,
     sticky,
 )
@@ -75,12 +81,31 @@ class View:
 
 
 class Weighed(NamedTuple):
-    """The gates of a view, the sampling rate, the chance that a viewer's gates are open, and asks before."""
+    """The gates of a view, the sampling rate, the chance that a viewer's gates are open, and asks before.
+
+    `teaching` is what the adaptive policy made the rate from.
+    """
 
     gates: list[Gate]
     rate: float
     chance: float
     place: int
+    teaching: Teaching | None = None
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """All that asking remembers, as it is stored."""
+
+    offsets: list[int]
+    newest: int
+    served: list[tuple[str, bytes]]
+    viewers: tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]
+    decided: list[tuple[int, str, str]]
+    asks: list[Ask]
+    reserved: list[tuple[int, str]]
+    used: dict[int, int]
+    quality: State
+    beliefs: Beliefs
 
 
 class Asks:
@@ -89,7 +114,9 @@ class Asks:
     def __init__(self, recipe: Recipe, secret: bytes, author_of: Callable[[str], str] = lambda _: "") -> None:
         self.rule = Rule.of(recipe.ask)
         self.questions = Questions(recipe)
-        self._policy = recipe.ask.policy
+        self._settings, self._trains = recipe.ask, recipe.question
+        self._half_life_ms = recipe.ask.adaptive_half_life_hours * 60 * _MINUTE_MS
+        self._beliefs = Beliefs()
         self._salt = hashlib.blake2b(secret, person=b"easq.sampling", digest_size=32).digest()
         window_ms = round(recipe.join.answer_window * _MINUTE_MS)
         self._reserve_ms, self._window = round(recipe.ask.reserve_seconds * 1000), window_ms
@@ -113,7 +140,11 @@ class Asks:
         for event in events:
             self._newest = max(self._newest, event.ts)
             if isinstance(event, Asked | Answered):
-                observe(event, self.quality, self._quality_rules, self.about(event))
+                about = self.about(event)
+                observe(event, self.quality, self._quality_rules, about)
+                if isinstance(event, Answered) and self._is_adaptive and event.question == self._trains.name:
+                    group = adaptive.group_of(event.item_id, about.author)
+                    adaptive.observe(self._beliefs, event, group, self._trains.options, self._half_life_ms)
             if isinstance(event, Request):
                 self.served.hear(event, self._newest)
             elif isinstance(event, Offered):
@@ -134,7 +165,8 @@ class Asks:
         ask = self._asks.get(event.ask_id) if isinstance(event, Answered) else None
         offered = ask.offered if ask else None
         found = offered and self.questions.wording(offered.question, offered.version, offered.locale)
-        return About(self._author_of(event.item_id), found[1].text if found else "")
+        since_ms = max(0, event.ts - offered.ts) if offered else inf
+        return About(self._author_of(event.item_id), found[1].text if found else "", since_ms)
 
     def weigh(self, answer: Answered) -> tuple[float, list[str]]:
         """Return what an answer counts for and why not more, by what was heard before."""
@@ -156,10 +188,13 @@ class Asks:
         """Return the gates that need the viewer, with the numbers behind them; changes nothing."""
         viewer = advance(self.rule, self.viewers.get(view.user_id), now_ms, view.session)
         used = self.used(now_ms)
-        rate = rate_now(self.rule, used, now_ms)
+        rate = rate_now(self.rule, used, now_ms, own_lately(self.rule, viewer))
+        teaching = self._teaching(view, now_ms) if self._is_adaptive else None
+        if teaching is not None:
+            rate = adaptive.mixed(rate, self._settings.adaptive_floor, teaching.gain)
         sample = sticky(self._salt, "view", *view.names)
         chance = chance_open(self.rule, viewer)
-        return Weighed(gates(self.rule, viewer, used, rate, sample), rate, chance, len(viewer.asks))
+        return Weighed(gates(self.rule, viewer, used, rate, sample), rate, chance, len(viewer.asks), teaching)
 
     def explain(self, view: View, now_ms: int) -> dict[str, Any]:
         """Return what would be decided on a view now, gate by gate with the numbers; changes nothing."""
@@ -185,6 +220,7 @@ class Asks:
             "rate": weighed.rate,
             "chance_open": weighed.chance,
             "propensity": weighed.rate * weighed.chance,
+            "teaching": weighed.teaching and weighed.teaching._asdict(),
         }
 
     def decide(self, view: View, now_ms: int, locale: str = "") -> Offered:
@@ -200,7 +236,7 @@ class Asks:
             propensity=weighed.rate * weighed.chance,
             gate=next((gate.name for gate in weighed.gates if not gate.is_open), ""),
             session=view.session,
-            policy=self._policy,
+            policy=self._settings.policy,
         )
         if not offered.gate:
             posed = self.questions.pick(self._salt, *view.names)
@@ -249,6 +285,46 @@ class Asks:
     def until(self, ask: Ask, token_ms: int) -> int:
         """Return when the token of an ask expires: answers that come later could not be joined."""
         return min(ask.offered.ts + token_ms, self.served.until(ask.offered.request_id))
+
+    @property
+    def _is_adaptive(self) -> bool:
+        return self._settings.policy == "adaptive"
+
+    def _teaching(self, view: View, now_ms: int) -> Teaching:
+        group = adaptive.group_of(view.item_id, self._author_of(view.item_id))
+        belief = adaptive.believed(self._beliefs, group, view.user_id, now_ms, self._half_life_ms)
+        return adaptive.teaching(group, belief, sticky(self._salt, "teaching", *view.names))
+
+    def kept(self) -> Kept:
+        """Return all that is remembered; what it holds changes with the next call."""
+        return Kept(
+            self.offsets,
+            self._newest,
+            self.served.kept(),
+            self.viewers.kept(),
+            [(ts, key, self._decided[key]) for ts, key in self._decided_at],
+            [self._asks[ask_id] for _, ask_id in self._offered_at],
+            self._reserved,
+            dict(self._used),
+            self.quality,
+            self._beliefs,
+        )
+
+    def restore(self, kept: Kept) -> None:
+        """Remember what `kept` returned; nothing may have been heard before."""
+        self.offsets, self._newest = kept.offsets, kept.newest
+        self.served.restore(kept.served)
+        self.viewers.restore(kept.viewers)
+        for ts, key, gate in kept.decided:
+            self._decided[key] = gate
+            self._decided_at.append((ts, key))
+        for ask in kept.asks:
+            ask_id = f"q{ask.offered.event_id[1:]}"
+            self._asks[ask_id] = ask
+            self._offered_at.append((ask.offered.ts, ask_id))
+        self._reserved = kept.reserved
+        self._used.update(kept.used)
+        self.quality, self._beliefs = kept.quality, kept.beliefs
 
     def _take(self, key: str, offered: Offered) -> None:
         """Count a decision, just made or read."""

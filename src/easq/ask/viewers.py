@@ -31,6 +31,16 @@ class Viewers:
         self._active[user_id] = viewer
         self._active.move_to_end(user_id)
 
+    def kept(self) -> tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]:
+        """Return active and rested viewers, each in the order in which they were last seen."""
+        return list(self._active.items()), list(self._rested.items())
+
+    def restore(self, kept: tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]) -> None:
+        """Keep what `kept` returned."""
+        active, rested = kept
+        self._active.update(active)
+        self._rested.update(rested)
+
     def forget(self, now_ms: int) -> None:
         """Let go of what has no effect any more."""
         settled, memory = self._rule.settled_ms, self._rule.memory_ms

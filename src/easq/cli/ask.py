@@ -44,19 +44,31 @@ def explain(
     session
         The session's id, if the app gives one.
     """
+    from functools import partial
+
+    from easq.ask.checkpoint import AsksFile
     from easq.ask.rebuild import catch_up
     from easq.ask.state import Asks, View
     from easq.ask.token import read_secret
     from easq.clock import clock_of
+    from easq.events import EVENTS, PROFILES
     from easq.home import open_home
     from easq.log.sqlite import SqliteLog
+    from easq.profiles import Profiles
+    from easq.profiles.rebuild import catch_up as know
 
     made = open_home(home)
     if not (home / "events.log").exists():
         raise InputError(f"--home: nothing was ranked in {home} yet")
     now_ms = clock_of(made)()
-    asks = Asks(made.recipe, read_secret(made.secret_path))
     with SqliteLog(home / "events.log", read_only=True) as log:
+        items = Profiles.of(made.recipe, log.partitions(EVENTS))
+        if made.recipe.ask.policy == "adaptive":
+            # What was told alone: it holds the authors.
+            know(items, log, [0] * log.partitions(EVENTS) + log.end_offsets(PROFILES))
+        author_of = partial(items.author_of, made.recipe.quality.author)
+        asks = Asks(made.recipe, read_secret(made.secret_path), author_of)
+        AsksFile(made.asks_path, made.recipe).read(asks, log.end_offsets(EVENTS))
         catch_up(asks, log, now_ms)
     played = made.recipe.ask.min_play_ms if play_ms is None else play_ms
     view = View(user, request or asks.served.latest(user, item), item, played, ratio, session)
@@ -75,3 +87,10 @@ def _print(found: dict[str, Any]) -> None:
         f"the probability of this ask is {found['propensity']:.6g}: the rate {found['rate']:.6g} times "
         f"{found['chance_open']:.6g}, the chance that the viewer's gates are open"
     )
+    if teaching := found["teaching"]:
+        good, bad = teaching["belief"]
+        console.print(
+            f"adaptive: of {teaching['group']} {good + bad:.3g} answers of others are remembered, {good:.3g} "
+            f"of them good; at the drawn share of {teaching['drawn']:.3f} one more would teach "
+            f"{teaching['gain']:.3f} of the most it can"
+        )

@@ -11,6 +11,11 @@ from easq.errors import InputError
 
 Hours = Annotated[float, Parameter(help="How long after an answer behaviour counts as later.")]
 
+Readiness = Annotated[
+    float,
+    Parameter(help="How many times as readily the worst option is answered as the best; no log can tell."),
+]
+
 
 @app.command
 def validity(
@@ -19,6 +24,7 @@ def validity(
     recipe: Path,
     out: Path,
     window_hours: Hours = 24.0,
+    readiness: Readiness = 1.0,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
@@ -42,11 +48,13 @@ def validity(
         raise InputError(f"--log: there is no file {log}")
     if window_hours <= 0:
         raise InputError(f"--window-hours: got {window_hours}; allowed: above 0")
+    if readiness <= 0:
+        raise InputError(f"--readiness: got {readiness}; allowed: above 0")
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}")
     settings = read_recipe(recipe, overrides or [])
     with SqliteLog(log, read_only=True) as events, progress() as watch:
-        result = measure_validity(settings, events, window_hours, watch("read the log", 1))
+        result = measure_validity(settings, events, window_hours, watch("read the log", 1), readiness)
     write_validity(result, out)
     show(result, as_json, lambda: _print(result, out))
 

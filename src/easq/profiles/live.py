@@ -127,6 +127,10 @@ class Profiles:
         """Return what was told of an item, lists cut to their length; None when nothing was."""
         return self._items.told(item_id)
 
+    def author_of(self, feature: str, item_id: str) -> str:
+        """Return an item's value of a feature, as it was told and as text; empty where nothing was."""
+        return (self.told_item(item_id) or {}).get(feature, b"").hex()
+
     def knows(self, told: Told) -> bool:
         """Return whether this says nothing that was not told before, so that it need not be logged."""
         if isinstance(told, ViewerTold):

@@ -62,6 +62,23 @@ def weights(chance_N: Floats) -> Floats:
     return weight_N
 
 
+def tilted(covariate_AP: Floats, worth_A: Floats, ratio: float) -> Floats:
+    """Return what to multiply weights by where the answer itself decides on answering.
+
+    Of two views that look alike, one worth 0 is answered `ratio` times as readily as one worth 1, with a
+    steady change between. No log can tell this ratio: it comes from outside, or is varied to see what hangs
+    on it (exponential tilting: Scharfstein, Rotnitzky and Robins 1999). With 1 all factors are 1.
+    """
+    if not ratio > 0:
+        raise ValueError(f"ratio must be positive, got {ratio}")
+    tilt_A = ratio**worth_A
+    # The model's chance is a mean over the answers that such views get; this takes that mean out again.
+    x_AQ = np.concatenate([np.ones((len(worth_A), 1)), standardised(covariate_AP)], 1)
+    usual_A = x_AQ @ np.linalg.lstsq(x_AQ, tilt_A, rcond=None)[0]
+    factor_A: Floats = tilt_A / np.clip(usual_A, min(1.0, ratio), max(1.0, ratio))
+    return factor_A
+
+
 def balance(covariate_NP: Floats, answered_N: Flags, weight_N: Floats) -> Balance:
     """Return how far answered asks lie from all asks in each covariate, in its deviations."""
     x_NP = standardised(covariate_NP)

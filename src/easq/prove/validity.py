@@ -22,7 +22,7 @@ from easq.prove.asks import ANSWERED, DISMISSED, IGNORED, SILENT, Ask, Asks
 from easq.prove.covariates import Covariates
 from easq.prove.later import Later
 from easq.prove.metrics import Floats, Order
-from easq.prove.nonresponse import balance, fit, weights
+from easq.prove.nonresponse import balance, fit, tilted, weights
 from easq.prove.tally import Interval, Tally
 from easq.schema import Recipe
 
@@ -61,10 +61,12 @@ class _Rows:
 class Validity:
     """Takes a log's events in event time; `result` tells what they show."""
 
-    def __init__(self, recipe: Recipe, num_partitions: int, window_hours: float) -> None:
+    def __init__(
+        self, recipe: Recipe, num_partitions: int, window_hours: float, readiness: float = 1.0
+    ) -> None:
         join, evaluation = recipe.join, recipe.evaluation
         wait_ms = round((join.answer_window + join.lateness) * _MINUTE_MS)
-        self._recipe, self._window_hours = recipe, window_hours
+        self._recipe, self._window_hours, self._readiness = recipe, window_hours, readiness
         self.tally = Tally(evaluation.replicates, evaluation.confidence, recipe.seed)
         self._rows = _Rows(self.tally)
         options = recipe.question.options
@@ -118,6 +120,7 @@ class Validity:
             "question": msgspec.to_builtins(question),
             "behaviors": [b.name for b in recipe.behaviors],
             "window_hours": self._window_hours,
+            "readiness": self._readiness,
             "confidence": recipe.evaluation.confidence,
             "counts": counts,
             "after": after,
@@ -202,7 +205,7 @@ class Validity:
         found = balance(covariate_NP, answered_N, weight_N)
         placements = Order(fitted.chance_N).placements(answered_N)
         assert placements is not None
-        self._add_shares(answered_N, weight_N)
+        self._add_shares(answered_N, weight_N, covariate_NP)
         used = weight_N[answered_N]
         rows = zip(names, fitted.slope_P, found.before_P, found.after_P, strict=True)
         return {
@@ -215,28 +218,42 @@ class Validity:
             ],
         }
 
-    def _add_shares(self, answered_N: np.ndarray, weight_N: Floats) -> None:
-        """Add the share of each option: as answered, and corrected for asks and for who answers."""
+    def _add_shares(self, answered_N: np.ndarray, weight_N: Floats, covariate_NP: Floats) -> None:
+        """Add the share of each option: as answered, and corrected for asks and for who answers.
+
+        With a readiness other than 1 also for the worst option being answered so many times as readily as
+        the best, among asks that look alike.
+        """
         places = np.flatnonzero(answered_N)
         users = np.array([self._described[n][1] for n in places], np.int64)
         said = np.array([self._described[n][0].option for n in places])
         asked_A = 1 / np.array([self._described[n][0].event.propensity for n in places])
-        for option in self._recipe.question.options:
+        options = self._recipe.question.options
+        kinds = {
+            "answered": np.ones(len(places)),
+            "asks": asked_A,
+            "asks_and_response": asked_A * weight_N[places],
+        }
+        if self._readiness != 1:
+            worth_A = np.array([options.index(option) for option in said]) / (len(options) - 1)
+            tilt_A = tilted(covariate_NP[places], worth_A, self._readiness)
+            kinds["readiness"] = kinds["asks_and_response"] * tilt_A
+        for option in options:
             is_said = said == option
-            for name, weight_A in (
-                ("answered", np.ones(len(places))),
-                ("asks", asked_A),
-                ("asks_and_response", asked_A * weight_N[places]),
-            ):
+            for name, weight_A in kinds.items():
                 self.tally.add(f"share/{name}/{option}", users, is_said * weight_A, weight_A)
 
 
 def measure_validity(
-    recipe: Recipe, log: EventLog, window_hours: float = 24.0, on_progress: Progress = lambda *_: None
+    recipe: Recipe,
+    log: EventLog,
+    window_hours: float = 24.0,
+    on_progress: Progress = lambda *_: None,
+    readiness: float = 1.0,
 ) -> dict[str, Any]:
     """Read a log once and return what it says of its questionnaire."""
     until = log.end_offsets(EVENTS)
-    validity = Validity(recipe, len(until), window_hours)
+    validity = Validity(recipe, len(until), window_hours, readiness)
     reader = MergedReader(log, EVENTS, until, log.start_offsets(EVENTS))
     for chunk in reader:
         for partition, event in chunk:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,12 +13,14 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 
+from easq.ask.checkpoint import AsksFile
 from easq.ask.judge import Judge, trust
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks
 from easq.ask.token import Tokens
 from easq.clock import NowMs, real_ms
 from easq.errors import InputError
+from easq.events import EVENTS
 from easq.log.base import EventLog
 from easq.profiles import Profiles
 from easq.rank.engine import Engine
@@ -44,6 +47,7 @@ _SERVER = {"scopes": ("server", "admin")}
 _VIEWER = {"scopes": ("viewer", "server", "admin"), "key_in_body": True}
 _ADMIN = {"scopes": ("admin",)}
 _ASK_BYTES = 16 << 10  # of a body about an ask
+_SAVE_ASKS_S = 900.0  # a restart reads what came since, at 50,000 to 100,000 events a second
 _KEYS_S = 0.5  # between looks at the file of keys
 
 _notes = structlog.get_logger("easq.service")
@@ -64,18 +68,22 @@ def create_app(
     follow_updates: FollowUpdates | None = None,
     save_profiles: Callable[[], None] = lambda: None,
     now_ms: NowMs = real_ms,
+    asks_file: AsksFile | None = None,
 ) -> Litestar:
     """Return the service. It follows `log` with `profiles` from `profiles.offsets` on, and owns neither.
 
     `secret` signs asks and salts their sampling, and `judge` weighs answers before they are logged. What
-    asking remembers is read from the log here; raises LogError where that fails.
+    asking remembers is read here, from `asks_file` and from the log where that ends; raises LogError where
+    that fails. It is written every 15 minutes and at the end.
     `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied. Events are stamped by `now_ms`. `app.state.status()` is what /v1/status says.
     """
     metrics, freshness = Metrics(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
-    asks = Asks(recipe, secret, _authors(profiles, recipe.quality.author))
+    asks = Asks(recipe, secret, partial(profiles.author_of, recipe.quality.author))
+    if asks_file is not None:
+        asks_file.read(asks, log.end_offsets(EVENTS))
     catch_up(asks, log, now_ms())
     heard = Both(profiles, asks)
     follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
@@ -93,6 +101,8 @@ def create_app(
             watch_updates(metrics, engine, updates.followed, freshness)
             updates.start()
         tasks = [asyncio.create_task(desk.warm_up()), asyncio.create_task(_watch_keys(keys))]
+        if asks_file is not None:
+            tasks.append(asyncio.create_task(_save_asks(asks_file, asks)))
         try:
             yield
         finally:
@@ -105,13 +115,15 @@ def create_app(
             writing.flush()
             await asyncio.to_thread(committer.close)
             await follower.stop()
+            if asks_file is not None:
+                await _save(asks_file, asks)
 
     uploads = Uploads(recipe.service)
     routes = [
         *_call_routes(desk, uploads),
         *_ask_routes(questionnaire, uploads),
         *_look_routes(desk, metrics, recipe),
-        *page_routes(keys),
+        *page_routes(keys, recipe.ask),
     ]
     app = Litestar(
         routes,
@@ -127,16 +139,6 @@ def create_app(
     # Around the router too: a path that no route takes is a request as well.
     app.asgi_handler = Watch(app.asgi_handler, [path for route in routes for path in route.paths], metrics)
     return app
-
-
-def _authors(profiles: Profiles, feature: str) -> Callable[[str], str]:
-    """Return what says an item's author: the value of a feature that it was told with, as text."""
-
-    def author_of(item_id: str) -> str:
-        told = profiles.told_item(item_id) or {}
-        return told.get(feature, b"").hex()
-
-    return author_of
 
 
 def _call_routes(desk: Desk, uploads: Uploads) -> list[Any]:
@@ -267,6 +269,20 @@ def _words(error: HTTPException, request: _Call) -> tuple[str, str]:
             f"{path} does not take {request.scope['method']}; /schema says what it takes",
         )
     return "invalid", error.detail
+
+
+async def _save_asks(file: AsksFile, asks: Asks) -> None:
+    while True:
+        await asyncio.sleep(_SAVE_ASKS_S)
+        await _save(file, asks)
+
+
+async def _save(file: AsksFile, asks: Asks) -> None:
+    packed = file.pack(asks)
+    try:
+        await asyncio.to_thread(file.write, packed)
+    except OSError as error:  # the log has everything; a restart reads more of it
+        _notes.warning("what asking remembers was not saved", reason=str(error))
 
 
 async def _watch_keys(keys: Keys) -> None:

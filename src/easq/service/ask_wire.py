@@ -34,34 +34,6 @@ class OfferCall(_Said, frozen=True, kw_only=True):
     locale: _Locale = ""
 
 
-class OptionShown(Struct, frozen=True):
-    """One option, in the order to be shown."""
-
-    value: str
-    label: str
-
-
-class QuestionShown(Struct, frozen=True):
-    """What the viewer reads."""
-
-    name: str
-    version: str
-    text: str
-    options: list[OptionShown]
-    thanks: str
-
-
-class OfferReply(Struct, frozen=True):
-    """Whether to ask; `reason` is `asked` or the name of the gate that is closed."""
-
-    show: bool
-    reason: str
-    question: QuestionShown | None
-    locale: str
-    token: str | None
-    fade_ms: int
-
-
 class AskCall(_Said, frozen=True, kw_only=True):
     """What became of an ask. What is named beside the token must be what the token was made for."""
 

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from easq import __version__
+from easq.ask.offer import OfferReply
 from easq.columns import LONGEST, Shape
 from easq.schema import Categorical, Feature, History, Multi, Recipe
 from easq.schema_values import Side
-from easq.service.ask_wire import AnswerCall, AskCall, AskReply, OfferCall, OfferReply
+from easq.service.ask_wire import AnswerCall, AskCall, AskReply, OfferCall
 from easq.service.examples import Examples
 from easq.service.refusals import Refused
 from easq.service.values import told_features

@@ -1,6 +1,8 @@
 """Files for browsers: the questionnaire's element for any page, and the demo page of an open service."""
 
 import hashlib
+import json
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
+from easq.schema import Ask
 from easq.service.keys import Keys
 from easq.service.refusals import Refusal
 
@@ -27,19 +30,27 @@ _DAY_S = 86_400
 _Call = Request[Any, Any, Any]
 
 
-def page_routes(keys: Keys) -> list[Any]:
+def page_routes(keys: Keys, ask: Ask) -> list[Any]:
     """Return the routes of the element and of the demo page, which is there only while there are no keys."""
-    return [_widget(), *(_demo_file(path, name, kind, keys) for path, (name, kind) in _DEMO.items())]
+    return [_widget(ask), *(_demo_file(path, name, kind, keys) for path, (name, kind) in _DEMO.items())]
 
 
-def _widget() -> Any:
+def widget(ask: Ask) -> bytes:
+    """Return the element's script with the rule of a recipe, so that it stands in one place only."""
+    rule = json.dumps({"min_play_ms": ask.min_play_ms, "min_ratio": ask.min_ratio}).encode()
+    body, count = re.subn(rb"(?<=const RULE = )\{[^}]*\}", rule, _read("ask/widget", "easq.js"))
+    assert count == 1, "the element has lost its rule"
+    return body
+
+
+def _widget(ask: Ask) -> Any:
     """Return the route of the element. An address with its hash (`?v=`) never changes what it holds."""
-    body = _read("ask/widget", "easq.js")
+    body = widget(ask)
     version = hashlib.sha256(body).hexdigest()[:16]
     etag = f'"{version}"'
 
     @get("/widget/easq.js")
-    async def widget(request: _Call) -> ASGIResponse:
+    async def script(request: _Call) -> ASGIResponse:
         is_pinned = request.query_params.get("v") == version
         life_s, rest = (365 * _DAY_S, ", immutable") if is_pinned else (_DAY_S // 24, "")
         headers = {
@@ -53,7 +64,7 @@ def _widget() -> Any:
             return ASGIResponse(status_code=304, headers=headers, media_type=_SCRIPT)
         return ASGIResponse(body=body, headers=headers, media_type=_SCRIPT)
 
-    return widget
+    return script
 
 
 def _demo_file(path: str, name: str, kind: str, keys: Keys) -> Callable[..., Any]:

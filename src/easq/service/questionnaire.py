@@ -9,21 +9,14 @@ from typing import Any
 import msgspec
 
 from easq.ask.judge import Judge
+from easq.ask.offer import OfferReply, OptionShown, QuestionShown
 from easq.ask.state import Ask, Asks, Outcome, View
 from easq.ask.token import Ticket, TokenError, Tokens
 from easq.clock import NowMs
 from easq.errors import InputError
 from easq.events import EVENTS, Answered, Asked, Dismissed, Ignored
 from easq.schema import Ask as Settings
-from easq.service.ask_wire import (
-    AnswerCall,
-    AskCall,
-    AskReply,
-    OfferCall,
-    OfferReply,
-    OptionShown,
-    QuestionShown,
-)
+from easq.service.ask_wire import AnswerCall, AskCall, AskReply, OfferCall
 from easq.service.follow import Follower
 from easq.service.metrics import Metrics
 from easq.service.refusals import Refusal, unavailable

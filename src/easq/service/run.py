@@ -16,6 +16,7 @@ import uvloop
 from litestar import Litestar
 
 from easq.arm_homes import open_arms
+from easq.ask.checkpoint import AsksFile
 from easq.ask.judge import weigh
 from easq.ask.token import read_secret
 from easq.clock import clock_of
@@ -102,6 +103,7 @@ def _app(home: Home, events: EventLog, models: list[_Model], store: Store, keys:
         follow_updates=follow_updates,
         save_profiles=_saver(store, profiles),
         now_ms=clock_of(home),
+        asks_file=AsksFile(home.asks_path, home.recipe),
     )
 
 

@@ -28,7 +28,7 @@ body { margin: 0; font: 16px/1.5 system-ui, sans-serif; background: Canvas; colo
     background: #345 }
 video { width: 100%; height: 100%; display: block }
 """
-ATTRIBUTES = {"user": "ann", "request": "r1", "item": "cats", "min-play-ms": "500", "min-ratio": "1"}
+ATTRIBUTES = {"user": "ann", "request": "r1", "item": "cats"}
 
 
 def sound() -> bytes:

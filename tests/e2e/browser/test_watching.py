@@ -3,10 +3,11 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from easq.schema import Ask
 from tests.e2e.browser.stage import Stage, open_stage
 from tests.e2e.browser.standin import StandIn
 
-NEVER = {"min-play-ms": "1e9"}
+NEVER = 1e9
 
 
 def offered(stage: Stage, service: StandIn) -> tuple[float, float]:
@@ -20,7 +21,8 @@ def reached(stage: Stage, seconds: float) -> None:
 
 
 def test_a_paused_video_does_not_count(context: BrowserContext, service: StandIn) -> None:
-    stage = open_stage(context, service.url, {"min-play-ms": "1500"})
+    service.rule = Ask(min_play_ms=1500.0, min_ratio=1.0)
+    stage = open_stage(context, service.url)
     stage.play()
     reached(stage, 0.5)
     stage.video("v.pause()")
@@ -32,7 +34,8 @@ def test_a_paused_video_does_not_count(context: BrowserContext, service: StandIn
 
 
 def test_a_hidden_tab_does_not_count(context: BrowserContext, service: StandIn) -> None:
-    stage = open_stage(context, service.url, {"min-play-ms": "1500"})
+    service.rule = Ask(min_play_ms=1500.0, min_ratio=1.0)
+    stage = open_stage(context, service.url)
     stage.play()
     reached(stage, 0.5)
     stage.hide(True)
@@ -46,7 +49,8 @@ def test_a_hidden_tab_does_not_count(context: BrowserContext, service: StandIn) 
 
 def test_seeking_does_not_count(context: BrowserContext, service: StandIn) -> None:
     """After the jump to the 12th of 20 seconds, less than a tenth was watched."""
-    stage = open_stage(context, service.url, {"min-play-ms": "1500", "min-ratio": "0.5"})
+    service.rule = Ask(min_play_ms=1500.0)
+    stage = open_stage(context, service.url)
     stage.play()
     reached(stage, 0.3)
     stage.video("v.currentTime = 12")
@@ -58,7 +62,8 @@ def test_seeking_does_not_count(context: BrowserContext, service: StandIn) -> No
 
 
 def test_a_loop_counts_on_and_the_ratio_stays_a_ratio(context: BrowserContext, service: StandIn) -> None:
-    stage = open_stage(context, service.url, {**NEVER, "duration": "0.5"}, video="muted loop")
+    service.rule = Ask(min_play_ms=NEVER, min_ratio=1.0)
+    stage = open_stage(context, service.url, {"duration": "0.5"}, video="muted loop")
     stage.video("v.currentTime = 19.5")
     stage.play()
     play_ms, ratio = offered(stage, service)
@@ -67,7 +72,8 @@ def test_a_loop_counts_on_and_the_ratio_stays_a_ratio(context: BrowserContext, s
 
 
 def test_half_of_a_short_video_is_enough(context: BrowserContext, service: StandIn) -> None:
-    stage = open_stage(context, service.url, {**NEVER, "min-ratio": "0.05"})
+    service.rule = Ask(min_play_ms=NEVER, min_ratio=0.05)
+    stage = open_stage(context, service.url)
     stage.video("v.playbackRate = 2")
     stage.play()
     play_ms, ratio = offered(stage, service)
@@ -76,7 +82,8 @@ def test_half_of_a_short_video_is_enough(context: BrowserContext, service: Stand
 
 
 def test_the_defaults_are_seven_seconds_and_half(context: BrowserContext, service: StandIn) -> None:
-    stage = open_stage(context, service.url, {"min-play-ms": "", "min-ratio": ""})
+    service.rule = Ask()
+    stage = open_stage(context, service.url)
     progress = "(ms, ratio) => document.querySelector('easq-question').progress(ms, ratio)"
     stage.page.evaluate(f"({progress})(6999, 0.499)")
     assert service.calls == []

@@ -4,8 +4,7 @@
   "use strict";
 
   const VIEW = ["user", "request", "item"]; // the attributes that name a view
-  const MIN_PLAY_MS = 7000;
-  const MIN_RATIO = 0.5;
+  const RULE = { min_play_ms: 7000, min_ratio: 0.5 }; // from here on a view is offered; the service writes its own
   const FADE_MS = 6000;
   const OFFER_WAIT_MS = 3000; // a question that comes later would be about something long gone
   const REPORT_WAIT_MS = 10000;
@@ -196,9 +195,7 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
 
     #consider() {
       if (this.#hasAsked || !this.isConnected || document.hidden) return;
-      const minMs = Number(this.getAttribute("min-play-ms") || MIN_PLAY_MS);
-      const minRatio = Number(this.getAttribute("min-ratio") || MIN_RATIO);
-      if (this.#playMs < minMs && this.#ratio < minRatio) return;
+      if (this.#playMs < RULE.min_play_ms && this.#ratio < RULE.min_ratio) return;
       if (!VIEW.every((name) => this.getAttribute(name))) return;
       this.#hasAsked = true;
       this.#ask();

@@ -21,7 +21,12 @@ from easq.prove.report.runs import Estimate
 
 Result = Mapping[str, Any]
 
-SHARES = {"answered": "as answered", "asks": "corrected for asks", "asks_and_response": "and for who answers"}
+SHARES = {
+    "answered": "as answered",
+    "asks": "corrected for asks",
+    "asks_and_response": "and for who answers",
+    "readiness": "and for how readily the worst is said",
+}
 _DODGE = 15
 _MOST_COVARIATES = 24
 _SMALL = 0.1
@@ -146,17 +151,22 @@ def balance_dots(result: Result) -> go.Figure | None:
 def share_dots(result: Result) -> go.Figure | None:
     """Show the share of each option, as answered and corrected."""
     options = result["question"]["options"]
-    height = _DODGE * len(SHARES) + 14
-    figure = blank(height * len(options) + 60 + legend_height(list(SHARES.values())), legend=True)
-    for number, (kind, name) in enumerate(SHARES.items()):
+    names = {
+        kind: name
+        for kind, name in SHARES.items()
+        if any(found(result, f"share/{kind}/{o}") for o in options)
+    }
+    if not names:
+        return None
+    height = _DODGE * len(names) + 14
+    figure = blank(height * len(options) + 60 + legend_height(list(names.values())), legend=True)
+    for number, (kind, name) in enumerate(names.items()):
         values = {
             row: _hundred(e) for row, o in enumerate(options) if (e := found(result, f"share/{kind}/{o}"))
         }
-        shift = (number - 1) * _DODGE / height
+        shift = (number - (len(names) - 1) / 2) * _DODGE / height
         style = f"{RUN_COLORS[number]} circle"
         dots(figure, name, [row + shift for row in values], list(values.values()), style)
-    if not any(len(trace.x) for trace in figure.data):
-        return None
     figure.update_xaxes(ticksuffix=" %", rangemode="tozero")
     return rows(figure, options, "of answers")
 

@@ -1,0 +1,92 @@
+"""A restart from the file goes on as one from the log alone, and reads only what came after."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from easq.ask.checkpoint import AsksFile
+from easq.ask.rebuild import catch_up
+from easq.ask.state import Asks
+from easq.events import EVENTS
+from easq.log.base import EventLog
+from easq.log.sqlite import SqliteLog
+from easq.schema import Recipe
+from tests.ask.test_state import ADAPTIVE, MINUTE, NOW, SECRET, a_day, said, stand
+from tests.worlds import small_recipe
+
+LATER = NOW + 100 * MINUTE
+
+
+def told(folder: Path, recipe: Recipe) -> tuple[SqliteLog, Asks]:
+    """Return a log, and asks that have heard all of it."""
+    log = SqliteLog(folder / "events.log", 1)
+    a_day(Asks(recipe, SECRET), log, 60)
+    log.append(EVENTS, [said(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(20)])
+    asks = Asks(recipe, SECRET)
+    catch_up(asks, log, LATER)
+    return log, asks
+
+
+def back(file: AsksFile, log: EventLog, recipe: Recipe) -> tuple[Asks, bool]:
+    asks = Asks(recipe, SECRET)
+    return asks, file.read(asks, log.end_offsets(EVENTS))
+
+
+@pytest.mark.parametrize(
+    "settings", [(*ADAPTIVE, "ask.daily_quota=200"), ("ask.rate=0.3", "ask.memory_days=1.0")]
+)
+def test_what_was_kept_goes_on_as_what_was_heard(tmp_path: Path, settings: tuple[str, ...]) -> None:
+    recipe = small_recipe(*settings)
+    log, asks = told(tmp_path, recipe)
+    file = AsksFile(tmp_path / "asks", recipe)
+    file.write(file.pack(asks))
+    kept, was_used = back(file, log, recipe)
+    assert was_used
+    assert msgspec.to_builtins(kept.kept()) == msgspec.to_builtins(asks.kept())
+    later = a_day(asks, log, 40, first=60)
+    catch_up(kept, log, LATER)
+    whole = Asks(recipe, SECRET)
+    catch_up(whole, log, LATER)
+    assert stand(kept, LATER) == stand(whole, LATER)
+    assert [kept.decided(view) for view in later] == [whole.decided(view) for view in later]
+    assert kept.offsets == log.end_offsets(EVENTS)
+    log.close()
+
+
+def test_only_what_came_after_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = small_recipe(*ADAPTIVE)
+    log, asks = told(tmp_path, recipe)
+    file = AsksFile(tmp_path / "asks", recipe)
+    file.write(file.pack(asks))
+    kept, _ = back(file, log, recipe)
+    log.append(EVENTS, [said("u1", "satisfied", NOW)])
+    heard: list[int] = []
+    hear = Asks.hear
+    monkeypatch.setattr(Asks, "hear", lambda self, events: (heard.append(len(events)), hear(self, events)))
+    catch_up(kept, log, LATER)
+    assert sum(heard) == 1
+    log.close()
+
+
+def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
+    recipe = small_recipe(*ADAPTIVE)
+    log, asks = told(tmp_path, recipe)
+    path = tmp_path / "asks"
+    file = AsksFile(path, recipe)
+    assert not back(file, log, recipe)[1]
+    packed = file.pack(asks)
+    file.write(packed)
+    other = small_recipe(*ADAPTIVE, "ask.rate=0.3")
+    assert not back(AsksFile(path, other), log, other)[1]
+    short = Asks(recipe, SECRET)
+    assert not file.read(short, [0])
+    assert not file.read(short, [*log.end_offsets(EVENTS), 5])
+    assert short.kept().offsets == []
+    for at in (0, 20, len(packed) - 1):
+        path.write_bytes(packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :])
+        assert not back(file, log, recipe)[1]
+    path.write_bytes(packed[:-5])
+    assert not back(file, log, recipe)[1]
+    assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
+    log.close()
