@@ -6,6 +6,7 @@ const BY_ID = new Map(CLIPS.map((clip) => [clip.id, clip]));
 const REMEMBERED = 8; // clips that do not come again so soon
 const LOOK_MS = 250; // between looks at whether the model has moved on
 const LOOKS = 40;
+const SAID = { dissatisfied: "not satisfied", uncertain: "not sure" }; // as the buttons have it
 
 const at = (id) => document.getElementById(id);
 const user = `viewer-${Math.random().toString(36).slice(2, 10)}`;
@@ -95,13 +96,13 @@ async function report() {
 async function learned({ option, item }) {
   const clip = BY_ID.get(item);
   const before = ranking.version;
-  at("news").textContent = `You said “${option}” about ${clip.title}. Learning …`;
+  at("news").textContent = `You said “${SAID[option] ?? option}” about ${clip.title}. Learning …`;
   for (let look = 0; look < LOOKS; look++) {
     await new Promise((done) => setTimeout(done, LOOK_MS));
     if ((await call("GET", "/v1/status")).version !== before) break;
   }
   const moved = await rank();
-  at("news").textContent = `You said “${option}” about ${clip.title}. ${moved} of ${CLIPS.length} clips moved; ${before} became ${ranking.version}.`;
+  at("news").textContent = `You said “${SAID[option] ?? option}” about ${clip.title}. ${moved} of ${CLIPS.length} clips moved; ${before} became ${ranking.version}.`;
 }
 
 async function next() {
