@@ -89,7 +89,18 @@ def create_app(
     follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
     committer = Committer(log)
     writing = Writing(committer, recipe.service, metrics, freshness)
-    desk = Desk(engine, recipe, profiles.knows, writing, follower, metrics, freshness, now_ms)
+    desk = Desk(
+        engine,
+        recipe,
+        profiles.knows,
+        writing,
+        follower,
+        metrics,
+        freshness,
+        now_ms,
+        # At once, and not when it is read from the log again: a fast viewer's offer may come before that.
+        served=lambda request: asks.served.hear(request, request.ts),
+    )
     questionnaire = Questionnaire(asks, Tokens(secret), recipe.ask, judge, writing, follower, metrics, now_ms)
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """What the routes do, without a word of HTTP: bodies in, bodies out, or a Refusal."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isnan
 from typing import Any
 
@@ -9,7 +9,7 @@ import structlog
 
 from easq.clock import NowMs
 from easq.errors import InputError
-from easq.events import EVENTS, PROFILES
+from easq.events import EVENTS, PROFILES, Request
 from easq.rank.engine import Engine
 from easq.schema import Recipe
 from easq.service.follow import Follower
@@ -47,11 +47,12 @@ class Desk:
         metrics: Metrics,
         freshness: Freshness,
         now_ms: NowMs,
+        served: Callable[[Request], None],
     ) -> None:
         self._now_ms = now_ms
         self._engine, self._writing, self._follower, self._metrics = engine, writing, follower, metrics
         self._limits, self._freshness = recipe.service, freshness
-        self._ranking = Ranking(engine, writing, recipe, metrics, now_ms)
+        self._ranking = Ranking(engine, writing, recipe, metrics, now_ms, served)
         self._intake = Intake(recipe, metrics)
         self._puts: dict[Any, Puts] = {
             ItemsCall: Puts(recipe.features, "candidate", knows),

@@ -1,9 +1,11 @@
 """One ranking over HTTP: read, score, log, reply."""
 
+from collections.abc import Callable
+
 from easq.clock import NowMs
 from easq.columns import Shape
 from easq.errors import InputError
-from easq.events import FLOAT
+from easq.events import FLOAT, Request
 from easq.rank.engine import Engine
 from easq.rank.query import Query
 from easq.schema import Recipe
@@ -24,12 +26,18 @@ _READERS = {form: form.reader(RankCall) for form in (JSON, MSGPACK)}
 
 
 class Ranking:
-    """Ranks for callers, and logs what was ranked before they hear of it."""
+    """Ranks for callers, and logs what was ranked before they hear of it; `served` hears of it too."""
 
     def __init__(
-        self, engine: Engine, writing: Writing, recipe: Recipe, metrics: Metrics, now_ms: NowMs
+        self,
+        engine: Engine,
+        writing: Writing,
+        recipe: Recipe,
+        metrics: Metrics,
+        now_ms: NowMs,
+        served: Callable[[Request], None],
     ) -> None:
-        self._now_ms = now_ms
+        self._now_ms, self._served = now_ms, served
         self._engine, self._writing, self._metrics = engine, writing, metrics
         self._max_candidates = recipe.service.max_candidates
         self._viewer = Shape.of(recipe.features, "viewer")
@@ -55,6 +63,8 @@ class Ranking:
         except InputError as error:
             raise Refusal(400, "invalid", str(error)) from None
         logged = await self._writing.log_ranking(ranked.event)
+        if logged:
+            self._served(ranked.event)
         self._metrics.rankings.inc()
         self._metrics.candidates.inc(len(call.candidates))
         scores = ranked.scores
