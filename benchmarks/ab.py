@@ -5,8 +5,9 @@
 A world lives one day of 100,000 requests of ten views, which the log then holds on every day, on each
 of them without a quarter of the viewers. From the eighth day on requests bear arms. Writing the log is not
 timed. The report is `easq ab report` in a process of its own: its wall-clock time, its start and all
-imports among it, its processor time, and the most memory that the largest of its processes had resident:
-all together hold at most that times one more than the processes. With `--log` the log is kept there and used again.
+imports among it, its processor time, and the most memory that the largest of its processes had
+resident: all together hold at most that times one more than the processes. With
+`--log` the log is kept there and used again.
 """
 
 import argparse

@@ -65,7 +65,7 @@ def _layout(byte_L: NDArray[np.uint8]) -> dict[str, tuple[int, int]]:
     """Return where each column of a map lies among its bytes."""
     base = byte_L.__array_interface__["data"][0]
     places = {}
-    for name, column in _decoder.decode(memoryview(byte_L)).items():
+    for name, column in _decoder.decode(byte_L.data).items():
         first = np.frombuffer(column, np.uint8).__array_interface__["data"][0] - base if len(column) else 0
         places[name] = (first, first + len(column))
     return places
