@@ -172,6 +172,7 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "a.log", 2) as log:
         log.append(EVENTS, said)
         found = read_explored(small_recipe(), log, other)
+        of_one = read_explored(small_recipe(), log, other, lambda request: request.user_id == "u3")
     explored = found.explored
     assert explored.top == TOP
     assert len(explored.request_N) == 120 * 5
@@ -184,6 +185,7 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     assert explored.satisfied_N[answered].sum() == 10
     # Asked one time in four, answered about one time in two, and worth one half.
     assert explored.answer_N[answered].mean() == pytest.approx(0.5 * 4 * 2, rel=0.1)
+    assert len(of_one.explored.user_Q) == sum(n % 7 == 3 for n in range(120))
     value = estimate(explored, found.served_N).snips
     assert 0 <= value.value <= 1
 

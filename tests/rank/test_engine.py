@@ -11,6 +11,7 @@ from easq.encode import Encoder, Rows
 from easq.errors import InputError
 from easq.events import PROFILES, ItemTold, Request, ViewerTold, pack_floats, pack_ids, unpack_floats
 from easq.profiles import Profiles
+from easq.prove.offpolicy_log import scores_of
 from easq.rank.engine import Engine
 from easq.rank.query import Query
 from easq.schema_experiments import Explore
@@ -159,4 +160,6 @@ def test_a_drawn_ranking_is_what_is_shown_and_its_propensities_are_on_the_log(sy
         assert ranked.event.top == 3
         propensity = unpack_floats(ranked.event.propensities)
         assert propensity.tolist() == pytest.approx([0.3] * 10 + [0.0] * (len(ranked.event.items) - 10))
+        scored = scores_of(system.home.recipe, engine._parameters)([ranked.event])
+        assert scored == pytest.approx(unpack_floats(ranked.event.scores), abs=1e-5)
     assert len({tuple(ranked.items) for ranked in found}) == 20

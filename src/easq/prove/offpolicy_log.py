@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.batch import reported
+from easq.encode import Encoder
 from easq.errors import InputError
 from easq.events import COUNT, EVENTS, FLOAT, Asked, Request, stable_id
 from easq.examples import AnsweredView, Viewed
@@ -22,6 +23,7 @@ from easq.log.base import EventLog
 from easq.log.merge import MergedReader
 from easq.prove.nonresponse import fit, weights
 from easq.prove.offpolicy import Explored
+from easq.rank.parameters import Parameters
 from easq.schema import Recipe
 
 Scores = Callable[[Sequence[Request]], NDArray[np.floating]]
@@ -55,13 +57,14 @@ class _Rows:
         self._asked: dict[str, set[str]] = {}
         self._said: dict[str, list[AnsweredView]] = {}
 
-    def hear(self, example: Viewed | AnsweredView) -> None:
+    def hear(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
         """Take what a joiner found; what is said after a request's window has closed is left out."""
         request = example.request
+        is_used = is_kept and bool(request.propensities)
         if isinstance(example, AnsweredView):
-            if request.propensities and not example.after_view:
+            if is_used and not example.after_view:
                 self._said.setdefault(request.event_id, []).append(example)
-        elif request.propensities:
+        elif is_used:
             self._waiting.append(example)
             if len(self._waiting) >= _TOGETHER:
                 self.settle()
@@ -140,8 +143,16 @@ class _Rows:
         return Scored(explored, c["served"], c["score"])
 
 
-def read_explored(recipe: Recipe, log: EventLog, scores: Scores) -> Scored:
-    """Read a log once and return its drawn requests, scored by another model.
+def scores_of(recipe: Recipe, parameters: Parameters) -> Scores:
+    """Return the scores that a model's parameters give to the candidates as logged."""
+    encoder = Encoder(recipe.features)
+    return lambda requests: parameters.score(encoder.encode(requests))
+
+
+def read_explored(
+    recipe: Recipe, log: EventLog, scores: Scores, keep: Callable[[Request], bool] = lambda _: True
+) -> Scored:
+    """Read a log once and return its drawn requests that `keep` keeps, scored by another model.
 
     Raises InputError when no request was drawn, or with different `top`.
     """
@@ -153,10 +164,10 @@ def read_explored(recipe: Recipe, log: EventLog, scores: Scores) -> Scored:
             if isinstance(event, Asked):
                 rows.asked(event)
             for example in joiners[partition].push(event):
-                rows.hear(example)
+                rows.hear(example, keep(example.request))
             joiners[partition].take_late()
     for example in flush_all(joiners):
-        rows.hear(example)
+        rows.hear(example, keep(example.request))
     return rows.result()
 
 

@@ -15,7 +15,7 @@ from easq.prove.ab.table import Look, Table, day_number, read_table
 from easq.schema_experiments import Experiment
 from easq.settings import decode_recipe
 from easq.world.record import events, record
-from easq.world.simulate import Rates, World
+from easq.world.simulate import START_MS, Rates, World
 from tests.worlds import RECIPES, small_recipe
 
 
@@ -62,15 +62,16 @@ tolerance = 0.2
 """An experiment of the world that `trial_log` records: its time begins on 2023-11-14."""
 
 
-def trial_log(path: Path, happier: float, days: int = 10, lost: float = 0.0) -> Path:
+def trial_log(path: Path, happier: float, days: int = 10, lost: float = 0.0, until: int = 99) -> Path:
     """Record a world whose `easq` arm, from the start on, is satisfied with a part of what displeased it.
 
-    `lost` of that arm's viewers never show an arm.
+    `lost` of that arm's viewers never show an arm. From the world's day `until` on nobody has one.
     """
     recipe = decode_recipe({**tomllib.loads((RECIPES / "world.toml").read_text()), **tomllib.loads(TRIAL)})
     arms, (trial,) = Arms.of(recipe), recipe.experiments
     assert trial.start is not None
     since = day_number(trial.start) * DAY_MS
+    end = (START_MS // DAY_MS + until) * DAY_MS + DAY_MS
     random = np.random.default_rng(1)
     world = World(1, Rates(0.6, 0.6), num_viewers=400, num_items=300)
     world.views_per_day = 8000
@@ -81,7 +82,7 @@ def trial_log(path: Path, happier: float, days: int = 10, lost: float = 0.0) -> 
             said = sorted(events(world, chunk), key=lambda event: event.ts)
             for n, event in enumerate(said):
                 label = labels[event.user_id]
-                if event.ts < since or event.user_id in gone:
+                if not since <= event.ts < end or event.user_id in gone:
                     continue
                 if isinstance(event, Request):
                     said[n] = msgspec.structs.replace(event, arm=label)

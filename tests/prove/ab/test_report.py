@@ -126,7 +126,7 @@ def test_aa_runs_from_the_command_line(happier: Path, recipe: Path, capsys: Capt
     [
         (("report", "nothing", "--out", "r.html"), "experiment: got 'nothing'; allowed: easq"),
         (("report", "easq", "--out", "no/r.html"), "--out: there is no folder no"),
-        (("report", "easq", "--out", "r.html", *LATER), "after the log's end"),
+        (("report", "easq", "--out", "r.html", *LATER), "up to the last request of an arm (2023-11-24)"),
         (("plan", "easq", "--lift", "0"), "--lift: got 0.0; allowed: above 0"),
         (("aa", "--runs", "0"), "--runs: got 0; allowed: 1 or more"),
         (("aa", "--pre-days", "99"), "--pre-days: got 99; allowed: less than the log's days"),
@@ -145,3 +145,12 @@ def test_what_cannot_be_is_told(
     with pytest.raises(InputError) as error:
         app(["ab", *words, "--log", str(happier), "--recipe", str(recipe)], exit_on_error=False)
     assert message in str(error.value)
+
+
+def test_days_after_the_last_request_of_an_arm_count_nothing(
+    recipe: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    log = trial_log(tmp_path / "a.log", happier=0.5, days=8, until=5)
+    result = reported(capsys, log, recipe, tmp_path / "r.html")
+    assert result["end"] == "2023-11-19"
+    assert result["days_run"] == 2

@@ -79,14 +79,20 @@ def analyse(experiment: Experiment, table: Table) -> dict[str, Any]:
 
 
 def period(experiment: Experiment, table: Table) -> tuple[int, int]:
-    """Return the first and the last day that count; the last of a log that is growing is not over."""
+    """Return the first and the last day that count: the last is that of the last request of an arm.
+
+    The last day of a log that is growing is not over.
+    """
     entered = table.entry_day_U[table.arm_U >= 0]
     if not len(entered):
         raise InputError(f"the log holds no request of an arm of {experiment.name!r}")
     start = day_number(experiment.start) if experiment.start else int(entered.min())
-    if start > table.last_day:
-        raise InputError(f"experiments.{experiment.name}.start: {experiment.start} is after the log's end")
-    return start, min(table.last_day, start + max(experiment.days, 7 * 53) - 1)
+    if start > table.last_arm_day:
+        raise InputError(
+            f"experiments.{experiment.name}.start: got {experiment.start}; allowed: a day up to the last "
+            f"request of an arm ({day_date(table.last_arm_day)})"
+        )
+    return start, table.last_arm_day
 
 
 class Always:

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.events import FLOAT
+from easq.prove.ab.packed import reported_values
 from easq.schema import Question
 
 Block = dict[str, NDArray[Any]]
@@ -36,6 +36,15 @@ class _Request(_Narrow, gc=False, tag="request"):
     user_id: str
     ts: int
     arm: str = ""
+
+
+class _Behavior(_Narrow, gc=False, tag="behavior"):
+    KIND: ClassVar[int] = 2
+    user_id: str
+    ts: int
+    request_id: str
+    items: list[str]
+    values: msgspec.Raw
 
 
 class _Asked(_Narrow, gc=False, tag="asked"):
@@ -70,9 +79,6 @@ class _Erased(_Narrow, gc=False, tag="erased"):
     pass
 
 
-_BEHAVIOR = 2
-
-
 class Chunk(msgspec.Struct):
     """The columns of a chunk: requests, entries of reports, and asks and answers to the question."""
 
@@ -91,18 +97,7 @@ class Chunks:
         self, behaviors: Sequence[str], question: Question, arm_number: Callable[[str], int]
     ) -> None:
         self._behaviors, self._question = list(behaviors), question
-        fields = [(f"b{k}", bytes, msgspec.field(default=b"", name=b)) for k, b in enumerate(behaviors)]
-        values = msgspec.defstruct("_Values", fields, gc=False)
-        reported = [("user_id", str), ("ts", int), ("request_id", str), ("items", list[str])]
-        behavior = msgspec.defstruct(
-            "_Behavior",
-            [*reported, ("values", values)],
-            bases=(_Narrow,),
-            tag="behavior",
-            gc=False,
-            namespace={"KIND": _BEHAVIOR, "__annotations__": {"KIND": ClassVar[int]}},
-        )
-        kinds: Any = _Request | behavior | _Asked | _Answered | _Offered | _Dismissed | _Ignored | _Erased
+        kinds: Any = _Request | _Behavior | _Asked | _Answered | _Offered | _Dismissed | _Ignored | _Erased
         self._decoder = msgspec.msgpack.Decoder(list[kinds])
         self.users: defaultdict[str, int] = defaultdict(count().__next__)
         self._arms: dict[str, int] = _Known(arm_number)
@@ -143,16 +138,9 @@ class Chunks:
         size_N = np.fromiter(map(len, items), np.int64, len(rows))
         reports = self._whose(rows)
         request_N = _hashes(map(attrgetter("request_id"), rows), len(rows))
-        values = [list(map(attrgetter(f"values.b{k}"), rows)) for k in range(len(self._behaviors))]
-        bytes_KN = np.stack([np.fromiter(map(len, v), np.int64, len(rows)) for v in values])
-        is_right_KN = (bytes_KN == 0) | (bytes_KN == FLOAT.itemsize * size_N)
-        is_right_N, num_V = is_right_KN.all(0), int(size_N.sum())
-        kept_V = np.repeat(is_right_N, size_N)
-        value_VK = np.zeros((num_V, len(values)), np.float32)
-        for k, columns in enumerate(values):
-            given_V = np.repeat((bytes_KN[k] > 0) & is_right_KN[k], size_N)
-            right = columns if is_right_KN[k].all() else compress(columns, is_right_KN[k].tolist())
-            value_VK[given_V, k] = np.frombuffer(b"".join(right), FLOAT)
+        encoded = list(map(attrgetter("values"), rows))
+        value_VK, is_right_N = reported_values(encoded, size_N, self._behaviors)
+        num_V, kept_V = len(value_VK), np.repeat(is_right_N, size_N)
         views: Block = {
             "request": np.repeat(request_N, size_N)[kept_V],
             "user": np.repeat(reports["user"], size_N)[kept_V],

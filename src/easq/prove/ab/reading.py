@@ -42,6 +42,7 @@ class Part:
     asks: Block
     counts: dict[str, int]
     share: float
+    last_arm_ts: int
 
 
 class Partition:
@@ -81,6 +82,7 @@ class Partition:
         self._asks: list[Block] = []
         self._counts = dict.fromkeys(COUNTS, 0)
         self._share = 1.0
+        self._last_arm_ts = -1
 
     def hear(self, encoded: Sequence[bytes]) -> None:
         """Take the next events."""
@@ -108,7 +110,7 @@ class Partition:
         sums = self._sums
         sum_RC = sums.sum_RC.astype(np.float32)
         viewers = (self._arm_U, entry_day_U, self._crossed_U, hash_U)
-        return Part(sums.key_R, sum_RC, *viewers, asks, self._counts, self._share)
+        return Part(sums.key_R, sum_RC, *viewers, asks, self._counts, self._share, self._last_arm_ts)
 
     def _grow(self) -> None:
         new = len(self._chunks.users) - len(self._arm_U)
@@ -166,6 +168,8 @@ class Partition:
         in_arm = taken(requests, requests["arm"] >= 0)
         in_arm = taken(in_arm, np.argsort(in_arm["ts"], kind="stable"))
         user_Q, arm_Q = in_arm["user"], in_arm["arm"]
+        if len(user_Q):
+            self._last_arm_ts = max(self._last_arm_ts, int(in_arm["ts"][-1]))
         # The first request in time is written last.
         is_new_Q = self._arm_U[user_Q] < 0
         self._arm_U[user_Q[is_new_Q][::-1]] = arm_Q[is_new_Q][::-1]

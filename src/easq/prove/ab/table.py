@@ -36,7 +36,8 @@ Progress = Callable[[int, int], None]
 class Table:
     """Sums by viewer and UTC day (days since 1970) in order of days; `arm_U` is -1 outside of the experiment.
 
-    `share` is the part of the viewers that was kept, `crossed_U` who was later seen in another arm.
+    `share` is the part of the viewers that was kept, `crossed_U` who was later seen in another arm, and
+    `last_arm_day` the last day on which a request bore an arm, -1 where none did.
     """
 
     metrics: Metrics
@@ -47,6 +48,7 @@ class Table:
     entry_day_U: Ids
     crossed_U: NDArray[np.bool_]
     share: float
+    last_arm_day: int
     counts: dict[str, int]
     response: dict[str, Any]
 
@@ -151,6 +153,7 @@ def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part]) -> Table:
         np.concatenate([p.entry_day_U for p in parts]),
         np.concatenate([p.crossed_U for p in parts]) & kept_U,
         share,
+        max(part.last_arm_ts for part in parts) // DAY_MS,
         {name: sum(p.counts[name] for p in parts) for name in COUNTS},
         response,
     )
