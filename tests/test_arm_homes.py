@@ -9,6 +9,7 @@ from easq.errors import InputError
 from easq.home import Home, open_home
 from easq.learn.live import LiveLearner
 from easq.settings import SettingsError, read_recipe, to_toml
+from easq.settings_arms import read_arm
 from tests.living import chapters, living
 from tests.worlds import small_recipe
 
@@ -116,3 +117,13 @@ def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> Non
             assert counts.elsewhere > 0 == counts.requests
             assert learner.seq > 0
         assert not (system.home.folder / "learner.json").exists()
+
+
+def test_the_arms_of_the_demo_are_what_they_say() -> None:
+    recipes = Path(__file__).parents[1] / "recipes"
+    running = read_recipe(recipes / "loop.toml")
+    control, treatment = running.experiments[0].arms
+    assert treatment.recipe is None
+    assert control.recipe is not None
+    arm = read_arm(Path(control.recipe), running)
+    assert (running.model.method, arm.model.method) == ("easq", "behavior")
