@@ -21,15 +21,19 @@ class SettingsError(InputError):
     """A recipe cannot be used; the message names the key, what was given and what is allowed."""
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in the TOML file at `path`, changed by overrides such as `model.rank=4`.
+def read_recipe(path: Path, overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Recipe:
+    """Return the recipe in the TOML file at `path`, changed by overlays and then by overrides.
 
-    An override's key leads through tables; an entry of a list of tables is named by its `name`
-    (`features.tag.rows=512`). The recipes that arms name stand beside it. Raises SettingsError.
+    An overlay is a file that holds some keys of a recipe, which stand in the place of the recipe's own. An
+    override is such as `model.rank=4`; its key leads through tables, and an entry of a list of tables is
+    named by its `name` (`features.tag.rows=512`). The recipes that arms name stand beside it. Raises
+    SettingsError.
     """
     data = read_toml(path)
     for arm in _arms_with_recipes(data):
         arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
+    for overlay in overlays:
+        _lay_over(data, read_toml(overlay))
     for override in overrides:
         _override(data, override)
     return decode_recipe(data)
@@ -45,6 +49,14 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def _lay_over(data: dict[str, Any], overlay: dict[str, Any]) -> None:
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(data.get(key), dict):
+            _lay_over(data[key], value)
+        else:
+            data[key] = value
 
 
 def decode_recipe(data: dict[str, Any]) -> Recipe:

@@ -1,0 +1,184 @@
+"""What a bench runs, as data: experiments over methods, worlds and seeds, expanded into cells.
+
+A plan is one TOML file (recipes/bench/plan.toml). A method is a small file beside it that changes a recipe.
+"""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from easq.errors import InputError
+from easq.schema_values import Strict
+
+REFERENCES = ("random", "popularity", "oracle")
+"""Scorers that learn nothing; they are measured in each world for nothing."""
+
+Views = Annotated[int, Meta(ge=1000)]
+AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
+
+
+class Size(Strict, frozen=True):
+    """How much is run.
+
+    views            of one world; an experiment takes its `share` of them, at least `least_views`.
+    answers          that are learned, per view, where an experiment does not say otherwise.
+    seeds            of the worlds and of the parameters; an experiment may take the first few.
+    experiments      by name, in the order in which they run.
+    """
+
+    views: Views
+    answers: AnswerRate
+    seeds: tuple[int, ...]
+    experiments: tuple[str, ...]
+    least_views: int = 0
+
+
+class Variant(Strict, frozen=True):
+    """Methods changed by settings, such as model.rank=0; `label` stands behind their names."""
+
+    of: tuple[str, ...]
+    label: str
+    set: tuple[str, ...]
+
+
+class Sweep(Strict, frozen=True):
+    """A method at several values of one setting."""
+
+    of: str
+    key: str
+    values: tuple[float, ...]
+
+
+class Experiment(Strict, frozen=True):
+    """One question: which methods and variants, on which worlds.
+
+    `figure` bars: a value for each method; lines: over a swept setting or a property of the world;
+    frontier: satisfaction against behaviour. `against` is whose values are subtracted.
+    """
+
+    title: str
+    methods: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    scenarios: tuple[str, ...] = ("main", "bait")
+    answers: tuple[AnswerRate, ...] = ()
+    bias: tuple[float, ...] = (1.0,)
+    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    most_seeds: int = 100
+    against: str = "behavior"
+    figure: Literal["bars", "lines", "frontier"] = "bars"
+
+
+class Plan(Strict, frozen=True):
+    """Sizes and experiments by name; `candidates` of a request, `together` methods in one pass."""
+
+    sizes: dict[str, Size]
+    experiments: dict[str, Experiment]
+    candidates: Annotated[int, Meta(ge=2, le=1000)] = 20
+    measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    together: Annotated[int, Meta(ge=1)] = 4
+
+
+class Place(NamedTuple):
+    """A world without its seed."""
+
+    scenario: str
+    answers: float
+    bias: float
+    views: int
+
+
+class Arm(NamedTuple):
+    """A method with what changes it; `name` is what its rows are called."""
+
+    name: str
+    method: str
+    set: tuple[str, ...] = ()
+
+
+class Cell(NamedTuple):
+    """What is run at once and has rows of its own."""
+
+    arm: Arm
+    place: Place
+    seed: int
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file. Raises InputError that says what is wrong with it."""
+    try:
+        plan = msgspec.convert(tomllib.loads(path.read_text()), Plan)
+    except FileNotFoundError:
+        raise InputError(f"there is no plan at {path}") from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InputError(f"{path}: {error}") from None
+    for name, size in plan.sizes.items():
+        for wanted in size.experiments:
+            if wanted not in plan.experiments:
+                raise InputError(f"{path}: sizes.{name}.experiments: {wanted!r} is not an experiment")
+    return plan
+
+
+def arms_of(experiment: Experiment) -> list[Arm]:
+    """Return the arms of an experiment in their order."""
+    arms = [Arm(method, method) for method in experiment.methods]
+    arms += [
+        Arm(f"{method}, {variant.label}", method, variant.set)
+        for variant in experiment.variants
+        for method in variant.of
+    ]
+    arms += [
+        Arm(f"{sweep.of}, {sweep.key}={value:g}", sweep.of, (f"{sweep.key}={value:g}",))
+        for sweep in experiment.sweeps
+        for value in sweep.values
+    ]
+    return arms
+
+
+def places_of(experiment: Experiment, size: Size) -> list[Place]:
+    """Return the worlds of an experiment, without seeds."""
+    views = max(round(size.views * experiment.share), min(size.least_views, size.views))
+    return [
+        Place(scenario, answers, bias, views)
+        for answers in experiment.answers or (size.answers,)
+        for bias in experiment.bias
+        for scenario in experiment.scenarios
+    ]
+
+
+def scenario_name(place: Place, size: Size) -> str:
+    """Return what a world is called in rows: its scenario, and what sets it apart from the size's own."""
+    name = place.scenario
+    if place.answers != size.answers:
+        name += f", {place.answers:g} answers a view"
+    if place.bias != 1:
+        name += f", bias {place.bias:g}"
+    if place.views != size.views:
+        name += f", {place.views:,} views"
+    return name
+
+
+def passes(plan: Plan, size: Size, only: Sequence[str] = ()) -> Iterator[list[Cell]]:
+    """Yield groups of cells of one world, in the order in which they are worth most if a bench is cut off.
+
+    Experiment by experiment, seed by seed, then by world; what two experiments share is yielded once.
+    """
+    seen: set[Cell] = set()
+    for name in size.experiments:
+        if only and name not in only:
+            continue
+        experiment = plan.experiments[name]
+        arms = [arm for arm in arms_of(experiment) if arm.method not in REFERENCES]
+        references = [arm for arm in arms_of(experiment) if arm.method in REFERENCES]
+        for seed in size.seeds[: experiment.most_seeds]:
+            for start in range(0, len(arms), plan.together):
+                for place in places_of(experiment, size):
+                    chosen = arms[start : start + plan.together] + (references if not start else [])
+                    group = [cell for arm in chosen if (cell := Cell(arm, place, seed)) not in seen]
+                    seen.update(group)
+                    if group:
+                        yield group
