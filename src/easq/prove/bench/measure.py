@@ -8,8 +8,7 @@ Shapes: B requests, C candidates of each, G held-back answers.
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.learn.order import pairs_right
-from easq.prove.metrics import Floats, ListRanks, Order, row_ranks
+from easq.prove.metrics import Floats, ListRanks, Order
 from easq.prove.truth import TOPS
 from easq.prove.window import GAINS, HITS
 from easq.world.feed import Fed
@@ -28,7 +27,8 @@ class Lists:
         self.level_BC = batch.level_M.reshape(shape)[clean_B].astype(np.float64)
         self.truth_BC = fed.satisfaction_M.reshape(shape)[clean_B].astype(np.float64)
         self.held_BC = fed.held_M.reshape(shape)[clean_B]
-        self.request_N = np.repeat(np.arange(len(self.rows_BC)), candidates)
+        self.pair_BCC = self.level_BC[:, :, None] > self.level_BC[:, None, :]
+        self.num_pairs = int(np.count_nonzero(self.pair_BCC))
         self.best_B = self.truth_BC.argmax(1)
         self.request_G, self.place_G = np.nonzero(self.held_BC >= 0)
 
@@ -49,23 +49,22 @@ class Measure:
         """Take a step's scores."""
         if not len(lists):
             return
-        ranks = row_ranks(lists.request_N, score_BC.ravel())
-        candidates = score_BC.shape[1]
+        # Of all pairs of a request at once: lists are short, so this is cheaper than sorting.
+        wins_BCC = score_BC[:, :, None] > score_BC[:, None, :]
+        ties_BCC = score_BC[:, :, None] == score_BC[:, None, :]
+        ranks = ListRanks(wins_BCC.sum(1), ties_BCC.sum(1))
         for k in TOPS:
-            if k >= candidates:
+            if k >= score_BC.shape[1]:
                 continue
-            in_top_BC = ranks.hit(k).reshape(score_BC.shape)
+            in_top_BC = ranks.hit(k)
             self._add(f"true_sat@{k}", (in_top_BC * lists.truth_BC).sum(), len(lists) * k)
             self._add(f"behavior@{k}", (in_top_BC * lists.level_BC).sum(), len(lists) * k)
-            self._add(
-                f"said_sat@{k}",
-                in_top_BC[lists.held_BC == self._best].sum(),
-                in_top_BC[lists.held_BC >= 0].sum(),
-            )
-        right_B, pairs_B = pairs_right(lists.request_N, lists.level_BC.ravel(), score_BC.ravel())
-        self._add("pair_accuracy", right_B.sum(), pairs_B.sum())
-        target_N = np.arange(len(lists)) * candidates + lists.best_B
-        self._add_ranks("true", ListRanks(ranks.above_G[target_N], ranks.tied_G[target_N]))
+            said_sat = in_top_BC[lists.held_BC == self._best].sum()
+            self._add(f"said_sat@{k}", said_sat, in_top_BC[lists.held_BC >= 0].sum())
+        right = np.count_nonzero(wins_BCC & lists.pair_BCC) + np.count_nonzero(ties_BCC & lists.pair_BCC) / 2
+        self._add("pair_accuracy", right, lists.num_pairs)
+        best = np.arange(len(lists)), lists.best_B
+        self._add_ranks("true", ListRanks(ranks.above_G[best], ranks.tied_G[best]))
         self._answers(lists, score_BC)
 
     def _answers(self, lists: Lists, score_BC: Floats) -> None:
