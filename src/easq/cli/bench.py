@@ -1,0 +1,57 @@
+"""The command that compares methods: a plan of experiments on worlds, resumed where it was stopped."""
+
+import os
+from pathlib import Path
+
+from easq.cli.shared import Json, app, console, progress, show
+from easq.errors import InputError
+
+
+@app.command
+def bench(
+    recipe: Path = Path("recipes/world.toml"),
+    *,
+    out: Path,
+    size: str = "quick",
+    plan: Path = Path("recipes/bench/plan.toml"),
+    only: tuple[str, ...] = (),
+    workers: int = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare methods on simulated worlds: run what is missing, then write tables and figures.
+
+    Parameters
+    ----------
+    recipe
+        The settings that all methods share: features, behaviours, sizes.
+    out
+        The bench's folder: cells/ holds rows as they come, rows.json all of them, report/ the tables.
+    size
+        A size of the plan: smoke, quick, full, tuning.
+    plan
+        The experiments; the methods are the files in methods/ beside it.
+    only
+        Run only these experiments. Repeatable.
+    workers
+        Processes at once; 0 takes one for each core.
+    """
+    from easq.prove.bench.plan import read_plan
+    from easq.prove.bench.report import write
+    from easq.prove.bench.run import Bench, run
+
+    known = read_plan(plan)
+    if size not in known.sizes:
+        raise InputError(f"--size: got {size!r}; allowed: {', '.join(known.sizes)}")
+    for name in only:
+        if name not in known.sizes[size].experiments:
+            allowed = ", ".join(known.sizes[size].experiments)
+            raise InputError(f"--only: got {name!r}; allowed with this size: {allowed}")
+    if workers < 0:
+        raise InputError(f"--workers: got {workers}; allowed: 0 or more")
+    whole = Bench(recipe, plan.parent / "methods", known, known.sizes[size], out)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress() as watch:
+        run(whole, only, workers or os.cpu_count() or 1, watch("views learned by all methods", 1))
+    done = write(whole)
+    result = {"rows": done, "report": str(out / "report" / "index.html")}
+    show(result, as_json, lambda: console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report"))
