@@ -15,6 +15,7 @@ def bench(
     size: str = "quick",
     plan: Path = Path("recipes/bench/plan.toml"),
     only: tuple[str, ...] = (),
+    method: tuple[str, ...] = (),
     workers: int = 0,
     as_json: Json = False,
 ) -> None:
@@ -32,6 +33,8 @@ def bench(
         The experiments; the methods are the files in methods/ beside it.
     only
         Run only these experiments. Repeatable.
+    method
+        Run only these methods. Repeatable.
     workers
         Processes at once; 0 takes one for each core.
     """
@@ -51,7 +54,7 @@ def bench(
     whole = Bench(recipe, plan.parent / "methods", known, known.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
     with progress() as watch:
-        run(whole, only, workers or os.cpu_count() or 1, watch("views learned by all methods", 1))
+        run(whole, only, method, workers or os.cpu_count() or 1, watch("views learned by all methods", 1))
     done = write(whole)
     result = {"rows": done, "report": str(out / "report" / "index.html")}
     show(result, as_json, lambda: console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report"))

@@ -162,18 +162,21 @@ def scenario_name(place: Place, size: Size) -> str:
     return name
 
 
-def passes(plan: Plan, size: Size, only: Sequence[str] = ()) -> Iterator[list[Cell]]:
+def passes(
+    plan: Plan, size: Size, only: Sequence[str] = (), methods: Sequence[str] = ()
+) -> Iterator[list[Cell]]:
     """Yield groups of cells of one world, in the order in which they are worth most if a bench is cut off.
 
-    Experiment by experiment, seed by seed, then by world; what two experiments share is yielded once.
+    With `only` of these experiments, with `methods` of these methods. Experiment by experiment, seed by seed, then by world; what two experiments share is yielded once.
     """
     seen: set[Cell] = set()
     for name in size.experiments:
         if only and name not in only:
             continue
         experiment = plan.experiments[name]
-        arms = [arm for arm in arms_of(experiment) if arm.method not in REFERENCES]
-        references = [arm for arm in arms_of(experiment) if arm.method in REFERENCES]
+        wanted = [arm for arm in arms_of(experiment) if not methods or arm.method in methods]
+        references = [arm for arm in wanted if arm.method in REFERENCES]
+        arms = [arm for arm in wanted if arm.method not in REFERENCES]
         for seed in size.seeds[: experiment.most_seeds]:
             for start in range(0, len(arms), plan.together):
                 for place in places_of(experiment, size):

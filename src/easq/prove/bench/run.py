@@ -62,12 +62,16 @@ class Bench:
 
 
 def run(
-    bench: Bench, only: Sequence[str] = (), workers: int = 1, on_progress: Progress = lambda *_: None
+    bench: Bench,
+    only: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    workers: int = 1,
+    on_progress: Progress = lambda *_: None,
 ) -> None:
     """Run what is missing. Another run goes on where this one was stopped."""
     store = Store(bench.out)
     todo = []
-    for group in passes(bench.plan, bench.size, only):
+    for group in passes(bench.plan, bench.size, only, methods):
         recipes = [(cell, bench.recipe_of(cell)) for cell in group]
         missing = [(cell, recipe) for cell, recipe in recipes if not store.has(bench.key(cell, recipe))]
         if missing:
