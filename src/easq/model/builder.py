@@ -14,10 +14,11 @@ from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
 from easq.model.price import Price
+from easq.model.probe import Probe
 from easq.schema import Recipe
 from easq.schema_learning import Model
 
-RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
+RankingModel = Easq | Probe | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
 
 
 def build_pooling(recipe: Recipe, layout: Layout) -> FeaturePooling:
@@ -48,6 +49,17 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             settings.satisfaction_variance,
             _behavior_only(recipe, pooling) if recipe.alignment.behavior_tolerance else None,
             Price(recipe.alignment.behavior_tolerance) if recipe.alignment.behavior_tolerance else None,
+        )
+    if settings.method == "probe":
+        tolerance = recipe.alignment.behavior_tolerance
+        return Probe(
+            _behavior_only(recipe, pooling),
+            pooling.viewer_dim,
+            pooling.candidate_dim,
+            settings.hidden,
+            len(recipe.behaviors),
+            recipe.baselines.satisfaction_share,
+            Price(tolerance, most=1.0) if tolerance else None,
         )
     if settings.method == "behavior":
         return _behavior_only(recipe, pooling)

@@ -17,12 +17,12 @@ class Price(nn.Module):
 
     The price is the share of the reference's accuracy above chance that the served order lacks. While it is
     below `tolerance` the factor of lambda2 rises, while it is above it falls: by 2 % a step at most, over a
-    memory of some 50 steps. Until the reference knows anything the factor stays.
+    memory of some 50 steps. Until the reference knows anything the factor stays. It never exceeds `most`.
     """
 
-    def __init__(self, tolerance: float) -> None:
+    def __init__(self, tolerance: float, most: float = _MOST) -> None:
         super().__init__()
-        self._tolerance = tolerance
+        self._tolerance, self._most = tolerance, most
         self.register_buffer("factor", torch.ones(1))
         self.register_buffer("right", torch.zeros(2))
         self.register_buffer("pairs", torch.zeros(1))
@@ -40,4 +40,4 @@ class Price(nn.Module):
             return
         price = (reference - served) / reference
         error = (self._tolerance - price) / max(self._tolerance, 0.01)
-        self.factor.mul_(torch.tensor(_RATE * min(1.0, max(-1.0, error))).exp()).clamp_(_LEAST, _MOST)
+        self.factor.mul_(torch.tensor(_RATE * min(1.0, max(-1.0, error))).exp()).clamp_(_LEAST, self._most)

@@ -57,13 +57,15 @@ class Experiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
     `figure` bars: a value for each method; lines: over a swept setting or a property of the world;
-    frontier: satisfaction against behaviour. `against` is whose values are subtracted.
+    frontier: satisfaction against behaviour. `against` is whose values are subtracted. `trials` are settings
+    of methods to choose among: see tune.py.
     """
 
     title: str
     methods: tuple[str, ...] = ()
     variants: tuple[Variant, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
+    trials: dict[str, tuple[tuple[str, ...], ...]] = msgspec.field(default_factory=dict)
     scenarios: tuple[str, ...] = ("main", "bait")
     answers: tuple[AnswerRate, ...] = ()
     bias: tuple[float, ...] = (1.0,)
@@ -135,6 +137,11 @@ def arms_of(experiment: Experiment) -> list[Arm]:
         Arm(f"{sweep.of}, {sweep.key}={value:g}", sweep.of, (f"{sweep.key}={value:g}",))
         for sweep in experiment.sweeps
         for value in sweep.values
+    ]
+    arms += [
+        Arm(f"{method}, {' '.join(trial)}", method, trial)
+        for method, trials in experiment.trials.items()
+        for trial in trials
     ]
     return arms
 
