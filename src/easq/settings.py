@@ -34,8 +34,8 @@ def read_recipe(path: Path, overrides: Sequence[str] = (), overlays: Sequence[Pa
         arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
     for overlay in overlays:
         _lay_over(data, read_toml(overlay))
-    for override in overrides:
-        _override(data, override)
+    for change in overrides:
+        override(data, change)
     return decode_recipe(data)
 
 
@@ -90,10 +90,11 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _override(data: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(data: dict[str, Any], change: str) -> None:
+    """Change one key of plain TOML data; `change` is such as `model.rank=4`. Raises SettingsError."""
+    key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise SettingsError(f"--set takes key=value such as model.rank=4, got {override!r}")
+        raise SettingsError(f"--set takes key=value such as model.rank=4, got {change!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -174,7 +174,8 @@ def passes(
 ) -> Iterator[list[Cell]]:
     """Yield groups of cells of one world, in the order in which they are worth most if a bench is cut off.
 
-    With `only` of these experiments, with `methods` of these methods. Experiment by experiment, seed by seed, then by world; what two experiments share is yielded once.
+    With `only` of these experiments, with `methods` of these methods. Experiment by experiment, a few
+    methods at a time, seed by seed, world by world; what two experiments share is yielded once.
     """
     seen: set[Cell] = set()
     for name in size.experiments:
@@ -184,8 +185,8 @@ def passes(
         wanted = [arm for arm in arms_of(experiment) if not methods or arm.method in methods]
         references = [arm for arm in wanted if arm.method in REFERENCES]
         arms = [arm for arm in wanted if arm.method not in REFERENCES]
-        for seed in size.seeds[: experiment.most_seeds]:
-            for start in range(0, len(arms), plan.together):
+        for start in range(0, max(1, len(arms)), plan.together):
+            for seed in size.seeds[: experiment.most_seeds]:
                 for place in places_of(experiment, size):
                     chosen = arms[start : start + plan.together] + (references if not start else [])
                     group = [cell for arm in chosen if (cell := Cell(arm, place, seed)) not in seen]

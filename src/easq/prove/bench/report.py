@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from easq.files import replace_file
+from easq.prove.bench import tune
 from easq.prove.bench.compare import Gain, Table
 from easq.prove.bench.figures import figure_of
 from easq.prove.bench.plan import REFERENCES, Experiment, Size
@@ -31,12 +32,22 @@ def write(bench: Bench) -> int:
             experiment, table = bench.plan.experiments[name], Table(rows)
             replace_file(folder / f"{name}.md", markdown(experiment, table), durable=False)
             blocks.append(_section(experiment, table))
+            if found := tune.trials(experiment, table):
+                _write_winners(folder, found)
     lines = ",\n".join(json.dumps(row) for row in every.values())
     replace_file(bench.out / "rows.json", f"[\n{lines}\n]\n", durable=False)
     title = "Methods compared"
     lead = page.header(title, page.text(_lead(bench.size), "lead"))
     replace_file(folder / "index.html", page.document(title, "\n".join([lead, *blocks])), durable=False)
     return len(every)
+
+
+def _write_winners(folder: Path, found: dict[str, list[tune.Trial]]) -> None:
+    """Write all trials as a table, and the winners' settings as they may stand in methods/."""
+    replace_file(folder / "trials.md", tune.markdown(found), durable=False)
+    for method, rows in found.items():
+        text = tune.overlay(tune.winner(rows).set)
+        replace_file(folder / f"{method}.toml", text, durable=False)
 
 
 def _lead(size: Size) -> str:
