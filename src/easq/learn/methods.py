@@ -51,10 +51,12 @@ def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
     num_options = len(recipe.question.options)
     if isinstance(model, Easq):
         return AlignedTowers(model, alignment, scope, num_options)
-    if isinstance(model, Probe):
-        return ProbeObjective(model, alignment.ridge, scope, num_options)
-    if isinstance(model, BehaviorOnly):
-        return OneScore(model, scope)
+    if isinstance(model, BehaviorOnly | Probe):
+        return (
+            ProbeObjective(model, alignment.ridge, scope, num_options)
+            if isinstance(model, Probe)
+            else OneScore(model, scope)
+        )
     if isinstance(model, Imputation):
         return ImputationObjective(model, alignment.satisfaction_weight, scope, num_options)
     if isinstance(model, Saqrec):

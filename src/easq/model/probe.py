@@ -64,9 +64,7 @@ class Probe(nn.Module):
         """Score all rows, and give the probe's logit of the rows that `answered_A` names."""
         found: Scores = self.behavior(x)
         logit_NK, h_ND = self.heads(x.detach())
-        read_NP = torch.cat(
-            [x.candidate_NC.detach(), logit_NK.detach(), h_ND.detach(), found.served_N.detach().unsqueeze(1)], 1
-        )
+        read_NP = torch.cat([x.candidate_NC, logit_NK, h_ND, found.served_N.unsqueeze(1)], 1).detach()
         probed_N = self.probe(read_NP).squeeze(1)
         factor = self._share if self.price is None else self._share * self.price.factor
         served_N = found.served_N + factor * probed_N.detach()

@@ -52,8 +52,9 @@ def feed(
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
     Of the answers the share `kept` comes to the batches, drawn so that a smaller share is part of a larger
-    one. The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe whose question is not the world's, or whose windows are so short that
-    events would come late: that takes a log.
+    one. The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe
+    whose question is not the world's, or whose windows are so short that events would come late: that
+    takes a log.
     """
     option_of = _options(recipe)
     window_ms = round(recipe.join.behavior_window * _MINUTE)

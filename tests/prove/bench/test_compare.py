@@ -16,13 +16,15 @@ def rows(**values: list[float]) -> list[Row]:
 
 
 def test_students_quantiles() -> None:
-    assert _T_975 == pytest.approx([t.ppf(0.975, n) for n in range(1, 21)], abs=5e-4)
+    assert pytest.approx([t.ppf(0.975, n) for n in range(1, 21)], abs=5e-4) == _T_975
 
 
 def test_interval_covers_the_mean_as_often_as_it_says() -> None:
     random = np.random.default_rng(1)
     drawn = [interval(list(random.normal(0.3, 1.0, 5))) for _ in range(2000)]
-    covered = np.mean([g.low <= 0.3 <= g.high for g in drawn if g and g.low is not None and g.high is not None])
+    covered = np.mean(
+        [g.low <= 0.3 <= g.high for g in drawn if g and g.low is not None and g.high is not None]
+    )
     assert 0.935 < covered < 0.965
 
 

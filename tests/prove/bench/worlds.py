@@ -39,7 +39,9 @@ def small_bench(folder: Path) -> Bench:
     plan = folder / "plan.toml"
     plan.write_text(PLAN)
     whole = read_plan(plan)
-    return Bench(RECIPES / "world.toml", RECIPES / "bench" / "methods", whole, whole.sizes["tiny"], folder / "out")
+    return Bench(
+        RECIPES / "world.toml", RECIPES / "bench" / "methods", whole, whole.sizes["tiny"], folder / "out"
+    )
 
 
 def contents(out: Path) -> dict[str, bytes]:

@@ -52,7 +52,7 @@ class Table:
     def gain(
         self, scenario: str, method: str, against: str, metric: str, relative: bool = False
     ) -> Gain | None:
-        """Return a method's value minus another's, over the seeds that both have; `relative` to the other's."""
+        """Return a method's value minus another's, by the seeds that both have; `relative` to the other's."""
         ours = self._values.get((scenario, method, metric), {})
         theirs = self._values.get((scenario, against, metric), {})
         seeds = [seed for seed in ours if seed in theirs]

@@ -111,7 +111,7 @@ class Measure:
         return total / weight if weight else None
 
 
-def scores_of(served_N: NDArray[np.floating], lists: Lists) -> Floats:
+def scores_of(served_N: Floats, lists: Lists) -> Floats:
     """Return a step's scores of the measured requests."""
-    scores: Floats = served_N.astype(np.float64)[lists.rows_BC]
+    scores: Floats = served_N[lists.rows_BC]
     return scores

@@ -75,11 +75,22 @@ class Experiment(Strict, frozen=True):
     figure: Literal["bars", "lines", "frontier"] = "bars"
 
 
+class Real(Strict, frozen=True):
+    """A real log: its loader and recipe (beside the plan), and which shares of its answers are learned."""
+
+    loader: Literal["kuairand", "eeg_svrec"]
+    recipe: str
+    kept: tuple[Annotated[float, Meta(gt=0, lt=1)], ...]
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
+
+
 class Plan(Strict, frozen=True):
-    """Sizes and experiments by name; `candidates` of a request, `together` methods in one pass."""
+    """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass."""
 
     sizes: dict[str, Size]
     experiments: dict[str, Experiment]
+    real: dict[str, Real] = msgspec.field(default_factory=dict)
     candidates: Annotated[int, Meta(ge=2, le=1000)] = 20
     measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     together: Annotated[int, Meta(ge=1)] = 4

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from easq.files import replace_file
-from easq.prove.bench import tune
+from easq.prove.bench import real, tune
 from easq.prove.bench.compare import Gain, Table
 from easq.prove.bench.figures import figure_of
 from easq.prove.bench.plan import REFERENCES, Experiment, Size
@@ -34,6 +35,10 @@ def write(bench: Bench) -> int:
             blocks.append(_section(experiment, table))
             if found := tune.trials(experiment, table):
                 _write_winners(folder, found)
+    for result in real.results(bench):
+        name = f"{result['log']}-{result['kept']:g}"
+        replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
+        blocks.append(_real_section(result))
     lines = ",\n".join(json.dumps(row) for row in every.values())
     replace_file(bench.out / "rows.json", f"[\n{lines}\n]\n", durable=False)
     title = "Methods compared"
@@ -53,7 +58,7 @@ def _write_winners(folder: Path, found: dict[str, list[tune.Trial]]) -> None:
 def _lead(size: Size) -> str:
     return (
         f"Worlds of {size.views:,} views, {size.answers:g} answers learned per view, seeds "
-        f"{', '.join(map(str, size.seeds))}. Values are means over seeds, differences are paired by seed, and "
+        f"{', '.join(map(str, size.seeds))}. Values are means over seeds, differences are paired by seed; "
         "what stands in brackets is Student's 95 % interval over seeds. Measured is the last part of each "
         "world, on requests and on answers that no method learned."
     )
@@ -71,7 +76,9 @@ def markdown(experiment: Experiment, table: Table) -> str:
 
 
 def _section(experiment: Experiment, table: Table) -> str:
-    blocks = [page.figure(title, caption, drawn, "") for title, caption, drawn in figure_of(experiment, table)]
+    blocks = [
+        page.figure(title, caption, drawn, "") for title, caption, drawn in figure_of(experiment, table)
+    ]
     for scenario in table.scenarios:
         for caption, heads, rows in _tables(experiment, table, scenario):
             body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
@@ -82,9 +89,42 @@ def _section(experiment: Experiment, table: Table) -> str:
 _Body = list[tuple[str, list[str]]]
 
 
-def _tables(
-    experiment: Experiment, table: Table, scenario: str
-) -> list[tuple[str, list[str], _Body]]:
+def _real_rows(result: dict[str, Any]) -> tuple[list[str], _Body]:
+    """Return heads and rows: every metric and its gain over the first method, with intervals."""
+    methods = result["methods"]
+    metrics = list(next(iter(methods.values()))["metrics"])
+    heads = ["answers learned a seed", "held back a seed", *metrics, *(f"{m}, gain" for m in metrics)]
+    rows: _Body = []
+    for method, found in methods.items():
+        values = [_bounds(found["metrics"].get(m), ".3f") for m in metrics]
+        gains = [_bounds(found["gain"].get(m), "+.3f") for m in metrics]
+        rows.append((method, [f"{found['learned']:,}", f"{found['held']:,}", *values, *gains]))
+    return heads, rows
+
+
+def real_markdown(result: dict[str, Any]) -> str:
+    """Return a real log's table as Markdown."""
+    heads, rows = _real_rows(result)
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    return "\n".join([*lines, *(f"| {m} | " + " | ".join(cells) + " |" for m, cells in rows)]) + "\n"
+
+
+def _real_section(result: dict[str, Any]) -> str:
+    heads, rows = _real_rows(result)
+    body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
+    title = f"{result['log']}, {result['kept']:.0%} of the answers learned"
+    caption = f"Seeds {', '.join(map(str, result['seeds']))} together; 95 % intervals by viewer."
+    return page.section(title, page.table(caption, ["", *map(page.plain, heads)], body))
+
+
+def _bounds(found: list[float | None] | None, form: str) -> str:
+    if not found or found[0] is None:
+        return "-"
+    value, low, high = found
+    return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
+
+
+def _tables(experiment: Experiment, table: Table, scenario: str) -> list[tuple[str, list[str], _Body]]:
     """Return caption, heads and rows of each table of a scenario."""
     against, methods = experiment.against, table.methods(scenario)
 
@@ -96,12 +136,10 @@ def _tables(
     gains: _Body = []
     for method in methods:
         cells = [_gain(table.gain(scenario, method, against, name)) for name in SATISFACTION]
-        cells += [
-            _percent(table.share_closed(scenario, method, against, name)) for name in SATISFACTION[1:]
-        ]
+        cells += [_percent(table.share_closed(scenario, method, against, name)) for name in SATISFACTION[1:]]
         cells += [_percent(table.gain(scenario, method, against, name, relative=True)) for name in COST]
-        found = table.gain(scenario, method, against, SATISFACTION[0])
-        gains.append((method, [*cells, str(found.seeds if found else 0)]))
+        paired = table.gain(scenario, method, against, SATISFACTION[0])
+        gains.append((method, [*cells, str(paired.seeds if paired else 0)]))
     values = (*SATISFACTION, *COST, *_OTHERS, "answers", "held_answers")
     found = [
         (f"true satisfaction and behaviour, against {against}", heads, gains),

@@ -71,8 +71,8 @@ def run(
     """Run what is missing. Another run goes on where this one was stopped."""
     store = Store(bench.out)
     todo = []
-    for group in passes(bench.plan, bench.size, only, methods):
-        recipes = [(cell, bench.recipe_of(cell)) for cell in group]
+    for cells in passes(bench.plan, bench.size, only, methods):
+        recipes = [(cell, bench.recipe_of(cell)) for cell in cells]
         missing = [(cell, recipe) for cell, recipe in recipes if not store.has(bench.key(cell, recipe))]
         if missing:
             todo.append(missing)
@@ -95,9 +95,7 @@ def _views(group: Sequence[tuple[Cell, Recipe]]) -> int:
     return sum(cell.place.views for cell, _ in group if cell.arm.method not in REFERENCES)
 
 
-def _run_group(
-    bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Callable[[int], None]
-) -> None:
+def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Callable[[int], None]) -> None:
     started, store = time.monotonic(), Store(bench.out)
     for (cell, recipe), values in zip(group, run_pass(group, bench.sitting, on_views), strict=True):
         scenario = scenario_name(cell.place, bench.size)
@@ -112,9 +110,7 @@ def _run_group(
         file.write(f"{seconds:.1f} s: {names}; {group[0][0].place}, seed {group[0][0].seed}\n")
 
 
-def _in_processes(
-    bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], workers: int
-) -> Iterator[int]:
+def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], workers: int) -> Iterator[int]:
     """Yield the views learned so far, now and then. What fails in a process is raised here."""
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
@@ -132,7 +128,7 @@ def _in_processes(
 
 def _begin(counter: Any, parent: int) -> None:
     """Make a process ready; it ends with the one that started it, however that ends."""
-    global _shared
+    global _shared  # noqa: PLW0603 a process of a pool has nowhere else to keep what it is given
     _shared = counter
 
     def watch() -> None:

@@ -7,7 +7,15 @@ from typing import TypedDict
 
 from easq.files import replace_file
 
-Row = TypedDict("Row", {"method": str, "scenario": str, "seed": int, "metric": str, "value": float})
+
+class Row(TypedDict):
+    """One metric of one method on one world."""
+
+    method: str
+    scenario: str
+    seed: int
+    metric: str
+    value: float
 
 
 class Store:

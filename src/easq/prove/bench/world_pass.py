@@ -62,7 +62,7 @@ def run_pass(
         views += fed.batch.num_viewed
         lists = Lists(fed, sitting.candidates) if views > start else None
         scores = references.score(fed.batch)
-        scores["oracle"] = fed.satisfaction_M
+        scores["oracle"] = fed.satisfaction_M.astype(np.float64)
         for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
             served_N = scores[cell.arm.method] if learner is None else _step(learner, fed, cell)
             if lists is not None:
@@ -77,10 +77,9 @@ def run_pass(
 
 def _step(learner: Learner, fed: Fed, cell: Cell) -> Floats:
     try:
-        served: Floats = learner.step(fed.batch).served_N
+        return learner.step(fed.batch).served_N.astype(np.float64)
     except ArithmeticError as error:
         raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
-    return served
 
 
 def kept_share(place: Place, candidates: int) -> float:
