@@ -97,8 +97,9 @@ class Alignment(Strict, frozen=True):
     ridge      of the probe: the precision of the normal prior of its weights.
     behavior_tolerance   dpo_weight is where lambda2 begins; it then goes as high as the served order keeps
                within this share of a behaviour-only reference's pair accuracy above chance. 0 leaves it.
-               Of the probe the price is that of its logit's share in the served score, which begins, and ends
-               at most, at `baselines.satisfaction_share`; the reference is its own behaviour score.
+               Of the probe it is the share of the behaviour of each request's first three that may be lost
+               to its own behaviour score; the logit's share in the served score begins, and ends at most, at
+               `baselines.satisfaction_share`.
     """
 
     satisfaction_weight: Weight = 1.0

@@ -66,7 +66,7 @@ class AlignedTowers:
             reference: Scores = model.reference(x.detach())
             own = behavior_loss(reference.served_N, batch, self._order_scope)
             found = found.plus("reference", own)
-            self._seen = pairs_of(batch, scores.served_N, reference.served_N)
+            self._seen = _pairs_right(batch, scores.served_N, reference.served_N)
         return scores, found
 
     def learned(self) -> None:
@@ -75,7 +75,7 @@ class AlignedTowers:
             self._model.price.observe(*self._seen)
 
 
-def pairs_of(batch: Batch, served_N: Tensor, reference_N: Tensor) -> tuple[float, float, float]:
+def _pairs_right(batch: Batch, served_N: Tensor, reference_N: Tensor) -> tuple[float, float, float]:
     """Return how many pairs of requests the served and the reference scores have right, and how many are."""
     request_M = batch.rows.request_N[: batch.num_viewed]
     counts = [

@@ -1,14 +1,18 @@
 """What the probe learns from a step: behaviour, each behaviour's chance, and answers under a normal prior."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from easq.learn.aligned import pairs_of
+from easq.batch import Batch
 from easq.learn.dense import answer_loss
 from easq.learn.objective import Lesson, Losses, OrderScope, behavior_loss
+from easq.learn.order import first_levels
 from easq.model.embedding import Inputs
 from easq.model.probe import Probe
 from easq.model.scores import Scores
+
+_FIRST = 3
 
 
 class ProbeObjective:
@@ -47,7 +51,7 @@ class ProbeObjective:
         )
         self._new = len(batch.option_A)
         prior = self._ridge * model.penalty() / max(1.0, float(model.answers) + self._new)
-        self._seen = pairs_of(batch, scores.served_N, scores.behavior_N)
+        self._seen = _first(batch, scores.served_N, scores.behavior_N)
         total = main + heads + answers + prior
         return scores, Losses(total, main, answers, others={"heads": heads, "prior": prior})
 
@@ -56,3 +60,13 @@ class ProbeObjective:
         self._model.answers += self._new
         if self._model.price is not None and self._seen is not None:
             self._model.price.observe(*self._seen)
+
+
+def _first(batch: Batch, served_N: Tensor, behavior_N: Tensor) -> tuple[float, float, float]:
+    """Return the summed level of the first of each request, by served and by behaviour score, and how many."""
+    request_M = batch.rows.request_N[: batch.num_viewed]
+    sums = [
+        first_levels(request_M, batch.level_M, score_N.detach().numpy(), _FIRST)
+        for score_N in (served_N, behavior_N)
+    ]
+    return float(sums[0][0].sum()), float(sums[1][0].sum()), float(sums[0][1].sum())

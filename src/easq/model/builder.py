@@ -112,7 +112,7 @@ def _probe(recipe: Recipe, pooling: FeaturePooling, behavior: BehaviorOnly) -> P
         recipe.model.hidden,
         len(recipe.behaviors),
         recipe.baselines.satisfaction_share,
-        Price(tolerance, most=1.0) if tolerance else None,
+        Price(tolerance, most=1.0, floor=0.0) if tolerance else None,
     )
 
 
