@@ -63,7 +63,7 @@ class ProbeObjective:
 
 
 def _first(batch: Batch, served_N: Tensor, behavior_N: Tensor) -> tuple[float, float, float]:
-    """Return the summed level of the first of each request, by served and by behaviour score, and how many."""
+    """Return the summed level of the first of each request, by served and by own score, and how many."""
     request_M = batch.rows.request_N[: batch.num_viewed]
     sums = [
         first_levels(request_M, batch.level_M, score_N.detach().numpy(), _FIRST)

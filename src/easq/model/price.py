@@ -13,12 +13,12 @@ _LEAST, _MOST = 1e-3, 1e3
 
 
 class Price(nn.Module):
-    """Holds what a measure of behaviour was lately, of the served scores and of the reference, and the factor.
+    """Holds a recent measure of behaviour, of the served scores and of the reference, and the factor.
 
-    The measure is a mean; `floor` is what it is for a ranking that knows nothing, or 0. The price is the share
-    of the reference's measure above the floor that the served order lacks. While it is
-    below `tolerance` the factor of the pull rises, while it is above it falls: by 2 % a step at most, over a
-    memory of some 50 steps. Until the reference knows anything the factor stays. It never exceeds `most`.
+    The measure is a mean; `floor` is what it is for a ranking that knows nothing, or 0. The price is the
+    share of the reference's measure above the floor that the served order lacks. While it is below
+    `tolerance` the factor of the pull rises, while it is above it falls: by 2 % a step at most, over a memory
+    of some 50 steps. Until the reference knows anything the factor stays. It never exceeds `most`.
     """
 
     def __init__(self, tolerance: float, most: float = _MOST, floor: float = 0.5) -> None:

@@ -56,9 +56,8 @@ class Sweep(Strict, frozen=True):
 class Experiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
-    `figure` bars: a value for each method; lines: over a swept setting or a property of the world;
-    frontier: satisfaction against behaviour. `against` is whose values are subtracted. `trials` are settings
-    of methods to choose among: see tune.py.
+    `figure` bars: a gain for each method; frontier: satisfaction against behaviour. `against` is whose values
+    are subtracted. `trials` are settings of methods to choose among: see tune.py.
     """
 
     title: str
@@ -72,7 +71,7 @@ class Experiment(Strict, frozen=True):
     share: Annotated[float, Meta(gt=0, le=1)] = 1.0
     most_seeds: int = 100
     against: str = "behavior"
-    figure: Literal["bars", "lines", "frontier"] = "bars"
+    figure: Literal["bars", "frontier"] = "bars"
 
 
 class Real(Strict, frozen=True):

@@ -1,13 +1,14 @@
 """What a bench leaves beside its cells: rows.json, and a report with a table and a figure an experiment."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from easq.files import replace_file
 from easq.prove.bench import real, tune
 from easq.prove.bench.compare import Gain, Table
-from easq.prove.bench.figures import figure_of
+from easq.prove.bench.figures import Drawn, figures_of
 from easq.prove.bench.plan import REFERENCES, Experiment, Size
 from easq.prove.bench.run import Bench
 from easq.prove.bench.store import Row
@@ -32,7 +33,11 @@ def write(bench: Bench) -> int:
         if rows:
             experiment, table = bench.plan.experiments[name], Table(rows)
             replace_file(folder / f"{name}.md", markdown(experiment, table), durable=False)
-            blocks.append(_section(experiment, table))
+            drawn = list(figures_of(experiment, table))
+            blocks.append(_section(experiment, table, drawn))
+            for number, one in enumerate(drawn, 1):
+                path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
+                replace_file(path, one.svg, durable=False)
             if found := tune.trials(experiment, table):
                 _write_winners(folder, found)
     for result in real.results(bench):
@@ -75,10 +80,8 @@ def markdown(experiment: Experiment, table: Table) -> str:
     return "\n".join(parts)
 
 
-def _section(experiment: Experiment, table: Table) -> str:
-    blocks = [
-        page.figure(title, caption, drawn, "") for title, caption, drawn in figure_of(experiment, table)
-    ]
+def _section(experiment: Experiment, table: Table, drawn: Sequence[Drawn]) -> str:
+    blocks = [page.figure(one.title, one.caption, one.figure, "") for one in drawn]
     for scenario in table.scenarios:
         for caption, heads, rows in _tables(experiment, table, scenario):
             body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
