@@ -124,7 +124,10 @@ def run_real(
 
 
 def _steps(recipe: Recipe, whole: EventLog, kept: float, seed: int) -> Iterator[tuple[Step, Held]]:
-    with tempfile.TemporaryDirectory() as folder, SqliteLog(Path(folder) / "part.log") as part:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SqliteLog(Path(folder) / "part.log", whole.partitions(EVENTS)) as part,
+    ):
         held = thin(whole, part, recipe, kept, seed)
         until = part.end_offsets(EVENTS)
         trainer = Trainer(recipe, len(until))
