@@ -13,7 +13,20 @@ from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
 
-__all__ = ["ab", "app", "ask", "bench", "demo", "keys", "live", "main", "privacy", "replay", "validity", "world"]
+__all__ = [
+    "ab",
+    "app",
+    "ask",
+    "bench",
+    "demo",
+    "keys",
+    "live",
+    "main",
+    "privacy",
+    "replay",
+    "validity",
+    "world",
+]
 
 
 def main() -> None:

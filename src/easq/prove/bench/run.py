@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from easq.prove.bench.plan import REFERENCES, Cell, Plan, Size, arms_of, passes, places_of, scenario_name
 from easq.prove.bench.store import Row, Store, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.schema import Recipe
-from easq.settings import read_recipe, to_toml
+from easq.settings import read_recipe
 
 Progress = Callable[[int, int], None]
 """Hears of views learned and views in all, each method's counted."""
 
+_DECIDES = (
+    "features", "behaviors", "seed", "order", "question", "join", "model", "baselines", "alignment", "training"
+)  # fmt: skip
 _shared: Any = None
 
 
@@ -45,8 +50,9 @@ class Bench:
         return Sitting(self.plan.candidates, self.plan.measured_share)
 
     def key(self, cell: Cell, recipe: Recipe) -> str:
-        """Return the name of a cell's rows: of everything that decides them."""
-        return digest(to_toml(recipe), cell.arm, cell.place, self.sitting)
+        """Return the name of a cell's rows: of everything that decides them, and of no more of the recipe."""
+        learned = {part: getattr(recipe, part) for part in _DECIDES}
+        return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
 
     def rows(self, experiment: str) -> list[Row]:
         """Return the rows of an experiment as far as they are there, in the order of the plan."""
