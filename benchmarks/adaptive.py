@@ -62,7 +62,7 @@ class Questionnaire:
         ratio_RC = chunk.play_s_RC / catalogue.duration_s_I[chunk.item_RC]
         rate_RC = self._rates(chunk, teach_RC)
         asked_RC = eligible(chunk.play_s_RC, ratio_RC) & (draw_RC < rate_RC)
-        answers_RC = asked_RC & (reply_RC < answer_chance(chunk.felt_RC, Rates(answer=_ANSWERED)))
+        answers_RC = asked_RC & (reply_RC < answer_chance(chunk.felt_RC, _ANSWERED))
         option_RC = np.where(answers_RC, would_say_RC, -1)
         told = events(world, replace(chunk, asked_RC=asked_RC, option_RC=option_RC))
         for event in sorted(told, key=lambda e: e.ts):

@@ -36,8 +36,8 @@ def test_who_is_annoyed_answers_more_often() -> None:
 
 def test_no_chance_to_answer_passes_one() -> None:
     felt = np.array([-9.0, 0.0], np.float32)
-    assert answer_chance(felt, Rates(answer=0.9)).max() <= 1
-    assert answer_chance(felt, Rates(answer=0.0)).max() == 0
+    assert answer_chance(felt, 0.9).max() <= 1
+    assert answer_chance(felt, 0.0).max() == 0
 
 
 def test_answers_follow_the_truth() -> None:

@@ -62,12 +62,14 @@ def option(level_E: Ids) -> Ids:
     return _OPTION_OF_LEVEL[level_E]
 
 
-def answer_chance(felt_E: Floats32, rates: Rates, calibration: Calibration = CALIBRATION) -> Floats32:
+def answer_chance(
+    felt_E: Floats32, rate: float, calibration: Calibration = CALIBRATION, bias: float = 1.0
+) -> Floats32:
     """Return the chance that an ask is answered: who is annoyed answers more (Wikimedia).
 
-    With the calibrated bias its mean over the main feed's eligible views is the rate, as long as no chance
+    With the calibrated bias its mean over the main feed's eligible views is `rate`, as long as no chance
     reaches 1; with another it is not.
     """
-    chance_E = np.exp(np.float32(-calibration.response_slope * rates.bias) * felt_E)
-    chance_E *= np.float32(rates.answer * calibration.response_scale)
+    chance_E = np.exp(np.float32(-calibration.response_slope * bias) * felt_E)
+    chance_E *= np.float32(rate * calibration.response_scale)
     return np.asarray(np.minimum(chance_E, np.float32(1)))

@@ -18,7 +18,7 @@ import numpy as np
 
 from easq.world import calibration as frozen
 from easq.world import figures
-from easq.world.answers import Rates, answer_chance, eligible, level, said
+from easq.world.answers import answer_chance, eligible, level, said
 from easq.world.calibration import Behavior, Calibration
 from easq.world.intercepts import Views, solve
 from easq.world.lab import PLAY_FIGURES, Guests, hold, invite, play_against_satisfaction
@@ -208,7 +208,7 @@ def fit_behaviors(known: Calibration) -> Calibration:
         user_N=np.repeat(np.arange(_VIEWERS), _PER_VIEWER),
         eligible_N=eligible(reactions.play_s_RC, reactions.ratio_RC).ravel(),
         answer_N=answer_RC.ravel(),
-        weight_N=answer_chance(reactions.felt_RC, Rates(answer=0.01), known).ravel(),
+        weight_N=answer_chance(reactions.felt_RC, 0.01, known).ravel(),
     )
     found, by_length = solve(views)
     return replace(known, behaviors=found, like_by_length=by_length)

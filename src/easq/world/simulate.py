@@ -229,7 +229,8 @@ class World:
         felt_E = reactions.felt_RC[request_E, place_E]
         style_E = self.viewers.answer_style_U[user_R[request_E]]
         said_E = answers.option(answers.said(felt_E, style_E, random))
-        silent_E = random.random(felt_E.shape) >= answers.answer_chance(felt_E, self._rates)
+        chance_E = answers.answer_chance(felt_E, self._rates.answer, bias=self._rates.bias)
+        silent_E = random.random(felt_E.shape) >= chance_E
         option_RC = np.full(asked_RC.shape, -1)
         option_RC[request_E, place_E] = np.where(silent_E, -1, said_E)
         return asked_RC, option_RC

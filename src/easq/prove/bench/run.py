@@ -22,7 +22,8 @@ Progress = Callable[[int, int], None]
 """Hears of views learned and views in all, each method's counted."""
 
 _DECIDES = (
-    "features", "behaviors", "seed", "order", "question", "join", "model", "baselines", "alignment", "training"
+    "features", "behaviors", "seed", "order", "question", "join", "model", "baselines", "alignment",
+    "training",
 )  # fmt: skip
 _shared: Any = None
 
