@@ -24,17 +24,18 @@ AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
 class Size(Strict, frozen=True):
     """How much is run.
 
-    views            of one world; an experiment takes its `share` of them, at least `least_views`.
-    answers          that are learned, per view, where an experiment does not say otherwise.
-    seeds            of the worlds and of the parameters; an experiment may take the first few.
-    experiments      by name, in the order in which they run.
+    views, answers               of one world, and how many answers a view are learned.
+    small_views, small_answers   the same for experiments that are `small`: many cells of shorter worlds.
+    seeds                        of the worlds and of the parameters; an experiment may take the first few.
+    experiments                  by name, in the order in which they run.
     """
 
     views: Views
     answers: AnswerRate
     seeds: tuple[int, ...]
     experiments: tuple[str, ...]
-    least_views: int = 0
+    small_views: Views = 100_000
+    small_answers: AnswerRate = 0.005
 
 
 class Variant(Strict, frozen=True):
@@ -68,7 +69,7 @@ class Experiment(Strict, frozen=True):
     scenarios: tuple[str, ...] = ("main", "bait")
     answers: tuple[AnswerRate, ...] = ()
     bias: tuple[float, ...] = (1.0,)
-    share: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    small: bool = False
     most_seeds: int = 100
     against: str = "behavior"
     figure: Literal["bars", "frontier"] = "bars"
@@ -158,10 +159,10 @@ def arms_of(experiment: Experiment) -> list[Arm]:
 
 def places_of(experiment: Experiment, size: Size) -> list[Place]:
     """Return the worlds of an experiment, without seeds."""
-    views = max(round(size.views * experiment.share), min(size.least_views, size.views))
+    views, own = (size.small_views, size.small_answers) if experiment.small else (size.views, size.answers)
     return [
         Place(scenario, answers, bias, views)
-        for answers in experiment.answers or (size.answers,)
+        for answers in experiment.answers or (own,)
         for bias in experiment.bias
         for scenario in experiment.scenarios
     ]
