@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup browser demo test slow lint bench soak pictures clean
+.PHONY: setup browser demo test slow lint bench bench-quick bench-full soak pictures clean
 
 setup: $(READY)
 
@@ -41,6 +41,13 @@ bench: $(READY)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/profiles.py
 	$(BIN)/python benchmarks/world.py
+
+# Methods compared (docs/results.md): minutes, and hours. Stopped, they go on where they were.
+bench-quick: $(READY)
+	$(BIN)/easq bench --size quick --out runs/bench-quick
+
+bench-full: $(READY)
+	$(BIN)/easq bench --size full --out runs/bench-full
 
 # Twenty minutes at the highest steady rate, which is searched first.
 soak: $(READY)

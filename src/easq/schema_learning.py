@@ -8,6 +8,7 @@ from easq.schema_values import Count, Name, Rate, Share, Strict, Text, Weight, W
 
 Method = Literal[
     "easq",
+    "probe",
     "behavior",
     "shared_bottom",
     "mmoe",
@@ -26,7 +27,8 @@ BEHAVIOR_ONLY: tuple[Method, ...] = ("behavior", "emer")
 class Model(Strict, frozen=True):
     """Sizes and switches of the ranking model.
 
-    method                          EASQ, or a baseline of easq.model.baselines.
+    method                          EASQ; probe, a linear probe of a behaviour model (easq.model.probe); or a
+                                    baseline of easq.model.baselines.
     experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
     routing, top_k                  relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over
                                     the `top_k` largest; none: one plain network of the experts' size.
@@ -92,8 +94,12 @@ class Alignment(Strict, frozen=True):
     teacher    a small network predicts the answer from the view and from the behaviour that followed it.
                It labels the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times
                as much as the answers. It is never served.
+    ridge      of the probe: the precision of the normal prior of its weights.
     behavior_tolerance   dpo_weight is where lambda2 begins; it then goes as high as the served order keeps
                within this share of a behaviour-only reference's pair accuracy above chance. 0 leaves it.
+               Of the probe it is the share of the behaviour of each request's first three that may be lost
+               to its own behaviour score; the logit's share in the served score begins, and ends at most, at
+               `baselines.satisfaction_share`.
     """
 
     satisfaction_weight: Weight = 1.0
@@ -109,6 +115,7 @@ class Alignment(Strict, frozen=True):
     propensity_floor: Annotated[float, Meta(gt=0, le=1)] = 1e-5
     teacher: bool = False
     teacher_weight: Weight = 1.0
+    ridge: Weight = 5.0
     behavior_tolerance: Share = 0.0
 
 

@@ -21,17 +21,21 @@ class SettingsError(InputError):
     """A recipe cannot be used; the message names the key, what was given and what is allowed."""
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Return the recipe in the TOML file at `path`, changed by overrides such as `model.rank=4`.
+def read_recipe(path: Path, overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Recipe:
+    """Return the recipe in the TOML file at `path`, changed by overlays and then by overrides.
 
-    An override's key leads through tables; an entry of a list of tables is named by its `name`
-    (`features.tag.rows=512`). The recipes that arms name stand beside it. Raises SettingsError.
+    An overlay is a file that holds some keys of a recipe, which stand in the place of the recipe's own. An
+    override is such as `model.rank=4`; its key leads through tables, and an entry of a list of tables is
+    named by its `name` (`features.tag.rows=512`). The recipes that arms name stand beside it. Raises
+    SettingsError.
     """
     data = read_toml(path)
     for arm in _arms_with_recipes(data):
         arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
-    for override in overrides:
-        _override(data, override)
+    for overlay in overlays:
+        lay_over(data, read_toml(overlay))
+    for change in overrides:
+        override(data, change)
     return decode_recipe(data)
 
 
@@ -45,6 +49,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
+
+
+def lay_over(data: dict[str, Any], overlay: dict[str, Any]) -> None:
+    """Put the keys of an overlay in the place of plain TOML data's own, table by table."""
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(data.get(key), dict):
+            lay_over(data[key], value)
+        else:
+            data[key] = value
 
 
 def decode_recipe(data: dict[str, Any]) -> Recipe:
@@ -78,10 +91,11 @@ def _without_none(value: Any) -> Any:
     return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _override(data: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
+def override(data: dict[str, Any], change: str) -> None:
+    """Change one key of plain TOML data; `change` is such as `model.rank=4`. Raises SettingsError."""
+    key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise SettingsError(f"--set takes key=value such as model.rank=4, got {override!r}")
+        raise SettingsError(f"--set takes key=value such as model.rank=4, got {change!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -1,12 +1,11 @@
 """Recipes of arms: files that say what an arm's model has otherwise than the running system."""
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from easq.schema import Recipe
-from easq.settings import SettingsError, decode_recipe, read_toml
+from easq.settings import SettingsError, decode_recipe, lay_over, read_toml
 
 OWN = ("name", "seed", "order", "model", "baselines", "alignment", "training", "live")
 """Tables that an arm may have of its own. All others decide what is logged and shown, which all share."""
@@ -18,7 +17,8 @@ def read_arm(path: Path, running: Recipe) -> Recipe:
     Keys that the file leaves out are as in the running recipe. Raises SettingsError, naming the key.
     """
     shared = msgspec.to_builtins(msgspec.structs.replace(running, experiments=()))
-    recipe = decode_recipe(_merged(shared, read_toml(path)))
+    lay_over(shared, read_toml(path))
+    recipe = decode_recipe(shared)
     differing = [
         name
         for name in Recipe.__struct_fields__
@@ -31,11 +31,3 @@ def read_arm(path: Path, running: Recipe) -> Recipe:
             f"differ from its recipe: {found}. Allowed: {', '.join(OWN)}"
         )
     return recipe
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for key, value in over.items():
-        found = merged.get(key)
-        merged[key] = _merged(found, value) if isinstance(found, dict) and isinstance(value, dict) else value
-    return merged

@@ -40,6 +40,10 @@ MOVES = {
             ("answers", ("table", "pooling", "model.imputer")),
         )
     },
+    ("probe", "main"): ("table", "pooling", "model.behavior"),
+    ("probe", "heads"): ("model.heads",),
+    ("probe", "satisfaction"): ("model.probe",),
+    ("probe", "prior"): ("model.probe.weight",),
     ("saqrec", "base"): ("table", "pooling", "model.base"),
     ("saqrec", "propensity"): ("model.propensity",),
     ("saqrec", "teacher"): ("model.teacher",),
@@ -199,13 +203,18 @@ def test_every_method_learns_the_order_of_behaviour(method: str) -> None:
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m not in BEHAVIOR_ONLY])
 def test_every_method_that_reads_answers_learns_their_order(method: str) -> None:
-    """Answers weigh twenty times as much; SAQRec serves clicks alone, so its other head is asked."""
-    overrides = ("baselines.satisfaction_share=1.0", "alignment.satisfaction_weight=20.0")
+    """Answers weigh twenty times as much; where little of them is served, the other head is asked."""
+    overrides = (
+        "baselines.satisfaction_share=1.0",
+        "alignment.satisfaction_weight=20.0",
+        "alignment.ridge=0.0",
+        "training.learning_rate=0.01",
+    )
     learner, batches = learner_of(method, *overrides)
     for _ in range(6):
         for batch in batches:
             learner.step(batch)
-    score = satisfaction if method == "saqrec" else Learner.score
+    score = satisfaction if method in ("saqrec", "probe") else Learner.score
     assert answer_accuracy([score(learner, batch) for batch in batches], batches) > 0.7
 
 

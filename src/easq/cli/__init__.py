@@ -8,12 +8,25 @@ import sys
 
 from cyclopts import CycloptsError
 
-from easq.cli import ab, ask, demo, keys, live, privacy, replay, validity, world
+from easq.cli import ab, ask, bench, demo, keys, live, privacy, replay, validity, world
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
 
-__all__ = ["ab", "app", "ask", "demo", "keys", "live", "main", "privacy", "replay", "validity", "world"]
+__all__ = [
+    "ab",
+    "app",
+    "ask",
+    "bench",
+    "demo",
+    "keys",
+    "live",
+    "main",
+    "privacy",
+    "replay",
+    "validity",
+    "world",
+]
 
 
 def main() -> None:

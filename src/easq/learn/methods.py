@@ -11,6 +11,7 @@ from easq.learn.emer import EmerObjective
 from easq.learn.imputation import ImputationObjective
 from easq.learn.multitask import TwoTasks
 from easq.learn.objective import Lesson, Losses
+from easq.learn.probe import ProbeObjective
 from easq.learn.saqrec import SaqrecObjective
 from easq.model.baselines.behavior import BehaviorOnly
 from easq.model.baselines.emer import Emer
@@ -19,6 +20,7 @@ from easq.model.baselines.saqrec import Saqrec
 from easq.model.builder import RankingModel
 from easq.model.easq import Easq
 from easq.model.embedding import Inputs
+from easq.model.probe import Probe
 from easq.model.scores import Scores
 from easq.schema import Recipe
 from easq.schema_learning import BEHAVIOR_ONLY
@@ -49,8 +51,12 @@ def build_objective(recipe: Recipe, model: RankingModel) -> Objective:
     num_options = len(recipe.question.options)
     if isinstance(model, Easq):
         return AlignedTowers(model, alignment, scope, num_options)
-    if isinstance(model, BehaviorOnly):
-        return OneScore(model, scope)
+    if isinstance(model, BehaviorOnly | Probe):
+        return (
+            ProbeObjective(model, alignment.ridge, scope, num_options)
+            if isinstance(model, Probe)
+            else OneScore(model, scope)
+        )
     if isinstance(model, Imputation):
         return ImputationObjective(model, alignment.satisfaction_weight, scope, num_options)
     if isinstance(model, Saqrec):

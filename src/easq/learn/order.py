@@ -21,6 +21,20 @@ def pairs_right(
     return np.where(pair, right, 0.0).sum((1, 2)), pair.sum((1, 2)).astype(np.float64)
 
 
+def first_levels(
+    request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating], k: int
+) -> tuple[Floats, Floats]:
+    """Return per request the summed level of its first k by score, and how many these are.
+
+    Requests of k rows or fewer have nothing to choose: both are 0. Of `score_N` the first M are read.
+    """
+    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    size_B = (~np.isnan(score)).sum(1)
+    chosen = np.argsort(-score, axis=1, kind="stable")[:, :k]
+    sum_B = np.nansum(np.take_along_axis(level, chosen, 1), 1)
+    return np.where(size_B > k, sum_B, 0.0), np.where(size_B > k, float(k), 0.0)
+
+
 def margins(request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> Floats:
     """Return better minus worse score of every pair of different level in one request."""
     level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])

@@ -14,10 +14,11 @@ from easq.model.easq import Easq
 from easq.model.embedding import FeaturePooling
 from easq.model.moe import Routing
 from easq.model.price import Price
+from easq.model.probe import Probe
 from easq.schema import Recipe
 from easq.schema_learning import Model
 
-RankingModel = Easq | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
+RankingModel = Easq | Probe | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
 
 
 def build_pooling(recipe: Recipe, layout: Layout) -> FeaturePooling:
@@ -49,8 +50,9 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
             _behavior_only(recipe, pooling) if recipe.alignment.behavior_tolerance else None,
             Price(recipe.alignment.behavior_tolerance) if recipe.alignment.behavior_tolerance else None,
         )
-    if settings.method == "behavior":
-        return _behavior_only(recipe, pooling)
+    if settings.method in ("behavior", "probe"):
+        behavior = _behavior_only(recipe, pooling)
+        return behavior if settings.method == "behavior" else _probe(recipe, pooling, behavior)
     if settings.method in ("imputation", "imputation_privileged"):
         return Imputation(
             pooling.viewer_dim,
@@ -98,6 +100,19 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
         settings.head_width,
         settings.eps,
         recipe.baselines.satisfaction_share,
+    )
+
+
+def _probe(recipe: Recipe, pooling: FeaturePooling, behavior: BehaviorOnly) -> Probe:
+    tolerance = recipe.alignment.behavior_tolerance
+    return Probe(
+        behavior,
+        pooling.viewer_dim,
+        pooling.candidate_dim,
+        recipe.model.hidden,
+        len(recipe.behaviors),
+        recipe.baselines.satisfaction_share,
+        Price(tolerance, most=1.0, floor=0.0) if tolerance else None,
     )
 
 

@@ -14,7 +14,8 @@ class Scores(NamedTuple):
     """What a step needs: served scores of all rows, satisfaction scores of the answered ones.
 
     `behavior_N` is the score that behaviour trains where that is not the served one. A method without
-    gates has none (K1 = 0). `variance_A` is of the satisfaction scores, where a model says it.
+    gates has none (K1 = 0). `variance_A` is of the satisfaction scores, where a model says it,
+    `behavior_logit_NK` of the chance of each behaviour.
     """
 
     served_N: Tensor
@@ -23,6 +24,7 @@ class Scores(NamedTuple):
     satisfaction_gate_AK: Tensor | None
     behavior_N: Tensor | None = None
     variance_A: Tensor | None = None
+    behavior_logit_NK: Tensor | None = None
 
 
 class ServableModel(Protocol):

@@ -18,16 +18,22 @@ _OPTION_OF_LEVEL = np.array([0, 0, 1, 2, 2])
 
 @dataclass(frozen=True)
 class Rates:
-    """How often an eligible view is asked about and an ask is answered (EASQ: 0.5 % and under 2 %)."""
+    """How often an eligible view is asked about and an ask is answered (EASQ: 0.5 % and under 2 %).
+
+    `bias` is how strongly answering depends on what is felt, in units of the calibrated strength.
+    """
 
     ask: float = 0.005
     answer: float = 0.02
+    bias: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what is not a probability."""
         for name, value in (("ask", self.ask), ("answer", self.answer)):
             if not 0 <= value <= 1:
                 raise ValueError(f"the {name} rate must lie between 0 and 1, got {value}")
+        if not 0 <= self.bias <= 10:
+            raise ValueError(f"the bias must lie between 0 and 10, got {self.bias}")
 
 
 def eligible(play_s_RC: Floats32, ratio_RC: Floats32) -> NDArray[np.bool_]:
@@ -56,11 +62,14 @@ def option(level_E: Ids) -> Ids:
     return _OPTION_OF_LEVEL[level_E]
 
 
-def answer_chance(felt_E: Floats32, rate: float, calibration: Calibration = CALIBRATION) -> Floats32:
+def answer_chance(
+    felt_E: Floats32, rate: float, calibration: Calibration = CALIBRATION, bias: float = 1.0
+) -> Floats32:
     """Return the chance that an ask is answered: who is annoyed answers more (Wikimedia).
 
-    Its mean over the main feed's eligible views is `rate`, as long as no chance reaches 1.
+    With the calibrated bias its mean over the main feed's eligible views is `rate`, as long as no chance
+    reaches 1; with another it is not.
     """
-    chance_E = np.exp(np.float32(-calibration.response_slope) * felt_E)
+    chance_E = np.exp(np.float32(-calibration.response_slope * bias) * felt_E)
     chance_E *= np.float32(rate * calibration.response_scale)
     return np.asarray(np.minimum(chance_E, np.float32(1)))

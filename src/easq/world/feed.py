@@ -7,7 +7,7 @@ Shapes: as in easq.batch; S requests that are held.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -27,22 +27,34 @@ from easq.world.record import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_
 from easq.world.simulate import Chunk, World
 
 _MINUTE = 60_000
+_HOLD = 4
 
 
 class Fed(NamedTuple):
-    """A batch, and apart from it the true satisfaction of its viewed rows: for measuring, not for a model."""
+    """A batch, and apart from it what is for measuring alone and not for a model.
+
+    Of its viewed rows, the true satisfaction and the option of an answer that was held back, or -1.
+    """
 
     batch: Batch
     satisfaction_M: Floats32
+    held_M: Ids
 
 
 def feed(
-    world: World, num_requests: int, recipe: Recipe, encoder: Encoder, num_partitions: int = 4
+    world: World,
+    num_requests: int,
+    recipe: Recipe,
+    encoder: Encoder,
+    num_partitions: int = 4,
+    kept: float = 1.0,
 ) -> Iterator[Fed]:
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
-    Raises ValueError for a recipe whose question is not the world's, or whose windows are so short that
-    events would come late: that takes a log.
+    Of the answers the share `kept` comes to the batches, drawn so that a smaller share is part of a larger
+    one. The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe
+    whose question is not the world's, or whose windows are so short that events would come late: that
+    takes a log.
     """
     option_of = _options(recipe)
     window_ms = round(recipe.join.behavior_window * _MINUTE)
@@ -55,15 +67,26 @@ def feed(
     maker = _Maker(world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]))
     cutter = _Cutter(recipe.training.batch_rows, recipe.training.batch_answers, world.candidates)
     first = 0
-    for chunk in world.chunks(num_requests):
+    for whole in world.chunks(num_requests):
+        chunk, held_RC = _held_back(whole, kept)
         completed = order.push(chunk, first)
-        maker.hold(chunk)
+        maker.hold(chunk, held_RC)
         first += len(chunk.ts_R)
         for cut in cutter.cuts(completed):
             yield maker.make(cut)
         maker.release(cutter.oldest(order.oldest(first)))
     for cut in cutter.cuts(order.finish(), final=True):
         yield maker.make(cut)
+
+
+def _held_back(chunk: Chunk, kept: float) -> tuple[Chunk, Ids]:
+    """Return a chunk with the share `kept` of its answers, and the options of the others."""
+    # A chunk's name is its world's and its own, so equal worlds draw alike.
+    random = np.random.default_rng([_HOLD, crc32(chunk.name.encode())])
+    is_held_RC = random.random(chunk.option_RC.shape) >= kept
+    held_RC = np.where(is_held_RC, chunk.option_RC, -1)
+    option_RC = np.where(is_held_RC, -1, chunk.option_RC)
+    return replace(chunk, option_RC=option_RC, propensity=chunk.propensity * kept), held_RC
 
 
 def _options(recipe: Recipe) -> Ids:
@@ -122,13 +145,15 @@ class _Maker:
         self._behaviors, self._cap = recipe.behaviors, recipe.order.cap
         self._crc_I = np.zeros(0, np.int64)
         self._held: _Held | None = None
+        self._propensity = world.propensity
 
-    def hold(self, chunk: Chunk) -> None:
-        """Keep a chunk's requests."""
+    def hold(self, chunk: Chunk, held_RC: Ids) -> None:
+        """Keep a chunk's requests, and which answers were held back."""
+        self._propensity = chunk.propensity
         columns: dict[str, NDArray[Any]] = {
             "user": chunk.user_R, "ts": chunk.ts_R, "item": chunk.item_RC, "age": chunk.age_days_RC,
             "history": chunk.history_RL, "history_size": chunk.history_size_R,
-            "option": chunk.option_RC, "truth": chunk.satisfaction_RC,
+            "option": chunk.option_RC, "held": held_RC, "truth": chunk.satisfaction_RC,
         }  # fmt: skip
         did = chunk.behaviors
         for behavior in self._behaviors:
@@ -182,11 +207,11 @@ class _Maker:
             request_ids=[held.names[i] for i in place_B.tolist()],
             answer_row_A=(len(viewed) + rank[inverse]) * num_candidates + position_A,
             option_A=self._option_of[get["option"][asked, position_A]],
-            propensity_A=np.full(len(asked), self._world.propensity, np.float32),
+            propensity_A=np.full(len(asked), self._propensity, np.float32),
             weight_A=np.ones(len(asked), np.float32),
             fresh_A=np.ones(len(asked), np.bool_),
         )
-        return Fed(batch, get["truth"][viewed].ravel())
+        return Fed(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
 
     def _rows(self, place_B: Ids) -> Rows:
         assert self._held is not None

@@ -98,16 +98,22 @@ class World:
     views_per_day = 200_000
 
     def __init__(
-        self, seed: int, rates: Rates, num_viewers: int = 4000, num_items: int = 3000, scenario: str = "main"
+        self,
+        seed: int,
+        rates: Rates,
+        num_viewers: int = 4000,
+        num_items: int = 3000,
+        scenario: str = "main",
+        candidates: int = 10,
     ) -> None:
         if scenario not in SCENARIOS:
             raise ValueError(f"scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
-        if num_items < self.candidates:
-            raise ValueError(f"num_items: got {num_items}; allowed: {self.candidates} or more")
+        if num_items < candidates:
+            raise ValueError(f"num_items: got {num_items}; allowed: {candidates} or more")
         if num_viewers < 1:
             raise ValueError(f"num_viewers: got {num_viewers}; allowed: 1 or more")
         self.scenario = SCENARIOS[scenario]
-        self._seed, self._rates = seed, rates
+        self._seed, self._rates, self.candidates = seed, rates, candidates
         # Part of each request's id, so that a truth file of another world is told.
         self._name = f"{seed}" if scenario == "main" else f"{scenario}{seed}"
         random = np.random.default_rng([seed, _AUTHORS])
@@ -223,7 +229,8 @@ class World:
         felt_E = reactions.felt_RC[request_E, place_E]
         style_E = self.viewers.answer_style_U[user_R[request_E]]
         said_E = answers.option(answers.said(felt_E, style_E, random))
-        silent_E = random.random(felt_E.shape) >= answers.answer_chance(felt_E, self._rates.answer)
+        chance_E = answers.answer_chance(felt_E, self._rates.answer, bias=self._rates.bias)
+        silent_E = random.random(felt_E.shape) >= chance_E
         option_RC = np.full(asked_RC.shape, -1)
         option_RC[request_E, place_E] = np.where(silent_E, -1, said_E)
         return asked_RC, option_RC

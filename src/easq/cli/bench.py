@@ -1,0 +1,77 @@
+"""The command that compares methods: a plan of experiments on worlds, resumed where it was stopped."""
+
+import os
+from collections.abc import Container
+from pathlib import Path
+
+from easq.cli.shared import Json, app, console, progress, show
+from easq.errors import InputError
+
+
+@app.command
+def bench(
+    recipe: Path = Path("recipes/world.toml"),
+    *,
+    out: Path,
+    size: str = "quick",
+    plan: Path = Path("recipes/bench/plan.toml"),
+    only: tuple[str, ...] = (),
+    method: tuple[str, ...] = (),
+    workers: int = 0,
+    data: tuple[str, ...] = (),
+    as_json: Json = False,
+) -> None:
+    """Compare methods on simulated worlds: run what is missing, then write tables and figures.
+
+    Parameters
+    ----------
+    recipe
+        The settings that all methods share: features, behaviours, sizes.
+    out
+        The bench's folder: cells/ holds rows as they come, rows.json all of them, report/ the tables.
+    size
+        A size of the plan: smoke, quick, full, tuning.
+    plan
+        The experiments; the methods are the files in methods/ beside it.
+    only
+        Run only these experiments. Repeatable.
+    method
+        Run only these methods. Repeatable.
+    workers
+        Processes at once; 0 takes one for each core.
+    data
+        A real log of the plan and where it lies, such as kuairand=FOLDER. Repeatable. Only these are run
+        then, and no world.
+    """
+    from easq.prove.bench.plan import read_plan
+    from easq.prove.bench.real import run as run_real
+    from easq.prove.bench.report import write
+    from easq.prove.bench.run import Bench, run
+
+    known = read_plan(plan)
+    if size not in known.sizes:
+        raise InputError(f"--size: got {size!r}; allowed: {', '.join(known.sizes)}")
+    for name in only:
+        if name not in known.sizes[size].experiments:
+            allowed = ", ".join(known.sizes[size].experiments)
+            raise InputError(f"--only: got {name!r}; allowed with this size: {allowed}")
+    if workers < 0:
+        raise InputError(f"--workers: got {workers}; allowed: 0 or more")
+    whole = Bench(recipe, plan.parent / "methods", known, known.sizes[size], out)
+    out.mkdir(parents=True, exist_ok=True)
+    logs = [_real(given, whole.plan.real) for given in data]
+    with progress() as watch:
+        for name, path in logs:
+            run_real(whole, plan.parent, name, path, watch)
+        if not logs:
+            run(whole, only, method, workers or os.cpu_count() or 1, watch("views learned by all methods", 1))
+    done = write(whole)
+    result = {"rows": done, "report": str(out / "report" / "index.html")}
+    show(result, as_json, lambda: console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report"))
+
+
+def _real(given: str, known: Container[str]) -> tuple[str, Path]:
+    name, equals, path = given.partition("=")
+    if not equals or name not in known:
+        raise InputError(f"--data: got {given!r}; allowed: NAME=PATH with NAME a real log of the plan")
+    return name, Path(path)

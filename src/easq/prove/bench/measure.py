@@ -1,0 +1,117 @@
+"""What a ranking of a world's requests is worth: vectorised, because all lists are equally long.
+
+The definitions are those of docs/evaluation.md, with one difference: answers are scored that were held
+back, so no model learns them, and requests of which a model learned an answer are left out for all.
+Shapes: B requests, C candidates of each, G held-back answers.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.prove.metrics import Floats, ListRanks, Order
+from easq.prove.truth import TOPS
+from easq.prove.window import GAINS, HITS
+from easq.world.feed import Fed
+
+_WINDOW_ANSWERS = 4096
+
+
+class Lists:
+    """The requests of a step that are measured, as a grid; the same for all scorers."""
+
+    def __init__(self, fed: Fed, candidates: int) -> None:
+        batch = fed.batch
+        shape = (-1, candidates)
+        clean_B = (batch.said_M.reshape(shape) < 0).all(1)
+        self.rows_BC = np.arange(batch.num_viewed).reshape(shape)[clean_B]
+        self.level_BC = batch.level_M.reshape(shape)[clean_B].astype(np.float64)
+        self.truth_BC = fed.satisfaction_M.reshape(shape)[clean_B].astype(np.float64)
+        self.held_BC = fed.held_M.reshape(shape)[clean_B]
+        self.pair_BCC = self.level_BC[:, :, None] > self.level_BC[:, None, :]
+        self.num_pairs = int(np.count_nonzero(self.pair_BCC))
+        self.best_B = self.truth_BC.argmax(1)
+        self.request_G, self.place_G = np.nonzero(self.held_BC >= 0)
+
+    def __len__(self) -> int:
+        return len(self.rows_BC)
+
+
+class Measure:
+    """Sums of one scorer over a run; `values` divides them."""
+
+    def __init__(self, best_option: int) -> None:
+        self._best = best_option
+        self._sums: dict[str, NDArray[np.float64]] = {}
+        self._relative: list[Floats] = []
+        self._satisfied: list[NDArray[np.bool_]] = []
+
+    def add(self, lists: Lists, score_BC: Floats) -> None:
+        """Take a step's scores."""
+        if not len(lists):
+            return
+        # Of all pairs of a request at once: lists are short, so this is cheaper than sorting.
+        wins_BCC = score_BC[:, :, None] > score_BC[:, None, :]
+        ties_BCC = score_BC[:, :, None] == score_BC[:, None, :]
+        ranks = ListRanks(wins_BCC.sum(1), ties_BCC.sum(1))
+        for k in TOPS:
+            if k >= score_BC.shape[1]:
+                continue
+            in_top_BC = ranks.hit(k)
+            self._add(f"true_sat@{k}", (in_top_BC * lists.truth_BC).sum(), len(lists) * k)
+            self._add(f"behavior@{k}", (in_top_BC * lists.level_BC).sum(), len(lists) * k)
+            said_sat = in_top_BC[lists.held_BC == self._best].sum()
+            self._add(f"said_sat@{k}", said_sat, in_top_BC[lists.held_BC >= 0].sum())
+        right = np.count_nonzero(wins_BCC & lists.pair_BCC) + np.count_nonzero(ties_BCC & lists.pair_BCC) / 2
+        self._add("pair_accuracy", right, lists.num_pairs)
+        best = np.arange(len(lists)), lists.best_B
+        self._add_ranks("true", ListRanks(ranks.above_G[best], ranks.tied_G[best]))
+        self._answers(lists, score_BC)
+
+    def _answers(self, lists: Lists, score_BC: Floats) -> None:
+        request_G, place_G = lists.request_G, lists.place_G
+        score_G = score_BC[request_G, place_G]
+        satisfied_G = lists.held_BC[request_G, place_G] == self._best
+        self._relative.append(score_G - score_BC.mean(1)[request_G])
+        self._satisfied.append(satisfied_G)
+        # Another satisfied view of the request is no worse than this one, so it leaves the list.
+        request_S, score_S = request_G[satisfied_G], score_G[satisfied_G]
+        others_SC = lists.held_BC[request_S] != self._best
+        list_SC = score_BC[request_S]
+        above_S = ((list_SC > score_S[:, None]) & others_SC).sum(1)
+        tied_S = ((list_SC == score_S[:, None]) & others_SC).sum(1) + 1
+        self._add_ranks("sat", ListRanks(above_S, tied_S))
+
+    def _add_ranks(self, family: str, ranks: ListRanks) -> None:
+        num = len(ranks.above_G)
+        for k in HITS:
+            self._add(f"{family}/hr@{k}", ranks.hit(k).sum(), num)
+        for k in GAINS:
+            self._add(f"{family}/ndcg@{k}", ranks.ndcg(k).sum(), num)
+        self._add(f"{family}/mrr", ranks.reciprocal().sum(), num)
+
+    def _add(self, name: str, numerator: float, denominator: float) -> None:
+        self._sums.setdefault(name, np.zeros(2))[:] += numerator, denominator
+
+    def values(self) -> dict[str, float]:
+        """Return every metric of which anything was counted."""
+        found = {name: float(n / d) for name, (n, d) in sorted(self._sums.items()) if d}
+        auc = self._auc()
+        return found if auc is None else found | {"sat/auc": auc}
+
+    def _auc(self) -> float | None:
+        relative = np.concatenate([*self._relative, np.zeros(0)])
+        satisfied = np.concatenate([*self._satisfied, np.zeros(0, np.bool_)])
+        total = weight = 0.0
+        for start in range(0, len(relative), _WINDOW_ANSWERS):
+            label = satisfied[start : start + _WINDOW_ANSWERS]
+            placed = Order(relative[start : start + _WINDOW_ANSWERS]).placements(label)
+            if placed is not None:
+                total += float(placed.positive_R[label].sum())
+                weight += int(np.count_nonzero(label))
+        return total / weight if weight else None
+
+
+def scores_of(served_N: Floats, lists: Lists) -> Floats:
+    """Return a step's scores of the measured requests."""
+    scores: Floats = served_N[lists.rows_BC]
+    return scores

@@ -1,0 +1,206 @@
+"""What a bench runs, as data: experiments over methods, worlds and seeds, expanded into cells.
+
+A plan is one TOML file (recipes/bench/plan.toml). A method is a small file beside it that changes a recipe.
+"""
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from easq.errors import InputError
+from easq.schema_values import Strict
+
+REFERENCES = ("random", "popularity", "oracle")
+"""Scorers that learn nothing; they are measured in each world for nothing."""
+
+Views = Annotated[int, Meta(ge=1000)]
+AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
+
+
+class Size(Strict, frozen=True):
+    """How much is run.
+
+    views, answers               of one world, and how many answers a view are learned.
+    small_views, small_answers   the same for experiments that are `small`: many cells of shorter worlds.
+    seeds                        of the worlds and of the parameters; an experiment may take the first few.
+    experiments                  by name, in the order in which they run.
+    """
+
+    views: Views
+    answers: AnswerRate
+    seeds: tuple[int, ...]
+    experiments: tuple[str, ...]
+    small_views: Views = 100_000
+    small_answers: AnswerRate = 0.005
+
+
+class Variant(Strict, frozen=True):
+    """Methods changed by settings, such as model.rank=0; `label` stands behind their names."""
+
+    of: tuple[str, ...]
+    label: str
+    set: tuple[str, ...]
+
+
+class Sweep(Strict, frozen=True):
+    """A method at several values of one setting."""
+
+    of: str
+    key: str
+    values: tuple[float, ...]
+
+
+class Experiment(Strict, frozen=True):
+    """One question: which methods and variants, on which worlds.
+
+    `figure` bars: a gain for each method; frontier: satisfaction against behaviour. `against` is whose values
+    are subtracted. `trials` are settings of methods to choose among: see tune.py.
+    """
+
+    title: str
+    methods: tuple[str, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    trials: dict[str, tuple[tuple[str, ...], ...]] = msgspec.field(default_factory=dict)
+    scenarios: tuple[str, ...] = ("main", "bait")
+    answers: tuple[AnswerRate, ...] = ()
+    bias: tuple[float, ...] = (1.0,)
+    small: bool = False
+    most_seeds: int = 100
+    against: str = "behavior"
+    figure: Literal["bars", "frontier"] = "bars"
+
+
+class Real(Strict, frozen=True):
+    """A real log: its loader and recipe (beside the plan), and which shares of its answers are learned."""
+
+    loader: Literal["kuairand", "eeg_svrec"]
+    recipe: str
+    kept: tuple[Annotated[float, Meta(gt=0, lt=1)], ...]
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
+
+
+class Plan(Strict, frozen=True):
+    """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass."""
+
+    sizes: dict[str, Size]
+    experiments: dict[str, Experiment]
+    real: dict[str, Real] = msgspec.field(default_factory=dict)
+    candidates: Annotated[int, Meta(ge=2, le=1000)] = 20
+    measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    together: Annotated[int, Meta(ge=1)] = 4
+
+
+class Place(NamedTuple):
+    """A world without its seed."""
+
+    scenario: str
+    answers: float
+    bias: float
+    views: int
+
+
+class Arm(NamedTuple):
+    """A method with what changes it; `name` is what its rows are called."""
+
+    name: str
+    method: str
+    set: tuple[str, ...] = ()
+
+
+class Cell(NamedTuple):
+    """What is run at once and has rows of its own."""
+
+    arm: Arm
+    place: Place
+    seed: int
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file. Raises InputError that says what is wrong with it."""
+    try:
+        plan = msgspec.convert(tomllib.loads(path.read_text()), Plan)
+    except FileNotFoundError:
+        raise InputError(f"there is no plan at {path}") from None
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InputError(f"{path}: {error}") from None
+    for name, size in plan.sizes.items():
+        for wanted in size.experiments:
+            if wanted not in plan.experiments:
+                raise InputError(f"{path}: sizes.{name}.experiments: {wanted!r} is not an experiment")
+    return plan
+
+
+def arms_of(experiment: Experiment) -> list[Arm]:
+    """Return the arms of an experiment in their order."""
+    arms = [Arm(method, method) for method in experiment.methods]
+    arms += [
+        Arm(f"{method}, {variant.label}", method, variant.set)
+        for variant in experiment.variants
+        for method in variant.of
+    ]
+    arms += [
+        Arm(f"{sweep.of}, {sweep.key}={value:g}", sweep.of, (f"{sweep.key}={value:g}",))
+        for sweep in experiment.sweeps
+        for value in sweep.values
+    ]
+    arms += [
+        Arm(f"{method}, {' '.join(trial)}", method, trial)
+        for method, trials in experiment.trials.items()
+        for trial in trials
+    ]
+    return arms
+
+
+def places_of(experiment: Experiment, size: Size) -> list[Place]:
+    """Return the worlds of an experiment, without seeds."""
+    views, own = (size.small_views, size.small_answers) if experiment.small else (size.views, size.answers)
+    return [
+        Place(scenario, answers, bias, views)
+        for answers in experiment.answers or (own,)
+        for bias in experiment.bias
+        for scenario in experiment.scenarios
+    ]
+
+
+def scenario_name(place: Place, size: Size) -> str:
+    """Return what a world is called in rows: its scenario, and what sets it apart from the size's own."""
+    name = place.scenario
+    if place.answers != size.answers:
+        name += f", {place.answers:g} answers a view"
+    if place.bias != 1:
+        name += f", bias {place.bias:g}"
+    if place.views != size.views:
+        name += f", {place.views:,} views"
+    return name
+
+
+def passes(
+    plan: Plan, size: Size, only: Sequence[str] = (), methods: Sequence[str] = ()
+) -> Iterator[list[Cell]]:
+    """Yield groups of cells of one world, in the order in which they are worth most if a bench is cut off.
+
+    With `only` of these experiments, with `methods` of these methods. Experiment by experiment, a few
+    methods at a time, seed by seed, world by world; what two experiments share is yielded once.
+    """
+    seen: set[Cell] = set()
+    for name in size.experiments:
+        if only and name not in only:
+            continue
+        experiment = plan.experiments[name]
+        wanted = [arm for arm in arms_of(experiment) if not methods or arm.method in methods]
+        references = [arm for arm in wanted if arm.method in REFERENCES]
+        arms = [arm for arm in wanted if arm.method not in REFERENCES]
+        for start in range(0, max(1, len(arms)), plan.together):
+            for seed in size.seeds[: experiment.most_seeds]:
+                for place in places_of(experiment, size):
+                    chosen = arms[start : start + plan.together] + (references if not start else [])
+                    group = [cell for arm in chosen if (cell := Cell(arm, place, seed)) not in seen]
+                    seen.update(group)
+                    if group:
+                        yield group

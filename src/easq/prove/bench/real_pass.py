@@ -1,0 +1,139 @@
+"""The same methods on a real log: a part of its answers is learned, the rest is what they are scored on.
+
+Shapes: G held-back answers.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from easq.events import EVENTS, Answered, Event
+from easq.learn.learner import Step
+from easq.learn.order import pairs_right
+from easq.learn.trainer import Trainer, compute_alike
+from easq.log.base import EventLog
+from easq.log.sqlite import SqliteLog
+from easq.prove.first_scores import FirstScores
+from easq.prove.metrics import Floats
+from easq.prove.references import References
+from easq.prove.tally import Tally
+from easq.prove.window import Window
+from easq.schema import Recipe
+
+METRICS = ("sat/raw_auc", "sat/auc", "sat/pair_accuracy", "sat/hr@1", "sat/hr@5", "sat/ndcg@5", "sat/mrr")
+BEHAVIOR = "pair_accuracy"
+_READ = 4096
+Held = dict[tuple[str, int], int]
+_MODEL = "model"
+
+
+def is_kept(event: Answered, kept: float, seed: int) -> bool:
+    """Say whether an answer is learned; of two shares the smaller is part of the larger."""
+    drawn = crc32(f"{seed} {event.request_id} {event.item_id}".encode())
+    # The last mixing step of MurmurHash3: CRC alone is linear, so near ids would be drawn together.
+    drawn = (drawn ^ drawn >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    drawn = (drawn ^ drawn >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return (drawn ^ drawn >> 16) < kept * 2**32
+
+
+def thin(whole: EventLog, part: EventLog, recipe: Recipe, kept: float, seed: int) -> Held:
+    """Copy a log without the answers that are held back; return these, by request and hashed item."""
+    held: Held = {}
+    number = {option: n for n, option in enumerate(recipe.question.options)}
+
+    def goes_on(event: Event) -> bool:
+        if not isinstance(event, Answered) or is_kept(event, kept, seed):
+            return True
+        if event.question == recipe.question.name and event.option in number:
+            held[event.request_id, crc32(event.item_id.encode())] = number[event.option]
+        return False
+
+    for partition, end in enumerate(whole.end_offsets(EVENTS)):
+        for start in range(0, end, _READ):
+            part.append(EVENTS, [e for e in whole.read(EVENTS, partition, start, _READ) if goes_on(e)])
+    return held
+
+
+class Scored:
+    """What one method's scores are worth on held-back answers and on behaviour, over several seeds."""
+
+    def __init__(self, recipe: Recipe, scorers: tuple[str, ...]) -> None:
+        evaluation = recipe.evaluation
+        self._recipe, self._scorers = recipe, scorers
+        self.tally = Tally(evaluation.replicates, evaluation.confidence, recipe.seed)
+        self.learned = 0
+        self.held = 0
+
+    def window(self) -> Window:
+        """Return a window for the steps of one run."""
+        return Window([], self._recipe.question.options, self._scorers)
+
+    def add(self, step: Step, scores: Mapping[str, Floats], held: Held, window: Window) -> None:
+        """Measure a step's viewed rows by scores from before anything of their requests was learned."""
+        batch = step.batch
+        num = batch.num_viewed
+        self.learned += len(batch.option_A)
+        request_M = batch.rows.request_N[:num]
+        ids, items = batch.request_ids, batch.item_N[:num].tolist()
+        option_M = np.array(
+            [held.get((ids[r], item), -1) for r, item in zip(request_M.tolist(), items, strict=True)],
+            np.int64,
+        )
+        row_G = np.flatnonzero(option_M >= 0)
+        self.held += len(row_G)
+        scored = dataclasses.replace(
+            batch, answer_row_A=row_G, option_A=option_M[row_G], fresh_A=np.ones(len(row_G), np.bool_)
+        )
+        window.add(dataclasses.replace(step, batch=scored, satisfaction_L=None), dict(scores))
+        if num:
+            right_B, pairs_B = pairs_right(request_M, batch.level_M, step.served_N)
+            self.tally.add(BEHAVIOR, batch.user_B[: len(pairs_B)], right_B, pairs_B)
+
+
+def run_real(
+    recipes: Mapping[str, Recipe],
+    whole: EventLog,
+    kept: float,
+    seeds: tuple[int, ...],
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, Scored]:
+    """Return what each method's scores are worth, and of `random` and `popularity`.
+
+    Each seed draws other answers and other first parameters; all their answers are put together.
+    """
+    found: dict[str, Scored] = {}
+    done, total = 0, len(recipes) * len(seeds)
+    for seed in seeds:
+        for number, (method, recipe) in enumerate(recipes.items()):
+            compute_alike(recipe.training.threads)
+            scorers = (_MODEL, "popularity", "random") if not number else (_MODEL,)
+            scored = found.setdefault(method, Scored(recipe, scorers))
+            references = References(scorers[1:], seed)
+            window, first = scored.window(), FirstScores()
+            for step, held in _steps(recipe, whole, kept, seed):
+                scores = {_MODEL: step.served_N.astype(np.float64), **references.score(step.batch)}
+                scored.add(*first.apply(step, scores), held, window)
+            window.measure_answers(scored.tally)
+            done += 1
+            on_progress(done, total)
+    return found
+
+
+def _steps(recipe: Recipe, whole: EventLog, kept: float, seed: int) -> Iterator[tuple[Step, Held]]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        SqliteLog(Path(folder) / "part.log", whole.partitions(EVENTS)) as part,
+    ):
+        held = thin(whole, part, recipe, kept, seed)
+        until = part.end_offsets(EVENTS)
+        trainer = Trainer(recipe, len(until))
+        for _ in trainer.read(part, until):
+            for step in trainer.steps():
+                yield step, held
+        trainer.close_windows()
+        for step in trainer.steps(flush=True):
+            yield step, held

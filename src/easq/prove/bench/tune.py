@@ -1,0 +1,77 @@
+"""Choose settings by what a platform can measure on a validation period: no truth is read.
+
+Of a method's trials that cost at most `most_cost` of behaviour in the first three and in the first ten,
+the winner has the largest share of satisfied ones among the held-back answers in the first three
+(`said_sat@3`). Where every trial costs more, the cheapest wins. Values are means over scenarios and seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import tomli_w
+
+from easq.prove.bench.compare import Table
+from easq.prove.bench.plan import Experiment
+from easq.settings import override
+
+CRITERION = "said_sat@3"
+COSTS = ("behavior@3", "behavior@10")
+
+
+class Trial(NamedTuple):
+    """What a trial showed: the criterion's gain, and the larger of the two costs, as a share."""
+
+    set: tuple[str, ...]
+    gain: float
+    cost: float
+
+
+def trials(experiment: Experiment, table: Table) -> dict[str, list[Trial]]:
+    """Return every trial that has been run on all scenarios, by method."""
+    found: dict[str, list[Trial]] = {}
+    for method, sets in experiment.trials.items():
+        for chosen in sets:
+            name = f"{method}, {' '.join(chosen)}"
+            gains = [table.gain(s, name, experiment.against, CRITERION) for s in experiment.scenarios]
+            costs = [
+                [table.gain(s, name, experiment.against, cost, relative=True) for s in experiment.scenarios]
+                for cost in COSTS
+            ]
+            if all(gains) and all(map(all, costs)):
+                gain = fmean(g.value for g in gains if g)
+                cost = max(-fmean(c.value for c in by_scenario if c) for by_scenario in costs)
+                found.setdefault(method, []).append(Trial(chosen, gain, cost))
+    return found
+
+
+def winner(found: Sequence[Trial], most_cost: float = 0.01) -> Trial:
+    """Return the best trial within the cost, the cheapest where none is."""
+    within = [trial for trial in found if trial.cost <= most_cost]
+    return max(within, key=lambda t: t.gain) if within else min(found, key=lambda t: t.cost)
+
+
+def overlay(chosen: Sequence[str]) -> str:
+    """Return settings as a file that changes a recipe.
+
+    >>> print(overlay(["alignment.ridge=5", "alignment.teacher=true"]), end="")
+    [alignment]
+    ridge = 5
+    teacher = true
+    """
+    data: dict[str, object] = {}
+    for one in chosen:
+        override(data, one)
+    return tomli_w.dumps(data)
+
+
+def markdown(found: Mapping[str, Sequence[Trial]]) -> str:
+    """Return all trials as a table, the winners marked."""
+    lines = [f"| method | settings | {CRITERION}, gain | largest cost | |", "|---|---|---|---|---|"]
+    for method, rows in found.items():
+        best = winner(rows)
+        for trial in rows:
+            mark = "chosen" if trial is best else ""
+            settings = ", ".join(trial.set)
+            lines.append(f"| {method} | {settings} | {trial.gain:+.4f} | {100 * trial.cost:.1f} % | {mark} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,100 @@
+"""One pass over a world: several methods learn side by side from the same batches, and are measured.
+
+Laying out a batch is paid once, and every method sees the same requests in the same order.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from easq.errors import InputError
+from easq.learn.builder import build_encoder, build_learner
+from easq.learn.learner import Learner
+from easq.learn.trainer import compute_alike
+from easq.prove.bench.measure import Lists, Measure, scores_of
+from easq.prove.bench.plan import REFERENCES, Cell, Place
+from easq.prove.metrics import Floats
+from easq.prove.references import References
+from easq.schema import Recipe
+from easq.world.answers import Rates
+from easq.world.feed import Fed, feed
+from easq.world.simulate import World
+
+OnViews = Callable[[int], None]
+_ASK, _ANSWER = 1.0, 0.2
+_PROBED_REQUESTS, _PROBED_SEED = 10_000, 0
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """What a pass runs on beside its cells."""
+
+    candidates: int
+    measured_share: float
+
+
+def run_pass(
+    cells: Sequence[tuple[Cell, Recipe]], sitting: Sitting, on_views: OnViews = lambda _: None
+) -> list[dict[str, float]]:
+    """Return the metrics of each cell, all of one world and seed, in order.
+
+    Measured are the requests of the last `measured_share` of the views. Raises InputError when the
+    recipes would cut the world into different steps.
+    """
+    place, seed = cells[0][0].place, cells[0][0].seed
+    first = cells[0][1]
+    if any(_feed_key(recipe) != _feed_key(first) for _, recipe in cells):
+        raise InputError("methods of one bench share features, behaviors, order, question, join and steps")
+    compute_alike(first.training.threads)
+    encoder = build_encoder(first)
+    learners = [
+        None if cell.arm.method in REFERENCES else build_learner(recipe, encoder) for cell, recipe in cells
+    ]
+    measures = [Measure(len(first.question.options) - 1) for _ in cells]
+    references = References(("popularity", "random"), seed)
+    world = World(
+        seed, Rates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
+    )
+    kept = kept_share(place, sitting.candidates)
+    start, views, answers, held = place.views * (1 - sitting.measured_share), 0, 0, 0
+    for fed in feed(world, -(-place.views // sitting.candidates), first, encoder, kept=kept):
+        views += fed.batch.num_viewed
+        lists = Lists(fed, sitting.candidates) if views > start else None
+        scores = references.score(fed.batch)
+        scores["oracle"] = fed.satisfaction_M.astype(np.float64)
+        for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
+            served_N = scores[cell.arm.method] if learner is None else _step(learner, fed, cell)
+            if lists is not None:
+                measure.add(lists, scores_of(served_N, lists))
+        answers += len(fed.batch.option_A)
+        if lists is not None:
+            held += len(lists.request_G)
+        on_views(fed.batch.num_viewed * sum(learner is not None for learner in learners))
+    counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
+    return [measure.values() | counts for measure in measures]
+
+
+def _step(learner: Learner, fed: Fed, cell: Cell) -> Floats:
+    try:
+        return learner.step(fed.batch).served_N.astype(np.float64)
+    except ArithmeticError as error:
+        raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
+
+
+def kept_share(place: Place, candidates: int) -> float:
+    """Return which share of a world's answers is learned, so that there are `place.answers` a view.
+
+    Counted in a world of a seed that no bench has.
+    """
+    world = World(
+        _PROBED_SEED, Rates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=candidates
+    )
+    answered = [float((chunk.option_RC >= 0).mean()) for chunk in world.chunks(_PROBED_REQUESTS)]
+    return min(1.0, place.answers / float(np.mean(answered)))
+
+
+def _feed_key(recipe: Recipe) -> tuple[object, ...]:
+    training = recipe.training
+    steps = training.batch_rows, training.batch_answers, training.threads
+    return recipe.features, recipe.behaviors, recipe.order, recipe.question, recipe.join, steps

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from easq.errors import InputError
+from easq.prove.bench.plan import REFERENCES, Cell, arms_of, passes, places_of, read_plan, scenario_name
+from easq.settings import read_recipe
+from tests.prove.bench.worlds import PLAN, RECIPES, small_bench
+
+
+def cells_of(folder: Path, **chosen: tuple[str, ...]) -> list[Cell]:
+    bench = small_bench(folder)
+    return [cell for group in passes(bench.plan, bench.size, **chosen) for cell in group]
+
+
+def test_every_cell_is_run_once(tmp_path: Path) -> None:
+    cells = cells_of(tmp_path)
+    assert len(set(cells)) == len(cells)
+    compared = [c for c in cells if c.place.answers == 0.02 and c.arm.name == "easq"]
+    assert sorted((c.place.scenario, c.seed) for c in compared) == [
+        ("bait", 1), ("bait", 2), ("main", 1), ("main", 2)
+    ]  # fmt: skip
+
+
+def test_a_pass_is_of_one_world_and_holds_few_methods(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    for group in passes(bench.plan, bench.size):
+        assert len({(cell.place, cell.seed) for cell in group}) == 1
+        assert sum(cell.arm.method not in REFERENCES for cell in group) <= bench.plan.together
+
+
+def test_only_what_is_asked_for_is_run(tmp_path: Path) -> None:
+    assert {c.arm.method for c in cells_of(tmp_path, methods=("oracle",))} == {"oracle"}
+    assert {c.place.answers for c in cells_of(tmp_path, only=("rates",))} == {0.01, 0.02}
+
+
+def test_names_of_worlds_say_what_sets_them_apart(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    places = places_of(bench.plan.experiments["rates"], bench.size)
+    assert [scenario_name(place, bench.size) for place in places] == ["main, 0.01 answers a view", "main"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("answers = 0.02", "answers = 2.0", "answers"),
+        ('"compare", "rates"', '"compare", "other"', "'other' is not an experiment"),
+        ("together = 2", "togetherness = 2", "togetherness"),
+    ],
+)
+def test_a_plan_that_cannot_be_says_why(old: str, new: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(PLAN.replace(old, new))
+    with pytest.raises(InputError, match=message):
+        read_plan(path)
+
+
+def test_every_setting_of_the_shipped_plan_makes_a_recipe() -> None:
+    plan, base = read_plan(RECIPES / "bench" / "plan.toml"), RECIPES / "world.toml"
+    for experiment in plan.experiments.values():
+        for arm in arms_of(experiment):
+            if arm.method not in REFERENCES:
+                read_recipe(base, arm.set, [RECIPES / "bench" / "methods" / f"{arm.method}.toml"])
+
+
+def test_validation_seeds_are_used_for_nothing_else() -> None:
+    sizes = read_plan(RECIPES / "bench" / "plan.toml").sizes
+    others = {seed for name, size in sizes.items() if name != "tuning" for seed in size.seeds}
+    assert not others & set(sizes["tuning"].seeds)
+
+
+def test_paper_recipe_differs_from_the_worlds_in_what_the_paper_says_alone() -> None:
+    paper, world = read_recipe(RECIPES / "paper.toml"), read_recipe(RECIPES / "world.toml")
+    assert (paper.features, paper.behaviors, paper.join) == (world.features, world.behaviors, world.join)
+    assert paper.model.method == "easq"
+    alignment = paper.alignment
+    assert (alignment.scope, alignment.buffer, alignment.unasked) == ("batch", 0, "none")
+    ours = (alignment.teacher, alignment.propensity_weights, alignment.behavior_tolerance)
+    assert ours == (False, False, 0)
+    assert not paper.model.satisfaction_variance

@@ -1,0 +1,62 @@
+"""Real logs, thinned: here the log of a small world stands for one, because its answers can be counted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easq.events import EVENTS, Answered, Event
+from easq.log.sqlite import SqliteLog
+from easq.prove.bench.real_pass import is_kept, run_real, thin
+from tests.replaying import make_log
+from tests.worlds import small_recipe
+
+RECIPE = small_recipe("model.method=behavior", "training.batch_rows=256")
+
+
+def events_of(log: SqliteLog) -> list[Event]:
+    return [e for p, end in enumerate(log.end_offsets(EVENTS)) for e in log.read(EVENTS, p, 0, end)]
+
+
+def answered(events: list[Event]) -> set[tuple[str, str]]:
+    return {(e.request_id, e.item_id) for e in events if isinstance(e, Answered)}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_log(tmp_path_factory.mktemp("real"), views=6000)
+
+
+def test_thinning_takes_out_answers_and_nothing_else(whole: Path, tmp_path: Path) -> None:
+    with SqliteLog(whole) as log, SqliteLog(tmp_path / "part.log", partitions=3) as part:
+        held = thin(log, part, RECIPE, kept=0.3, seed=1)
+        before, after = events_of(log), events_of(part)
+    assert [e for e in before if not isinstance(e, Answered)] == [
+        e for e in after if not isinstance(e, Answered)
+    ]
+    assert len(answered(after)) + len(held) == len(answered(before)) > 300
+    assert len(answered(after)) == pytest.approx(0.3 * len(answered(before)), rel=0.25)
+
+
+def test_a_smaller_share_is_part_of_a_larger_one(whole: Path) -> None:
+    with SqliteLog(whole) as log:
+        said = [e for e in events_of(log) if isinstance(e, Answered)]
+    few, many = ([is_kept(e, kept, 5) for e in said] for kept in (0.1, 0.5))
+    assert all(m for f, m in zip(few, many, strict=True) if f)
+    assert np.mean(many) == pytest.approx(0.5, abs=0.07)
+    assert [is_kept(e, 0.5, 6) for e in said] != many
+
+
+def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
+    recipes = {m: small_recipe(f"model.method={m}", "training.batch_rows=256") for m in ("behavior", "easq")}
+    with SqliteLog(whole) as log:
+        found = run_real(recipes, log, kept=0.2, seeds=(1, 2))
+        total = len(answered(events_of(log)))
+    for scored in found.values():
+        assert scored.learned + scored.held == pytest.approx(2 * total, rel=0.03)
+        assert scored.held > 3 * scored.learned
+        interval = scored.tally.interval("sat/raw_auc")
+        assert 0 < interval.low < interval.value < interval.high < 1
+    names = found["behavior"].tally.names()
+    assert {"popularity/sat/auc", "random/sat/auc", "sat/auc", "pair_accuracy"} <= set(names)
+    assert found["behavior"].tally.interval("random/sat/auc").low < 0.5

@@ -1,0 +1,83 @@
+"""A bench of several cells: in one process, in several, killed and gone on with, to the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from easq.errors import InputError
+from easq.prove.bench.plan import Arm, Cell, Place
+from easq.prove.bench.report import write
+from easq.prove.bench.run import run
+from easq.prove.bench.world_pass import Sitting, kept_share, run_pass
+from easq.settings import read_recipe
+from tests.prove.bench.worlds import RECIPES, contents, rows_of, small_bench
+from tests.worlds import small_recipe
+
+
+def command(folder: Path, workers: int) -> list[str]:
+    bench = small_bench(folder)
+    paths = ["--plan", str(folder / "plan.toml"), "--out", str(bench.out)]
+    (folder / "methods").symlink_to(RECIPES / "bench" / "methods")
+    given = [str(RECIPES / "world.toml"), *paths, "--size", "tiny", "--workers", str(workers), "--json"]
+    return [sys.executable, "-m", "easq", "bench", *given]
+
+
+def wait_for_cells(out: Path, process: subprocess.Popen[bytes]) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if done := len(list(out.glob("cells/*.json"))):
+            return done
+        time.sleep(0.02)
+    raise AssertionError("no cell was done")
+
+
+def test_killed_bench_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    run(whole := small_bench(tmp_path / "whole"))
+    write(whole)
+    started = command(tmp_path / "killed", workers=2)
+    out = tmp_path / "killed" / "out"
+    process = subprocess.Popen(started, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    done = wait_for_cells(out, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/*.json")}
+    assert done <= len(kept) < len(list((tmp_path / "whole" / "out").glob("cells/*.json")))
+    finished = subprocess.run(started, check=True, capture_output=True)
+    assert json.loads(finished.stdout)["rows"] == len(rows_of(out))
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "done cells were run again"
+    assert contents(out) == contents(tmp_path / "whole" / "out")
+
+
+def test_methods_side_by_side_are_as_each_alone(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    place = Place("bait", 0.02, 1.0, 6000)
+    cells = [Cell(Arm(m, m), place, 1) for m in ("easq_paper", "behavior", "oracle")]
+    pairs = [(cell, bench.recipe_of(cell)) for cell in cells]
+    together = run_pass(pairs, bench.sitting)
+    assert together == [run_pass([pair], bench.sitting)[0] for pair in pairs]
+    assert together[2]["true_sat@3"] > max(together[0]["true_sat@3"], together[1]["true_sat@3"])
+
+
+def test_methods_that_would_take_other_steps_are_refused() -> None:
+    place = Place("main", 0.02, 1.0, 2000)
+    recipes = [read_recipe(RECIPES / "world.toml", [f"training.batch_rows={n}"]) for n in (256, 512)]
+    pairs = [(Cell(Arm("behavior", "behavior"), place, 1), recipe) for recipe in recipes]
+    with pytest.raises(InputError, match="share features"):
+        run_pass(pairs, Sitting(20, 0.5))
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0, 4.0])
+def test_as_many_answers_are_learned_as_were_wanted(bias: float) -> None:
+    place = Place("bait", 0.01, bias, 100_000)
+    cell = Cell(Arm("oracle", "oracle"), place, 3)
+    (found,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5))
+    assert found["answers"] == pytest.approx(1000, rel=0.12)
+    assert 0 < kept_share(place, 20) < 1
