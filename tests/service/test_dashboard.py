@@ -1,6 +1,5 @@
 """The dashboard's data over HTTP: who may have it, what it is on logs with nothing and with much in them."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,9 @@ import httpx
 import pytest
 
 from easq.service.keys import create_key
-from tests.service.serving import RANK, Served, a_client, serving, until
+from tests.service.serving import Served, a_client, serving, until
 
+RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 PARTS = {"learners", "questionnaire", "rankings", "experiment", "validity"}
 PATHS = ("/v1/dashboard", "/v1/dashboard/board")
 
@@ -89,8 +89,7 @@ def test_an_experiment_that_is_not_there_is_named(served: Served) -> None:
 
 
 def test_an_experiment_without_a_request_says_so(tmp_path: Path) -> None:
-    arms = json.dumps([{"name": "a"}, {"name": "b"}])
-    with serving(tmp_path, f'experiments=[{{"name": "try", "arms": {arms}}}]') as served:
+    with serving(tmp_path, 'experiments=[{name="try", arms=[{name="a"}, {name="b"}]}]') as served:
         parts = whole_board(served.http, "try")["parts"]
         assert set(parts) == PARTS
         assert "the log holds no request" in parts["experiment"]["html"]

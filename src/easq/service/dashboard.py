@@ -22,7 +22,7 @@ _PAGE = {
     "/dashboard/dashboard.css": ("dashboard.css", "text/css; charset=utf-8"),
     "/dashboard/dashboard.js": ("dashboard.js", _SCRIPT),
 }
-# Styles in elements: plotly writes its own rules; a style can neither run nor, with no images, send.
+# The page's style sheet holds plotly's few rules too, and is marked so that plotly writes none itself.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -36,7 +36,7 @@ def dashboard_routes(desk: Desk, recipe: Recipe, looks: Looks) -> list[Any]:
     names = [experiment.name for experiment in recipe.experiments]
 
     @get("/v1/dashboard", opt=ADMIN)
-    async def now(_: _Call) -> ASGIResponse:
+    async def now() -> ASGIResponse:
         found = {
             "at_ms": time.time_ns() // 1_000_000,
             "name": recipe.name,

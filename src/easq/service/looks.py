@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -42,6 +43,7 @@ class Looks:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        self._learning = {"main": home}
         self._boards: dict[str, Board] = {}
         self._funnel: Funnel | None = None
         self._thread: Thread | None = None
@@ -63,14 +65,12 @@ class Looks:
 
     def learners(self) -> dict[str, Mapping[str, Any]]:
         """Return what the learners told last, the course of their losses left out; reads files."""
-        found = {"main": self._home.told("learner")}
         for name, arm in arms_with_models(self._home):
-            if arm.recipe:
-                try:
-                    found[name] = arm_home(self._home, name).told("learner")
-                except InputError:  # not made yet
-                    found[name] = {}
-        return {name: {k: v for k, v in told.items() if k != "trend"} for name, told in found.items()}
+            if arm.recipe and name not in self._learning:
+                with suppress(InputError):  # not made yet
+                    self._learning[name] = arm_home(self._home, name)
+        told = {name: home.told("learner") for name, home in self._learning.items()}
+        return {name: {k: v for k, v in found.items() if k != "trend"} for name, found in told.items()}
 
     def close(self) -> None:
         """End a look that is being taken, and take no other."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +38,8 @@ class System(NamedTuple):
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("demo")
     recipe = read_recipe(RECIPES / "loop.toml")
-    lived = live_together(recipe, folder, 1, SMALL, lambda _: None, lambda _: None)
+    with ThreadPoolExecutor(1) as aside:  # the browser's loop is in this thread
+        lived = aside.submit(live_together, recipe, folder, 1, SMALL, lambda _: None, lambda _: None).result()
     key, port = create_key(lived.home.keys_path, "admin", "a test's"), free_port()
     url, said = f"http://127.0.0.1:{port}", folder / "serve.txt"
     command = [*EASQ, "serve", "--home", str(lived.home.folder), "--port", str(port)]
@@ -68,8 +70,8 @@ class Watched:
         self.page.get_by_label("An admin's API key").fill(system.key)
         self.page.get_by_role("button", name="Open").click()
         for part in PARTS:
-            expect(self.page.locator(f"#{part}-part section").first).to_be_visible(timeout=60_000)
-        expect(self.page.locator("#look")).not_to_contain_text("being read", timeout=60_000)
+            expect(self.page.locator(f"#{part}-part section").first).to_be_visible(timeout=30_000)
+        expect(self.page.locator("#look")).not_to_contain_text("being read", timeout=30_000)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -68,7 +68,9 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
                 "Progressive validation",
                 "The share of recent behaviour pairs that were in the right order before they were learned; "
                 "chance is 0.5.",
-                figures.trend_lines(trends, dict.fromkeys(trends, ("pair_accuracy",)), "pair accuracy", ".4f"),
+                figures.trend_lines(
+                    trends, dict.fromkeys(trends, ("pair_accuracy",)), "pair accuracy", ".4f"
+                ),
                 "No pair yet.",
             ),
             page.figure(
