@@ -82,6 +82,21 @@ def test_a_log_with_nothing_in_it_is_said_to_hold_nothing(tmp_path: Path) -> Non
     assert all(part["at_ms"] > 0 and part["seconds"] >= 0 for part in parts.values())
 
 
+def test_the_first_call_starts_a_look_and_does_not_wait_for_it(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        said = served.http.get("/v1/dashboard/board").json()
+        assert (said["is_reading"], said["parts"]) == (True, [])
+        until(lambda: len(served.http.get("/v1/dashboard/board").json()["parts"]) == len(PARTS) - 1)
+
+
+def test_a_reading_that_fails_is_told_and_the_service_goes_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        (tmp_path / "settings.toml").write_text("this is no recipe")
+        until(lambda: served.http.get("/v1/dashboard/board").json()["error"])
+        assert "the reading ended with code 1" in served.http.get("/v1/dashboard/board").json()["error"]
+        assert served.http.post("/v1/rank", json=RANK).status_code == 200
+
+
 def test_an_experiment_that_is_not_there_is_named(served: Served) -> None:
     reply = served.http.get("/v1/dashboard/board", params={"experiment": "none"})
     assert reply.status_code == 404

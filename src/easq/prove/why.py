@@ -24,6 +24,7 @@ from easq.snapshots import State
 
 _BACK = 512  # offsets of a partition, behind its end, in which rankings are looked for
 _TEXT_HASH = 1 << 40
+_MOST_ARMS = 4
 
 
 class Scorer:
@@ -76,7 +77,7 @@ class Versions:
 
 
 def newest_rankings(log: EventLog, limit: int) -> list[Request]:
-    """Return the newest rankings that were served from models, newest first.
+    """Return the newest rankings of each label of arms that were served from models, newest first.
 
     Of each partition only the last events are looked at, so that a big log costs as much as a small one.
     """
@@ -86,7 +87,11 @@ def newest_rankings(log: EventLog, limit: int) -> list[Request]:
     ):
         events = log.read(EVENTS, partition, max(start, end - _BACK), _BACK)
         found += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
-    return sorted(found, key=lambda e: (-e.ts, e.event_id))[:limit]
+    of_arm: dict[str, list[Request]] = {}
+    for event in sorted(found, key=lambda e: (-e.ts, e.event_id)):
+        if len(kept := of_arm.setdefault(event.arm, [])) < limit:
+            kept.append(event)
+    return [event for kept in list(of_arm.values())[:_MOST_ARMS] for event in kept]
 
 
 def explain(request: Request, scorer: Scorer) -> dict[str, Any]:

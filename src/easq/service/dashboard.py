@@ -16,13 +16,14 @@ from easq.service.refusals import Refusal
 from easq.service.wire import JSON
 
 ADMIN = {"scopes": ("admin",)}
-_SCRIPT = "text/javascript; charset=utf-8"
+_SCRIPT = "text/javascript"
 _PAGE = {
-    "/dashboard": ("index.html", "text/html; charset=utf-8"),
-    "/dashboard/dashboard.css": ("dashboard.css", "text/css; charset=utf-8"),
+    "/dashboard": ("index.html", "text/html"),
+    "/dashboard/dashboard.css": ("dashboard.css", "text/css"),
     "/dashboard/dashboard.js": ("dashboard.js", _SCRIPT),
 }
-# The page's style sheet holds plotly's few rules too, and is marked so that plotly writes none itself.
+# The page's style sheet holds plotly's few rules too, and is marked so that plotly writes none itself. What
+# it would write for maps is refused, which the browser's console tells; there are no maps here.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -17,12 +17,13 @@ from easq.errors import InputError
 from easq.events import EVENTS
 from easq.home import Home, open_home
 from easq.log.base import EventLog
+from easq.log.sqlite import SqliteLog
 from easq.prove.funnel import Funnel
 
 MOST_EVENTS = 200_000
 """Of those that validity reads, the newest: it goes event by event."""
 
-_RANKINGS = 6
+_RANKINGS = 3  # of each arm
 _KIND = 10  # the service and the learner go first
 
 
@@ -68,7 +69,7 @@ def look(wanted: Wanted) -> Iterator[Part]:
         for name, _ in arms_with_models(home)
         if (home.folder / "arms" / name.replace("/", ".") / "settings.toml").exists()
     }
-    with home.open_events() as log:
+    with SqliteLog(home.folder / "events.log", read_only=True) as log:
         seen = Funnel([])
 
         def funnel() -> str:

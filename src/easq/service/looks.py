@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from tempfile import TemporaryFile
 from threading import Thread
 from typing import Any
 
@@ -22,7 +23,6 @@ from easq.prove.funnel import Funnel
 from easq.service.look import Part, Wanted
 
 _EVERY_S, _SHARE = 10.0, 9.0
-_MOST_S = 1800.0
 _KEPT = 8  # experiments whose last look is kept
 
 _notes = structlog.get_logger("easq.service")
@@ -98,11 +98,14 @@ class Looks:
         wanted = msgspec.json.encode(Wanted(str(self._home.folder), experiment, self._funnel))
         command = [sys.executable, "-m", "easq.service.look"]
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as child:
+        with (
+            TemporaryFile() as said,
+            subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said) as child,
+        ):
             self._child = child
             if self._is_closed:
                 child.kill()
-            assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+            assert child.stdin is not None and child.stdout is not None
             child.stdin.write(wanted)
             child.stdin.close()
             for line in child.stdout:
@@ -111,7 +114,8 @@ class Looks:
                     self._funnel, part.funnel = part.funnel, None
                 board.parts = {**board.parts, part.name: part}
                 board.number += 1
-            said = child.stderr.read().decode(errors="replace").strip()
             code = child.wait()
+            said.seek(0)
+            words = said.read().decode(errors="replace").strip()
         self._child = None
-        return f"the reading ended with code {code}: {said[-300:]}" if code else ""
+        return f"the reading ended with code {code}: {words[-300:]}" if code else ""
