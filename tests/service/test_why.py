@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from easq.events import Request
-from easq.learn.trainer import Trainer
 from easq.prove.report.board import rankings
 from easq.prove.why import Scorer, explain, newest_rankings
-from tests.service.serving import Served, serving
+from tests.service.serving import Served, a_model, serving
 from tests.worlds import small_recipe
 
 FEATURES = {
@@ -32,7 +31,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
     recipe = small_recipe()
-    return Scorer(recipe, "v0", Trainer(recipe, 1).learner.state())
+    return Scorer(recipe, a_model(recipe))
 
 
 def test_the_newest_rankings_come_first(served: Served) -> None:

@@ -31,14 +31,16 @@ class Trend:
             "active_satisfaction_experts": step.active_satisfaction_experts,
             "gradient": step.gradient,
         }
+        # A loss of nothing is 0: a step without pairs says nothing of it.
+        point = {**self.last, "losses": {n: loss or None for n, loss in step.losses.items()}}
         if self.points and self.points[-1]["steps"] < self._every:
-            self.points[-1] = _merged(self.points[-1], self.last)
+            self.points[-1] = _merged(self.points[-1], point)
             return
         if len(self.points) == _MOST:
             self._every *= 2
             pairs = zip(self.points[::2], self.points[1::2], strict=True)
             self.points = [_merged(first, second) for first, second in pairs]
-        self.points.append(self.last)
+        self.points.append(point)
 
 
 def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

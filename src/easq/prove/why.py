@@ -1,26 +1,23 @@
-"""Why a ranking came out as it did: its first candidate against its second, by the newest version kept.
+"""Why a ranking came out as it did: its first candidate against its second, by the newest parameters.
 
-What is served has no satisfaction experts; a version on disk has, because a rollback needs them. So the
-scores here are those of that version, beside the ones that were served and logged.
+Serving computes no satisfaction score; what the learner publishes holds all that it takes. So the scores
+here are those of the newest published parameters, beside the ones that were served and logged.
 Shapes: C candidates of one request, F features of a candidate; the first two rows are compared.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from easq.columns import UNKNOWN, Columns, Ids, List, Shape, unpack
+from easq.columns import UNKNOWN, Columns, Floats, Ids, List, Shape, unpack
 from easq.encode import Layout, Rows, SideEncoder
 from easq.events import EVENTS, Request, unpack_counts, unpack_floats
 from easq.home import Home
 from easq.log.base import EventLog
-from easq.model.builder import build_model, build_pooling
-from easq.model.embedding import Touched
+from easq.log.sqlite import SqliteLog
+from easq.rank.follow import Follower
+from easq.rank.parameters import Parameters
 from easq.schema import Recipe
-from easq.snapshots import State
 
 _BACK = 512  # offsets of a partition, behind its end, in which rankings are looked for
 _TEXT_HASH = 1 << 40
@@ -28,52 +25,37 @@ _MOST_ARMS = 4
 
 
 class Scorer:
-    """A version's behaviour and satisfaction score of logged candidates, with features as served."""
+    """Behaviour and satisfaction scores of logged candidates by some parameters, with features as served."""
 
-    def __init__(self, recipe: Recipe, name: str, state: State) -> None:
+    def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
         layout = Layout.of(recipe.features)
-        self.name = name
+        self._parameters = parameters
         self.viewer_shape = Shape.of(recipe.features, "viewer")
         self.shape = Shape.of(recipe.features, "candidate")
         self._viewer = SideEncoder(layout, recipe.features, "viewer")
         self._candidate = SideEncoder(layout, recipe.features, "candidate")
-        self._pooling = build_pooling(recipe, layout)
-        self._model = build_model(recipe, self._pooling)
-        dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._model}).requires_grad_(False)
-        prefix = "dense."
-        named = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
-        dense.load_state_dict({n: torch.from_numpy(v.copy()) for n, v in named.items()})
-        self._table = torch.from_numpy(state["table.weight"].copy())
 
-    def score(self, viewer: Columns, candidates: Columns) -> tuple[Any, Any]:
+    @property
+    def name(self) -> str:
+        """Return the name of the parameters' version."""
+        return self._parameters.name
+
+    def score(self, viewer: Columns, candidates: Columns) -> tuple[Floats, Floats | None]:
         """Return behaviour scores of pairs of candidates, and their satisfaction scores or None."""
         # Pairs are requests of their own: a set-wise model compares what stands in one.
         request_N = np.arange(len(candidates)) // 2
         viewer_BW = np.repeat(self._viewer.encode(viewer), len(candidates) // 2, 0)
-        rows = Rows(viewer_BW, self._candidate.encode(candidates), request_N)
-        with torch.inference_mode():
-            x = self._pooling(Touched.whole(self._table, rows), torch.from_numpy(rows.request_N))
-            scores = self._model(x, torch.arange(len(candidates)))
-        behavior = scores.served_N if scores.behavior_N is None else scores.behavior_N
-        satisfaction = scores.satisfaction_A
-        return behavior.numpy(), None if satisfaction is None else satisfaction.numpy()
+        return self._parameters.explain(Rows(viewer_BW, self._candidate.encode(candidates), request_N))
 
 
-@dataclass(frozen=True)
-class Versions:
-    """The newest version of each model of a home: the main one under "", those of arms by their label."""
-
-    homes: Mapping[str, Home]
-
-    def newest(self) -> dict[str, Scorer]:
-        """Load them; a model without a version is left out."""
-        found = {}
-        for name, home in self.homes.items():
-            names = home.versions.names()
-            if names:
-                state = home.versions.load(names[-1], ("dense.", "table.weight"))
-                found[name] = Scorer(home.recipe, names[-1], state)
-        return found
+def newest_scorer(home: Home) -> Scorer | None:
+    """Return a scorer by the newest parameters that a home's learner published; None before any."""
+    parameters = Parameters(home.recipe)
+    with SqliteLog(home.folder / "updates.log", partitions=1, read_only=True) as updates:
+        follower = Follower(home, updates, parameters, lambda change: change())
+        while follower.poll():
+            pass
+    return Scorer(home.recipe, parameters) if parameters.seq >= 0 else None
 
 
 def newest_rankings(log: EventLog, limit: int) -> list[Request]:

@@ -115,9 +115,9 @@ def _learners(homes: dict[str, Home]) -> str:
 def _rankings(log: EventLog, homes: dict[str, Home]) -> str:
     from easq.arms import arms_in
     from easq.prove.report import board
-    from easq.prove.why import Versions, explain, newest_rankings
+    from easq.prove.why import explain, newest_rankings, newest_scorer
 
-    scorers = Versions(homes).newest()
+    scorers = {name: found for name, home in homes.items() if (found := newest_scorer(home))}
     found = []
     for request in newest_rankings(log, _RANKINGS):
         own = next((part for part in arms_in(request.arm) if part in homes), "")

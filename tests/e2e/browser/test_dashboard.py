@@ -103,13 +103,6 @@ def test_the_dashboard_shows_what_is_on_the_log(
     folder = Path(os.environ.get("EASQ_PICTURES", tmp_path))
     path = folder / f"dashboard_{device}_{scheme}.png"
     page.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, **PICTURES[device]})
-    if os.environ.get("DEV"):
-        for k in range(7):
-            page.screenshot(
-                path=f"/tmp/dev_{device}_{scheme}_{k}.png",
-                full_page=True,
-                clip={"x": 0, "y": k * 1500, "width": look["viewport"]["width"], "height": 1500},
-            )
     table = page.locator("#experiment-part table").first
     for metric in ("LT7", "AppStayTime", "WatchTime", "VideoView", "Forward", "Q-rate", "Q-Satisfied"):
         expect(table.locator("td", has_text=re.compile(f"^{metric}"))).to_have_count(1)

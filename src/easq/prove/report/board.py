@@ -10,6 +10,7 @@ from easq.prove.report import board_figures as figures
 
 Result = Mapping[str, Any]
 _MS = 1000
+_LOSSES = ("main", "satisfaction", "dpo")
 
 
 def experiment(result: Result) -> str:
@@ -49,7 +50,10 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
     if not any(trends.values()):
         return page.section("Learners", page.text("No learner has taken a step since its process began."))
     last = {name: points[-1] if points else {} for name, points in trends.items()}
-    losses = {name: [f"losses/{loss}" for loss in point.get("losses", {})] for name, point in last.items()}
+    losses = {
+        name: [f"losses/{loss}" for loss in point.get("losses", {}) if loss in _LOSSES]
+        for name, point in last.items()
+    }
     fired = dict.fromkeys(trends, ("active_experts", "active_satisfaction_experts"))
     experts = "; ".join(
         f"{name}: {k1} experts" + (f" and {k2} of satisfaction" if k2 else "")
@@ -60,7 +64,7 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
         page.grid(
             page.figure(
                 "Loss",
-                "Each step is scored before it is learned. Means over stretches of steps.",
+                "Each step is scored before it is learned. Means over stretches of steps with something to learn from.",
                 figures.trend_lines(trends, losses, "loss", ".4f"),
                 "No loss yet.",
             ),
@@ -99,8 +103,7 @@ def rankings(explained: Sequence[Result], versions: Mapping[str, str]) -> str:
     by = ", ".join(f"{version} of {arm or 'the running model'}" for arm, version in versions.items())
     about = (
         f"The first candidate against the second. Served scores are as logged. Behaviour and satisfaction "
-        f"scores are those of the newest whole version on disk ({by}), which has the satisfaction experts "
-        "that serving leaves out; it may be newer than what was served."
+        f"scores are those of the newest parameters ({by}), which may be newer than those that served."
     )
     return page.section(
         "Recent rankings, and why", page.text(about, "soft"), page.grid(*map(_ranking, explained))

@@ -76,8 +76,8 @@ function showNow(said) {
     tile("events refused", count(service.events_refused), service.events_refused > 0),
     tile("failures of the log", count(service.log_failures), service.log_failures > 0),
   );
-  const heads = ["Model", "serves", "learner told", "learned to", "events behind", "answers", "loss",
-    "pair accuracy", "of before", "experts", "of satisfaction", "gradient"];
+  const heads = ["Model", "serves", "learner told", "learned to", "events behind", "answers",
+    "pair accuracy", "of before", "experts", "of satisfaction", "gradient", "losses"];
   const head = make("tr", "");
   head.append(...heads.map((text) => make("th", text)));
   const rows = Object.entries(learners).map(([name, told]) => {
@@ -86,8 +86,8 @@ function showNow(said) {
     const version = name === "main" ? service.version : service.arms[name];
     const cells = [name, version ?? "–", told.at ? `${age(said.at_ms - 1000 * told.at)} ago` : "never",
       told.version === undefined ? "–" : count(told.version), count(told.lag_events), count(told.answers),
-      losses.join(", ") || "–", number(told.pair_accuracy?.recent, 3), number(told.pair_accuracy?.level, 3),
-      number(told.active_experts, 1), number(told.active_satisfaction_experts, 1), number(told.gradient, 3)];
+      number(told.pair_accuracy?.recent, 3), number(told.pair_accuracy?.level, 3),
+      number(told.active_experts, 1), number(told.active_satisfaction_experts, 1), number(told.gradient, 3), losses.join(", ") || "–"];
     row.append(...cells.map((text) => make("td", text)));
     return row;
   });
