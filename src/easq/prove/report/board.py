@@ -64,7 +64,7 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
         page.grid(
             page.figure(
                 "Loss",
-                "Each step is scored before it is learned. Means over stretches of steps with something to learn from.",
+                "Each step is scored before it is learned. Means over stretches of steps that had any of it.",
                 figures.trend_lines(trends, losses, "loss", ".4f"),
                 "No loss yet.",
             ),
