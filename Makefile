@@ -54,7 +54,8 @@ soak: $(READY)
 	$(BIN)/python benchmarks/soak.py --rate 0
 
 pictures: $(READY) browser
-	EASQ_PICTURES=docs/images $(BIN)/pytest tests/e2e/browser/test_pictures.py tests/e2e/browser/test_demo.py
+	EASQ_PICTURES=docs/images $(BIN)/pytest tests/e2e/browser/test_pictures.py tests/e2e/browser/test_demo.py \
+		tests/e2e/browser/test_dashboard.py
 
 clean:
 	rm -rf .venv build runs

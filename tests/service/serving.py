@@ -15,6 +15,7 @@ from easq.ask.judge import Judge, trust
 from easq.ask.token import read_secret
 from easq.clock import NowMs, real_ms
 from easq.events import EVENTS, Event
+from easq.home import open_home
 from easq.learn.trainer import Trainer
 from easq.log.sqlite import SqliteLog
 from easq.profiles import Profiles
@@ -24,6 +25,7 @@ from easq.schema import Recipe
 from easq.service.app import create_app
 from easq.service.keys import Keys
 from easq.service.server import make_server
+from easq.settings import to_toml
 from tests.worlds import small_recipe
 
 PATIENCE_S = 30.0
@@ -73,13 +75,17 @@ def serving(
 ) -> Iterator[Served]:
     """Serve from the log and the keys in `folder`."""
     recipe = small_recipe("service.profile_store_seconds=3600", *overrides)
+    (folder / "settings.toml").write_text(to_toml(recipe))
+    home = open_home(folder)
     with SqliteLog(folder / "events.log", locked_s=LOCKED_S) as log:
         profiles = Profiles.of(recipe, log.partitions(EVENTS))
         parameters = a_model(recipe) if has_model else Parameters(recipe)
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         secret = read_secret(folder / "secret")
-        app = create_app(engine, log, profiles, keys, recipe, secret=secret, judge=judge, now_ms=now_ms)
+        app = create_app(
+            engine, log, profiles, keys, recipe, secret=secret, home=home, judge=judge, now_ms=now_ms
+        )
         with running(app, keys) as url, a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)

@@ -17,7 +17,7 @@ from tests.worlds import small_recipe
 
 DESCRIPTION = describe(small_recipe())
 SCHEMA = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(DESCRIPTION)))
-FILES = ("/widget/", "/demo")  # for browsers, see test_pages
+FILES = ("/widget/", "/demo", "/dashboard")  # for browsers, see test_pages and test_dashboard
 ROUTES = [(method, path) for path, verbs in DESCRIPTION["paths"].items() for method in verbs]
 # A bad entry of a batch is refused within a 200: the others stay. And no schema can say that a column is
 # as long as `candidates`.

@@ -118,6 +118,7 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
             Keys(home.keys_path),
             recipe,
             secret=bytes(32),
+            home=home,
             follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
         )
         with running(app, Keys(home.keys_path)) as url, a_client(url) as http:

@@ -234,7 +234,7 @@ def _print_status(found: dict[str, Any]) -> None:
         state = "running" if age_s < _SILENT_S else "not running"
         console.print(f"{role} is {state}, told {f'{age_s:.0f} s ago' if told else 'never'}:")
         for key, value in told.items():
-            if key not in ("at", "pid"):
+            if key not in ("at", "pid", "trend"):
                 console.print(f"  {key}: {value}")
     console.print("versions kept:")
     for name, notes in found["versions"].items():

@@ -32,7 +32,8 @@ class Step:
     """What one step found before it learned: scores, losses, and how many experts fired per row.
 
     `touched_U` are the table rows that it read, and so may have changed. `satisfaction_L` scores the
-    rows of the answered requests, those from `batch.num_viewed` on.
+    rows of the answered requests, those from `batch.num_viewed` on. `gradient` is the norm of the dense
+    part's gradient before it is clipped.
     """
 
     batch: Batch
@@ -42,6 +43,7 @@ class Step:
     losses: dict[str, float]
     active_experts: float
     active_satisfaction_experts: float | None
+    gradient: float = 0.0
 
 
 class Learner:
@@ -105,11 +107,15 @@ class Learner:
         values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
             raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
+        gradient = 0.0
         if loss.total.requires_grad:
             self._adam.zero_grad()
             torch.autograd.backward(loss.total)
+            trained = [p for p in self.dense.parameters() if p.grad is not None]
+            norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
             if self._gradient_clip:
-                nn.utils.clip_grad_norm_(self.dense.parameters(), self._gradient_clip)
+                nn.utils.clip_grads_with_norm_(trained, self._gradient_clip, norm)
+            gradient = float(norm)
             self._adam.step()
             self.table.step(touched)
         if own is not None:
@@ -118,7 +124,7 @@ class Learner:
             self.told.add(batch)
         self.objective.learned()
         self.steps += 1
-        return self._report(batch, touched.rows_U, scores, values)
+        return self._report(batch, touched.rows_U, scores, values, gradient)
 
     def forget(self, user_A: Ids) -> None:
         """Drop the kept answers of viewers; what was learned from them stays."""
@@ -126,7 +132,9 @@ class Learner:
         if self.told is not None:
             self.told.forget(user_A)
 
-    def _report(self, batch: Batch, touched_U: Ids, scores: Scores, values: dict[str, float]) -> Step:
+    def _report(
+        self, batch: Batch, touched_U: Ids, scores: Scores, values: dict[str, float], gradient: float
+    ) -> Step:
         satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK
         num = len(batch.rows.request_N)
         return Step(
@@ -137,6 +145,7 @@ class Learner:
             values,
             _active(scores.gate_NK[:num]),
             None if gates is None or not len(gates) else _active(gates),
+            gradient,
         )
 
     def state(self) -> State:

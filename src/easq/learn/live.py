@@ -24,6 +24,7 @@ from easq.learn.learner import NonFiniteLossError, Step
 from easq.learn.publish import Publisher, make_delta
 from easq.learn.steps import learn_until, recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike, part_of
+from easq.learn.trend import Trend
 from easq.log.base import EventLog
 
 _IDLE_S = 0.25
@@ -58,7 +59,7 @@ class LiveLearner:
         self.seq = self._commands = self._restored = 0
         self._waiting_since = math.inf
         self._began = self._told = self._checkpointed = self._versioned = 0.0
-        self._losses: dict[str, float] = {}
+        self._trend = Trend()
 
     def run(self, stop: threading.Event) -> None:
         """Learn until `stop` is set, then leave a checkpoint."""
@@ -190,7 +191,11 @@ class LiveLearner:
             "waiting_rows": rows,
             "newest_answer": self.trainer.newest_answer,
             "pair_accuracy": {"recent": self._guard.recent.value, "level": self._guard.level.value},
-            "losses": self._losses,
+            "losses": self._trend.last.get("losses", {}),
+            "active_experts": self._trend.last.get("active_experts"),
+            "active_satisfaction_experts": self._trend.last.get("active_satisfaction_experts"),
+            "gradient": self._trend.last.get("gradient"),
+            "trend": self._trend.points,
         }
 
     def _readable(self) -> list[int]:
@@ -241,7 +246,7 @@ class LiveLearner:
             logger.warning("events left out", reasons=dict(reasons), first=late[0].event.event_id)
         for step in steps:
             self._guard.observe(step)
-            self._losses = step.losses
+            self._trend.add(taken.ts, taken.seq, step, self._guard.recent.value)
 
     def _publish(self, steps: list[Step]) -> bool:
         """Publish what steps have changed, if it was not; return False where it was, with other bytes."""

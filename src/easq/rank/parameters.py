@@ -50,6 +50,19 @@ class Parameters:
             scores: Floats = self._served(x).numpy()
         return scores
 
+    def explain(self, rows: Rows) -> tuple[Floats, Floats | None]:
+        """Return the score that behaviour trains and the satisfaction score of each row, which none may be.
+
+        Slower than `score`, for people who ask why.
+        """
+        with torch.inference_mode():
+            touched = Touched.whole(self._table_RE, rows)
+            x = self._pooling(touched, torch.from_numpy(rows.request_N))
+            found = self._model(x, torch.arange(len(rows.request_N)))
+        behavior_N = found.served_N if found.behavior_N is None else found.behavior_N
+        satisfaction_N = found.satisfaction_A
+        return behavior_N.numpy(), None if satisfaction_N is None else satisfaction_N.numpy()
+
     def replace(self, seq: int, state: State) -> None:
         """Become version `seq`, whose checked arrays these are; the table is taken over as it is."""
         for name, value in self._dense.items():

@@ -21,11 +21,13 @@ from easq.ask.token import Tokens
 from easq.clock import NowMs, real_ms
 from easq.errors import InputError
 from easq.events import EVENTS
+from easq.home import Home
 from easq.log.base import EventLog
 from easq.profiles import Profiles
 from easq.rank.engine import Engine
 from easq.schema import Recipe
 from easq.service.committer import Committer
+from easq.service.dashboard import dashboard_routes
 from easq.service.desk import Desk
 from easq.service.follow import Both, Follower
 from easq.service.formats import negotiate
@@ -33,6 +35,7 @@ from easq.service.freshness import FollowUpdates, Freshness, watch_updates
 from easq.service.gate import Gate
 from easq.service.keys import Keys
 from easq.service.limits import Rates
+from easq.service.looks import Looks
 from easq.service.metrics import CONTENT_TYPE, Metrics
 from easq.service.openapi import describe
 from easq.service.pages import page_routes
@@ -64,6 +67,7 @@ def create_app(
     recipe: Recipe,
     *,
     secret: bytes,
+    home: Home,
     judge: Judge = trust,
     follow_updates: FollowUpdates | None = None,
     save_profiles: Callable[[], None] = lambda: None,
@@ -75,6 +79,7 @@ def create_app(
     `secret` signs asks and salts their sampling, and `judge` weighs answers before they are logged. What
     asking remembers is read here, from `asks_file` and from the log where that ends; raises LogError where
     that fails. It is written every 15 minutes and at the end.
+    The dashboard reads `home`, whose log this is.
     `follow_updates` makes what keeps the parameters of `engine` up to date; it runs while the app does.
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied. Events are stamped by `now_ms`. `app.state.status()` is what /v1/status says.
@@ -121,6 +126,7 @@ def create_app(
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await asyncio.to_thread(looks.close)
             if updates is not None:
                 await asyncio.to_thread(updates.stop)
             writing.flush()
@@ -129,12 +135,13 @@ def create_app(
             if asks_file is not None:
                 await _save(asks_file, asks)
 
-    uploads = Uploads(recipe.service)
+    uploads, looks = Uploads(recipe.service), Looks(home)
     routes = [
         *_call_routes(desk, uploads),
         *_ask_routes(questionnaire, uploads),
         *_look_routes(desk, metrics, recipe),
         *page_routes(keys, recipe.ask),
+        *dashboard_routes(desk, recipe, looks),
     ]
     app = Litestar(
         routes,

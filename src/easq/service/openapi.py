@@ -31,6 +31,7 @@ _REFUSALS = {
     400: "The body cannot be read or says what is not allowed; the message names it.",
     401: "There is no key, or it is not valid.",
     403: "The key's scope does not allow this.",
+    404: "There is no experiment of this name; the message says which there are.",
     408: "The body did not come in time; the connection is closed.",
     413: "A limit is exceeded; the message says which.",
     415: "The body is neither JSON nor MessagePack.",
@@ -92,6 +93,8 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         "/v1/users": {"put": _call("Tell who viewers are", "UsersCall", "BatchReply", examples.users())},
         **_questionnaire(examples),
         "/v1/status": {"get": _look("The essentials of this process", _LOOK)},
+        "/v1/dashboard": {"get": _look("What the dashboard shows of this moment", _LOOK)},
+        "/v1/dashboard/board": {"get": _board(recipe)},
         "/metrics": {"get": _look("Everything counted, for Prometheus", _LOOK, "text/plain")},
         "/health/live": {"get": _open("Does the process answer", (500,))},
         "/health/ready": {"get": _open("Can it rank", (500, 503))},
@@ -173,6 +176,17 @@ def _questionnaire(examples: Examples) -> dict[str, Any]:
 
 def _look(summary: str, refusals: tuple[int, ...], media_type: str = "application/json") -> dict[str, Any]:
     return {**_open(summary, refusals, media_type), "security": [{"key": []}, {}]}
+
+
+def _board(recipe: Recipe) -> dict[str, Any]:
+    """Describe what a child process read of the log for the dashboard."""
+    look = _look("What the dashboard shows of the log", (*_LOOK, 404))
+    names = [experiment.name for experiment in recipe.experiments]
+    schema = {"type": "string", "enum": names} if names else {"type": "string"}
+    experiment = {"name": "experiment", "in": "query", "required": False, "schema": schema}
+    unchanged = {"description": "Nothing has changed since the ETag in `If-None-Match`."}
+    responses = {**look["responses"], "304": unchanged}
+    return {**look, "parameters": [experiment], "responses": responses}
 
 
 def _open(summary: str, refusals: tuple[int, ...], media_type: str = "application/json") -> dict[str, Any]:

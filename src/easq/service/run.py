@@ -100,6 +100,7 @@ def _app(home: Home, events: EventLog, models: list[_Model], store: Store, keys:
         home.recipe,
         judge=weigh,
         secret=read_secret(home.secret_path),
+        home=home,
         follow_updates=follow_updates,
         save_profiles=_saver(store, profiles),
         now_ms=clock_of(home),

@@ -36,8 +36,7 @@ _METHOD = (
 def write_ab(result: Result, path: Path) -> None:
     """Write what `analyse` found to one HTML file; equal results give equal bytes."""
     title = f"A/B test: {result['name']}"
-    body = [_heading(title, result), *(_treatment(result, t) for t in result["treatments"])]
-    body += [_trust(result), _method(result)]
+    body = [page.header(title, *summary(result)), *evidence(result), _method(result)]
     path.write_text(page.document(title, "\n".join(body)), encoding="utf-8")
 
 
@@ -76,7 +75,8 @@ def _price(result: Result, treatment: Result) -> str:
     return "What it costs: no metric is shown to be worse."
 
 
-def _heading(title: str, result: Result) -> str:
+def summary(result: Result) -> list[str]:
+    """Return the blocks of what is read first: the verdicts in words, and how much there is to it."""
     viewers = sum(arm["viewers"] for arm in result["sample_ratio"]["arms"])
     blocks = []
     for treatment in result["treatments"]:
@@ -88,7 +88,12 @@ def _heading(title: str, result: Result) -> str:
         page.tile("answers", (f"{result['response'].get('answers', 0):,}", "")),
     ]
     dates = f"{result['start']} to {result['end']} (UTC days)."
-    return page.header(title, *blocks, page.tiles(tiles), page.text(dates, "soft"))
+    return [*blocks, page.tiles(tiles), page.text(dates, "soft")]
+
+
+def evidence(result: Result) -> list[str]:
+    """Return the sections that hold the numbers: each arm against the control, and whether they are true."""
+    return [*(_treatment(result, t) for t in result["treatments"]), _trust(result)]
 
 
 def _treatment(result: Result, treatment: Result) -> str:

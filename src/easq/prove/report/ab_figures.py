@@ -21,6 +21,7 @@ from easq.prove.report.runs import Estimate
 Result = Mapping[str, Any]
 
 _SHADE = 0.16
+_DAY_MS = 86_400_000
 
 
 def level_lines(result: Result, metric: str) -> go.Figure | None:
@@ -103,6 +104,7 @@ def _band(
 ) -> None:
     """Add a line with a shaded interval around it."""
     days = [p["day"] for p in points]
+    figure.update_xaxes(tickformat="%-d %b", dtick=_DAY_MS * -(-len(days) // 6))
     red, green, blue = (int(color[n : n + 2], 16) for n in (1, 3, 5))
     figure.add_trace(
         go.Scatter(

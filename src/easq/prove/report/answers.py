@@ -21,8 +21,13 @@ _STRATA = (
 def write_validity(result: Result, path: Path) -> None:
     """Write what `measure_validity` found to one HTML file; equal results give equal bytes."""
     title = f"The questionnaire of {result['name']}"
-    body = [_heading(title, result), _later(result), _responses(result), _model(result), _quality(result)]
+    body = [_heading(title, result), *sections(result)]
     path.write_text(page.document(title, "\n".join(body)), encoding="utf-8")
+
+
+def sections(result: Result) -> list[str]:
+    """Return what was found, a section for each question that can be asked of a questionnaire."""
+    return [_later(result), _responses(result), _model(result), _quality(result)]
 
 
 def _heading(title: str, result: Result) -> str:

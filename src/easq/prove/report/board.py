@@ -1,0 +1,169 @@
+"""The parts of a dashboard that take reading, as HTML: the same blocks and figures as in the reports."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from easq.prove.funnel import Funnel
+from easq.prove.report import ab, answers, page
+from easq.prove.report import board_figures as figures
+
+Result = Mapping[str, Any]
+_MS = 1000
+_LOSSES = ("main", "satisfaction", "dpo")
+
+
+def experiment(result: Result) -> str:
+    """Return what `prove.ab.analysis.analyse` found: verdict, satisfaction over time, Table 2, guardrails."""
+    return "\n".join(
+        [page.section(f"Experiment {result['name']}", *ab.summary(result)), *ab.evidence(result)]
+    )
+
+
+def funnel(found: Funnel, question: str) -> str:
+    """Return from how many views the answers come."""
+    drawn = page.figure(
+        "From views to answers",
+        "Eligible: watched long enough for the question. Each bar is the share of the step before it; "
+        "the answers' bars add up to all answers to the question that trains.",
+        figures.funnel_bars(found),
+        "No view was put to the questionnaire yet.",
+    )
+    seen, gates = found.steps, sorted(found.gates.items(), key=lambda gate: (-gate[1], gate[0]))
+    ends = [(w, seen.get(k, 0)) for w, k in (("closed by the viewer", "dismissed"), ("went away", "ignored"))]
+    rows = [page.row(map(page.cell, (name, f"{num:,}"))) for name, num in (*ends, *gates)]
+    table = page.table(
+        "How asks ended without an answer, and the gates that kept views from one.", ["", ""], rows
+    )
+    return page.section("Questionnaire", page.text(question, "soft"), drawn, page.folded("Gates", table))
+
+
+def validity(result: Result) -> str:
+    """Return what `prove.validity` found: whether viewers act as they say, and the rest on demand."""
+    later, *others = answers.sections(result)
+    return "\n".join([later, page.folded("Who answers, and whose answers are missing", *others)])
+
+
+def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> str:
+    """Return the course of each learner since its process began; `gates` holds K1 and K2 of each."""
+    trends = {name: status.get("trend", []) for name, status in told.items()}
+    if not any(trends.values()):
+        return page.section("Learners", page.text("No learner has taken a step since its process began."))
+    last = {name: points[-1] if points else {} for name, points in trends.items()}
+    losses = {
+        name: [f"losses/{loss}" for loss in point.get("losses", {}) if loss in _LOSSES]
+        for name, point in last.items()
+    }
+    fired = dict.fromkeys(trends, ("active_experts", "active_satisfaction_experts"))
+    experts = "; ".join(
+        f"{name}: {k1} experts" + (f" and {k2} of satisfaction" if k2 else "")
+        for name, (k1, k2) in gates.items()
+    )
+    return page.section(
+        "Learners",
+        page.grid(
+            page.figure(
+                "Loss",
+                "Each step is scored before it is learned. Means over stretches of steps that had any of it.",
+                figures.trend_lines(trends, losses, "loss", ".4f"),
+                "No loss yet.",
+            ),
+            page.figure(
+                "Progressive validation",
+                "The share of recent behaviour pairs that were in the right order before they were learned; "
+                "chance is 0.5.",
+                figures.trend_lines(
+                    trends, dict.fromkeys(trends, ("pair_accuracy",)), "pair accuracy", ".4f"
+                ),
+                "No pair yet.",
+            ),
+            page.figure(
+                "Gates",
+                f"Experts that fire for a row, on average. There are: {experts}. Zero would be a dead tower.",
+                figures.trend_lines(trends, fired, "experts that fire", ".2f"),
+                "No gate yet.",
+            ),
+            page.figure(
+                "Gradient",
+                "Norm of the gradient of all parameters but embeddings, before it is clipped.",
+                figures.trend_lines(trends, dict.fromkeys(trends, ("gradient",)), "norm", ".3~g"),
+                "No gradient yet.",
+            ),
+        ),
+    )
+
+
+def rankings(explained: Sequence[Result], versions: Mapping[str, str]) -> str:
+    """Return recent rankings with what put the first candidate before the second."""
+    if not explained:
+        words = (
+            "Among the newest events of the log there is no ranking with two candidates, or no version yet."
+        )
+        return page.section("Recent rankings, and why", page.text(words))
+    by = ", ".join(f"{version} of {arm or 'the running model'}" for arm, version in versions.items())
+    about = (
+        f"The first candidate against the second. Served scores are as logged. Behaviour and satisfaction "
+        f"scores are those of the newest parameters ({by}), which may be newer than those that served."
+    )
+    return page.section(
+        "Recent rankings, and why", page.text(about, "soft"), page.grid(*map(_ranking, explained))
+    )
+
+
+def _ranking(found: Result) -> str:
+    first, second = found["sides"]
+    when = datetime.fromtimestamp(found["at_ms"] / _MS, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    head = f"{when} UTC, viewer {found['viewer']}, {found['arm'] or 'no experiment'}"
+    scores = [
+        _side(name, key, first, second)
+        for name, key in (
+            (f"served by {found['served_version']}", "served"),
+            (f"behaviour, {found['version']}", "behavior"),
+            (f"satisfaction, {found['version']}", "satisfaction"),
+        )
+    ]
+    features = [
+        page.row(
+            [
+                page.cell(f["name"]),
+                *(page.cell(value) for value in f["values"]),
+                *(
+                    page.cell("-" if f[key] is None else f"{f[key]:+.4f}")
+                    for key in ("behavior", "satisfaction")
+                ),
+            ]
+        )
+        for f in found["features"]
+    ]
+    names = [page.plain(side["item"]) for side in (first, second)]
+    inside = page.table("Scores.", ["", *names, "lead"], scores)
+    inside += page.table(
+        "Features as served, and how much of the lead goes if the first had the second's value. "
+        "Texts are on the log as hashes (#).",
+        ["", *names, "behaviour", "satisfaction"],
+        features,
+    )
+    title = f"{first['item']} before {second['item']}, of {found['candidates']:,}"
+    above = f"<h3>{page.plain(title)}</h3>{page.text(head, 'soft')}{_why(found)}"
+    return f'<article class="absent">{above}{inside}</article>'
+
+
+def _why(found: Result) -> str:
+    """Return the lead in one sentence."""
+    first, second = found["sides"]
+    if first["satisfaction"] is None:
+        return page.text("This arm's model has no satisfaction score: behaviour alone decides.")
+    leads = {key: first[key] - second[key] for key in ("behavior", "satisfaction")}
+    said = [
+        f"{words} {'is for the first' if leads[key] > 0 else 'is for the second'} ({leads[key]:+.4f})"
+        for key, words in (("behavior", "The ranking score"), ("satisfaction", "the satisfaction score"))
+    ]
+    return page.text(", ".join(said) + ".")
+
+
+def _side(name: str, key: str, first: Result, second: Result) -> str:
+    values = first[key], second[key]
+    if None in values:
+        return page.row([page.cell(name), *[page.cell("-")] * 3])
+    lead = values[0] - values[1]
+    return page.row(map(page.cell, (name, *(f"{v:.4f}" for v in values), f"{lead:+.4f}")))
