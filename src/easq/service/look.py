@@ -118,12 +118,12 @@ def _rankings(log: EventLog, homes: dict[str, Home]) -> str:
     from easq.prove.why import explain, newest_rankings, newest_scorer
 
     scorers = {name: found for name, home in homes.items() if (found := newest_scorer(home))}
-    found = []
+    explained = []
     for request in newest_rankings(log, _RANKINGS):
         own = next((part for part in arms_in(request.arm) if part in homes), "")
         if own in scorers:
-            found.append(explain(request, scorers[own]))
-    return board.rankings(found, {arm: scorer.name for arm, scorer in scorers.items()})
+            explained.append(explain(request, scorers[own]))
+    return board.rankings(explained, {arm: scorer.name for arm, scorer in scorers.items()})
 
 
 def _experiment(home: Home, log: EventLog, name: str) -> str:
