@@ -154,7 +154,8 @@ def _readable(event: Event, numbers: Collection[str] | None) -> dict[str, Any]:
     elif isinstance(event, Request):
         for side in ("viewer", "candidates"):
             said[side] = _columns(said[side], numbers)
-        said["scores"] = unpack_floats(event.scores).tolist()
+        for name in ("scores", "propensities"):
+            said[name] = unpack_floats(said[name]).tolist()
         for name in ("lengths", "ranks"):
             said[name] = msgspec.to_builtins(said[name])
     elif isinstance(event, ViewerTold):
