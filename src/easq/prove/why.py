@@ -50,6 +50,8 @@ class Scorer:
 
 def newest_scorer(home: Home) -> Scorer | None:
     """Return a scorer by the newest parameters that a home's learner published; None before any."""
+    if not home.versions.names():
+        return None
     parameters = Parameters(home.recipe)
     with SqliteLog(home.folder / "updates.log", partitions=1, read_only=True) as updates:
         follower = Follower(home, updates, parameters, lambda change: change())
