@@ -43,13 +43,15 @@ def lines(title: str, x_unit: str, y_unit: str, series: Mapping[str, Points]) ->
     up = _Scale(lows, highs, top + _HIGH, -_HIGH)
     parts = [*_head(title, list(series), top + _HIGH + 50)]
     parts += [_vertical(across(0.0), top, top + _HIGH), _line(70, up(0.0), 630, up(0.0), GREY, 1)]
-    for number, found in enumerate(series.values()):
+    for number, (name, found) in enumerate(series.items()):
         color = run_color(number)
+        # Colours come again after six, so each line also bears its name.
+        parts.append(_text(across(found[0][0]) + 6, up(found[0][1]) - 6, name, "start"))
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in found)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"/>')
         parts += [_dot(across(x), up(y), color) for x, y in found]
-    parts += [_text(across(x), top + _HIGH + 18, f"{x:.3g}", "middle") for x in across.ticks()]
-    parts += [_text(62, up(y) + 4, f"{y:.3g}", "end") for y in up.ticks()]
+    parts += [_text(across(x), top + _HIGH + 18, f"{x:.2g}", "middle") for x in across.ticks()]
+    parts += [_text(62, up(y) + 4, f"{y:.2g}", "end") for y in up.ticks()]
     parts.append(_text(350, top + _HIGH + 36, f"across: {x_unit}; up: {y_unit}", "middle"))
     return _whole(parts)
 
