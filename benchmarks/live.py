@@ -206,6 +206,17 @@ async def load(
     return latencies
 
 
+def mostly(passes: Callable[[], bool], tries: int = 3) -> bool:
+    """Return whether most of some tries pass: another's work on the machine may spoil one."""
+    passed = failed = 0
+    while max(passed, failed) <= tries // 2:
+        if passes():
+            passed += 1
+        else:
+            failed += 1
+    return passed > failed
+
+
 def percentiles(latencies: Sequence[float]) -> tuple[float, float]:
     """Return median and 99th percentile."""
     p50, p99 = np.percentile(latencies, [50, 99])

@@ -5,7 +5,7 @@
 Three forms of request take turns: ids only, whose features the service holds (the headline), all candidate
 features inline as JSON, and inline as MessagePack. In the same rounds: the bare model's forward on the same
 batches (the floor), and the parts of a ranking timed one by one in this process, which say where the rest
-goes. The highest rate is the last of rising rates whose 99th percentile stays under 20 ms.
+goes. The highest rate is the last of rising rates whose 99th percentile is under 20 ms in two of three tries.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from live import (
     item_features,
     live_recipe,
     load,
+    mostly,
     percentiles,
     running,
     tell_items,
@@ -133,13 +135,15 @@ def time_parts(parts: Parts, times: dict[str, list[float]]) -> None:
 
 
 def highest_rate(port: int, calls: list[Call], seconds: float) -> float:
-    """Return the last of rising rates whose 99th percentile stays under the limit."""
+    """Return the last of rising rates at which the 99th percentile is under the limit in most of three tries."""
+
+    def is_fast(rate: float) -> bool:
+        return percentiles(asyncio.run(load(port, calls, rate, seconds, connections=64)))[1] < LIMIT_MS
+
     best, rate = 0.0, 100.0
-    while True:
-        _, p99 = percentiles(asyncio.run(load(port, calls, rate, seconds, connections=64)))
-        if p99 >= LIMIT_MS:
-            return best
+    while mostly(partial(is_fast, rate)):
         best, rate = rate, rate + 50
+    return best
 
 
 def main() -> None:

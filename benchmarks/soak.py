@@ -19,12 +19,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from common import show
-from live import free_port, is_ready, live_recipe, percentiles, tell_items, wait_until
+from live import free_port, is_ready, live_recipe, mostly, percentiles, tell_items, wait_until
 from trend import Trend, trend_of
 from visits import EVENTS_PER_VISIT, Heard, Visits
 
@@ -34,7 +35,7 @@ from easq.settings import to_toml
 LIMIT_MS, BEHIND_S = 20.0, 2.0
 ROLES = ("service", "learner")
 _WARM_UP = 1 / 3
-_SEARCH_FROM, _SEARCH_BY, _SEARCH_S, _TRIES = 25.0, 1.25, 10.0, 3
+_SEARCH_FROM, _SEARCH_BY, _SEARCH_S = 25.0, 1.25, 10.0
 _CONFIRM_BY = 3
 
 
@@ -116,23 +117,12 @@ async def soak(home: Home, visits: Visits, rate: float, seconds: float) -> tuple
 def highest_rate(home: Home, visits: Visits, seconds: float) -> float:
     """Return the highest rate that is steady, 0 if none is."""
     steady, rate = [], _SEARCH_FROM
-    while is_mostly_steady(home, visits, rate, seconds):
+    while mostly(partial(is_steady, home, visits, rate, seconds)):
         steady.append(rate)
         rate = round(rate * _SEARCH_BY)
     while steady and not is_steady(home, visits, steady[-1], _CONFIRM_BY * seconds):
         steady.pop()
     return steady[-1] if steady else 0.0
-
-
-def is_mostly_steady(home: Home, visits: Visits, rate: float, seconds: float) -> bool:
-    """Return whether a rate is steady in most tries: another's work on the machine may spoil one."""
-    passed = failed = 0
-    while max(passed, failed) <= _TRIES // 2:
-        if is_steady(home, visits, rate, seconds):
-            passed += 1
-        else:
-            failed += 1
-    return passed > failed
 
 
 def is_steady(home: Home, visits: Visits, rate: float, seconds: float) -> bool:
