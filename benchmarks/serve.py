@@ -135,7 +135,7 @@ def time_parts(parts: Parts, times: dict[str, list[float]]) -> None:
 
 
 def highest_rate(port: int, calls: list[Call], seconds: float) -> float:
-    """Return the last of rising rates at which the 99th percentile is under the limit in most of three tries."""
+    """Return the last of rising rates whose 99th percentile is under the limit in most tries."""
 
     def is_fast(rate: float) -> bool:
         return percentiles(asyncio.run(load(port, calls, rate, seconds, connections=64)))[1] < LIMIT_MS
