@@ -38,9 +38,10 @@ class AsksFile:
             found = self._path.read_bytes()
         except OSError:
             return False
-        if found[:_SUM_BYTES] != self._sum(found[_SUM_BYTES:]):
+        packed = memoryview(found)[_SUM_BYTES:]
+        if found[:_SUM_BYTES] != self._sum(packed):
             return False
-        kept = _decoder.decode(found[_SUM_BYTES:])
+        kept = _decoder.decode(packed)
         if len(kept.offsets) != len(ends) or any(o > end for o, end in zip(kept.offsets, ends, strict=True)):
             return False
         asks.restore(kept)
@@ -48,19 +49,22 @@ class AsksFile:
 
     def pack(self, asks: Asks) -> bytes:
         """Return what is to be written, in the thread that the asks belong to."""
-        packed = _encode(asks.kept())
-        return self._sum(packed) + packed
+        return _encode(asks.kept())
 
     def write(self, packed: bytes) -> None:
         """Put it in the place of what was written before, whole; raises OSError."""
         part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}.part")
         try:
             # Not forced to the disk: what a power cut leaves of it does not match its checksum.
-            part.write_bytes(packed)
+            with part.open("wb") as file:
+                file.write(self._sum(packed))
+                file.write(packed)
             part.replace(self._path)
         finally:
             part.unlink(missing_ok=True)
 
-    def _sum(self, packed: bytes) -> bytes:
+    def _sum(self, packed: bytes | memoryview) -> bytes:
         """Return a checksum that is another one for other settings too."""
-        return hashlib.blake2b(self._mark + packed, digest_size=_SUM_BYTES).digest()
+        found = hashlib.blake2b(self._mark, digest_size=_SUM_BYTES)
+        found.update(packed)
+        return found.digest()
