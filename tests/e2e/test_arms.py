@@ -17,7 +17,7 @@ from tests.e2e.running import EASQ, Role, easq, free_port, is_ready, lively_reci
 from tests.e2e.test_scores import requests
 from tests.rank.past import parameters_of
 
-ANSWERS = 20
+ANSWERS, STEPS = 20, 6
 
 
 def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
@@ -41,7 +41,10 @@ def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
             def have_learned() -> bool:
                 # The behaviour-only arm reads the same answers, and learns nothing from them.
                 told = [found.told("learner") for found in (home, control)]
-                return all(t.get("answers", 0) >= ANSWERS and t["lag_events"] < 100 for t in told)
+                return all(
+                    t.get("answers", 0) >= ANSWERS and t["seq"] >= STEPS and t["lag_events"] < 100
+                    for t in told
+                )
 
             until(have_learned, up.text, 120.0)
         status = home.told("service")
@@ -73,4 +76,4 @@ def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
     for arm in ([], ["--arm", "easq/control"]):
         code, verified = easq("verify", "--home", str(folder), *arm)
         assert (code, verified["different"]) == (0, [])
-        assert verified["steps"] > 2
+        assert verified["steps"] >= STEPS
