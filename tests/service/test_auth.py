@@ -16,8 +16,12 @@ VIEWER = [
     ("POST", f"/v1/questionnaire/{name}") for name in ("offer", "shown", "answer", "dismiss", "ignored")
 ]
 VIEW = {"user_id": "u1", "request_id": "r1", "item_id": "a", "play_ms": 9000, "ratio": 0.9}
-ADMIN = [("GET", "/metrics"), ("GET", "/v1/status")]
-OPEN = [("GET", f"/{path}") for path in ("health/live", "health/ready", "schema", "widget/easq.js")]
+ADMIN = [("GET", f"/{path}") for path in ("metrics", "v1/status", "v1/dashboard", "v1/dashboard/board")]
+OPEN = [
+    *(("GET", f"/{path}") for path in ("health/live", "health/ready", "schema", "widget/easq.js")),
+    # The page itself; what it shows is behind the admin's key.
+    *(("GET", f"/dashboard{path}") for path in ("", "/dashboard.css", "/dashboard.js", "/plotly.js")),
+]
 WITHOUT_KEYS = [("GET", path) for path in DEMO]  # and gone with the first, see test_pages
 BODIES = {
     "/v1/rank": RANK,
