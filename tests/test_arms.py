@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from easq.arms import HOLDOUT, NOBODYS, Arms, arm_of
+from easq.arms import HOLDOUT, NOBODYS, Arms, arm_of, arms_in
 from easq.events import stable_ids
 from easq.schema_experiments import Arm, Assignment, Eligible, Experiment
 
@@ -91,8 +91,7 @@ def test_only_eligible_viewers_take_part(eligible: Eligible, told: np.ndarray, e
 
 
 def test_a_label_says_what_was_dealt() -> None:
-    easq = Arm(name="easq", recipe="recipes/easq.toml")
-    rank = experiment("rank", arms=(Arm(name="control"), easq))
+    rank = experiment("rank", arms=(Arm(name="control"), Arm(name="easq", recipe="recipes/easq.toml")))
     layout = experiment("layout", layer="layout", share=0.5)
     arms = Arms([rank, layout], Assignment(holdout=0.2))
     dealt = arms.deal(VIEWERS[:300], NOTHING_TOLD)
@@ -100,5 +99,7 @@ def test_a_label_says_what_was_dealt() -> None:
     for name, names in (("rank", ["", "control", "easq"]), ("layout", ["", "control", "treatment"])):
         assert [arm_of(label, name) for label in labels] == [names[n + 1] for n in dealt[name]]
     assert [label == HOLDOUT for label in labels] == arms.held_out(VIEWERS[:300]).tolist()
-    assert {arms.serves(label) for label in labels} == {None, easq}
+    # By these parts the service finds the model of an arm.
+    parts = {part for label in labels for part in arms_in(label)}
+    assert parts == {"rank/control", "rank/easq", "layout/control", "layout/treatment", HOLDOUT}
     assert Arms([], Assignment()).label("u1", NOTHING_TOLD) == NOBODYS

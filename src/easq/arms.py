@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from easq.events import stable_id, stable_ids
 from easq.mixing import mix
 from easq.schema import Recipe
-from easq.schema_experiments import Arm, Assignment, Eligible, Experiment
+from easq.schema_experiments import Assignment, Eligible, Experiment
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -88,15 +88,6 @@ class Arms:
             if (number := int(dealt[p.experiment.name][0])) >= 0
         }
         return join_label(arms) or (HOLDOUT if self.held_out(viewer_U)[0] else NOBODYS)
-
-    def serves(self, label: str) -> Arm | None:
-        """Return the arm of a label that names a recipe or a version; None where there is none."""
-        for place in self._places:
-            name = arm_of(label, place.experiment.name)
-            for arm in place.experiment.arms:
-                if arm.name == name and (arm.recipe or arm.version):
-                    return arm
-        return None
 
     def _deal(self, place: _Place, viewer_U: Ids, told: Told, free_U: Flags) -> Ids:
         experiment = place.experiment

@@ -40,11 +40,6 @@ class Layout:
     candidate: tuple[Slot, ...]
     num_rows: int
 
-    @property
-    def num_features(self) -> int:
-        """Features of both sides together."""
-        return len(self.viewer) + len(self.candidate)
-
     @staticmethod
     def of(features: Sequence[Feature]) -> "Layout":
         """Lay out features, those of one row first; a history shares the rows of its target."""

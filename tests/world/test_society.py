@@ -41,7 +41,7 @@ def test_candidates_are_distinct_and_on_the_shelf_and_new_items_come() -> None:
     before = len(one.catalogue.topic_I)
     for _ in range(3):
         item_VC = one.candidates_of(user_V, 20)
-        assert np.isin(item_VC, one.on_shelf).all()
+        assert np.isin(item_VC, one._on_shelf_I).all()
         assert (np.diff(np.sort(item_VC, 1), axis=1) > 0).all()
         one.next_day()
     assert len(one.catalogue.topic_I) > before

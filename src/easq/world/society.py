@@ -45,16 +45,6 @@ class Society(World):
         super().__init__(seed, rates, num_viewers, num_items, scenario)
         self._watching = np.random.default_rng([seed, _WATCHING])
 
-    @property
-    def day(self) -> int:
-        """Return the number of the day, from 0 on."""
-        return self._day
-
-    @property
-    def on_shelf(self) -> Ids:
-        """Return the numbers of the items that the platform offers today."""
-        return self._on_shelf_I
-
     def next_day(self) -> None:
         """Turn interests, renew the shelf, and let viewers come back or stay away."""
         self._start_day()
