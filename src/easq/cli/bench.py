@@ -19,6 +19,7 @@ def bench(
     method: tuple[str, ...] = (),
     workers: int = 0,
     data: tuple[str, ...] = (),
+    rows: tuple[Path, ...] = (),
     as_json: Json = False,
 ) -> None:
     """Compare methods on simulated worlds: run what is missing, then write tables and figures.
@@ -42,11 +43,15 @@ def bench(
     data
         A real log of the plan and where it lies, such as kuairand=FOLDER. Repeatable. Only these are run
         then, and no world.
+    rows
+        Rows of an earlier run of the same plan and code, such as docs/results/full.json: what they hold
+        is not run again. Repeatable.
     """
     from easq.prove.bench.plan import read_plan
     from easq.prove.bench.real import run as run_real
     from easq.prove.bench.report import write
     from easq.prove.bench.run import Bench, run
+    from easq.prove.bench.store import read_rows
 
     known = read_plan(plan)
     if size not in known.sizes:
@@ -59,6 +64,9 @@ def bench(
         raise InputError(f"--workers: got {workers}; allowed: 0 or more")
     whole = Bench(recipe, plan.parent / "methods", known, known.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
+    for path in rows:
+        if not whole.adopt(read_rows(path)):
+            raise InputError(f"--rows: {path} holds no cell of this plan and size")
     logs = [_real(given, whole.plan.real) for given in data]
     with progress() as watch:
         for name, path in logs:

@@ -14,6 +14,7 @@ from easq.errors import InputError
 from easq.prove.bench.plan import Arm, Cell, Place
 from easq.prove.bench.report import write
 from easq.prove.bench.run import run
+from easq.prove.bench.store import read_rows
 from easq.prove.bench.world_pass import Sitting, kept_share, run_pass
 from easq.settings import read_recipe
 from tests.prove.bench.worlds import RECIPES, contents, rows_of, small_bench
@@ -81,3 +82,28 @@ def test_as_many_answers_are_learned_as_were_wanted(bias: float) -> None:
     (found,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5))
     assert found["answers"] == pytest.approx(1000, rel=0.12)
     assert 0 < kept_share(place, 20) < 1
+
+
+def test_rows_of_an_earlier_run_are_not_run_again(tmp_path: Path) -> None:
+    for name in ("whole", "adopted"):
+        (tmp_path / name).mkdir()
+    run(whole := small_bench(tmp_path / "whole"))
+    write(whole)
+    earlier = rows_of(whole.out)
+    few = [row for row in earlier if row["seed"] == 1]
+    bench = small_bench(tmp_path / "adopted")
+    assert bench.adopt(few) == len({(r["method"], r["scenario"]) for r in few})
+    kept = {path: path.stat().st_mtime_ns for path in bench.out.glob("cells/*.json")}
+    run(bench)
+    write(bench)
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert rows_of(bench.out) == earlier
+
+
+def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text('[{"method": "easq"}]')
+    with pytest.raises(InputError, match=r"rows\.json holds no rows of a bench"):
+        read_rows(path)
+    with pytest.raises(InputError, match="nothing"):
+        read_rows(tmp_path / "nothing.json")

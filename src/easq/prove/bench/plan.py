@@ -168,6 +168,14 @@ def places_of(experiment: Experiment, size: Size) -> list[Place]:
     ]
 
 
+def cells_of(experiment: Experiment, size: Size) -> Iterator[Cell]:
+    """Yield all cells of an experiment: world by world, arm by arm, seed by seed."""
+    for place in places_of(experiment, size):
+        for arm in arms_of(experiment):
+            for seed in size.seeds[: experiment.most_seeds]:
+                yield Cell(arm, place, seed)
+
+
 def scenario_name(place: Place, size: Size) -> str:
     """Return what a world is called in rows: its scenario, and what sets it apart from the size's own."""
     name = place.scenario

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from easq.prove.bench.plan import REFERENCES, Cell, Plan, Size, arms_of, passes, places_of, scenario_name
+from easq.prove.bench.plan import REFERENCES, Cell, Plan, Size, cells_of, passes, scenario_name
 from easq.prove.bench.store import Row, Store, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.schema import Recipe
@@ -58,14 +58,27 @@ class Bench:
     def rows(self, experiment: str) -> list[Row]:
         """Return the rows of an experiment as far as they are there, in the order of the plan."""
         found, store = [], Store(self.out)
-        wanted = self.plan.experiments[experiment]
-        for place in places_of(wanted, self.size):
-            for arm in arms_of(wanted):
-                for seed in self.size.seeds[: wanted.most_seeds]:
-                    cell = Cell(arm, place, seed)
-                    key = self.key(cell, self.recipe_of(cell))
-                    found += store.get(key) if store.has(key) else []
+        for cell in cells_of(self.plan.experiments[experiment], self.size):
+            key = self.key(cell, self.recipe_of(cell))
+            found += store.get(key) if store.has(key) else []
         return found
+
+    def adopt(self, rows: Iterable[Row]) -> int:
+        """Take the rows of an earlier run for those of the plan's cells; return how many cells that makes.
+
+        Rows name what was run and not its settings: they must come from the same plan, methods and code.
+        """
+        known: dict[tuple[str, str, int], list[Row]] = {}
+        for row in rows:
+            known.setdefault((row["method"], row["scenario"], row["seed"]), []).append(row)
+        store, found = Store(self.out), set()
+        for name in self.size.experiments:
+            for cell in cells_of(self.plan.experiments[name], self.size):
+                names = cell.arm.name, scenario_name(cell.place, self.size), cell.seed
+                if names in known and names not in found:
+                    store.put(self.key(cell, self.recipe_of(cell)), known[names])
+                    found.add(names)
+        return len(found)
 
 
 def run(

@@ -5,6 +5,9 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
+import msgspec
+
+from easq.errors import InputError
 from easq.files import replace_file
 
 
@@ -16,6 +19,15 @@ class Row(TypedDict):
     seed: int
     metric: str
     value: float
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows in a file as a bench writes it. Raises InputError for one that holds none."""
+    try:
+        found: list[Row] = msgspec.json.decode(path.read_bytes(), type=list[Row])
+    except (OSError, msgspec.DecodeError) as error:
+        raise InputError(f"{path} holds no rows of a bench: {error}") from None
+    return found
 
 
 class Store:
