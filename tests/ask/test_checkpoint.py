@@ -40,7 +40,7 @@ def test_what_was_kept_goes_on_as_what_was_heard(tmp_path: Path, settings: tuple
     recipe = small_recipe(*settings)
     log, asks = told(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
-    file.write(file.pack(asks))
+    file.write(file.take(asks))
     kept, was_used = back(file, log, recipe)
     assert was_used
     assert msgspec.to_builtins(kept.kept()) == msgspec.to_builtins(asks.kept())
@@ -58,7 +58,7 @@ def test_only_what_came_after_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
     recipe = small_recipe(*ADAPTIVE)
     log, asks = told(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
-    file.write(file.pack(asks))
+    file.write(file.take(asks))
     kept, _ = back(file, log, recipe)
     log.append(EVENTS, [said("u1", "satisfied", NOW)])
     heard: list[int] = []
@@ -75,8 +75,8 @@ def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "asks"
     file = AsksFile(path, recipe)
     assert not back(file, log, recipe)[1]
-    packed = file.pack(asks)
-    file.write(packed)
+    file.write(file.take(asks))
+    packed = path.read_bytes()
     other = small_recipe(*ADAPTIVE, "ask.rate=0.3")
     assert not back(AsksFile(path, other), log, other)[1]
     short = Asks(recipe, SECRET)
@@ -89,4 +89,29 @@ def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
     path.write_bytes(packed[:-5])
     assert not back(file, log, recipe)[1]
     assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
+    log.close()
+
+
+@pytest.mark.parametrize("num_views", [1, 60, 1600])
+def test_slices_make_what_encoding_at_once_makes(tmp_path: Path, num_views: int) -> None:
+    recipe = small_recipe("ask.rate=0.5")
+    log = SqliteLog(tmp_path / "events.log", 1)
+    asks = Asks(recipe, SECRET)
+    a_day(asks, log, num_views)
+    file = AsksFile(tmp_path / "asks", recipe)
+    file.write(file.take(asks))
+    assert (tmp_path / "asks").read_bytes()[16:] == msgspec.msgpack.encode(asks.kept())
+    log.close()
+
+
+def test_what_was_taken_stays_as_it_was(tmp_path: Path) -> None:
+    recipe = small_recipe(*ADAPTIVE)
+    log, asks = told(tmp_path, recipe)
+    file = AsksFile(tmp_path / "asks", recipe)
+    before, taken = msgspec.msgpack.encode(asks.kept()), file.take(asks)
+    a_day(asks, log, 40, first=60)
+    catch_up(asks, log, LATER)
+    assert msgspec.msgpack.encode(asks.kept()) != before
+    file.write(taken)
+    assert (tmp_path / "asks").read_bytes()[16:] == before
     log.close()

@@ -94,14 +94,15 @@ class Weighed(NamedTuple):
 
 
 class Kept(msgspec.Struct, array_like=True):
-    """All that asking remembers, as it is stored."""
+    """All that asking remembers, as it is stored. What is long is a list of what never changes."""
 
     offsets: list[int]
     newest: int
     served: list[tuple[str, bytes]]
-    viewers: tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]
+    active: list[tuple[str, Viewer]]
+    rested: list[tuple[str, Viewer]]
     decided: list[tuple[int, str, str]]
-    asks: list[Ask]
+    asks: list[tuple[Offered, bool, bool, Outcome | None]]
     reserved: list[tuple[int, str]]
     used: dict[int, int]
     quality: State
@@ -123,7 +124,7 @@ class Asks:
         self.served = Served(window_ms)
         self.viewers = Viewers(self.rule)
         self._decided: dict[str, str] = {}
-        self._decided_at: deque[tuple[int, str]] = deque()
+        self._decided_at: deque[tuple[int, str, str]] = deque()
         self._unheard: OrderedDict[str, int] = OrderedDict()
         self._asks: dict[str, Ask] = {}
         self._offered_at: deque[tuple[int, str]] = deque()
@@ -296,15 +297,15 @@ class Asks:
         return adaptive.teaching(group, belief, sticky(self._salt, "teaching", *view.names))
 
     def kept(self) -> Kept:
-        """Return all that is remembered; what it holds changes with the next call."""
+        """Return all that is remembered. `quality` and `beliefs` change with the next call, no other part."""
         return Kept(
-            self.offsets,
+            list(self.offsets),
             self._newest,
             self.served.kept(),
-            self.viewers.kept(),
-            [(ts, key, self._decided[key]) for ts, key in self._decided_at],
-            [self._asks[ask_id] for _, ask_id in self._offered_at],
-            self._reserved,
+            *self.viewers.kept(),
+            list(self._decided_at),
+            [(a.offered, a.is_shown, a.is_lapsed, a.outcome) for a in self._asks.values()],
+            list(self._reserved),
             dict(self._used),
             self.quality,
             self._beliefs,
@@ -314,11 +315,10 @@ class Asks:
         """Remember what `kept` returned; nothing may have been heard before."""
         self.offsets, self._newest = kept.offsets, kept.newest
         self.served.restore(kept.served)
-        self.viewers.restore(kept.viewers)
-        for ts, key, gate in kept.decided:
-            self._decided[key] = gate
-            self._decided_at.append((ts, key))
-        for ask in kept.asks:
+        self.viewers.restore(kept.active, kept.rested)
+        self._decided_at.extend(kept.decided)
+        self._decided.update((key, gate) for _, key, gate in kept.decided)
+        for ask in (Ask(*parts) for parts in kept.asks):
             ask_id = f"q{ask.offered.event_id[1:]}"
             self._asks[ask_id] = ask
             self._offered_at.append((ask.offered.ts, ask_id))
@@ -332,7 +332,7 @@ class Asks:
         viewer = advance(self.rule, self.viewers.get(offered.user_id), offered.ts, offered.session)
         self.viewers.put(offered.user_id, draw(self.rule, viewer, offered.rate, is_asked))
         self._decided[key] = offered.gate
-        self._decided_at.append((offered.ts, key))
+        self._decided_at.append((offered.ts, key, offered.gate))
         if is_asked:
             ask_id = f"q{key}"
             self._asks[ask_id] = Ask(offered)

@@ -35,9 +35,8 @@ class Viewers:
         """Return active and rested viewers, each in the order in which they were last seen."""
         return list(self._active.items()), list(self._rested.items())
 
-    def restore(self, kept: tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]) -> None:
+    def restore(self, active: list[tuple[str, Viewer]], rested: list[tuple[str, Viewer]]) -> None:
         """Keep what `kept` returned."""
-        active, rested = kept
         self._active.update(active)
         self._rested.update(rested)
 

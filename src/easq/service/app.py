@@ -296,9 +296,9 @@ async def _save_asks(file: AsksFile, asks: Asks) -> None:
 
 
 async def _save(file: AsksFile, asks: Asks) -> None:
-    packed = file.pack(asks)
+    taken = file.take(asks)
     try:
-        await asyncio.to_thread(file.write, packed)
+        await asyncio.to_thread(file.write, taken)
     except OSError as error:  # the log has everything; a restart reads more of it
         _notes.warning("what asking remembers was not saved", reason=str(error))
 
