@@ -61,13 +61,12 @@ def _print(result: dict[str, Any]) -> None:
         f"were asked about and {result['answered_per_ask']:.0%} of asks answered. A real feed asks about "
         f"{REAL_ASK:.1%} and gets answers to less than {REAL_ANSWER:.0%} of that; a demo has minutes."
     )
-    table = Table("metric", result["arms"][0], result["arms"][1], "change (95 %)")
-    for name, found in result["metrics"].items():
-        table.add_row(name, *(f"{found[arm]:.4g}" for arm in ("control", "treatment")), _change(found))
-    found = result["true_satisfaction"]
+    table = Table("by viewer, in the days that count", *result["arms"], "change (95 %)", "which is")
+    for spec in result["specs"]:
+        found = result["metrics"].get(spec["name"])
+        table.add_row(f"{spec['title']} ({spec['unit']})", *_row(found, spec["better"]))
     table.add_section()
-    values = (f"{found[arm]:.4f}" for arm in ("control", "treatment"))
-    table.add_row("true satisfaction (known here alone)", *values, _change(found))
+    table.add_row("True satisfaction (known here alone)", *_row(result["true_satisfaction"]))
     console.print(table)
     console.print(f"verdict: {result['verdict']}")
     for reason in result["reasons"]:
@@ -75,5 +74,17 @@ def _print(result: dict[str, Any]) -> None:
     console.print(f"report: {result['report']}  ({result['seconds']:.0f} s)")
 
 
-def _change(found: dict[str, float]) -> str:
-    return f"{found['lift']:+.2%} ({found['low']:+.2%} to {found['high']:+.2%})"
+def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
+    """Return the values of the arms, the change, and what that is: `better` is 1 for more, -1 for less.
+
+    >>> _row({"control": 0.2, "treatment": 0.1, "lift": -0.5, "low": -0.6, "high": -0.3}, better=-1)
+    ('0.2', '0.1', '-50.0% (-60.0% to -30.0%)', 'better')
+    """
+    if found is None:
+        return "", "", "too little of it", ""
+    values = (f"{found[arm]:.4g}" for arm in ("control", "treatment"))
+    low, high = found["low"], found["high"]
+    which = "not clear"
+    if low > 0 or high < 0:
+        which = "better" if (low > 0) == (better > 0) else "worse"
+    return (*values, f"{found['lift']:+.1%} ({low:+.1%} to {high:+.1%})", which)

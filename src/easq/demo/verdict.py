@@ -23,6 +23,7 @@ def judge(lived: Lived, report: Path) -> dict[str, Any]:
         "reasons": treatment["reasons"],
         "arms": result["arms"],
         "metrics": treatment["metrics"],
+        "specs": result["specs"],
         "guardrails": treatment["guardrails"],
         "true_satisfaction": lived.truth._asdict(),
         "views": lived.views,
