@@ -9,6 +9,7 @@ setup: $(READY)
 
 # torch first and alone: the constraints hold the version whose plain install is meant, see the README.
 $(READY): pyproject.toml constraints.txt
+	@echo "Setting up .venv: about 2 GB, a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch setuptools
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[dev]'

@@ -44,7 +44,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise SettingsError(f"there is no recipe at {path}") from None
+        raise SettingsError(f"there is no recipe at {path}; name one with --recipe") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:

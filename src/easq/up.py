@@ -104,7 +104,7 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
     # A shell starts what runs in its background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    console.print(f"home {home.folder}, http://{host}:{port}; Ctrl-C stops")
+    console.print(f"home {home.folder}, http://{host}:{port}, dashboard at /dashboard; Ctrl-C stops")
     try:
         for child in children:
             child.start()

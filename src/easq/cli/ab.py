@@ -89,12 +89,18 @@ def aa(
     recipe: RecipeFile,
     runs: Annotated[int, Parameter(help="How often the viewers are dealt out.")] = 500,
     pre_days: Annotated[int, Parameter(help="Days of the log that only reduce variance.")] = 7,
-    confidence: float = 0.95,
-    seed: int = 1,
+    confidence: Annotated[
+        float, Parameter(help="Of the intervals; the rest is how often they may err.")
+    ] = 0.95,
+    seed: Annotated[int, Parameter(help="Of the dealing.")] = 1,
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Deal a log's viewers to two arms that nobody served, again and again, and count false positives."""
+    """Try the statistics where nothing differs (A/A test).
+
+    A log's viewers are dealt at random to two arms that got the same, again and again: how often is there
+    said to be a difference?
+    """
     from easq.prove.ab.aa import false_positives
 
     for name, value, allowed in (("--runs", runs, "1 or more"), ("--pre-days", pre_days + 1, "0 or more")):
@@ -137,10 +143,10 @@ def _metrics(result: dict[str, Any], treatment: dict[str, Any]) -> Table:
     for spec in result["specs"]:
         found = treatment["metrics"].get(spec["name"])
         if found is None:
-            table.add_row(spec["title"], "-", "-", "-")
+            table.add_row(f"{spec['title']} ({spec['unit']})", "-", "-", "-")
         else:
             values = (f"{found[side]:.4g}" for side in ("control", "treatment"))
-            table.add_row(spec["title"], *values, change(found))
+            table.add_row(f"{spec['title']} ({spec['unit']})", *values, change(found))
     return table
 
 

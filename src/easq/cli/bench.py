@@ -31,13 +31,14 @@ def bench(
     out
         The bench's folder: cells/ holds rows as they come, rows.json all of them, report/ the tables.
     size
-        A size of the plan: smoke, quick, full, tuning.
+        A size of the plan. On one core smoke takes half a minute, quick and tuning about 25 minutes, full 5
+        hours; what was done is not done again.
     plan
         The experiments; the methods are the files in methods/ beside it.
     only
-        Run only these experiments. Repeatable.
+        Run only these experiments, by their names in the plan, such as headline. Repeatable.
     method
-        Run only these methods. Repeatable.
+        Run only these methods, by their names in the plan, such as easq. Repeatable.
     workers
         Processes at once; 0 takes one for each core.
     data

@@ -19,10 +19,12 @@ def demo(
     recipe: Path = Path("recipes/loop.toml"),
     out: Path = Path("runs/demo"),
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 1,
-    fast: Annotated[bool, Parameter(negative="", help="Few viewers and days: does it work?")] = False,
+    fast: Annotated[
+        bool, Parameter(negative="", help="400 viewers and 4 days, half a minute: does it work?")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a live system, let simulated viewers live some weeks with it as an A/B test, and give the verdict.
+    """Run a live system, let simulated viewers live 16 days with it as an A/B test, and give the verdict.
 
     Real processes and real HTTP: they rank, watch, act, are asked, answer, come back or not. One arm learns
     from behaviour alone, the other is EASQ.
@@ -32,9 +34,9 @@ def demo(
     recipe
         The settings; the first experiment is run, and its clock is held.
     out
-        Where the system's folder and the report go; a demo of before makes room.
+        Where the system's folder and the report go. An earlier demo there is deleted.
     seed
-        Of the simulated viewers and items.
+        Seed of the simulated viewers and items.
     """
     from easq.demo.run import FAST, Size, live_together
     from easq.demo.verdict import judge
@@ -59,23 +61,33 @@ def _print(result: dict[str, Any]) -> None:
     console.print(
         f"{result['views']:,} views, {result['answers']:,} answers. {result['asked_per_view']:.1%} of views "
         f"were asked about and {result['answered_per_ask']:.0%} of asks answered. A real feed asks about "
-        f"{REAL_ASK:.1%} and gets answers to less than {REAL_ANSWER:.0%} of that; a demo has minutes."
+        f"{REAL_ASK:.1%} and gets answers to less than {REAL_ANSWER:.0%} of that; a demo asks far more, to "
+        "have enough answers within minutes."
     )
-    table = Table("by viewer, in the days that count", *result["arms"], "change (95 %)", "which is")
+    table = Table("by viewer, in the days that count", *result["arms"], "change (95 %, one look)", "which is")
     for spec in result["specs"]:
         found = result["metrics"].get(spec["name"])
-        table.add_row(f"{spec['title']} ({spec['unit']})", *_row(found, spec["better"]))
+        table.add_row(f"{spec['title']} ({spec['unit']})", *_row(found, spec["better"] * spec["is_goal"]))
     table.add_section()
-    table.add_row("True satisfaction (known here alone)", *_row(result["true_satisfaction"]))
+    table.add_row("True satisfaction (only the simulation knows it)", *_row(result["true_satisfaction"]))
     console.print(table)
-    console.print(f"verdict: {result['verdict']}")
-    for reason in result["reasons"]:
-        console.print(f"  {reason}")
-    console.print(f"report: {result['report']}  ({result['seconds']:.0f} s)")
+    console.print(
+        "docs/ab.md defines each metric. Intervals in words are longer: they hold at every look, not at one."
+    )
+    for line in result["words"]:
+        console.print(line)
+    home = Path(result["report"]).parent / "home"
+    console.print(
+        f"report: {result['report']}\nIt took {result['seconds']:.0f} s and the system has stopped. "
+        f"To see its dashboard: easq serve --home {home}, then http://127.0.0.1:8377/dashboard",
+        soft_wrap=True,
+    )
 
 
 def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
-    """Return the values of the arms, the change, and what that is: `better` is 1 for more, -1 for less.
+    """Return the values of the arms, the change, and what that is.
+
+    `better` is 1 where more is, -1 where less is, and 0 where neither is.
 
     >>> _row({"control": 0.2, "treatment": 0.1, "lift": -0.5, "low": -0.6, "high": -0.3}, better=-1)
     ('0.2', '0.1', '-50.0% (-60.0% to -30.0%)', 'better')
@@ -86,5 +98,5 @@ def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
     low, high = found["low"], found["high"]
     which = "not clear"
     if low > 0 or high < 0:
-        which = "better" if (low > 0) == (better > 0) else "worse"
+        which = {better: "better", -better: "worse"}.get(1 if low > 0 else -1, "neither")
     return (*values, f"{found['lift']:+.1%} ({low:+.1%} to {high:+.1%})", which)

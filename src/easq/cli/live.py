@@ -39,14 +39,16 @@ def up(
     port: Port = _PORT,
     overrides: Overrides = None,
 ) -> None:
-    """Start a live system: the service and the learner, with the embedded log, until Ctrl-C.
+    """Start a live system in one folder: the service, the learner and their log, until Ctrl-C.
+
+    The service has the dashboard, at /dashboard.
 
     Parameters
     ----------
     home
         The system's folder; made if it is not there.
     recipe
-        The settings, a TOML file; a home that is there has its own.
+        The settings, a TOML file: needed for a new home; one that is there has its own.
     """
     from easq.up import run_up
 

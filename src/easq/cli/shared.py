@@ -14,7 +14,7 @@ from easq import __version__
 
 app = App(
     name="easq",
-    help="Ranking that aligns with what viewers say, not only with what they do.",
+    help="Ranking that aligns with what viewers say, not only with what they do. To see it work: easq demo.",
     version=__version__,
     suppress_keyboard_interrupt=False,
 )

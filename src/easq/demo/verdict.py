@@ -6,7 +6,7 @@ from typing import Any
 from easq.demo.run import Lived
 from easq.prove.ab.analysis import analyse, find_experiment
 from easq.prove.ab.table import read_table
-from easq.prove.report.ab import write_ab
+from easq.prove.report.ab import words, write_ab
 
 
 def judge(lived: Lived, report: Path) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def judge(lived: Lived, report: Path) -> dict[str, Any]:
     return {
         "verdict": treatment["verdict"],
         "reasons": treatment["reasons"],
+        "words": words(result, treatment),
         "arms": result["arms"],
         "metrics": treatment["metrics"],
         "specs": result["specs"],

@@ -71,7 +71,9 @@ class Validity:
         self._rows = _Rows(self.tally)
         options = recipe.question.options
         window_ms = round(window_hours * _HOUR_MS)
-        self._later = Later(recipe.behaviors, options, window_ms, 2 * wait_ms, MOST_VIEWERS)
+        # Watch time is a sum: nearly every view reaches its first millisecond, so that it did says nothing.
+        acts = [behavior for behavior in recipe.behaviors if behavior.name != recipe.metrics.watch]
+        self._later = Later(acts, options, window_ms, 2 * wait_ms, MOST_VIEWERS)
         self._asked: dict[int, int] = {}
         self._covariates = Covariates(recipe.features, recipe.behaviors)
         self._joiners = [build_joiner(recipe) for _ in range(num_partitions)]

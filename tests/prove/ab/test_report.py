@@ -126,7 +126,7 @@ def test_aa_runs_from_the_command_line(happier: Path, recipe: Path, capsys: Capt
     [
         (("report", "nothing", "--out", "r.html"), "experiment: got 'nothing'; allowed: easq"),
         (("report", "easq", "--out", "no/r.html"), "--out: there is no folder no"),
-        (("report", "easq", "--out", "r.html", *LATER), "up to the last request of an arm (2023-11-24)"),
+        (("report", "easq", "--out", "r.html", *LATER), "newest request of an arm is of 2023-11-24"),
         (("plan", "easq", "--lift", "0"), "--lift: got 0.0; allowed: above 0"),
         (("aa", "--runs", "0"), "--runs: got 0; allowed: 1 or more"),
         (("aa", "--pre-days", "99"), "--pre-days: got 99; allowed: less than the log's days"),

@@ -38,7 +38,7 @@ def decided(
         ((-0.03, -0.01), (-0.01, 0.01), 3, "stop", "Satisfaction is worse than in the control arm"),
         ((-0.03, 0.01), (-0.01, 0.01), 3, "keep running", "It is not clear yet whether Satisfaction"),
         ((-0.001, 0.041), (-0.01, 0.01), 3, "keep running", "If the lift stays, it takes about"),
-        ((-0.01, 0.01001), (-0.01, 0.01), 3, "keep running", "11 more days will hardly do"),
+        ((-0.01, 0.01001), (-0.01, 0.01), 3, "keep running", "the 11 days left are not enough"),
         ((-0.03, 0.01), (-0.01, 0.01), 14, "stop", "The 14 planned days are over and nothing is shown"),
     ],
 )  # fmt: skip

@@ -89,8 +89,8 @@ def period(experiment: Experiment, table: Table) -> tuple[int, int]:
     start = day_number(experiment.start) if experiment.start else int(entered.min())
     if start > table.last_arm_day:
         raise InputError(
-            f"experiments.{experiment.name}.start: got {experiment.start}; allowed: a day up to the last "
-            f"request of an arm ({day_date(table.last_arm_day)})"
+            f"experiments.{experiment.name}.start is {experiment.start}, days before it do not count, and "
+            f"the newest request of an arm is of {day_date(table.last_arm_day)}"
         )
     return start, table.last_arm_day
 

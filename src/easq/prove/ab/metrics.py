@@ -24,7 +24,8 @@ _TITLES = dict(zip(_SIMPLE, ("Like", "Comment", "Follow", "Forward", "Hate"), st
 class Spec:
     """A metric: the mean over viewers of a column, or the quotient of two columns' means.
 
-    `least` makes the column an indicator of whether a viewer reached it. `better` is 1 or -1.
+    `least` makes the column an indicator of whether a viewer reached it. `better` is 1 or -1; a change of
+    what is no goal is neither a gain nor a price.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Spec:
     better: int = 1
     least: float | None = None
     scale: float = 1.0
+    is_goal: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,13 @@ class Metrics:
         for name, column in zip(_SIMPLE, counted[1:], strict=True):
             specs.append(Spec(name, _TITLES[name], "views", column.name, better=-1 if name == "hate" else 1))
         specs += [
-            Spec("q_rate", "Q-rate", "of asks", "answered", "asked"),
+            # Whoever is less satisfied answers more readily, so fewer answers may be good news.
+            Spec("q_rate", "Q-rate", "of asks", "answered", "asked", is_goal=False),
             Spec("q_satisfied", "Q-Satisfied", "of answers", "satisfied", "answered"),
             Spec("q_dissatisfied", "Q-Dissatisfied", "of answers", "dissatisfied", "answered", better=-1),
-            Spec(SATISFACTION, "Satisfaction", "of views", WEIGHTED_SATISFIED, WEIGHTED),
+            Spec(
+                SATISFACTION, "Satisfaction", "of views that may be asked about", WEIGHTED_SATISFIED, WEIGHTED
+            ),
         ]
         for metric in recipe.metrics.own:
             numerator = _column(metric.of, metric.at_least if metric.kind == "count" else None, counted)

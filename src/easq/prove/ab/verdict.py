@@ -94,8 +94,8 @@ def _better(experiment: Experiment, days_run: int, main: Judged, guarded: Sequen
         )
     if waits:
         return Decision("keep running", (better, *waits))
-    held = ", ".join(g.judged.spec.title for g in guarded)
-    return Decision("ship", (better, f"Within its tolerance: {held}." if held else "No guardrail was named."))
+    held = ", ".join(f"{g.judged.spec.title} (may get worse by {g.guardrail.tolerance:.2%})" for g in guarded)
+    return Decision("ship", (better, f"Guardrails held: {held}." if held else "No guardrail was named."))
 
 
 def _undecided(experiment: Experiment, days_run: int, main: Judged) -> str:
@@ -109,9 +109,7 @@ def _undecided(experiment: Experiment, days_run: int, main: Judged) -> str:
         # The interval clears zero at an error about a third of the lift (the reach of the mixture).
         more = ceil(days_run * max(0.0, (3 * found.error / needed) ** 2 - 1))
         if more > left:
-            return (
-                f"{words} If the lift stays, {left} more days will hardly do: it takes about {more:,} more."
-            )
+            return f"{words} If the lift stays, the {left} days left are not enough, but about {more:,} are."
         return f"{words} If the lift stays, it takes about {max(1, more)} more days."
     return f"{words} {left} of {experiment.days} days are left."
 

@@ -23,7 +23,7 @@ _METHOD = (
     "It makes intervals shorter and moves no expected change.",
     "The interval at one look holds if the day of the look was fixed before. The interval at every look "
     "(mixture sequential probability ratio test) holds at all days together, so anybody may look every day; "
-    "it is about half as long again. Verdicts use it alone.",
+    "it is 1.5 to 1.9 times as long. Verdicts use it alone.",
     "p-values are adjusted for the number of metrics (false discovery rate, Benjamini and Hochberg).",
     "Satisfaction counts each answer 1 / (chance of being asked * chance of answering), times its quality "
     "weight. The chance of answering is modelled on what was done with the view; where what a viewer would "
@@ -64,7 +64,7 @@ def change(found: Result) -> str:
 
 
 def _price(result: Result, treatment: Result) -> str:
-    better = {spec["name"]: spec["better"] for spec in result["specs"]}
+    better = {spec["name"]: spec["better"] * spec["is_goal"] for spec in result["specs"]}
     worse = []
     for name, found in treatment["metrics"].items():
         bounds = [found["always_low"], found["always_high"]]
@@ -85,7 +85,7 @@ def summary(result: Result) -> list[str]:
     tiles = [
         page.tile(f"days of {result['days']} planned", (str(result["days_run"]), "")),
         page.tile("viewers", (f"{viewers:,}", "")),
-        page.tile("answers", (f"{result['response'].get('answers', 0):,}", "")),
+        page.tile("answers, those before the start too", (f"{result['response'].get('answers', 0):,}", "")),
     ]
     dates = f"{result['start']} to {result['end']} (UTC days)."
     return [*blocks, page.tiles(tiles), page.text(dates, "soft")]
@@ -113,14 +113,15 @@ def _treatment(result: Result, treatment: Result) -> str:
         drawn.append(
             page.figure(
                 f"{title}: change against {result['arms'][0]}",
-                "The band holds the truth on all days together.",
+                "With the stated confidence the true change is inside the band on every one of these days.",
                 figures.lift_lines(result, treatment, name),
                 "Nothing can be said yet.",
             )
         )
     overview = page.figure(
         "All metrics",
-        "Relative changes. Where a bar does not touch zero, the change is shown.",
+        "Relative changes. Where the longer bar, the interval at every look, does not touch zero, there is a "
+        "change.",
         figures.lift_dots(result, treatment),
         "Nothing can be said yet.",
     )
@@ -171,9 +172,17 @@ def _trust(result: Result) -> str:
     weights = [arm.get("weight", 1.0) for arm in result["experiment"]["arms"]]
     rows = [
         page.row(
-            map(page.cell, [a["arm"], f"{a['viewers']:,}", f"{w / sum(weights):.1%}", f"{a['p_value']:.3g}"])
+            map(
+                page.cell,
+                [
+                    a["arm"],
+                    f"{a['viewers']:,}",
+                    f"{w / sum(weights):.1%}",
+                    f"{a['p_value']:.3g}" if number else "-",
+                ],
+            )
         )
-        for a, w in zip(ratio["arms"], weights, strict=True)
+        for number, (a, w) in enumerate(zip(ratio["arms"], weights, strict=True))
     ]
     response, counts = result["response"], result["counts"]
     said = (
@@ -194,7 +203,10 @@ def _trust(result: Result) -> str:
     if kept < 1:
         lines.append(page.text(f"Counts are of a random {kept:.1%} of the viewers, to bound memory."))
     heads = ["Arm", "viewers", "dealt", "p against the control"]
-    caption = f"Sample ratio: below {ratio['level']:g} there is no verdict."
+    caption = (
+        "Were viewers dealt to the arms as they should be (sample ratio)? A p-value below "
+        f"{ratio['level']:g} would block every verdict; one above it blocks none."
+    )
     return page.section("Can it be trusted?", page.table(caption, heads, rows), *lines)
 
 
@@ -208,12 +220,12 @@ def _method(result: Result) -> str:
         "How it was measured",
         page.lines(chips),
         *notes,
-        page.folded("The experiment's settings", page.table("As resolved.", ["", ""], settings)),
+        page.folded("The experiment's settings", page.table("As they were in force.", ["", ""], settings)),
     )
 
 
 def _said(value: Any) -> str:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(_said, value)) or "none"
     if isinstance(value, dict):
         return " ".join(f"{key} {_said(v)}" for key, v in value.items() if v is not None)

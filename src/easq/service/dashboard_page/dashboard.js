@@ -69,15 +69,15 @@ function showNow(said) {
   if (seen.length > 8) seen.shift();
   at("tiles").replaceChildren(
     tile(service.ready ? "the service ranks" : service.reason, service.ready ? "ready" : "not ready", !service.ready),
-    tile("freshness: answer to parameters", seconds(service.freshness_seconds)),
+    tile("from an answer to the parameters that rank", seconds(service.freshness_seconds)),
     tile(`rankings, ${count(service.rankings)} in all`, rate("rankings")),
     tile(`events, ${count(service.events_accepted)} in all`, rate("events")),
     tile("answers since it started", count(service.answers_accepted)),
     tile("events refused", count(service.events_refused), service.events_refused > 0),
-    tile("failures of the log", count(service.log_failures), service.log_failures > 0),
+    tile("failed writes to the log", count(service.log_failures), service.log_failures > 0),
   );
-  const heads = ["Model", "serves", "learner told", "learned to", "events behind", "answers",
-    "pair accuracy", "of before", "experts", "of satisfaction", "gradient", "losses"];
+  const heads = ["Model", "serves version", "learner heard of", "has learned version", "events behind", "answers",
+    "pair accuracy", "its longer past", "experts that fire", "of satisfaction", "gradient norm", "losses"];
   const head = make("tr", "");
   head.append(...heads.map((text) => make("th", text)));
   const rows = Object.entries(learners).map(([name, told]) => {
