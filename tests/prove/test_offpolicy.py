@@ -167,7 +167,7 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
             said.append(Answered(event_id=f"a{n}", option=option, weight=0.5, **about))
 
     def other(requests: Sequence[Request]) -> np.ndarray:
-        return np.concatenate([-unpack_floats(r.scores) for r in requests])
+        return np.concatenate([-unpack_floats(r.scores) for r in requests])[:, None]
 
     with SqliteLog(tmp_path / "a.log", 2) as log:
         log.append(EVENTS, said)
@@ -176,7 +176,8 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     explored = found.explored
     assert explored.top == TOP
     assert len(explored.request_N) == 120 * 5
-    assert np.array_equal(found.score_N, -found.served_N)
+    assert np.array_equal(found.score_NM[:, 0], -found.served_N)
+    assert found.reached == 5 / 8
     assert np.bincount(explored.request_N[explored.first_N]).tolist() == [2] * 120
     assert len(explored.user_Q) == 120
     assert len(set(explored.user_Q.tolist())) == 7

@@ -72,7 +72,28 @@ def _print(result: dict[str, Any]) -> None:
     console.print(f"verdict: {result['verdict']}")
     for reason in result["reasons"]:
         console.print(f"  {reason}")
+    _print_estimate(result["estimate"], result["metrics"].get("satisfaction"))
     console.print(f"report: {result['report']}  ({result['seconds']:.0f} s)")
+
+
+def _print_estimate(estimate: dict[str, Any], found: dict[str, float] | None) -> None:
+    """Print what was estimated before the days that count, and beside it what they brought."""
+    if estimate["lift"] is None:
+        console.print(f"estimated before the A/B: nothing, {estimate['why']}")
+        return
+    console.print(
+        f"estimated before the A/B, from drawn rankings of the control ({estimate['from']} to "
+        f"{estimate['to']}, {estimate['answers']:,} answers): satisfaction {_change(estimate)}"
+    )
+    if found is not None:
+        overlap = "overlap" if estimate["overlaps"] else "do not overlap"
+        console.print(f"  the A/B found {_change(found)}; the intervals {overlap}")
+    true = estimate["true_satisfaction"]["lift"]
+    console.print(
+        f"  true satisfaction with the rankings that were estimated: {true:+.2%} (known here alone)"
+    )
+    for warning in estimate["warnings"]:
+        console.print(f"  {warning}")
 
 
 def _change(found: dict[str, float]) -> str:
