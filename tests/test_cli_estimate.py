@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -123,6 +124,8 @@ def test_frozen_models_are_judged_on_what_came_after_them_and_on_nothing_else(st
     for value in found["lift"].values():
         assert value["low"] < value["value"] < value["high"]
     assert found["reached"] == 1
+    days = [datetime.fromtimestamp(e.ts / 1000, UTC).date().isoformat() for e in after]
+    assert (found["from"], found["to"]) == (min(days), max(days))
     assert found["support"]["control"]["answers"] < found["answers"]
 
 

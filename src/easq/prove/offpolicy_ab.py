@@ -44,9 +44,10 @@ class _Chosen:
         is_in = self._label in arms_in(request.arm)
         if not is_in or (self._until_ms is not None and request.ts >= self._until_ms):
             return False
-        self.first_ms = min(self.first_ms or request.ts, request.ts)
-        self.last_ms = max(self.last_ms, request.ts)
         self.ids.add(request.event_id)
+        if request.propensities:
+            self.first_ms = min(self.first_ms or request.ts, request.ts)
+            self.last_ms = max(self.last_ms, request.ts)
         return True
 
 
