@@ -65,6 +65,11 @@ def arm_home(home: Home, name: str) -> Home:
     return replace(open_home(_folder(home, name)), main=home.folder)
 
 
+def serving_home(home: Home, experiment: str, arm: Arm) -> Home:
+    """Return the home of the model that serves an arm: one of its own, or the running one."""
+    return arm_home(home, f"{experiment}/{arm.name}") if arm.recipe or arm.version else home
+
+
 def _folder(home: Home, name: str) -> Path:
     return home.folder / _FOLDER / name.replace("/", ".")
 

@@ -22,6 +22,8 @@ _MAY_CHANGE = (
 )
 """Tables of a recipe that a live system may be restarted with in another form."""
 
+_MOST_FROZEN = 10
+
 
 @dataclass(frozen=True)
 class Home:
@@ -38,6 +40,11 @@ class Home:
     def versions(self) -> Snapshots:
         """Full versions of the parameters: what rankers start from, with what a rollback needs."""
         return Snapshots(self.folder / "versions", "v", self.recipe.live.keep_versions)
+
+    @property
+    def frozen(self) -> Snapshots:
+        """Parameters that `easq ab freeze` keeps, however far the learner goes on."""
+        return Snapshots(self.folder / "frozen", "v", _MOST_FROZEN)
 
     @property
     def checkpoints(self) -> Snapshots:

@@ -4,10 +4,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from easq.arms import arm_of
-from easq.events import Answered, Behavior, Offered, Request
+from easq.demo.before import none
+from easq.demo.life import WATCHED
+from easq.demo.run import Size, live_together
+from easq.events import Answered, Behavior, Offered, Request, unpack_floats
 from easq.home import open_home
+from easq.prove.ab.sums import DAY_MS
+from easq.prove.ab.table import day_number
+from easq.schema import Recipe
+from easq.settings import read_recipe
 from tests.e2e.running import environment
 from tests.e2e.test_kill import everything
 
@@ -36,6 +44,34 @@ def demo(out: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def check_estimate(found: dict[str, Any], requests: list[Request], recipe: Recipe) -> None:
+    """Check that rankings were drawn before the days that count alone, and what was made of them."""
+    start = recipe.experiments[0].start
+    assert start is not None
+    before = [request for request in requests if request.ts < day_number(start) * DAY_MS]
+    assert 0 < len(before) < len(requests)
+    assert all(request.propensities and request.top == WATCHED for request in before)
+    assert all((unpack_floats(request.propensities) > 0).all() for request in before)
+    assert not any(request.propensities for request in requests if request.ts >= day_number(start) * DAY_MS)
+    of_control = [request for request in before if arm_of(request.arm, "easq") == "behavior"]
+    assert 0 < found["requests"] < len(of_control)
+    assert found["to"] < start.isoformat()
+    assert 0 < found["true_satisfaction"]["control"] < 1
+    if found["lift"] is None:
+        assert "even ones" in found["why"]
+        assert found["overlaps"] is None
+    else:
+        assert found["low"] <= found["lift"] <= found["high"]
+
+
+def test_a_demo_in_which_nothing_is_drawn_says_so(tmp_path: Path) -> None:
+    size = Size(viewers=30, days=2, since=1, frozen=1)
+    lived = live_together(read_recipe(LOOP), tmp_path / "demo", 1, size, lambda _: None, lambda _: None)
+    assert lived.estimate == none("no ranking was drawn before it, see [explore]")
+    with lived.home.open_events() as events:
+        assert not any(e.propensities for e in everything(events) if isinstance(e, Request))
+
+
 def test_viewers_live_with_the_system_and_a_verdict_comes_of_it(tmp_path: Path) -> None:
     done = demo(tmp_path / "demo", "--json")
     assert done.returncode == 0, done.stderr
@@ -54,6 +90,7 @@ def test_viewers_live_with_the_system_and_a_verdict_comes_of_it(tmp_path: Path) 
     assert sum(len(event.items) for event in logged if isinstance(event, Behavior)) == result["views"]
     assert sum(isinstance(event, Answered) for event in logged) == result["answers"] > 100
     assert sum(isinstance(event, Offered) for event in logged) == result["offers"]
+    check_estimate(result["estimate"], requests, home.recipe)
     assert (
         "is better" in Path(result["report"]).read_text() or "not clear" in Path(result["report"]).read_text()
     )

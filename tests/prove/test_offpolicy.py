@@ -1,5 +1,6 @@
 """Estimates from a drawn log against the truth, which a world knows."""
 
+import dataclasses
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -36,7 +37,10 @@ COVERAGE = [(UNIFORM, 500, 60, 50), (DRAWN, 150, 30, 24)]
 class Lived:
     """A world whose viewers see the first three of a drawn ranking, a part of which is asked."""
 
-    def __init__(self, settings: Explore, requests: int, seed: int, ask: float = 0.3) -> None:
+    def __init__(
+        self, settings: Explore, requests: int, seed: int, ask: float = 0.3, baited: bool = False
+    ) -> None:
+        """With `baited`, views of bait may be asked about more often than others."""
         world = World(seed, Rates(), num_viewers=1500, num_items=500)
         chunks = list(world.chunks(requests))
         random = np.random.default_rng(seed)
@@ -54,7 +58,8 @@ class Lived:
         np.put_along_axis(propensity_QC, order_QC, np.stack([d.propensity_N for d in drawn]), 1)
         first_QC = np.zeros(item_QC.shape, np.bool_)
         np.put_along_axis(first_QC, order_QC[:, :TOP], True, 1)
-        asked_QC = first_QC & (random.random(item_QC.shape) < ask)
+        self.heard_QC = np.clip(0.5 + 0.25 * bait_QC, 0.1, 0.9) if baited else np.ones(item_QC.shape)
+        asked_QC = first_QC & (random.random(item_QC.shape) < ask * self.heard_QC)
         satisfied_QC = random.random(item_QC.shape) < self.truth_QC
         features = np.stack([quality_QC.ravel(), bait_QC.ravel()], 1).astype(np.float64)
         self.log = Explored(
@@ -64,7 +69,7 @@ class Lived:
 
     def true_value(self, score_QC: np.ndarray) -> float:
         first = among_first(self.log.request_N, score_QC.ravel(), TOP)
-        return float(self.truth_QC.ravel()[first].mean())
+        return float(np.average(self.truth_QC.ravel()[first], weights=self.heard_QC.ravel()[first]))
 
     def estimated(self, score_QC: np.ndarray, **changes: float) -> Estimated:
         return estimate(self.log, score_QC.ravel().astype(np.float64), **changes)
@@ -109,6 +114,21 @@ def test_intervals_cover_as_often_as_they_say(
         ]
     # With 95 % each, fewer than `least` come by chance less than once in 1,000 times.
     assert (covered >= least).all(), covered
+
+
+def test_the_value_is_that_of_views_that_may_be_asked_about() -> None:
+    """Everything is seen, and each view's answer is its mean: what is left is the form of the estimate."""
+    world = Lived(UNIFORM, 4000, 1, baited=True)
+    everything = np.ones(world.truth_QC.size)
+    log = dataclasses.replace(
+        world.log, first_N=everything > 0, propensity_N=everything, answer_N=world.heard_QC.ravel(),
+        satisfied_N=world.truth_QC.ravel(),
+    )  # fmt: skip
+    found = estimate(log, world.new_QC.ravel().astype(np.float64))
+    truth = world.true_value(world.new_QC)
+    of_all = world.truth_QC.ravel()[among_first(log.request_N, world.new_QC.ravel(), TOP)].mean()
+    assert found.snips.value == pytest.approx(truth)
+    assert abs(found.doubly_robust.value - truth) < 0.2 * abs(of_all - truth)
 
 
 def test_a_model_of_answers_makes_the_interval_shorter() -> None:
@@ -167,7 +187,7 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
             said.append(Answered(event_id=f"a{n}", option=option, weight=0.5, **about))
 
     def other(requests: Sequence[Request]) -> np.ndarray:
-        return np.concatenate([-unpack_floats(r.scores) for r in requests])
+        return np.concatenate([-unpack_floats(r.scores) for r in requests])[:, None]
 
     with SqliteLog(tmp_path / "a.log", 2) as log:
         log.append(EVENTS, said)
@@ -176,7 +196,8 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     explored = found.explored
     assert explored.top == TOP
     assert len(explored.request_N) == 120 * 5
-    assert np.array_equal(found.score_N, -found.served_N)
+    assert np.array_equal(found.score_NM[:, 0], -found.served_N)
+    assert found.reached == 5 / 8
     assert np.bincount(explored.request_N[explored.first_N]).tolist() == [2] * 120
     assert len(explored.user_Q) == 120
     assert len(set(explored.user_Q.tolist())) == 7

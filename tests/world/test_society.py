@@ -35,6 +35,18 @@ def test_visits_are_in_order_within_a_day_and_as_many_as_asked_for() -> None:
     assert len(np.unique(user_V)) == 4000
 
 
+def test_what_would_satisfy_is_what_does_and_asking_for_it_changes_nothing() -> None:
+    one, other = society(), society()
+    _, user_V = one.visits(2.0)
+    item_VC = one.candidates_of(user_V, 12)
+    other.visits(2.0)
+    other.candidates_of(user_V, 12)
+    would_VC = one.satisfaction_of(user_V, item_VC)
+    did, undisturbed = one.watch(user_V, item_VC[:, :3]), other.watch(user_V, item_VC[:, :3])
+    np.testing.assert_array_equal(would_VC[:, :3], did.satisfaction_VK)
+    np.testing.assert_array_equal(did.option_VK, undisturbed.option_VK)
+
+
 def test_candidates_are_distinct_and_on_the_shelf_and_new_items_come() -> None:
     one = society()
     _, user_V = one.visits(1.0)

@@ -8,7 +8,7 @@ import sys
 
 from cyclopts import CycloptsError
 
-from easq.cli import ab, ask, bench, demo, keys, live, privacy, replay, validity, world
+from easq.cli import ab, ask, bench, demo, estimate, keys, live, privacy, replay, validity, world
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
@@ -19,6 +19,7 @@ __all__ = [
     "ask",
     "bench",
     "demo",
+    "estimate",
     "keys",
     "live",
     "main",

@@ -44,14 +44,14 @@ def demo(
 
     size = FAST if fast else Size()
     with progress() as watch:
-        advance = watch(f"{size.viewers:,} viewers live {size.days} days", 1000)
+        advance = watch(f"{size.viewers:,} viewers live, by days", size.days)
         lived = live_together(
             read_recipe(recipe),
             out,
             seed,
             size,
             lambda url: notes.print(f"live at {url}, dashboard at {url}/dashboard"),
-            lambda days: advance(round(1000 * days / size.days), 1000),
+            lambda days: advance(int(days), size.days),
         )
     result = judge(lived, out / "report.html")
     show(result, as_json, lambda: _print(result))
@@ -76,12 +76,33 @@ def _print(result: dict[str, Any]) -> None:
     )
     for line in result["words"]:
         console.print(line)
+    _print_estimate(result["estimate"], result["metrics"].get("satisfaction"))
     home = Path(result["report"]).parent / "home"
     console.print(
         f"report: {result['report']}\nIt took {result['seconds']:.0f} s and the system has stopped. "
         f"To see its dashboard: easq serve --home {home}, then http://127.0.0.1:8377/dashboard",
         soft_wrap=True,
     )
+
+
+def _print_estimate(estimate: dict[str, Any], found: dict[str, float] | None) -> None:
+    """Print what was estimated before the days that count, and beside it what they brought."""
+    if estimate["lift"] is None:
+        console.print(f"estimated before the A/B: nothing, {estimate['why']}")
+        return
+    console.print(
+        f"estimated before the A/B, from drawn rankings of the control ({estimate['from']} to "
+        f"{estimate['to']}, {estimate['answers']:,} answers): satisfaction {_change(estimate)}"
+    )
+    if found is not None:
+        overlap = "overlap" if estimate["overlaps"] else "do not overlap"
+        console.print(f"  the A/B found {_change(found)}; the intervals {overlap}")
+    true = estimate["true_satisfaction"]["lift"]
+    console.print(
+        f"  the truth of the rankings that were estimated: {true:+.1%} (only the simulation knows it)"
+    )
+    for warning in estimate["warnings"]:
+        console.print(f"  {warning}")
 
 
 def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
@@ -95,8 +116,11 @@ def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
     if found is None:
         return "", "", "too little of it", ""
     values = (f"{found[arm]:.4g}" for arm in ("control", "treatment"))
-    low, high = found["low"], found["high"]
     which = "not clear"
-    if low > 0 or high < 0:
-        which = {better: "better", -better: "worse"}.get(1 if low > 0 else -1, "neither")
-    return (*values, f"{found['lift']:+.1%} ({low:+.1%} to {high:+.1%})", which)
+    if found["low"] > 0 or found["high"] < 0:
+        which = {better: "better", -better: "worse"}.get(1 if found["low"] > 0 else -1, "neither")
+    return (*values, _change(found), which)
+
+
+def _change(found: dict[str, float]) -> str:
+    return f"{found['lift']:+.1%} ({found['low']:+.1%} to {found['high']:+.1%})"

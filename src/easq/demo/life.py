@@ -12,7 +12,7 @@ import numpy as np
 from easq.clock import HeldClock
 from easq.demo.truth import Truth
 from easq.demo.wire import CallError, Wire
-from easq.world.population import Ids
+from easq.world.population import Floats32, Ids
 from easq.world.record import OPTIONS, QUESTION
 from easq.world.simulate import DAY_MS
 from easq.world.society import Society, Watched
@@ -25,37 +25,45 @@ _BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "pro
 
 
 class Life:
-    """`society` lives with the service behind `wire`; what truly satisfied is written to `truth`.
+    """`society` lives with a service; what truly satisfied is written to `truth`.
 
     Every viewer comes `visits_per_day` times in the mean on the days that he comes. `began_ms` is a midnight.
+    `offered` hears of visits: the replies, the candidates, and how each would truly satisfy (V, C).
     """
 
     def __init__(
         self,
         society: Society,
-        wire: Wire,
         clock: HeldClock,
         truth: Truth,
         visits_per_day: float,
         began_ms: int,
+        offered: Callable[[list[Any], Ids, Floats32], None],
     ) -> None:
-        self._society, self._wire, self._clock, self._truth = society, wire, clock, truth
-        self._per_day, self._began_ms = visits_per_day, began_ms
+        self._society, self._clock, self._truth = society, clock, truth
+        self._per_day, self._began_ms, self._offered = visits_per_day, began_ms, offered
         self._told = 0
         self.views = self.offers = self.asks = self.answers = 0
 
-    async def live(self, days: int, on_progress: Callable[[float], None] = lambda _: None) -> None:
-        """Live days; `on_progress` hears how many are over, with fractions. Raises CallError."""
-        await self._tell_viewers()
-        for day in range(days):
+    async def live(
+        self, wire: Wire, days: range, on_progress: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Live days with the service behind `wire`, those that follow upon the days lived before.
+
+        `on_progress` hears how many are over, with fractions. Raises CallError.
+        """
+        self._wire = wire
+        for day in days:
             if day:
                 self._society.next_day()
+            else:
+                await self._tell_viewers()
             await self._tell_items()
             time_V, user_V = self._society.visits(self._per_day)
             for start in range(0, len(user_V), _AT_ONCE):
                 some = slice(start, start + _AT_ONCE)
                 await self._visit(day, time_V[some], user_V[some])
-                on_progress(day + (start + _AT_ONCE) / max(len(user_V), 1))
+                on_progress(day + min(1.0, (start + _AT_ONCE) / max(len(user_V), 1)))
 
     async def _tell_viewers(self) -> None:
         viewers = self._society.viewers
@@ -110,6 +118,7 @@ class Life:
                 for user, items in zip(user_V.tolist(), item_VC.tolist(), strict=True)
             ),
         )
+        self._offered(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
         item_VK = np.array([[int(item[1:]) for item in reply["items"]] for reply in ranked])
         watched = self._society.watch(user_V, item_VK)
         self.views += item_VK.size

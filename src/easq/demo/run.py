@@ -12,21 +12,25 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import uvloop
 
 from easq.arm_homes import open_arms
 from easq.clock import HeldClock
+from easq.demo.before import TrueRankings, estimate_before, none
 from easq.demo.life import Life
 from easq.demo.truth import Lift, Truth
 from easq.demo.wire import Wire
 from easq.errors import InputError
 from easq.home import Home, open_home
 from easq.prove.ab.table import day_date
+from easq.prove.offpolicy_ab import freeze_arms
 from easq.schema import Recipe
+from easq.schema_experiments import Explore
 from easq.world.simulate import DAY_MS, START_MS, Rates
 from easq.world.society import Society
 
@@ -36,23 +40,29 @@ _NUM_ITEMS = 3000
 
 
 class Size(NamedTuple):
-    """How much is simulated. Days before `since` are for learning and do not count."""
+    """How much is simulated. Days before `since` are for learning and do not count.
+
+    On the morning of day `frozen` the models are kept as they are; by what follows until `since` they are
+    judged beforehand. From `since` on, or where there is no such day, no ranking is drawn.
+    """
 
     viewers: int = 2400
     days: int = 16
     since: int = 5
     visits_per_day: float = 2.0
     answer_rate: float = 0.6
+    frozen: int = 2
 
 
-FAST = Size(viewers=400, days=4, since=1)
+FAST = Size(viewers=400, days=5, since=2, frozen=1)
 
 
 class Lived(NamedTuple):
-    """What came of the simulated weeks."""
+    """What came of the simulated weeks; `estimate` is from before the days that count."""
 
     home: Home
     truth: Lift
+    estimate: dict[str, Any]
     views: int
     offers: int
     asks: int
@@ -80,28 +90,49 @@ def live_together(
     if folder.exists():
         raise InputError(f"--out: {folder} is not of a demo; choose another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    (out / "up.txt").unlink(missing_ok=True)
     experiment = recipe.experiments[0]
     began_ms = START_MS - START_MS % DAY_MS
     start = day_date(began_ms // DAY_MS) + timedelta(days=size.since)
     counted = msgspec.structs.replace(experiment, start=start)
-    home = open_home(folder, msgspec.structs.replace(recipe, experiments=(counted, *recipe.experiments[1:])))
+    recipe = msgspec.structs.replace(recipe, experiments=(counted, *recipe.experiments[1:]))
     control, treatment, *_ = (arm.name for arm in experiment.arms)
     truth = Truth(size.viewers, experiment.name, (control, treatment), size.since)
     society = Society(seed, Rates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
-    with HeldClock(folder, began_ms) as clock, _up(home, out) as port:
-        tell(f"http://127.0.0.1:{port}")
-
-        async def live() -> Life:
-            async with Wire(port) as wire:
-                life = Life(society, wire, clock, truth, size.visits_per_day, began_ms)
-                await life.live(size.days, on_progress)
-                return life
-
-        life = uvloop.run(live())
-        _check_learners(home, life.answers)
+    ahead = TrueRankings()
+    port = _free_port()
+    tell(f"http://127.0.0.1:{port}")
+    estimate = none("no ranking was drawn before it, see [explore]")
+    # What is drawn is not the best that is known: while days count, it would cost both arms.
+    sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
+    is_judged, since = recipe.explore.share > 0 and size.frozen < size.since, 0
+    home = open_home(folder, recipe if is_judged else sorted_recipe)
+    with HeldClock(folder, began_ms) as clock:
+        life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.offered)
+        live = partial(_live, life, on_progress, port)
+        if is_judged:
+            with _up(home, out, port):
+                live(range(size.frozen))
+                _check_learners(home, life.answers)
+                freeze_arms(home, home.recipe.experiments[0])
+                live(range(size.frozen, size.since))
+            ahead.listens = False
+            estimate = estimate_before(home, ahead)
+            home, since = open_home(folder, sorted_recipe), size.since
+        with _up(home, out, port):
+            live(range(since, size.days))
+            _check_learners(home, life.answers)
     seconds = time.monotonic() - began
     lift = truth.lift(experiment.confidence)
-    return Lived(home, lift, life.views, life.offers, life.asks, life.answers, seconds)
+    return Lived(home, lift, estimate, life.views, life.offers, life.asks, life.answers, seconds)
+
+
+def _live(life: Life, on_progress: Callable[[float], None], port: int, days: range) -> None:
+    async def live() -> None:
+        async with Wire(port) as wire:
+            await life.live(wire, days, on_progress)
+
+    uvloop.run(live())
 
 
 def _check_learners(home: Home, answers: int) -> None:
@@ -118,11 +149,11 @@ def _check_learners(home: Home, answers: int) -> None:
 
 
 @contextmanager
-def _up(home: Home, out: Path) -> Iterator[int]:
-    """Run `easq up` and yield its port; raises RuntimeError, with its last words, where it does not run."""
-    port, said = _free_port(), out / "up.txt"
+def _up(home: Home, out: Path, port: int) -> Iterator[None]:
+    """Run `easq up` meanwhile; raises RuntimeError, with its last words, where it does not run."""
+    said = out / "up.txt"
     words = ["up", "--home", str(home.folder), "--port", str(port)]
-    with said.open("wb") as file:
+    with said.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "easq", *words], stdout=file, stderr=file, env=dict(os.environ)
         )
@@ -132,7 +163,7 @@ def _up(home: Home, out: Path) -> Iterator[int]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the live system did not become ready: {said.read_text()[-2000:]}")
             time.sleep(_LOOK_S)
-        yield port
+        yield
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -7,6 +7,7 @@ from easq.demo.run import Lived
 from easq.prove.ab.analysis import analyse, find_experiment
 from easq.prove.ab.table import read_table
 from easq.prove.report.ab import words, write_ab
+from easq.schema_experiments import SATISFACTION
 
 
 def judge(lived: Lived, report: Path) -> dict[str, Any]:
@@ -18,6 +19,7 @@ def judge(lived: Lived, report: Path) -> dict[str, Any]:
     result = analyse(experiment, table)
     write_ab(result, report)
     (treatment, *_) = result["treatments"]
+    found = treatment["metrics"].get(SATISFACTION)
     return {
         "verdict": treatment["verdict"],
         "reasons": treatment["reasons"],
@@ -27,6 +29,7 @@ def judge(lived: Lived, report: Path) -> dict[str, Any]:
         "specs": result["specs"],
         "guardrails": treatment["guardrails"],
         "true_satisfaction": lived.truth._asdict(),
+        "estimate": {**lived.estimate, "overlaps": _overlap(lived.estimate, found)},
         "views": lived.views,
         "offers": lived.offers,
         "asks": lived.asks,
@@ -36,3 +39,10 @@ def judge(lived: Lived, report: Path) -> dict[str, Any]:
         "report": str(report),
         "seconds": lived.seconds,
     }
+
+
+def _overlap(estimate: dict[str, Any], found: dict[str, Any] | None) -> bool | None:
+    """Return whether both intervals have a value in common; None where there are not two."""
+    if found is None or estimate["lift"] is None:
+        return None
+    return bool(max(estimate["low"], found["low"]) <= min(estimate["high"], found["high"]))

@@ -1,11 +1,11 @@
 """What viewers would say of a ranking that was never served, from a log whose rankings were drawn.
 
-The form: the value of a ranking is the mean satisfaction with the views among its first `top`. What a
-viewer feels for an item that is seen there does not depend on its place or its neighbours, and candidates
-are the logged ones within reach of the draw (`explore.depth`), which the other ranking puts in its own
-order. A view is weighed by 1 / the chance that its item stood among the first, if the other ranking too
-puts it there; an answer, by what it stands for among views. Intervals resample nothing: viewers are the
-units, to first order (delta method).
+The form: the value of a ranking is the mean satisfaction with the views among its first `top`, of those
+that may be asked about. What a viewer feels for an item that is seen there does not depend on its place or
+its neighbours, and candidates are the logged ones within reach of the draw (`explore.depth`), which the
+other ranking puts in its own order. A view is weighed by 1 / the chance that its item stood among the
+first, if the other ranking too puts it there; an answer, by what it stands for among views. Intervals
+resample nothing: viewers are the units, to first order (delta method).
 Sources: SNIPS, Swaminathan and Joachims 2015; doubly robust, Dudik et al. 2011; items apart from their
 list, Li et al. 2018 (item-position model).
 Shapes: Q requests, N candidates of all requests, F features.
@@ -23,6 +23,7 @@ Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _RIDGE = 1.0
+_LEAST_HEARD = 0.1
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,17 @@ def estimate(
     if not answered_N.sum() > 0:
         raise ValueError("no answer of the log is of a view that this ranking would show")
     user_N = log.user_Q[log.request_N]
-    model_N = _modelled(log, user_N)
+    model_N = np.clip(_modelled(log, user_N, log.answer_N, log.satisfied_N), 0.0, 1.0)
+    # How far a view can have an answer at all: an A/B test hears of such views alone.
+    heard_N = _modelled(log, user_N, log.first_N.astype(np.float64), log.answer_N)
+    heard_N = np.maximum(heard_N, _LEAST_HEARD * log.answer_N[log.first_N].mean())
     num_users = int(log.user_Q.max()) + 1
 
     def per_user(value_N: Floats) -> Floats:
         return np.asarray(np.bincount(user_N, value_N, num_users), np.float64)
 
     snips, snips_U = _ratio(per_user(answered_N * log.satisfied_N), per_user(answered_N))
-    direct, direct_U = _ratio(per_user(target_N * model_N), per_user(target_N.astype(np.float64)))
+    direct, direct_U = _ratio(per_user(target_N * heard_N * model_N), per_user(target_N * heard_N))
     missed, missed_U = _ratio(per_user(answered_N * (log.satisfied_N - model_N)), per_user(answered_N))
     used = answered_N[answered_N > 0]
     support = Support(
@@ -151,8 +155,8 @@ def among_first(request_N: Ids, score_N: Floats, top: int) -> Flags:
     return np.asarray(rank_N < top)
 
 
-def _modelled(log: Explored, user_N: Ids) -> Floats:
-    """Return each candidate's satisfaction by a linear model of the answers of other viewers.
+def _modelled(log: Explored, user_N: Ids, weight_N: Floats, value_N: Floats) -> Floats:
+    """Return each candidate's value by a linear model of the weighed values of other viewers.
 
     Viewers are in two halves, each modelled by the other, so that no answer is corrected by itself.
     """
@@ -161,13 +165,13 @@ def _modelled(log: Explored, user_N: Ids) -> Floats:
     found_N = np.zeros(len(user_N))
     for half in (0, 1):
         own_N = user_N % 2 == half
-        learned_N = ~own_N & (log.answer_N > 0)
+        learned_N = ~own_N & (weight_N > 0)
         if not learned_N.any():
-            learned_N = log.answer_N > 0
-        x, weight = x_NF[learned_N], log.answer_N[learned_N] / log.answer_N[learned_N].mean()
+            learned_N = weight_N > 0
+        x, weight = x_NF[learned_N], weight_N[learned_N] / weight_N[learned_N].mean()
         curve = (x * weight[:, None]).T @ x + penalty + 1e-9 * np.eye(x.shape[1])
-        slope = np.linalg.solve(curve, (x * weight[:, None]).T @ log.satisfied_N[learned_N])
-        found_N[own_N] = np.clip(x_NF[own_N] @ slope, 0.0, 1.0)
+        slope = np.linalg.solve(curve, (x * weight[:, None]).T @ value_N[learned_N])
+        found_N[own_N] = x_NF[own_N] @ slope
     return found_N
 
 

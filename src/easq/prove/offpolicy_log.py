@@ -1,8 +1,8 @@
-"""Drawn requests of a log as arrays, scored by a model that never served them.
+"""Drawn requests of a log as arrays, scored by models that never served them.
 
 Memory holds one row for each candidate within reach of the draw. Candidates that the service did not log
 are beyond it (`explore.depth` is at most `service.log_top`).
-Shapes: N candidates of all requests.
+Shapes: N candidates of all requests, M models, K behaviours, A asked ones.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ from easq.rank.parameters import Parameters
 from easq.schema import Recipe
 
 Scores = Callable[[Sequence[Request]], NDArray[np.floating]]
-"""Scores of all logged candidates of some requests, one behind the other."""
+"""Scores of all logged candidates of some requests, one behind the other, by each model (N, M)."""
 
 _TOGETHER = 512
 
@@ -37,11 +37,13 @@ class Scored:
     """What a log holds of drawn requests, each ranking's scores of its candidates among it.
 
     `served_N` are the scores as logged: their order is the log's own ranking before it was drawn.
+    `reached` is the part of all candidates that the draw could bring up, and that are rows here.
     """
 
     explored: Explored
     served_N: NDArray[np.float64]
-    score_N: NDArray[np.float64]
+    score_NM: NDArray[np.float64]
+    reached: float
 
 
 class _Rows:
@@ -54,6 +56,7 @@ class _Rows:
         self._columns: dict[str, list[NDArray[np.generic]]] = {}
         self._users: list[int] = []
         self._tops: set[int] = set()
+        self._num_candidates = 0
         self._asked: dict[str, set[str]] = {}
         self._said: dict[str, list[AnsweredView]] = {}
 
@@ -84,7 +87,7 @@ class _Rows:
         requests = [view.request for view in views]
         start_Q = np.concatenate([[0], np.cumsum([len(r.items) for r in requests])])
         request_N = np.repeat(np.arange(len(requests)), np.diff(start_Q))
-        exposed_N = reported(views, start_Q, ())[1]
+        value_NK, exposed_N = reported(views, start_Q, self._recipe.behaviors)
         rank_N = np.frombuffer(b"".join(r.ranks for r in requests), COUNT).astype(np.int64)
         top_Q = np.array([r.top for r in requests])
         columns = {
@@ -93,6 +96,7 @@ class _Rows:
             "propensity": _floats(r.propensities for r in requests),
             "served": _floats(r.scores for r in requests),
             "score": np.asarray(self._scores(requests), np.float64),
+            "did": np.log1p(np.maximum(value_NK, 0)),
             **self._replies(requests, start_Q),
         }
         within_N = columns["propensity"] > 0
@@ -100,6 +104,7 @@ class _Rows:
             self._columns.setdefault(name, []).append(column[within_N])
         self._users += [stable_id(r.user_id) for r in requests]
         self._tops |= set(top_Q.tolist())
+        self._num_candidates += sum(r.num_candidates for r in requests)
 
     def _replies(self, requests: Sequence[Request], start_Q: NDArray[np.int64]) -> dict[str, Any]:
         """Return what was asked and said, one row for each candidate."""
@@ -125,11 +130,9 @@ class _Rows:
             tops = ", ".join(map(str, sorted(self._tops)))
             raise InputError(f"explore.top was changed within the log ({tops}); read a part with one value")
         c = {name: np.concatenate(parts) for name, parts in self._columns.items()}
-        feature_NF = np.stack([_standard(c["served"], c["request"]), _standard(c["score"], c["request"])], 1)
-        answered_A = c["answer"][c["asked"]] > 0
-        if 0 < answered_A.sum() < len(answered_A):
-            chance_A = fit(feature_NF[c["asked"]], answered_A).chance_N
-            c["answer"][c["asked"]] *= weights(chance_A)
+        columns = [c["served"], *c["score"].T]
+        feature_NF = np.stack([_standard(column, c["request"]) for column in columns], 1)
+        c["answer"][c["asked"]] *= _silence(c["answer"][c["asked"]] > 0, feature_NF, c["did"], c["asked"])
         explored = Explored(
             c["request"],
             np.unique(self._users, return_inverse=True)[1],
@@ -140,26 +143,38 @@ class _Rows:
             c["satisfied"],
             feature_NF,
         )
-        return Scored(explored, c["served"], c["score"])
+        reached = len(c["request"]) / max(self._num_candidates, 1)
+        return Scored(explored, c["served"], c["score"], reached)
 
 
-def scores_of(recipe: Recipe, parameters: Parameters) -> Scores:
-    """Return the scores that a model's parameters give to the candidates as logged."""
+def scores_of(recipe: Recipe, *models: Parameters) -> Scores:
+    """Return the scores that models' parameters give to the candidates as logged."""
     encoder = Encoder(recipe.features)
-    return lambda requests: parameters.score(encoder.encode(requests))
+
+    def scores(requests: Sequence[Request]) -> NDArray[np.floating]:
+        rows = encoder.encode(requests)
+        return np.stack([model.score(rows) for model in models], 1)
+
+    return scores
 
 
 def read_explored(
-    recipe: Recipe, log: EventLog, scores: Scores, keep: Callable[[Request], bool] = lambda _: True
+    recipe: Recipe,
+    log: EventLog,
+    scores: Scores,
+    keep: Callable[[Request], bool] = lambda _: True,
+    since: Sequence[int] = (),
 ) -> Scored:
-    """Read a log once and return its drawn requests that `keep` keeps, scored by another model.
+    """Read a log once and return its drawn requests that `keep` keeps, scored by other models.
 
-    Raises InputError when no request was drawn, or with different `top`.
+    With `since` only requests from these offsets on count, one for each partition: what a model had read
+    before is no news to it. Raises InputError when no request was drawn, or with different `top`.
     """
-    until = log.end_offsets(EVENTS)
+    until, begin = log.end_offsets(EVENTS), log.start_offsets(EVENTS)
+    begin = [max(pair) for pair in zip(begin, since, strict=True)] if since else begin
     joiners = [build_joiner(recipe) for _ in until]
     rows = _Rows(recipe, scores)
-    for chunk in MergedReader(log, EVENTS, until, log.start_offsets(EVENTS)):
+    for chunk in MergedReader(log, EVENTS, until, begin):
         for partition, event in chunk:
             if isinstance(event, Asked):
                 rows.asked(event)
@@ -169,6 +184,18 @@ def read_explored(
     for example in flush_all(joiners):
         rows.hear(example, keep(example.request))
     return rows.result()
+
+
+def _silence(
+    answered_A: NDArray[np.bool_],
+    feature_NF: NDArray[np.float64],
+    did_NK: NDArray[np.float64],
+    asked_N: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return what an answer stands for among asks, by the scores and by what was done with the view."""
+    if not 0 < answered_A.sum() < len(answered_A):
+        return np.ones(len(answered_A))
+    return weights(fit(np.concatenate([feature_NF, did_NK], 1)[asked_N], answered_A).chance_N)
 
 
 def _floats(columns: Iterable[bytes]) -> NDArray[np.float64]:

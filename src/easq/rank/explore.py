@@ -2,7 +2,8 @@
 
 Off-policy estimates need to know how likely the log's rankings were (Horvitz and Thompson 1952); a
 ranking that is only sorted was the only possible one, and says nothing of others.
-Shapes: N candidates, D of them in reach, M times, T places to come first.
+Shapes: N candidates, D of them in reach, M times, T places to come first,
+S the two sides of a candidate.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from easq.columns import Floats, Ids
 from easq.schema_experiments import Explore
 
-_EARLY, _LATE, _STEP = 1e-7, 40.0, 0.125
+_EARLY, _LATE, _STEP = 1e-7, 40.0, 0.25
 
 
 class Drawn(NamedTuple):
@@ -72,14 +73,19 @@ def inclusion(weight_D: NDArray[np.float64], top: int) -> NDArray[np.float64]:
     # Over the logarithm of time the integrand falls to nothing on both sides faster than exponentially.
     x_M = np.arange(np.log(_EARLY / weight_D.sum()), np.log(_LATE / weight_D.min()), _STEP)
     time_M = np.exp(x_M)
-    rung_DMT = np.zeros((depth, len(time_M), top))
-    rung_DMT[..., 0] = 1.0
-    for other, weight in enumerate(weight_D.tolist()):
-        chance_DM = np.broadcast_to(-np.expm1(-weight * time_M), (depth, len(time_M))).copy()
-        chance_DM[other] = 0.0
-        after_DMT = rung_DMT * (1 - chance_DM[..., None])
-        after_DMT[..., 1:] += rung_DMT[..., :-1] * chance_DM[..., None]
-        rung_DMT = after_DMT
+    chance_DM = -np.expm1(-weight_D[:, None] * time_M)
+    # Of the clocks before an item and of those behind it, how many have rung; nothing is divided out again,
+    # which would lose all digits where one clock is far quicker than the others.
+    rung_STM = np.zeros((2, top, len(time_M)))
+    rung_STM[:, 0] = 1.0
+    before_DTM, behind_DTM = np.empty((2, depth, top, len(time_M)))
+    chance_DSM = np.stack([chance_DM, chance_DM[::-1]], 1)
+    for place in range(depth):
+        before_DTM[place], behind_DTM[depth - 1 - place] = rung_STM
+        joins_STM = rung_STM * chance_DSM[place, :, None]
+        rung_STM -= joins_STM
+        rung_STM[:, 1:] += joins_STM[:, :-1]
+    fewer_DM = np.einsum("dtm,dtm->dm", before_DTM, behind_DTM.cumsum(1)[:, ::-1])
     own_DM = weight_D[:, None] * time_M * np.exp(-weight_D[:, None] * time_M)
-    found_D = (rung_DMT.sum(2) * own_DM).sum(1)
+    found_D = (fewer_DM * own_DM).sum(1)
     return np.asarray(found_D * (top / found_D.sum()))

@@ -63,6 +63,11 @@ class Parameters:
         satisfaction_N = found.satisfaction_A
         return behavior_N.numpy(), None if satisfaction_N is None else satisfaction_N.numpy()
 
+    def state(self) -> State:
+        """Return the arrays that `replace` takes; they share this one's memory."""
+        dense = {f"dense.{name}": value.numpy() for name, value in self._dense.items()}
+        return {**dense, "table.weight": self._table_RE.numpy()}
+
     def replace(self, seq: int, state: State) -> None:
         """Become version `seq`, whose checked arrays these are; the table is taken over as it is."""
         for name, value in self._dense.items():

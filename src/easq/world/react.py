@@ -145,18 +145,29 @@ def react(
     shape = meeting.interest_RC.shape
     mood_RC, own_RC = random.standard_normal((2, *shape), np.float32)
     pull_RC = pull(meeting, mood_RC, own_RC, known)
-    expected_RC = (raw_felt(meeting) - np.float32(known.felt_mean)) * np.float32(known.felt_scale)
-    expected_RC += np.float32(place.felt_shift)
+    expected_RC = expected_felt(meeting, place, known)
     felt_RC = expected_RC + np.float32((1 - FELT_PART) ** 0.5) * mood_RC
-    # 1.702 makes the logistic curve a normal one, within .01.
-    steepness = 1.702 / (1 - FELT_PART + ANSWER_NOISE**2) ** 0.5
-    satisfaction_RC = logistic(np.float32(steepness) * (expected_RC - np.float32(known.thresholds[2])))
+    satisfaction_RC = satisfaction(expected_RC, known)
     ratio_RC = place.table.ratio(meeting.length_RC, pull_RC)
     play_s_RC = ratio_RC * meeting.duration_s_RC
     did = act(meeting, ratio_RC, felt_RC, random, place, known)
     did["click"] = seen(play_s_RC, meeting.duration_s_RC, 7)
     did["long_view"] = seen(play_s_RC, meeting.duration_s_RC, 18)
     return Reactions(play_s_RC, ratio_RC, did, felt_RC, satisfaction_RC)
+
+
+def expected_felt(meeting: Meeting, place: Place, calibration: Calibration) -> Floats32:
+    """Return what viewers feel for items in a place, the moment's mood apart."""
+    felt_RC = (raw_felt(meeting) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
+    felt_RC += np.float32(place.felt_shift)
+    return felt_RC
+
+
+def satisfaction(expected_RC: Floats32, calibration: Calibration = CALIBRATION) -> Floats32:
+    """Return the chance that viewers are satisfied, of what they are expected to feel."""
+    # 1.702 makes the logistic curve a normal one, within .01.
+    steepness = 1.702 / (1 - FELT_PART + ANSWER_NOISE**2) ** 0.5
+    return logistic(np.float32(steepness) * (expected_RC - np.float32(calibration.thresholds[2])))
 
 
 def act(

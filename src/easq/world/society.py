@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from easq.world import answers
 from easq.world.calibration import CALIBRATION
 from easq.world.population import Floats32, Ids
-from easq.world.react import Reactions, meet, react
+from easq.world.react import FEED_PLACE, Reactions, expected_felt, meet, react, satisfaction
 from easq.world.retrieve import retrieve
 from easq.world.simulate import DAY_MS, Rates, World
 
@@ -82,6 +82,11 @@ class Society(World):
             option_VK=self._options(user_V, reactions),
             satisfaction_VK=reactions.satisfaction_RC,
         )
+
+    def satisfaction_of(self, user_V: Ids, item_VC: Ids) -> Floats32:
+        """Return how satisfied viewers would truly be with items today, watched or not; changes nothing."""
+        meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_V, item_VC)
+        return satisfaction(expected_felt(meeting, FEED_PLACE, CALIBRATION))
 
     def _options(self, user_V: Ids, reactions: Reactions) -> Ids:
         felt_VK, random = reactions.felt_RC, self._watching

@@ -1,0 +1,128 @@
+"""Commands before an A/B test: keep the models as they are, and estimate what the test will find."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.table import Table
+
+from easq.cli.ab import ab
+from easq.cli.shared import Json, console, show
+from easq.errors import InputError
+
+HomeFolder = Annotated[Path, Parameter(help="The system's folder; it may run meanwhile.")]
+Version = Annotated[str | None, Parameter(help="Of the arm's model: a frozen or a kept version.")]
+AgainstVersion = Annotated[str | None, Parameter(help="Of the model that it is compared with.")]
+Until = Annotated[str | None, Parameter(help="A UTC date: only requests before it count.")]
+
+
+@ab.command
+def freeze(experiment: str, *, home: HomeFolder, as_json: Json = False) -> None:
+    """Keep the models of an experiment's arms as they are now, to be judged on what comes after.
+
+    Parameters
+    ----------
+    experiment
+        Its name in the home's recipe.
+    """
+    from easq.home import open_home
+    from easq.prove.ab.analysis import find_experiment
+    from easq.prove.offpolicy_ab import freeze_arms
+
+    made = open_home(home)
+    kept = freeze_arms(made, find_experiment(made.recipe, experiment))
+
+    def as_text() -> None:
+        for arm, version in kept.items():
+            console.print(f"{arm}: {version}")
+
+    show({"frozen": kept}, as_json, as_text)
+
+
+@ab.command
+def estimate(
+    experiment: str,
+    *,
+    home: HomeFolder,
+    arm: str | None = None,
+    against: str | None = None,
+    version: Version = None,
+    against_version: AgainstVersion = None,
+    until: Until = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate, before an A/B test, what it will find: from drawn rankings of the control arm ([explore]).
+
+    Both arms' models rank the control's requests anew, those alone that neither had read. Compared are the
+    shares of satisfied answers among the first that each would show.
+
+    Parameters
+    ----------
+    experiment
+        Its name in the home's recipe.
+    arm
+        The arm that is judged; the second one unless named.
+    against
+        The arm whose log is read and whose model is compared with; the first one unless named.
+    """
+    from easq.home import open_home
+    from easq.prove.ab.analysis import find_experiment
+    from easq.prove.offpolicy_ab import estimate_arm, two_arms
+
+    made = open_home(home)
+    declared = find_experiment(made.recipe, experiment)
+    arms = two_arms(declared, arm, against)
+    found = estimate_arm(made, declared, arms, (version, against_version), _midnight(until))
+    show(found, as_json, lambda: _print(found))
+
+
+def _midnight(day: str | None) -> int | None:
+    if day is None:
+        return None
+    try:
+        begins = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+    except ValueError:
+        raise InputError(f"--until: got {day!r}; allowed: a date such as 2026-03-31") from None
+    return round(begins.timestamp() * 1000)
+
+
+def _print(found: dict[str, Any]) -> None:
+    arms, models = found["arms"], found["models"]
+    console.print(
+        f"{found['requests']:,} drawn requests of {found['viewers']:,} viewers of {arms['control']}, "
+        f"{found['from']} to {found['to']}, with {found['answers']:,} answers. Neither {arms['treatment']} "
+        f"({models['treatment']}) nor {arms['control']} ({models['control']}) had read them."
+    )
+    table = Table(
+        "satisfaction of the first " + str(found["top"]), arms["control"], arms["treatment"], "change"
+    )
+    for name, title in (("snips", "SNIPS"), ("doubly_robust", "doubly robust")):
+        values = (_level(found["values"][side][name]) for side in ("control", "treatment"))
+        table.add_row(title, *values, change(found["lift"][name]))
+    console.print(table)
+    for side in ("control", "treatment"):
+        support = found["support"][side]
+        console.print(
+            f"{arms[side]}: {support['answers']:,} answers are of views that it would show, worth "
+            f"{support['effective']:,.0f} even ones; the largest has {support['largest']:.1%} of the weight. "
+            f"Mean weight {support['mean_weight']:.2f} (1 where all is right)."
+        )
+    if found["reached"] < 1:
+        console.print(
+            f"Both order the {found['reached']:.0%} of candidates that could come up; what they would have "
+            "brought up from the others is not in the estimate."
+        )
+    for warning in found["warnings"]:
+        console.print(f"warning: {warning}")
+    if not found["supported"]:
+        console.print("The log does not carry an estimate: do not go by these numbers.")
+
+
+def change(found: dict[str, float]) -> str:
+    """Return a relative change with its interval."""
+    return f"{found['value']:+.1%} ({found['low']:+.1%} to {found['high']:+.1%})"
+
+
+def _level(found: dict[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"

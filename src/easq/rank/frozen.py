@@ -1,0 +1,105 @@
+"""A model as it stood at one moment, with how far it had read the log: what came after is news to it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from easq.errors import InputError
+from easq.events import UPDATES, Delta
+from easq.home import Home
+from easq.log.base import TrimmedError
+from easq.log.sqlite import SqliteLog
+from easq.rank.parameters import SERVED, Parameters
+from easq.snapshots import Snapshots
+
+_READ = 64
+_TRIES = 3
+
+
+class Frozen(NamedTuple):
+    """Parameters that nobody changes; `until` is how far each partition of EVENTS had been read."""
+
+    home: Home
+    parameters: Parameters
+    until: list[int]
+
+    @property
+    def name(self) -> str:
+        """Return the name of the version."""
+        return self.parameters.name
+
+
+def newest(home: Home) -> Frozen:
+    """Return the newest parameters that a home's learner published: its last version and what followed.
+
+    Raises InputError where there is no version.
+    """
+    for _ in range(_TRIES):
+        name = _last(home.versions.names(), home)
+        try:
+            found = _of(home, home.versions, name)
+        except (InputError, OSError):  # a newer one has taken its place
+            continue
+        return _followed(found)
+    raise InputError(f"no version of {home.folder} could be read: they were removed while it was tried")
+
+
+def freeze(home: Home) -> str:
+    """Keep the newest parameters of a home and return their version's name. Raises InputError."""
+    found = newest(home)
+    notes = {"seq": found.parameters.seq, "until": found.until}
+    return home.frozen.save(found.parameters.seq, found.parameters.state(), notes)
+
+
+def frozen(home: Home, name: str | None = None) -> Frozen:
+    """Return the version `name`, frozen or kept; without one the newest frozen, or else the newest.
+
+    Raises InputError for a version that is neither, naming those that there are.
+    """
+    names = home.frozen.names()
+    if name is None:
+        return _of(home, home.frozen, names[-1]) if names else newest(home)
+    if name in names:
+        return _of(home, home.frozen, name)
+    if name not in home.versions.names():
+        there = ", ".join([*names, *home.versions.names()]) or "none"
+        raise InputError(f"version: got {name!r}; {home.folder} keeps {there}")
+    return _of(home, home.versions, name)
+
+
+def _last(names: Sequence[str], home: Home) -> str:
+    if not names:
+        raise InputError(f"{home.folder} holds no version of its model yet: let its learner run first")
+    return names[-1]
+
+
+def _of(home: Home, snapshots: Snapshots, name: str) -> Frozen:
+    notes, state = snapshots.notes(name), snapshots.load(name, SERVED)
+    parameters = Parameters(home.recipe)
+    if reason := parameters.refuses_version(state):
+        raise InputError(f"version {name} of {home.folder} cannot be used: {reason}")
+    parameters.replace(int(notes["seq"]), state)
+    return Frozen(home, parameters, [int(n) for n in notes["until"]])
+
+
+def _followed(found: Frozen) -> Frozen:
+    """Apply the updates that follow upon a version, up to one that does not fit."""
+    path, parameters, until = found.home.folder / "updates.log", found.parameters, found.until
+    if not path.exists():  # an arm that is fixed at a version has nobody who changes it
+        return found
+    with SqliteLog(path, partitions=1, read_only=True) as updates:
+        (offset,) = updates.start_offsets(UPDATES)
+        while True:
+            try:
+                events = updates.read(UPDATES, 0, offset, _READ)
+            except TrimmedError:  # they have led to a version that is newer
+                events = []
+            if not events:
+                return Frozen(found.home, parameters, until)
+            offset += len(events)
+            for event in events:
+                if not isinstance(event, Delta) or event.seq <= parameters.seq:
+                    continue
+                if event.after > parameters.seq or parameters.refuses(event):
+                    return Frozen(found.home, parameters, until)
+                parameters.apply(event)
+                until = list(event.until)

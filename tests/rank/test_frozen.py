@@ -1,0 +1,69 @@
+"""A model kept as it stood, and how far it had read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easq.errors import InputError
+from easq.events import EVENTS, UPDATES, Delta, Event
+from easq.home import open_home
+from easq.learn.live import LiveLearner
+from easq.rank.frozen import freeze, frozen, newest
+from tests.living import Living, chapters, living
+from tests.worlds import small_recipe
+
+
+def learn(system: Living, learner: LiveLearner, pieces: list[list[Event]]) -> None:
+    for piece in pieces:
+        system.say(piece)
+        learner.tick()
+        system.clock.now += 1000
+
+
+def test_the_newest_model_is_what_rankers_have_and_says_how_far_it_read(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+        learner = system.learner()
+        learn(system, learner, chapters())
+        follower = system.follower()
+        while follower.poll():
+            pass
+        found = newest(system.home)
+        assert found.parameters.seq == follower.followed.seq > 0
+        served = follower._parameters.state()
+        assert all(np.array_equal(served[name], array) for name, array in found.parameters.state().items())
+        # What was read since and waits for a step is not in the parameters.
+        last = [e for e in system.updates.read(UPDATES, 0, 0, 1000) if isinstance(e, Delta)][-1]
+        assert found.until == last.until
+        assert all(n <= end for n, end in zip(last.until, learner.trainer.offsets, strict=True))
+        learner.close()
+
+
+def test_a_frozen_model_stays_while_the_learner_goes_on(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=0.5", "live.keep_versions=2") as system:
+        learner = system.learner()
+        pieces = chapters()
+        learn(system, learner, pieces[:3])
+        name = freeze(system.home)
+        before = frozen(system.home)
+        assert before.name == name
+        ends = system.events.end_offsets(EVENTS)
+        learn(system, learner, pieces[3:])
+        learner.close()
+        assert name not in system.home.versions.names()
+        again = frozen(system.home)
+        assert again.name == name != newest(system.home).name
+        assert again.until == before.until == ends
+        state = before.parameters.state()
+        assert all(np.array_equal(state[key], array) for key, array in again.parameters.state().items())
+        # What is kept is what is served, no row of the replay buffer.
+        assert all(key.startswith(("dense.", "table.")) for key in system.home.frozen.load(name))
+        kept = system.home.versions.names()[0]
+        assert frozen(system.home, kept).name == kept
+        with pytest.raises(InputError, match=f"version: got 'v9'; .* keeps {name}, {kept}"):
+            frozen(system.home, "v9")
+
+
+def test_a_home_whose_learner_never_ran_has_no_model_to_freeze(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no version of its model yet: let its learner run first"):
+        freeze(open_home(tmp_path / "home", small_recipe()))
