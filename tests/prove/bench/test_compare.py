@@ -52,3 +52,13 @@ def test_winner_is_the_best_that_costs_little_enough() -> None:
     assert winner(found, most_cost=0.05).set == ("a",)
     assert winner(found[:1]).set == ("a",)
     assert winner([Trial(("a",), 0.3, 0.04), Trial(("b",), 0.0, 0.03)]).set == ("b",)
+
+
+def test_mean_gain_is_over_metrics_and_paired_by_seed() -> None:
+    found = rows(a=[1.1, 2.4], b=[1.0, 2.0, 9.0])
+    found += [row | {"metric": "y"} for row in rows(a=[3.0, 1.0], b=[2.0, 1.0])]
+    gain = Table(found).mean_gain("main", "a", "b", ["x", "y"])
+    assert gain is not None
+    assert gain.seeds == 2
+    assert gain.value == pytest.approx(np.mean([(0.1 + 0.5) / 2, (0.2 + 0.0) / 2]))
+    assert Table(found).mean_gain("main", "a", "c", ["x", "y"]) is None

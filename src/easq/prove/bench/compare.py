@@ -59,6 +59,16 @@ class Table:
         scale = [theirs[seed] if relative else 1.0 for seed in seeds]
         return interval([(ours[s] - theirs[s]) / by for s, by in zip(seeds, scale, strict=True) if by])
 
+    def mean_gain(self, scenario: str, method: str, against: str, metrics: Sequence[str]) -> Gain | None:
+        """Return the mean over metrics of a method's relative gain, by the seeds that both have."""
+        gains = []
+        for metric in metrics:
+            ours = self._values.get((scenario, method, metric), {})
+            theirs = self._values.get((scenario, against, metric), {})
+            gains.append({s: ours[s] / theirs[s] - 1 for s in ours if theirs.get(s)})
+        seeds = [seed for seed in gains[0] if all(seed in one for one in gains)]
+        return interval([fmean(one[seed] for one in gains) for seed in seeds])
+
     def share_closed(self, scenario: str, method: str, against: str, metric: str) -> Gain | None:
         """Return which share of the gap between `against` and the oracle a method closes."""
         ours, theirs, best = (

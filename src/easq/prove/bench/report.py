@@ -151,9 +151,20 @@ def _tables(experiment: Experiment, table: Table, scenario: str) -> list[tuple[s
     if any(method in REFERENCES for method in methods):
         found += [
             ("on held-back answers", list(ANSWERS), plain_rows(ANSWERS)),
+            _mean_gains(table, scenario),
             ("on true satisfaction: the relevant entry is the truly best", list(TRUTH), plain_rows(TRUTH)),
         ]
     return found
+
+
+def _mean_gains(table: Table, scenario: str) -> tuple[str, list[str], _Body]:
+    """Return the paper's summary: the mean relative gain of its metrics, over each other method."""
+    methods = [m for m in table.methods(scenario) if m not in REFERENCES]
+    rows: _Body = [
+        (m, ["" if m == o else _percent(table.mean_gain(scenario, m, o, ANSWERS)) for o in methods])
+        for m in methods
+    ]
+    return "mean relative gain of these seven metrics, over each column's method", methods, rows
 
 
 def _number(value: float | None) -> str:
