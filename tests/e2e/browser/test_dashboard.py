@@ -1,6 +1,6 @@
 """The dashboard in a browser, on what a small demo left: figures are there, and nobody outside is asked.
 
-With EASQ_PICTURES it draws the pictures of docs/dashboard.md anew.
+With EASQ_PICTURES it draws the pictures of docs/dashboard.md anew, of a whole demo.
 """
 
 import os
@@ -42,9 +42,9 @@ class System(NamedTuple):
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("demo")
-    recipe = read_recipe(RECIPES / "loop.toml")
+    recipe, size = read_recipe(RECIPES / "loop.toml"), Size() if "EASQ_PICTURES" in os.environ else SMALL
     with ThreadPoolExecutor(1) as aside:  # the browser's loop is in this thread
-        lived = aside.submit(live_together, recipe, folder, 1, SMALL, lambda _: None, lambda _: None).result()
+        lived = aside.submit(live_together, recipe, folder, 1, size, lambda _: None, lambda _: None).result()
     key, port = create_key(lived.home.keys_path, "admin", "a test's"), free_port()
     url, said = f"http://127.0.0.1:{port}", folder / "serve.txt"
     command = [*EASQ, "serve", "--home", str(lived.home.folder), "--port", str(port)]

@@ -11,6 +11,13 @@ from easq.prove.report import board_figures as figures
 Result = Mapping[str, Any]
 _MS = 1000
 _LOSSES = ("main", "satisfaction", "dpo")
+_GATES = {
+    "cool_down": "asked not long ago",
+    "session": "asked often enough this session",
+    "day": "asked often enough this day",
+    "pace": "the day's quota, or its pace, leaves none",
+    "sampling": "not drawn",
+}
 
 
 def experiment(result: Result) -> str:
@@ -31,7 +38,8 @@ def funnel(found: Funnel, question: str) -> str:
     )
     seen, gates = found.steps, sorted(found.gates.items(), key=lambda gate: (-gate[1], gate[0]))
     ends = [(w, seen.get(k, 0)) for w, k in (("closed by the viewer", "dismissed"), ("went away", "ignored"))]
-    rows = [page.row(map(page.cell, (name, f"{num:,}"))) for name, num in (*ends, *gates)]
+    named = [(f"{_GATES[gate]} ({gate})" if gate in _GATES else gate, num) for gate, num in gates]
+    rows = [page.row(map(page.cell, (name, f"{num:,}"))) for name, num in (*ends, *named)]
     table = page.table(
         "How asks ended without an answer, and the gates that kept views from one.", ["", ""], rows
     )

@@ -91,7 +91,7 @@ function showNow(said) {
     row.append(...cells.map((text) => make("td", text)));
     return row;
   });
-  const caption = make("caption", "Models and their learners, now.");
+  const caption = make("caption", "Models and their learners, now. main serves whoever is in no arm with a model of its own.");
   const [top, body] = [make("thead", ""), make("tbody", "")];
   top.append(head);
   body.append(...rows);
