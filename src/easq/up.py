@@ -101,28 +101,32 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
             alarm="NOTHING IS RANKED",
         ),
     ]
+    told: list[int] = []
+    # Noted and not raised: an exception between two lines of Popen.poll would leave its lock held for good.
     # A shell starts what runs in its background with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, lambda number, _: told.append(number))
     console.print(f"home {home.folder}, http://{host}:{port}, dashboard at /dashboard; Ctrl-C stops")
     try:
         for child in children:
             child.start()
         with console.status("starting") as line:
-            return _watch(home, children, console, line)
-    except KeyboardInterrupt:
+            code = _watch(home, children, console, line, told)
         console.print("stopping")
-        return 0
+        return code
     finally:
         for child in children:
             child.stop()
         console.print("stopped")
 
 
-def _watch(home: Home, children: list[Child], console: Console, line: Any) -> int:
+def _watch(home: Home, children: list[Child], console: Console, line: Any, told: list[int]) -> int:
+    """Look after the children until a signal is told of; return the exit code."""
     pace, told_at = Pace(), time.monotonic()
     while True:
         time.sleep(_LOOK_S)
+        if told:
+            return 0
         for child in children:
             code = child.death()
             if code == SETTINGS_WRONG:

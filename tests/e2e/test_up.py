@@ -156,3 +156,37 @@ def test_a_second_one_on_the_same_home_ends_and_leaves_the_first_alone(tmp_path:
         assert second.errors() == []
         assert first.children() == children
         assert is_ready(first.url)
+
+
+INTERRUPTED = """
+import os, signal, subprocess, sys
+from easq.cli import main
+
+wanted = sys.argv.pop()
+poll = subprocess.Popen.poll
+
+def interrupted(self):
+    # The moment in which an exception would leave the lock held: a signal between two lines of poll.
+    if os.path.exists(wanted) and self._waitpid_lock.acquire(False):
+        os.kill(os.getpid(), signal.SIGINT)
+        self._waitpid_lock.release()
+    return poll(self)
+
+subprocess.Popen.poll = interrupted
+main()
+"""
+
+
+def test_a_signal_at_the_worst_moment_stops_it_too(tmp_path: Path) -> None:
+    process = Up(tmp_path, free_port())
+    process.command = [EASQ[0], "-c", INTERRUPTED, *process.command[len(EASQ) :], str(tmp_path / "now")]
+    process.start()
+    try:
+        process.wait_until_ready()
+        (tmp_path / "now").touch()
+        assert process.process is not None
+        assert process.process.wait(PATIENCE_S) == 0
+    finally:
+        if process.process and process.process.poll() is None:
+            process.kill()
+    assert process.text().rstrip().endswith("stopped")

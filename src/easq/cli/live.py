@@ -214,17 +214,19 @@ def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> Any
 def _stop_signal(until_stdin_closes: bool) -> threading.Event:
     """Return an event that Ctrl-C and SIGTERM set, and the end of the process that started this one."""
     stop = threading.Event()
+    heard, told = os.pipe()
+    # Through a pipe: an event that is set where its own thread is about to wait for it would wait for itself.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    if until_stdin_closes:
+        signal.signal(number, lambda *_: os.write(told, b"\0"))
 
-        def wait() -> None:
-            # Past Python's own buffer: a thread that waits in there makes the interpreter abort as it ends.
-            while os.read(sys.stdin.fileno(), 4096):
-                pass
-            stop.set()
+    def wait(source: int) -> None:
+        # Past Python's own buffer: a thread that waits in there makes the interpreter abort as it ends.
+        while os.read(source, 4096) and source != heard:
+            pass
+        stop.set()
 
-        threading.Thread(target=wait, daemon=True).start()
+    for source in (heard, sys.stdin.fileno()) if until_stdin_closes else (heard,):
+        threading.Thread(target=wait, args=(source,), daemon=True).start()
     return stop
 
 

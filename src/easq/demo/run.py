@@ -167,7 +167,11 @@ def _up(home: Home, out: Path, port: int) -> Iterator[None]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(STOP_S)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise RuntimeError(f"the live system did not stop: {said.read_text()[-2000:]}") from None
 
 
 def _free_port() -> int:
