@@ -80,7 +80,7 @@ def _print(result: dict[str, Any]) -> None:
     home = Path(result["report"]).parent / "home"
     console.print(
         f"report: {result['report']}\nIt took {result['seconds']:.0f} s and the system has stopped. "
-        f"To see its dashboard: easq serve --home {home}, then http://127.0.0.1:8377/dashboard",
+        f"To see its dashboard: .venv/bin/easq serve --home {home}, then http://127.0.0.1:8377/dashboard",
         soft_wrap=True,
     )
 
