@@ -159,15 +159,37 @@ def test_a_model_that_has_read_everything_is_not_judged(stage: Stage, tmp_path: 
     ("words", "message"),
     [
         (["--arm", "other"], "--arm: got 'other'; allowed: control, treatment"),
+        (["--arm", ""], "--arm: got ''; allowed: control, treatment"),
         (["--against", "other"], "--against: got 'other'; allowed: control, treatment"),
         (["--arm", "control"], "--arm: got 'control', which is the arm it is compared with"),
         (["--version", "v7"], "version: got 'v7'; "),
         (["--until", "tomorrow"], "--until: got 'tomorrow'; allowed: a date"),
-        (["--until", "2001-01-01"], "no request"),
+        (["--until", "2001-01-01"], "no request before --until came after the models"),
     ],
 )
 def test_fault_of_the_user_is_a_message(words: list[str], message: str, stage: Stage) -> None:
     assert message in stage.refused(*words)
+
+
+def test_a_model_that_is_damaged_or_of_another_log_is_a_message(stage: Stage, tmp_path: Path) -> None:
+    copy = Stage(open_home(shutil.copytree(stage.home.folder, tmp_path / "home")), [])
+    name = copy.home.frozen.names()[-1]
+    notes = copy.home.folder / "frozen" / name / "notes.json"
+    noted = copy.home.frozen.notes(name)
+    for until in ([0] * 5, [10**9] * len(noted["until"])):
+        notes.write_text(json.dumps({**noted, "until": until}))
+        assert f"has read up to {until}, and events.log ends at [" in copy.refused()
+    (notes.parent / "state.safetensors").write_bytes(b"")
+    assert f"version {name} of" in copy.refused()
+
+
+def test_an_arm_whose_folder_is_gone_is_a_message(stage: Stage, tmp_path: Path) -> None:
+    copy = Stage(open_home(shutil.copytree(stage.home.folder, tmp_path / "home")), [])
+    shutil.rmtree(copy.home.folder / "arms")
+    for command in ("freeze", "estimate"):
+        assert "holds no model of easq/control: start the system, which makes it" in copy.refused(
+            command=command
+        )
 
 
 def test_an_experiment_or_a_home_that_is_not_there_is_a_message(stage: Stage, tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def learned_arms(home: Home) -> list[Home]:
 def arm_home(home: Home, name: str) -> Home:
     """Return the home of one arm that was made before; raises InputError, naming those that there are."""
     names = [known for known, _ in arms_with_models(home)]
-    if name not in names or not (_folder(home, name) / "settings.toml").exists():
+    if name in names and not (_folder(home, name) / "settings.toml").exists():
+        raise InputError(f"{_folder(home, name)} holds no model of {name}: start the system, which makes it")
+    if name not in names:
         raise InputError(f"--arm: got {name!r}; allowed: {', '.join(names) or 'none has a model of its own'}")
     return replace(open_home(_folder(home, name)), main=home.folder)
 

@@ -71,7 +71,8 @@ class Snapshots:
 
     def names(self) -> list[str]:
         """Return the names of the whole snapshots, oldest first."""
-        return sorted(path.name for path in self._folder.glob(f"{self._prefix}*"))
+        found = (path.name for path in self._folder.glob(f"{self._prefix}*"))
+        return sorted(name for name in found if name.removeprefix(self._prefix).isdecimal())
 
     def latest(self) -> tuple[State, dict[str, Any]] | None:
         """Return state and notes of the newest snapshot, None when there is none."""

@@ -1,5 +1,6 @@
 """A restart from the file goes on as one from the log alone, and reads only what came after."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -114,4 +115,33 @@ def test_what_was_taken_stays_as_it_was(tmp_path: Path) -> None:
     assert msgspec.msgpack.encode(asks.kept()) != before
     file.write(taken)
     assert (tmp_path / "asks").read_bytes()[16:] == before
+    log.close()
+
+
+def test_what_a_kill_leaves_is_overwritten_by_the_next(tmp_path: Path) -> None:
+    recipe = small_recipe(*ADAPTIVE)
+    log, asks = told(tmp_path, recipe)
+    file = AsksFile(tmp_path / "asks", recipe)
+    (tmp_path / "asks.part").write_bytes(b"half of what a killed process wrote" * 100_000)
+    file.write(file.take(asks))
+    assert back(file, log, recipe)[1]
+    assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
+    log.close()
+
+
+def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    recipe = small_recipe(*ADAPTIVE)
+    log, asks = told(tmp_path, recipe)
+    file = AsksFile(tmp_path / "asks", recipe)
+    with ThreadPoolExecutor(4) as pool:
+        done = []
+        for n in range(12):  # deciding goes on while it is written
+            done.append(pool.submit(file.write, file.take(asks)))
+            a_day(asks, log, 10, first=60 + 10 * n)
+            if n % 3 == 2:
+                kept, was_used = back(file, log, recipe)
+                assert was_used or kept.offsets == []
+        assert [one.result() for one in done] == [None] * 12
+    assert back(file, log, recipe)[1]
+    assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
     log.close()

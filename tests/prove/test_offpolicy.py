@@ -163,6 +163,17 @@ def test_what_cannot_come_up_is_told_as_unsupported() -> None:
         estimate(silent, world.new_QC.ravel().astype(np.float64))
 
 
+def test_there_is_no_change_relative_to_nothing() -> None:
+    world = lived("uniform")
+    old_N = world.old_QC.ravel().astype(np.float64)
+    shown_N = among_first(world.log.request_N, old_N, TOP)
+    log = dataclasses.replace(world.log, satisfied_N=world.log.satisfied_N * ~shown_N)
+    new, old = estimate(log, world.new_QC.ravel().astype(np.float64)), estimate(log, old_N)
+    assert old.snips.value == 0 < new.snips.value
+    with pytest.raises(ValueError, match=r"has the value 0\.000 \(snips\), .* too few answers are satisfied"):
+        lift(new, old)
+
+
 def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     """Requests of eight candidates, drawn by the share; two of the first three are seen, some asked."""
     random = np.random.default_rng(5)

@@ -2,13 +2,16 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from easq.events import EVENTS, UPDATES, Delta, delta_checksum, pack_ids
+from easq.ask.checkpoint import AsksFile
+from easq.ask.state import Asks
+from easq.events import EVENTS, UPDATES, Delta, Event, delta_checksum, pack_ids
 from easq.home import open_home
 from easq.learn.trainer import Trainer
 from easq.lines import lines_to_stderr
@@ -19,7 +22,7 @@ from easq.rank.parameters import Parameters
 from easq.service.app import create_app
 from easq.service.keys import Keys, create_key
 from easq.snapshots import State
-from tests.service.serving import a_client, running, serving, until
+from tests.service.serving import a_client, a_model, running, serving, until
 from tests.worlds import small_recipe
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
@@ -145,6 +148,35 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
             assert "easq_updates_applied_total 1.0" in text
             assert 'easq_model_info{version="v000000000004"} 1.0' in text
             assert 0 < http.get("/v1/status").json()["freshness_seconds"] < 60
+
+
+@pytest.mark.parametrize("is_faulty", [False, True])
+def test_asks_that_heard_half_of_a_chunk_are_not_kept(
+    tmp_path: Path, is_faulty: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    recipe = home.recipe
+    hear = Asks.hear
+
+    def half(asks: Asks, events: Sequence[Event]) -> None:
+        hear(asks, events[:1])
+        raise ZeroDivisionError("a fault")
+
+    with home.open_events() as log:
+        profiles = Profiles.of(recipe, log.partitions(EVENTS))
+        engine = Engine(recipe, profiles, a_model(recipe), 20, 5)
+        file, keys = AsksFile(home.asks_path, recipe), Keys(home.keys_path)
+        app = create_app(
+            engine, log, profiles, keys, recipe, secret=bytes(32), home=home, asks_file=file
+        )  # fmt: skip
+        with running(app, keys) as url, a_client(url) as http:
+            until(lambda: http.get("/health/ready").status_code == 200)
+            if is_faulty:
+                monkeypatch.setattr(Asks, "hear", half)
+            assert http.post("/v1/rank", json=RANK).status_code == 200
+            until(lambda: http.get("/health/ready").status_code == (503 if is_faulty else 200))
+        monkeypatch.undo()
+        assert file.read(Asks(recipe, bytes(32)), log.end_offsets(EVENTS)) is not is_faulty
 
 
 def a_delta(state: State, after: int, until: list[int]) -> Delta:

@@ -9,8 +9,8 @@ made of them to be written is a slice at a time: neither a ranking nor memory fe
 """
 
 import hashlib
-import secrets
 import struct
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ Taken = list[list[Any] | bytes]
 
 
 class AsksFile:
-    """The file at `path` for the settings of one recipe."""
+    """The file at `path` for the settings of one recipe. Any number of processes may read, one may write."""
 
     def __init__(self, path: Path, recipe: Recipe) -> None:
         self._path = path
+        self._writing = threading.Lock()
         settings = (recipe.ask, recipe.question, recipe.quality, recipe.join)
         self._mark = b"easq.asks.2" + msgspec.json.encode(settings) + b"\0"
 
@@ -65,20 +66,22 @@ class AsksFile:
 
     def write(self, taken: Taken) -> None:
         """Put it in the place of what was written before, whole, in any thread; raises OSError."""
-        part = self._path.with_name(f"{self._path.name}.{secrets.token_hex(8)}.part")
-        digest = self._digest()
-        try:
-            # Not forced to the disk: what a power cut leaves of it does not match its checksum.
-            with part.open("wb") as file:
-                file.write(bytes(_SUM_BYTES))
-                for piece in _pieces(taken):
-                    digest.update(piece)
-                    file.write(piece)
-                file.seek(0)
-                file.write(digest.digest())
-            part.replace(self._path)
-        finally:
-            part.unlink(missing_ok=True)
+        # One name, so that what a kill leaves of it is overwritten and does not gather.
+        part, digest = self._path.with_name(f"{self._path.name}.part"), self._digest()
+        # A service that stops writes a last time, and the thread that wrote meanwhile may not have ended.
+        with self._writing:
+            try:
+                # Not forced to the disk: what a power cut leaves of it does not match its checksum.
+                with part.open("wb") as file:
+                    file.write(bytes(_SUM_BYTES))
+                    for piece in _pieces(taken):
+                        digest.update(piece)
+                        file.write(piece)
+                    file.seek(0)
+                    file.write(digest.digest())
+                part.replace(self._path)
+            finally:
+                part.unlink(missing_ok=True)
 
     def _digest(self) -> hashlib.blake2b:
         """Return the beginning of a checksum that is another one for other settings too."""

@@ -45,8 +45,8 @@ def bench(
         A real log of the plan and where it lies, such as kuairand=FOLDER. Repeatable. Only these are run
         then, and no world.
     rows
-        Rows of an earlier run of the same plan and code, such as docs/results/full.json: what they hold
-        is not run again. Repeatable.
+        Rows of an earlier run of the same plan, size and code, such as another folder's rows.json: what they
+        hold is not run again, and what --out holds stays. Repeatable.
     """
     from easq.prove.bench.plan import read_plan
     from easq.prove.bench.real import run as run_real
@@ -66,7 +66,12 @@ def bench(
     whole = Bench(recipe, plan.parent / "methods", known, known.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
     for path in rows:
-        if not whole.adopt(read_rows(path)):
+        found = read_rows(path)
+        try:
+            taken = whole.adopt(found)
+        except InputError as error:
+            raise InputError(f"--rows: {path}: {error}") from None
+        if not taken:
             raise InputError(f"--rows: {path} holds no cell of this plan and size")
     logs = [_real(given, whole.plan.real) for given in data]
     with progress() as watch:

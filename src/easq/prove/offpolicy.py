@@ -136,11 +136,17 @@ def estimate(
 def lift(new: Estimated, old: Estimated, confidence: float = 0.95) -> dict[str, Value]:
     """Return the relative change from one ranking to another by both estimators, on the same log.
 
-    Viewers move both estimates together, and the interval counts that.
+    Viewers move both estimates together, and the interval counts that. Raises ValueError where the old
+    ranking's value is not above 0: no change is relative to that.
     """
     found = {}
     for name in ("snips", "doubly_robust"):
         value, base = (getattr(e, name).value for e in (new, old))
+        if not base > 0:
+            raise ValueError(
+                f"the ranking that is compared with has the value {base:.3f} ({name}), and a change is "
+                "relative to a value above 0: too few answers are satisfied"
+            )
         new_U, old_U = (getattr(e, f"{name}_U") for e in (new, old))
         found[name] = _value(value / base - 1, new_U / base - old_U * value / base**2, confidence)
     return found

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from easq.arm_homes import serving_home
 from easq.arms import arms_in
 from easq.errors import InputError
-from easq.events import Request
+from easq.events import EVENTS, Request
 from easq.home import Home
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.table import day_date
-from easq.prove.offpolicy import Estimated, Support, estimate, lift
+from easq.prove.offpolicy import Estimated, Support, Value, estimate, lift
 from easq.prove.offpolicy_log import Scored, read_explored, scores_of
 from easq.rank.frozen import Frozen, freeze, frozen
 from easq.schema import Recipe
@@ -36,13 +36,13 @@ class _Chosen:
     """Keeps the requests of one arm, before a time, and remembers what there was."""
 
     def __init__(self, label: str, until_ms: int | None) -> None:
-        self._label, self._until_ms = label, until_ms
+        self._label, self.until_ms = label, until_ms
         self.ids: set[str] = set()
         self.first_ms = self.last_ms = 0
 
     def __call__(self, request: Request) -> bool:
         is_in = self._label in arms_in(request.arm)
-        if not is_in or (self._until_ms is not None and request.ts >= self._until_ms):
+        if not is_in or (self.until_ms is not None and request.ts >= self.until_ms):
             return False
         self.ids.add(request.event_id)
         if request.propensities:
@@ -57,7 +57,10 @@ def two_arms(experiment: Experiment, treatment: str | None, control: str | None)
     Raises InputError for a name that it does not have, and for the same one twice.
     """
     by_name = {arm.name: arm for arm in experiment.arms}
-    names = (treatment or experiment.arms[1].name, control or experiment.arms[0].name)
+    given = (treatment, control)
+    names = [
+        arm.name if name is None else name for name, arm in zip(given, experiment.arms[1::-1], strict=True)
+    ]
     for key, name in zip(("--arm", "--against"), names, strict=True):
         if name not in by_name:
             raise InputError(f"{key}: got {name!r}; allowed: {', '.join(by_name)}")
@@ -98,8 +101,9 @@ def estimate_arm(
         return score_NM
 
     with SqliteLog(home.folder / "events.log", read_only=True) as log:
+        news = _news(models, label, log.end_offsets(EVENTS))
         try:
-            scored = read_explored(home.recipe, log, told, chosen, _news(models, label))
+            scored = read_explored(home.recipe, log, told, chosen, news)
         except InputError as error:
             raise _nothing(error, chosen, label, models) from None
     try:
@@ -107,16 +111,25 @@ def estimate_arm(
             estimate(scored.explored, score_N, confidence=experiment.confidence)
             for score_N in scored.score_NM.T
         )
+        lifts = lift(new, old, experiment.confidence)
     except ValueError as error:
         raise InputError(f"{label}: {error}") from None
-    return _told(experiment, arms, models, chosen, scored, (new, old))
+    return _told(experiment, arms, models, chosen, scored, (new, old), lifts)
 
 
-def _news(models: Sequence[Frozen], label: str) -> list[int]:
-    """Return from where on, by partition, no model has learned from requests that bear `label`."""
-    partitions = len(models[0].until)
+def _news(models: Sequence[Frozen], label: str, ends: Sequence[int]) -> list[int]:
+    """Return from where on, by partition, no model has learned from requests that bear `label`.
+
+    Raises InputError for a model that has read what is not in the log, whose partitions end at `ends`.
+    """
+    for model in models:
+        if len(model.until) != len(ends) or any(n > end for n, end in zip(model.until, ends, strict=True)):
+            raise InputError(
+                f"version {model.name} of {model.home.folder} has read up to {model.until}, and events.log "
+                f"ends at {list(ends)}: it is of another log"
+            )
     readers = [m.until for m in models if _may_learn_from(m.home.recipe, label)]
-    return [max([0, *(until[p] for until in readers)]) for p in range(partitions)]
+    return [max([0, *(until[p] for until in readers)]) for p in range(len(ends))]
 
 
 def _may_learn_from(recipe: Recipe, label: str) -> bool:
@@ -134,10 +147,11 @@ def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[Fr
     if chosen.ids:
         return InputError(f"{label}: {error}")
     names = " and ".join(model.name for model in models)
+    before = "" if chosen.until_ms is None else " before --until"
     return InputError(
-        f"{label}: no request came after the models {names} had read the log, and none is judged by what it "
-        "has learned from. Keep models with `easq ab freeze`, let rankings be drawn ([explore]) for some "
-        "days, and estimate then; or name an older version"
+        f"{label}: no request{before} came after the models {names} had read the log, and none is judged by "
+        "what it has learned from. Keep models with `easq ab freeze`, let rankings be drawn ([explore]) for "
+        "some days, and estimate then; or name an older version"
     )
 
 
@@ -148,17 +162,15 @@ def _told(
     chosen: _Chosen,
     scored: Scored,
     found: tuple[Estimated, Estimated],
+    lifts: dict[str, Value],
 ) -> dict[str, Any]:
     explored = scored.explored
     sides = dict(zip(("treatment", "control"), found, strict=True))
-    confidence = experiment.confidence
-    new, old = found
-    lifts = {name: value._asdict() for name, value in lift(new, old, confidence).items()}
     return {
         "experiment": experiment.name,
         "arms": {"treatment": arms[0].name, "control": arms[1].name},
         "models": dict(zip(sides, (model.name for model in models), strict=True)),
-        "confidence": confidence,
+        "confidence": experiment.confidence,
         "from": day_date(chosen.first_ms // DAY_MS).isoformat(),
         "to": day_date(chosen.last_ms // DAY_MS).isoformat(),
         "requests": len(explored.user_Q),
@@ -170,7 +182,7 @@ def _told(
             side: {name: getattr(e, name)._asdict() for name in ("snips", "doubly_robust")}
             for side, e in sides.items()
         },
-        "lift": lifts,
+        "lift": {name: value._asdict() for name, value in lifts.items()},
         "support": {side: e.support._asdict() for side, e in sides.items()},
         "supported": all(e.support.effective >= TOO_FEW for e in found),
         "warnings": [

@@ -1,7 +1,11 @@
 """A model as it stood at one moment, with how far it had read the log: what came after is news to it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+from safetensors import SafetensorError
 
 from easq.errors import InputError
 from easq.events import UPDATES, Delta
@@ -33,21 +37,30 @@ def newest(home: Home) -> Frozen:
 
     Raises InputError where there is no version.
     """
-    for _ in range(_TRIES):
+    for tries in range(1, _TRIES + 1):
         name = _last(home.versions.names(), home)
         try:
             found = _of(home, home.versions, name)
-        except (InputError, OSError):  # a newer one has taken its place
-            continue
+        except InputError:
+            if tries == _TRIES:
+                raise
+            continue  # a newer one may have taken its place
         return _followed(found)
-    raise InputError(f"no version of {home.folder} could be read: they were removed while it was tried")
+    raise AssertionError("the last try returns or raises")
 
 
 def freeze(home: Home) -> str:
-    """Keep the newest parameters of a home and return their version's name. Raises InputError."""
-    found = newest(home)
-    notes = {"seq": found.parameters.seq, "until": found.until}
-    return home.frozen.save(found.parameters.seq, found.parameters.state(), notes)
+    """Keep the newest parameters of a home and return their version's name.
+
+    Raises InputError where there are none, where they cannot be written, and while another freeze runs.
+    """
+    with home.alone("freeze"):
+        found = newest(home)
+        notes = {"seq": found.parameters.seq, "until": found.until}
+        try:
+            return home.frozen.save(found.parameters.seq, found.parameters.state(), notes)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{home.folder / 'frozen'} cannot be written: {error}") from None
 
 
 def frozen(home: Home, name: str | None = None) -> Frozen:
@@ -72,13 +85,23 @@ def _last(names: Sequence[str], home: Home) -> str:
     return names[-1]
 
 
+class _Notes(msgspec.Struct):
+    seq: Annotated[int, Meta(ge=0)]
+    until: list[Annotated[int, Meta(ge=0)]]
+
+
 def _of(home: Home, snapshots: Snapshots, name: str) -> Frozen:
-    notes, state = snapshots.notes(name), snapshots.load(name, SERVED)
+    try:
+        notes, state = msgspec.convert(snapshots.notes(name), _Notes), snapshots.load(name, SERVED)
+    except InputError:
+        raise
+    except (OSError, ValueError, SafetensorError, msgspec.ValidationError) as error:
+        raise InputError(f"version {name} of {home.folder} cannot be read: {error}") from None
     parameters = Parameters(home.recipe)
     if reason := parameters.refuses_version(state):
         raise InputError(f"version {name} of {home.folder} cannot be used: {reason}")
-    parameters.replace(int(notes["seq"]), state)
-    return Frozen(home, parameters, [int(n) for n in notes["until"]])
+    parameters.replace(notes.seq, state)
+    return Frozen(home, parameters, notes.until)
 
 
 def _followed(found: Frozen) -> Frozen:

@@ -118,7 +118,7 @@ def create_app(
             updates.start()
         tasks = [asyncio.create_task(desk.warm_up()), asyncio.create_task(_watch_keys(keys))]
         if asks_file is not None:
-            tasks.append(asyncio.create_task(_save_asks(asks_file, asks)))
+            tasks.append(asyncio.create_task(_save_asks(asks_file, asks, follower)))
         try:
             yield
         finally:
@@ -133,7 +133,7 @@ def create_app(
             await asyncio.to_thread(committer.close)
             await follower.stop()
             if asks_file is not None:
-                await _save(asks_file, asks)
+                await _save(asks_file, asks, follower)
 
     uploads, looks = Uploads(recipe.service), Looks(home)
     routes = [
@@ -289,13 +289,15 @@ def _words(error: HTTPException, request: _Call) -> tuple[str, str]:
     return "invalid", error.detail
 
 
-async def _save_asks(file: AsksFile, asks: Asks) -> None:
+async def _save_asks(file: AsksFile, asks: Asks, follower: Follower) -> None:
     while True:
         await asyncio.sleep(_SAVE_ASKS_S)
-        await _save(file, asks)
+        await _save(file, asks, follower)
 
 
-async def _save(file: AsksFile, asks: Asks) -> None:
+async def _save(file: AsksFile, asks: Asks, follower: Follower) -> None:
+    if follower.broken:  # they may have heard half of a chunk, and a restart would hear it again
+        return
     taken = file.take(asks)
     try:
         await asyncio.to_thread(file.write, taken)

@@ -14,7 +14,7 @@ from easq.errors import InputError
 from easq.prove.bench.plan import Arm, Cell, Place
 from easq.prove.bench.report import write
 from easq.prove.bench.run import run
-from easq.prove.bench.store import read_rows
+from easq.prove.bench.store import Row, read_rows
 from easq.prove.bench.world_pass import Sitting, kept_share, run_pass
 from easq.settings import read_recipe
 from tests.prove.bench.worlds import RECIPES, contents, rows_of, small_bench
@@ -98,6 +98,52 @@ def test_rows_of_an_earlier_run_are_not_run_again(tmp_path: Path) -> None:
     write(bench)
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     assert rows_of(bench.out) == earlier
+
+
+def rows_for(**changes: float) -> list[Row]:
+    values = {"true_sat@3": 0.5, "views": 6000.0} | changes
+    return [
+        {"method": "easq", "scenario": "main", "seed": 1, "metric": m, "value": v} for m, v in values.items()
+    ]
+
+
+def test_rows_of_another_length_are_not_taken(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    with pytest.raises(InputError, match=r"easq, main, seed 1: views: got 10,000,000; allowed .*: 6,000"):
+        bench.adopt(rows_for(views=10_000_000.0))
+    with pytest.raises(InputError, match="easq, main, seed 1: views: got none; allowed: 6,000"):
+        bench.adopt(rows_for()[:1])
+    assert not list(bench.out.glob("cells/*.json"))
+
+
+def test_rows_that_contradict_each_other_are_not_taken(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    rows = rows_for()
+    twice = {**rows[0], "value": 0.25}
+    with pytest.raises(InputError, match=r"seed 1: true_sat@3: got 0\.25, which stands there as 0\.5 too"):
+        bench.adopt([*rows, twice])
+    assert bench.adopt([*rows, *rows]) == 1
+    (cell,) = bench.out.glob("cells/*.json")
+    assert json.loads(cell.read_text()) == rows
+
+
+def test_cells_that_are_there_stay(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    bench.adopt(rows_for())
+    (cell,) = bench.out.glob("cells/*.json")
+    assert bench.adopt(rows_for(**{"true_sat@3": 0.9})) == 1
+    assert json.loads(cell.read_text()) == rows_for()
+
+
+def test_rows_of_another_size_are_named_with_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "earlier.json"
+    path.write_text(json.dumps(rows_for(views=1000.0)))
+    done = subprocess.run(
+        [*command(tmp_path, 1), "--rows", str(path)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "earlier.json: easq, main, seed 1: views: got 1,000; allowed" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_file_without_rows_is_named(tmp_path: Path) -> None:

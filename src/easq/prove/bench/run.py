@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from easq.errors import InputError
 from easq.prove.bench.plan import REFERENCES, Cell, Plan, Size, cells_of, passes, scenario_name
 from easq.prove.bench.store import Row, Store, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
@@ -26,6 +27,8 @@ _DECIDES = (
     "training",
 )  # fmt: skip
 _shared: Any = None
+
+_Names = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -67,18 +70,42 @@ class Bench:
         """Take the rows of an earlier run for those of the plan's cells; return how many cells that makes.
 
         Rows name what was run and not its settings: they must come from the same plan, methods and code.
+        Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
+        is not in their names, and for two values of one metric; nothing is taken then.
         """
-        known: dict[tuple[str, str, int], list[Row]] = {}
+        known: dict[_Names, dict[str, Row]] = {}
         for row in rows:
-            known.setdefault((row["method"], row["scenario"], row["seed"]), []).append(row)
-        store, found = Store(self.out), set()
+            of_cell = known.setdefault((row["method"], row["scenario"], row["seed"]), {})
+            if of_cell.setdefault(row["metric"], row)["value"] != row["value"]:
+                raise InputError(
+                    f"{_said(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
+                )
+        found: dict[_Names, Cell] = {}
         for name in self.size.experiments:
             for cell in cells_of(self.plan.experiments[name], self.size):
                 names = cell.arm.name, scenario_name(cell.place, self.size), cell.seed
-                if names in known and names not in found:
-                    store.put(self.key(cell, self.recipe_of(cell)), known[names])
-                    found.add(names)
+                if names in known:
+                    self._check_length(names, known[names], cell.place.views)
+                    found.setdefault(names, cell)
+        store = Store(self.out)
+        for names, cell in found.items():
+            key = self.key(cell, self.recipe_of(cell))
+            if not store.has(key):
+                store.put(key, list(known[names].values()))
         return len(found)
+
+    def _check_length(self, names: _Names, rows: Mapping[str, Row], views: int) -> None:
+        wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests
+        if "views" in rows:
+            if rows["views"]["value"] != wanted:
+                raise InputError(f"{_said(rows['views'])}; allowed with this plan and size: {wanted:,}")
+        elif views == self.size.views:  # otherwise the scenario's name says it
+            name, scenario, seed = names
+            raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
+
+
+def _said(row: Row) -> str:
+    return f"{row['method']}, {row['scenario']}, seed {row['seed']}: {row['metric']}: got {row['value']:,.10g}"
 
 
 def run(
