@@ -105,7 +105,8 @@ class Bench:
 
 
 def _said(row: Row) -> str:
-    return f"{row['method']}, {row['scenario']}, seed {row['seed']}: {row['metric']}: got {row['value']:,.10g}"
+    names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
+    return f"{names}: {row['metric']}: got {value:,.10g}"
 
 
 def run(
