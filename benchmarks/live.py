@@ -148,11 +148,15 @@ class Connection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def send(self, call: Call) -> tuple[int, bytes]:
-        """Return status and body of the reply."""
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Open the connection, if it is not open yet."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(HOST, self._port)
-        reader, writer = self._streams
+        return self._streams
+
+    async def send(self, call: Call) -> tuple[int, bytes]:
+        """Return status and body of the reply."""
+        reader, writer = await self.open()
         writer.write(call.wire)
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
@@ -180,7 +184,9 @@ async def load(
     """
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(connections):
-        idle.put_nowait(Connection(port))
+        connection = Connection(port)
+        await connection.open()  # callers keep theirs: a first call that opens one would be timed with it
+        idle.put_nowait(connection)
     latencies: list[float] = []
 
     async def one(call: Call, due: float) -> None:
