@@ -211,7 +211,7 @@ def test_every_method_that_reads_answers_learns_their_order(method: str) -> None
         "training.learning_rate=0.01",
     )
     learner, batches = learner_of(method, *overrides)
-    for _ in range(6):
+    for _ in range(8):
         for batch in batches:
             learner.step(batch)
     score = satisfaction if method in ("saqrec", "probe") else Learner.score
