@@ -36,6 +36,17 @@ def test_the_truth_of_rankings_is_that_of_their_first_items() -> None:
     assert found["lift"] == pytest.approx(found["treatment"] / found["control"] - 1)
 
 
+def test_equal_scores_do_not_follow_the_order_of_the_log() -> None:
+    items, satisfactions = ["i3", "i5", "i7", "i9"], np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+    means = []
+    for logged in (items, items[::-1]):
+        truth = TrueRankings()
+        truth.offered([{"request_id": "a"}], np.array([[3, 5, 7, 9]]), satisfactions)
+        truth.heard([request("a", logged)], np.ones((4, 2)))
+        means.append(truth.means())
+    assert means[0] == means[1]
+
+
 def test_visits_of_days_that_count_are_not_kept() -> None:
     truth = TrueRankings()
     truth.listens = False

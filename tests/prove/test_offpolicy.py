@@ -222,6 +222,27 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     assert 0 <= value.value <= 1
 
 
+def test_a_ranking_of_equal_scores_does_not_follow_what_was_drawn(tmp_path: Path) -> None:
+    random, settings, said = np.random.default_rng(7), Explore(share=1.0, depth=8, top=TOP), []
+    for n in range(300):
+        drawn = explore(np.zeros(8, np.float32), np.arange(8), settings, random)
+        items = [f"i{n}-{place}" for place in drawn.order_N.tolist()]
+        request = Request(
+            event_id=f"r{n:03d}", user_id=f"u{n}", ts=n * 1000, items=items, viewer={}, candidates={},
+            scores=pack_floats(np.zeros(8)), ranks=pack_counts(range(8)), num_candidates=8,
+            propensities=pack_floats(drawn.propensity_N), top=TOP,
+        )  # fmt: skip
+        whose = {"user_id": request.user_id, "ts": request.ts + 500, "request_id": request.event_id}
+        about = {"item_id": items[0], "question": "satisfaction", "propensity": 1.0, **whose}
+        said += [request, Behavior(event_id=f"b{n}", items=items[:TOP], values={}, **whose)]
+        said += [Asked(event_id=f"q{n}", **about), Answered(event_id=f"a{n}", option="satisfied", **about)]
+    with SqliteLog(tmp_path / "a.log", 2) as log:
+        log.append(EVENTS, said)
+        found = read_explored(small_recipe(), log, lambda some: np.zeros((8 * len(some), 1)))
+    support = estimate(found.explored, found.score_NM[:, 0]).support
+    assert support.mean_weight == pytest.approx(1.0, abs=0.15), "8/3 where what was shown comes first"
+
+
 def test_a_log_that_was_not_drawn_is_told(tmp_path: Path) -> None:
     assert small_world().candidates == 10
     with SqliteLog(tmp_path / "a.log") as log:

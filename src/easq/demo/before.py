@@ -1,6 +1,6 @@
 """Before the days that count: what the A/B will find, estimated from the control arm's drawn rankings.
 
-Shapes: V visits, C candidates, N logged candidates of all requests, M models.
+Shapes: V visits, C candidates, N logged candidates, M models, T places to come first.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from easq.errors import InputError
 from easq.events import Request
 from easq.home import Home
 from easq.prove.offpolicy_ab import TOO_FEW, estimate_arm, two_arms
+from easq.prove.offpolicy_log import ties
 from easq.world.population import Floats32, Ids
 
 
@@ -44,8 +45,9 @@ class TrueRankings:
             end = start + len(request.items)
             item_C, satisfaction_C = self._visits[request.event_id]
             place_N = np.searchsorted(item_C, [int(item[1:]) for item in request.items])
-            first_NM = np.argsort(-score_NM[start:end], 0, kind="stable")[: request.top]
-            self._sum_M += satisfaction_C[place_N[first_NM]].mean(0)
+            tie_N = ties(request.items)
+            first_MT = [np.lexsort((tie_N, -score_N))[: request.top] for score_N in score_NM[start:end].T]
+            self._sum_M += satisfaction_C[place_N[np.array(first_MT)]].mean(1)
             self._num += 1
             start = end
 

@@ -153,7 +153,10 @@ def lift(new: Estimated, old: Estimated, confidence: float = 0.95) -> dict[str, 
 
 
 def among_first(request_N: Ids, score_N: Floats, top: int) -> Flags:
-    """Return which candidates a ranking puts among the first of their requests; of equals the first."""
+    """Return which candidates a ranking puts among the first of their requests; of equals the first.
+
+    So the order of rows must be none that tells of the draw.
+    """
     order_N = np.lexsort((-score_N, request_N))
     sorted_N = request_N[order_N]
     rank_N = np.empty(len(order_N), np.int64)

@@ -99,9 +99,10 @@ class _Rows:
             "did": np.log1p(np.maximum(value_NK, 0)),
             **self._replies(requests, start_Q),
         }
-        within_N = columns["propensity"] > 0
+        kept_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
+        kept_N = kept_N[columns["propensity"][kept_N] > 0]
         for name, column in columns.items():
-            self._columns.setdefault(name, []).append(column[within_N])
+            self._columns.setdefault(name, []).append(column[kept_N])
         self._users += [stable_id(r.user_id) for r in requests]
         self._tops |= set(top_Q.tolist())
         self._num_candidates += sum(r.num_candidates for r in requests)
@@ -145,6 +146,15 @@ class _Rows:
         )
         reached = len(c["request"]) / max(self._num_candidates, 1)
         return Scored(explored, c["served"], c["score"], reached)
+
+
+def ties(items: Sequence[str]) -> NDArray[np.int64]:
+    """Return what puts candidates of equal scores in order, smaller first.
+
+    It must not be their order in the log, which is that of the draw: a ranking that took it over would
+    seem to show what happened to be shown.
+    """
+    return np.array([stable_id(item) for item in items], np.int64)
 
 
 def scores_of(recipe: Recipe, *models: Parameters) -> Scores:
