@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -51,6 +52,19 @@ def test_later_views_are_those_of_requests_in_the_window_and_nothing_else(tmp_pa
     assert found["metrics"]["later/satisfied/like"]["value"] == 1.0
     assert measured(events, tmp_path, hours=26)["after"]["satisfied"] == {"views": 4, "viewers": 1}
     assert measured(events, tmp_path, hours=1)["after"]["satisfied"] == {"views": 0, "viewers": 0}
+
+
+def test_watch_time_is_no_behaviour_that_follows_an_answer(tmp_path: Path) -> None:
+    made = [request(f"r{n}", "u", START + n * HOUR) for n in range(3)]
+    ask = asked(made[1])
+    events: list[Event] = [ask, answered(ask, "satisfied"), *made]
+    events += [behavior(one, [1.0, 0.0]) for one in made]
+    watched = msgspec.structs.replace(RECIPE.metrics, watch="like")
+    with closing(SqliteLog(tmp_path / "events.log", 3)) as log:
+        log.append(EVENTS, sorted(events, key=lambda e: e.ts))
+        for recipe, is_there in ((RECIPE, True), (msgspec.structs.replace(RECIPE, metrics=watched), False)):
+            found = measure_validity(recipe, log, 24.0)["metrics"]
+            assert ("later/satisfied/like" in found) is is_there
 
 
 def test_known_effect_of_answers_is_found_and_its_absence_too(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
-from easq.cli.shared import Json, app, console, notes, progress, show
+from easq.cli.shared import Json, app, change, console, notes, progress, show
 
 REAL_ASK, REAL_ANSWER = 0.005, 0.02
 """Of a real feed (EASQ): the share of views asked about, and the most that is answered of it."""
@@ -20,11 +20,11 @@ def demo(
     out: Path = Path("runs/demo"),
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 1,
     fast: Annotated[
-        bool, Parameter(negative="", help="400 viewers and 4 days, half a minute: does it work?")
+        bool, Parameter(negative="", help="Few viewers and days, under a minute: does it work?")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a live system, let simulated viewers live 16 days with it as an A/B test, and give the verdict.
+    """Run a live system, let simulated viewers live with it as an A/B test, and give the verdict.
 
     Real processes and real HTTP: they rank, watch, act, are asked, answer, come back or not. One arm learns
     from behaviour alone, the other is EASQ.
@@ -123,4 +123,4 @@ def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
 
 
 def _change(found: dict[str, float]) -> str:
-    return f"{found['lift']:+.1%} ({found['low']:+.1%} to {found['high']:+.1%})"
+    return change(found["lift"], found["low"], found["high"])

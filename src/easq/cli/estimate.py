@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from easq.cli.ab import ab
-from easq.cli.shared import Json, console, show
+from easq.cli.shared import Json, change, console, show
 from easq.errors import InputError
 
 HomeFolder = Annotated[Path, Parameter(help="The system's folder; it may run meanwhile.")]
@@ -99,7 +99,7 @@ def _print(found: dict[str, Any]) -> None:
     )
     for name, title in (("snips", "SNIPS"), ("doubly_robust", "doubly robust")):
         values = (_level(found["values"][side][name]) for side in ("control", "treatment"))
-        table.add_row(title, *values, change(found["lift"][name]))
+        table.add_row(title, *values, change(**found["lift"][name]))
     console.print(table)
     for side in ("control", "treatment"):
         support = found["support"][side]
@@ -117,11 +117,6 @@ def _print(found: dict[str, Any]) -> None:
         console.print(f"warning: {warning}")
     if not found["supported"]:
         console.print("The log does not carry an estimate: do not go by these numbers.")
-
-
-def change(found: dict[str, float]) -> str:
-    """Return a relative change with its interval."""
-    return f"{found['value']:+.1%} ({found['low']:+.1%} to {found['high']:+.1%})"
 
 
 def _level(found: dict[str, float]) -> str:

@@ -49,6 +49,15 @@ def show(result: dict[str, Any], as_json: bool, as_text: Callable[[], None]) -> 
         as_text()
 
 
+def change(value: float, low: float, high: float) -> str:
+    """Return a relative change with its interval.
+
+    >>> change(0.012, -0.001, 0.025)
+    '+1.2% (-0.1% to +2.5%)'
+    """
+    return f"{value:+.1%} ({low:+.1%} to {high:+.1%})"
+
+
 def signed(difference: dict[str, float | None]) -> str:
     """Return a difference with its interval."""
     value, low, high = (difference[name] for name in ("value", "low", "high"))

@@ -37,16 +37,17 @@ def newest(home: Home) -> Frozen:
 
     Raises InputError where there is no version.
     """
-    for tries in range(1, _TRIES + 1):
+    left = _TRIES
+    while True:
         name = _last(home.versions.names(), home)
         try:
             found = _of(home, home.versions, name)
-        except InputError:
-            if tries == _TRIES:
+        except InputError:  # a newer one may have taken its place
+            left -= 1
+            if not left:
                 raise
-            continue  # a newer one may have taken its place
-        return _followed(found)
-    raise AssertionError("the last try returns or raises")
+        else:
+            return _followed(found)
 
 
 def freeze(home: Home) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from easq.cli import app
 from easq.errors import InputError
+from easq.prove.report.ab import words
 from tests.prove.ab.living import TRIAL, trial_log
 from tests.worlds import RECIPES
 
@@ -154,3 +155,20 @@ def test_days_after_the_last_request_of_an_arm_count_nothing(
     result = reported(capsys, log, recipe, tmp_path / "r.html")
     assert result["end"] == "2023-11-19"
     assert result["days_run"] == 2
+
+
+def test_only_what_is_worse_of_a_goal_is_a_price() -> None:
+    worse = {"lift": -0.1, "always_low": -0.2, "always_high": -0.05}
+    specs = [
+        {"name": "watch_time", "title": "WatchTime", "better": 1, "is_goal": True},
+        {"name": "hate", "title": "Hate", "better": -1, "is_goal": True},
+        {"name": "q_rate", "title": "Q-rate", "better": 1, "is_goal": False},
+    ]
+    result = {"arms": ["control", "easq"], "metric": "satisfaction", "specs": specs}
+    treatment = {
+        "arm": "easq",
+        "verdict": "ship",
+        "reasons": [],
+        "metrics": {s["name"]: worse for s in specs},
+    }
+    assert words(result, treatment)[-1] == "What it costs: WatchTime -10.00 % (-20.00 to -5.00)."
