@@ -1,5 +1,6 @@
 """Commands on a live system: its two roles, what an operator asks of them, and what they can prove."""
 
+import gc
 import math
 import os
 import signal
@@ -109,8 +110,10 @@ def learn(
         open_arms(made)
         made = arm_home(made, arm)
     with made.alone("learner"), made.open_events() as events, made.open_updates() as updates:
+        learner = LiveLearner(made, events, updates)
+        gc.freeze()  # modules stay: looking through them for garbage would hold up learning for 150 ms
         try:
-            LiveLearner(made, events, updates).run(stop)
+            learner.run(stop)
         except NonFiniteLossError as error:
             raise SystemExit(
                 f"easq: the learner stops: {error}. The log and the last parameters stand"

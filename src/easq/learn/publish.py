@@ -10,6 +10,9 @@ from easq.learn.learner import Learner
 from easq.log.base import EventLog
 
 _READ = 256
+_TRIM_EVERY, _TRIM_MOST = 8, 32
+"""Deltas published between two looks for old ones, and how many of these go at once: few, because learning
+and whoever reads wait for it, and more than come, so that none pile up."""
 
 
 class Publisher:
@@ -24,7 +27,7 @@ class Publisher:
         self.last = 0
         self.checksums: dict[int, int] = {}
         self._version_offsets: list[int] = []
-        (offset,) = updates.start_offsets(UPDATES)
+        (self._start,) = (offset,) = updates.start_offsets(UPDATES)
         while events := updates.read(UPDATES, 0, offset, _READ):
             for event in events:
                 if isinstance(event, Delta):
@@ -37,11 +40,13 @@ class Publisher:
 
     def publish(self, delta: Delta) -> None:
         """Append a delta; it is durable, and may be applied anywhere, when this returns."""
-        self._updates.append(UPDATES, [delta])
+        (position,) = self._updates.append(UPDATES, [delta])
         self.checksums[delta.seq], self.last = delta.checksum, delta.seq
+        if position.offset % _TRIM_EVERY == 0:
+            self._trim()
 
     def announce(self, seq: int, name: str, ts: int, reload: bool) -> None:
-        """Say that a version is there; forget the deltas that only lead to the version before it."""
+        """Say that a version is there; from now on deltas go that only lead to the version before it."""
         kind = "reload" if reload else "version"
         made = VersionMade(
             event_id=f"{kind}-{seq}-{ts}", user_id="", ts=ts, seq=seq, name=name, reload=reload
@@ -52,8 +57,15 @@ class Publisher:
         self._version_offsets.append(position.offset)
         if len(self._version_offsets) > 2:
             self._version_offsets = self._version_offsets[-2:]
-            self._updates.trim(UPDATES, [self._version_offsets[0]])
             self.checksums = {s: crc for s, crc in self.checksums.items() if s > seq}
+
+    def _trim(self) -> None:
+        """Remove some of the deltas that nobody needs: those before the last version but one."""
+        unneeded = self._version_offsets[-2] if len(self._version_offsets) > 1 else 0
+        until = min(unneeded, self._start + _TRIM_MOST)
+        if until > self._start:
+            self._updates.trim(UPDATES, [until])
+            self._start = until
 
 
 def make_delta(

@@ -39,9 +39,10 @@ _SCHEMA = (
     f"PRAGMA user_version = {_LAYOUT}",
 )
 
-# Pages of the index change often: they are folded into the file seldom, with the WAL bounded.
-_TUNING = f"""PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;
-    PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = {128 << 20}"""
+# Pages of the index change often: they are folded into the file seldom, with the WAL bounded. Some builds of
+# SQLite write zeros over what is deleted unless told otherwise, so a trim would write as much as it removes.
+_TUNING = f"""PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA secure_delete = OFF;
+    PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = {128 << 20}"""
 
 _NUM_TABLES = "SELECT count(*) FROM sqlite_master"
 _STREAMS = "SELECT id, end_offset FROM streams WHERE topic = ? ORDER BY partition"
@@ -166,6 +167,7 @@ class SqliteLog:
             with self._transaction() as db:
                 first, _ = _streams(db, topic, self._num_partitions)
                 put_tombstones(db, first, [(first + p << _SHIFT) + offset for p, offset in positions])
+            self._writer.execute("PRAGMA secure_delete = OFF")
             if not scrub(self._writer, self._locked_s):
                 raise LogError(
                     f"erased from {self._path}, but another process reads and keeps old bytes in its "

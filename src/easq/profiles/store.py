@@ -5,8 +5,9 @@ the profiles are built from the log again. Each save is one transaction with wha
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -19,6 +20,8 @@ from easq.profiles.live import Profiles
 
 _APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 2
 _LOCKED_S = 10.0
+_SLICE = 256
+"""Rows between two pauses: below a millisecond of the interpreter, which others in the process want too."""
 _SIDES = (VIEWERS, ITEMS)
 
 _KEYS = {
@@ -45,8 +48,11 @@ _TUNING = f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journ
 
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT)
 
+_Row = tuple[tuple[Any, ...], bytes | None]
 _Rows = dict[str, dict[tuple[Any, ...], bytes | None]]
 """What is to be written, by table and key; None deletes."""
+
+Pause = Callable[[], object]
 
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(State)
@@ -102,16 +108,19 @@ class Store:
         """Return what changed since the last snapshot; quick, for the thread that applies events."""
         return profiles.take_changes()
 
-    def write(self, snapshot: Snapshot) -> None:
+    def write(self, snapshot: Snapshot, pause: Pause = lambda: None) -> None:
         """Write a snapshot, in any thread; snapshots are written in the order in which they were taken.
 
-        Raises StoreError when it could not be written; the next call writes it too.
+        `pause` is called between slices of rows, so that other threads come to their turn. Raises
+        StoreError when it could not be written; the next call writes it too.
         """
         with self._lock:
-            for table, rows in _rows(snapshot).items():
-                self._unwritten[table].update(rows)
+            for table, rows in _rows(snapshot):
+                for some in _slices(rows):
+                    self._unwritten[table].update(some)
+                    pause()
             try:
-                self._commit(snapshot.state)
+                self._commit(snapshot.state, pause)
             except sqlite3.Error as error:
                 raise StoreError(
                     f"cannot save profiles in {self._path}: {error}; the log has them"
@@ -182,7 +191,7 @@ class Store:
             )
         )
 
-    def _commit(self, state: State) -> None:
+    def _commit(self, state: State, pause: Pause) -> None:
         db = self._db
         if db is None:
             raise sqlite3.ProgrammingError("the store is not loaded or was closed")
@@ -190,7 +199,9 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             self._check_owner(db)
             for table, rows in self._unwritten.items():
-                _write(db, table, rows)
+                for some in _slices(rows.items()):
+                    _write(db, table, some)
+                    pause()
             for partition, (newest, _) in enumerate(state.heard):
                 closed = (partition, newest - state.window_ms)
                 db.execute("DELETE FROM requests WHERE partition = ? AND ts < ?", closed)
@@ -218,32 +229,40 @@ class Store:
         self._path.replace(self._path.with_name(self._path.name + ".unusable"))
 
 
-def _rows(snapshot: Snapshot) -> _Rows:
-    counts: dict[tuple[Any, ...], bytes | None] = {}
+def _rows(snapshot: Snapshot) -> Iterator[tuple[str, Iterator[_Row]]]:
+    """Yield, table by table, what a snapshot writes into it, row by row in the order of the table's keys.
+
+    In that order each page of the file is visited once.
+    """
+    for side, told in enumerate(snapshot.told):
+        yield "told", (((side, key), _encode(dict(told[key]))) for key in sorted(told))
     for side, counted in enumerate(snapshot.counted):
+        order = sorted(range(len(counted.keys)), key=counted.keys.__getitem__)
+        keys = [counted.keys[n] for n in order]
         for rate, count_N2B in enumerate(counted.counts):
-            packed = entries(count_N2B, snapshot.state.rings[side][rate])
-            counts |= {(side, rate, key): data for key, data in zip(counted.keys, packed, strict=True)}
-            counts |= {(side, rate, key): None for key in counted.gone}
-    return {
-        "told": {
-            (side, key): _encode(dict(values))
-            for side, told in enumerate(snapshot.told)
-            for key, values in told.items()
-        },
-        "counts": counts,
-        "histories": {(user_id,): _encode(items) for user_id, items in snapshot.histories.items()},
-        "requests": {(p, ts, key): _encode(open_) for p, ts, key, *open_ in snapshot.requests},
-    }
+            packed = entries(count_N2B[order], snapshot.state.rings[side][rate])
+            yield "counts", _counts(side, rate, keys, packed)
+            yield "counts", (((side, rate, key), None) for key in counted.gone)
+    yield "histories", (((key,), _encode(snapshot.histories[key])) for key in sorted(snapshot.histories))
+    yield "requests", (((p, ts, key), _encode(open_)) for p, ts, key, *open_ in sorted(snapshot.requests))
 
 
-def _write(db: sqlite3.Connection, table: str, rows: dict[tuple[Any, ...], bytes | None]) -> None:
+def _counts(side: int, rate: int, keys: Sequence[str], packed: Iterable[bytes]) -> Iterator[_Row]:
+    return (((side, rate, key), data) for key, data in zip(keys, packed, strict=True))
+
+
+def _slices(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    rest = iter(rows)
+    while some := list(islice(rest, _SLICE)):
+        yield some
+
+
+def _write(db: sqlite3.Connection, table: str, rows: Sequence[_Row]) -> None:
     names = [key.split()[0] for key in _KEYS[table]]
     marks = ", ".join("?" * (len(names) + 1))
-    # In the order of the tree, so that each page is visited once.
-    kept = sorted((*key, data) for key, data in rows.items() if data is not None)
+    kept = [(*key, data) for key, data in rows if data is not None]
     db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", kept)
-    gone = [key for key, data in rows.items() if data is None]
+    gone = [key for key, data in rows if data is None]
     db.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{n} = ?' for n in names)}", gone)
 
 

@@ -1,12 +1,14 @@
 """The service of a home: its parts put together, its status told, its end."""
 
 import asyncio
+import gc
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -26,12 +28,13 @@ from easq.home import Home
 from easq.lines import lines_to_stderr
 from easq.log.base import EventLog
 from easq.profiles import Profiles
-from easq.profiles.store import Store, StoreError
+from easq.profiles.store import Store
 from easq.rank.engine import Engine
 from easq.rank.follow import Follower, Followers, Hand
 from easq.rank.parameters import Parameters
 from easq.service.app import create_app
 from easq.service.keys import Keys
+from easq.service.saving import Saver
 from easq.service.server import check_address, make_server
 
 _TELL_S = 1.0
@@ -55,12 +58,14 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
         home.alone("service"),
         home.open_events(home.recipe.service.log_wait_seconds) as events,
         Store(home.profiles_path) as store,
+        Saver(store) as saver,
     ):
         models = [
             _Model(name, found, opened.enter_context(found.open_updates()), Parameters(found.recipe))
             for name, found in {"": home, **open_arms(home)}.items()
         ]
-        app = _app(home, events, models, store, keys)
+        app = _app(home, events, models, store, saver, keys)
+        gc.freeze()  # modules stay: looking through them for garbage would hold up rankings for 150 ms
         uvloop.run(_serve(home, app, make_server(app, host, port, keys), stop))
 
 
@@ -73,7 +78,9 @@ class _Model(NamedTuple):
     parameters: Parameters
 
 
-def _app(home: Home, events: EventLog, models: list[_Model], store: Store, keys: Keys) -> Litestar:
+def _app(
+    home: Home, events: EventLog, models: list[_Model], store: Store, saver: Saver, keys: Keys
+) -> Litestar:
     profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
     if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
         _notes.warning("profiles are built from the log", reason=reason)
@@ -102,7 +109,7 @@ def _app(home: Home, events: EventLog, models: list[_Model], store: Store, keys:
         secret=read_secret(home.secret_path),
         home=home,
         follow_updates=follow_updates,
-        save_profiles=_saver(store, profiles),
+        save_profiles=partial(saver.save, profiles),
         now_ms=clock_of(home),
         asks_file=AsksFile(home.asks_path, home.recipe),
     )
@@ -119,16 +126,6 @@ async def _serve(home: Home, app: Litestar, server: uvicorn.Server, stop: thread
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _saver(store: Store, profiles: Profiles) -> Callable[[], None]:
-    def save() -> None:
-        try:
-            store.save(profiles)
-        except StoreError as error:  # the log has everything; the next save makes up for it
-            _notes.warning("profiles were not saved", reason=str(error))
-
-    return save
 
 
 async def _tell(home: Home, app: Litestar, server: uvicorn.Server) -> None:

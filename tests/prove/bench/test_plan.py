@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from easq.errors import InputError
@@ -78,3 +79,9 @@ def test_paper_recipe_differs_from_the_worlds_in_what_the_paper_says_alone() -> 
     ours = (alignment.teacher, alignment.propensity_weights, alignment.behavior_tolerance)
     assert ours == (False, False, 0)
     assert not paper.model.satisfaction_variance
+
+
+def test_recommended_recipe_is_the_world_with_what_the_bench_calls_easq() -> None:
+    recommended = read_recipe(RECIPES / "recommended.toml")
+    benched = read_recipe(RECIPES / "world.toml", (), [RECIPES / "bench" / "methods" / "easq.toml"])
+    assert msgspec.structs.replace(recommended, name="") == msgspec.structs.replace(benched, name="")

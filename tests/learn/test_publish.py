@@ -1,0 +1,74 @@
+"""Deltas that nobody needs go, a few at a time."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from easq.events import UPDATES, Delta, delta_checksum
+from easq.learn.publish import Publisher
+from easq.log.sqlite import SqliteLog
+
+
+@pytest.fixture
+def updates(tmp_path: Path) -> Iterator[SqliteLog]:
+    with closing(SqliteLog(tmp_path / "updates.log", partitions=1)) as log:
+        yield log
+
+
+def delta(seq: int, size: int = 10) -> Delta:
+    rows, values, dense = bytes(size), bytes(size), {"bias": bytes(size)}
+    return Delta(
+        event_id=f"delta-{seq}",
+        user_id="",
+        ts=seq,
+        seq=seq,
+        after=seq - 1,
+        rows=rows,
+        values=values,
+        dense=dense,
+        until=[seq],
+        newest_answer=0,
+        checksum=delta_checksum(rows, values, dense),
+    )
+
+
+def publish(publisher: Publisher, num: int, size: int = 10) -> None:
+    for seq in range(publisher.last + 1, publisher.last + num + 1):
+        publisher.publish(delta(seq, size))
+
+
+def test_deltas_before_the_last_version_but_one_go_a_few_at_a_time(updates: SqliteLog) -> None:
+    publisher, starts = Publisher(updates), []
+    for version in range(6):
+        for _ in range(100):
+            publish(publisher, 1)
+            starts += updates.start_offsets(UPDATES)
+        publisher.announce(publisher.last, f"v{version}", ts=version, reload=False)
+    steps = {after - before for before, after in pairwise(starts)}
+    assert max(steps) == 32
+    # All that lead to the fourth version are gone; its own notice, and what followed, are there.
+    assert starts[-1] == 4 * 101 - 1
+    assert starts == sorted(starts)
+
+
+def test_a_new_life_goes_on_where_the_last_one_stood(updates: SqliteLog) -> None:
+    publisher = Publisher(updates)
+    for version in range(3):
+        publish(publisher, 100)
+        publisher.announce(publisher.last, f"v{version}", ts=version, reload=False)
+    assert updates.start_offsets(UPDATES) == [100]
+    again = Publisher(updates)
+    assert (again.last, set(again.checksums)) == (300, set(range(101, 301)))
+    publish(again, 80)
+    assert updates.start_offsets(UPDATES) == [2 * 101 - 1]
+
+
+def test_what_goes_is_not_written_again(tmp_path: Path, updates: SqliteLog) -> None:
+    publisher = Publisher(updates)
+    publish(publisher, 64, size=100_000)
+    updates._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    updates.trim(UPDATES, [60])
+    assert (tmp_path / "updates.log-wal").stat().st_size < 1 << 20
