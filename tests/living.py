@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from easq.events import EVENTS, Event
+from easq.events import EVENTS, UPDATES, Event
 from easq.home import Home, open_home
 from easq.learn.live import LiveLearner
 from easq.log.sqlite import SqliteLog
@@ -22,6 +22,17 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class TrimmedMeanwhile(SqliteLog):
+    """Updates whose first event goes between a reader's look at the start and its first read."""
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
+        """Let the first event go, then read."""
+        if self.start_offsets(UPDATES) == [0]:
+            with SqliteLog(self._path) as learner:
+                learner.trim(UPDATES, [1])
+        return super().read(topic, partition, offset, limit)
 
 
 @dataclass

@@ -66,6 +66,25 @@ def test_a_new_life_goes_on_where_the_last_one_stood(updates: SqliteLog) -> None
     assert updates.start_offsets(UPDATES) == [2 * 101 - 1]
 
 
+@pytest.mark.parametrize("per_version", [1, 3, 7, 15])
+def test_old_deltas_go_however_seldom_deltas_come(updates: SqliteLog, per_version: int) -> None:
+    publisher = Publisher(updates)
+    publisher.announce(0, "v0", ts=0, reload=True)
+    for version in range(1, 200 // per_version):
+        publish(publisher, per_version)
+        publisher.announce(publisher.last, f"v{version}", ts=version, reload=False)
+    (start,), (end,) = updates.start_offsets(UPDATES), updates.end_offsets(UPDATES)
+    assert end - start < 3 * (per_version + 1) + 8
+
+
+def test_lives_of_a_few_deltas_trim_too(updates: SqliteLog) -> None:
+    for version in range(30):
+        publisher = Publisher(updates)
+        publish(publisher, 3)
+        publisher.announce(publisher.last, f"v{version}", ts=version, reload=False)
+    assert updates.end_offsets(UPDATES)[0] - updates.start_offsets(UPDATES)[0] < 16
+
+
 def test_what_goes_is_not_written_again(tmp_path: Path, updates: SqliteLog) -> None:
     publisher = Publisher(updates)
     publish(publisher, 64, size=100_000)

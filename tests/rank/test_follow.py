@@ -9,7 +9,8 @@ import pytest
 from easq.errors import InputError
 from easq.events import UPDATES, Delta, delta_checksum, pack_floats, pack_ids
 from easq.rank.follow import Follower
-from tests.living import Living, chapters, living
+from easq.rank.parameters import Parameters
+from tests.living import Living, TrimmedMeanwhile, chapters, living
 from tests.rank.past import parameters_of
 
 Changes = dict[str, object]
@@ -140,6 +141,17 @@ def test_update_that_was_trimmed_away_is_made_up_for_by_a_version(tmp_path: Path
         follow(fresh)
         assert np.array_equal(table(follower), table(fresh))
         assert follower.followed.seq == fresh.followed.seq
+
+
+def test_a_trim_while_a_ranker_starts_is_no_gap(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+        learn_on(system, 0, 6)
+        with TrimmedMeanwhile(system.home.folder / "updates.log") as updates:
+            late = Follower(system.home, updates, Parameters(system.home.recipe), lambda change: change())
+            follow(late)
+        assert system.updates.start_offsets(UPDATES) == [1]
+        assert (late.followed.gaps, late.followed.applied > 0) == (0, True)
+        assert late.followed.seq == last_delta(system).seq
 
 
 def test_parameters_of_a_past_version_are_those_it_had(tmp_path: Path) -> None:

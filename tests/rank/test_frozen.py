@@ -13,7 +13,7 @@ from easq.events import EVENTS, UPDATES, Delta, Event
 from easq.home import Home, open_home
 from easq.learn.live import LiveLearner
 from easq.rank.frozen import freeze, frozen, newest
-from tests.living import Living, chapters, living
+from tests.living import Living, TrimmedMeanwhile, chapters, living
 from tests.worlds import small_recipe
 
 
@@ -39,6 +39,17 @@ def test_the_newest_model_is_what_rankers_have_and_says_how_far_it_read(tmp_path
         last = [e for e in system.updates.read(UPDATES, 0, 0, 1000) if isinstance(e, Delta)][-1]
         assert found.until == last.until
         assert all(n <= end for n, end in zip(last.until, learner.trainer.offsets, strict=True))
+        learner.close()
+
+
+def test_updates_that_go_meanwhile_do_not_end_the_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+        learner = system.learner()
+        learn(system, learner, chapters())
+        monkeypatch.setattr("easq.rank.frozen.SqliteLog", TrimmedMeanwhile)
+        assert newest(system.home).parameters.seq == learner.status()["version"] > 0
         learner.close()
 
 

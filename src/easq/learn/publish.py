@@ -11,7 +11,7 @@ from easq.log.base import EventLog
 
 _READ = 256
 _TRIM_EVERY, _TRIM_MOST = 8, 32
-"""Deltas published between two looks for old ones, and how many of these go at once: few, because learning
+"""Events of the topic between two looks for old ones, and how many of these go at once: few, because learning
 and whoever reads wait for it, and more than come, so that none pile up."""
 
 
@@ -19,7 +19,8 @@ class Publisher:
     """Writes to the topic UPDATES.
 
     `last` is the newest version that rankers can have from it, through a delta or by reloading; the next
-    delta follows upon it. `checksums` are those of the deltas that are still there, by version.
+    delta follows upon it. `checksums`, by version, are those of deltas since the newest version
+    and of older ones that a new life finds.
     """
 
     def __init__(self, updates: EventLog) -> None:
@@ -28,6 +29,7 @@ class Publisher:
         self.checksums: dict[int, int] = {}
         self._version_offsets: list[int] = []
         (self._start,) = (offset,) = updates.start_offsets(UPDATES)
+        self._looked = offset - _TRIM_EVERY  # the first delta of a life looks: it may be the last as well
         while events := updates.read(UPDATES, 0, offset, _READ):
             for event in events:
                 if isinstance(event, Delta):
@@ -42,7 +44,8 @@ class Publisher:
         """Append a delta; it is durable, and may be applied anywhere, when this returns."""
         (position,) = self._updates.append(UPDATES, [delta])
         self.checksums[delta.seq], self.last = delta.checksum, delta.seq
-        if position.offset % _TRIM_EVERY == 0:
+        if position.offset >= self._looked + _TRIM_EVERY:
+            self._looked = position.offset
             self._trim()
 
     def announce(self, seq: int, name: str, ts: int, reload: bool) -> None:

@@ -21,7 +21,7 @@ from easq.profiles.live import Profiles
 _APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 2
 _LOCKED_S = 10.0
 _SLICE = 256
-"""Rows between two pauses: below a millisecond of the interpreter, which others in the process want too."""
+"""Rows between two pauses: about a millisecond of the interpreter, which others in the process want too."""
 _SIDES = (VIEWERS, ITEMS)
 
 _KEYS = {

@@ -83,8 +83,7 @@ class Follower:
             return False
         try:
             events = self._updates.read(UPDATES, 0, self._offset, _READ)
-        except TrimmedError:
-            self._fall_behind("the updates were removed before they were read")
+        except TrimmedError:  # if one was needed, the next that is there does not fit
             (self._offset,) = self._updates.start_offsets(UPDATES)
             return True
         self._offset += len(events)

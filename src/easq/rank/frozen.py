@@ -115,8 +115,9 @@ def _followed(found: Frozen) -> Frozen:
         while True:
             try:
                 events = updates.read(UPDATES, 0, offset, _READ)
-            except TrimmedError:  # they have led to a version that is newer
-                events = []
+            except TrimmedError:  # the oldest went meanwhile; those that follow upon the version are there
+                (offset,) = updates.start_offsets(UPDATES)
+                continue
             if not events:
                 return Frozen(found.home, parameters, until)
             offset += len(events)

@@ -1,8 +1,8 @@
 """Saves the profiles while rankings are served: a copy is taken, and a thread writes it in slices."""
 
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 from typing import Self
 
 import structlog
@@ -23,6 +23,7 @@ class Saver:
         self._store = store
         self._thread = ThreadPoolExecutor(1, "saver")
         self._writing: Future[None] | None = None
+        self._leaving = Event()
 
     def save(self, profiles: Profiles) -> None:
         """Take what changed and begin to write it, once the save before is written.
@@ -35,7 +36,7 @@ class Saver:
 
     def _write(self, snapshot: Snapshot) -> None:
         try:
-            self._store.write(snapshot, partial(time.sleep, _PAUSE_S))
+            self._store.write(snapshot, partial(self._leaving.wait, _PAUSE_S))
         except StoreError as error:  # the log has everything; the next save makes up for it
             _notes.warning("profiles were not saved", reason=str(error))
 
@@ -47,5 +48,6 @@ class Saver:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leaving.set()  # nobody is served any more, so there is nobody to pause for
         self._thread.shutdown()
         self._wait()
