@@ -37,7 +37,7 @@ LIMIT_MS, BEHIND_S = 20.0, 2.0
 ROLES = ("service", "learner")
 _WARM_UP = 1 / 3
 _SEARCH_FROM, _SEARCH_BY, _SEARCH_S = 25.0, 1.25, 10.0
-_CONFIRM_BY = 9
+_CONFIRM_S = 90.0
 
 
 @contextlib.contextmanager
@@ -121,7 +121,7 @@ def highest_rate(home: Home, visits: Visits, seconds: float) -> float:
     while mostly(partial(is_steady, home, visits, rate, seconds)):
         steady.append(rate)
         rate = round(rate * _SEARCH_BY)
-    while steady and not is_steady(home, visits, steady[-1], _CONFIRM_BY * seconds):
+    while steady and not is_steady(home, visits, steady[-1], _CONFIRM_S):
         steady.pop()
     return steady[-1] if steady else 0.0
 
