@@ -1,20 +1,22 @@
 """The figures of a bench: gains with their intervals, or gain against price. For a page, and as SVG."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from easq.prove.bench import svg
 from easq.prove.bench.compare import Gain, Table
-from easq.prove.bench.plan import Experiment
-from easq.prove.report.draw import blank, dots, legend_height, rows, run_color, run_symbol
+from easq.prove.bench.plan import Experiment, Place, Size, places_of, scenario_name
+from easq.prove.report.draw import blank, dots, legend_height, literal, rows, run_color, run_symbol, said
 from easq.prove.report.runs import Estimate
 
 _METRIC = "true_sat@3"
 _PRICE = "behavior@3"
 _LEFT_OUT = ("oracle",)
-_TOGETHER = 2
+_DEAREST = 20.0
+_NUMBER = re.compile(r"[ =][\d.e+-]+( %)?$")
 
 
 class Drawn(NamedTuple):
@@ -26,74 +28,151 @@ class Drawn(NamedTuple):
     svg: str
 
 
-def figures_of(experiment: Experiment, table: Table) -> Iterator[Drawn]:
-    """Yield the figures of an experiment."""
-    scenarios = table.scenarios
+def figures_of(experiment: Experiment, table: Table, size: Size) -> Iterator[Drawn]:
+    """Yield the figures of an experiment: of what was varied in its worlds, or else of its methods."""
+    places = [p for p in places_of(experiment, size) if scenario_name(p, size) in table.scenarios]
     if experiment.figure == "frontier":
-        for scenario in scenarios:
-            yield _frontier(experiment, table, scenario)
-    elif len(scenarios) <= _TOGETHER:
-        yield _bars(experiment, table, experiment.title, scenarios)
-    else:
-        # A world in several forms, such as with more and fewer answers, is a figure of its own.
-        for base in dict.fromkeys(s.partition(",")[0] for s in scenarios):
-            forms = [s for s in scenarios if s.partition(",")[0] == base]
-            yield _bars(experiment, table, f"{experiment.title}: {base}", forms)
+        for shown, found in _grouped(places, size, lambda p: p).items():
+            yield _frontier(experiment, table, scenario_name(found[0], size), shown)
+    elif len(experiment.answers) > 1:
+        for shown, found in _grouped(places, size, lambda p: p._replace(answers=size.answers)).items():
+            along = [(place.answers, scenario_name(place, size)) for place in found]
+            yield _response(experiment, table, shown, along, "answers a view")
+    elif len(experiment.bias) > 1:
+        for shown, found in _grouped(places, size, lambda p: p._replace(bias=1.0)).items():
+            along = [(place.bias, scenario_name(place, size)) for place in found]
+            yield _response(experiment, table, shown, along, "strength of non-response bias")
+    elif places:
+        yield _bars(experiment, table, {p.scenario: scenario_name(p, size) for p in places})
 
 
-def _bars(experiment: Experiment, table: Table, title: str, scenarios: list[str]) -> Drawn:
-    """Draw the gain of every method, scenarios side by side."""
+def _grouped(places: Sequence[Place], size: Size, alike: Callable[[Place], Place]) -> dict[str, list[Place]]:
+    """Return worlds that are the same when made `alike`, by scenario, or by name if that is not enough."""
+    found: dict[Place, list[Place]] = {}
+    for place in places:
+        found.setdefault(alike(place), []).append(place)
+    scenarios = [place.scenario for place in found]
+    return {
+        place.scenario if scenarios.count(place.scenario) == 1 else scenario_name(place, size): group
+        for place, group in found.items()
+    }
+
+
+def _bars(experiment: Experiment, table: Table, scenarios: Mapping[str, str]) -> Drawn:
+    """Draw the gain of every method, scenarios (how they are shown: their name in rows) side by side."""
     against = experiment.against
     gains: dict[str, dict[str, Gain]] = {}
-    for scenario in scenarios:
+    for shown, scenario in scenarios.items():
         for method in table.methods(scenario):
             gain = table.gain(scenario, method, against, _METRIC)
             if gain is not None and method not in (*_LEFT_OUT, against):
-                gains.setdefault(method, {})[scenario] = gain
+                gains.setdefault(method, {})[shown] = gain
     unit = f"{_METRIC}, difference to {against}"
-    height = (14 + 8 * len(scenarios)) * len(gains) + 100 + legend_height(scenarios)
+    height = (14 + 8 * len(scenarios)) * len(gains) + 100 + legend_height(list(scenarios))
     figure = blank(height, legend=True)
-    for number, scenario in enumerate(scenarios):
+    for number, shown in enumerate(scenarios):
         shift = 0.6 * ((number + 0.5) / len(scenarios) - 0.5)
-        known = [(y, row[scenario]) for y, row in enumerate(gains.values()) if scenario in row]
+        known = [(y, row[shown]) for y, row in enumerate(gains.values()) if shown in row]
         found = [Estimate(gain.value, gain.low, gain.high) for _, gain in known]
         style = f"{run_color(number)} {run_symbol(number)}"
-        dots(figure, scenario, [y + shift for y, _ in known], found, style)
+        dots(figure, shown, [y + shift for y, _ in known], found, style)
     rows(figure, list(gains), unit, longest=48)
     figure.add_vline(x=0, line_width=1, line_color="#808080")
     caption = f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
-    return Drawn(title, caption, figure, svg.dots(title, unit, gains))
+    return Drawn(experiment.title, caption, figure, svg.dots(experiment.title, unit, gains))
 
 
-def _frontier(experiment: Experiment, table: Table, scenario: str) -> Drawn:
+def _response(
+    experiment: Experiment, table: Table, shown: str, along: Sequence[tuple[float, str]], unit: str
+) -> Drawn:
+    """Draw the gain of every method against what is varied: its values, and the worlds' names in rows."""
+    against = experiment.against
+    series: dict[str, list[svg.Point]] = {}
+    for x, scenario in along:
+        for method in table.methods(scenario):
+            gain = table.gain(scenario, method, against, _METRIC)
+            if gain is not None and method not in (*_LEFT_OUT, against):
+                series.setdefault(method, []).append(svg.Point(x, gain.value, gain.low, gain.high))
+    log = bool(experiment.answers)
+    figure = blank(460 + legend_height(list(series)), legend=True)
+    for number, (method, points) in enumerate(series.items()):
+        estimates = [Estimate(point.y, point.low, point.high) for point in points]
+        _joined(figure, number, method, [point.x for point in points], estimates)
+    figure.update_xaxes(title_text=unit, type="log" if log else "linear")
+    figure.update_yaxes(title_text=f"{_METRIC}, gain over {against}")
+    title = f"{experiment.title}: {shown}"
+    caption = f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
+    drawn = svg.lines(title, unit, f"{_METRIC}, gain over {against}", series, log)
+    return Drawn(title, caption, figure, drawn)
+
+
+def _joined(figure: go.Figure, number: int, name: str, x: Sequence[float], found: Sequence[Estimate]) -> None:
+    """Add a method's points, joined, with their intervals."""
+    color = run_color(number)
+    above = [0.0 if e.high is None else e.high - e.value for e in found]
+    below = [0.0 if e.low is None else e.value - e.low for e in found]
+    figure.add_trace(
+        go.Scatter(
+            x=list(x),
+            y=[e.value for e in found],
+            name=literal(name),
+            mode="lines+markers",
+            line={"color": color},
+            marker={"symbol": run_symbol(number), "size": 9},
+            error_y={"type": "data", "array": above, "arrayminus": below, "width": 0, "color": color},
+            hovertext=[said(e) for e in found],
+        )
+    )
+
+
+def _frontier(experiment: Experiment, table: Table, scenario: str, shown: str) -> Drawn:
     """Draw gain against price, the strengths of one method joined."""
     against = experiment.against
-    families: dict[str, list[tuple[float, float, str]]] = {}
+    known: dict[str, svg.Point] = {}
     for method in table.methods(scenario):
         gain = table.gain(scenario, method, against, _METRIC)
         price = table.gain(scenario, method, against, _PRICE, relative=True)
-        if gain and price and method not in _LEFT_OUT:
-            point = 100 * price.value, gain.value, method
-            families.setdefault(method.partition(",")[0], []).append(point)
+        if gain and price and method not in (*_LEFT_OUT, against):
+            known[method] = svg.Point(100 * price.value, gain.value)
+    families = {f: sorted(methods, key=known.__getitem__) for f, methods in strengths(list(known)).items()}
     figure = blank(460 + legend_height(list(families)), legend=True)
-    for number, (family, points) in enumerate(families.items()):
-        points.sort()
+    for number, (family, methods) in enumerate(families.items()):
         figure.add_trace(
             go.Scatter(
-                x=[p for p, _, _ in points],
-                y=[g for _, g, _ in points],
-                name=family,
+                x=[known[m].x for m in methods],
+                y=[known[m].y for m in methods],
+                name=literal(family),
                 mode="lines+markers",
                 line={"color": run_color(number)},
                 marker={"symbol": run_symbol(number), "size": 9},
-                hovertext=[method for _, _, method in points],
+                hovertext=methods,
             )
         )
     units = f"{_PRICE}, change in %", f"{_METRIC}, gain over {against}"
     figure.update_xaxes(title_text=units[0])
     figure.update_yaxes(title_text=units[1])
-    title = f"{experiment.title}: {scenario}"
+    title = f"{experiment.title}: {shown}"
     # Whatever costs more than a fifth of behaviour squeezes the rest into a corner.
-    series = {f: [(p, g) for p, g, _ in points if p > -20] for f, points in families.items()}
+    series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
     return Drawn(title, "Right and up is better.", figure, drawn)
+
+
+def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
+    """Return which of these differ in one number alone, by what they share.
+
+    A method as it is belongs to its strengths, where they are of one kind.
+
+    >>> strengths(["easq", "easq, price 3 %", "easq, price 8 %", "ple, weak", "ple, strong"]).values()
+    dict_values([['easq', 'easq, price 3 %', 'easq, price 8 %'], ['ple, weak'], ['ple, strong']])
+    """
+    kinds: dict[str, dict[str, list[str]]] = {}
+    for name in methods:
+        kinds.setdefault(name.partition(",")[0], {}).setdefault(_NUMBER.sub("", name), []).append(name)
+    families: dict[str, list[str]] = {}
+    for method, found in kinds.items():
+        if len(found.keys() - {method}) <= 1:
+            families[method] = [name for names in found.values() for name in names]
+        else:
+            families |= found
+    return families

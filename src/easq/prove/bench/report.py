@@ -33,7 +33,7 @@ def write(bench: Bench) -> int:
         if rows:
             experiment, table = bench.plan.experiments[name], Table(rows)
             replace_file(folder / f"{name}.md", markdown(experiment, table), durable=False)
-            drawn = list(figures_of(experiment, table))
+            drawn = list(figures_of(experiment, table, bench.size))
             blocks.append(_section(experiment, table, drawn))
             for number, one in enumerate(drawn, 1):
                 path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
