@@ -34,6 +34,8 @@ class Model(Strict, frozen=True):
                                     the `top_k` largest; none: one plain network of the experts' size.
     rank, lora_init                 of the low-rank path: its A starts so, its B at zero. Rank 0 is no path.
     head_width                      hidden width of the heads; 0 makes them linear.
+    probe_dim                       of the probe: the width of embeddings of its own, which the chances of the
+                                    behaviours train; 0: it reads those of the behaviour score.
     answers_move_embeddings         the low-rank path reads x instead of sg(x).
     satisfaction_variance           the satisfaction experts give a mean and a variance: an answer's order
                                     has the chance Phi, and L_dpo pulls a pair as far as they are sure of it.
@@ -51,6 +53,7 @@ class Model(Strict, frozen=True):
     rank: Annotated[int, Meta(ge=0, le=4096)] = 8
     lora_init: Literal["kaiming", "normal"] = "kaiming"
     head_width: Annotated[int, Meta(ge=0, le=4096)] = 32
+    probe_dim: Annotated[int, Meta(ge=0, le=4096)] = 0
     answers_move_embeddings: bool = False
     satisfaction_variance: bool = False
     eps: Rate = 1e-6

@@ -7,7 +7,7 @@ import torch
 from easq.batch import Batch
 from easq.learn.learner import Learner
 from easq.model.scores import Scores
-from tests.learn.methods import learner_of
+from tests.learn.methods import learner_of, moved_by
 
 SHARE = "baselines.satisfaction_share=1.0"
 
@@ -20,8 +20,9 @@ def scores(learner: Learner, batch: Batch) -> Scores:
     return found
 
 
-def test_behavior_score_is_that_of_the_behavior_only_model() -> None:
-    probe, batches = learner_of("probe", SHARE, "training.gradient_clip=0")
+@pytest.mark.parametrize("probe_dim", [0, 8])
+def test_behavior_score_is_that_of_the_behavior_only_model(probe_dim: int) -> None:
+    probe, batches = learner_of("probe", SHARE, "training.gradient_clip=0", f"model.probe_dim={probe_dim}")
     alone, _ = learner_of("behavior", "training.gradient_clip=0")
     for batch in batches[:-1]:
         probe.step(batch)
@@ -30,6 +31,39 @@ def test_behavior_score_is_that_of_the_behavior_only_model() -> None:
     assert behavior_N is not None
     np.testing.assert_allclose(behavior_N.numpy(), alone.score(batches[-1]), rtol=1e-4, atol=1e-5)
     assert not np.allclose(probe.score(batches[-1]), alone.score(batches[-1]), rtol=1e-3)
+
+
+def test_own_embeddings_learn_from_behaviors_and_never_from_answers() -> None:
+    ridges = [learner_of("probe", SHARE, "model.probe_dim=8", f"alignment.ridge={r}") for r in (0.0, 1e4)]
+    tables = []
+    for learner, batches in ridges:
+        dim = learner.pooling.widths[0]
+        before = learner.table.weight.clone()
+        for batch in batches:
+            learner.step(batch)
+        moved = (learner.table.weight != before).any(0)
+        assert moved[dim:].all()
+        assert learner.table.squares.shape[1] == 2
+        tables.append(learner.table.weight)
+    # Probes that differ have left everything else alike.
+    assert not torch.equal(ridges[0][0].model.probe.weight, ridges[1][0].model.probe.weight)
+    torch.testing.assert_close(*tables)
+
+
+def test_each_loss_trains_parts_of_its_own() -> None:
+    learner, batches = learner_of("probe", SHARE, "model.probe_dim=8")
+    answered = next(batch for batch in batches if len(batch.option_A))
+    learner.step(answered)  # the first weights of a probe are zero and so is what its prior moves
+    found = {name: moved_by(learner, answered, name) for name in ("main", "heads", "satisfaction", "prior")}
+    assert {name.partition(".")[0] for name in found["satisfaction"] | found["prior"]} == {"model"}
+    assert all(name.startswith("model.probe.") for name in found["satisfaction"] | found["prior"])
+    assert all(
+        name == "table" or name.startswith(("pooling.first.", "model.behavior.")) for name in found["main"]
+    )
+    assert all(
+        name == "table" or name.startswith(("pooling.beside.", "model.heads.")) for name in found["heads"]
+    )
+    assert "table" in found["main"] & found["heads"]
 
 
 def test_served_is_behavior_plus_the_share_of_the_logit() -> None:

@@ -11,17 +11,17 @@ from tests.learn.methods import learner_of
 from tests.worlds import small_recipe
 
 
-@pytest.mark.parametrize("method", get_args(Method))
-def test_every_method_serves_by_deltas_what_it_has_learned(method: str) -> None:
-    learner, batches = learner_of(
-        method, "baselines.emer_serving_steps=2", "baselines.satisfaction_share=0.5"
-    )
+@pytest.mark.parametrize(
+    ("method", "probe_dim"), [*((method, 0) for method in get_args(Method)), ("probe", 8)]
+)
+def test_every_method_serves_by_deltas_what_it_has_learned(method: str, probe_dim: int) -> None:
     settings = (
-        f"model.method={method}",
         "baselines.emer_serving_steps=2",
         "baselines.satisfaction_share=0.5",
+        f"model.probe_dim={probe_dim}",
     )
-    parameters = Parameters(small_recipe(*settings))
+    learner, batches = learner_of(method, *settings)
+    parameters = Parameters(small_recipe(f"model.method={method}", *settings))
     state = learner.state()
     kept = {n: v.copy() for n, v in state.items() if n.startswith(("dense.", "table.weight"))}
     assert parameters.refuses_version(kept) == ""

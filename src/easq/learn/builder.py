@@ -39,14 +39,14 @@ def build_joiner(recipe: Recipe, reread: Reread | None = None, takes: Takes = la
 
 def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     """Return an untrained learner; equal recipes give equal parameters."""
-    layout, settings, training = encoder.layout, recipe.model, recipe.training
+    layout, training = encoder.layout, recipe.training
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         pooling = build_pooling(recipe, layout)
         model = build_model(recipe, pooling)
     table = EmbeddingTable(
-        layout.num_rows, settings.dim, training.embedding_scale, training.embedding_rate, generator
+        layout.num_rows, pooling.widths, training.embedding_scale, training.embedding_rate, generator
     )
     objective = build_objective(recipe, model)
     capacity = recipe.alignment.buffer if objective.reads_answers else 0

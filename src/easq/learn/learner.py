@@ -17,7 +17,7 @@ from easq.learn.methods import Objective
 from easq.learn.objective import Lesson, question_rows
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.learn.told import ToldViews
-from easq.model.embedding import EmbeddingTable, FeaturePooling
+from easq.model.embedding import EmbeddingTable, Pooling
 from easq.model.scores import Scores
 from easq.schema_learning import Alignment
 from easq.snapshots import State
@@ -58,7 +58,7 @@ class Learner:
     def __init__(
         self,
         model: nn.Module,
-        pooling: FeaturePooling,
+        pooling: Pooling,
         table: EmbeddingTable,
         buffer: ReplayBuffer,
         alignment: Alignment,
@@ -170,7 +170,7 @@ class Learner:
     def restore(self, state: State) -> None:
         """Become the learner whose `state` this is."""
         self.table.weight = torch.from_numpy(state["table.weight"].copy())
-        self.table.squares = torch.from_numpy(state["table.squares"].copy())
+        self.table.squares = torch.from_numpy(state["table.squares"].copy()).view(len(self.table.weight), -1)
         dense = {n[6:]: torch.from_numpy(v.copy()) for n, v in state.items() if n.startswith("dense.")}
         self.dense.load_state_dict(dense)
         moments: dict[int, dict[str, torch.Tensor]] = {}

@@ -11,7 +11,7 @@ from easq.model.baselines.ple import Ple
 from easq.model.baselines.saqrec import Saqrec
 from easq.model.baselines.shared_bottom import SharedBottom
 from easq.model.easq import Easq
-from easq.model.embedding import FeaturePooling
+from easq.model.embedding import FeaturePooling, Pooling, TwinPooling
 from easq.model.moe import Routing
 from easq.model.price import Price
 from easq.model.probe import Probe
@@ -21,12 +21,15 @@ from easq.schema_learning import Model
 RankingModel = Easq | Probe | BehaviorOnly | MultiTask | Emer | Imputation | Saqrec
 
 
-def build_pooling(recipe: Recipe, layout: Layout) -> FeaturePooling:
+def build_pooling(recipe: Recipe, layout: Layout) -> Pooling:
     """Return the pooling of the recipe's features, as its method needs it."""
-    return FeaturePooling(layout, recipe.model.dim, recipe.model.method == "saqrec")
+    settings = recipe.model
+    if settings.method == "probe" and settings.probe_dim:
+        return TwinPooling(layout, settings.dim, settings.probe_dim)
+    return FeaturePooling(layout, settings.dim, settings.method == "saqrec")
 
 
-def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
+def build_model(recipe: Recipe, pooling: Pooling) -> RankingModel:
     """Return the model of the recipe's method."""
     settings = recipe.model
     routing = Routing(settings.routing, settings.top_k)
@@ -103,12 +106,13 @@ def build_model(recipe: Recipe, pooling: FeaturePooling) -> RankingModel:
     )
 
 
-def _probe(recipe: Recipe, pooling: FeaturePooling, behavior: BehaviorOnly) -> Probe:
+def _probe(recipe: Recipe, pooling: Pooling, behavior: BehaviorOnly) -> Probe:
     tolerance = recipe.alignment.behavior_tolerance
+    read = pooling.beside if isinstance(pooling, TwinPooling) else pooling
     return Probe(
         behavior,
-        pooling.viewer_dim,
-        pooling.candidate_dim,
+        read.viewer_dim,
+        read.candidate_dim,
         recipe.model.hidden,
         len(recipe.behaviors),
         recipe.baselines.satisfaction_share,
@@ -116,7 +120,7 @@ def _probe(recipe: Recipe, pooling: FeaturePooling, behavior: BehaviorOnly) -> P
     )
 
 
-def _behavior_only(recipe: Recipe, pooling: FeaturePooling) -> BehaviorOnly:
+def _behavior_only(recipe: Recipe, pooling: Pooling) -> BehaviorOnly:
     settings = recipe.model
     return BehaviorOnly(
         pooling.viewer_dim,
@@ -130,7 +134,7 @@ def _behavior_only(recipe: Recipe, pooling: FeaturePooling) -> BehaviorOnly:
     )
 
 
-def _answers(recipe: Recipe, pooling: FeaturePooling, num_behaviors: int) -> AnswerNetwork:
+def _answers(recipe: Recipe, pooling: Pooling, num_behaviors: int) -> AnswerNetwork:
     return AnswerNetwork(
         pooling.viewer_dim,
         pooling.candidate_dim,

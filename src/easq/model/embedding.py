@@ -1,9 +1,10 @@
 """Hashed embeddings: one table for all features, read and trained by its touched rows only.
 
-Shapes: B requests, N rows, U touched table rows, E embedding width, L list length,
-V and C concatenated features of viewer and candidate.
+Shapes: B requests, N rows, U touched table rows, E embedding width, L list length, W and V places of viewer
+and candidate, P parts of the table's width, V and C concatenated features of viewer and candidate.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,13 +29,15 @@ class Past(NamedTuple):
 class Inputs(NamedTuple):
     """Concatenated feature embeddings x, the viewer's half once per request.
 
-    `past` is there for a method that reads the history itself; `detach` and the like leave it out.
+    `past` is there for a method that reads the history itself, `beside` for one with embeddings of a second
+    kind: the same features in those. `detach` and the like leave both out.
     """
 
     viewer_BV: Tensor
     candidate_NC: Tensor
     request_N: Tensor
     past: Past | None = None
+    beside: "Inputs | None" = None
 
     def detach(self) -> "Inputs":
         """Return sg(x)."""
@@ -68,19 +71,49 @@ class Touched:
         )
 
 
+class Looked(NamedTuple):
+    """A batch's embeddings, looked up once for all that read them, and which of them stand for nothing."""
+
+    viewer_BWE: Tensor
+    candidate_NVE: Tensor
+    is_padding_BW: Tensor
+    is_padding_NV: Tensor
+
+    @staticmethod
+    def up(touched: Touched) -> "Looked":
+        """Look up who reads which row."""
+        padding = np.flatnonzero(touched.rows_U == 0)
+        nothing = int(padding[0]) if len(padding) else -1
+        return Looked(
+            functional.embedding(touched.viewer_BW, touched.value_UE),
+            functional.embedding(touched.candidate_NV, touched.value_UE),
+            touched.viewer_BW == nothing,
+            touched.candidate_NV == nothing,
+        )
+
+    def part(self, start: int, stop: int) -> "Looked":
+        """Return the same of a part of the table's width."""
+        return self._replace(
+            viewer_BWE=self.viewer_BWE[..., start:stop], candidate_NVE=self.candidate_NVE[..., start:stop]
+        )
+
+
 class EmbeddingTable:
     """The shared table, with row-wise Adagrad on touched rows.
 
-    Source: row-wise Adagrad, one accumulator a row (Gupta et al. 2014; as in FBGEMM).
+    Its width is in parts that learn by themselves: what a row has of the first part is the same with and
+    without a second. Source: row-wise Adagrad, one accumulator a row, here of each part (Gupta et al. 2014;
+    as in FBGEMM).
     """
 
     def __init__(
-        self, num_rows: int, dim: int, scale: float, rate: float, generator: torch.Generator
+        self, num_rows: int, widths: Sequence[int], scale: float, rate: float, generator: torch.Generator
     ) -> None:
-        self.weight = torch.randn(num_rows, dim, generator=generator) * scale
+        parts = [torch.randn(num_rows, width, generator=generator) * scale for width in widths]
+        self.weight = torch.cat(parts, 1)
         self.weight[0] = 0
-        self.squares = torch.zeros(num_rows)
-        self._rate = rate
+        self.squares = torch.zeros(num_rows, len(widths))
+        self._widths, self._rate = list(widths), rate
         self._place = np.zeros(num_rows, np.int64)
 
     def touch(self, rows: Rows) -> Touched:
@@ -107,10 +140,14 @@ class EmbeddingTable:
         if gradient_UE is None:
             return
         rows_U = torch.from_numpy(touched.rows_U)
-        squares_U = self.squares[rows_U] + gradient_UE.square().mean(1)
-        self.squares[rows_U] = squares_U
-        step_U = self._rate / (squares_U.sqrt() + 1e-10)
-        self.weight[rows_U] = touched.value_UE.detach() - gradient_UE * step_U.unsqueeze(1)
+        gradients = torch.split(gradient_UE, self._widths, 1)
+        squares_UP = self.squares[rows_U] + torch.stack([part.square().mean(1) for part in gradients], 1)
+        self.squares[rows_U] = squares_UP
+        step_UP = self._rate / (squares_UP.sqrt() + 1e-10)
+        moves = [
+            part * step_U.unsqueeze(1) for part, step_U in zip(gradients, step_UP.unbind(1), strict=True)
+        ]
+        self.weight[rows_U] = touched.value_UE.detach() - torch.cat(moves, 1)
         self.weight[0] = 0  # padding stays nothing
 
 
@@ -136,16 +173,17 @@ class FeaturePooling(nn.Module):
         self._histories = [(s, starts[s.feature.of]) for s in layout.viewer if isinstance(s.feature, History)]
         self.queries = nn.ParameterList([torch.eye(dim) for _ in self._histories])
         self.recency = nn.ParameterList([torch.zeros(s.stop - s.start) for s, _ in self._histories])
+        self.widths: tuple[int, ...] = (dim,)
         self.viewer_dim = dim * (self._num_single[0] + len(self._viewer_lists))
         self.candidate_dim = dim * (self._num_single[1] + len(self._candidate_lists) + len(self._histories))
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
-        viewer_BWE = functional.embedding(touched.viewer_BW, touched.value_UE)
-        candidate_NVE = functional.embedding(touched.candidate_NV, touched.value_UE)
-        padding = np.flatnonzero(touched.rows_U == 0)
-        is_padding_BW = touched.viewer_BW == (int(padding[0]) if len(padding) else -1)
-        is_padding_NV = touched.candidate_NV == (int(padding[0]) if len(padding) else -1)
+        return self.pool(Looked.up(touched), request_N)
+
+    def pool(self, looked: Looked, request_N: Tensor) -> Inputs:
+        """Return x of what was looked up."""
+        viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV = looked
         viewer = [viewer_BWE[:, : self._num_single[0]].flatten(1)]
         viewer += [_mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in self._viewer_lists]
         candidate = [candidate_NVE[:, : self._num_single[1]].flatten(1)]
@@ -177,6 +215,25 @@ class FeaturePooling(nn.Module):
         logits_BCL = logits_BCL.masked_fill(is_padding_BL.unsqueeze(1), -1e9)
         # Of an empty history every entry is padding, whose embedding is zero: the pool is zero too.
         return grid.gather(logits_BCL.softmax(2) @ keys_BLE)
+
+
+class TwinPooling(nn.Module):
+    """Pools two parts of a table's width, each by itself: x of the first, and x of the second `beside` it."""
+
+    def __init__(self, layout: Layout, dim: int, beside_dim: int) -> None:
+        super().__init__()
+        self.first, self.beside = FeaturePooling(layout, dim), FeaturePooling(layout, beside_dim)
+        self.widths = (dim, beside_dim)
+        self.viewer_dim, self.candidate_dim = self.first.viewer_dim, self.first.candidate_dim
+
+    def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
+        """Return x for rows whose requests stand in order."""
+        looked, (dim, beside_dim) = Looked.up(touched), self.widths
+        x = self.first.pool(looked.part(0, dim), request_N)
+        return x._replace(beside=self.beside.pool(looked.part(dim, dim + beside_dim), request_N))
+
+
+Pooling = FeaturePooling | TwinPooling
 
 
 @dataclass(frozen=True)

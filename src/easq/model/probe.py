@@ -15,7 +15,7 @@ from easq.model.scores import Scores, Unmerged
 
 
 class BehaviorHeads(nn.Module):
-    """The chance of each behaviour, on frozen inputs: what a view is likely to bring."""
+    """The chance of each behaviour: what a view is likely to bring."""
 
     def __init__(self, viewer_dim: int, candidate_dim: int, hidden: int, num_behaviors: int) -> None:
         super().__init__()
@@ -34,9 +34,11 @@ class Probe(nn.Module):
     """The behaviour-only model, and what is satisfying as a linear function of what is known before the view.
 
     The probe reads sg of the candidate's half of x, of the behaviour score, and of what the behaviour heads
-    say, so few answers are enough for it and nothing that it learns moves the behaviour score. Served is
-    the behaviour score plus `share` times the probe's logit, times the price's factor where there is a
-    price. Of equal seeds the behaviour score is that of the behaviour-only model.
+    say, so few answers are enough for it and nothing that it learns moves the behaviour score. Where x has
+    embeddings `beside` it, the heads and the probe read those, and the heads train them: an embedding that
+    the order of behaviours trains has forgotten what tells one behaviour from another. Else they read sg(x).
+    Served is the behaviour score plus `share` times the probe's logit, times the price's factor where there
+    is a price. Of equal seeds the behaviour score is that of the behaviour-only model.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Probe(nn.Module):
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows, and give the probe's logit of the rows that `answered_A` names."""
         found: Scores = self.behavior(x)
-        logit_NK, h_ND = self.heads(x.detach())
-        read_NP = torch.cat([x.candidate_NC, logit_NK, h_ND, found.served_N.unsqueeze(1)], 1).detach()
+        known = x.detach() if x.beside is None else x.beside
+        logit_NK, h_ND = self.heads(known)
+        read_NP = torch.cat([known.candidate_NC, logit_NK, h_ND, found.served_N.unsqueeze(1)], 1).detach()
         probed_N = self.probe(read_NP).squeeze(1)
         factor = self._share if self.price is None else self._share * self.price.factor
         served_N = found.served_N + factor * probed_N.detach()

@@ -33,7 +33,7 @@ class Parameters:
         self._model = build_model(recipe, self._pooling)
         dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._model}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())
-        self._table_RE = torch.zeros(layout.num_rows, recipe.model.dim)
+        self._table_RE = torch.zeros(layout.num_rows, sum(self._pooling.widths))
         self._served = self._model.merged()
         self.seq = -1
 
