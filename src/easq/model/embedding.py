@@ -91,11 +91,13 @@ class Looked(NamedTuple):
             touched.candidate_NV == nothing,
         )
 
-    def part(self, start: int, stop: int) -> "Looked":
-        """Return the same of a part of the table's width."""
-        return self._replace(
-            viewer_BWE=self.viewer_BWE[..., start:stop], candidate_NVE=self.candidate_NVE[..., start:stop]
-        )
+    def parts(self, widths: Sequence[int]) -> "list[Looked]":
+        """Return the same of each part of the table's width."""
+        sides = (torch.split(side, list(widths), 2) for side in (self.viewer_BWE, self.candidate_NVE))
+        return [
+            self._replace(viewer_BWE=viewer_BWE, candidate_NVE=candidate_NVE)
+            for viewer_BWE, candidate_NVE in zip(*sides, strict=True)
+        ]
 
 
 class EmbeddingTable:
@@ -228,9 +230,8 @@ class TwinPooling(nn.Module):
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
-        looked, (dim, beside_dim) = Looked.up(touched), self.widths
-        x = self.first.pool(looked.part(0, dim), request_N)
-        return x._replace(beside=self.beside.pool(looked.part(dim, dim + beside_dim), request_N))
+        first, beside = Looked.up(touched).parts(self.widths)
+        return self.first.pool(first, request_N)._replace(beside=self.beside.pool(beside, request_N))
 
 
 Pooling = FeaturePooling | TwinPooling
