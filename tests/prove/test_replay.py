@@ -151,6 +151,11 @@ def test_unfinished_run_is_neither_overwritten_nor_resumed_with_other_settings(
             replay(small_recipe(), events, tmp_path)
         with pytest.raises(RunFolderError, match="other settings: rank = 3"):
             replay(small_recipe("model.rank=3"), events, tmp_path, resume=True)
+        # A run of an easq that did not know a setting yet has the setting's default.
+        settings = tmp_path / "settings.toml"
+        older = [line for line in settings.read_text().splitlines() if not line.startswith("probe_dim")]
+        settings.write_text("\n".join(older))
+        replay(small_recipe(), events, tmp_path, resume=True)
 
 
 def test_two_processes_cannot_replay_into_one_folder(log: Path, tmp_path: Path) -> None:

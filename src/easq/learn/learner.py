@@ -152,7 +152,8 @@ class Learner:
         """Return parameters, optimizer, replay buffer and random state."""
         state: State = {
             "table.weight": self.table.weight.numpy(),
-            "table.squares": self.table.squares.numpy(),
+            # A table of one part has a flat column, as when tables had no parts.
+            "table.squares": self.table.squares.squeeze(1).numpy(),
         }
         for name, value in self.dense.state_dict().items():
             state[f"dense.{name}"] = value.numpy()

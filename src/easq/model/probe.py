@@ -38,7 +38,8 @@ class Probe(nn.Module):
     embeddings `beside` it, the heads and the probe read those, and the heads train them: an embedding that
     the order of behaviours trains has forgotten what tells one behaviour from another. Else they read sg(x).
     Served is the behaviour score plus `share` times the probe's logit, times the price's factor where there
-    is a price. Of equal seeds the behaviour score is that of the behaviour-only model.
+    is a price. Of equal seeds the behaviour score is that of the behaviour-only model, but for steps whose
+    gradient is clipped.
     """
 
     def __init__(

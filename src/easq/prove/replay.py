@@ -27,7 +27,7 @@ from easq.prove.tally import Tally
 from easq.prove.truth import Truth
 from easq.schema import Recipe
 from easq.schema_learning import BEHAVIOR_ONLY
-from easq.settings import to_toml
+from easq.settings import read_recipe, to_toml
 from easq.snapshots import Snapshots, State, save_parameters
 
 Progress = Callable[[int, int], None]
@@ -118,8 +118,9 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
     unfinished = (out / "checkpoints").exists()
     if unfinished and not resume:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
-    if unfinished and settings.read_text() != resolved:
-        given, kept = resolved.splitlines(), settings.read_text().splitlines()
+    # Compared are settings and not their text: one that is new in easq has its default there.
+    if unfinished and (before := read_recipe(settings)) != recipe:
+        given, kept = resolved.splitlines(), to_toml(before).splitlines()
         differing = [line for line in given if line not in kept]
         raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
     for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):

@@ -13,6 +13,7 @@ from easq.prove.bench.figures import figures_of
 from easq.prove.bench.plan import Experiment, Size, Variant, cells_of, scenario_name
 from easq.prove.bench.store import Row
 
+GAIN = Gain(0.0, None, None, 1)
 SIZE = Size(views=1000, answers=0.001, seeds=(1, 2, 3), experiments=("one",))
 VALUES = {"behavior": 0.5, "easq": 0.6, "mmoe": 0.55, "oracle": 0.9}
 
@@ -105,6 +106,34 @@ def test_ticks_are_round_and_few(reach: float) -> None:
     step = numbers[1] - numbers[0]
     assert numbers == pytest.approx([numbers[0] + step * place for place in range(len(numbers))])
     assert len(f"{step:.6g}".strip("0.").replace(".", "").lstrip("0")) == 1
+
+
+def test_a_response_without_any_gain_has_no_figure() -> None:
+    experiment = Experiment("Title", ("behavior",), answers=(0.001, 0.01))
+    assert list(figures_of(experiment, table(experiment), SIZE)) == []
+
+
+def test_bias_is_an_axis_from_zero_where_answers_are_named_but_not_varied() -> None:
+    experiment = Experiment("Title", ("behavior", "easq"), answers=(0.002,), bias=(0.0, 1.0))
+    drawn = list(figures_of(experiment, table(experiment), SIZE))
+    assert [one.figure.layout.xaxis.type for one in drawn] == ["linear", "linear"]
+
+
+def test_long_names_of_rows_are_broken_and_leave_room() -> None:
+    name = "easq_plus, " + " ".join(f"alignment.some_long_setting_{n}=0.001" for n in range(4))
+    drawing = svg.dots("Title", "unit", {name: {"main": Gain(0.5, 0.1, 0.7, 3)}, "b": {"main": GAIN}})
+    assert " ".join(word for word in texts(drawing) if "easq_plus" in word or "some_long" in word) == name
+    assert all(0 <= float(x) <= 720 for x in re.findall(r' x1?="([-\d.]+)"', drawing))
+    (low, high) = (float(x) for x in re.search(r'x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)"', drawing).groups())
+    assert low <= high
+
+
+@pytest.mark.parametrize("values", [(0.002, 0.004, 0.008), (0.0021, 0.0099), (0.9, 1.1)])
+def test_a_log_axis_within_a_decade_has_ticks(values: tuple[float, ...]) -> None:
+    drawing = svg.lines("Title", "x", "y", {"one": [svg.Point(x, 0.1) for x in values]}, log=True)
+    ticks = re.findall(r'text-anchor="middle">([\d.e-]+)<', drawing)
+    assert ticks
+    assert [float(tick) for tick in ticks] == sorted(map(float, ticks))
 
 
 def test_a_figure_of_one_point_can_be_drawn() -> None:

@@ -37,11 +37,11 @@ def figures_of(experiment: Experiment, table: Table, size: Size) -> Iterator[Dra
     elif len(experiment.answers) > 1:
         for shown, found in _grouped(places, size, lambda p: p._replace(answers=size.answers)).items():
             along = [(place.answers, scenario_name(place, size)) for place in found]
-            yield _response(experiment, table, shown, along, "answers a view")
+            yield from _response(experiment, table, shown, along, "answers a view", log=True)
     elif len(experiment.bias) > 1:
         for shown, found in _grouped(places, size, lambda p: p._replace(bias=1.0)).items():
             along = [(place.bias, scenario_name(place, size)) for place in found]
-            yield _response(experiment, table, shown, along, "strength of non-response bias")
+            yield from _response(experiment, table, shown, along, "strength of non-response bias")
     elif places:
         yield _bars(experiment, table, {p.scenario: scenario_name(p, size) for p in places})
 
@@ -83,9 +83,14 @@ def _bars(experiment: Experiment, table: Table, scenarios: Mapping[str, str]) ->
 
 
 def _response(
-    experiment: Experiment, table: Table, shown: str, along: Sequence[tuple[float, str]], unit: str
-) -> Drawn:
-    """Draw the gain of every method against what is varied: its values, and the worlds' names in rows."""
+    experiment: Experiment,
+    table: Table,
+    shown: str,
+    along: Sequence[tuple[float, str]],
+    unit: str,
+    log: bool = False,
+) -> Iterator[Drawn]:
+    """Draw the gains, if any, against what is varied: its values, and the worlds' names in rows."""
     against = experiment.against
     series: dict[str, list[svg.Point]] = {}
     for x, scenario in along:
@@ -93,7 +98,8 @@ def _response(
             gain = table.gain(scenario, method, against, _METRIC)
             if gain is not None and method not in (*_LEFT_OUT, against):
                 series.setdefault(method, []).append(svg.Point(x, gain.value, gain.low, gain.high))
-    log = bool(experiment.answers)
+    if not series:
+        return
     figure = blank(460 + legend_height(list(series)), legend=True)
     for number, (method, points) in enumerate(series.items()):
         estimates = [Estimate(point.y, point.low, point.high) for point in points]
@@ -103,7 +109,7 @@ def _response(
     title = f"{experiment.title}: {shown}"
     caption = f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
     drawn = svg.lines(title, unit, f"{_METRIC}, gain over {against}", series, log)
-    return Drawn(title, caption, figure, drawn)
+    yield Drawn(title, caption, figure, drawn)
 
 
 def _joined(figure: go.Figure, number: int, name: str, x: Sequence[float], found: Sequence[Estimate]) -> None:
@@ -163,15 +169,16 @@ def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
 
     A method as it is belongs to its strengths, where they are of one kind.
 
-    >>> strengths(["easq", "easq, price 3 %", "easq, price 8 %", "ple, weak", "ple, strong"]).values()
-    dict_values([['easq', 'easq, price 3 %', 'easq, price 8 %'], ['ple, weak'], ['ple, strong']])
+    >>> strengths(["easq", "easq, price 3 %", "easq, price 8 %", "ple", "ple, weak"]).values()
+    dict_values([['easq', 'easq, price 3 %', 'easq, price 8 %'], ['ple'], ['ple, weak']])
     """
     kinds: dict[str, dict[str, list[str]]] = {}
     for name in methods:
         kinds.setdefault(name.partition(",")[0], {}).setdefault(_NUMBER.sub("", name), []).append(name)
     families: dict[str, list[str]] = {}
     for method, found in kinds.items():
-        if len(found.keys() - {method}) <= 1:
+        others = found.keys() - {method}
+        if len(others) <= 1 and others.isdisjoint(methods):
             families[method] = [name for names in found.values() for name in names]
         else:
             families |= found

@@ -7,13 +7,15 @@ after six series and marks after four, so twelve are told apart.
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import ceil, floor, log10
+from textwrap import wrap
 from typing import NamedTuple
 
 from easq.prove.bench.compare import Gain
-from easq.prove.report.draw import GREY, run_color
+from easq.prove.report.draw import GREY, run_color, shortened
 
 _WIDTH, _RIGHT, _HIGH = 720, 24, 340
-_LETTER = 6.4
+_LETTER, _TEXT_LINE = 6.4, 14
+_LONGEST_ROW, _LONGEST_NAME = 50, 100
 _LINE, _LEAST_ROW = 8, 20
 _SHADE = "#f4f4f4"
 _STEPS = (1, 2, 5, 10)
@@ -33,9 +35,10 @@ def dots(title: str, unit: str, rows: Mapping[str, Mapping[str, Gain]]) -> str:
     gains = [gain for row in rows.values() for gain in row.values()]
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     head, top = _head(title, series)
-    left = 20 + _LETTER * max(map(len, rows), default=0)
+    names = [wrap(name, _LONGEST_ROW) or [""] for name in rows]
+    left = 20 + _LETTER * max((len(line) for name in names for line in name), default=0)
     scale = _Scale([0.0, *_ends(gains)], left, _WIDTH - _RIGHT - left)
-    row_height = max(_LEAST_ROW, _LINE * len(series) + 4)
+    row_height = max(_LEAST_ROW, _LINE * len(series) + 4, _TEXT_LINE * max(map(len, names), default=0) + 6)
     bottom = top + row_height * len(rows)
     parts = [
         f'<rect x="8" y="{top + row_height * number}" width="{_WIDTH - 16}" height="{row_height}" '
@@ -43,9 +46,10 @@ def dots(title: str, unit: str, rows: Mapping[str, Mapping[str, Gain]]) -> str:
         for number in range(0, len(rows), 2)
     ]
     parts.append(_line(scale(0.0), top, scale(0.0), bottom, GREY, 1))
-    for number, (name, row) in enumerate(rows.items()):
+    for number, (name, row) in enumerate(zip(names, rows.values(), strict=True)):
         y = top + row_height * (number + 0.5)
-        parts.append(_text(left - 10, y + 4, name, "end"))
+        for place, line in enumerate(name):
+            parts.append(_text(left - 10, y + 4 + _TEXT_LINE * (place - (len(name) - 1) / 2), line, "end"))
         for gain_name, gain in row.items():
             place = series.index(gain_name)
             at, color = y + _LINE * (place - (len(series) - 1) / 2), run_color(place)
@@ -110,7 +114,12 @@ class _Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """Return round values and how they are written."""
         if self._log:
-            return [(10.0**n, f"1e{n}") for n in range(ceil(self._low), floor(self._high) + 1)]
+            numbers = range(ceil(self._low), floor(self._high) + 1)
+            if len(numbers) > 1:
+                return [(10.0**n, f"1e{n}") for n in numbers]
+            within = [m * 10.0**n for n in (floor(self._low), floor(self._high)) for m in range(1, 10)]
+            chosen = [value for value in dict.fromkeys(within) if self._low <= log10(value) <= self._high]
+            return [(value, f"{value:.1g}") for value in chosen]
         least = (self._high - self._low) / 6
         magnitude = 10.0 ** floor(log10(least))
         step = next(s for s in _STEPS if s * magnitude >= least * (1 - 1e-9)) * magnitude
@@ -125,6 +134,7 @@ class _Scale:
 def _head(title: str, series: Sequence[str]) -> tuple[list[str], float]:
     """Return title and legend, and where what is below them begins."""
     parts = [f'<text x="8" y="18" font-size="14">{escape(title)}</text>']
+    series = [shortened(name, _LONGEST_NAME) for name in series]
     column = 34 + _LETTER * max(map(len, series), default=0)
     columns = max(1, int((_WIDTH - 14) / column))
     for number, name in enumerate(series):
