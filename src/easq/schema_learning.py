@@ -101,8 +101,8 @@ class Alignment(Strict, frozen=True):
     behavior_tolerance   dpo_weight is where lambda2 begins; it then goes as high as the served order keeps
                within this share of a behaviour-only reference's pair accuracy above chance. 0 leaves it.
                Of the probe it is the share of the behaviour of each request's first three that may be lost
-               to its own behaviour score; the logit's share in the served score begins, and ends at most, at
-               `baselines.satisfaction_share`.
+               to its own behaviour score; the logit's share in the served score ends at most at
+               `baselines.satisfaction_share`, and begins there or at 1, whichever is less.
     """
 
     satisfaction_weight: Weight = 1.0

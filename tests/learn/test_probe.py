@@ -97,3 +97,10 @@ def test_price_spends_no_more_behavior_than_is_tolerated(tolerance: float) -> No
     served, reference = (price.sums / price.count).tolist()
     assert 0 < float(price.factor) <= 1
     assert (reference - served) / reference < tolerance + 0.03
+
+
+@pytest.mark.parametrize(("share", "first"), [(0.5, 0.5), (1.0, 1.0), (4.0, 1.0)])
+def test_a_high_cap_of_the_share_is_not_where_it_begins(share: float, first: float) -> None:
+    settings = f"baselines.satisfaction_share={share}", "alignment.behavior_tolerance=0.01"
+    learner, _ = learner_of("probe", *settings)
+    assert share * float(learner.model.price.factor) == pytest.approx(first)

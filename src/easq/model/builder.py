@@ -107,7 +107,7 @@ def build_model(recipe: Recipe, pooling: Pooling) -> RankingModel:
 
 
 def _probe(recipe: Recipe, pooling: Pooling, behavior: BehaviorOnly) -> Probe:
-    tolerance = recipe.alignment.behavior_tolerance
+    tolerance, share = recipe.alignment.behavior_tolerance, recipe.baselines.satisfaction_share
     read = pooling.beside if isinstance(pooling, TwinPooling) else pooling
     return Probe(
         behavior,
@@ -115,8 +115,8 @@ def _probe(recipe: Recipe, pooling: Pooling, behavior: BehaviorOnly) -> Probe:
         read.candidate_dim,
         recipe.model.hidden,
         len(recipe.behaviors),
-        recipe.baselines.satisfaction_share,
-        Price(tolerance, most=1.0, floor=0.0) if tolerance else None,
+        share,
+        Price(tolerance, most=1.0, floor=0.0, start=1 / max(1.0, share)) if tolerance else None,
     )
 
 

@@ -18,13 +18,14 @@ class Price(nn.Module):
     The measure is a mean; `floor` is what it is for a ranking that knows nothing, or 0. The price is the
     share of the reference's measure above the floor that the served order lacks. While it is below
     `tolerance` the factor of the pull rises, while it is above it falls: by 2 % a step at most, over a memory
-    of some 50 steps. Until the reference knows anything the factor stays. It never exceeds `most`.
+    of some 50 steps. Until the reference knows anything the factor stays where it `start`s. It never exceeds
+    `most`.
     """
 
-    def __init__(self, tolerance: float, most: float = _MOST, floor: float = 0.5) -> None:
+    def __init__(self, tolerance: float, most: float = _MOST, floor: float = 0.5, start: float = 1.0) -> None:
         super().__init__()
         self._tolerance, self._most, self._floor = tolerance, most, floor
-        self.register_buffer("factor", torch.ones(1))
+        self.register_buffer("factor", torch.full((1,), start))
         self.register_buffer("sums", torch.zeros(2))
         self.register_buffer("count", torch.zeros(1))
         self.factor: Tensor
