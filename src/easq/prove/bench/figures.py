@@ -46,6 +46,10 @@ def figures_of(experiment: Experiment, table: Table, size: Size) -> Iterator[Dra
         yield _bars(experiment, table, {p.scenario: scenario_name(p, size) for p in places})
 
 
+def _caption(against: str) -> str:
+    return f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
+
+
 def _grouped(places: Sequence[Place], size: Size, alike: Callable[[Place], Place]) -> dict[str, list[Place]]:
     """Return worlds that are the same when made `alike`, by scenario, or by name if that is not enough."""
     found: dict[Place, list[Place]] = {}
@@ -78,8 +82,7 @@ def _bars(experiment: Experiment, table: Table, scenarios: Mapping[str, str]) ->
         dots(figure, shown, [y + shift for y, _ in known], found, style)
     rows(figure, list(gains), unit, longest=48)
     figure.add_vline(x=0, line_width=1, line_color="#808080")
-    caption = f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
-    return Drawn(experiment.title, caption, figure, svg.dots(experiment.title, unit, gains))
+    return Drawn(experiment.title, _caption(against), figure, svg.dots(experiment.title, unit, gains))
 
 
 def _response(
@@ -102,31 +105,31 @@ def _response(
         return
     figure = blank(460 + legend_height(list(series)), legend=True)
     for number, (method, points) in enumerate(series.items()):
-        estimates = [Estimate(point.y, point.low, point.high) for point in points]
-        _joined(figure, number, method, [point.x for point in points], estimates)
+        _joined(figure, number, method, points, [said(Estimate(p.y, p.low, p.high)) for p in points])
     figure.update_xaxes(title_text=unit, type="log" if log else "linear")
     figure.update_yaxes(title_text=f"{_METRIC}, gain over {against}")
     title = f"{experiment.title}: {shown}"
-    caption = f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
     drawn = svg.lines(title, unit, f"{_METRIC}, gain over {against}", series, log)
-    yield Drawn(title, caption, figure, drawn)
+    yield Drawn(title, _caption(against), figure, drawn)
 
 
-def _joined(figure: go.Figure, number: int, name: str, x: Sequence[float], found: Sequence[Estimate]) -> None:
-    """Add a method's points, joined, with their intervals."""
+def _joined(
+    figure: go.Figure, number: int, name: str, points: Sequence[svg.Point], hover: Sequence[str]
+) -> None:
+    """Add a method's points, joined, with their intervals where they have any."""
     color = run_color(number)
-    above = [0.0 if e.high is None else e.high - e.value for e in found]
-    below = [0.0 if e.low is None else e.value - e.low for e in found]
+    above = [0.0 if p.high is None else p.high - p.y for p in points]
+    below = [0.0 if p.low is None else p.y - p.low for p in points]
     figure.add_trace(
         go.Scatter(
-            x=list(x),
-            y=[e.value for e in found],
+            x=[p.x for p in points],
+            y=[p.y for p in points],
             name=literal(name),
             mode="lines+markers",
             line={"color": color},
             marker={"symbol": run_symbol(number), "size": 9},
             error_y={"type": "data", "array": above, "arrayminus": below, "width": 0, "color": color},
-            hovertext=[said(e) for e in found],
+            hovertext=list(hover),
         )
     )
 
@@ -143,17 +146,7 @@ def _frontier(experiment: Experiment, table: Table, scenario: str, shown: str) -
     families = {f: sorted(methods, key=known.__getitem__) for f, methods in strengths(list(known)).items()}
     figure = blank(460 + legend_height(list(families)), legend=True)
     for number, (family, methods) in enumerate(families.items()):
-        figure.add_trace(
-            go.Scatter(
-                x=[known[m].x for m in methods],
-                y=[known[m].y for m in methods],
-                name=literal(family),
-                mode="lines+markers",
-                line={"color": run_color(number)},
-                marker={"symbol": run_symbol(number), "size": 9},
-                hovertext=methods,
-            )
-        )
+        _joined(figure, number, family, [known[m] for m in methods], methods)
     units = f"{_PRICE}, change in %", f"{_METRIC}, gain over {against}"
     figure.update_xaxes(title_text=units[0])
     figure.update_yaxes(title_text=units[1])
