@@ -24,13 +24,13 @@ import msgspec
 import numpy as np
 from common import RATES, RECIPE, show
 
-from easq.arms import Arms
-from easq.events import EVENTS, Answered, Asked, Behavior, Event, Request
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
-from easq.settings import read_recipe
-from easq.world.record import events
-from easq.world.simulate import World
+from easq.recipe.assignment import Arms
+from easq.recipe.read import read_recipe
+from easq.sources.world.record import events
+from easq.sources.world.simulate import World
 
 VIEWERS, REQUESTS_A_DAY, PRE_DAYS, AWAY = 20_000, 100_000, 7, 0.25
 TRIAL = """

@@ -20,15 +20,15 @@ import numpy as np
 from common import DEFAULT, show
 
 from easq.ask.adaptive import Beliefs, believed, group_of, mixed, observe, teaching
-from easq.batch import Batcher, make_batch
-from easq.events import Answered, Asked, Event, Request
-from easq.examples import AnsweredView
-from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.features.batch import Batcher, make_batch
+from easq.features.examples import AnsweredView
+from easq.learn.build import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
-from easq.world.answers import Rates, answer_chance, eligible, option, said
-from easq.world.record import events
-from easq.world.simulate import Chunk, World
+from easq.log.events import Answered, Asked, Event, Request
+from easq.sources.world.answering import Rates, answer_chance, eligible, option, said
+from easq.sources.world.record import events
+from easq.sources.world.simulate import Chunk, World
 
 POLICIES = ("uniform", "adaptive", "corrected")
 _RATES = (0.02, 0.05, 0.125)  # of uniform asks

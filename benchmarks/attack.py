@@ -13,18 +13,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from campaign import Campaign, disliked_author, judged
 from common import DEFAULT, RATES, show
 
-from easq.batch import Batcher, make_batch
-from easq.events import Answered, Request
-from easq.examples import AnsweredView
-from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.features.batch import Batcher, make_batch
+from easq.features.examples import AnsweredView
+from easq.learn.build import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
-from easq.schema import Recipe
-from easq.world.attack import Campaign, disliked_author, judged
-from easq.world.record import events
-from easq.world.simulate import Rates, World
+from easq.log.events import Answered, Request
+from easq.recipe.recipe import Recipe
+from easq.sources.world.record import events
+from easq.sources.world.simulate import Rates, World
 
 ARMS = ("silent", "undefended", "defended")
 _PROBES = 1000

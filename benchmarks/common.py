@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from easq.log.sqlite import SqliteLog
-from easq.settings import read_recipe
-from easq.world.record import record
-from easq.world.simulate import Rates, World
+from easq.recipe.read import read_recipe
+from easq.sources.world.record import record
+from easq.sources.world.simulate import Rates, World
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "world.toml"
 RATES = Rates(ask=0.05, answer=0.1)

@@ -10,7 +10,7 @@ import timeit
 import numpy as np
 
 from easq.rank.explore import explore
-from easq.schema_experiments import Explore
+from easq.recipe.experiments import Explore
 
 CANDIDATES, TOP, DRAWS = 30, 4, 400
 SETTINGS = [Explore(share=1.0, depth=CANDIDATES, top=TOP)] + [

@@ -33,9 +33,9 @@ from live import (
 )
 from serve import RATE, queries
 
-from easq.events import EVENTS, UPDATES, Answered, Delta, time_ordered_id, version_name
-from easq.home import open_home
+from easq.home.home import open_home
 from easq.log.base import EventLog
+from easq.log.events import EVENTS, UPDATES, Answered, Delta, time_ordered_id, version_name
 
 _SEEN = 20
 _LAST_S = 3.0  # answers later than this before the end may not be known by the end

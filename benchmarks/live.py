@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from easq.client import Client
-from easq.schema import Recipe
-from easq.settings import decode_recipe
+from easq.recipe.read import decode_recipe
+from easq.recipe.recipe import Recipe
+from easq.service.client import Client
 
 NUM_ITEMS, NUM_VIEWERS, NUM_CANDIDATES = 20_000, 2_000, 200
 HOST = "127.0.0.1"
@@ -77,7 +77,7 @@ def running(home: Path, *roles: str, port: int = 0) -> Iterator[None]:
     processes = []
     try:
         for role in roles:
-            command = [sys.executable, "-m", "easq", role, "--home", str(home)]
+            command = [sys.executable, "-m", "easq.cli", role, "--home", str(home)]
             command += ["--port", str(port)] if role == "serve" else []
             with (home / f"{role}.log").open("ab") as log:
                 processes.append(subprocess.Popen(command, env={**os.environ, **one}, stderr=log))

@@ -16,7 +16,7 @@ from pathlib import Path
 from common import DEFAULT, make_world, show
 
 from easq.log.sqlite import SqliteLog
-from easq.prove.replay import replay
+from easq.prove.offline.replay import replay
 
 _MIB = 1024
 

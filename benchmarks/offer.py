@@ -21,9 +21,9 @@ import numpy as np
 from common import show
 from live import Call, free_port, live_recipe, load, percentiles, running, wait_until
 
-from easq.events import EVENTS, Request
-from easq.home import open_home
-from easq.schema import Ask
+from easq.home.home import open_home
+from easq.log.events import EVENTS, Request
+from easq.recipe.recipe import Ask
 
 RATE = 200.0
 _ROUNDS = 3

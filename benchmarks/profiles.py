@@ -16,10 +16,10 @@ from statistics import median
 
 from common import show
 
-from easq.events import EVENTS, PROFILES, Behavior, Event, ItemTold, Request, pack_floats, pack_ids
-from easq.profiles import Profiles
-from easq.profiles.store import Store
-from easq.schema import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
+from easq.features.profiles import Profiles
+from easq.features.profiles.store import Store
+from easq.log.events import EVENTS, PROFILES, Behavior, Event, ItemTold, Request, pack_floats, pack_ids
+from easq.recipe.recipe import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
 
 WINDOW_MS = 1_800_000
 REQUESTS, VIEWS, LIKED = 20_000, 20, 0.2

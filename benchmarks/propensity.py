@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from asking_study import RULE, Calibration, Views, eligible_views, platform, run
 from common import show
+from interval_coverage import asking, readiness, who_answers
 
 from easq.ask.policy import Rule
-from easq.prove.asking import RULE, Calibration, Views, eligible_views, platform, run
-from easq.prove.coverage import asking, readiness, who_answers
-from easq.schema import Ask
+from easq.recipe.recipe import Ask
 
 _ANSWERED = 0.02  # of asks, as in the paper
 _WORST = 1.5  # what Wikimedia's micro-survey saw

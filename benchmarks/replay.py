@@ -18,18 +18,18 @@ from typing import Any, get_args
 import torch
 from common import DEFAULT, RECIPE, make_world, show
 
-from easq.batch import Batch, Batcher, make_batch
-from easq.events import EVENTS
-from easq.examples import Example
-from easq.join import flush_all
-from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.features.batch import Batch, Batcher, make_batch
+from easq.features.examples import Example
+from easq.features.join import flush_all
+from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
-from easq.prove.progressive import Progressive
-from easq.prove.replay import replay
-from easq.schema import Recipe
-from easq.schema_learning import Method
-from easq.settings import read_recipe
+from easq.prove.offline.progressive import Progressive
+from easq.prove.offline.replay import replay
+from easq.recipe.learning import Method
+from easq.recipe.read import read_recipe
+from easq.recipe.recipe import Recipe
 
 METHODS: tuple[Method, ...] = get_args(Method)
 SWITCHES = (

@@ -37,12 +37,12 @@ from live import (
     wait_until,
 )
 
-from easq.encode import Rows
-from easq.events import EVENTS, pack_floats, pack_ids
-from easq.home import Home, open_home
+from easq.features.encode import Rows
+from easq.features.profiles import Profiles
+from easq.features.profiles.rebuild import catch_up
+from easq.home.home import Home, open_home
 from easq.log.base import EventLog
-from easq.profiles import Profiles
-from easq.profiles.rebuild import catch_up
+from easq.log.events import EVENTS, pack_floats, pack_ids
 from easq.rank.engine import Engine
 from easq.rank.parameters import SERVED, Parameters
 from easq.rank.query import Query

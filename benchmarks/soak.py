@@ -30,8 +30,8 @@ from live import free_port, is_ready, live_recipe, mostly, percentiles, tell_ite
 from trend import Trend, trend_of
 from visits import EVENTS_PER_VISIT, Heard, Visits
 
-from easq.home import Home, open_home
-from easq.settings import to_toml
+from easq.home.home import Home, open_home
+from easq.recipe.read import to_toml
 
 LIMIT_MS, BEHIND_S = 20.0, 2.0
 ROLES = ("service", "learner")
@@ -47,7 +47,7 @@ def up(folder: Path, port: int) -> Iterator[Home]:
     recipe.write_text(to_toml(live_recipe()))
     words = ["up", "--home", str(folder / "home"), "--recipe", str(recipe), "--port", str(port)]
     with (folder / "up.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "easq", *words], stdout=log, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "easq.cli", *words], stdout=log, stderr=log)
     try:
         wait_until(lambda: is_ready(port), "the service")
         yield open_home(folder / "home")

@@ -20,15 +20,15 @@ from pathlib import Path
 
 from common import DEFAULT, RATES, show
 
-from easq.batch import Batcher, make_batch
-from easq.encode import Encoder
-from easq.events import EVENTS
-from easq.join import flush_all
+from easq.features.batch import Batcher, make_batch
+from easq.features.encode import Encoder
+from easq.features.join import flush_all
+from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
-from easq.world.feed import feed
-from easq.world.record import record
-from easq.world.simulate import World
+from easq.prove.bench.world_feed import feed
+from easq.sources.world.record import record
+from easq.sources.world.simulate import World
 
 _KIB_IN_MIB = 1024
 _VIEWS = 500_000
@@ -48,7 +48,7 @@ def live_fed(views: int) -> int:
 def live_logged(views: int) -> int:
     """Make the same batches through a log; return how many views they held."""
     # Its room brings torch along, which a world does without.
-    from easq.learn.builder import build_joiner
+    from easq.learn.build import build_joiner
 
     training, encoder = DEFAULT.training, Encoder(DEFAULT.features)
     batcher = Batcher(training.batch_rows, training.batch_answers)

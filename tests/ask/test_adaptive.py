@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from easq.ask import adaptive
 from easq.ask.adaptive import Belief, Beliefs, believed, group_of, mixed, observe, teaching
 from easq.ask.policy import sticky
-from easq.events import Answered
+from easq.log.events import Answered
 
 HOUR = 3_600_000
 OPTIONS = ("bad", "so", "good")

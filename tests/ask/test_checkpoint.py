@@ -9,12 +9,12 @@ import pytest
 from easq.ask.checkpoint import AsksFile
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks
-from easq.events import EVENTS
 from easq.log.base import EventLog
+from easq.log.events import EVENTS
 from easq.log.sqlite import SqliteLog
-from easq.schema import Recipe
+from easq.recipe.recipe import Recipe
 from tests.ask.test_state import ADAPTIVE, MINUTE, NOW, SECRET, a_day, said, stand
-from tests.worlds import small_recipe
+from tests.support.small_worlds import small_recipe
 
 LATER = NOW + 100 * MINUTE
 

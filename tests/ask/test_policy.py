@@ -25,7 +25,7 @@ from easq.ask.policy import (
     rate_now,
     sticky,
 )
-from easq.schema import Ask
+from easq.recipe.recipe import Ask
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

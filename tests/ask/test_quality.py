@@ -2,16 +2,16 @@
 
 import msgspec
 import pytest
+from campaign import Campaign, disliked_author, judged
 
 from easq.ask import quality
 from easq.ask.quality import About, State, judge, observe, reading_ms
-from easq.events import Answered, Asked, Event
-from easq.schema import Quality
-from easq.settings import read_recipe
-from easq.world.attack import Campaign, disliked_author, judged
-from easq.world.record import events
-from easq.world.simulate import Rates, World
-from tests.worlds import RECIPES
+from easq.log.events import Answered, Asked, Event
+from easq.recipe.read import read_recipe
+from easq.recipe.recipe import Quality
+from easq.sources.world.record import events
+from easq.sources.world.simulate import Rates, World
+from tests.support.small_worlds import RECIPES
 
 RULES = Quality()
 ABOUT = About("kim", "Are you satisfied with this video?")

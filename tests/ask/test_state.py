@@ -8,9 +8,9 @@ import pytest
 from easq.ask.policy import DAY_MS
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks, View
-from easq.events import EVENTS, Answered, Asked, Event, Offered, Request
+from easq.log.events import EVENTS, Answered, Asked, Event, Offered, Request
 from easq.log.sqlite import SqliteLog
-from tests.worlds import small_recipe
+from tests.support.small_worlds import small_recipe
 
 SECRET = bytes(32)
 MINUTE = 60_000

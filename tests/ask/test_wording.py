@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from easq.ask.wording import Questions
-from easq.schema import Recipe
-from easq.settings import read_recipe
-from tests.worlds import RECIPES
+from easq.recipe.read import read_recipe
+from easq.recipe.recipe import Recipe
+from tests.support.small_worlds import RECIPES
 
 SALT = bytes(32)
 SEVERAL = """

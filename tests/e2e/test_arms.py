@@ -5,17 +5,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from easq.arm_homes import open_arms
-from easq.arms import Arms
-from easq.encode import Encoder
-from easq.events import Request, unpack_floats
-from easq.home import open_home
-from easq.schema_experiments import Arm, Experiment
-from easq.settings import to_toml
-from tests.e2e.crowd import Crowd
-from tests.e2e.running import EASQ, Role, easq, free_port, is_ready, lively_recipe, until
+from easq.features.encode import Encoder
+from easq.home.arm_homes import open_arms
+from easq.home.home import open_home
+from easq.log.events import Request, unpack_floats
+from easq.recipe.assignment import Arms
+from easq.recipe.experiments import Arm, Experiment
+from easq.recipe.read import to_toml
 from tests.e2e.test_scores import requests
-from tests.rank.past import parameters_of
+from tests.support.live_processes import EASQ, Role, easq, free_port, is_ready, lively_recipe, until
+from tests.support.live_viewers import Crowd
+from tests.support.past_parameters import parameters_of
 
 ANSWERS, STEPS = 20, 6
 

@@ -6,24 +6,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from easq.arms import arm_of
-from easq.demo.before import none
-from easq.demo.life import WATCHED
-from easq.demo.run import Size, live_together
-from easq.events import Answered, Behavior, Offered, Request, unpack_floats
-from easq.home import open_home
+from easq.home.home import open_home
+from easq.log.events import Answered, Behavior, Offered, Request, unpack_floats
 from easq.prove.ab.sums import DAY_MS
-from easq.prove.ab.table import day_number
-from easq.schema import Recipe
-from easq.settings import read_recipe
-from tests.e2e.running import environment
+from easq.prove.ab.viewer_days import day_number
+from easq.prove.closed_loop.before import none
+from easq.prove.closed_loop.demo_run import Size, live_together
+from easq.prove.closed_loop.life import WATCHED
+from easq.recipe.assignment import arm_of
+from easq.recipe.read import read_recipe
+from easq.recipe.recipe import Recipe
 from tests.e2e.test_kill import everything
+from tests.support.live_processes import environment
+from tests.support.paths import RECIPES
 
 METRICS = {
     *("lt7", "app_stay_time", "watch_time", "video_view", "like", "comment", "follow", "forward", "hate"),
     *("q_rate", "q_satisfied", "q_dissatisfied", "satisfaction"),
 }
-LOOP = Path(__file__).parents[2] / "recipes" / "loop.toml"
+LOOP = RECIPES / "loop.toml"
 
 
 def demo(out: Path, *words: str) -> "subprocess.CompletedProcess[str]":

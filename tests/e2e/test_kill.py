@@ -8,8 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easq.encode import Encoder
-from easq.events import (
+from easq.features.encode import Encoder
+from easq.home.home import Home
+from easq.learn.recorded_steps import recorded, repeat
+from easq.learn.trainer import Trainer
+from easq.learn.verify import verify
+from easq.log.base import EventLog
+from easq.log.events import (
     COMMANDS,
     EVENTS,
     Answered,
@@ -19,14 +24,9 @@ from easq.events import (
     unpack_floats,
     version_name,
 )
-from easq.home import Home
-from easq.learn.steps import recorded, repeat
-from easq.learn.trainer import Trainer
-from easq.learn.verify import verify
-from easq.log.base import EventLog
 from easq.rank.parameters import Parameters
-from tests.e2e.crowd import Crowd
-from tests.e2e.running import Running, running, until
+from tests.support.live_processes import Running, running, until
+from tests.support.live_viewers import Crowd
 
 _CHECKED_EVERY = 7
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from easq.client import Client, Ranking
-from easq.encode import Encoder
-from easq.events import unpack_floats, version_name
-from easq.learn.steps import recorded
-from tests.e2e.crowd import Crowd
-from tests.e2e.running import Running, easq, running, until
+from easq.features.encode import Encoder
+from easq.learn.recorded_steps import recorded
+from easq.log.events import unpack_floats, version_name
+from easq.service.client import Client, Ranking
 from tests.e2e.test_scores import requests
-from tests.rank.past import parameters_of
+from tests.support.live_processes import Running, easq, running, until
+from tests.support.live_viewers import Crowd
+from tests.support.past_parameters import parameters_of
 
 ITEMS = [f"strange{n}" for n in range(8)]
 

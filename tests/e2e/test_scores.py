@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easq.columns import Shape
-from easq.encode import Encoder
-from easq.events import EVENTS, Request, unpack_floats
-from easq.home import Home
-from easq.profiles import Profiles
-from easq.profiles.rebuild import catch_up
-from tests.e2e.crowd import Crowd
-from tests.e2e.running import running, until
+from easq.features.columns import Shape
+from easq.features.encode import Encoder
+from easq.features.profiles import Profiles
+from easq.features.profiles.rebuild import catch_up
+from easq.home.home import Home
+from easq.log.events import EVENTS, Request, unpack_floats
 from tests.e2e.test_kill import everything
-from tests.rank.past import parameters_of
+from tests.support.live_processes import running, until
+from tests.support.live_viewers import Crowd
+from tests.support.past_parameters import parameters_of
 
 
 @pytest.mark.parametrize("rankings", [100, pytest.param(1000, marks=pytest.mark.slow)])

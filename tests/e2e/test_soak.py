@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.running import environment
+from tests.support.live_processes import environment
+from tests.support.paths import BENCHMARKS
 
-SOAK = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+SOAK = BENCHMARKS / "soak.py"
 
 
 @pytest.mark.slow

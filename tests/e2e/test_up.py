@@ -7,9 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from easq.home import open_home
-from tests.e2e.crowd import Crowd
-from tests.e2e.running import EASQ, PATIENCE_S, Role, free_port, is_ready, lively_recipe, until, write_recipe
+from easq.home.home import open_home
+from tests.support.live_processes import (
+    EASQ,
+    PATIENCE_S,
+    Role,
+    free_port,
+    is_ready,
+    lively_recipe,
+    until,
+    write_recipe,
+)
+from tests.support.live_viewers import Crowd
 
 SOON_S = 15.0
 

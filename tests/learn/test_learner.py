@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from easq.batch import Batch, Batcher, make_batch
-from easq.learn import losses as losses_of
-from easq.learn import objective
-from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.features.batch import Batch, Batcher, make_batch
+from easq.learn.build import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Learner, NonFiniteLossError
-from easq.learn.objective import losses, question_rows
-from easq.model.easq import Easq
-from easq.schema import Recipe
-from tests.worlds import small_recipe, world_events
+from easq.model import losses as losses_of
+from easq.model import objective
+from easq.model.methods.easq import Easq
+from easq.model.objective import losses, question_rows
+from easq.recipe.recipe import Recipe
+from tests.support.small_worlds import small_recipe, world_events
 
 MAIN = ("table", "dense.pooling", "dense.model.backbone", "dense.model.main")
 SATISFACTION = ("dense.model.low_rank", "dense.model.satisfaction")

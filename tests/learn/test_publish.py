@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from easq.events import UPDATES, Delta, delta_checksum
 from easq.learn.publish import Publisher
+from easq.log.events import UPDATES, Delta, delta_checksum
 from easq.log.sqlite import SqliteLog
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easq.events import COMMANDS, STEPS, UPDATES, RollbackAsked, StepTaken
+from easq.home.snapshots import Snapshots, State
 from easq.learn.verify import verify
-from easq.snapshots import Snapshots, State
-from tests.learn.dying import DeadError, Dying, live_through
-from tests.living import chapters, living
+from easq.log.events import COMMANDS, STEPS, UPDATES, RollbackAsked, StepTaken
+from tests.support.crashing_log import DeadError, Dying, live_through
+from tests.support.live_home import chapters, living
 
 
 def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:

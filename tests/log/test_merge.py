@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easq.events import Behavior, Event
 from easq.log import merge
+from easq.log.events import Behavior, Event
 from easq.log.merge import MergedReader
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from easq.events import Erased
 from easq.log.base import LogError
+from easq.log.events import Erased
 from easq.log.sqlite import SqliteLog
-from tests.log.conformance import (
+from tests.support.log_conformance import (
     TOPIC,
     LogConformance,
     Opener,
@@ -31,7 +31,7 @@ from tests.log.conformance import (
     stored,
     whole_batches,
 )
-from tests.log.removal import RemovalConformance
+from tests.support.log_removal import RemovalConformance
 
 NOTE = random.Random(0).randbytes(700)
 

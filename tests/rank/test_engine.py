@@ -6,16 +6,16 @@ import msgspec
 import numpy as np
 import pytest
 
-from easq.columns import UNKNOWN, Shape, unpack
-from easq.encode import Encoder, Rows
 from easq.errors import InputError
-from easq.events import PROFILES, ItemTold, Request, ViewerTold, pack_floats, pack_ids, unpack_floats
-from easq.profiles import Profiles
-from easq.prove.offpolicy_log import scores_of
+from easq.features.columns import UNKNOWN, Shape, unpack
+from easq.features.encode import Encoder, Rows
+from easq.features.profiles import Profiles
+from easq.log.events import PROFILES, ItemTold, Request, ViewerTold, pack_floats, pack_ids, unpack_floats
+from easq.prove.offpolicy.drawn_log import scores_of
 from easq.rank.engine import Engine
 from easq.rank.query import Query
-from easq.schema_experiments import Explore
-from tests.living import Living, chapters, living
+from easq.recipe.experiments import Explore
+from tests.support.live_home import Living, chapters, living
 
 NOW = 1_700_000_000_000
 ITEMS = [f"i{n}" for n in range(40)]

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from easq.rank.explore import explore, inclusion
-from easq.schema_experiments import Explore
+from easq.recipe.experiments import Explore
 
 SCORES = np.array([0.1, 3.0, 0.5, 2.0, 1.0, 0.2], np.float32)
 SORTED = np.argsort(-SCORES, kind="stable")

@@ -3,12 +3,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from easq.batch import Batch
+from easq.features.batch import Batch
 from easq.learn.publish import make_delta
 from easq.rank.parameters import Parameters
-from easq.schema_learning import Method
-from tests.learn.methods import learner_of
-from tests.worlds import small_recipe
+from easq.recipe.learning import Method
+from tests.support.method_learners import learner_of
+from tests.support.small_worlds import small_recipe
 
 
 @pytest.mark.parametrize(

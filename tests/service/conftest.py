@@ -2,6 +2,6 @@
 
 import logging
 
-from easq.lines import lines_to_stderr
+from easq.home.process_log import lines_to_stderr
 
 lines_to_stderr(logging.CRITICAL)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from easq.clock import HeldClock
-from tests.service.serving import serving
+from easq.home.clock import HeldClock
+from tests.support.http_service import serving
 
 CALL = {"user_id": "u1", "candidates": ["a", "b"]}
 HOUR_MS = 3_600_000

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from easq.service.keys import create_key
-from tests.service.serving import Served, a_client, serving, until
+from easq.service.http.keys import create_key
+from tests.support.http_service import Served, a_client, serving, until
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 PARTS = {"learners", "questionnaire", "rankings", "experiment", "validity"}

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from easq.events import Answered, Asked, Behavior, unpack_floats
-from tests.service.serving import Served, serving
+from easq.log.events import Answered, Asked, Behavior, unpack_floats
+from tests.support.http_service import Served, serving
 
 VIEW = {"user_id": "u1", "request_id": "r1"}
 SEEN = {"type": "behavior", "event_id": "e1", **VIEW, "items": ["a", "b"], "values": {"like": [1, 0.5]}}

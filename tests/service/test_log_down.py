@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from easq.events import EVENTS, pack_ids, stable_id
 from easq.log.base import LogError
-from tests.service.serving import Served, serving, until
+from easq.log.events import EVENTS, pack_ids, stable_id
+from tests.support.http_service import Served, serving, until
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 SEEN = {"type": "behavior", "event_id": "e1", "user_id": "u1", "request_id": "r1", "items": ["a"]}

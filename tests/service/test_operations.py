@@ -11,19 +11,19 @@ import pytest
 
 from easq.ask.checkpoint import AsksFile
 from easq.ask.state import Asks
-from easq.events import EVENTS, UPDATES, Delta, Event, delta_checksum, pack_ids
-from easq.home import open_home
+from easq.features.profiles import Profiles
+from easq.home.home import open_home
+from easq.home.process_log import lines_to_stderr
+from easq.home.snapshots import State
 from easq.learn.trainer import Trainer
-from easq.lines import lines_to_stderr
-from easq.profiles import Profiles
+from easq.log.events import EVENTS, UPDATES, Delta, Event, delta_checksum, pack_ids
 from easq.rank.engine import Engine
-from easq.rank.follow import Follower
 from easq.rank.parameters import Parameters
+from easq.rank.replica import Follower
 from easq.service.app import create_app
-from easq.service.keys import Keys, create_key
-from easq.snapshots import State
-from tests.service.serving import a_client, a_model, running, serving, until
-from tests.worlds import small_recipe
+from easq.service.http.keys import Keys, create_key
+from tests.support.http_service import a_client, a_model, running, serving, until
+from tests.support.small_worlds import small_recipe
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 

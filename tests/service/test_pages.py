@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from easq.service.keys import create_key
-from tests.service.serving import serving
+from easq.service.http.keys import create_key
+from tests.support.http_service import serving
 
 DEMO = ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/clips.js")
 

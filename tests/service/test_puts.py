@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from easq.events import PROFILES, ItemTold, ViewerTold, pack_floats, pack_ids, stable_id
-from tests.service.serving import Served, serving
+from easq.log.events import PROFILES, ItemTold, ViewerTold, pack_floats, pack_ids, stable_id
+from tests.support.http_service import Served, serving
 
 
 @pytest.fixture

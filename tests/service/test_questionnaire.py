@@ -11,10 +11,10 @@ import pytest
 from easq.ask.judge import weigh
 from easq.ask.state import Asks
 from easq.ask.token import Ticket, Tokens, read_secret
-from easq.events import Answered, Asked, Dismissed, Ignored, Offered
-from easq.service.keys import create_key
-from tests.service.asking import ALWAYS, a_token, a_view, offer, say, told
-from tests.service.serving import serving, until
+from easq.log.events import Answered, Asked, Dismissed, Ignored, Offered
+from easq.service.http.keys import create_key
+from tests.support.http_service import serving, until
+from tests.support.questionnaire_calls import ALWAYS, a_token, a_view, offer, say, told
 
 
 def test_an_answer_goes_from_the_offer_to_the_log(tmp_path: Path) -> None:

@@ -3,10 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from easq.events import EVENTS, Asked
-from tests.service.asking import ALWAYS, a_token, a_view, offer, say, told
-from tests.service.serving import serving
+from easq.log.events import EVENTS, Asked
 from tests.service.test_log_down import held
+from tests.support.http_service import serving
+from tests.support.questionnaire_calls import ALWAYS, a_token, a_view, offer, say, told
 
 QUOTA = ("ask.daily_quota=5", "ask.pacing=none")
 

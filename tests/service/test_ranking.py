@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from easq.events import Request
-from tests.service.serving import Served, serving
+from easq.log.events import Request
+from tests.support.http_service import Served, serving
 
 CALL = {"user_id": "u1", "candidates": ["a", "b", "c", "d"]}
 PACKED = {"content-type": "application/msgpack"}

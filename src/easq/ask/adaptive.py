@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from easq.ask.fading import Fading
-from easq.events import Answered
+from easq.ask.decayed_sum import Fading
+from easq.log.events import Answered
 
 PRIOR = 1.0
 """Answers of either kind that are believed in before there is any: all shares are as likely."""

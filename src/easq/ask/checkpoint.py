@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from easq.ask.state import Asks, Kept
-from easq.schema import Recipe
+from easq.recipe.recipe import Recipe
 
 _SUM_BYTES = 16
 _SLICE = 500  # entries, about a millisecond

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from easq.ask.state import Asks
-from easq.events import Answered
+from easq.log.events import Answered
 
 
 class Judge(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
-from easq.schema import Ask
+from easq.recipe.recipe import Ask
 
 DAY_MS = 86_400_000
 NEVER = -1

@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from easq.ask.fading import Fading
-from easq.events import Answered, Asked, stable_id
-from easq.schema import Quality
+from easq.ask.decayed_sum import Fading
+from easq.log.events import Answered, Asked, stable_id
+from easq.recipe.recipe import Quality
 
 SPEEDER, STRAIGHT, BURST, LIMIT = "speeder", "straight_line", "burst", "daily_limit"
 FLOOD, FLOODER = "flood", "flooder"

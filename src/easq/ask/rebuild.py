@@ -2,8 +2,8 @@
 
 from easq.ask.policy import DAY_MS
 from easq.ask.state import Asks
-from easq.events import EVENTS
 from easq.log.base import EventLog
+from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 
 

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from easq.ask import adaptive
 from easq.ask.adaptive import Beliefs, Teaching
+from easq.ask.known_requests import Served
 from easq.ask.policy import (
     DAY_MS,
     Gate,
@@ -34,11 +35,10 @@ from easq.ask.policy import (
     sticky,
 )
 from easq.ask.quality import About, State, judge, observe
-from easq.ask.requests import Served
 from easq.ask.viewers import Viewers
 from easq.ask.wording import Questions
-from easq.events import Answered, Asked, Dismissed, Event, Ignored, Offered, Request
-from easq.schema import Recipe
+from easq.log.events import Answered, Asked, Dismissed, Event, Ignored, Offered, Request
+from easq.recipe.recipe import Recipe
 
 _MINUTE_MS = 60_000
 _ASKS_KEPT_MS = 2 * DAY_MS  # of today's quota none is forgotten

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from easq.ask.policy import choose, sticky
-from easq.schema import BUILT_IN, SCALE5, AskedQuestion, Question, Recipe, Wording
+from easq.recipe.recipe import BUILT_IN, SCALE5, AskedQuestion, Question, Recipe, Wording
 
 _WORDINGS = {
     "satisfaction": {

@@ -38,7 +38,7 @@ def report(
         The report, an HTML file that needs nothing else.
     """
     from easq.prove.ab.analysis import analyse
-    from easq.prove.report.ab import words, write_ab
+    from easq.prove.report.about_ab import words, write_ab
 
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}")
@@ -123,8 +123,8 @@ def _read(
     """Return the experiment and the log's table, of everyone or of who is in an arm."""
     from easq.log.sqlite import SqliteLog
     from easq.prove.ab.analysis import find_experiment
-    from easq.prove.ab.table import read_table
-    from easq.settings import read_recipe
+    from easq.prove.ab.viewer_days import read_table
+    from easq.recipe.read import read_recipe
 
     if not log.is_file():
         raise InputError(f"--log: there is no file {log}")
@@ -136,7 +136,7 @@ def _read(
 
 
 def _metrics(result: dict[str, Any], treatment: dict[str, Any]) -> Table:
-    from easq.prove.report.ab import change
+    from easq.prove.report.about_ab import change
 
     arms = (result["arms"][0], treatment["arm"])
     table = Table("metric", *arms, "change, at every look")

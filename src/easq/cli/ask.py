@@ -50,12 +50,12 @@ def explain(
     from easq.ask.rebuild import catch_up
     from easq.ask.state import Asks, View
     from easq.ask.token import read_secret
-    from easq.clock import clock_of
-    from easq.events import EVENTS, PROFILES
-    from easq.home import open_home
+    from easq.features.profiles import Profiles
+    from easq.features.profiles.rebuild import catch_up as know
+    from easq.home.clock import clock_of
+    from easq.home.home import open_home
+    from easq.log.events import EVENTS, PROFILES
     from easq.log.sqlite import SqliteLog
-    from easq.profiles import Profiles
-    from easq.profiles.rebuild import catch_up as know
 
     made = open_home(home)
     if not (home / "events.log").exists():

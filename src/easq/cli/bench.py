@@ -48,11 +48,11 @@ def bench(
         Rows of an earlier run of the same plan, size and code, such as another folder's rows.json: what they
         hold is not run again, and what --out holds stays. Repeatable.
     """
+    from easq.prove.bench.bench_report import write
     from easq.prove.bench.plan import read_plan
     from easq.prove.bench.real import run as run_real
-    from easq.prove.bench.report import write
-    from easq.prove.bench.run import Bench, run
-    from easq.prove.bench.store import read_rows
+    from easq.prove.bench.row_store import read_rows
+    from easq.prove.bench.runner import Bench, run
 
     known = read_plan(plan)
     if size not in known.sizes:

@@ -38,9 +38,9 @@ def demo(
     seed
         Seed of the simulated viewers and items.
     """
-    from easq.demo.run import FAST, Size, live_together
-    from easq.demo.verdict import judge
-    from easq.settings import read_recipe
+    from easq.prove.closed_loop.demo_run import FAST, Size, live_together
+    from easq.prove.closed_loop.outcome import judge
+    from easq.recipe.read import read_recipe
 
     size = FAST if fast else Size()
     with progress() as watch:

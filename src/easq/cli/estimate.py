@@ -26,9 +26,9 @@ def freeze(experiment: str, *, home: HomeFolder, as_json: Json = False) -> None:
     experiment
         Its name in the home's recipe.
     """
-    from easq.home import open_home
+    from easq.home.home import open_home
     from easq.prove.ab.analysis import find_experiment
-    from easq.prove.offpolicy_ab import freeze_arms
+    from easq.prove.offpolicy.arm_estimates import freeze_arms
 
     made = open_home(home)
     kept = freeze_arms(made, find_experiment(made.recipe, experiment))
@@ -66,9 +66,9 @@ def estimate(
     against
         The arm whose log is read and whose model is compared with; the first one unless named.
     """
-    from easq.home import open_home
+    from easq.home.home import open_home
     from easq.prove.ab.analysis import find_experiment
-    from easq.prove.offpolicy_ab import estimate_arm, two_arms
+    from easq.prove.offpolicy.arm_estimates import estimate_arm, two_arms
 
     made = open_home(home)
     declared = find_experiment(made.recipe, experiment)

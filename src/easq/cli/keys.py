@@ -27,7 +27,7 @@ def create(*, home: Path, scope: str, label: str = "", as_json: Json = False) ->
     label
         What it is for, shown in the list.
     """
-    from easq.service.keys import create_key
+    from easq.service.http.keys import create_key
 
     key = create_key(_path(home), scope, label)
     show({"key": key, "scope": scope, "label": label}, as_json, lambda: _write(key))
@@ -42,7 +42,7 @@ def list_keys(*, home: Path, as_json: Json = False) -> None:
     home
         The folder of the live system.
     """
-    from easq.service.keys import read_keys
+    from easq.service.http.keys import read_keys
 
     found = read_keys(_path(home))
 
@@ -68,7 +68,7 @@ def revoke(key_id: str, *, home: Path, as_json: Json = False) -> None:
     home
         The folder of the live system.
     """
-    from easq.service.keys import revoke_key
+    from easq.service.http.keys import revoke_key
 
     key = revoke_key(_path(home), key_id)
     show({"revoked": key.id}, as_json, lambda: console.print(f"revoked {key.id} ({key.scope}) {key.label}"))

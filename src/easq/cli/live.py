@@ -51,7 +51,7 @@ def up(
     recipe
         The settings, a TOML file: needed for a new home; one that is there has its own.
     """
-    from easq.up import run_up
+    from easq.service.supervisor import run_up
 
     made = _home(home, recipe, overrides)
     raise SystemExit(run_up(made, host, port, console))
@@ -76,7 +76,7 @@ def serve(
     recipe
         Settings to change; only those of the service and of how the learner runs can be.
     """
-    from easq.service.run import run_service
+    from easq.service.service_process import run_service
 
     run_service(_home(home, recipe, overrides), host, port, _stop_signal(until_stdin_closes))
 
@@ -99,10 +99,10 @@ def learn(
     recipe
         Settings to change; only those of the service and of how the learner runs can be.
     """
-    from easq.arm_homes import arm_home, open_arms
+    from easq.home.arm_homes import arm_home, open_arms
+    from easq.home.process_log import lines_to_stderr
     from easq.learn.learner import NonFiniteLossError
-    from easq.learn.live import LiveLearner
-    from easq.lines import lines_to_stderr
+    from easq.learn.live_learner import LiveLearner
 
     lines_to_stderr()
     made, stop = _home(home, recipe, overrides), _stop_signal(until_stdin_closes)
@@ -134,7 +134,7 @@ def rollback(version: str, *, home: Path, arm: Arm = None, as_json: Json = False
     home
         The system's folder.
     """
-    from easq.events import COMMANDS, RollbackAsked, time_ordered_id
+    from easq.log.events import COMMANDS, RollbackAsked, time_ordered_id
 
     made = _made(home, arm)
     if version not in made.versions.names():
@@ -198,16 +198,16 @@ def verify(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
 
 def _made(folder: Path, arm: str | None) -> Any:
     """Return the home of who only looks: the system's, or that of an arm's model."""
-    from easq.arm_homes import arm_home
-    from easq.home import open_home
+    from easq.home.arm_homes import arm_home
+    from easq.home.home import open_home
 
     return open_home(folder) if arm is None else arm_home(open_home(folder), arm)
 
 
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> Any:
     """Return the home of who starts a role: made if need be, with its settings changed."""
-    from easq.home import open_home
-    from easq.settings import read_recipe
+    from easq.home.home import open_home
+    from easq.recipe.read import read_recipe
 
     if recipe is None and (folder / "settings.toml").exists():
         recipe = folder / "settings.toml"

@@ -34,7 +34,7 @@ def export(*, user: str, home: Path | None = None, log: Path | None = None, out:
     out
         The file to write; standard output if it is left out.
     """
-    from easq import privacy as room
+    from easq.learn import privacy as room
 
     with _opened(home, log) as (events, recipe):
         lines = (msgspec.json.encode(_finite(line)) + b"\n" for line in room.export(events, user, recipe))
@@ -60,7 +60,7 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
     log
         A log file, instead of a home.
     """
-    from easq import privacy as room
+    from easq.learn import privacy as room
     from easq.log.sqlite import SqliteLog
 
     _one_of(home, log)
@@ -82,8 +82,8 @@ def expire(*, home: Path, as_json: Json = False) -> None:
     home
         The folder of the live system.
     """
-    from easq import privacy as room
-    from easq.clock import clock_of
+    from easq.home.clock import clock_of
+    from easq.learn import privacy as room
 
     made = _home(home)
     _tell(room.expire_home(made, clock_of(made)()), as_json)
@@ -107,7 +107,7 @@ def _opened(home: Path | None, log: Path | None) -> Iterator[tuple[Any, Any]]:
 
 
 def _home(folder: Path) -> Any:
-    from easq.home import open_home
+    from easq.home.home import open_home
 
     return open_home(folder)
 

@@ -37,7 +37,7 @@ def import_log(
     mapping
         The table loader's TOML file: which column is what.
     """
-    from easq.datasets import load
+    from easq.sources.datasets import load
 
     with progress() as watch:
         summary = load(loader, path, log, mapping, watch("import", 1))
@@ -73,11 +73,11 @@ def replay(
     resume
         Go on with a run that was stopped, to the same result.
     """
-    from easq.datasets import load
     from easq.log.sqlite import SqliteLog
-    from easq.prove.replay import replay as run_replay
-    from easq.prove.replay import run_folder
-    from easq.settings import read_recipe
+    from easq.prove.offline.replay import replay as run_replay
+    from easq.prove.offline.replay import run_folder
+    from easq.recipe.read import read_recipe
+    from easq.sources.datasets import load
 
     settings = read_recipe(recipe, overrides or [])
     if (log is None) == (data is None):

@@ -40,9 +40,9 @@ def validity(
         The report, an HTML file.
     """
     from easq.log.sqlite import SqliteLog
-    from easq.prove.report.answers import write_validity
-    from easq.prove.validity import measure_validity
-    from easq.settings import read_recipe
+    from easq.prove.answers.validity import measure_validity
+    from easq.prove.report.about_answers import write_validity
+    from easq.recipe.read import read_recipe
 
     if not log.is_file():
         raise InputError(f"--log: there is no file {log}")

@@ -45,8 +45,8 @@ def make(
         main: a main feed; bait: one with more bait, shorter videos and less regard for taste.
     """
     from easq.log.sqlite import SqliteLog
-    from easq.world.record import record
-    from easq.world.simulate import Rates, World
+    from easq.sources.world.record import record
+    from easq.sources.world.simulate import Rates, World
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")
@@ -97,8 +97,8 @@ def check_world(
     markdown
         Print the table as Markdown.
     """
-    from easq.world import draw
-    from easq.world.check import check
+    from easq.sources.world import check_figure
+    from easq.sources.world.check import check
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")
@@ -113,7 +113,7 @@ def check_world(
 
         rows = check(seed, views, scenario, on_views)
     if figure:
-        figure.write_text(draw.svg(rows, f"Scenario {scenario}: simulated against real figures"))
+        figure.write_text(check_figure.svg(rows, f"Scenario {scenario}: simulated against real figures"))
     outside = sum(row.held and not row.inside for row in rows)
     result = {
         "scenario": scenario,
@@ -125,12 +125,12 @@ def check_world(
 
     def as_text() -> None:
         if markdown:
-            sys.stdout.write(draw.markdown(rows) + "\n")
+            sys.stdout.write(check_figure.markdown(rows) + "\n")
             return
         table = Table("figure", "", "real", "simulated", "tolerance", "", "source")
         for row in rows:
-            values = [draw.number(x) for x in (row.real, row.simulated, row.tolerance)]
-            table.add_row(row.group, row.name, *values, draw.word(row), row.source)
+            values = [check_figure.number(x) for x in (row.real, row.simulated, row.tolerance)]
+            table.add_row(row.group, row.name, *values, check_figure.word(row), row.source)
         console.print(table)
         console.print(f"{result['held']} figures held, {outside} outside")
 
@@ -144,7 +144,7 @@ def _known(value: float) -> float | None:
 
 
 def _must_be_a_scenario(scenario: str) -> None:
-    from easq.world.population import SCENARIOS
+    from easq.sources.world.population import SCENARIOS
 
     if scenario not in SCENARIOS:
         raise InputError(f"--scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
@@ -172,8 +172,8 @@ def compare(
     seed
         The world's seed.
     """
-    from easq.compare import compare as run
-    from easq.settings import read_recipe
+    from easq.prove.bench.pair import compare as run
+    from easq.recipe.read import read_recipe
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")

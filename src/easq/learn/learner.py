@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from easq.batch import Batch, Floats
-from easq.columns import Ids
-from easq.learn.lists import answered_rows, with_replayed
-from easq.learn.methods import Objective
-from easq.learn.objective import Lesson, question_rows
+from easq.features.batch import Batch, Floats
+from easq.features.columns import Ids
+from easq.home.snapshots import State
+from easq.learn.answer_rows import answered_rows, with_replayed
+from easq.learn.labelled_views import ToldViews
 from easq.learn.replay_buffer import ReplayBuffer
-from easq.learn.told import ToldViews
 from easq.model.embedding import EmbeddingTable, Pooling
+from easq.model.objective import Lesson, question_rows
+from easq.model.objectives import Objective
 from easq.model.scores import Scores
-from easq.schema_learning import Alignment
-from easq.snapshots import State
+from easq.recipe.learning import Alignment
 
 
 class NonFiniteLossError(ArithmeticError):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from easq.columns import Ids
-from easq.events import UPDATES, Delta, VersionMade, delta_checksum, pack_floats, pack_ids
+from easq.features.columns import Ids
 from easq.learn.learner import Learner
 from easq.log.base import EventLog
+from easq.log.events import UPDATES, Delta, VersionMade, delta_checksum, pack_floats, pack_ids
 
 _READ = 256
 _TRIM_EVERY, _TRIM_MOST = 8, 32

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from easq.arms import arms_in
-from easq.batch import Batcher, make_batch
-from easq.events import EVENTS, Answered, Event, Request, stable_id
-from easq.examples import Counts, Late
-from easq.join import flush_all
-from easq.learn.builder import build_encoder, build_joiner, build_learner
+from easq.features.batch import Batcher, make_batch
+from easq.features.examples import Counts, Late
+from easq.features.join import flush_all
+from easq.home.snapshots import State
+from easq.learn.build import build_encoder, build_joiner, build_learner
 from easq.learn.learner import Step
 from easq.log.base import EventLog, TrimmedError
+from easq.log.events import EVENTS, Answered, Event, Request, stable_id
 from easq.log.merge import MergedReader
-from easq.schema import Recipe
-from easq.snapshots import State
+from easq.recipe.assignment import arms_in
+from easq.recipe.recipe import Recipe
 
 
 def compute_alike(threads: int) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from easq.errors import InputError
-from easq.events import EVENTS, STEPS, UPDATES, Delta, version_name
-from easq.home import Home
+from easq.home.home import Home
+from easq.home.snapshots import Snapshots, State
 from easq.learn.publish import make_delta
-from easq.learn.steps import recorded, repeat, touched_by
+from easq.learn.recorded_steps import recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike, part_of
 from easq.log.base import EventLog, TrimmedError
-from easq.snapshots import Snapshots, State
+from easq.log.events import EVENTS, STEPS, UPDATES, Delta, version_name
 
 _READ = 64
 

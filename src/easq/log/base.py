@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from easq.events import Event
+from easq.log.events import Event
 
 
 class Position(NamedTuple):

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from easq.events import Erased, decode, encode
+from easq.log.events import Erased, decode, encode
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS erased"

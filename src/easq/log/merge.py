@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from easq.events import Event
 from easq.log.base import EventLog
+from easq.log.events import Event
 
 _READ = 2048
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Self
 
-from easq.events import Event, decode, encode
 from easq.log.base import LogError, Position, TrimmedError, partition_of
 from easq.log.erasing import forget_digests, known_digests, put_tombstones, scrub
+from easq.log.events import Event, decode, encode
 
 DEFAULT_PARTITIONS = 4
 LOCKED_S = 30.0

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from easq.encode import Layout, Rows
-from easq.schema import History, Multi
+from easq.features.encode import Layout, Rows
+from easq.recipe.recipe import History, Multi
 
 
 class Past(NamedTuple):

@@ -11,16 +11,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from easq.arms import arms_in
-from easq.columns import Columns, Floats, Ids, Shape
-from easq.encode import Layout, Rows, SideEncoder
 from easq.errors import InputError
-from easq.events import Request, pack_counts, pack_floats, stable_id, time_ordered_id
-from easq.rank.dealt import Dealt
+from easq.features.columns import Columns, Floats, Ids, Shape
+from easq.features.encode import Layout, Rows, SideEncoder
+from easq.log.events import Request, pack_counts, pack_floats, stable_id, time_ordered_id
+from easq.rank.arm_lookup import Dealt
 from easq.rank.explore import Drawn, explore
 from easq.rank.parameters import Parameters
 from easq.rank.query import Query, one_row, with_given
-from easq.schema import Recipe
+from easq.recipe.assignment import arms_in
+from easq.recipe.recipe import Recipe
 
 
 class Ranked(NamedTuple):

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.columns import Floats, Ids
-from easq.schema_experiments import Explore
+from easq.features.columns import Floats, Ids
+from easq.recipe.experiments import Explore
 
 _EARLY, _LATE, _STEP = 1e-7, 40.0, 0.25
 

@@ -12,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easq.columns import Floats
-from easq.encode import Layout, Rows
-from easq.events import FLOAT, ID, Delta, delta_checksum, version_name
-from easq.model.builder import build_model, build_pooling
+from easq.features.columns import Floats
+from easq.features.encode import Layout, Rows
+from easq.home.snapshots import State
+from easq.log.events import FLOAT, ID, Delta, delta_checksum, version_name
+from easq.model.build import build_model, build_pooling
 from easq.model.embedding import Touched
-from easq.schema import Recipe
-from easq.snapshots import State
+from easq.recipe.recipe import Recipe
 
 SERVED = ("dense.", "table.weight")
 """What serving reads of a version's arrays."""

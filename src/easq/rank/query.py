@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.columns import LONGEST, UNKNOWN, Columns, Floats, Ids, List, Shape
 from easq.errors import InputError
-from easq.events import FLOAT, ID, stable_ids
-from easq.schema import Categorical, Feature, History, Numeric
+from easq.features.columns import LONGEST, UNKNOWN, Columns, Floats, Ids, List, Shape
+from easq.log.events import FLOAT, ID, stable_ids
+from easq.recipe.recipe import Categorical, Feature, History, Numeric
 from easq.shown import first_unknown, shown
 
 Scalar = int | float | str | None

@@ -18,33 +18,33 @@ from easq.ask.judge import Judge, trust
 from easq.ask.rebuild import catch_up
 from easq.ask.state import Asks
 from easq.ask.token import Tokens
-from easq.clock import NowMs, real_ms
 from easq.errors import InputError
-from easq.events import EVENTS
-from easq.home import Home
+from easq.features.profiles import Profiles
+from easq.home.clock import NowMs, real_ms
+from easq.home.home import Home
 from easq.log.base import EventLog
-from easq.profiles import Profiles
+from easq.log.events import EVENTS
 from easq.rank.engine import Engine
-from easq.schema import Recipe
-from easq.service.committer import Committer
+from easq.recipe.recipe import Recipe
+from easq.service.counters import CONTENT_TYPE, Metrics
 from easq.service.dashboard import dashboard_routes
-from easq.service.desk import Desk
-from easq.service.follow import Both, Follower
-from easq.service.formats import negotiate
+from easq.service.dashboard_reader import Looks
 from easq.service.freshness import FollowUpdates, Freshness, watch_updates
-from easq.service.gate import Gate
-from easq.service.keys import Keys
-from easq.service.limits import Rates
-from easq.service.looks import Looks
-from easq.service.metrics import CONTENT_TYPE, Metrics
-from easq.service.openapi import describe
+from easq.service.group_commit import Committer
+from easq.service.handlers import Desk
+from easq.service.http.auth import Gate
+from easq.service.http.error_replies import Refusal, too_large
+from easq.service.http.formats import negotiate
+from easq.service.http.keys import Keys
+from easq.service.http.messages import JSON, Format
+from easq.service.http.openapi import describe
+from easq.service.http.rate_limit import Rates
+from easq.service.http.request_metrics import Watch
+from easq.service.http.uploads import Uploads
+from easq.service.log_follower import Both, Follower
+from easq.service.log_writer import Writing
 from easq.service.pages import page_routes
 from easq.service.questionnaire import Questionnaire
-from easq.service.refusals import Refusal, too_large
-from easq.service.uploads import Uploads
-from easq.service.watch import Watch
-from easq.service.wire import JSON, Format
-from easq.service.writing import Writing
 
 _SERVER = {"scopes": ("server", "admin")}
 _VIEWER = {"scopes": ("viewer", "server", "admin"), "key_in_body": True}

@@ -9,11 +9,11 @@ from typing import Any
 from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
-from easq.schema import Recipe
-from easq.service.desk import Desk
-from easq.service.looks import Looks
-from easq.service.refusals import Refusal
-from easq.service.wire import JSON
+from easq.recipe.recipe import Recipe
+from easq.service.dashboard_reader import Looks
+from easq.service.handlers import Desk
+from easq.service.http.error_replies import Refusal
+from easq.service.http.messages import JSON
 
 ADMIN = {"scopes": ("admin",)}
 _SCRIPT = "text/javascript"

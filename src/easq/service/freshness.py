@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from easq.events import Answered, Delta, Event
 from easq.log.base import Position
+from easq.log.events import Answered, Delta, Event
 from easq.rank.engine import Engine
-from easq.rank.follow import Followed, Hand
-from easq.service.metrics import Metrics
+from easq.rank.replica import Followed, Hand
+from easq.service.counters import Metrics
 
 _MOST = 10_000  # answers remembered while no learner runs
 

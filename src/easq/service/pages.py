@@ -10,9 +10,9 @@ from typing import Any
 from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
-from easq.schema import Ask
-from easq.service.keys import Keys
-from easq.service.refusals import Refusal
+from easq.recipe.recipe import Ask
+from easq.service.http.error_replies import Refusal
+from easq.service.http.keys import Keys
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _DEMO = {

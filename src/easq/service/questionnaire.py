@@ -12,16 +12,16 @@ from easq.ask.judge import Judge
 from easq.ask.offer import OfferReply, OptionShown, QuestionShown
 from easq.ask.state import Ask, Asks, Outcome, View
 from easq.ask.token import Ticket, TokenError, Tokens
-from easq.clock import NowMs
 from easq.errors import InputError
-from easq.events import EVENTS, Answered, Asked, Dismissed, Ignored
-from easq.schema import Ask as Settings
-from easq.service.ask_wire import AnswerCall, AskCall, AskReply, OfferCall
-from easq.service.follow import Follower
-from easq.service.metrics import Metrics
-from easq.service.refusals import Refusal, unavailable
-from easq.service.wire import JSON, MSGPACK, Format, check_ids
-from easq.service.writing import Writing
+from easq.home.clock import NowMs
+from easq.log.events import EVENTS, Answered, Asked, Dismissed, Ignored
+from easq.recipe.recipe import Ask as Settings
+from easq.service.counters import Metrics
+from easq.service.http.ask_messages import AnswerCall, AskCall, AskReply, OfferCall
+from easq.service.http.error_replies import Refusal, unavailable
+from easq.service.http.messages import JSON, MSGPACK, Format, check_ids
+from easq.service.log_follower import Follower
+from easq.service.log_writer import Writing
 
 _BOUND = ("user_id", "request_id", "item_id", "question", "version")
 _STATUS = {"forged": 403, "mismatched": 403, "expired": 410, "used": 409}

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from msgspec import Raw
 
-from easq.columns import LONGEST
 from easq.errors import InputError
-from easq.events import Column, pack_floats, pack_ids, stable_ids
-from easq.schema import Categorical, Feature, History, Multi, Numeric
-from easq.schema_values import Side
-from easq.service.given import read_value
-from easq.service.wire import Format
+from easq.features.columns import LONGEST
+from easq.log.events import Column, pack_floats, pack_ids, stable_ids
+from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.values import Side
+from easq.service.feature_values import read_value
+from easq.service.http.messages import Format
 from easq.shown import cut, shown
 
 LARGEST = float(np.finfo(np.float32).max)

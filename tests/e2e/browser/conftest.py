@@ -7,7 +7,7 @@ from shutil import which
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.e2e.browser.standin import StandIn, stand_in
+from tests.support.scripted_service import StandIn, stand_in
 
 FLAGS = [
     "--no-sandbox",

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.e2e.browser.stage import Stage, open_stage
-from tests.e2e.browser.standin import QUESTION, StandIn
+from tests.support.player_page import Stage, open_stage
+from tests.support.scripted_service import QUESTION, StandIn
 
 SOON = {"fade_ms": 400}
 ARABIC = {

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from easq.demo.run import Size, live_together
-from easq.service.keys import create_key
-from easq.settings import read_recipe
-from tests.e2e.running import EASQ, environment, free_port, is_ready, until
-from tests.worlds import RECIPES
+from easq.prove.closed_loop.demo_run import Size, live_together
+from easq.recipe.read import read_recipe
+from easq.service.http.keys import create_key
+from tests.support.live_processes import EASQ, environment, free_port, is_ready, until
+from tests.support.paths import DOCS as PAGES
+from tests.support.small_worlds import RECIPES
 
-DOCS = Path(__file__).parents[3] / "docs" / "images"
+DOCS = PAGES / "images"
 SMALL = Size(viewers=240, days=3, since=1)
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1180, "height": 900}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}

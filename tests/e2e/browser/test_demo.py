@@ -12,11 +12,11 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from easq.events import EVENTS, Answered, Asked, Behavior, Ignored
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Ignored
 from easq.log.sqlite import SqliteLog
-from tests.e2e.browser.stage import Stage
-from tests.service.serving import until
-from tests.worlds import RECIPES
+from tests.support.http_service import until
+from tests.support.player_page import Stage
+from tests.support.small_worlds import RECIPES
 
 
 @pytest.fixture

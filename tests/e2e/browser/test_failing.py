@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.e2e.browser.stage import Stage, open_stage
-from tests.e2e.browser.standin import StandIn
+from tests.support.player_page import Stage, open_stage
+from tests.support.scripted_service import StandIn
 
 NETWORK = "Failed to load resource"
 

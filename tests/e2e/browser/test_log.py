@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from easq.events import Answered, Asked, Dismissed, Event, Ignored, Offered
-from easq.service.keys import create_key
-from tests.e2e.browser.stage import Stage, open_stage
-from tests.service.serving import Served, serving, until
+from easq.log.events import Answered, Asked, Dismissed, Event, Ignored, Offered
+from easq.service.http.keys import create_key
+from tests.support.http_service import Served, serving, until
+from tests.support.player_page import Stage, open_stage
 
 OFTEN = (
     "ask.min_play_ms=500",

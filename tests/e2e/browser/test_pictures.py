@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.browser.stage import open_stage
-from tests.e2e.browser.standin import QUESTION, StandIn
 from tests.e2e.browser.test_access import ARABIC
+from tests.support.paths import DOCS as PAGES
+from tests.support.player_page import open_stage
+from tests.support.scripted_service import QUESTION, StandIn
 
-DOCS = Path(__file__).parents[3] / "docs" / "images"
+DOCS = PAGES / "images"
 DRAWN = """
 const canvas = document.createElement("canvas"), pen = canvas.getContext("2d");
 [canvas.width, canvas.height] = [720, 720];

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import BrowserContext, expect
 
-from tests.e2e.browser.stage import open_stage
-from tests.e2e.browser.standin import StandIn
+from tests.support.player_page import open_stage
+from tests.support.scripted_service import StandIn
 
 
 def test_a_viewer_who_watched_is_asked_once_and_one_tap_answers(

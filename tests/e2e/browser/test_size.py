@@ -2,7 +2,7 @@
 
 import gzip
 
-from tests.e2e.browser.standin import WIDGET
+from tests.support.scripted_service import WIDGET
 
 
 def test_the_widget_is_under_ten_kilobytes_compressed() -> None:

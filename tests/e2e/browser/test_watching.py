@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from easq.schema import Ask
-from tests.e2e.browser.stage import Stage, open_stage
-from tests.e2e.browser.standin import StandIn
+from easq.recipe.recipe import Ask
+from tests.support.player_page import Stage, open_stage
+from tests.support.scripted_service import StandIn
 
 NEVER = 1e9
 

@@ -7,7 +7,7 @@ from scipy import stats
 
 from easq.errors import InputError
 from easq.prove.ab.aa import false_positives
-from tests.prove.ab.living import lived
+from tests.support.ab_days import lived
 
 
 def held(found: dict[str, dict[str, float]], runs: int) -> None:

@@ -14,9 +14,9 @@ from easq.prove.ab.effects import (
     mixture_reach,
     sample_ratio,
 )
-from easq.prove.ab.metrics import Metrics, Spec
-from tests.prove.ab.living import drawn_look
-from tests.worlds import small_recipe
+from easq.prove.ab.experiment_metrics import Metrics, Spec
+from tests.support.ab_days import drawn_look
+from tests.support.small_worlds import small_recipe
 
 METRICS = Metrics.of(small_recipe())
 RATIO = Spec("rate", "Rate", "per view", "count like 1", "views")

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.events import EVENTS, Answered, Asked, Behavior, Event, Request, pack_floats, stable_id
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request, pack_floats, stable_id
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab import reading
-from easq.prove.ab import table as ab_table
+from easq.prove.ab import viewer_days as ab_table
 from easq.prove.ab.reading import is_kept
-from easq.prove.ab.table import Table, looks, read_table
-from easq.schema_experiments import Arm, Experiment
-from tests.prove.ab.plain import DAY_MS, plain
-from tests.worlds import small_recipe, small_world, world_events
+from easq.prove.ab.viewer_days import Table, looks, read_table
+from easq.recipe.experiments import Arm, Experiment
+from tests.support.plain_ab import DAY_MS, plain
+from tests.support.small_worlds import small_recipe, small_world, world_events
 
 LIKES = {"like": 1.0, "comment": 1.0, "follow": 1.0, "forward": 1.0, "hate": 1.0}
 EXPERIMENT = Experiment(name="easq", arms=(Arm(name="control"), Arm(name="treatment")), pre_days=2)

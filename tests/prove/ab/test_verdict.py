@@ -1,11 +1,11 @@
 import pytest
 
 from easq.prove.ab.effects import Effect
-from easq.prove.ab.metrics import Metrics
+from easq.prove.ab.experiment_metrics import Metrics
 from easq.prove.ab.verdict import Decision, Guarded, Judged, decide
-from easq.schema_experiments import Guardrail
-from tests.prove.ab.living import experiment
-from tests.worlds import small_recipe
+from easq.recipe.experiments import Guardrail
+from tests.support.ab_days import experiment
+from tests.support.small_worlds import small_recipe
 
 METRICS = Metrics.of(small_recipe())
 GUARDED = Guardrail(metric="watch_time", tolerance=0.02)

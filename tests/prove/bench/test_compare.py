@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import t
 
 from easq.prove.bench.compare import _T_975, Table, interval
-from easq.prove.bench.store import Row
+from easq.prove.bench.row_store import Row
 from easq.prove.bench.tune import Trial, winner
 
 

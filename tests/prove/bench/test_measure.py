@@ -5,11 +5,11 @@ from math import log2
 import numpy as np
 import pytest
 
-from easq.learn.builder import build_encoder
+from easq.learn.build import build_encoder
 from easq.prove.bench.measure import Lists, Measure, scores_of
-from easq.world.feed import Fed, feed
-from easq.world.simulate import Rates, World
-from tests.worlds import small_recipe
+from easq.prove.bench.world_feed import Fed, feed
+from easq.sources.world.simulate import Rates, World
+from tests.support.small_worlds import small_recipe
 
 C = 12
 

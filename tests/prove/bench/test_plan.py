@@ -5,8 +5,8 @@ import pytest
 
 from easq.errors import InputError
 from easq.prove.bench.plan import REFERENCES, Cell, arms_of, passes, places_of, read_plan, scenario_name
-from easq.settings import read_recipe
-from tests.prove.bench.worlds import PLAN, RECIPES, small_bench
+from easq.recipe.read import read_recipe
+from tests.support.small_plan import PLAN, RECIPES, small_bench
 
 
 def cells_of(folder: Path, **chosen: tuple[str, ...]) -> list[Cell]:

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easq.events import EVENTS, Answered, Event
+from easq.log.events import EVENTS, Answered, Event
 from easq.log.sqlite import SqliteLog
 from easq.prove.bench.real_pass import is_kept, run_real, thin
-from tests.replaying import make_log
-from tests.worlds import small_recipe
+from tests.support.replay_process import make_log
+from tests.support.small_worlds import small_recipe
 
 RECIPE = small_recipe("model.method=behavior", "training.batch_rows=256")
 

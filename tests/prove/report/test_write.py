@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easq.prove.report.write import write_report
-from tests.prove.report.result import point, result, silent
+from tests.support.run_result import point, result, silent
 
 
 class Page(HTMLParser):

@@ -12,8 +12,8 @@ import numpy as np
 from easq.errors import InputError
 from easq.prove.ab.analysis import LEAST_VIEWERS
 from easq.prove.ab.effects import always_valid, effect
-from easq.prove.ab.metrics import Spec
-from easq.prove.ab.table import Look, Table, as_one_arm, looks
+from easq.prove.ab.experiment_metrics import Spec
+from easq.prove.ab.viewer_days import Look, Table, as_one_arm, looks
 
 
 def false_positives(

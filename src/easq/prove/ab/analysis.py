@@ -17,11 +17,11 @@ from easq.prove.ab.effects import (
     level,
     sample_ratio,
 )
-from easq.prove.ab.metrics import Metrics, Spec
-from easq.prove.ab.table import Look, Table, day_date, day_number, looks
+from easq.prove.ab.experiment_metrics import Metrics, Spec
 from easq.prove.ab.verdict import Guarded, Judged, decide
-from easq.schema import Recipe
-from easq.schema_experiments import SATISFACTION, Experiment
+from easq.prove.ab.viewer_days import Look, Table, day_date, day_number, looks
+from easq.recipe.experiments import SATISFACTION, Experiment
+from easq.recipe.recipe import Recipe
 
 LEAST_VIEWERS = 50
 """Of each arm, before a look counts: with fewer, a mean is not yet normal."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.prove.ab.packed import reported_values
-from easq.schema import Question
+from easq.recipe.recipe import Question
 
 Block = dict[str, NDArray[Any]]
 """Columns of the same length, by name."""

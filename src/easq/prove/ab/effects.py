@@ -12,8 +12,8 @@ import tea_tasting as tt  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from tea_tasting.aggr import Aggregates  # type: ignore[import-untyped]
 
-from easq.prove.ab.metrics import OBSERVED, Spec
-from easq.prove.ab.table import Look
+from easq.prove.ab.experiment_metrics import OBSERVED, Spec
+from easq.prove.ab.viewer_days import Look
 
 Floats = NDArray[np.float64]
 SRM_LEVEL = 0.001

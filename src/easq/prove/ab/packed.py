@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.events import FLOAT
+from easq.log.events import FLOAT
 
 _MOST_LAYOUTS = 200
 _decoder = msgspec.msgpack.Decoder(dict[str, memoryview])

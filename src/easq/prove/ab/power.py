@@ -7,9 +7,9 @@ import tea_tasting as tt  # type: ignore[import-untyped]
 
 from easq.errors import InputError
 from easq.prove.ab.effects import aggregates, covariates, deviations, mixture_reach, varies
-from easq.prove.ab.metrics import Spec
-from easq.prove.ab.table import Look, Table, as_one_arm, looks
-from easq.schema_experiments import Experiment
+from easq.prove.ab.experiment_metrics import Spec
+from easq.prove.ab.viewer_days import Look, Table, as_one_arm, looks
+from easq.recipe.experiments import Experiment
 
 
 def plan(experiment: Experiment, table: Table, lift: float) -> dict[str, Any]:

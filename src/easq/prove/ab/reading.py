@@ -1,7 +1,7 @@
 """One partition of a log to sums by viewer and day, in one pass and in the memory of a window.
 
 What refers to a request counts when the request's window has closed, so reports that repeat each other
-are one view, and late ones and those of unknown requests count nothing, as in `easq.join`.
+are one view, and late ones and those of unknown requests count nothing, as in `easq.features.join`.
 Shapes: Q requests, V views, A asks, C columns, P covariates.
 """
 
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.arms import arm_of
-from easq.events import EVENTS, stable_ids
 from easq.log.base import EventLog
+from easq.log.events import EVENTS, stable_ids
 from easq.prove.ab.chunks import Block, Chunks
-from easq.prove.ab.metrics import Metrics
+from easq.prove.ab.experiment_metrics import Metrics
 from easq.prove.ab.sums import DAY_MS, Ids, Sums, day_key, joined, places, split_key, taken
-from easq.schema import Recipe
+from easq.recipe.assignment import arm_of
+from easq.recipe.recipe import Recipe
 
 Opener = Callable[[], EventLog]
 

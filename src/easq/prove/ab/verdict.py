@@ -6,8 +6,8 @@ from math import ceil, isfinite, log1p
 from typing import Literal, NamedTuple
 
 from easq.prove.ab.effects import SRM_LEVEL, Effect
-from easq.prove.ab.metrics import Spec
-from easq.schema_experiments import Experiment, Guardrail
+from easq.prove.ab.experiment_metrics import Spec
+from easq.recipe.experiments import Experiment, Guardrail
 
 Verdict = Literal["ship", "keep running", "stop", "no verdict"]
 

@@ -9,7 +9,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from easq.prove.bench.store import Row
+from easq.prove.bench.row_store import Row
 
 _T_975 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,

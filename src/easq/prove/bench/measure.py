@@ -8,10 +8,10 @@ Shapes: B requests, C candidates of each, G held-back answers.
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.prove.metrics import Floats, ListRanks, Order
-from easq.prove.truth import TOPS
-from easq.prove.window import GAINS, HITS
-from easq.world.feed import Fed
+from easq.prove.bench.world_feed import Fed
+from easq.prove.offline.metrics import Floats, ListRanks, Order
+from easq.prove.offline.truth import TOPS
+from easq.prove.offline.window import GAINS, HITS
 
 _WINDOW_ANSWERS = 4096
 

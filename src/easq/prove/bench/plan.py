@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from easq.errors import InputError
-from easq.schema_values import Strict
+from easq.recipe.values import Strict
 
 REFERENCES = ("random", "popularity", "oracle")
 """Scorers that learn nothing; they are measured in each world for nothing."""

@@ -6,15 +6,15 @@ from math import isnan
 from pathlib import Path
 from typing import Any
 
-from easq.files import replace_file
+from easq.home.files import replace_file
 from easq.log.sqlite import SqliteLog
 from easq.prove.bench.plan import Real
 from easq.prove.bench.real_pass import BEHAVIOR, METRICS, Scored, run_real
-from easq.prove.bench.run import Bench
-from easq.prove.bench.store import digest
-from easq.prove.tally import Interval
-from easq.schema import Recipe
-from easq.settings import read_recipe, to_toml
+from easq.prove.bench.row_store import digest
+from easq.prove.bench.runner import Bench
+from easq.prove.offline.tally import Interval
+from easq.recipe.read import read_recipe, to_toml
+from easq.recipe.recipe import Recipe
 
 Watch = Callable[[str, int], Callable[[int, int], None]]
 _SHOWN = (*METRICS, BEHAVIOR)
@@ -22,7 +22,7 @@ _SHOWN = (*METRICS, BEHAVIOR)
 
 def run(bench: Bench, plans: Path, name: str, data: Path, watch: Watch) -> None:
     """Run what is missing on one real log; `plans` is the folder in which the plan stands."""
-    from easq.datasets import load
+    from easq.sources.datasets import load
 
     real, folder = bench.plan.real[name], bench.out / "real"
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,18 +11,18 @@ from zlib import crc32
 
 import numpy as np
 
-from easq.events import EVENTS, Answered, Event
 from easq.learn.learner import Step
-from easq.learn.order import pairs_right
 from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog
+from easq.log.events import EVENTS, Answered, Event
 from easq.log.sqlite import SqliteLog
-from easq.prove.first_scores import FirstScores
-from easq.prove.metrics import Floats
-from easq.prove.references import References
-from easq.prove.tally import Tally
-from easq.prove.window import Window
-from easq.schema import Recipe
+from easq.model.pairwise_accuracy import pairs_right
+from easq.prove.offline.first_scores import FirstScores
+from easq.prove.offline.metrics import Floats
+from easq.prove.offline.references import References
+from easq.prove.offline.tally import Tally
+from easq.prove.offline.window import Window
+from easq.recipe.recipe import Recipe
 
 METRICS = ("sat/raw_auc", "sat/auc", "sat/pair_accuracy", "sat/hr@1", "sat/hr@5", "sat/ndcg@5", "sat/mrr")
 BEHAVIOR = "pair_accuracy"

@@ -13,7 +13,7 @@ import tomli_w
 
 from easq.prove.bench.compare import Table
 from easq.prove.bench.plan import Experiment
-from easq.settings import override
+from easq.recipe.read import override
 
 CRITERION = "said_sat@3"
 COSTS = ("behavior@3", "behavior@10")

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from easq.errors import InputError
-from easq.learn.builder import build_encoder, build_learner
+from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.prove.bench.measure import Lists, Measure, scores_of
 from easq.prove.bench.plan import REFERENCES, Cell, Place
-from easq.prove.metrics import Floats
-from easq.prove.references import References
-from easq.schema import Recipe
-from easq.world.answers import Rates
-from easq.world.feed import Fed, feed
-from easq.world.simulate import World
+from easq.prove.bench.world_feed import Fed, feed
+from easq.prove.offline.metrics import Floats
+from easq.prove.offline.references import References
+from easq.recipe.recipe import Recipe
+from easq.sources.world.answering import Rates
+from easq.sources.world.simulate import World
 
 OnViews = Callable[[int], None]
 _ASK, _ANSWER = 1.0, 0.2

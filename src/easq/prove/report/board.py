@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from easq.prove.funnel import Funnel
-from easq.prove.report import ab, answers, page
+from easq.prove.answers.funnel import Funnel
+from easq.prove.report import about_ab, about_answers, page
 from easq.prove.report import board_figures as figures
 
 Result = Mapping[str, Any]
@@ -23,7 +23,7 @@ _GATES = {
 def experiment(result: Result) -> str:
     """Return what `prove.ab.analysis.analyse` found: verdict, satisfaction over time, Table 2, guardrails."""
     return "\n".join(
-        [page.section(f"Experiment {result['name']}", *ab.summary(result)), *ab.evidence(result)]
+        [page.section(f"Experiment {result['name']}", *about_ab.summary(result)), *about_ab.evidence(result)]
     )
 
 
@@ -48,7 +48,7 @@ def funnel(found: Funnel, question: str) -> str:
 
 def validity(result: Result) -> str:
     """Return what `prove.validity` found: whether viewers act as they say, and the rest on demand."""
-    later, *others = answers.sections(result)
+    later, *others = about_answers.sections(result)
     return "\n".join([later, page.folded("Who answers, and whose answers are missing", *others)])
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
-from easq.prove.funnel import Funnel
+from easq.prove.answers.funnel import Funnel
 from easq.prove.report.draw import (
     RUN_COLORS,
     blank,

@@ -1,5 +1,0 @@
-"""`python -m easq` is `easq`."""
-
-from easq.cli import main
-
-main()

@@ -1,0 +1,5 @@
+"""`python -m easq.cli` is `easq`."""
+
+from easq.cli import main
+
+main()

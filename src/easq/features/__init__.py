@@ -1,0 +1,1 @@
+"""From events to examples to arrays: joining, encoding, batching, profiles."""

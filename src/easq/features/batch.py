@@ -1,0 +1,195 @@
+"""Examples to batches: cut the queue of examples into steps and lay each out as arrays.
+
+Shapes: B requests, N rows (candidates), M <= N rows of viewed requests, K behaviours, A answers.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from zlib import crc32
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.features.columns import Ids
+from easq.features.encode import Encoder, Rows
+from easq.features.examples import AnsweredView, Example, Viewed
+from easq.log.events import FLOAT, stable_id
+from easq.recipe.recipe import BehaviorKind
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's examples.
+
+    `said_M` is the option said of a view, or -1, and `said_weight_M` how much that counts.
+    `fresh_A` marks the answers whose request had not been learned from its behaviour before.
+
+    Rows below `num_viewed` are the exposed candidates of viewed requests. Behind them stand all
+    candidates of the requests that were answered, so that an answer is measured inside its list.
+    """
+
+    rows: Rows
+    num_viewed: int
+    level_M: Floats
+    shown_MK: Flags
+    said_M: Ids
+    said_weight_M: Floats
+    item_N: Ids
+    position_N: Ids
+    user_B: Ids
+    ts_B: Ids
+    request_ids: list[str]
+    answer_row_A: Ids
+    option_A: Ids
+    propensity_A: Floats
+    weight_A: Floats
+    fresh_A: Flags
+
+
+class Batcher:
+    """A queue of examples, cut where it holds `batch_rows` viewed rows or `batch_answers` answers.
+
+    The cuts depend on the order of the examples alone, not on how they arrived.
+    """
+
+    def __init__(self, batch_rows: int, batch_answers: int) -> None:
+        self._batch_rows, self._batch_answers = batch_rows, batch_answers
+        self._queue: deque[Example] = deque()
+        self._rows = self._answers = 0
+
+    def add(self, examples: Iterable[Example]) -> None:
+        """Put examples at the end of the queue; a request that nobody reported on teaches nothing."""
+        for example in examples:
+            if isinstance(example, AnsweredView):
+                self._answers += 1
+            elif example.reports:
+                self._rows += example.num_reported
+            else:
+                continue
+            self._queue.append(example)
+
+    def cut(self, final: bool = False) -> list[Example]:
+        """Return the next step's examples, or none while there are too few (`final`: take the rest)."""
+        if not final and self._rows < self._batch_rows and self._answers < self._batch_answers:
+            return []
+        examples: list[Example] = []
+        rows = answers = 0
+        while self._queue and rows < self._batch_rows and answers < self._batch_answers:
+            example = self._queue.popleft()
+            examples.append(example)
+            if isinstance(example, Viewed):
+                rows += example.num_reported
+            else:
+                answers += 1
+        self._rows -= rows
+        self._answers -= answers
+        return examples
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Return how many viewed rows and how many answers are in the queue."""
+        return self._rows, self._answers
+
+    def forget(self, users: Collection[str]) -> None:
+        """Drop the examples of viewers."""
+        kept = [example for example in self._queue if example.request.user_id not in users]
+        self._queue.clear()
+        self._rows = self._answers = 0
+        self.add(kept)
+
+    def state(self) -> bytes:
+        """Return the queue as MessagePack, equal queues as equal bytes."""
+        return msgspec.msgpack.encode(list(self._queue), order="deterministic")
+
+    def restore(self, data: bytes) -> None:
+        """Become the batcher whose `state` this is."""
+        self._queue.clear()
+        self._rows = self._answers = 0
+        self.add(msgspec.msgpack.decode(data, type=list[Example]))
+
+
+def make_batch(
+    encoder: Encoder, behaviors: Sequence[BehaviorKind], cap: float, examples: Sequence[Example]
+) -> Batch:
+    """Lay out a step's examples as arrays; `cap` bounds an item's level (schema.Order).
+
+    Raises InputError for a request without the columns of the encoder's features.
+    """
+    viewed = [e for e in examples if isinstance(e, Viewed)]
+    answers = [e for e in examples if isinstance(e, AnsweredView)]
+    listed = {e.request.event_id: e.request for e in answers}
+    requests = [e.request for e in viewed] + list(listed.values())
+    rows = encoder.encode(requests)
+    start_B = np.cumsum([0, *(len(r.items) for r in requests)])
+    num_candidates = int(start_B[len(viewed)])
+
+    value_MK, exposed_M = reported(viewed, start_B, behaviors)
+    shown_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
+    weight_K = np.array([b.weight for b in behaviors], np.float32)
+    level_M = np.minimum(shown_MK @ weight_K, np.float32(cap))
+    said_M = np.full(num_candidates, -1, np.int64)
+    said_weight_M = np.ones(num_candidates, np.float32)
+    for start, view in zip(start_B, viewed, strict=False):
+        for position, option in view.answers:
+            said_M[start + position] = option
+        for position, weight in view.weights:
+            said_weight_M[start + position] = weight
+
+    # Candidates that nobody saw teach nothing: only exposed rows of viewed requests stay.
+    keep_N = np.concatenate([exposed_M, np.ones(int(start_B[-1]) - num_candidates, np.bool_)])
+    place_N = np.cumsum(keep_N) - 1
+    first = dict(zip(listed, start_B[len(viewed) :].tolist(), strict=False))
+    answer_row_A = place_N[[first[e.request.event_id] + e.position for e in answers]]
+    items = [crc32(item.encode()) for request in requests for item in request.items]
+    return Batch(
+        rows=Rows(rows.viewer_BW, rows.candidate_NV[keep_N], rows.request_N[keep_N]),
+        num_viewed=int(np.count_nonzero(exposed_M)),
+        level_M=level_M[exposed_M],
+        shown_MK=shown_MK[exposed_M],
+        said_M=said_M[exposed_M],
+        said_weight_M=said_weight_M[exposed_M],
+        item_N=np.array(items, np.int64)[keep_N],
+        position_N=(np.arange(len(keep_N)) - start_B[rows.request_N])[keep_N],
+        user_B=np.array([stable_id(r.user_id) for r in requests], np.int64),
+        ts_B=np.array([r.ts for r in requests], np.int64),
+        request_ids=[r.event_id for r in requests],
+        answer_row_A=answer_row_A.astype(np.int64),
+        option_A=np.array([e.option for e in answers], np.int64),
+        propensity_A=np.array([e.propensity for e in answers], np.float32),
+        weight_A=np.array([e.weight for e in answers], np.float32),
+        fresh_A=np.array([not e.after_view for e in answers], np.bool_),
+    )
+
+
+def reported(
+    viewed: Sequence[Viewed], start_B: Ids, behaviors: Sequence[BehaviorKind]
+) -> tuple[Floats, Flags]:
+    """Return each candidate's largest reported value per behaviour, and whether it was exposed.
+
+    `start_B` is where each request's candidates begin, and behind the last where they end.
+    """
+    reports = [
+        (start, *report) for start, view in zip(start_B, viewed, strict=False) for report in view.reports
+    ]
+    num_candidates = int(start_B[len(viewed)])
+    counts = [len(positions) for _, positions, _ in reports]
+    place = np.fromiter(chain.from_iterable(positions for _, positions, _ in reports), np.int64, sum(counts))
+    place += np.repeat(np.array([start for start, _, _ in reports], np.int64), counts)
+    nothing = {n: bytes(n * FLOAT.itemsize) for n in set(counts)}
+    value_MK = np.zeros((num_candidates, len(behaviors)), np.float32)
+    for k, behavior in enumerate(behaviors):
+        name = behavior.name
+        column = b"".join(
+            [e.values.get(name) or nothing[n] for n, (_, _, e) in zip(counts, reports, strict=True)]
+        )
+        # A value that is not a number is no report.
+        np.fmax.at(value_MK[:, k], place, np.frombuffer(column, FLOAT))
+    exposed_M = np.zeros(num_candidates, np.bool_)
+    exposed_M[place] = True
+    return value_MK, exposed_M

@@ -1,0 +1,122 @@
+"""Raw feature values as arrays, one row per candidate or viewer: what is scored and what is logged.
+
+A live request gathers its candidates' values here in a few array operations, whatever the number of
+features. Shapes: N rows, K single ids (categorical), M numbers, L entries of a list.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.log.events import COUNT, FLOAT, ID, Column, stable_id
+from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.values import Side
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+LONGEST = int(np.iinfo(COUNT).max)
+"""The most entries that a list may come with, however few of them are kept: 65,535."""
+
+UNKNOWN = stable_id("\0unknown")
+"""The id of a categorical value that nobody told: it trains an embedding of its own."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The features of one side by kind, each kind in the order in which the recipe declares them."""
+
+    singles: tuple[Categorical, ...]
+    numbers: tuple[Numeric, ...]
+    lists: tuple[Multi | History, ...]
+
+    @staticmethod
+    def of(features: Sequence[Feature], side: Side) -> "Shape":
+        """Return the shape of one side; histories are the viewer's."""
+        own = [f for f in features if ("viewer" if isinstance(f, History) else f.side) == side]
+        return Shape(
+            tuple(f for f in own if isinstance(f, Categorical)),
+            tuple(f for f in own if isinstance(f, Numeric)),
+            tuple(f for f in own if isinstance(f, Multi | History)),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all features of the side."""
+        return tuple(f.name for f in (*self.singles, *self.numbers, *self.lists))
+
+
+class List(NamedTuple):
+    """A multi-valued feature: the first `count_N` ids of each row of `ids_NL` count.
+
+    Multi-valued features stand from their start, histories oldest first.
+    """
+
+    ids_NL: Ids
+    count_N: Ids
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Raw values of N rows, in the order of a `Shape`. Unknown: UNKNOWN, NaN, an empty list."""
+
+    ids_NK: Ids
+    numbers_NM: Floats
+    lists: tuple[List, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids_NK)
+
+    def take(self, row_A: Ids) -> "Columns":
+        """Return some rows."""
+        lists = tuple(List(x.ids_NL[row_A], x.count_N[row_A]) for x in self.lists)
+        return Columns(self.ids_NK[row_A], self.numbers_NM[row_A], lists)
+
+    def pack(self, shape: Shape) -> tuple[dict[str, Column], dict[str, Column]]:
+        """Return the packed columns of a `Request` and the lengths of its multi-valued ones."""
+        # Column by column in memory, so that packing a feature is one copy.
+        ids_KN = self.ids_NK.T.astype(ID, order="C")
+        numbers_MN = self.numbers_NM.T.astype(FLOAT, order="C")
+        packed = {f.name: ids_KN[k].tobytes() for k, f in enumerate(shape.singles)}
+        packed |= {f.name: numbers_MN[m].tobytes() for m, f in enumerate(shape.numbers)}
+        lengths = {}
+        for feature, (ids_NL, count_N) in zip(shape.lists, self.lists, strict=True):
+            is_filled = np.arange(ids_NL.shape[1]) < count_N[:, None]
+            packed[feature.name] = ids_NL[is_filled].astype(ID).tobytes()
+            lengths[feature.name] = count_N.astype(COUNT).tobytes()
+        return packed, lengths
+
+
+def empty(shape: Shape, num_rows: int) -> Columns:
+    """Return rows of which nothing is known; lists are as wide as the model reads them."""
+    return Columns(
+        np.full((num_rows, len(shape.singles)), UNKNOWN, np.int64),
+        np.full((num_rows, len(shape.numbers)), np.nan, np.float32),
+        tuple(
+            List(np.zeros((num_rows, f.length), np.int64), np.zeros(num_rows, np.int64)) for f in shape.lists
+        ),
+    )
+
+
+def unpack(
+    shape: Shape, columns: Mapping[str, Column], lengths: Mapping[str, Column], num_rows: int
+) -> Columns:
+    """Return logged columns as arrays, the inverse of `Columns.pack`; a list without lengths is one row's."""
+    lists = []
+    for feature in shape.lists:
+        ids = np.frombuffer(columns[feature.name], ID)
+        packed = lengths.get(feature.name)
+        count_N = np.array([len(ids)]) if packed is None else np.frombuffer(packed, COUNT).astype(np.int64)
+        ids_NL = np.zeros((num_rows, max(feature.length, int(count_N.max(initial=0)))), np.int64)
+        ids_NL[np.arange(ids_NL.shape[1]) < count_N[:, None]] = ids
+        lists.append(List(ids_NL, count_N))
+    singles = [np.frombuffer(columns[f.name], ID) for f in shape.singles]
+    numbers = [np.frombuffer(columns[f.name], FLOAT) for f in shape.numbers]
+    return Columns(
+        np.stack(singles, 1) if singles else np.zeros((num_rows, 0), np.int64),
+        np.stack(numbers, 1) if numbers else np.zeros((num_rows, 0), np.float32),
+        tuple(lists),
+    )

@@ -1,0 +1,296 @@
+"""Features to embedding rows: hash ids, bucket numbers, pad lists.
+
+Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and per candidate
+(padding included). Embedding row 0 is the padding.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.errors import InputError
+from easq.features.columns import Columns, Ids, Shape
+from easq.log.events import COUNT, FLOAT, ID, Request
+from easq.log.mixing import mix
+from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.values import Side
+
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a feature's embedding rows stand: columns `start:stop` of its side's matrix."""
+
+    feature: Feature
+    offset: int
+    num_rows: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of both sides and the rows of the one embedding table that all features share."""
+
+    viewer: tuple[Slot, ...]
+    candidate: tuple[Slot, ...]
+    num_rows: int
+
+    @staticmethod
+    def of(features: Sequence[Feature]) -> "Layout":
+        """Lay out features, those of one row first; a history shares the rows of its target."""
+        offset, tables = 1, {}
+        for feature in features:
+            if not isinstance(feature, History):
+                size = len(feature.boundaries) + 2 if isinstance(feature, Numeric) else feature.rows
+                tables[feature.name] = (offset, size)
+                offset += size
+        columns: dict[str, list[Slot]] = {"viewer": [], "candidate": []}
+        for feature in sorted(features, key=lambda f: isinstance(f, Multi | History)):
+            side = "viewer" if isinstance(feature, History) else feature.side
+            table = tables[feature.of if isinstance(feature, History) else feature.name]
+            slots = columns[side]
+            start = slots[-1].stop if slots else 0
+            width = feature.length if isinstance(feature, Multi | History) else 1
+            slots.append(Slot(feature, *table, start, start + width))
+        return Layout(tuple(columns["viewer"]), tuple(columns["candidate"]), offset)
+
+
+class Ragged(NamedTuple):
+    """Lists of ids of several rows, one behind the other, and how many each row has."""
+
+    ids: Ids
+    counts: Ids
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Features as embedding rows; candidate n belongs to request `request_N[n]`, requests in order."""
+
+    viewer_BW: Ids
+    candidate_NV: Ids
+    request_N: Ids
+
+
+@dataclass
+class Collisions:
+    """How often an id met an embedding row that another id had taken first."""
+
+    lookups: int = 0
+    collided: int = 0
+    taken: int = 0
+
+
+class Encoder:
+    """Turns requests into embedding rows; what it needs of a request is named by the layout.
+
+    `owner` holds the first id of each row, so that collisions are counted and not guessed.
+    """
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self.layout = Layout.of(features)
+        self.owner = np.zeros(self.layout.num_rows, np.int64)
+        self.owned = np.zeros(self.layout.num_rows, np.bool_)
+        self.collisions = {f.name: Collisions() for f in features if isinstance(f, Categorical | Multi)}
+
+    def encode(self, requests: Sequence[Request]) -> Rows:
+        """Return the rows of all candidates of all requests.
+
+        Raises InputError, naming feature and request, for a column that is absent or of a wrong size.
+        """
+        sizes = np.fromiter((len(r.items) for r in requests), np.int64, len(requests))
+        viewer: dict[str, Values | Ragged] = {}
+        candidate: dict[str, Values | Ragged] = {}
+        for slot in self.layout.viewer:
+            columns = [_column(r, r.viewer, slot, "viewer") for r in requests]
+            if isinstance(slot.feature, Multi | History):
+                viewer[slot.feature.name] = _ragged(columns)
+            else:
+                viewer[slot.feature.name] = _single(columns, slot, requests, np.ones_like(sizes))
+        for slot in self.layout.candidate:
+            columns = [_column(r, r.candidates, slot, "candidates") for r in requests]
+            if isinstance(slot.feature, Multi):
+                counts = _counts(requests, slot, sizes)
+                ids = _ids(columns, slot, requests, counts, sizes)
+                candidate[slot.feature.name] = Ragged(ids, counts)
+            else:
+                candidate[slot.feature.name] = _single(columns, slot, requests, sizes)
+        return self.encode_columns(sizes, viewer, candidate)
+
+    def encode_columns(
+        self, sizes: Ids, viewer: Mapping[str, Values | Ragged], candidate: Mapping[str, Values | Ragged]
+    ) -> Rows:
+        """Return the rows of requests whose features stand in columns, request after request.
+
+        `sizes` is the number of candidates of each request. A viewer column holds an int64 id or float32
+        number per request, a candidate column one per candidate; histories and multi-valued features are
+        ragged. Raises KeyError for a feature of the layout without a column.
+        """
+        viewer_BW = np.zeros((len(sizes), _width(self.layout.viewer)), np.int64)
+        candidate_NV = np.zeros((int(sizes.sum()), _width(self.layout.candidate)), np.int64)
+        for slots, columns, out in (
+            (self.layout.viewer, viewer, viewer_BW),
+            (self.layout.candidate, candidate, candidate_NV),
+        ):
+            for slot in slots:
+                column = columns[slot.feature.name]
+                if isinstance(column, Ragged):
+                    self._fill_ragged(slot, column.ids, column.counts, out)
+                else:
+                    self._fill(slot, column, out)
+        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return who owns which row, and the collisions counted."""
+        counts = [[c.lookups, c.collided, c.taken] for c in self.collisions.values()]
+        return {"owner": self.owner, "owned": self.owned, "collisions": np.array(counts, np.int64)}
+
+    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Become the encoder whose `state` this is."""
+        self.owner, self.owned = state["owner"].astype(np.int64), state["owned"].astype(np.bool_)
+        for counted, row in zip(self.collisions.values(), state["collisions"].tolist(), strict=True):
+            counted.lookups, counted.collided, counted.taken = row
+
+    def _fill(self, slot: Slot, values: Values, out: Ids) -> None:
+        if isinstance(slot.feature, Numeric):
+            out[:, slot.start] = _interval_rows(slot, values)
+        else:
+            out[:, slot.start] = self._hash(slot, values)
+
+    def _fill_ragged(self, slot: Slot, ids: Ids, counts: Ids, out: Ids) -> None:
+        ends = np.cumsum(counts)
+        used, valid = _padded(slot, ends - counts, counts)
+        out[:, slot.start : slot.stop][valid] = self._hash(slot, ids[used])
+
+    def _hash(self, slot: Slot, ids: Ids) -> Ids:
+        rows = _hash_rows(slot, ids)
+        if not isinstance(slot.feature, History):
+            counted = self.collisions[slot.feature.name]
+            fresh = ~self.owned[rows]
+            if fresh.any():
+                self.owner[rows[fresh]] = ids[fresh]
+                self.owned[rows[fresh]] = True
+                table = self.owned[slot.offset : slot.offset + slot.num_rows]
+                counted.taken = int(np.count_nonzero(table))
+            counted.lookups += len(ids)
+            counted.collided += int(np.count_nonzero(self.owner[rows] != ids))
+        return rows
+
+
+class SideEncoder:
+    """Turns the raw values of one side into the rows that `Encoder` gives the same values.
+
+    For serving: all single ids of all candidates are hashed in one operation, and nothing is counted.
+    """
+
+    def __init__(self, layout: Layout, features: Sequence[Feature], side: Side) -> None:
+        slots = {s.feature.name: s for s in (layout.viewer if side == "viewer" else layout.candidate)}
+        shape = Shape.of(features, side)
+        self._width = _width(layout.viewer if side == "viewer" else layout.candidate)
+        singles = [slots[f.name] for f in shape.singles]
+        self._place_K = np.array([s.start for s in singles], np.int64)
+        self._offset_K = np.array([s.offset for s in singles], np.int64)
+        self._salt_K = np.array([_salt(s.offset) for s in singles], np.uint64)
+        self._size_K = np.array([s.num_rows for s in singles], np.uint64)
+        self._numbers = [slots[f.name] for f in shape.numbers]
+        self._lists = [slots[f.name] for f in shape.lists]
+
+    def encode(self, columns: Columns) -> Ids:
+        """Return the embedding rows of each row of values."""
+        rows_NW = np.zeros((len(columns), self._width), np.int64)
+        if len(self._place_K):
+            hashed_NK = mix(columns.ids_NK, self._salt_K) % self._size_K
+            rows_NW[:, self._place_K] = hashed_NK.astype(np.int64) + self._offset_K
+        for m, slot in enumerate(self._numbers):
+            rows_NW[:, slot.start] = _interval_rows(slot, columns.numbers_NM[:, m])
+        for slot, (ids_NL, count_N) in zip(self._lists, columns.lists, strict=True):
+            first_N = np.arange(len(columns)) * ids_NL.shape[1]
+            used, valid = _padded(slot, first_N, count_N)
+            rows_NW[:, slot.start : slot.stop][valid] = _hash_rows(slot, ids_NL.ravel()[used])
+        return rows_NW
+
+
+def _interval_rows(slot: Slot, values: NDArray[np.float32]) -> Ids:
+    assert isinstance(slot.feature, Numeric)
+    interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
+    rows: Ids = slot.offset + np.where(np.isnan(values), 0, interval)
+    return rows
+
+
+def _hash_rows(slot: Slot, ids: Ids) -> Ids:
+    # Histories share their target's rows, so the salt is the table's place and not the name.
+    hashed = mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
+    return slot.offset + hashed.astype(np.int64)
+
+
+def _padded(slot: Slot, first_R: Ids, count_R: Ids) -> tuple[Ids, NDArray[np.bool_]]:
+    """Cut lists to the slot's width: a history newest first, other lists from their start.
+
+    Returns the places of the ids used, of lists that start at `first_R`, and where each goes.
+    """
+    place = np.arange(slot.stop - slot.start)
+    recent = isinstance(slot.feature, History)
+    source = (first_R + count_R - 1)[:, None] - place if recent else first_R[:, None] + place
+    valid = place < count_R[:, None]
+    return source[valid], valid
+
+
+def _width(slots: tuple[Slot, ...]) -> int:
+    return slots[-1].stop if slots else 0
+
+
+def _salt(offset: int) -> int:
+    return (offset * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+
+
+def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) -> bytes:
+    column = columns.get(slot.feature.name)
+    if column is None:
+        raise InputError(
+            f"feature {slot.feature.name!r} is not among the {side} columns of request "
+            f"{request.event_id!r}; it holds {', '.join(sorted(columns)) or 'none'}"
+        )
+    return column
+
+
+def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids) -> Values:
+    """Join columns of one value a row; where the sum is wrong, say which request's is."""
+    kind = FLOAT if isinstance(slot.feature, Numeric) else ID
+    if list(map(len, columns)) != (kind.itemsize * sizes).tolist():
+        _refuse_sizes(columns, slot, requests, kind.itemsize * sizes)
+    return np.frombuffer(b"".join(columns), kind)
+
+
+def _ragged(columns: list[bytes]) -> Ragged:
+    counts = np.fromiter(map(len, columns), np.int64, len(columns)) // ID.itemsize
+    return Ragged(np.frombuffer(b"".join(columns), ID), counts)
+
+
+def _counts(requests: Sequence[Request], slot: Slot, sizes: Ids) -> Ids:
+    columns = [r.lengths.get(slot.feature.name, b"") for r in requests]
+    joined = b"".join(columns)
+    if list(map(len, columns)) != (COUNT.itemsize * sizes).tolist():
+        _refuse_sizes(columns, slot, requests, COUNT.itemsize * sizes, " of lengths")
+    return np.frombuffer(joined, COUNT).astype(np.int64)
+
+
+def _ids(columns: list[bytes], slot: Slot, requests: Sequence[Request], counts: Ids, sizes: Ids) -> Ids:
+    totals = np.add.reduceat(counts, np.cumsum(sizes) - sizes)
+    if list(map(len, columns)) != (ID.itemsize * totals).tolist():
+        _refuse_sizes(columns, slot, requests, ID.itemsize * totals)
+    return np.frombuffer(b"".join(columns), ID)
+
+
+def _refuse_sizes(
+    columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids, what: str = ""
+) -> None:
+    for column, request, size in zip(columns, requests, sizes, strict=True):
+        if len(column) != size:
+            raise InputError(
+                f"feature {slot.feature.name!r} of request {request.event_id!r}: got {len(column)} bytes"
+                f"{what}, expected {size} for {len(request.items)} candidates"
+            )

@@ -1,0 +1,29 @@
+"""Rates of ids, for code that counts one view at a time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.features.profiles.buckets import Buckets
+from easq.features.profiles.index import Index
+
+
+class Rates:
+    """How often a behaviour was shown per view, by id; see `Buckets`, which counts."""
+
+    def __init__(self, half_life_ms: float, prior_views: float) -> None:
+        self._buckets = Buckets(half_life_ms, prior_views)
+        self._index: Index[int] = Index()
+
+    def observe(self, key: int, ts: int, shown: bool) -> None:
+        """Count one view of `key`."""
+        row = self._index.add(key)
+        self._buckets.reserve(self._index.num_rows)
+        if self._buckets.add([row], [ts], [True], [shown]):
+            quiet = np.flatnonzero(self._buckets.is_quiet()[: self._index.num_rows])
+            self._index.release(quiet.tolist())
+
+    def rates(self, keys: Sequence[int], ts: int) -> NDArray[np.float32]:
+        """Return the rate of each key as of `ts`; NaN before anything was observed."""
+        return self._buckets.rates(self._index.rows(keys), ts)

@@ -1,0 +1,64 @@
+"""Bring profiles to where the log ends, or to any offsets before."""
+
+from collections.abc import Callable, Sequence
+
+from easq.features.profiles.profiles import Profiles
+from easq.features.profiles.store import Store
+from easq.log.base import EventLog, LogError
+from easq.log.events import EVENTS, PROFILES
+
+CHUNK_EVENTS = 4096
+SAVED_EVENTS = 1 << 18
+"""Events between two saves of a long rebuild, so that the notes of changes stay small."""
+
+
+def end_offsets(log: EventLog) -> list[int]:
+    """Return where both topics end, as `Profiles.offsets` counts; may raise LogError."""
+    return [*log.end_offsets(EVENTS), *log.end_offsets(PROFILES)]
+
+
+def catch_up(
+    profiles: Profiles,
+    log: EventLog,
+    until: Sequence[int] | None = None,
+    after_chunk: Callable[[int], None] | None = None,
+) -> None:
+    """Apply the log's events up to the offsets `until`, or to its end now.
+
+    `after_chunk` is called with the number of events each time some were applied. Raises ValueError where
+    the profiles are past `until`, and LogError when the log cannot be read or ends before.
+    """
+    ends = end_offsets(log) if until is None else list(until)
+    if any(offset > end for offset, end in zip(profiles.offsets, ends, strict=True)):
+        raise ValueError(f"profiles stand at {profiles.offsets} and cannot go back to {ends}")
+    num_partitions = log.partitions(EVENTS)
+    for place, end in enumerate(ends):
+        topic = EVENTS if place < num_partitions else PROFILES
+        partition = place % num_partitions
+        while (offset := profiles.offsets[place]) < end:
+            events = log.read(topic, partition, offset, min(CHUNK_EVENTS, end - offset))
+            if not events:
+                raise LogError(f"topic {topic}, partition {partition} ends at {offset}, expected {end}")
+            profiles.apply(topic, partition, events)
+            if after_chunk:
+                after_chunk(len(events))
+
+
+def resume(profiles: Profiles, store: Store, log: EventLog) -> str | None:
+    """Bring new profiles to the end of the log, from the store as far as that leads, and save them.
+
+    Returns why the store's file could not be used, None when it could or there was none.
+    """
+    reason = store.load(profiles, end_offsets(log))
+    unsaved = 0
+
+    def save_now_and_then(num_events: int) -> None:
+        nonlocal unsaved
+        unsaved += num_events
+        if unsaved >= SAVED_EVENTS:
+            store.save(profiles)
+            unsaved = 0
+
+    catch_up(profiles, log, after_chunk=save_now_and_then)
+    store.save(profiles)
+    return reason

@@ -1,0 +1,126 @@
+"""What behaviour reports say that is new: reports are cumulative, and copies say nothing."""
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from struct import unpack
+
+import msgspec
+
+from easq.log.events import FLOAT, Behavior, Column, Event, Request
+from easq.recipe.recipe import BehaviorKind, Feature, History, Numeric
+
+Condition = tuple[str, float]
+"""A behaviour and the value that it has to reach."""
+
+SEEN = 1
+"""The bit of a view itself; condition n has bit `SEEN << n + 1`."""
+
+New = tuple[str, str, int, int]
+"""Viewer, item, the request's time and the bits that were reached for the first time."""
+
+
+class Conditions:
+    """What reports are read for: the conditions of all histories and rates, each one once."""
+
+    def __init__(self, features: Sequence[Feature], behaviors: Sequence[BehaviorKind]) -> None:
+        self._at_least = {b.name: b.at_least for b in behaviors}
+        self._bits: dict[Condition, int] = {}
+        for feature in features:
+            if isinstance(feature, History) or (isinstance(feature, Numeric) and feature.rate):
+                self.bit(feature)
+
+    def bit(self, feature: History | Numeric) -> int:
+        """Return the bit of a history or of what a rate counts; raise ValueError for an unknown behaviour."""
+        if isinstance(feature, History):
+            if feature.where is None:
+                return SEEN
+            condition = (feature.where, feature.at_least)
+        else:
+            assert feature.rate is not None
+            behavior = feature.rate.behavior
+            if behavior not in self._at_least:
+                allowed = ", ".join(self._at_least) or "none"
+                raise ValueError(f"rate of {feature.name}: got {behavior!r}; the behaviors are: {allowed}")
+            condition = (behavior, self._at_least[behavior])
+        return self._bits.setdefault(condition, SEEN << len(self._bits) + 1)
+
+    def reached(self, values: dict[str, Column], num: int) -> list[int]:
+        """Return the bits of each of `num` items; raise ValueError for a column of a wrong size."""
+        if any(len(column) != num * FLOAT.itemsize for column in values.values()):
+            raise ValueError("a column does not have a value an item")
+        bits = [SEEN] * num
+        for (name, at_least), bit in self._bits.items():
+            column = values.get(name)
+            if column is not None:
+                for n, value in enumerate(unpack(f"<{num}f", column)):
+                    if value >= at_least:
+                        bits[n] |= bit
+        return bits
+
+
+class Open(msgspec.Struct, gc=False):
+    """A viewer's request whose window has not passed, and the bits reached by its items."""
+
+    user_id: str
+    ts: int
+    reached: dict[str, int]
+
+
+class Sightings:
+    """The open requests of one partition of EVENTS.
+
+    A request is open for `window_ms` of its own time, until the partition's event time has passed that.
+    A report of a request that is not open is late or refers to nothing, and one of another viewer's request
+    is nobody's: they say nothing new.
+    """
+
+    def __init__(self, conditions: Conditions, window_ms: int) -> None:
+        self._conditions, self._window = conditions, window_ms
+        self.newest = 0
+        self.open: dict[str, Open] = {}
+        self._due: list[tuple[int, str]] = []
+        self.refused = 0
+
+    def hear(self, events: Sequence[Event]) -> list[New]:
+        """Take the partition's next events and return what they say that is new, in order."""
+        new: list[New] = []
+        window, opened_by_id = self._window, self.open
+        for event in events:
+            self.newest = max(self.newest, event.ts)
+            if isinstance(event, Behavior):
+                opened = opened_by_id.get(event.request_id)
+                is_open = opened is not None and self.newest <= opened.ts + window
+                if opened is not None and is_open and event.user_id == opened.user_id:
+                    self._add(opened, event, new)
+            elif isinstance(event, Request):
+                is_past = self.newest > event.ts + window
+                if not is_past and event.event_id not in opened_by_id:
+                    opened_by_id[event.event_id] = Open(event.user_id, event.ts, {})
+                    heappush(self._due, (event.ts, event.event_id))
+        self._forget()
+        return new
+
+    def restore(self, newest: int, opened: dict[str, Open], refused: int) -> None:
+        """Become the sightings that had these open requests at this event time."""
+        self.newest, self.open, self.refused = newest, opened, refused
+        self._due = [(o.ts, request_id) for request_id, o in opened.items()]
+        heapify(self._due)
+        self._forget()
+
+    def _add(self, opened: Open, event: Behavior, new: list[New]) -> None:
+        try:
+            bits = self._conditions.reached(event.values, len(event.items))
+        except ValueError:
+            self.refused += 1
+            return
+        reached = opened.reached
+        for item, bit in zip(event.items, bits, strict=True):
+            before = reached.get(item, 0)
+            if bit & ~before:
+                reached[item] = before | bit
+                new.append((event.user_id, item, opened.ts, bit & ~before))
+
+    def _forget(self) -> None:
+        due, horizon = self._due, self.newest - self._window
+        while due and due[0][0] < horizon:
+            del self.open[heappop(due)[1]]

@@ -1,0 +1,205 @@
+"""What a platform told of all viewers or all items, and the rates that are kept beside it.
+
+Values stand in arrays by row, so that the candidates of a request are gathered in one operation a kind.
+Shapes: R rows, N keys that are read, K single ids, M numbers, L entries of a list, F features told, E views.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.features.columns import UNKNOWN, Columns, Ids, List, Shape, empty
+from easq.features.profiles.buckets import ENTRY, KEPT, Buckets
+from easq.features.profiles.index import NOBODY, Index
+from easq.log.events import FLOAT, ID, Column, pack_floats, pack_ids, stable_id
+from easq.recipe.recipe import Multi
+
+T = TypeVar("T", bound=np.generic)
+
+_HOUR_MS = 3_600_000
+_UNKNOWN, _NAN = pack_ids([UNKNOWN]), pack_floats([np.nan])
+
+
+Values = Mapping[str, Column]
+"""Packed columns of one row, by feature."""
+
+
+class KeptRate(NamedTuple):
+    """The counts behind a numeric feature, and its place among the numbers."""
+
+    place: int
+    buckets: Buckets
+
+
+class _Values(NamedTuple):
+    """The values of one row as bytes, and which of the features were told."""
+
+    ids: bytes
+    numbers: bytes
+    lists: list[bytes]
+    is_told: list[bool]
+
+
+class Table:
+    """One side's values by key; the categorical feature `own` is the key itself unless told.
+
+    Rates and histories cannot be told. A list is kept as far as the model reads it.
+    """
+
+    def __init__(self, shape: Shape, own: str) -> None:
+        self._multi = tuple(f for f in shape.lists if isinstance(f, Multi))
+        self._own = next((k for k, f in enumerate(shape.singles) if f.name == own), None)
+        self._single_names = [f.name for f in shape.singles]
+        self._number_names = [f.name for f in shape.numbers if f.rate is None]
+        self._told_numbers = [m for m, f in enumerate(shape.numbers) if f.rate is None]
+        self._told_names = [*self._single_names, *self._number_names, *(f.name for f in self._multi)]
+        self.rates = [
+            KeptRate(m, Buckets(f.rate.half_life_hours * _HOUR_MS, f.rate.prior_views))
+            for m, f in enumerate(shape.numbers)
+            if f.rate is not None
+        ]
+        self.index: Index[str] = Index()
+        nothing = empty(Shape(shape.singles, shape.numbers, self._multi), 1)
+        self._ids_RK, self._numbers_RM = nothing.ids_NK, nothing.numbers_NM
+        self._lists = nothing.lists
+        self._is_known_R = np.zeros(1, np.bool_)
+        self._is_told_RF = np.zeros((1, len(self._told_names)), np.bool_)
+
+    def tell(self, told: Iterable[tuple[str, Values]]) -> tuple[dict[str, Values], int]:
+        """Put values in the place of all that was told of their keys before, in this order.
+
+        Names that cannot be told here are passed over. Values of which one has a wrong size change
+        nothing. Returns the values that hold now by key, and how many were of a wrong size.
+        """
+        packed, held, refused = {}, {}, 0
+        for key, values in told:
+            row = self._pack(key, values)
+            if row is None:
+                refused += 1
+            else:
+                packed[key], held[key] = row, values
+        if packed:
+            self._put([self._row(key) for key in packed], list(packed.values()))
+        return held, refused
+
+    def told(self, key: str) -> dict[str, Column] | None:
+        """Return what was told of a key, lists cut to what is kept; None when nothing was."""
+        row = self.index.row_of.get(key, NOBODY)
+        if not self._is_known_R[row]:
+            return None
+        columns = [pack_ids(value) for value in self._ids_RK[row]]
+        columns += [pack_floats(value) for value in self._numbers_RM[row, self._told_numbers]]
+        columns += [pack_ids(ids_RL[row, : count_R[row]]) for ids_RL, count_R in self._lists]
+        told = zip(self._told_names, columns, self._is_told_RF[row], strict=True)
+        return {name: column for name, column, is_told in told if is_told}
+
+    def cut(self, values: Values) -> dict[str, Column]:
+        """Return values as `told` would return them had they been told."""
+        lengths = {f.name: f.length * ID.itemsize for f in self._multi}
+        return {n: values[n][: lengths.get(n)] for n in self._told_names if n in values}
+
+    def count(
+        self, keys: Sequence[str], ts_E: Sequence[int], is_view_E: Sequence[bool], shown: Sequence[list[bool]]
+    ) -> list[str]:
+        """Count views and, for each rate, the behaviours shown.
+
+        Forgets keys of which nothing is left, and returns them.
+        """
+        rows = [self._row(key) for key in keys]
+        moved = [
+            kept.buckets.add(rows, ts_E, is_view_E, is_shown_E)
+            for kept, is_shown_E in zip(self.rates, shown, strict=True)
+        ]
+        if not any(moved):
+            return []
+        is_quiet_R = ~self._is_known_R
+        for kept in self.rates:
+            is_quiet_R &= kept.buckets.is_quiet()
+        return self.index.release(np.flatnonzero(is_quiet_R[: self.index.num_rows]).tolist())
+
+    def restore_counts(self, rate: int, newest: int, stored: Mapping[str, bytes]) -> None:
+        """Put back the counts of one rate that `Buckets` gave out; those too old by now are passed over."""
+        buckets = self.rates[rate].buckets
+        buckets.advance(newest)
+        entry_E = np.frombuffer(b"".join(stored.values()), ENTRY)
+        is_fresh_E = entry_E["bucket"] > newest - KEPT
+        keys, num_entries = list(stored), [len(data) // ENTRY.itemsize for data in stored.values()]
+        key_E = np.repeat(np.arange(len(keys)), num_entries)[is_fresh_E]
+        fresh, place_E = np.unique(key_E, return_inverse=True)
+        rows = np.array([self._row(keys[n]) for n in fresh.tolist()], np.intp)
+        buckets.restore(rows[place_E], entry_E[is_fresh_E])
+
+    def read(self, keys: Sequence[str], ts: int) -> Columns:
+        """Return the values of each key as of `ts`, without the histories."""
+        row_N = self.index.rows(keys)
+        ids_NK = self._ids_RK.take(row_N, axis=0)
+        if self._own is not None:
+            for n in np.flatnonzero(row_N == NOBODY).tolist():
+                ids_NK[n, self._own] = stable_id(keys[n])
+        numbers_NM = self._numbers_RM.take(row_N, axis=0)
+        for kept in self.rates:
+            numbers_NM[:, kept.place] = kept.buckets.rates(row_N, ts)
+        lists = tuple(List(ids_RL.take(row_N, axis=0), count_R[row_N]) for ids_RL, count_R in self._lists)
+        return Columns(ids_NK, numbers_NM, lists)
+
+    def ids(self, keys: Sequence[str], single: int) -> Ids:
+        """Return one single id, by its place in the shape, of each key."""
+        row_N = self.index.rows(keys)
+        id_N: Ids = self._ids_RK[row_N, single]
+        if single == self._own:
+            for n in np.flatnonzero(row_N == NOBODY).tolist():
+                id_N[n] = stable_id(keys[n])
+        return id_N
+
+    def _row(self, key: str) -> int:
+        row = self.index.row_of.get(key)
+        if row is None:
+            row = self.index.add(key)
+            if row >= len(self._ids_RK):
+                self._grow()
+            if self._own is not None:
+                self._ids_RK[row, self._own] = stable_id(key)
+        return row
+
+    def _grow(self) -> None:
+        """Double the rows; a new row knows what nobody's does."""
+        capacity = 2 * len(self._ids_RK)
+        self._ids_RK, self._numbers_RM = _doubled(self._ids_RK), _doubled(self._numbers_RM)
+        self._lists = tuple(List(_doubled(i), _doubled(c)) for i, c in self._lists)
+        self._is_known_R, self._is_told_RF = _doubled(self._is_known_R), _doubled(self._is_told_RF)
+        for kept in self.rates:
+            kept.buckets.reserve(capacity)
+
+    def _pack(self, key: str, values: Values) -> _Values | None:
+        ids = [values.get(name, _UNKNOWN) for name in self._single_names]
+        if self._own is not None and self._single_names[self._own] not in values:
+            ids[self._own] = pack_ids([stable_id(key)])
+        numbers = [values.get(name, _NAN) for name in self._number_names]
+        lists = [values.get(f.name, b"")[: f.length * ID.itemsize] for f in self._multi]
+        sizes = {len(column) - ID.itemsize for column in ids} | {
+            len(column) - FLOAT.itemsize for column in numbers
+        }
+        sizes |= {len(column) % ID.itemsize for column in lists}
+        if sizes - {0}:
+            return None
+        return _Values(b"".join(ids), b"".join(numbers), lists, [n in values for n in self._told_names])
+
+    def _put(self, rows: list[int], values: list[_Values]) -> None:
+        num = len(rows)
+        self._ids_RK[rows] = np.frombuffer(b"".join([v.ids for v in values]), ID).reshape(num, -1)
+        numbers = np.frombuffer(b"".join([v.numbers for v in values]), FLOAT).reshape(num, -1)
+        self._numbers_RM[np.ix_(rows, self._told_numbers)] = numbers
+        for n, (ids_RL, count_R) in enumerate(self._lists):
+            width = ids_RL.shape[1]
+            entries = [v.lists[n] for v in values]
+            filled = b"".join([e.ljust(width * ID.itemsize, b"\0") for e in entries])
+            ids_RL[rows] = np.frombuffer(filled, ID).reshape(num, width)
+            count_R[rows] = [len(e) // ID.itemsize for e in entries]
+        self._is_told_RF[rows] = [v.is_told for v in values]
+        self._is_known_R[rows] = True
+
+
+def _doubled(values_R: NDArray[T]) -> NDArray[T]:
+    return np.concatenate([values_R, np.repeat(values_R[:1], len(values_R), axis=0)])

@@ -1,0 +1,1 @@
+"""A system's folder on disk: paths, snapshots, status files, the clock."""

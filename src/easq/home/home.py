@@ -1,0 +1,184 @@
+"""The folder of a live system: its settings, logs, versions, checkpoints, and who runs in it."""
+
+import contextlib
+import errno
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from easq.errors import InputError
+from easq.home.files import replace_file
+from easq.home.snapshots import Snapshots, State
+from easq.log.sqlite import SqliteLog
+from easq.recipe.read import SettingsError, read_recipe, to_toml
+from easq.recipe.recipe import Recipe
+
+_MAY_CHANGE = (
+    *("live", "service", "ask", "quality", "retention", "evaluation", "data", "name"),
+    *("experiments", "assignment", "metrics", "explore"),
+)
+"""Tables of a recipe that a live system may be restarted with in another form."""
+
+_MOST_FROZEN = 10
+
+
+@dataclass(frozen=True)
+class Home:
+    """A live system's folder and the recipe that it runs by.
+
+    The home of one arm's model reads the events of the system whose folder is `main`.
+    """
+
+    folder: Path
+    recipe: Recipe
+    main: Path | None = None
+
+    @property
+    def versions(self) -> Snapshots:
+        """Full versions of the parameters: what rankers start from, with what a rollback needs."""
+        return Snapshots(self.folder / "versions", "v", self.recipe.live.keep_versions)
+
+    @property
+    def frozen(self) -> Snapshots:
+        """Parameters that `easq ab freeze` keeps, however far the learner goes on."""
+        return Snapshots(self.folder / "frozen", "v", _MOST_FROZEN)
+
+    @property
+    def checkpoints(self) -> Snapshots:
+        """The learner's checkpoints."""
+        return Snapshots(self.folder / "checkpoints")
+
+    @property
+    def erasures(self) -> Snapshots:
+        """Where the learner stood after the last erasure, which is what `easq verify` begins from."""
+        return Snapshots(self.folder / "erasures", kept=1)
+
+    def erasure(self, seq: int) -> State:
+        """Return the trainer's state that the erasure of step `seq` left."""
+        erasures, part = self.erasures, "trainer:"
+        state = erasures.load(erasures.name(seq), [part])
+        return {name.removeprefix(part): value for name, value in state.items()}
+
+    @property
+    def keys_path(self) -> Path:
+        """The file of API keys."""
+        return self.folder / "keys.json"
+
+    @property
+    def profiles_path(self) -> Path:
+        """The store of viewer and item profiles."""
+        return self.folder / "profiles.db"
+
+    @property
+    def asks_path(self) -> Path:
+        """The file of what asking remembers."""
+        return self.folder / "asks"
+
+    @property
+    def secret_path(self) -> Path:
+        """The file of the secret that signs asks and salts their sampling."""
+        return self.folder / "secret"
+
+    def open_events(self, locked_s: float = 30.0) -> SqliteLog:
+        """Open the log of everything that was served, done, said and told."""
+        return SqliteLog((self.main or self.folder) / "events.log", locked_s=locked_s)
+
+    def open_updates(self) -> SqliteLog:
+        """Open the log of the learner's steps and of its updates to rankers.
+
+        It is a file of its own, so that publishing never holds up what viewers wait for.
+        """
+        return SqliteLog(self.folder / "updates.log", partitions=1)
+
+    @contextlib.contextmanager
+    def alone(self, role: str) -> Iterator[None]:
+        """Hold the folder for one process of this role; raises InputError when another has it."""
+        try:
+            lock = (self.folder / f".{role}.lock").open("w")
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # that may pass
+                raise
+            raise InputError(f"--home: {self.folder} cannot be written: {error.strerror}") from None
+        with lock:
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.folder} has a running {role} already; stop it first") from None
+            yield
+
+    def tell(self, role: str, status: dict[str, Any]) -> None:
+        """Leave a role's status, with the time `at`, for others to read; may raise OSError."""
+        # Not forced to the disk: what is told is old after a second, and the log waits for the same disk.
+        replace_file(self.folder / f"{role}.json", json.dumps(status), durable=False)
+
+    def told(self, role: str) -> dict[str, Any]:
+        """Return the last status that a role left; empty when there is none that can be read."""
+        try:
+            status = json.loads((self.folder / f"{role}.json").read_text())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        is_status = isinstance(status, dict) and isinstance(status.get("at"), float)
+        return status if is_status else {}
+
+
+def open_home(folder: Path, recipe: Recipe | None = None) -> Home:
+    """Return the home in `folder`; with `recipe` it is made if there is none, or its settings changed.
+
+    Settings may change how the system runs but not what it computes: raises SettingsError, naming the
+    tables that differ from those that it was made with, whoever changed them. Raises InputError for a
+    folder of something else, or that cannot be written. Without `recipe` nothing is written.
+    """
+    settings, identity = folder / "settings.toml", folder / "identity.toml"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--home: {folder} is a file; name a folder")
+    if not settings.exists():
+        if recipe is None:
+            raise InputError(f"--home: {folder} holds no live system; `easq up --recipe` makes one")
+        with _explained(folder):
+            _make(folder, recipe)
+        return Home(folder, recipe)
+    kept = read_recipe(settings)
+    wanted = kept if recipe is None else recipe
+    _check_same(folder, read_recipe(identity) if identity.exists() else kept, wanted)
+    if recipe is not None:
+        with _explained(folder):
+            if not identity.exists():
+                replace_file(identity, to_toml(kept))
+            if recipe != kept:
+                replace_file(settings, to_toml(recipe))
+    return Home(folder, wanted)
+
+
+def _make(folder: Path, recipe: Recipe) -> None:
+    # Hidden files are nobody's data; one may be a file that another process writes now.
+    if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise InputError(f"--home: {folder} holds something else than a live system; choose another")
+    folder.mkdir(parents=True, exist_ok=True)
+    # The settings make it a home. Its identity comes after them: until then theirs is the one that counts.
+    for name in ("settings.toml", "identity.toml"):
+        replace_file(folder / name, to_toml(recipe))
+
+
+def _check_same(folder: Path, made: Recipe, wanted: Recipe) -> None:
+    differing = [
+        key
+        for key in Recipe.__struct_fields__
+        if key not in _MAY_CHANGE and getattr(made, key) != getattr(wanted, key)
+    ]
+    if differing:
+        raise SettingsError(
+            f"{folder} was made with other settings (its identity.toml); these differ: "
+            f"{', '.join(differing)}. While its log and parameters are kept only {', '.join(_MAY_CHANGE)} "
+            "may change; put the others back, or choose another --home"
+        )
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"--home: {folder} cannot be written: {error.strerror}") from None

@@ -1,0 +1,112 @@
+"""Named arrays on disk: one directory a snapshot, there whole or not at all.
+
+A snapshot is written beside its final place, forced to disk and renamed, so a kill at any instant leaves
+the last whole one. The rename is the mark that it is ready: whoever lists the folder sees whole ones.
+Checkpoints of a run and versions of the parameters are both this.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from easq.errors import InputError
+from easq.home.files import force_to_disk
+
+State = dict[str, NDArray[np.generic]]
+"""Named arrays: what a part needs to go on exactly where it stood."""
+
+_UNFINISHED = ".tmp-"
+
+
+class Snapshots:
+    """The snapshots in `folder`, named `prefix` and a number; the newest `kept` stay.
+
+    Any number of processes may read, one may write.
+    """
+
+    def __init__(self, folder: Path, prefix: str = "step-", kept: int = 2) -> None:
+        self._folder, self._prefix, self._kept = folder, prefix, kept
+
+    def name(self, number: int) -> str:
+        """Return the name of a snapshot; names sort as their numbers do."""
+        return f"{self._prefix}{number:012d}"
+
+    def save(self, number: int, state: State, notes: dict[str, Any]) -> str:
+        """Write a snapshot and return its name; it exists when this returns, and never half."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for old in self._folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(old)
+        name = self.name(number)
+        unfinished = self._folder / f"{_UNFINISHED}{name}"
+        unfinished.mkdir()
+        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
+        save_file(arrays, unfinished / "state.safetensors")
+        (unfinished / "notes.json").write_text(json.dumps(notes))
+        for path in (*unfinished.iterdir(), unfinished):
+            force_to_disk(path)
+        self._remove([name])
+        unfinished.rename(self._folder / name)
+        force_to_disk(self._folder)
+        self._remove(self.names()[: -self._kept])
+        return name
+
+    def keep_newest(self) -> None:
+        """Remove all snapshots but the newest."""
+        self._remove(self.names()[:-1])
+
+    def _remove(self, names: Sequence[str]) -> None:
+        """Remove snapshots: unlisted first, for what is listed is whole even if a kill comes between."""
+        for name in names:
+            if (self._folder / name).exists():
+                (self._folder / name).rename(self._folder / f"{_UNFINISHED}old-{name}")
+        for old in self._folder.glob(f"{_UNFINISHED}old-*"):
+            shutil.rmtree(old)
+
+    def names(self) -> list[str]:
+        """Return the names of the whole snapshots, oldest first."""
+        found = (path.name for path in self._folder.glob(f"{self._prefix}*"))
+        return sorted(name for name in found if name.removeprefix(self._prefix).isdecimal())
+
+    def latest(self) -> tuple[State, dict[str, Any]] | None:
+        """Return state and notes of the newest snapshot, None when there is none."""
+        names = self.names()
+        return (self._state(names[-1]), self.notes(names[-1])) if names else None
+
+    def load(self, name: str, prefixes: Sequence[str] = ()) -> State:
+        """Return the arrays of a snapshot, or only those whose names begin with one of `prefixes`.
+
+        Raises InputError, naming those that there are, when there is none of this name.
+        """
+        self._require(name)
+        if not prefixes:
+            return self._state(name)
+        with safe_open(self._folder / name / "state.safetensors", "np") as file:
+            keys = [key for key in file.keys() if key.startswith(tuple(prefixes))]  # noqa: SIM118 - no iterator
+            return {key: file.get_tensor(key) for key in keys}
+
+    def notes(self, name: str) -> dict[str, Any]:
+        """Return what was noted with a snapshot; raises InputError as `load` does."""
+        self._require(name)
+        notes: dict[str, Any] = json.loads((self._folder / name / "notes.json").read_text())
+        return notes
+
+    def _state(self, name: str) -> State:
+        return load_file(self._folder / name / "state.safetensors")
+
+    def _require(self, name: str) -> None:
+        names = self.names()
+        if name not in names:
+            raise InputError(f"there is no version {name!r} in {self._folder}; it holds {', '.join(names)}")
+
+
+def save_parameters(path: Path, state: State) -> None:
+    """Write the parameters of a learner's state, without optimizer and buffer."""
+    kept = {n: np.ascontiguousarray(v) for n, v in state.items() if n.startswith(("dense.", "table.weight"))}
+    save_file(kept, path)

@@ -1,0 +1,62 @@
+"""Keeps the live learner's state on disk beside the learning: a copy is taken, a thread writes it."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from easq.home.home import Home
+from easq.home.snapshots import State
+from easq.learn.publish import Publisher
+
+
+class Keeper:
+    """Writes checkpoints and versions, one at a time; `collect` announces a version that is whole."""
+
+    def __init__(self, home: Home, publisher: Publisher) -> None:
+        self._home, self._publisher = home, publisher
+        self._thread = ThreadPoolExecutor(1, "keeper")
+        self._writing: Future[Any] | None = None
+        self._version: tuple[int, int] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether something is being written."""
+        return self._writing is not None
+
+    def checkpoint(self, seq: int, state: State, notes: dict[str, Any]) -> None:
+        """Begin to write a checkpoint."""
+        self.collect(wait=True)
+        self._writing = self._thread.submit(self._home.checkpoints.save, seq, _copy(state), notes)
+
+    def version(self, seq: int, state: State, notes: dict[str, Any], ts: int) -> None:
+        """Begin to write a version, to be announced when it is whole."""
+        self.collect(wait=True)
+        self._version = (seq, ts)
+        self._writing = self._thread.submit(self._home.versions.save, seq, _copy(state), notes)
+
+    def reload(self, seq: int, state: State, notes: dict[str, Any], ts: int) -> None:
+        """Write a version now and tell every ranker to load it."""
+        self.collect(wait=True)
+        self._publisher.announce(seq, self._home.versions.save(seq, state, notes), ts, reload=True)
+
+    def collect(self, wait: bool = False) -> None:
+        """See whether the writing is done; raises what stopped it."""
+        if self._writing is None or not (wait or self._writing.done()):
+            return
+        writing, self._writing = self._writing, None
+        name = writing.result()
+        version, self._version = self._version, None
+        if version:
+            seq, ts = version
+            self._publisher.announce(seq, name, ts, reload=False)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self.collect(wait=True)
+        self._thread.shutdown()
+
+
+def _copy(state: State) -> State:
+    """Copy the arrays, which the next step will change."""
+    return {name: np.array(value) for name, value in state.items()}

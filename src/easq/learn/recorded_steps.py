@@ -1,0 +1,75 @@
+"""Do a live step, or do it again: what a step does is a function of the log and of its record."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from easq.features.columns import Ids
+from easq.home.snapshots import State
+from easq.learn.learner import Step
+from easq.learn.trainer import Trainer
+from easq.log.base import EventLog
+from easq.log.events import STEPS, StepTaken
+
+_READ = 512
+
+
+def learn_until(
+    trainer: Trainer, events: EventLog, until: Sequence[int], is_overdue: bool
+) -> tuple[bool, list[Step]]:
+    """Read on to `until` and learn; return whether what was left waiting was learned too, and the steps.
+
+    Behaviour waits for a whole batch unless it `is_overdue`; an answer does not wait.
+    """
+    steps = _whole_batches(trainer, events, until)
+    rows, answers = trainer.waiting
+    flush = answers > 0 or (rows > 0 and is_overdue)
+    if flush:
+        steps += trainer.steps(flush=True)
+    return flush, steps
+
+
+def repeat(
+    trainer: Trainer,
+    events: EventLog,
+    taken: StepTaken,
+    version: Callable[[str], State],
+    erasure: Callable[[int], State],
+) -> list[Step]:
+    """Do a recorded step again, to the same bytes.
+
+    `version` returns a learner's state by name, `erasure` a trainer's by the step that left it.
+    """
+    if taken.erased:
+        trainer.restore(erasure(taken.seq))
+        return []
+    if taken.restore:
+        trainer.learner.restore(version(taken.restore))
+        return []
+    steps = _whole_batches(trainer, events, taken.until)
+    if taken.flush:
+        steps += trainer.steps(flush=True)
+    return steps
+
+
+def recorded(updates: EventLog, after: int) -> Iterator[StepTaken]:
+    """Yield the recorded steps behind step `after`, in order."""
+    offset = after
+    while found := updates.read(STEPS, 0, offset, _READ):
+        for taken in found:
+            assert isinstance(taken, StepTaken)
+            assert taken.seq == offset + 1, f"step {taken.seq} stands at offset {offset}"
+            yield taken
+            offset += 1
+
+
+def touched_by(steps: Sequence[Step]) -> Ids:
+    """Return the table rows that steps may have changed."""
+    return np.concatenate([np.zeros(0, np.int64), *(step.touched_U for step in steps)])
+
+
+def _whole_batches(trainer: Trainer, events: EventLog, until: Sequence[int]) -> list[Step]:
+    steps: list[Step] = []
+    for _ in trainer.read(events, until):
+        steps += trainer.steps()
+    return steps

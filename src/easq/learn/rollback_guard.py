@@ -1,0 +1,76 @@
+"""Notices that a live model has gone bad: its progressive validation fell far below its own level."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from easq.learn.learner import Step
+from easq.model.pairwise_accuracy import pairs_right
+
+_CHANCE = 0.5
+_LEAST_EXCESS = 0.02  # below this a model is hardly above chance, and there is no level to fall from
+
+
+@dataclass
+class FadingShare:
+    """A share whose past fades by half every `half_life` trials, and the trials behind it."""
+
+    half_life: float
+    right: float = 0.0
+    trials: float = 0.0
+    seen: float = 0.0
+
+    def add(self, right: float, trials: float) -> None:
+        """Count trials and how many of them were right."""
+        fade = 0.5 ** (trials / self.half_life)
+        self.right, self.trials = self.right * fade + right, self.trials * fade + trials
+        self.seen += trials
+
+    @property
+    def value(self) -> float:
+        """Return the share; chance before anything was counted."""
+        return self.right / self.trials if self.trials else _CHANCE
+
+
+class Guard:
+    """Compares recent pair accuracy with its longer past; every score is from before it was learned.
+
+    Fallen means: the recent excess over chance is below `share` of the level's. A share of 0 never is.
+    """
+
+    def __init__(self, share: float, recent_pairs: int, level_pairs: int) -> None:
+        self._share, self._recent_pairs, self._level_pairs = share, recent_pairs, level_pairs
+        self.recent = FadingShare(recent_pairs)
+        self.level = FadingShare(level_pairs)
+
+    def observe(self, step: Step) -> None:
+        """Take what a step found before it learned."""
+        batch = step.batch
+        right_B, pairs_B = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
+        self.recent.add(float(right_B.sum()), float(pairs_B.sum()))
+        self.level.add(float(right_B.sum()), float(pairs_B.sum()))
+
+    def fallen(self) -> str:
+        """Return what has fallen how far, or nothing while all is well or too little was seen."""
+        if self.recent.seen < 2 * self._recent_pairs or self.level.seen < self._level_pairs / 4:
+            return ""
+        recent, level = self.recent.value - _CHANCE, self.level.value - _CHANCE
+        if level < _LEAST_EXCESS or recent >= self._share * level:
+            return ""
+        return (
+            f"recent pair accuracy is {_CHANCE + recent:.4f}, its level {_CHANCE + level:.4f}; "
+            f"live.guard_share is {self._share}"
+        )
+
+    def rearm(self) -> None:
+        """Begin anew after a rollback: the level stays, what is recent has to be seen again."""
+        self.recent = FadingShare(self._recent_pairs)
+
+    def state(self) -> np.ndarray:
+        """Return both shares as one array."""
+        return np.array([[s.right, s.trials, s.seen] for s in (self.recent, self.level)])
+
+    def restore(self, state: np.ndarray) -> None:
+        """Become the guard whose `state` this is."""
+        for share, (right, trials, seen) in zip((self.recent, self.level), state.tolist(), strict=True):
+            share.right, share.trials, share.seen = right, trials, seen

@@ -1,0 +1,52 @@
+"""How well scores keep the behaviour order inside requests. Shapes: M viewed rows, B requests."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.features.columns import Ids
+
+Floats = NDArray[np.float64]
+
+
+def pairs_right(
+    request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating]
+) -> tuple[Floats, Floats]:
+    """Return per request how many pairs of different level are in the right order, and how many are.
+
+    Ties of scores are half right; of `score_N` the first M are read.
+    """
+    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    pair = level[:, :, None] > level[:, None, :]
+    right = (np.sign(score[:, :, None] - score[:, None, :]) + 1) / 2
+    return np.where(pair, right, 0.0).sum((1, 2)), pair.sum((1, 2)).astype(np.float64)
+
+
+def first_levels(
+    request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating], k: int
+) -> tuple[Floats, Floats]:
+    """Return per request the summed level of its first k by score, and how many these are.
+
+    Requests of k rows or fewer have nothing to choose: both are 0. Of `score_N` the first M are read.
+    """
+    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    size_B = (~np.isnan(score)).sum(1)
+    chosen = np.argsort(-score, axis=1, kind="stable")[:, :k]
+    sum_B = np.nansum(np.take_along_axis(level, chosen, 1), 1)
+    return np.where(size_B > k, sum_B, 0.0), np.where(size_B > k, float(k), 0.0)
+
+
+def margins(request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> Floats:
+    """Return better minus worse score of every pair of different level in one request."""
+    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    pair = level[:, :, None] > level[:, None, :]
+    found: Floats = (score[:, :, None] - score[:, None, :])[pair]
+    return found
+
+
+def _grid(request_M: Ids, values_M: NDArray[np.floating]) -> Floats:
+    """Lay rows out as requests x places, NaN where a request is shorter than the longest."""
+    size_B = np.bincount(request_M)
+    start_B = np.cumsum(size_B) - size_B
+    grid = np.full((len(size_B), int(size_B.max(initial=0))), np.nan)
+    grid[request_M, np.arange(len(request_M)) - start_B[request_M]] = values_M
+    return grid

@@ -1,0 +1,57 @@
+"""What each answer stands for: the asks that were not made, and those that nobody answered.
+
+An answer counts 1 / (propensity of its ask * chance that such an ask is answered), times the weight that
+its quality has. The chance is modelled on what was done with the view, the hour and how often the viewer
+had been asked; docs/answers.md says what such a model cannot see.
+Shapes: A asks, P covariates.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.prove.ab.chunks import Block
+from easq.prove.ab.sums import DAY_MS
+from easq.prove.answers.response_model import fit, weights
+
+Floats = NDArray[np.float64]
+
+
+class Weighed(NamedTuple):
+    """Each ask's weight, 0 where it has no answer that counts, and what is known of the model."""
+
+    weight_A: Floats
+    about: dict[str, Any]
+
+
+def weigh(asks: Block) -> Weighed:
+    """Weigh the answers among asks; where all or none are answered, for the ask's propensity alone."""
+    answered_A = asks["option"] >= 0
+    chance_A = np.ones(len(answered_A))
+    is_modelled = bool(0 < answered_A.sum() < len(answered_A))
+    if is_modelled:
+        covariate_AP = _covariates(asks)
+        chance_A = fit(covariate_AP, answered_A).chance_N
+    is_known_A = asks["propensity"] > 0
+    asked_A = np.divide(1.0, asks["propensity"], out=np.zeros(len(chance_A)), where=is_known_A)
+    weight_A = np.where(answered_A, asks["weight"] * asked_A * weights(chance_A), 0.0)
+    used = weight_A[weight_A > 0]
+    effective = float(used.sum() ** 2 / (used**2).sum()) if len(used) else 0.0
+    about = {
+        "asks": len(answered_A),
+        "answers": int(answered_A.sum()),
+        "effective_answers": effective,
+        "modelled": is_modelled,
+        "without_propensity": int(np.count_nonzero(answered_A & ~is_known_A)),
+    }
+    return Weighed(weight_A, about)
+
+
+def _covariates(asks: Block) -> Floats:
+    angle_A = 2 * np.pi * (asks["ts"] % DAY_MS) / DAY_MS
+    value_AK = asks["value"].astype(np.float64)
+    columns = [np.sin(angle_A), np.cos(angle_A), np.log(asks["number"])]
+    # Times watched are skewed; of the others it matters whether they were done.
+    columns += list(np.log1p(np.maximum(value_AK, 0)).T)
+    return np.stack(columns, 1)

@@ -1,0 +1,222 @@
+"""A log as a table of viewer-days, and what an experiment's viewers add up to by the end of each day.
+
+Shapes: R viewer-days, U viewers, C columns, A asks.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.errors import InputError
+from easq.log.base import EventLog
+from easq.log.events import EVENTS
+from easq.prove.ab.answer_weights import weigh
+from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, Metrics
+from easq.prove.ab.reading import COUNTS, Opener, Part, Task, is_kept, read_opened, read_partition
+from easq.prove.ab.sums import DAY_MS, Floats, Ids, joined, split_key
+from easq.recipe.experiments import Experiment
+from easq.recipe.recipe import Recipe
+
+MOST_ROWS = 1 << 22
+_WORTH_IT = 1_000_000
+_EPOCH = date(1970, 1, 1)
+Floats32 = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Sums by viewer and UTC day (days since 1970) in order of days; `arm_U` is -1 outside of the experiment.
+
+    `share` is the part of the viewers that was kept, `crossed_U` who was later seen in another arm, and
+    `last_arm_day` the last day on which a request bore an arm, -1 where none did.
+    """
+
+    metrics: Metrics
+    viewer_R: Ids
+    day_R: Ids
+    sum_RC: Floats32
+    arm_U: Ids
+    entry_day_U: Ids
+    crossed_U: NDArray[np.bool_]
+    share: float
+    last_arm_day: int
+    counts: dict[str, int]
+    response: dict[str, Any]
+
+    @property
+    def first_day(self) -> int:
+        """Return the first day of the log."""
+        return int(self.day_R[0])
+
+    @property
+    def last_day(self) -> int:
+        """Return the last day of the log."""
+        return int(self.day_R[-1])
+
+    def add_days(self, low: int, high: int, since_U: Ids, into_UC: Floats) -> None:
+        """Add to viewers' sums those of days in [low, high), a viewer's from day `since_U` on."""
+        first, end = np.searchsorted(self.day_R, [low, high]).tolist()
+        viewer = self.viewer_R[first:end]
+        counts = self.day_R[first:end] >= since_U[viewer]
+        viewer, sums = viewer[counts], self.sum_RC[first:end][counts]
+        # A viewer has one row a day and, apart, one for each answer.
+        for column in range(sums.shape[1]):
+            into_UC[:, column] += np.bincount(viewer, sums[:, column], len(into_UC))
+
+
+def read_table(
+    recipe: Recipe,
+    experiment: Experiment | None,
+    log: EventLog,
+    on_progress: Progress = lambda *_: None,
+    most_rows: int = MOST_ROWS,
+    opener: Opener | None = None,
+) -> Table:
+    """Read a log once. Without an experiment nobody has an arm.
+
+    With an `opener`, which can be pickled and opens the same log, partitions are read by as many processes
+    as there are processors. Raises InputError when the log holds no request.
+    """
+    metrics = Metrics.of(recipe)
+    name = experiment.name if experiment else ""
+    arm_names = tuple(arm.name for arm in experiment.arms) if experiment else ()
+    starts, ends = log.start_offsets(EVENTS), log.end_offsets(EVENTS)
+    tasks = [
+        Task(recipe, metrics, name, arm_names, most_rows // len(ends), number, start, end)
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
+    parts, done = [], 0
+    for task, part in zip(tasks, _read(log, tasks, opener), strict=True):
+        parts.append(part)
+        done += task.end - task.start
+        on_progress(done, sum(ends) - sum(starts))
+    return _combined(recipe, metrics, parts)
+
+
+def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[Part]:
+    """Yield what each partition adds up to, in their order."""
+    processes = min(len(tasks), len(os.sched_getaffinity(0)))
+    if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:
+        yield from (read_partition(log, task) for task in tasks)
+        return
+    # Not forked: other threads may hold locks, and the log is open here.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(partial(read_opened, opener), tasks)
+
+
+def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part]) -> Table:
+    """Lay the partitions' tables together, their viewers behind each other."""
+    share = min(part.share for part in parts)
+    shift = np.cumsum([0, *(len(p.arm_U) for p in parts)]).tolist()
+    viewers = [split_key(p.key_R)[0] + s for p, s in zip(parts, shift, strict=False)]
+    viewer_R, day_R = np.concatenate(viewers), np.concatenate([split_key(p.key_R)[1] for p in parts])
+    if not len(viewer_R):
+        raise InputError("the log holds no request, so there is nothing to measure")
+    sum_RC = np.concatenate([p.sum_RC for p in parts])
+    kept_U = is_kept(np.concatenate([p.hash_U for p in parts]), share)
+    columns = metrics.columns
+    sum_RC[:, columns.index("days")] = sum_RC[:, columns.index("requests")] > 0
+    asks = [
+        {**p.asks, "viewer": split_key(p.asks["key"])[0] + s}
+        for p, s in zip(parts, shift, strict=False)
+        if p.asks
+    ]
+    response: dict[str, Any] = {}
+    if asks:
+        asked = joined(asks)
+        weight_A, response = weigh(asked)
+        row_AC = np.zeros((len(weight_A), len(columns)), np.float32)
+        row_AC[:, columns.index(WEIGHTED)] = weight_A
+        best = len(recipe.question.options) - 1
+        row_AC[:, columns.index(WEIGHTED_SATISFIED)] = weight_A * (asked["option"] == best)
+        is_used_A = weight_A > 0
+        viewer_R = np.concatenate([viewer_R, asked["viewer"][is_used_A]])
+        day_R = np.concatenate([day_R, split_key(asked["key"])[1][is_used_A]])
+        sum_RC = np.concatenate([sum_RC, row_AC[is_used_A]])
+    order_R = np.argsort(day_R, kind="stable")
+    order_R = order_R[kept_U[viewer_R[order_R]]]
+    return Table(
+        metrics,
+        viewer_R[order_R],
+        day_R[order_R],
+        sum_RC[order_R],
+        np.where(kept_U, np.concatenate([p.arm_U for p in parts]), -1),
+        np.concatenate([p.entry_day_U for p in parts]),
+        np.concatenate([p.crossed_U for p in parts]) & kept_U,
+        share,
+        max(part.last_arm_ts for part in parts) // DAY_MS,
+        {name: sum(p.counts[name] for p in parts) for name in COUNTS},
+        response,
+    )
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known by the end of `day`: by viewer the sums since the entry, and those of before the start.
+
+    `observed_U` counts the days since the entry, that of the entry and `day` among them.
+    """
+
+    day: int
+    viewer_U: Ids
+    arm_U: Ids
+    sum_UC: Floats
+    before_UC: Floats
+    observed_U: Floats
+
+
+def as_one_arm(table: Table, start: int) -> Table:
+    """Return the table as if every viewer of a day from `start` on had entered the control arm then."""
+    entry_U = np.full(len(table.arm_U), table.last_day + 1)
+    requests = table.metrics.columns.index("requests")
+    came_R = (table.day_R >= start) & (table.sum_RC[:, requests] > 0)
+    np.minimum.at(entry_U, table.viewer_R[came_R], table.day_R[came_R])
+    arm_U = np.where(entry_U <= table.last_day, 0, -1)
+    return replace(table, arm_U=arm_U, entry_day_U=entry_U, crossed_U=np.zeros(len(arm_U), np.bool_))
+
+
+def looks(table: Table, start: int, end: int, pre_days: int, days: list[int] | None = None) -> Iterator[Look]:
+    """Yield a look at the end of each day in [start, end], or of some `days`.
+
+    The arrays are of the viewers that had an arm by then, in one order; they change with the next look.
+    """
+    in_U = np.flatnonzero((table.arm_U >= 0) & (table.entry_day_U <= end))
+    arm_U = table.arm_U[in_U]
+    entry_U = np.maximum(table.entry_day_U, start)
+    every_UC = np.zeros((len(table.arm_U), len(table.metrics.columns)))
+    table.add_days(start - pre_days, start, np.zeros_like(entry_U), every_UC)
+    before_UC = every_UC[in_U]
+    every_UC[:] = 0
+    for day in range(start, end + 1):
+        table.add_days(day, day + 1, entry_U, every_UC)
+        if days is not None and day not in days:
+            continue
+        is_there_U = entry_U[in_U] <= day
+        observed_U = (day - entry_U[in_U] + 1)[is_there_U].astype(np.float64)
+        viewer_U = in_U[is_there_U]
+        yield Look(
+            day, viewer_U, arm_U[is_there_U], every_UC[in_U][is_there_U], before_UC[is_there_U], observed_U
+        )
+
+
+def day_number(day: date) -> int:
+    """Return the days since 1970.
+
+    >>> day_number(date(1970, 1, 11)), day_date(10)
+    (10, datetime.date(1970, 1, 11))
+    """
+    return (day - _EPOCH).days
+
+
+def day_date(number: int) -> date:
+    """Return the date of a day."""
+    return datetime.fromtimestamp(number * DAY_MS / 1000, UTC).date()

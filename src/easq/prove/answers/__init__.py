@@ -1,0 +1,1 @@
+"""Who is asked and who answers: funnel, validity, the response model."""

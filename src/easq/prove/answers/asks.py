@@ -1,0 +1,91 @@
+"""Every ask of a log with what became of it, handed out when nothing more can come.
+
+An ask is known by its id; in logs without one by request, item and question.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from easq.features.examples import Viewed
+from easq.log.events import Answered, Asked, Dismissed, Event, Ignored
+from easq.prove.offline.metrics import Floats
+
+ANSWERED, DISMISSED, IGNORED, SILENT = "answered", "dismissed", "ignored", "silent"
+
+
+@dataclass
+class Ask:
+    """One ask. `number` counts the viewer's asks from 1; `position` is the item's place in its request.
+
+    `described` is what a response model reads of the view, None where the view's window never closed.
+    """
+
+    event: Asked
+    number: int
+    position: int = -1
+    outcome: str = SILENT
+    option: str = ""
+    took_ms: int = 0
+    weight: float = 1.0
+    flags: tuple[str, ...] = ()
+    described: Floats | None = None
+
+
+class Asks:
+    """Follows one partition; an ask is over `wait_ms` of event time after it."""
+
+    def __init__(
+        self, wait_ms: int, describe: Callable[[Viewed, Ask], Floats], counted: Callable[[str], int]
+    ):
+        self._wait, self._describe, self._counted = wait_ms, describe, counted
+        self._open: dict[str, Ask] = {}
+        self._by_request: dict[str, list[Ask]] = {}
+        self._queue: deque[str] = deque()
+        self._newest = 0
+
+    def hear(self, event: Event) -> Iterator[Ask]:
+        """Take the next event, and yield the asks that are over."""
+        self._newest = max(self._newest, event.ts)
+        if isinstance(event, Asked) and event.event_id not in self._open:
+            # A log that begins later, or of which a part is gone, has seen fewer than the event says.
+            ask = Ask(event, max(event.place + 1, self._counted(event.user_id)))
+            self._open[event.event_id] = ask
+            self._by_request.setdefault(event.request_id, []).append(ask)
+            self._queue.append(event.event_id)
+        elif isinstance(event, Answered | Dismissed | Ignored):
+            self._end(event)
+        while self._queue and self._open[self._queue[0]].event.ts + self._wait < self._newest:
+            yield self._over()
+
+    def viewed(self, view: Viewed) -> None:
+        """Take a request whose window has closed."""
+        for ask in self._by_request.get(view.request.event_id, ()):
+            if ask.event.item_id in view.request.items:
+                ask.position = view.request.items.index(ask.event.item_id)
+                ask.described = self._describe(view, ask)
+
+    def rest(self) -> Iterator[Ask]:
+        """Yield the asks that are left at the end of a log."""
+        while self._queue:
+            yield self._over()
+
+    def _over(self) -> Ask:
+        ask = self._open.pop(self._queue.popleft())
+        self._by_request.pop(ask.event.request_id, None)
+        return ask
+
+    def _end(self, event: Answered | Dismissed | Ignored) -> None:
+        ask = self._open.get(event.ask_id) if event.ask_id else None
+        for other in self._by_request.get(event.request_id, ()):
+            if (other.event.item_id, other.event.question) == (event.item_id, event.question):
+                ask = ask or other
+        # The first end holds, except that an answer goes before a widget that faded under the finger.
+        if ask is None or ask.outcome == ANSWERED:
+            return
+        if isinstance(event, Answered):
+            ask.outcome, ask.option = ANSWERED, event.option
+            ask.took_ms = event.took_ms or max(0, event.ts - ask.event.ts)
+            ask.weight, ask.flags = event.weight, tuple(event.flags)
+        elif ask.outcome == SILENT:
+            ask.outcome = DISMISSED if isinstance(event, Dismissed) else IGNORED

@@ -1,0 +1,116 @@
+"""What viewers do after they answered, against their own average: convergent validity.
+
+Shapes: B requests, K behaviours, O options, U viewers.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.features.batch import reported
+from easq.features.examples import Viewed
+from easq.log.events import Answered, stable_id
+from easq.prove.answers.sampled import Sampled
+from easq.prove.offline.tally import Tally
+from easq.recipe.recipe import BehaviorKind
+
+_TOGETHER = 256  # requests counted at once
+
+
+class Later:
+    """Counts views and behaviours shown by viewer: after an answer, by its option, and otherwise.
+
+    A view is later than an answer when its request was made after the answer and at most `window_ms`
+    after it; of several answers the last one before the request has it. What it is held against are the
+    viewer's views that are later than no answer. Requests with an answer are in neither: that a view was
+    answered says that it was watched. At most `most` viewers are kept.
+    """
+
+    def __init__(
+        self,
+        behaviors: Sequence[BehaviorKind],
+        options: Sequence[str],
+        window_ms: int,
+        slack_ms: int,
+        most: int,
+    ) -> None:
+        self._behaviors, self._options = list(behaviors), list(options)
+        self._number = {option: n for n, option in enumerate(options)}
+        self._window, self._slack = window_ms, slack_ms
+        self._at_least_K = np.array([b.at_least for b in behaviors], np.float32)
+        # By viewer: views otherwise, then after each option; views, then each behaviour shown.
+        self.viewers = Sampled((1 + len(options), 1 + len(behaviors)), most)
+        self._said: dict[str, deque[tuple[int, int]]] = {}
+        self._last_swept = 0
+        self._waiting: list[Viewed] = []
+
+    def answered(self, event: Answered) -> None:
+        """Take an answer to the question."""
+        option = self._number.get(event.option)
+        if option is not None:
+            self._said.setdefault(event.user_id, deque()).append((event.ts, option))
+
+    def viewed(self, view: Viewed) -> None:
+        """Take a request whose window has closed; its viewer's answers until then have come before."""
+        if view.reports and not view.answers:
+            self._waiting.append(view)
+        if len(self._waiting) >= _TOGETHER:
+            self._count()
+
+    def earlier_views(self, user_id: str) -> int:
+        """Return how many views of a viewer were counted so far."""
+        counts = self.viewers.row(stable_id(user_id))
+        return 0 if counts is None else int(counts[:, 0].sum())
+
+    def add_to(self, tally: Tally) -> dict[str, dict[str, int]]:
+        """Add `later/OPTION/BEHAVIOR`, 1 being the viewer's average; return views and viewers by option.
+
+        Expected of a later view is the viewer's share of views with the behaviour among the others.
+        """
+        self._count()
+        user_U, count_UOK = self.viewers.all()
+        found = {}
+        for number, option in enumerate(self._options):
+            later_UK = count_UOK[:, 1 + number]
+            other_UK = count_UOK[:, 0]
+            both = (later_UK[:, 0] > 0) & (other_UK[:, 0] > 0)
+            later_UK, other_UK, users = later_UK[both], other_UK[both], user_U[both]
+            for k, behavior in enumerate(self._behaviors, 1):
+                expected_U = later_UK[:, 0] * other_UK[:, k] / other_UK[:, 0]
+                tally.add(f"later/{option}/{behavior.name}", users, later_UK[:, k], expected_U)
+            found[option] = {"views": int(later_UK[:, 0].sum()), "viewers": len(users)}
+        return found
+
+    def _count(self) -> None:
+        views, self._waiting = self._waiting, []
+        if not views:
+            return
+        start_B = np.cumsum([0, *(len(v.request.items) for v in views)])
+        value_NK, exposed_N = reported(views, start_B, self._behaviors)
+        shown_NK = np.concatenate([exposed_N[:, None], value_NK >= self._at_least_K], 1) & exposed_N[:, None]
+        counts_BK: NDArray[np.int64] = np.add.reduceat(shown_NK.astype(np.int64), start_B[:-1])
+        for view, counts in zip(views, counts_BK, strict=True):
+            row = self.viewers.row(stable_id(view.request.user_id))
+            if row is not None:
+                row[1 + self._option_before(view.request.user_id, view.request.ts)] += counts
+        self._sweep(views[-1].request.ts)
+
+    def _option_before(self, user_id: str, ts: int) -> int:
+        """Return the option of the last answer in the window before a request, -1 where there was none."""
+        for said, option in reversed(self._said.get(user_id, ())):
+            if ts - self._window <= said < ts:
+                return option
+        return -1
+
+    def _sweep(self, ts: int) -> None:
+        """Forget answers that no view can be after any more."""
+        if ts < self._last_swept + self._slack:
+            return
+        self._last_swept, horizon = ts, ts - self._window - self._slack
+        for user_id, said in list(self._said.items()):
+            while said and said[0][0] < horizon:
+                said.popleft()
+            if not said:
+                del self._said[user_id]

@@ -1,0 +1,185 @@
+"""What a bench leaves beside its cells: rows.json, and a report with a table and a figure an experiment."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from easq.home.files import replace_file
+from easq.prove.bench import real, tune
+from easq.prove.bench.bench_figures import Drawn, figures_of
+from easq.prove.bench.compare import Gain, Table
+from easq.prove.bench.plan import REFERENCES, Experiment, Size
+from easq.prove.bench.row_store import Row
+from easq.prove.bench.runner import Bench
+from easq.prove.report import page
+
+ANSWERS = ("sat/hr@1", "sat/hr@5", "sat/hr@10", "sat/ndcg@5", "sat/ndcg@10", "sat/ndcg@20", "sat/mrr")
+TRUTH = tuple(name.replace("sat/", "true/", 1) for name in ANSWERS)
+SATISFACTION = ("true_sat@1", "true_sat@3", "true_sat@10")
+COST = ("behavior@3", "behavior@10")
+_OTHERS = ("said_sat@3", "sat/auc", "pair_accuracy")
+
+
+def write(bench: Bench) -> int:
+    """Write rows.json and report/ from the cells that are done; return how many rows there are."""
+    folder = bench.out / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    every: dict[str, Row] = {}
+    blocks = []
+    for name in bench.size.experiments:
+        rows = bench.rows(name)
+        every |= {json.dumps([r["method"], r["scenario"], r["seed"], r["metric"]]): r for r in rows}
+        if rows:
+            experiment, table = bench.plan.experiments[name], Table(rows)
+            replace_file(folder / f"{name}.md", markdown(experiment, table), durable=False)
+            drawn = list(figures_of(experiment, table, bench.size))
+            blocks.append(_section(experiment, table, drawn))
+            for number, one in enumerate(drawn, 1):
+                path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
+                replace_file(path, one.svg, durable=False)
+            if found := tune.trials(experiment, table):
+                _write_winners(folder, found)
+    for result in real.results(bench):
+        name = f"{result['log']}-{result['kept']:g}"
+        replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
+        blocks.append(_real_section(result))
+    lines = ",\n".join(json.dumps(row) for row in every.values())
+    replace_file(bench.out / "rows.json", f"[\n{lines}\n]\n", durable=False)
+    title = "Methods compared"
+    lead = page.header(title, page.text(_lead(bench.size), "lead"))
+    replace_file(folder / "index.html", page.document(title, "\n".join([lead, *blocks])), durable=False)
+    return len(every)
+
+
+def _write_winners(folder: Path, found: dict[str, list[tune.Trial]]) -> None:
+    """Write all trials as a table, and the winners' settings as they may stand in methods/."""
+    replace_file(folder / "trials.md", tune.markdown(found), durable=False)
+    for method, rows in found.items():
+        text = tune.overlay(tune.winner(rows).set)
+        replace_file(folder / f"{method}.toml", text, durable=False)
+
+
+def _lead(size: Size) -> str:
+    return (
+        f"Worlds of {size.views:,} views, {size.answers:g} answers learned per view, seeds "
+        f"{', '.join(map(str, size.seeds))}. Values are means over seeds, differences are paired by seed; "
+        "what stands in brackets is Student's 95 % interval over seeds. Measured is the last part of each "
+        "world, on requests and on answers that no method learned."
+    )
+
+
+def markdown(experiment: Experiment, table: Table) -> str:
+    """Return an experiment's tables as Markdown."""
+    parts = []
+    for scenario in table.scenarios:
+        for caption, heads, rows in _tables(experiment, table, scenario):
+            parts += [f"**{scenario}: {caption}**", "", "| | " + " | ".join(heads) + " |"]
+            parts += ["|---" * (len(heads) + 1) + "|"]
+            parts += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in rows] + [""]
+    return "\n".join(parts)
+
+
+def _section(experiment: Experiment, table: Table, drawn: Sequence[Drawn]) -> str:
+    blocks = [page.figure(one.title, one.caption, one.figure, "") for one in drawn]
+    for scenario in table.scenarios:
+        for caption, heads, rows in _tables(experiment, table, scenario):
+            body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
+            blocks.append(page.table(f"{scenario}: {caption}", ["", *map(page.plain, heads)], body))
+    return page.section(experiment.title, *blocks)
+
+
+_Body = list[tuple[str, list[str]]]
+
+
+def _real_rows(result: dict[str, Any]) -> tuple[list[str], _Body]:
+    """Return heads and rows: every metric and its gain over the first method, with intervals."""
+    methods = result["methods"]
+    metrics = list(next(iter(methods.values()))["metrics"])
+    heads = ["answers learned a seed", "held back a seed", *metrics, *(f"{m}, gain" for m in metrics)]
+    rows: _Body = []
+    for method, found in methods.items():
+        values = [_bounds(found["metrics"].get(m), ".3f") for m in metrics]
+        gains = [_bounds(found["gain"].get(m), "+.3f") for m in metrics]
+        rows.append((method, [f"{found['learned']:,}", f"{found['held']:,}", *values, *gains]))
+    return heads, rows
+
+
+def real_markdown(result: dict[str, Any]) -> str:
+    """Return a real log's table as Markdown."""
+    heads, rows = _real_rows(result)
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    return "\n".join([*lines, *(f"| {m} | " + " | ".join(cells) + " |" for m, cells in rows)]) + "\n"
+
+
+def _real_section(result: dict[str, Any]) -> str:
+    heads, rows = _real_rows(result)
+    body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
+    title = f"{result['log']}, {result['kept']:.0%} of the answers learned"
+    caption = f"Seeds {', '.join(map(str, result['seeds']))} together; 95 % intervals by viewer."
+    return page.section(title, page.table(caption, ["", *map(page.plain, heads)], body))
+
+
+def _bounds(found: list[float | None] | None, form: str) -> str:
+    if not found or found[0] is None:
+        return "-"
+    value, low, high = found
+    return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
+
+
+def _tables(experiment: Experiment, table: Table, scenario: str) -> list[tuple[str, list[str], _Body]]:
+    """Return caption, heads and rows of each table of a scenario."""
+    against, methods = experiment.against, table.methods(scenario)
+
+    def plain_rows(names: tuple[str, ...]) -> _Body:
+        return [(m, [_number(table.mean(scenario, m, name)) for name in names]) for m in methods]
+
+    heads = [f"{n}, gain" for n in SATISFACTION]
+    heads += ["share of the gap closed @3", "@10", *(f"{n}, change" for n in COST), "seeds"]
+    gains: _Body = []
+    for method in methods:
+        cells = [_gain(table.gain(scenario, method, against, name)) for name in SATISFACTION]
+        cells += [_percent(table.share_closed(scenario, method, against, name)) for name in SATISFACTION[1:]]
+        cells += [_percent(table.gain(scenario, method, against, name, relative=True)) for name in COST]
+        paired = table.gain(scenario, method, against, SATISFACTION[0])
+        gains.append((method, [*cells, str(paired.seeds if paired else 0)]))
+    values = (*SATISFACTION, *COST, *_OTHERS, "answers", "held_answers")
+    found = [
+        (f"true satisfaction and behaviour, against {against}", heads, gains),
+        ("values", list(values), plain_rows(values)),
+    ]
+    if any(method in REFERENCES for method in methods):
+        found += [
+            ("on held-back answers", list(ANSWERS), plain_rows(ANSWERS)),
+            _mean_gains(table, scenario),
+            ("on true satisfaction: the relevant entry is the truly best", list(TRUTH), plain_rows(TRUTH)),
+        ]
+    return found
+
+
+def _mean_gains(table: Table, scenario: str) -> tuple[str, list[str], _Body]:
+    """Return the paper's summary: the mean relative gain of its metrics, over each other method."""
+    methods = [m for m in table.methods(scenario) if m not in REFERENCES]
+    rows: _Body = [
+        (m, ["" if m == o else _percent(table.mean_gain(scenario, m, o, ANSWERS)) for o in methods])
+        for m in methods
+    ]
+    return "mean relative gain of these seven metrics, over each column's method", methods, rows
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.4f}"
+
+
+def _gain(gain: Gain | None) -> str:
+    if gain is None:
+        return "-"
+    bounds = "" if gain.low is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
+    return f"{gain.value:+.4f}{bounds}"
+
+
+def _percent(gain: Gain | None) -> str:
+    if gain is None:
+        return "-"
+    bounds = "" if gain.low is None else f" ({100 * gain.low:+.1f} to {100 * (gain.high or 0):+.1f})"
+    return f"{100 * gain.value:+.1f} %{bounds}"

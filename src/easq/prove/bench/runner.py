@@ -1,0 +1,195 @@
+"""Run a plan: passes one after the other or in several processes, each kept as soon as it ends."""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from easq.errors import InputError
+from easq.prove.bench.plan import REFERENCES, Cell, Plan, Size, cells_of, passes, scenario_name
+from easq.prove.bench.row_store import Row, Store, digest
+from easq.prove.bench.world_pass import Sitting, run_pass
+from easq.recipe.read import read_recipe
+from easq.recipe.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+"""Hears of views learned and views in all, each method's counted."""
+
+_DECIDES = (
+    "features", "behaviors", "seed", "order", "question", "join", "model", "baselines", "alignment",
+    "training",
+)  # fmt: skip
+_shared: Any = None
+
+_Names = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A recipe, the methods beside the plan, and where rows go."""
+
+    recipe: Path
+    methods: Path
+    plan: Plan
+    size: Size
+    out: Path
+
+    def recipe_of(self, cell: Cell) -> Recipe:
+        """Return the settings of a cell. Raises SettingsError where they cannot be."""
+        overrides = [*cell.arm.set, f"seed={cell.seed}"]
+        if cell.arm.method in REFERENCES:
+            return read_recipe(self.recipe, overrides)
+        return read_recipe(self.recipe, overrides, [self.methods / f"{cell.arm.method}.toml"])
+
+    @property
+    def sitting(self) -> Sitting:
+        """Return what all passes share."""
+        return Sitting(self.plan.candidates, self.plan.measured_share)
+
+    def key(self, cell: Cell, recipe: Recipe) -> str:
+        """Return the name of a cell's rows: of everything that decides them, and of no more of the recipe."""
+        learned = {part: getattr(recipe, part) for part in _DECIDES}
+        return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
+
+    def rows(self, experiment: str) -> list[Row]:
+        """Return the rows of an experiment as far as they are there, in the order of the plan."""
+        found, store = [], Store(self.out)
+        for cell in cells_of(self.plan.experiments[experiment], self.size):
+            key = self.key(cell, self.recipe_of(cell))
+            found += store.get(key) if store.has(key) else []
+        return found
+
+    def adopt(self, rows: Iterable[Row]) -> int:
+        """Take the rows of an earlier run for those of the plan's cells; return how many cells that makes.
+
+        Rows name what was run and not its settings: they must come from the same plan, methods and code.
+        Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
+        is not in their names, and for two values of one metric; nothing is taken then.
+        """
+        known: dict[_Names, dict[str, Row]] = {}
+        for row in rows:
+            of_cell = known.setdefault((row["method"], row["scenario"], row["seed"]), {})
+            if of_cell.setdefault(row["metric"], row)["value"] != row["value"]:
+                raise InputError(
+                    f"{_said(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
+                )
+        found: dict[_Names, Cell] = {}
+        for name in self.size.experiments:
+            for cell in cells_of(self.plan.experiments[name], self.size):
+                names = cell.arm.name, scenario_name(cell.place, self.size), cell.seed
+                if names in known:
+                    self._check_length(names, known[names], cell.place.views)
+                    found.setdefault(names, cell)
+        store = Store(self.out)
+        for names, cell in found.items():
+            key = self.key(cell, self.recipe_of(cell))
+            if not store.has(key):
+                store.put(key, list(known[names].values()))
+        return len(found)
+
+    def _check_length(self, names: _Names, rows: Mapping[str, Row], views: int) -> None:
+        wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests
+        if "views" in rows:
+            if rows["views"]["value"] != wanted:
+                raise InputError(f"{_said(rows['views'])}; allowed with this plan and size: {wanted:,}")
+        elif views == self.size.views:  # otherwise the scenario's name says it
+            name, scenario, seed = names
+            raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
+
+
+def _said(row: Row) -> str:
+    names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
+    return f"{names}: {row['metric']}: got {value:,.10g}"
+
+
+def run(
+    bench: Bench,
+    only: Sequence[str] = (),
+    methods: Sequence[str] = (),
+    workers: int = 1,
+    on_progress: Progress = lambda *_: None,
+) -> None:
+    """Run what is missing. Another run goes on where this one was stopped."""
+    store = Store(bench.out)
+    todo = []
+    for cells in passes(bench.plan, bench.size, only, methods):
+        recipes = [(cell, bench.recipe_of(cell)) for cell in cells]
+        missing = [(cell, recipe) for cell, recipe in recipes if not store.has(bench.key(cell, recipe))]
+        if missing:
+            todo.append(missing)
+    total, done = sum(_views(group) for group in todo), 0
+    if workers == 1:
+        for group in todo:
+
+            def on_views(views: int) -> None:
+                nonlocal done
+                done += views
+                on_progress(done, total)
+
+            _run_group(bench, group, on_views)
+        return
+    for done in _in_processes(bench, todo, workers):
+        on_progress(done, total)
+
+
+def _views(group: Sequence[tuple[Cell, Recipe]]) -> int:
+    return sum(cell.place.views for cell, _ in group if cell.arm.method not in REFERENCES)
+
+
+def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Callable[[int], None]) -> None:
+    started, store = time.monotonic(), Store(bench.out)
+    for (cell, recipe), values in zip(group, run_pass(group, bench.sitting, on_views), strict=True):
+        scenario = scenario_name(cell.place, bench.size)
+        rows: list[Row] = [
+            {"method": cell.arm.name, "scenario": scenario, "seed": cell.seed, "metric": m, "value": v}
+            for m, v in values.items()
+        ]
+        store.put(bench.key(cell, recipe), rows)
+    names = " + ".join(cell.arm.name for cell, _ in group)
+    with (bench.out / "times.txt").open("a") as file:
+        seconds = time.monotonic() - started
+        file.write(f"{seconds:.1f} s: {names}; {group[0][0].place}, seed {group[0][0].seed}\n")
+
+
+def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], workers: int) -> Iterator[int]:
+    """Yield the views learned so far, now and then. What fails in a process is raised here."""
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    with ProcessPoolExecutor(workers, context, _begin, (counter, os.getpid())) as pool:
+        waiting = {pool.submit(_in_process, bench, group) for group in todo}
+        try:
+            while waiting:
+                ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+                yield counter.value
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(counter: Any, parent: int) -> None:
+    """Make a process ready; it ends with the one that started it, however that ends."""
+    global _shared  # noqa: PLW0603 a process of a pool has nowhere else to keep what it is given
+    _shared = counter
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _in_process(bench: Bench, group: Sequence[tuple[Cell, Recipe]]) -> None:
+    def on_views(views: int) -> None:
+        with _shared.get_lock():
+            _shared.value += views
+
+    _run_group(bench, group, on_views)

@@ -1,0 +1,235 @@
+"""Batches straight from a world: those that its log would give, joined and cut, without a log.
+
+What an event costs on its way through a log, a joiner and a batcher is most of the time of a replay. A
+benchmark that compares methods on a world needs none of it: here examples are array rows, in the order
+in which a reader of the log would complete them (order.py). A test holds both ways equal.
+Shapes: as in easq.features.batch; S requests that are held.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.features.batch import Batch
+from easq.features.columns import Ids
+from easq.features.encode import Encoder, Ragged, Rows
+from easq.log.base import partition_of
+from easq.log.events import stable_id
+from easq.prove.bench.world_order import Completed, Order
+from easq.recipe.recipe import Recipe
+from easq.sources.world.population import Floats32
+from easq.sources.world.record import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
+from easq.sources.world.simulate import Chunk, World
+from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
+
+_MINUTE = 60_000
+_HOLD = 4
+
+
+class Fed(NamedTuple):
+    """A batch, and apart from it what is for measuring alone and not for a model.
+
+    Of its viewed rows, the true satisfaction and the option of an answer that was held back, or -1.
+    """
+
+    batch: Batch
+    satisfaction_M: Floats32
+    held_M: Ids
+
+
+def feed(
+    world: World,
+    num_requests: int,
+    recipe: Recipe,
+    encoder: Encoder,
+    num_partitions: int = 4,
+    kept: float = 1.0,
+) -> Iterator[Fed]:
+    """Yield the batches of a fresh world, equal to those of its log with as many partitions.
+
+    Of the answers the share `kept` comes to the batches, drawn so that a smaller share is part of a larger
+    one. The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe
+    whose question is not the world's, or whose windows are so short that events would come late: that
+    takes a log.
+    """
+    option_of = _options(recipe)
+    window_ms = round(recipe.join.behavior_window * _MINUTE)
+    shortest = 2 * (VIEW_MS * world.candidates + TO_ANSWER_MS)
+    if window_ms < shortest:
+        raise ValueError(f"join.behavior_window must be {shortest / _MINUTE:.1f} minutes or more for a feed")
+    users = [f"u{user}" for user in range(len(world.viewers.segment_U))]
+    partition_U = np.array([partition_of(user, num_partitions) for user in users])
+    order = Order(partition_U, num_partitions, window_ms + round(recipe.join.lateness * _MINUTE))
+    maker = _Maker(world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]))
+    cutter = _Cutter(recipe.training.batch_rows, recipe.training.batch_answers, world.candidates)
+    first = 0
+    for whole in world.chunks(num_requests):
+        chunk, held_RC = _held_back(whole, kept)
+        completed = order.push(chunk, first)
+        maker.hold(chunk, held_RC)
+        first += len(chunk.ts_R)
+        for cut in cutter.cuts(completed):
+            yield maker.make(cut)
+        maker.release(cutter.oldest(order.oldest(first)))
+    for cut in cutter.cuts(order.finish(), final=True):
+        yield maker.make(cut)
+
+
+def _held_back(chunk: Chunk, kept: float) -> tuple[Chunk, Ids]:
+    """Return a chunk with the share `kept` of its answers, and the options of the others."""
+    # A chunk's name is its world's and its own, so equal worlds draw alike.
+    random = np.random.default_rng([_HOLD, crc32(chunk.name.encode())])
+    is_held_RC = random.random(chunk.option_RC.shape) >= kept
+    held_RC = np.where(is_held_RC, chunk.option_RC, -1)
+    option_RC = np.where(is_held_RC, -1, chunk.option_RC)
+    return replace(chunk, option_RC=option_RC, propensity=chunk.propensity * kept), held_RC
+
+
+def _options(recipe: Recipe) -> Ids:
+    question = recipe.question
+    if question.name != QUESTION or not set(OPTIONS) <= set(question.options):
+        raise ValueError(f"the question must be {QUESTION!r} with the options {', '.join(OPTIONS)}")
+    return np.array([question.options.index(option) for option in OPTIONS])
+
+
+class _Cutter:
+    """The batcher's rule on arrays: a step is full at so many viewed rows or so many answers."""
+
+    def __init__(self, batch_rows: int, batch_answers: int, num_candidates: int) -> None:
+        self._rows, self._answers, self._candidates = batch_rows, batch_answers, num_candidates
+        self._queue = Completed(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def cuts(self, completed: Completed, final: bool = False) -> Iterator[Completed]:
+        """Put examples behind the queue; yield every full step, at last also what is left."""
+        request_X = np.concatenate([self._queue.request_X, completed.request_X])
+        position_X = np.concatenate([self._queue.position_X, completed.position_X])
+        rows_X = np.cumsum(np.where(position_X < 0, self._candidates, 0))
+        answers_X = np.cumsum(position_X >= 0)
+        start = rows = answers = 0
+        while start < len(request_X):
+            full = 1 + min(
+                int(np.searchsorted(rows_X, rows + self._rows)),
+                int(np.searchsorted(answers_X, answers + self._answers)),
+            )
+            if full > len(request_X) and not final:
+                break
+            yield Completed(request_X[start:full], position_X[start:full])
+            start = min(full, len(request_X))
+            rows, answers = rows_X[start - 1], answers_X[start - 1]
+        self._queue = Completed(request_X[start:], position_X[start:])
+
+    def oldest(self, otherwise: int) -> int:
+        """Return the oldest request in the queue, `otherwise` if that is older."""
+        return int(self._queue.request_X.min(initial=otherwise))
+
+
+@dataclass
+class _Held:
+    """The requests that may still be needed, one row each; the first has number `first`."""
+
+    first: int
+    names: list[str]
+    columns: dict[str, NDArray[Any]]
+
+
+class _Maker:
+    """Lays out cuts as batches, as easq.features.batch.make_batch does from examples."""
+
+    def __init__(self, world: World, recipe: Recipe, encoder: Encoder, option_of: Ids, stable_U: Ids) -> None:
+        self._world, self._encoder, self._stable_U = world, encoder, stable_U
+        self._option_of = np.concatenate([option_of, [-1]])
+        self._behaviors, self._cap = recipe.behaviors, recipe.order.cap
+        self._crc_I = np.zeros(0, np.int64)
+        self._held: _Held | None = None
+        self._propensity = world.propensity
+
+    def hold(self, chunk: Chunk, held_RC: Ids) -> None:
+        """Keep a chunk's requests, and which answers were held back."""
+        self._propensity = chunk.propensity
+        columns: dict[str, NDArray[Any]] = {
+            "user": chunk.user_R, "ts": chunk.ts_R, "item": chunk.item_RC, "age": chunk.age_days_RC,
+            "history": chunk.history_RL, "history_size": chunk.history_size_R,
+            "option": chunk.option_RC, "held": held_RC, "truth": chunk.satisfaction_RC,
+        }  # fmt: skip
+        did = chunk.behaviors
+        for behavior in self._behaviors:
+            none_RC = np.zeros_like(chunk.play_s_RC)
+            columns["did " + behavior.name] = did.get(behavior.name, none_RC) >= np.float32(behavior.at_least)
+        names = request_ids(chunk)
+        if self._held is None:
+            self._held = _Held(0, names, columns)
+        else:
+            self._held.names += names
+            self._held.columns = {
+                name: np.concatenate([column, columns[name]]) for name, column in self._held.columns.items()
+            }
+
+    def release(self, oldest: int) -> None:
+        """Let go of the requests before `oldest`."""
+        held = self._held
+        assert held is not None
+        gone = oldest - held.first
+        columns = {name: column[gone:] for name, column in held.columns.items()}
+        self._held = _Held(oldest, held.names[gone:], columns)
+
+    def make(self, cut: Completed) -> Fed:
+        """Return the batch of a step's examples."""
+        held = self._held
+        assert held is not None
+        is_answer = cut.position_X >= 0
+        viewed = cut.request_X[~is_answer] - held.first
+        asked, position_A = cut.request_X[is_answer] - held.first, cut.position_X[is_answer]
+        listed, first, inverse = np.unique(asked, return_index=True, return_inverse=True)
+        # Answered requests stand in the order of their first answer.
+        rank = np.empty(len(first), np.int64)
+        rank[np.argsort(first)] = np.arange(len(first))
+        place_B = np.concatenate([viewed, listed[np.argsort(first)]])
+        get = held.columns
+        num_candidates = self._world.candidates
+        shown_MK = np.stack([get["did " + b.name][viewed].ravel() for b in self._behaviors], 1)
+        weight_K = np.array([b.weight for b in self._behaviors], np.float32)
+        item_N = get["item"][place_B].ravel()
+        batch = Batch(
+            rows=self._rows(place_B),
+            num_viewed=len(viewed) * num_candidates,
+            level_M=np.minimum(shown_MK @ weight_K, np.float32(self._cap)),
+            shown_MK=shown_MK,
+            said_M=self._option_of[get["option"][viewed].ravel()],
+            said_weight_M=np.ones(len(viewed) * num_candidates, np.float32),
+            item_N=self._crc(item_N),
+            position_N=np.tile(np.arange(num_candidates), len(place_B)),
+            user_B=self._stable_U[get["user"][place_B]],
+            ts_B=get["ts"][place_B],
+            request_ids=[held.names[i] for i in place_B.tolist()],
+            answer_row_A=(len(viewed) + rank[inverse]) * num_candidates + position_A,
+            option_A=self._option_of[get["option"][asked, position_A]],
+            propensity_A=np.full(len(asked), self._propensity, np.float32),
+            weight_A=np.ones(len(asked), np.float32),
+            fresh_A=np.ones(len(asked), np.bool_),
+        )
+        return Fed(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
+
+    def _rows(self, place_B: Ids) -> Rows:
+        assert self._held is not None
+        get, items = self._held.columns, self._world.catalogue
+        size_B, item_BC = get["history_size"][place_B], get["item"][place_B]
+        kept_BL = np.arange(self._world.history) < size_B[:, None]
+        viewer = viewer_columns(self._world.viewers, get["user"][place_B], get["ts"][place_B])
+        candidate = candidate_columns(items, item_BC, get["age"][place_B])
+        tags_BCG = tags(items, item_BC)
+        return self._encoder.encode_columns(
+            np.full(len(place_B), item_BC.shape[1]),
+            {**viewer, "recent_items": Ragged(get["history"][place_B][kept_BL], size_B)},
+            {name: column.ravel() for name, column in candidate.items()}
+            | {"tags": Ragged(tags_BCG.ravel(), np.full(item_BC.size, tags_BCG.shape[2]))},
+        )
+
+    def _crc(self, item_N: Ids) -> Ids:
+        new = range(len(self._crc_I), len(self._world.catalogue.topic_I))
+        if new:
+            self._crc_I = np.concatenate([self._crc_I, [crc32(b"i%d" % item) for item in new]])
+        return self._crc_I[item_N]

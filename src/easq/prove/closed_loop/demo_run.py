@@ -1,0 +1,188 @@
+"""The demo from its first process to its verdict."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import uvloop
+
+from easq.errors import InputError
+from easq.home.arm_homes import open_arms
+from easq.home.clock import HeldClock
+from easq.home.home import Home, open_home
+from easq.prove.ab.viewer_days import day_date
+from easq.prove.closed_loop.before import TrueRankings, estimate_before, none
+from easq.prove.closed_loop.life import Life
+from easq.prove.closed_loop.true_sums import Lift, Truth
+from easq.prove.closed_loop.wire import Wire
+from easq.prove.offpolicy.arm_estimates import freeze_arms
+from easq.recipe.experiments import Explore
+from easq.recipe.recipe import Recipe
+from easq.sources.world.simulate import DAY_MS, START_MS, Rates
+from easq.sources.world.society import Society
+
+READY_S, STOP_S, LEARNED_S = 90.0, 60.0, 30.0
+_LOOK_S = 0.1
+_NUM_ITEMS = 3000
+
+
+class Size(NamedTuple):
+    """How much is simulated. Days before `since` are for learning and do not count.
+
+    On the morning of day `frozen` the models are kept as they are; by what follows until `since` they are
+    judged beforehand. From `since` on, or where there is no such day, no ranking is drawn.
+    """
+
+    viewers: int = 2400
+    days: int = 16
+    since: int = 5
+    visits_per_day: float = 2.0
+    answer_rate: float = 0.6
+    frozen: int = 2
+
+
+FAST = Size(viewers=400, days=5, since=2, frozen=1)
+
+
+class Lived(NamedTuple):
+    """What came of the simulated weeks; `estimate` is from before the days that count."""
+
+    home: Home
+    truth: Lift
+    estimate: dict[str, Any]
+    views: int
+    offers: int
+    asks: int
+    answers: int
+    seconds: float
+
+
+def live_together(
+    recipe: Recipe,
+    out: Path,
+    seed: int,
+    size: Size,
+    tell: Callable[[str], None],
+    on_progress: Callable[[float], None],
+) -> Lived:
+    """Run a live system in `out` and let a society live with it; return what came of it.
+
+    The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
+    `tell` hears what to say to people. Raises InputError for a folder that is in use.
+    """
+    began = time.monotonic()
+    folder = out / "home"
+    if HeldClock.is_in(folder):
+        shutil.rmtree(folder)  # an earlier demo's
+    if folder.exists():
+        raise InputError(f"--out: {folder} is not of a demo; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    (out / "up.txt").unlink(missing_ok=True)
+    experiment = recipe.experiments[0]
+    began_ms = START_MS - START_MS % DAY_MS
+    start = day_date(began_ms // DAY_MS) + timedelta(days=size.since)
+    counted = msgspec.structs.replace(experiment, start=start)
+    recipe = msgspec.structs.replace(recipe, experiments=(counted, *recipe.experiments[1:]))
+    control, treatment, *_ = (arm.name for arm in experiment.arms)
+    truth = Truth(size.viewers, experiment.name, (control, treatment), size.since)
+    society = Society(seed, Rates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
+    ahead = TrueRankings()
+    port = _free_port()
+    tell(f"http://127.0.0.1:{port}")
+    estimate = none("no ranking was drawn before it, see [explore]")
+    # What is drawn is not the best that is known: while days count, it would cost both arms.
+    sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
+    is_judged, since = recipe.explore.share > 0 and size.frozen < size.since, 0
+    home = open_home(folder, recipe if is_judged else sorted_recipe)
+    with HeldClock(folder, began_ms) as clock:
+        life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.offered)
+        live = partial(_live, life, on_progress, port)
+        if is_judged:
+            with _up(home, out, port):
+                live(range(size.frozen))
+                _check_learners(home, life.answers)
+                freeze_arms(home, home.recipe.experiments[0])
+                live(range(size.frozen, size.since))
+            ahead.listens = False
+            estimate = estimate_before(home, ahead)
+            home, since = open_home(folder, sorted_recipe), size.since
+        with _up(home, out, port):
+            live(range(since, size.days))
+            _check_learners(home, life.answers)
+    seconds = time.monotonic() - began
+    lift = truth.lift(experiment.confidence)
+    return Lived(home, lift, estimate, life.views, life.offers, life.asks, life.answers, seconds)
+
+
+def _live(life: Life, on_progress: Callable[[float], None], port: int, days: range) -> None:
+    async def live() -> None:
+        async with Wire(port) as wire:
+            await life.live(wire, days, on_progress)
+
+    uvloop.run(live())
+
+
+def _check_learners(home: Home, answers: int) -> None:
+    """Wait until every learner has learned all answers; raises RuntimeError for one that does not."""
+    for name, found in {"the running model": home, **open_arms(home)}.items():
+        deadline = time.monotonic() + LEARNED_S
+        while (told := found.told("learner")).get("answers") != answers:
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; "
+                    "what it said is in up.txt"
+                )
+            time.sleep(_LOOK_S)
+
+
+@contextmanager
+def _up(home: Home, out: Path, port: int) -> Iterator[None]:
+    """Run `easq up` meanwhile; raises RuntimeError, with its last words, where it does not run."""
+    said = out / "up.txt"
+    words = ["up", "--home", str(home.folder), "--port", str(port)]
+    with said.open("ab") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "easq.cli", *words], stdout=file, stderr=file, env=dict(os.environ)
+        )
+    try:
+        deadline = time.monotonic() + READY_S
+        while not _is_ready(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the live system did not become ready: {said.read_text()[-2000:]}")
+            time.sleep(_LOOK_S)
+        yield
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise RuntimeError(f"the live system did not stop: {said.read_text()[-2000:]}") from None
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False

@@ -1,0 +1,190 @@
+"""Simulated viewers live some weeks with a live service: they rank, watch, act, are asked, answer, return.
+
+Everything goes through the public API. Time is simulated: this side holds the service's clock, so that a
+day takes as long as its calls take. Shapes: V visits at once, C candidates, K items watched on a visit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from easq.home.clock import HeldClock
+from easq.prove.closed_loop.true_sums import Truth
+from easq.prove.closed_loop.wire import CallError, Wire
+from easq.sources.world.population import Floats32, Ids
+from easq.sources.world.record import OPTIONS, QUESTION
+from easq.sources.world.simulate import DAY_MS
+from easq.sources.world.society import Society, Watched
+
+CANDIDATES, WATCHED = 30, 4
+_AT_ONCE = 64
+_TOLD_AT_ONCE = 2000
+_VIEW_MS, _READING_MS = 20_000, 3_000
+_BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "profile_enter", "hate")
+
+
+class Life:
+    """`society` lives with a service; what truly satisfied is written to `truth`.
+
+    Every viewer comes `visits_per_day` times in the mean on the days that he comes. `began_ms` is a midnight.
+    `offered` hears of visits: the replies, the candidates, and how each would truly satisfy (V, C).
+    """
+
+    def __init__(
+        self,
+        society: Society,
+        clock: HeldClock,
+        truth: Truth,
+        visits_per_day: float,
+        began_ms: int,
+        offered: Callable[[list[Any], Ids, Floats32], None],
+    ) -> None:
+        self._society, self._clock, self._truth = society, clock, truth
+        self._per_day, self._began_ms, self._offered = visits_per_day, began_ms, offered
+        self._told = 0
+        self.views = self.offers = self.asks = self.answers = 0
+
+    async def live(
+        self, wire: Wire, days: range, on_progress: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Live days with the service behind `wire`, those that follow upon the days lived before.
+
+        `on_progress` hears how many are over, with fractions. Raises CallError.
+        """
+        self._wire = wire
+        for day in days:
+            if day:
+                self._society.next_day()
+            else:
+                await self._tell_viewers()
+            await self._tell_items()
+            time_V, user_V = self._society.visits(self._per_day)
+            for start in range(0, len(user_V), _AT_ONCE):
+                some = slice(start, start + _AT_ONCE)
+                await self._visit(day, time_V[some], user_V[some])
+                on_progress(day + min(1.0, (start + _AT_ONCE) / max(len(user_V), 1)))
+
+    async def _tell_viewers(self) -> None:
+        viewers = self._society.viewers
+        told = [
+            {"user_id": f"u{n}", "features": {"segment": segment, "device": device}}
+            for n, (segment, device) in enumerate(
+                zip(viewers.segment_U.tolist(), viewers.device_U.tolist(), strict=True)
+            )
+        ]
+        await self._put("users", told)
+
+    async def _tell_items(self) -> None:
+        """Tell of the items that are new since the last day."""
+        items = self._society.catalogue
+        new = range(self._told, len(items.topic_I))
+        told = [
+            {
+                "item_id": f"i{n}",
+                "features": {
+                    "author_id": int(items.author_I[n]),
+                    "topic": int(items.topic_I[n]),
+                    "style": int(items.style_I[n]),
+                    "tags": items.tags_I[n].tolist(),
+                    "duration_s": float(items.duration_s_I[n]),
+                },
+            }
+            for n in new
+        ]
+        await self._put("items", told)
+        self._told = new.stop
+
+    async def _put(self, side: str, told: list[dict[str, Any]]) -> None:
+        for start in range(0, len(told), _TOLD_AT_ONCE):
+            reply = await self._wire.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
+            _all_accepted(reply)
+
+    async def _visit(self, day: int, time_V: Ids, user_V: Ids) -> None:
+        """Let some visits that begin about together take place."""
+        now_ms = self._began_ms + day * DAY_MS + int(time_V[-1])
+        self._move_to(now_ms)
+        item_VC = self._society.candidates_of(user_V, CANDIDATES)
+        hour = now_ms // 3_600_000 % 24
+        ranked = await self._wire.all(
+            "/v1/rank",
+            (
+                {
+                    "user_id": f"u{user}",
+                    "candidates": [f"i{item}" for item in items],
+                    "context": {"hour": hour},
+                    "limit": WATCHED,
+                }
+                for user, items in zip(user_V.tolist(), item_VC.tolist(), strict=True)
+            ),
+        )
+        self._offered(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
+        item_VK = np.array([[int(item[1:]) for item in reply["items"]] for reply in ranked])
+        watched = self._society.watch(user_V, item_VK)
+        self.views += item_VK.size
+        self._truth.add(day, user_V, [reply["arm"] for reply in ranked], watched.satisfaction_VK)
+        self._move_to(now_ms + WATCHED * _VIEW_MS)
+        users = [f"u{user}" for user in user_V.tolist()]
+        await self._report(users, ranked, watched)
+        await self._ask(users, ranked, watched)
+
+    def _move_to(self, now_ms: int) -> None:
+        self._clock.set(max(now_ms, self._clock.now_ms()))
+
+    async def _report(self, users: list[str], ranked: list[Any], watched: Watched) -> None:
+        """Report what was watched and done, visit by visit."""
+
+        def event(v: int) -> dict[str, Any]:
+            values = {name: watched.did[name][v].astype(float).tolist() for name in _BEHAVIORS}
+            values["play_ms"] = watched.play_ms_VK[v].astype(float).tolist()
+            return {
+                "type": "behavior",
+                "event_id": f"{ranked[v]['request_id']}b",
+                "user_id": users[v],
+                "request_id": ranked[v]["request_id"],
+                "items": ranked[v]["items"],
+                "values": values,
+            }
+
+        for reply in await self._wire.all("/v1/events", ({"events": [event(v)]} for v in range(len(users)))):
+            _all_accepted(reply)
+
+    async def _ask(self, users: list[str], ranked: list[Any], watched: Watched) -> None:
+        """Offer every view, as the widget would; show the questions that come up, and answer some."""
+        views = [(v, k) for v in range(len(users)) for k in range(WATCHED) if _is_long(watched, v, k)]
+        offers = await self._wire.all(
+            "/v1/questionnaire/offer",
+            (
+                {
+                    "user_id": users[v],
+                    "request_id": ranked[v]["request_id"],
+                    "item_id": ranked[v]["items"][k],
+                    "play_ms": float(watched.play_ms_VK[v, k]),
+                    "ratio": float(min(watched.ratio_VK[v, k], 1.0)),
+                }
+                for v, k in views
+            ),
+        )
+        asked = [(view, offer) for view, offer in zip(views, offers, strict=True) if offer["show"]]
+        self.offers, self.asks = self.offers + len(views), self.asks + len(asked)
+        if not asked:
+            return
+        await self._wire.all("/v1/questionnaire/shown", ({"token": offer["token"]} for _, offer in asked))
+        self._move_to(self._clock.now_ms() + _READING_MS)
+        said = [
+            {"token": offer["token"], "option": OPTIONS[option], "took_ms": _READING_MS}
+            for (v, k), offer in asked
+            if (option := int(watched.option_VK[v, k])) >= 0 and offer["question"]["name"] == QUESTION
+        ]
+        await self._wire.all("/v1/questionnaire/answer", said)
+        self.answers += len(said)
+
+
+def _is_long(watched: Watched, v: int, k: int) -> bool:
+    return bool(watched.play_ms_VK[v, k] >= 7000 or watched.ratio_VK[v, k] >= 0.5)
+
+
+def _all_accepted(reply: Any) -> None:
+    if reply["refused"]:
+        reasons = [result["reason"] for result in reply["results"] if result["status"] == "refused"]
+        raise CallError(f"{reply['refused']} entries were refused, the first: {reasons[0]}")

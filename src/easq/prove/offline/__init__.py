@@ -1,0 +1,1 @@
+"""Progressive validation of a replayed log, and its metrics."""

@@ -1,0 +1,71 @@
+"""Scores from before a request taught anything, kept until all of it has been measured.
+
+An answer is learned when it comes, the behaviour of its request only when the window closes. Scored
+then, a request whose answers were learned would be measured in sample. So the first time that any
+part of a request is to be learned, all of its candidates are scored, and those scores count for
+everything that is measured of it. Only answered requests are kept, until they close. One that nobody
+reported on never does, so beyond `_MOST` the oldest are forgotten.
+
+Shapes: N rows, L rows of answered requests, C candidates of one request.
+"""
+
+import dataclasses
+
+import msgspec
+import numpy as np
+
+from easq.learn.learner import Step
+from easq.prove.offline.metrics import Floats
+
+_EXPERT = "expert"
+_MOST = 1 << 16
+
+
+class FirstScores:
+    """Puts the first scores of each answered request in the place of later ones."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, dict[str, Floats]] = {}
+
+    def apply(self, step: Step, scores: dict[str, Floats]) -> tuple[Step, dict[str, Floats]]:
+        """Return the step and the scores by scorer as they were before any row's request was learned."""
+        batch = step.batch
+        request_N = batch.rows.request_N
+        columns = {name: score_N.copy() for name, score_N in scores.items()}
+        if step.satisfaction_L is not None:
+            unlisted = np.full(batch.num_viewed, np.nan)
+            columns[_EXPERT] = np.concatenate([unlisted, step.satisfaction_L.astype(np.float64)])
+        start_B = np.searchsorted(request_N, np.arange(len(batch.request_ids) + 1))
+        first_listed = int(request_N[batch.num_viewed]) if batch.num_viewed < len(request_N) else len(start_B)
+        # An answer after the view is not measured; kept, its scores would wait for a close that is past.
+        for number in np.unique(request_N[batch.answer_row_A[batch.fresh_A]]).tolist():
+            rows, key = slice(start_B[number], start_B[number + 1]), batch.request_ids[number]
+            # Copies, since a part of a column would hold all of it in memory.
+            kept = self._kept.setdefault(key, {name: c[rows].copy() for name, c in columns.items()})
+            for name, first_C in kept.items():
+                columns[name][rows] = first_C
+        for number in range(min(first_listed, len(batch.request_ids))):
+            kept_too = self._kept.pop(batch.request_ids[number], None)
+            if kept_too is not None:
+                rows = slice(start_B[number], start_B[number + 1])
+                for name in scores:
+                    columns[name][rows] = kept_too[name][batch.position_N[rows]]
+        while len(self._kept) > _MOST:
+            del self._kept[next(iter(self._kept))]
+        expert_N = columns.pop(_EXPERT, None)
+        first = dataclasses.replace(
+            step,
+            served_N=columns["model"].astype(np.float32),
+            satisfaction_L=None if expert_N is None else expert_N[batch.num_viewed :].astype(np.float32),
+        )
+        return first, columns
+
+    def state(self) -> np.ndarray:
+        """Return the kept scores."""
+        kept = {key: {n: c.tolist() for n, c in columns.items()} for key, columns in self._kept.items()}
+        return np.frombuffer(msgspec.msgpack.encode(kept), np.uint8)
+
+    def restore(self, state: np.ndarray) -> None:
+        """Become the keeper whose `state` this is."""
+        kept = msgspec.msgpack.decode(state.tobytes(), type=dict[str, dict[str, list[float]]])
+        self._kept = {key: {n: np.array(c) for n, c in columns.items()} for key, columns in kept.items()}

@@ -1,0 +1,77 @@
+"""Scorers that learn nothing about taste: what a model must beat to be worth its keep.
+
+Shapes: N rows.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from easq.features.batch import Batch
+from easq.prove.offline.metrics import Floats
+
+_CELLS = 1 << 18
+_PRIOR_VIEWS = 10.0
+
+
+class Popularity:
+    """An item's mean level so far, drawn towards the mean of all items while it has few views."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros((2, _CELLS))
+
+    def score(self, batch: Batch) -> Floats:
+        """Score rows from the batches before this one."""
+        level, views = self._sums[:, batch.item_N & (_CELLS - 1)]
+        mean = self._sums[0].sum() / max(1.0, self._sums[1].sum())
+        scores: Floats = (level + _PRIOR_VIEWS * mean) / (views + _PRIOR_VIEWS)
+        return scores
+
+    def observe(self, batch: Batch) -> None:
+        """Learn the levels of the batch's viewed rows."""
+        cell_M = batch.item_N[: batch.num_viewed] & (_CELLS - 1)
+        np.add.at(self._sums[0], cell_M, batch.level_M.astype(np.float64))
+        np.add.at(self._sums[1], cell_M, 1.0)
+
+    def state(self) -> dict[str, Floats]:
+        """Return the sums."""
+        return {"sums": self._sums}
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        """Become the scorer whose `state` this is."""
+        self._sums = state["sums"].copy()
+
+
+def random_scores(batch: Batch, seed: int) -> Floats:
+    """Return scores that depend on viewer, time and item alone, evenly spread over [0, 1)."""
+    request = (batch.user_B ^ batch.ts_B)[batch.rows.request_N].view(np.uint64)
+    x = (request + batch.item_N.astype(np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return (x >> np.uint64(11)) / np.float64(1 << 53)
+
+
+class References:
+    """The reference scorers of a run."""
+
+    def __init__(self, names: Sequence[str], seed: int) -> None:
+        self.names = tuple(names)
+        self._seed = seed
+        self._popularity = Popularity()
+
+    def score(self, batch: Batch) -> dict[str, Floats]:
+        """Score a batch by each reference, then let popularity learn from it."""
+        scores: dict[str, Floats] = {}
+        if "popularity" in self.names:
+            scores["popularity"] = self._popularity.score(batch)
+            self._popularity.observe(batch)
+        if "random" in self.names:
+            scores["random"] = random_scores(batch, self._seed)
+        return scores
+
+    def state(self) -> dict[str, Floats]:
+        """Return what the references have learned."""
+        return self._popularity.state()
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        """Become the references whose `state` this is."""
+        self._popularity.restore(state)

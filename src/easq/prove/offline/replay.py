@@ -1,0 +1,211 @@
+"""Replay a log through the learner: read, join, score, train, measure; resumable at any instant.
+
+What a run leaves in its folder: `settings.toml` (every default written out), `metrics.json`,
+`report.html`, `parameters.safetensors`, `late.jsonl` (events that came to no example), `run.json`
+(times) and, while it runs, `checkpoints/`.
+"""
+
+import contextlib
+import fcntl
+import gc
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from easq.errors import InputError
+from easq.home.snapshots import Snapshots, State, save_parameters
+from easq.learn.trainer import Trainer, compute_alike, part_of
+from easq.log.base import EventLog
+from easq.log.events import EVENTS
+from easq.prove.offline.progressive import Progressive
+from easq.prove.offline.tally import Tally
+from easq.prove.offline.truth import Truth
+from easq.prove.report.write import write_report
+from easq.recipe.learning import BEHAVIOR_ONLY
+from easq.recipe.read import read_recipe, to_toml
+from easq.recipe.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+"""Hears of events done and events in all."""
+
+
+class RunFolderError(InputError):
+    """The output folder does not fit the run that was asked for."""
+
+
+def replay(
+    recipe: Recipe,
+    log: EventLog,
+    out: Path,
+    resume: bool = False,
+    truth: Path | None = None,
+    on_progress: Progress = lambda *_: None,
+) -> tuple[dict[str, Any], Tally]:
+    """Replay the whole log and return the results, as `metrics.json` holds them, and their sums.
+
+    With `resume` an unfinished run in `out` goes on, to the same bytes. Raises RunFolderError when
+    `out` holds something else, and InputError for events that do not fit the recipe.
+    """
+    with run_folder(recipe, out, resume):
+        return _replay(recipe, log, out, truth, on_progress)
+
+
+def _replay(
+    recipe: Recipe, log: EventLog, out: Path, truth: Path | None, on_progress: Progress
+) -> tuple[dict[str, Any], Tally]:
+    compute_alike(recipe.training.threads)
+    with contextlib.closing(Truth(truth)) if truth else contextlib.nullcontext() as known:
+        run = _Run(recipe, log, out, known)
+        started, views_before = time.monotonic(), run.progressive.views
+        with _rare_collection():
+            run.go(on_progress)
+        seconds = time.monotonic() - started
+        result = run.result()
+    (out / "metrics.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    save_parameters(out / "parameters.safetensors", run.trainer.learner.state())
+    write_report([result], out / "report.html")
+    views = run.progressive.views - views_before
+    times = {"seconds": seconds, "views_per_second": views / seconds if seconds else 0.0}
+    (out / "run.json").write_text(json.dumps(times) + "\n")
+    shutil.rmtree(out / "checkpoints")
+    return {**result, **times}, run.progressive.tally
+
+
+@contextlib.contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Collect garbage seldom: what waits in the join's windows holds no cycles, but is walked each time."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextlib.contextmanager
+def run_folder(recipe: Recipe, out: Path, resume: bool) -> Iterator[None]:
+    """Make `out` ready and keep other processes from it; may be entered again within this process.
+
+    A finished run gives way, an unfinished one only goes on with `resume`. Raises RunFolderError when
+    `out` holds something else, or when another process replays into it.
+    """
+    _refuse_what_is_no_run(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunFolderError(f"another process replays into {out}; wait for it or end it") from None
+        _prepare(recipe, out, resume)
+        yield
+
+
+def _refuse_what_is_no_run(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out} is a file; --out names a folder")
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if names and not names & {".lock", "settings.toml"}:
+        raise RunFolderError(f"{out} holds something else than a run; choose another --out")
+
+
+def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
+    settings, resolved = out / "settings.toml", to_toml(recipe)
+    unfinished = (out / "checkpoints").exists()
+    if unfinished and not resume:
+        raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
+    # Compared are settings and not their text: one that is new in easq has its default there.
+    if unfinished and (before := read_recipe(settings)) != recipe:
+        given, kept = resolved.splitlines(), to_toml(before).splitlines()
+        differing = [line for line in given if line not in kept]
+        raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
+    for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):
+        (out / name).unlink(missing_ok=True)
+    settings.write_text(resolved)
+
+
+class _Run:
+    """The parts of one replay; `go` drives them and keeps their state on disk."""
+
+    def __init__(self, recipe: Recipe, log: EventLog, out: Path, truth: Truth | None) -> None:
+        self._recipe, self._log = recipe, log
+        self._checkpoints = Snapshots(out / "checkpoints")
+        latest = self._checkpoints.latest()
+        notes: dict[str, Any] = latest[1] if latest else {"until": log.end_offsets(EVENTS)}
+        self._until: list[int] = notes["until"]
+        self.trainer = Trainer(recipe, len(self._until))
+        self.progressive = Progressive(recipe, truth)
+        if latest:
+            self.trainer.restore(part_of(latest[0], "trainer"))
+            self.progressive.restore(part_of(latest[0], "progressive"))
+        self._late_path = out / "late.jsonl"
+        self._late_path.touch()
+        with self._late_path.open("r+b") as late:
+            late.truncate(notes.get("late_bytes", 0))
+
+    def go(self, on_progress: Progress) -> None:
+        """Read to the end, a checkpoint at the start and every so many steps."""
+        total, every = sum(self._until), self._recipe.training.checkpoint_steps
+        trainer = self.trainer
+        with self._late_path.open("ab") as late:
+            self._save(late.tell())
+            saved = trainer.learner.steps
+            for _ in trainer.read(self._log, self._until):
+                self._write_late(late)
+                self._learn()
+                if trainer.learner.steps >= saved + every:
+                    late.flush()
+                    self._save(late.tell())
+                    saved = trainer.learner.steps
+                on_progress(sum(trainer.offsets), total)
+            trainer.close_windows()
+            self._write_late(late)
+        self._learn(flush=True)
+
+    def result(self) -> dict[str, Any]:
+        """Return what the run has shown, in an order and a form that are the same every time."""
+        recipe, counts = self._recipe, self.trainer.counts
+        is_aligned = recipe.model.method not in BEHAVIOR_ONLY
+        rows = {slot.feature.name: slot.num_rows for side in self._sides() for slot in side}
+        collisions = {
+            name: {
+                "rows": rows[name],
+                "taken": c.taken,
+                "lookups": c.lookups,
+                "collided_share": c.collided / c.lookups if c.lookups else 0.0,
+            }
+            for name, c in self.trainer.encoder.collisions.items()
+        }
+        return {
+            "name": recipe.name,
+            "method": recipe.model.method,
+            "experts": [recipe.model.experts, is_aligned * recipe.model.satisfaction_experts],
+            "behaviors": [b.name for b in recipe.behaviors],
+            "question": msgspec.to_builtins(recipe.question),
+            "steps": self.trainer.learner.steps,
+            "counts": {"events": sum(self._until), **msgspec.to_builtins(counts)},
+            "collisions": collisions,
+            **self.progressive.result(),
+        }
+
+    def _sides(self) -> tuple[Any, Any]:
+        layout = self.trainer.encoder.layout
+        return layout.viewer, layout.candidate
+
+    def _learn(self, flush: bool = False) -> None:
+        for step in self.trainer.steps(flush):
+            self.progressive.observe(step)
+
+    def _write_late(self, late: Any) -> None:
+        for event in self.trainer.take_late():
+            late.write(msgspec.json.encode(event) + b"\n")
+
+    def _save(self, late_bytes: int) -> None:
+        parts: dict[str, State] = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
+        state = {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
+        notes = {"until": self._until, "late_bytes": late_bytes}
+        self._checkpoints.save(self.trainer.learner.steps, state, notes)

@@ -1,0 +1,1 @@
+"""Off-policy estimates from randomised rankings."""

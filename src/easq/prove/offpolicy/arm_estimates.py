@@ -1,0 +1,214 @@
+"""What an experiment's treatment would gain, from what its control showed before it: on news to both models.
+
+The rankings of both arms' models are judged on drawn requests of the control. A model is judged on no
+request that it had read: only those count that came after both, by their place in the log and not by a
+clock (docs/ab.md).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.errors import InputError
+from easq.home.arm_homes import serving_home
+from easq.home.home import Home
+from easq.log.events import EVENTS, Request
+from easq.log.sqlite import SqliteLog
+from easq.prove.ab.sums import DAY_MS
+from easq.prove.ab.viewer_days import day_date
+from easq.prove.offpolicy.drawn_log import Scored, read_explored, scores_of
+from easq.prove.offpolicy.estimators import Estimated, Support, Value, estimate, lift
+from easq.rank.pinned_model import Frozen, freeze, frozen
+from easq.recipe.assignment import arms_in
+from easq.recipe.experiments import Arm, Experiment
+from easq.recipe.recipe import Recipe
+
+FEW, TOO_FEW = 100, 30
+"""Even answers that a ranking's value should rest on, and those without which it is none."""
+_LARGE, _GONE, _OFF = 0.1, 0.02, 0.2
+
+Heard = Callable[[Sequence[Request], NDArray[np.floating]], None]
+
+
+class _Chosen:
+    """Keeps the requests of one arm, before a time, and remembers what there was."""
+
+    def __init__(self, label: str, until_ms: int | None) -> None:
+        self._label, self.until_ms = label, until_ms
+        self.ids: set[str] = set()
+        self.first_ms = self.last_ms = 0
+
+    def __call__(self, request: Request) -> bool:
+        is_in = self._label in arms_in(request.arm)
+        if not is_in or (self.until_ms is not None and request.ts >= self.until_ms):
+            return False
+        self.ids.add(request.event_id)
+        if request.propensities:
+            self.first_ms = min(self.first_ms or request.ts, request.ts)
+            self.last_ms = max(self.last_ms, request.ts)
+        return True
+
+
+def two_arms(experiment: Experiment, treatment: str | None, control: str | None) -> tuple[Arm, Arm]:
+    """Return an experiment's treatment and control: by name, or its second and its first arm.
+
+    Raises InputError for a name that it does not have, and for the same one twice.
+    """
+    by_name = {arm.name: arm for arm in experiment.arms}
+    given = (treatment, control)
+    names = [
+        arm.name if name is None else name for name, arm in zip(given, experiment.arms[1::-1], strict=True)
+    ]
+    for key, name in zip(("--arm", "--against"), names, strict=True):
+        if name not in by_name:
+            raise InputError(f"{key}: got {name!r}; allowed: {', '.join(by_name)}")
+    if names[0] == names[1]:
+        raise InputError(f"--arm: got {names[0]!r}, which is the arm it is compared with; name another")
+    return by_name[names[0]], by_name[names[1]]
+
+
+def freeze_arms(home: Home, experiment: Experiment) -> dict[str, str]:
+    """Keep the model of every arm of an experiment as it is now; return each arm's version."""
+    return {arm.name: freeze(serving_home(home, experiment.name, arm)) for arm in experiment.arms}
+
+
+def estimate_arm(
+    home: Home,
+    experiment: Experiment,
+    arms: tuple[Arm, Arm],
+    versions: tuple[str | None, str | None] = (None, None),
+    until_ms: int | None = None,
+    heard: Heard = lambda *_: None,
+) -> dict[str, Any]:
+    """Return the values of two arms' rankings on the second one's log, and the lift, fit for JSON.
+
+    `arms` and `versions` are of the treatment and of the control; without a version it is the newest frozen
+    one, or else the newest. `heard` hears the requests and their scores by both. Raises InputError where the
+    log holds nothing to judge by.
+    """
+    homes = [serving_home(home, experiment.name, arm) for arm in arms]
+    if homes[0] == homes[1]:
+        raise InputError(f"{arms[0].name} and {arms[1].name} are served by the same model: nothing differs")
+    models = [frozen(of, version) for of, version in zip(homes, versions, strict=True)]
+    label = f"{experiment.name}/{arms[1].name}"
+    chosen, scores = _Chosen(label, until_ms), scores_of(home.recipe, *(m.parameters for m in models))
+
+    def told(requests: Sequence[Request]) -> NDArray[np.floating]:
+        score_NM = scores(requests)
+        heard(requests, score_NM)
+        return score_NM
+
+    with SqliteLog(home.folder / "events.log", read_only=True) as log:
+        news = _news(models, label, log.end_offsets(EVENTS))
+        try:
+            scored = read_explored(home.recipe, log, told, chosen, news)
+        except InputError as error:
+            raise _nothing(error, chosen, label, models) from None
+    try:
+        new, old = (
+            estimate(scored.explored, score_N, confidence=experiment.confidence)
+            for score_N in scored.score_NM.T
+        )
+        lifts = lift(new, old, experiment.confidence)
+    except ValueError as error:
+        raise InputError(f"{label}: {error}") from None
+    return _told(experiment, arms, models, chosen, scored, (new, old), lifts)
+
+
+def _news(models: Sequence[Frozen], label: str, ends: Sequence[int]) -> list[int]:
+    """Return from where on, by partition, no model has learned from requests that bear `label`.
+
+    Raises InputError for a model that has read what is not in the log, whose partitions end at `ends`.
+    """
+    for model in models:
+        if len(model.until) != len(ends) or any(n > end for n, end in zip(model.until, ends, strict=True)):
+            raise InputError(
+                f"version {model.name} of {model.home.folder} has read up to {model.until}, and events.log "
+                f"ends at {list(ends)}: it is of another log"
+            )
+    readers = [m.until for m in models if _may_learn_from(m.home.recipe, label)]
+    return [max([0, *(until[p] for until in readers)]) for p in range(len(ends))]
+
+
+def _may_learn_from(recipe: Recipe, label: str) -> bool:
+    """Return whether requests with `label` may be learned from; other experiments' arms share viewers."""
+    experiment = label.split("/", maxsplit=1)[0] + "/"
+    apart = (arm for arm in recipe.training.arms if arm != label)
+    return (
+        not recipe.training.arms
+        or label in recipe.training.arms
+        or not all(arm.startswith(experiment) for arm in apart)
+    )
+
+
+def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[Frozen]) -> InputError:
+    if chosen.ids:
+        return InputError(f"{label}: {error}")
+    names = " and ".join(model.name for model in models)
+    before = "" if chosen.until_ms is None else " before --until"
+    return InputError(
+        f"{label}: no request{before} came after the models {names} had read the log, and none is judged by "
+        "what it has learned from. Keep models with `easq ab freeze`, let rankings be drawn ([explore]) for "
+        "some days, and estimate then; or name an older version"
+    )
+
+
+def _told(
+    experiment: Experiment,
+    arms: tuple[Arm, Arm],
+    models: Sequence[Frozen],
+    chosen: _Chosen,
+    scored: Scored,
+    found: tuple[Estimated, Estimated],
+    lifts: dict[str, Value],
+) -> dict[str, Any]:
+    explored = scored.explored
+    sides = dict(zip(("treatment", "control"), found, strict=True))
+    return {
+        "experiment": experiment.name,
+        "arms": {"treatment": arms[0].name, "control": arms[1].name},
+        "models": dict(zip(sides, (model.name for model in models), strict=True)),
+        "confidence": experiment.confidence,
+        "from": day_date(chosen.first_ms // DAY_MS).isoformat(),
+        "to": day_date(chosen.last_ms // DAY_MS).isoformat(),
+        "requests": len(explored.user_Q),
+        "viewers": len(np.unique(explored.user_Q)),
+        "answers": int((explored.answer_N > 0).sum()),
+        "top": explored.top,
+        "reached": scored.reached,
+        "values": {
+            side: {name: getattr(e, name)._asdict() for name in ("snips", "doubly_robust")}
+            for side, e in sides.items()
+        },
+        "lift": {name: value._asdict() for name, value in lifts.items()},
+        "support": {side: e.support._asdict() for side, e in sides.items()},
+        "supported": all(e.support.effective >= TOO_FEW for e in found),
+        "warnings": [
+            f"{arm.name}: {text}" for arm, e in zip(arms, found, strict=True) for text in warnings(e.support)
+        ],
+    }
+
+
+def warnings(support: Support) -> list[str]:
+    """Return, in words, what is wrong with the support of an estimate; empty where nothing is."""
+    found = []
+    if support.effective < FEW:
+        weak = "too few to go by" if support.effective < TOO_FEW else "few"
+        found.append(
+            f"its {support.answers:,} answers are worth {support.effective:.0f} even ones, which is {weak} "
+            f"({FEW} are wanted)"
+        )
+    if support.largest > _LARGE:
+        found.append(f"one answer has {support.largest:.0%} of all weight")
+    if support.unsupported > _GONE:
+        found.append(f"{support.unsupported:.0%} of its places hold items that could not come up in the log")
+    if support.clipped > _GONE:
+        found.append(f"{support.clipped:.0%} of the weight was cut off, which draws it to the log's ranking")
+    if abs(support.mean_weight - 1) > _OFF:
+        found.append(
+            f"weights have the mean {support.mean_weight:.2f} and not 1: either views were not seen, or the "
+            "logged chances are not those of the draw"
+        )
+    return found

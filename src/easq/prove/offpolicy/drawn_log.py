@@ -1,0 +1,222 @@
+"""Drawn requests of a log as arrays, scored by models that never served them.
+
+Memory holds one row for each candidate within reach of the draw. Candidates that the service did not log
+are beyond it (`explore.depth` is at most `service.log_top`).
+Shapes: N candidates of all requests, M models, K behaviours, A asked ones.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.errors import InputError
+from easq.features.batch import reported
+from easq.features.encode import Encoder
+from easq.features.examples import AnsweredView, Viewed
+from easq.features.join import flush_all
+from easq.learn.build import build_joiner
+from easq.log.base import EventLog
+from easq.log.events import COUNT, EVENTS, FLOAT, Asked, Request, stable_id
+from easq.log.merge import MergedReader
+from easq.prove.answers.response_model import fit, weights
+from easq.prove.offpolicy.estimators import Explored
+from easq.rank.parameters import Parameters
+from easq.recipe.recipe import Recipe
+
+Scores = Callable[[Sequence[Request]], NDArray[np.floating]]
+"""Scores of all logged candidates of some requests, one behind the other, by each model (N, M)."""
+
+_TOGETHER = 512
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a log holds of drawn requests, each ranking's scores of its candidates among it.
+
+    `served_N` are the scores as logged: their order is the log's own ranking before it was drawn.
+    `reached` is the part of all candidates that the draw could bring up, and that are rows here.
+    """
+
+    explored: Explored
+    served_N: NDArray[np.float64]
+    score_NM: NDArray[np.float64]
+    reached: float
+
+
+class _Rows:
+    """Gathers requests with what was seen, asked and said."""
+
+    def __init__(self, recipe: Recipe, scores: Scores) -> None:
+        self._recipe, self._scores = recipe, scores
+        self._best = len(recipe.question.options) - 1
+        self._waiting: list[Viewed] = []
+        self._columns: dict[str, list[NDArray[np.generic]]] = {}
+        self._users: list[int] = []
+        self._tops: set[int] = set()
+        self._num_candidates = 0
+        self._asked: dict[str, set[str]] = {}
+        self._said: dict[str, list[AnsweredView]] = {}
+
+    def hear(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
+        """Take what a joiner found; what is said after a request's window has closed is left out."""
+        request = example.request
+        is_used = is_kept and bool(request.propensities)
+        if isinstance(example, AnsweredView):
+            if is_used and not example.after_view:
+                self._said.setdefault(request.event_id, []).append(example)
+        elif is_used:
+            self._waiting.append(example)
+            if len(self._waiting) >= _TOGETHER:
+                self.settle()
+        else:
+            self._asked.pop(request.event_id, None)
+
+    def asked(self, event: Asked) -> None:
+        """Take an ask."""
+        if event.question == self._recipe.question.name:
+            self._asked.setdefault(event.request_id, set()).add(event.item_id)
+
+    def settle(self) -> None:
+        """Turn the waiting requests into rows."""
+        views, self._waiting = self._waiting, []
+        if not views:
+            return
+        requests = [view.request for view in views]
+        start_Q = np.concatenate([[0], np.cumsum([len(r.items) for r in requests])])
+        request_N = np.repeat(np.arange(len(requests)), np.diff(start_Q))
+        value_NK, exposed_N = reported(views, start_Q, self._recipe.behaviors)
+        rank_N = np.frombuffer(b"".join(r.ranks for r in requests), COUNT).astype(np.int64)
+        top_Q = np.array([r.top for r in requests])
+        columns = {
+            "request": len(self._users) + request_N,
+            "first": exposed_N & (rank_N < top_Q[request_N]),
+            "propensity": _floats(r.propensities for r in requests),
+            "served": _floats(r.scores for r in requests),
+            "score": np.asarray(self._scores(requests), np.float64),
+            "did": np.log1p(np.maximum(value_NK, 0)),
+            **self._replies(requests, start_Q),
+        }
+        kept_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
+        kept_N = kept_N[columns["propensity"][kept_N] > 0]
+        for name, column in columns.items():
+            self._columns.setdefault(name, []).append(column[kept_N])
+        self._users += [stable_id(r.user_id) for r in requests]
+        self._tops |= set(top_Q.tolist())
+        self._num_candidates += sum(r.num_candidates for r in requests)
+
+    def _replies(self, requests: Sequence[Request], start_Q: NDArray[np.int64]) -> dict[str, Any]:
+        """Return what was asked and said, one row for each candidate."""
+        asked_N, answer_N, satisfied_N = np.zeros((3, int(start_Q[-1])))
+        for request, start in zip(requests, start_Q.tolist(), strict=False):
+            places = {item: start + n for n, item in enumerate(request.items)}
+            for item in self._asked.pop(request.event_id, ()):
+                if item in places:
+                    asked_N[places[item]] = 1
+            for said in self._said.pop(request.event_id, ()):
+                place = start + said.position
+                asked_N[place] = 1
+                answer_N[place] = said.weight / said.propensity if said.propensity > 0 else 0.0
+                satisfied_N[place] = said.option == self._best
+        return {"asked": asked_N > 0, "answer": answer_N, "satisfied": satisfied_N}
+
+    def result(self) -> Scored:
+        """Return all rows, answers weighed for who answers."""
+        self.settle()
+        if not self._columns:
+            raise InputError("no request of the log was drawn: see [explore], which must have been on")
+        if len(self._tops) > 1:
+            tops = ", ".join(map(str, sorted(self._tops)))
+            raise InputError(f"explore.top was changed within the log ({tops}); read a part with one value")
+        c = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        columns = [c["served"], *c["score"].T]
+        feature_NF = np.stack([_standard(column, c["request"]) for column in columns], 1)
+        c["answer"][c["asked"]] *= _silence(c["answer"][c["asked"]] > 0, feature_NF, c["did"], c["asked"])
+        explored = Explored(
+            c["request"],
+            np.unique(self._users, return_inverse=True)[1],
+            self._tops.pop(),
+            c["first"],
+            c["propensity"],
+            c["answer"],
+            c["satisfied"],
+            feature_NF,
+        )
+        reached = len(c["request"]) / max(self._num_candidates, 1)
+        return Scored(explored, c["served"], c["score"], reached)
+
+
+def ties(items: Sequence[str]) -> NDArray[np.int64]:
+    """Return what puts candidates of equal scores in order, smaller first.
+
+    It must not be their order in the log, which is that of the draw: a ranking that took it over would
+    seem to show what happened to be shown.
+    """
+    return np.array([stable_id(item) for item in items], np.int64)
+
+
+def scores_of(recipe: Recipe, *models: Parameters) -> Scores:
+    """Return the scores that models' parameters give to the candidates as logged."""
+    encoder = Encoder(recipe.features)
+
+    def scores(requests: Sequence[Request]) -> NDArray[np.floating]:
+        rows = encoder.encode(requests)
+        return np.stack([model.score(rows) for model in models], 1)
+
+    return scores
+
+
+def read_explored(
+    recipe: Recipe,
+    log: EventLog,
+    scores: Scores,
+    keep: Callable[[Request], bool] = lambda _: True,
+    since: Sequence[int] = (),
+) -> Scored:
+    """Read a log once and return its drawn requests that `keep` keeps, scored by other models.
+
+    With `since` only requests from these offsets on count, one for each partition: what a model had read
+    before is no news to it. Raises InputError when no request was drawn, or with different `top`.
+    """
+    until, begin = log.end_offsets(EVENTS), log.start_offsets(EVENTS)
+    begin = [max(pair) for pair in zip(begin, since, strict=True)] if since else begin
+    joiners = [build_joiner(recipe) for _ in until]
+    rows = _Rows(recipe, scores)
+    for chunk in MergedReader(log, EVENTS, until, begin):
+        for partition, event in chunk:
+            if isinstance(event, Asked):
+                rows.asked(event)
+            for example in joiners[partition].push(event):
+                rows.hear(example, keep(example.request))
+            joiners[partition].take_late()
+    for example in flush_all(joiners):
+        rows.hear(example, keep(example.request))
+    return rows.result()
+
+
+def _silence(
+    answered_A: NDArray[np.bool_],
+    feature_NF: NDArray[np.float64],
+    did_NK: NDArray[np.float64],
+    asked_N: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return what an answer stands for among asks, by the scores and by what was done with the view."""
+    if not 0 < answered_A.sum() < len(answered_A):
+        return np.ones(len(answered_A))
+    return weights(fit(np.concatenate([feature_NF, did_NK], 1)[asked_N], answered_A).chance_N)
+
+
+def _floats(columns: Iterable[bytes]) -> NDArray[np.float64]:
+    return np.frombuffer(b"".join(columns), FLOAT).astype(np.float64)
+
+
+def _standard(value_N: NDArray[np.float64], request_N: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return scores in deviations from their request's mean: raw ones of two models do not compare."""
+    count_Q = np.bincount(request_N)
+    mean_Q = np.bincount(request_N, value_N) / np.maximum(count_Q, 1)
+    square_Q = np.bincount(request_N, (value_N - mean_Q[request_N]) ** 2) / np.maximum(count_Q, 1)
+    spread_Q = np.where(square_Q > 0, np.sqrt(square_Q), 1.0)
+    found: NDArray[np.float64] = (value_N - mean_Q[request_N]) / spread_Q[request_N]
+    return found

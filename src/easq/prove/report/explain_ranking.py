@@ -1,0 +1,175 @@
+"""Why a ranking came out as it did: its first candidate against its second, by the newest parameters.
+
+Serving computes no satisfaction score; what the learner publishes holds all that it takes. So the scores
+here are those of the newest published parameters, beside the ones that were served and logged.
+Shapes: C candidates of one request, F features of a candidate; the first two rows are compared.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from easq.features.columns import UNKNOWN, Columns, Floats, Ids, List, Shape, unpack
+from easq.features.encode import Layout, Rows, SideEncoder
+from easq.home.home import Home
+from easq.log.base import EventLog
+from easq.log.events import EVENTS, Request, unpack_counts, unpack_floats
+from easq.log.sqlite import SqliteLog
+from easq.rank.parameters import Parameters
+from easq.rank.replica import Follower
+from easq.recipe.recipe import Recipe
+
+_BACK = 512  # offsets of a partition, behind its end, in which rankings are looked for
+_TEXT_HASH = 1 << 40
+_MOST_ARMS = 4
+
+
+class Scorer:
+    """Behaviour and satisfaction scores of logged candidates by some parameters, with features as served."""
+
+    def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
+        layout = Layout.of(recipe.features)
+        self._parameters = parameters
+        self.viewer_shape = Shape.of(recipe.features, "viewer")
+        self.shape = Shape.of(recipe.features, "candidate")
+        self._viewer = SideEncoder(layout, recipe.features, "viewer")
+        self._candidate = SideEncoder(layout, recipe.features, "candidate")
+
+    @property
+    def name(self) -> str:
+        """Return the name of the parameters' version."""
+        return self._parameters.name
+
+    def score(self, viewer: Columns, candidates: Columns) -> tuple[Floats, Floats | None]:
+        """Return behaviour scores of pairs of candidates, and their satisfaction scores or None."""
+        # Pairs are requests of their own: a set-wise model compares what stands in one.
+        request_N = np.arange(len(candidates)) // 2
+        viewer_BW = np.repeat(self._viewer.encode(viewer), len(candidates) // 2, 0)
+        return self._parameters.explain(Rows(viewer_BW, self._candidate.encode(candidates), request_N))
+
+
+def newest_scorer(home: Home) -> Scorer | None:
+    """Return a scorer by the newest parameters that a home's learner published; None before any."""
+    if not home.versions.names():
+        return None
+    parameters = Parameters(home.recipe)
+    with SqliteLog(home.folder / "updates.log", partitions=1, read_only=True) as updates:
+        follower = Follower(home, updates, parameters, lambda change: change())
+        while follower.poll():
+            pass
+    return Scorer(home.recipe, parameters) if parameters.seq >= 0 else None
+
+
+def newest_rankings(log: EventLog, limit: int) -> list[Request]:
+    """Return the newest rankings of each label of arms that were served from models, newest first.
+
+    Of each partition only the last events are looked at, so that a big log costs as much as a small one.
+    """
+    found: list[Request] = []
+    for partition, (start, end) in enumerate(
+        zip(log.start_offsets(EVENTS), log.end_offsets(EVENTS), strict=True)
+    ):
+        events = log.read(EVENTS, partition, max(start, end - _BACK), _BACK)
+        found += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
+    of_arm: dict[str, list[Request]] = {}
+    for event in sorted(found, key=lambda e: (-e.ts, e.event_id)):
+        if len(kept := of_arm.setdefault(event.arm, [])) < limit:
+            kept.append(event)
+    return [event for kept in list(of_arm.values())[:_MOST_ARMS] for event in kept]
+
+
+def explain(request: Request, scorer: Scorer) -> dict[str, Any]:
+    """Return the winner against the runner-up of a logged ranking, fit for JSON.
+
+    For each feature of a candidate: both values, and how far the winner's lead (its score minus the
+    runner-up's) would shrink if it had the runner-up's value of that feature alone. What features do
+    together belongs to none of them, so the parts need not add up to the lead.
+    """
+    viewer = unpack(scorer.viewer_shape, request.viewer, {}, 1)
+    logged = unpack(scorer.shape, request.candidates, request.lengths, len(request.items))
+    order = np.argsort(unpack_counts(request.ranks))[:2]
+    pair = logged.take(order)
+    swapped = [_swapped(pair, scorer.shape, name) for name in scorer.shape.names]
+    behavior, satisfaction = scorer.score(viewer, _stacked([pair, *swapped]))
+    served = unpack_floats(request.scores)[order]
+    sides = [
+        {
+            "item": request.items[n],
+            "served": float(served[row]),
+            "behavior": float(behavior[row]),
+            "satisfaction": None if satisfaction is None else float(satisfaction[row]),
+        }
+        for row, n in enumerate(order.tolist())
+    ]
+    features = []
+    for place, name in enumerate(scorer.shape.names):
+        mine, other = (_value(pair, scorer.shape, name, row) for row in (0, 1))
+        moved = 2 * (place + 1)
+        features.append(
+            {
+                "name": name,
+                "values": [mine, other],
+                "behavior": float(behavior[0] - behavior[moved]),
+                "satisfaction": None
+                if satisfaction is None
+                else float(satisfaction[0] - satisfaction[moved]),
+            }
+        )
+    return {
+        "request": request.event_id,
+        "viewer": request.user_id,
+        "at_ms": request.ts,
+        "arm": request.arm,
+        "served_version": request.version,
+        "version": scorer.name,
+        "candidates": request.num_candidates or len(request.items),
+        "sides": sides,
+        "features": features,
+    }
+
+
+def _swapped(pair: Columns, shape: Shape, name: str) -> Columns:
+    """Return the pair with the runner-up's value of one feature in both rows."""
+    ids_2K, numbers_2M, lists = pair.ids_NK.copy(), pair.numbers_NM.copy(), list(pair.lists)
+    for k, single in enumerate(shape.singles):
+        if single.name == name:
+            ids_2K[0, k] = ids_2K[1, k]
+    for m, number in enumerate(shape.numbers):
+        if number.name == name:
+            numbers_2M[0, m] = numbers_2M[1, m]
+    for n, feature in enumerate(shape.lists):
+        if feature.name == name:
+            lists[n] = List(pair.lists[n].ids_NL[[1, 1]], pair.lists[n].count_N[[1, 1]])
+    return Columns(ids_2K, numbers_2M, tuple(lists))
+
+
+def _stacked(parts: list[Columns]) -> Columns:
+    lists = tuple(
+        List(np.concatenate([x.ids_NL for x in same]), np.concatenate([x.count_N for x in same]))
+        for same in zip(*(p.lists for p in parts), strict=True)
+    )
+    ids = np.concatenate([p.ids_NK for p in parts])
+    return Columns(ids, np.concatenate([p.numbers_NM for p in parts]), lists)
+
+
+def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
+    """Return a value in a few letters; a text is on the log as its hash alone."""
+    for k, single in enumerate(shape.singles):
+        if single.name == name:
+            return _said([int(columns.ids_NK[row, k])])
+    for m, number in enumerate(shape.numbers):
+        if number.name == name:
+            value = float(columns.numbers_NM[row, m])
+            return "unknown" if np.isnan(value) else f"{value:.4g}"
+    n = next(n for n, feature in enumerate(shape.lists) if feature.name == name)
+    ids: Ids = columns.lists[n].ids_NL[row, : columns.lists[n].count_N[row]]
+    return _said(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"
+
+
+def _said(ids: list[int]) -> str:
+    def one(number: int) -> str:
+        if number == UNKNOWN:
+            return "unknown"
+        return str(number) if abs(number) < _TEXT_HASH else f"#{number & 0xFFFFFF:06x}"
+
+    return " ".join(one(number) for number in ids)

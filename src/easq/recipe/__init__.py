@@ -1,0 +1,1 @@
+"""What a user may write: settings, their types, reading and checking."""

@@ -1,0 +1,33 @@
+"""Recipes of arms: files that say what an arm's model has otherwise than the running system."""
+
+from pathlib import Path
+
+import msgspec
+
+from easq.recipe.read import SettingsError, decode_recipe, lay_over, read_toml
+from easq.recipe.recipe import Recipe
+
+OWN = ("name", "seed", "order", "model", "baselines", "alignment", "training", "live")
+"""Tables that an arm may have of its own. All others decide what is logged and shown, which all share."""
+
+
+def read_arm(path: Path, running: Recipe) -> Recipe:
+    """Return an arm's recipe: that of the running system, changed by the tables in the file at `path`.
+
+    Keys that the file leaves out are as in the running recipe. Raises SettingsError, naming the key.
+    """
+    shared = msgspec.to_builtins(msgspec.structs.replace(running, experiments=()))
+    lay_over(shared, read_toml(path))
+    recipe = decode_recipe(shared)
+    differing = [
+        name
+        for name in Recipe.__struct_fields__
+        if name not in (*OWN, "experiments") and getattr(recipe, name) != getattr(running, name)
+    ]
+    if differing or recipe.experiments:
+        found = ", ".join([*differing, *(["experiments"] if recipe.experiments else [])])
+        raise SettingsError(
+            f"{path}: an arm shares the log and the questionnaire of the system that it runs in; these "
+            f"differ from its recipe: {found}. Allowed: {', '.join(OWN)}"
+        )
+    return recipe

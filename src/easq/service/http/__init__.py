@@ -1,0 +1,1 @@
+"""HTTP: messages, authentication, limits, formats and errors."""

@@ -1,0 +1,52 @@
+"""Running an app: which addresses it may listen on, and how."""
+
+import ipaddress
+
+import uvicorn
+from litestar import Litestar
+
+from easq.errors import InputError
+from easq.service.http.keys import Keys
+
+_DRAIN_S = 10  # for calls under way when the service stops
+
+
+def check_address(host: str, keys: Keys) -> None:
+    """Raise InputError where everyone who reaches the address could do everything."""
+    if keys.is_open and not _is_loopback(host):
+        raise InputError(
+            f"--host: got {host}, which others can reach, and there is no key, so anyone could rank and "
+            "write. Make one with `easq keys create --scope server`, or listen on 127.0.0.1"
+        )
+
+
+def make_server(app: Litestar, host: str, port: int, keys: Keys) -> uvicorn.Server:
+    """Return the server of an app, not yet running; raise InputError for an address it may not have.
+
+    `await server.serve()` runs it until `server.should_exit`, a signal, or the end of its task.
+    """
+    check_address(host, keys)
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

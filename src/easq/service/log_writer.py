@@ -1,0 +1,105 @@
+"""Appending for calls that wait: within the time that a reply may take, or not at all."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import structlog
+
+from easq.log.base import LogError, Position
+from easq.log.events import EVENTS, Event, Request
+from easq.recipe.recipe import Service
+from easq.service.counters import Metrics
+from easq.service.freshness import Freshness
+from easq.service.group_commit import Committer
+from easq.service.http.error_replies import unavailable
+
+_PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
+_GATHER_S = 0.05  # what no reply waits for is written with what comes meanwhile
+
+_notes = structlog.get_logger("easq.service")
+
+
+class Writing:
+    """Makes events durable, or refuses with 503 and the reason."""
+
+    def __init__(
+        self, committer: Committer, settings: Service, metrics: Metrics, freshness: Freshness
+    ) -> None:
+        self._committer, self._metrics, self._freshness = committer, metrics, freshness
+        self._wait_s = settings.log_wait_seconds
+        self._serves_unlogged = settings.when_log_is_down == "serve"
+        self._down_until = 0.0
+        self._posted: list[tuple[str, Event]] = []
+
+    async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
+        """Return the positions of the events; raise Refusal (503) if they could not be written in time."""
+        self.flush()
+        try:
+            async with asyncio.timeout(self._wait_s):
+                positions = await self._committer.append(topic, events)
+        except LogError as error:
+            reason = f"the log could not be written: {error}"
+        except TimeoutError:
+            reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
+        else:
+            self._freshness.written(events, positions)
+            return positions
+        self._lose(topic, events, reason)
+        raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
+
+    def post(self, topic: str, events: Sequence[Event]) -> None:
+        """Append events that no reply waits for, with those of the next moment and before all others.
+
+        A failure is counted and told, and they are lost.
+        """
+        if not self._posted:
+            asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
+        self._posted.extend((topic, event) for event in events)
+
+    def flush(self) -> None:
+        """Hand over what was posted, so that it is written before whatever is appended next."""
+        posted, self._posted = self._posted, []
+        for topic in dict.fromkeys(topic for topic, _ in posted):
+            self._submit(topic, [event for of, event in posted if of == topic])
+
+    def _submit(self, topic: str, events: Sequence[Event]) -> None:
+        def check(done: Future[list[Position]]) -> None:
+            if error := done.exception():
+                self._lose(topic, events, str(error))
+
+        try:
+            self._committer.submit(topic, events).add_done_callback(check)
+        except LogError as error:
+            self._lose(topic, events, str(error))
+
+    def _lose(self, topic: str, events: Sequence[Event], reason: str) -> None:
+        self._metrics.log_failures.labels("append").inc()
+        _notes.warning("not written", topic=topic, events=len(events), reason=reason)
+
+    async def log_ranking(self, event: Request) -> bool:
+        """Log what was ranked; False if it could not be and the operator chose to serve all the same."""
+        if not self._serves_unlogged:
+            await self.append(EVENTS, [event])
+            return True
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._down_until:
+            if self._down_until:
+                # Only this call waits; those that come meanwhile are served at once.
+                self._down_until = now_s + self._wait_s + _PAUSE_S
+            if await self._try(event):
+                self._down_until = 0.0
+                return True
+            self._down_until = asyncio.get_running_loop().time() + _PAUSE_S
+        self._metrics.unlogged.inc()
+        return False
+
+    async def _try(self, event: Request) -> bool:
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._committer.append(EVENTS, [event])
+        except (LogError, TimeoutError) as error:
+            self._metrics.log_failures.labels("append").inc()
+            _notes.warning("served without a log", request_id=event.event_id, reason=str(error) or "time out")
+            return False
+        return True

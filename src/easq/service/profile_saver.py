@@ -1,0 +1,53 @@
+"""Saves the profiles while rankings are served: a copy is taken, and a thread writes it in slices."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from threading import Event
+from typing import Self
+
+import structlog
+
+from easq.features.profiles import Profiles
+from easq.features.profiles.changes import Snapshot
+from easq.features.profiles.store import Store, StoreError
+
+_PAUSE_S = 0.002
+
+_notes = structlog.get_logger("easq.service")
+
+
+class Saver:
+    """Writes into a store one save after the other; leaving it waits for the last one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(1, "saver")
+        self._writing: Future[None] | None = None
+        self._leaving = Event()
+
+    def save(self, profiles: Profiles) -> None:
+        """Take what changed and begin to write it, once the save before is written.
+
+        For the thread that knows that nothing is applied to the profiles meanwhile.
+        """
+        self._wait()
+        snapshot = self._store.snapshot(profiles)
+        self._writing = self._thread.submit(self._write, snapshot)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        try:
+            self._store.write(snapshot, partial(self._leaving.wait, _PAUSE_S))
+        except StoreError as error:  # the log has everything; the next save makes up for it
+            _notes.warning("profiles were not saved", reason=str(error))
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            self._writing.result()  # raises what nobody foresaw
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leaving.set()  # nobody is served any more, so there is nobody to pause for
+        self._thread.shutdown()
+        self._wait()

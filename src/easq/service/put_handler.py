@@ -1,0 +1,56 @@
+"""Items and viewers told by the platform: checked, logged where they are new, applied."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Raw
+
+from easq.errors import InputError
+from easq.log.events import Column, ItemTold, Told, ViewerTold, time_ordered_id
+from easq.recipe.recipe import Feature
+from easq.recipe.values import Side
+from easq.service.http.messages import JSON, MSGPACK, Format, ItemPut, Result, UserPut, check_ids, named
+from easq.service.values import Teller
+
+Knows = Callable[[Told], bool]
+"""Says whether the profiles hold all this already."""
+
+
+class Puts:
+    """Checks the entries of one side."""
+
+    def __init__(self, features: Sequence[Feature], side: Side, knows: Knows) -> None:
+        self._teller, self._knows = Teller(features, side), knows
+        self._field = "item_id" if side == "candidate" else "user_id"
+        kind = ItemPut if side == "candidate" else UserPut
+        self._readers = {form.media_type: form.reader(kind) for form in (JSON, MSGPACK)}
+
+    def check(self, entries: Sequence[Raw], form: Format, now_ms: int) -> tuple[list[Result], list[Told]]:
+        """Return what becomes of each entry, and what is to be logged: what is not known already."""
+        results: list[Result] = []
+        told: list[Told] = []
+        latest: dict[str, dict[str, Column]] = {}
+        for entry in entries:
+            try:
+                key, columns = self._read(entry, form)
+            except InputError as error:
+                given = named(entry, form, self._field)
+                results.append(Result(status="refused", reason=str(error), **{self._field: given}))
+                continue
+            event = self._event(key, columns, now_ms)
+            # An entry of this call is not in the profiles yet.
+            if not (latest[key] == columns if key in latest else self._knows(event)):
+                told.append(event)
+                latest[key] = columns
+            results.append(Result(status="accepted", **{self._field: key}))
+        return results, told
+
+    def _read(self, entry: Raw, form: Format) -> tuple[str, dict[str, Column]]:
+        put = self._readers[form.media_type].read(entry)
+        key: str = getattr(put, self._field)
+        check_ids(self._field, key)
+        return key, self._teller.pack(put.features, form)
+
+    def _event(self, key: str, columns: dict[str, Column], now_ms: int) -> Told:
+        if self._field == "user_id":
+            return ViewerTold(event_id=time_ordered_id(now_ms), user_id=key, ts=now_ms, values=columns)
+        return ItemTold(event_id=time_ordered_id(now_ms), user_id="", item_id=key, ts=now_ms, values=columns)

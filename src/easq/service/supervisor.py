@@ -1,0 +1,173 @@
+"""Both roles of a live system as children of one process, with one line that says how they are."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from easq.home.arm_homes import arms_with_models, open_arms
+from easq.home.home import Home
+
+_LOOK_S = 0.5
+_PLAIN_EVERY_S = 10.0
+_STOP_S = 30.0
+_PAUSES_S = (1.0, 30.0)  # before another start after early deaths, doubling between these
+_WELL_S = 30.0  # who lived as long did not die early
+SETTINGS_WRONG = 2
+"""The exit code of a role that would end the same way if it were started again."""
+
+
+@dataclass
+class Child:
+    """A role in a process of its own; it ends with this process, whatever ends that.
+
+    After a death it is started again: at once, but after several early ones with pauses that grow. While
+    it is down, `alarm` is said.
+    """
+
+    role: str
+    command: list[str]
+    alarm: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    pause_s: float = 0.0
+    _next_pause_s: float = 0.0
+    _started: float = 0.0
+    _due: float = 0.0
+
+    def start(self) -> None:
+        """Start it; closing its standard input, or our death, tells it to stop."""
+        self._started = time.monotonic()
+        threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, env={**os.environ, **threads}, start_new_session=True
+        )
+
+    def stop(self) -> None:
+        """Tell it to stop, and wait."""
+        if self.process is None:
+            return
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        try:
+            self.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def death(self) -> int | None:
+        """Return the exit code, once, if it ended though nobody told it to; it is to be started again."""
+        if self.process is None or (code := self.process.poll()) is None:
+            return None
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process, now = None, time.monotonic()
+        was_well = now >= self._started + _WELL_S
+        self.pause_s = 0.0 if was_well else self._next_pause_s
+        self._next_pause_s = min(max(2 * self.pause_s, _PAUSES_S[0]), _PAUSES_S[1])
+        self._due = now + self.pause_s
+        return code
+
+    def start_if_due(self) -> None:
+        """Start it again if it is down and its pause is over."""
+        if self.process is None and time.monotonic() >= self._due:
+            self.start()
+
+
+def run_up(home: Home, host: str, port: int, console: Console) -> int:
+    """Run service and learners until Ctrl-C; return the exit code.
+
+    One that dies is started again for as long as this runs, the other goes on meanwhile. Only one that
+    says that its settings are wrong ends both.
+    """
+    easq = [sys.executable, "-m", "easq.cli"]
+    place = ["--home", str(home.folder), "--until-stdin-closes"]
+    open_arms(home)
+    arms = [name for name, arm in arms_with_models(home) if arm.recipe]
+    children = [
+        Child("learner", [*easq, "learn", *place], alarm="NOTHING IS LEARNED"),
+        *(
+            Child(f"learner of {arm}", [*easq, "learn", *place, "--arm", arm], alarm=f"{arm} DOES NOT LEARN")
+            for arm in arms
+        ),
+        Child(
+            "service",
+            [*easq, "serve", *place, "--host", host, "--port", str(port)],
+            alarm="NOTHING IS RANKED",
+        ),
+    ]
+    told: list[int] = []
+    # Noted and not raised: an exception between two lines of Popen.poll would leave its lock held for good.
+    # A shell starts what runs in its background with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: told.append(number))
+    console.print(f"home {home.folder}, http://{host}:{port}, dashboard at /dashboard; Ctrl-C stops")
+    try:
+        for child in children:
+            child.start()
+        with console.status("starting") as line:
+            code = _watch(home, children, console, line, told)
+        console.print("stopping")
+        return code
+    finally:
+        for child in children:
+            child.stop()
+        console.print("stopped")
+
+
+def _watch(home: Home, children: list[Child], console: Console, line: Any, told: list[int]) -> int:
+    """Look after the children until a signal is told of; return the exit code."""
+    pace, told_at = Pace(), time.monotonic()
+    while True:
+        time.sleep(_LOOK_S)
+        if told:
+            return 0
+        for child in children:
+            code = child.death()
+            if code == SETTINGS_WRONG:
+                console.print(f"{child.role} ended with code {code}")
+                return 1
+            if code is not None:
+                when = f" in {child.pause_s:.0f} s" if child.pause_s else ""
+                console.print(f"{child.role} ended with code {code}; it is started again{when}")
+            child.start_if_due()
+        text = pace.line(home.told("service"), home.told("learner"))
+        for child in children:
+            if child.process is None:
+                text += f", {child.alarm}"
+        line.update(text)
+        if not console.is_terminal and time.monotonic() >= told_at + _PLAIN_EVERY_S:
+            told_at = time.monotonic()
+            console.print(text)
+
+
+class Pace:
+    """Turns what the roles tell into one line; rates are of the last seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float, float]] = deque(maxlen=10)
+
+    def line(self, service: dict[str, Any], learner: dict[str, Any]) -> str:
+        """Return the line."""
+        if not service.get("ready"):
+            return str(service.get("reason", "starting"))
+        point = (service["at"], service.get("rankings", 0.0), service.get("events_accepted", 0.0))
+        if self._seen and point[1] < self._seen[-1][1]:
+            self._seen.clear()  # the service was started again and counts from nothing
+        if not self._seen or self._seen[-1][0] != point[0]:
+            self._seen.append(point)
+        first, last = self._seen[0], self._seen[-1]
+        passed = max(last[0] - first[0], 1e-9)
+        rank, event = ((last[n] - first[n]) / passed if len(self._seen) > 1 else 0.0 for n in (1, 2))
+        freshness = service.get("freshness_seconds")
+        fresh = "no answer yet" if freshness is None else f"freshness {1000 * freshness:.0f} ms"
+        return (
+            f"{rank:.1f} rankings/s, {event:.1f} events/s, {learner.get('answers', 0):,} answers learned, "
+            f"{fresh}, version {service.get('version', 'unknown')}, "
+            f"{learner.get('lag_events', 0):,} events behind"
+        )

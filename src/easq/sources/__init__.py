@@ -1,0 +1,1 @@
+"""Where events come from when nobody is live: the simulated world and public data sets."""

@@ -1,0 +1,56 @@
+"""Real logs in their own formats, turned into events."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from easq.errors import InputError
+
+LOADERS = ("kuairand", "eeg_svrec", "table")
+
+
+def load(
+    loader: str,
+    path: Path,
+    log: Path,
+    mapping: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> dict[str, Any]:
+    """Import the data set at `path` into the log file `log` and return the counts.
+
+    Rows that cannot be used stand beside the log, in `<log>.rejects.jsonl`. Raises InputError for an
+    unknown loader, a mapping where none belongs or none where one does, and data of another form.
+    """
+    from easq.log.sqlite import SqliteLog
+    from easq.sources.datasets.base import import_events
+    from easq.sources.datasets.eeg_svrec import load_eeg_svrec
+    from easq.sources.datasets.kuairand import load_kuairand
+    from easq.sources.datasets.table import load_table
+
+    if loader not in LOADERS:
+        raise InputError(f"loader: got {loader!r}; allowed: {', '.join(LOADERS)}")
+    if loader != "table" and mapping is not None:
+        raise InputError(f"mapping: got {mapping}, but only the loader table reads one, not {loader}")
+    rejects = log.with_name(log.name + ".rejects.jsonl")
+    if loader == "kuairand":
+        loaded = load_kuairand(path, rejects)
+    elif loader == "eeg_svrec":
+        loaded = load_eeg_svrec(path, rejects)
+    elif mapping is None:
+        raise InputError("mapping: the loader table needs a TOML file that says which column is what")
+    else:
+        loaded = load_table(path, mapping, rejects)
+    with SqliteLog(log) as events:
+        summary = import_events(events, loaded, on_progress)
+    return {
+        "rows": summary.rows_read,
+        "requests": summary.requests,
+        "views": summary.views,
+        "asks": summary.asks,
+        "answers": sum(summary.answers.values()),
+        "options": summary.answers,
+        "rejected": summary.rejected,
+        "rejected_answers": summary.rejected_answers,
+        "rejects": str(rejects),
+        "log": str(log),
+    }

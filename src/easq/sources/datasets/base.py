@@ -1,0 +1,100 @@
+"""What every loader returns, what it could not use, and how the events reach the log."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from easq.log.base import EventLog
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Rejects:
+    """What could not be used and why, each on one JSON line of `path`: source, row, reason, values.
+
+    `rows` counts the rows that were left out and `answers` those that were used without their
+    answer, by reason. Always `read == used + sum(rows.values())`. Without a path nothing is written.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.read = 0
+        self.used = 0
+        self.rows: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self.path = path
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"")
+
+    def write(self, source: str, found: Iterator[tuple[int, str, Mapping[str, str | None]]]) -> None:
+        """Add a line for each (row number from 1, reason, values as read) of one source."""
+        if self.path is None:
+            return
+        with self.path.open("ab") as file:
+            for row, reason, values in found:
+                file.write(
+                    _encode({"source": source, "row": row, "reason": reason, "values": values}) + b"\n"
+                )
+
+
+class Loaded:
+    """A data set that has been read: its events in chunks, ordered by event time.
+
+    Iterating again gives the same events again.
+    """
+
+    def __init__(self, events: Callable[[], Iterator[list[Event]]], rejects: Rejects) -> None:
+        self.rejects = rejects
+        self._events = events
+
+    def __iter__(self) -> Iterator[list[Event]]:
+        return self._events()
+
+
+class ImportSummary(msgspec.Struct, kw_only=True):
+    """Counts of one import; `answers` by option, `rejected` and `rejected_answers` by reason."""
+
+    rows_read: int
+    requests: int = 0
+    views: int = 0
+    asks: int = 0
+    answers: dict[str, int] = {}
+    rejected: dict[str, int]
+    rejected_answers: dict[str, int]
+
+
+def import_events(
+    log: EventLog, chunks: Loaded, on_progress: Callable[[int, int], None] = lambda *_: None
+) -> ImportSummary:
+    """Append a data set's events to the log and return what was said and what was left out.
+
+    Event ids follow from the data alone and the log keeps the first of each, so an import that was
+    cut short or is repeated adds only what is missing. `on_progress` hears of views done and in all.
+    """
+    rejects = chunks.rejects
+    summary = ImportSummary(
+        rows_read=rejects.read,
+        rejected=dict(sorted(rejects.rows.items())),
+        rejected_answers=dict(sorted(rejects.answers.items())),
+    )
+    for chunk in chunks:
+        log.append(EVENTS, chunk)
+        for event in chunk:
+            _count(summary, event)
+        on_progress(summary.views, rejects.used)
+    return summary
+
+
+def _count(summary: ImportSummary, event: Event) -> None:
+    match event:
+        case Request():
+            summary.requests += 1
+        case Behavior():
+            summary.views += 1
+        case Asked():
+            summary.asks += 1
+        case Answered():
+            summary.answers[event.option] = summary.answers.get(event.option, 0) + 1

@@ -1,0 +1,158 @@
+"""Some whole requests of a data set with everything that is said of them."""
+
+from typing import NamedTuple
+
+import polars as pl
+
+from easq.log.events import Answered, Asked, Behavior, Column, Event, Request, pack_floats
+from easq.sources.datasets.pack import Packed
+from easq.sources.datasets.rows import DID
+from easq.sources.datasets.views import HistoryOf, Views
+
+Seen = tuple[tuple[int, ...], ...]
+
+
+class Report(NamedTuple):
+    """What is said of one view once its behaviour is known.
+
+    `seen` is what each history gains, `shown` what each rate does: an id and whether it showed.
+    """
+
+    ts: int
+    order: int
+    user_id: str
+    events: list[Event]
+    seen: Seen
+    shown: tuple[tuple[int, bool], ...]
+
+
+class Block:
+    """Requests from rows that are in the order of their requests; `spans` has each one's rows."""
+
+    def __init__(self, views: Views, rows: pl.DataFrame) -> None:
+        self._views = views
+        features = views.features(rows)
+        self._users = rows["user"].cast(pl.String).to_list()
+        self._items = rows["item"].cast(pl.String).to_list()
+        self._keys = _keys(rows)
+        self._times = rows["request_ts"].to_list()
+        self._reported = rows["reported"].to_list()
+        self._viewer = {name: Packed(features[name]) for name in views.viewer}
+        self._candidate = {name: Packed(features[name]) for name in views.candidate}
+        done = {name: rows[DID + name].fill_null(0.0) for name in views.behaviors}
+        self._values = {name: pack_floats(values.to_numpy()) for name, values in done.items()}
+        self._done = list(zip(*done.values(), strict=True)) or [()] * rows.height
+        gained = [_gained(features[history.of], rows, history) for history in views.histories]
+        self._seen = list(zip(*gained, strict=True)) or [()] * rows.height
+        self._rated = {rate.name: features[rate.of].to_list() for rate in views.rates}
+        counted = [(rows[DID + rate.behavior] >= rate.at_least).fill_null(False) for rate in views.rates]
+        shown = [zip(self._rated[r.name], c, strict=True) for r, c in zip(views.rates, counted, strict=True)]
+        self._shown = list(zip(*shown, strict=True)) or [()] * rows.height
+        self._options = rows["option"].to_list()
+        self._propensities = rows["propensity"].to_list()
+        firsts = starts(rows)
+        self.spans = list(zip(firsts, [*firsts[1:], rows.height], strict=True))
+
+    def whose(self, row: int) -> tuple[int, str]:
+        """Return when the request of a row began and whose it is."""
+        return self._times[row], self._users[row]
+
+    def rated(self, name: str, first: int, end: int) -> list[int]:
+        """Return the ids that a rate is asked of for a request's rows: one if they are the viewer's."""
+        is_viewer = next(rate.of for rate in self._views.rates if rate.name == name) in self._viewer
+        return self._rated[name][first : first + 1 if is_viewer else end]
+
+    def request(
+        self, first: int, end: int, histories: dict[str, Column], rates: dict[str, Column]
+    ) -> Request:
+        """Return the request of some rows with the histories and rates as of its time."""
+        viewer = {name: column.rows(first, first + 1) for name, column in self._viewer.items()}
+        viewer |= {rate.name: rates[rate.name] for rate in self._views.rates if rate.of in self._viewer}
+        candidates = {name: column.rows(first, end) for name, column in self._candidate.items()}
+        candidates |= {rate.name: rates[rate.name] for rate in self._views.rates if rate.name not in viewer}
+        return Request(
+            event_id=self._id("request", first),
+            user_id=self._users[first],
+            ts=self._times[first],
+            items=self._items[first:end],
+            viewer=viewer | histories,
+            candidates=candidates,
+            lengths={
+                n: column.counts(first, end) for n, column in self._candidate.items() if column.is_multi
+            },
+        )
+
+    def report(self, row: int, request_id: str, order: int) -> Report:
+        """Return what is said of the view in one row; `order` settles which of two at once comes first."""
+        user, item, ts, question = (
+            self._users[row],
+            self._items[row],
+            self._reported[row],
+            self._views.question,
+        )
+        done = zip(self._views.behaviors, self._done[row], strict=True)
+        events: list[Event] = [
+            Behavior(
+                event_id=self._id("behavior", row),
+                user_id=user,
+                ts=ts,
+                request_id=request_id,
+                items=[item],
+                values={name: self._values[name][4 * row : 4 * row + 4] for name, value in done if value},
+            )
+        ]
+        option, propensity = self._options[row], self._propensities[row]
+        if propensity is not None:
+            events.append(
+                Asked(
+                    event_id=self._id("asked", row),
+                    user_id=user,
+                    ts=ts,
+                    request_id=request_id,
+                    item_id=item,
+                    question=question,
+                    propensity=propensity,
+                )
+            )
+        if option is not None:
+            events.append(
+                Answered(
+                    event_id=self._id("answered", row),
+                    user_id=user,
+                    ts=ts,
+                    request_id=request_id,
+                    item_id=item,
+                    question=question,
+                    option=option,
+                    propensity=1.0 if propensity is None else propensity,
+                )
+            )
+        return Report(ts, order, user, events, self._seen[row], self._shown[row])
+
+    def _id(self, kind: str, row: int) -> str:
+        return f"{self._views.name}:{self._keys[row]}:{kind}"
+
+
+def starts(rows: pl.DataFrame) -> list[int]:
+    """Return the places at which a request begins."""
+    is_first = pl.col("start").ne_missing(pl.col("start").shift())
+    return rows.select(pl.arg_where(is_first)).to_series().to_list()
+
+
+def _keys(rows: pl.DataFrame) -> list[str]:
+    """Return what names each row's view, its time first, as logs keep ids best that grow with time.
+
+    Names are escaped, so that two cannot run into the same text.
+    """
+    key = [name for name in ("ts", "user", "item", "request") if name in rows.columns]
+    text = pl.col(key).cast(pl.String)
+    escaped = text.str.replace_all("%", "%25", literal=True).str.replace_all(":", "%3A", literal=True)
+    return rows.select(pl.concat_str(escaped, separator=":", ignore_nulls=True)).to_series().to_list()
+
+
+def _gained(ids: pl.Series, rows: pl.DataFrame, history: HistoryOf) -> list[tuple[int, ...]]:
+    gained: list[tuple[int, ...]] = [(value,) for value in ids.to_list()]
+    if history.where is None:
+        return gained
+    counts = (rows[DID + history.where] >= history.at_least).fill_null(False)
+    return [values if is_counted else () for values, is_counted in zip(gained, counts, strict=True)]

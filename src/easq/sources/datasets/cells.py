@@ -1,0 +1,58 @@
+"""Cells of text, as data sets write them, turned into numbers and ids."""
+
+import polars as pl
+
+from easq.log.events import stable_id, stable_ids
+
+MISSING = stable_id("easq: missing")
+"""The id of a categorical value that is not known."""
+
+_LARGEST_EXACT = 2.0**53
+_TRUTH = {"true": "1", "false": "0"}
+
+
+def blank(column: str) -> pl.Expr:
+    """Return whether a cell of text is empty."""
+    return pl.col(column).str.strip_chars().fill_null("") == ""
+
+
+def number(column: str) -> pl.Expr:
+    """Return a cell as float64; null where it is empty, not finite or no number. true is 1, false is 0."""
+    value = pl.col(column).str.strip_chars().str.to_lowercase().replace(_TRUTH).cast(pl.Float64, strict=False)
+    return pl.when(value.is_finite()).then(value)
+
+
+def whole(column: str) -> pl.Expr:
+    """Return a cell as int64, also where it is written as a float (`712.0`); null where it is neither."""
+    text = pl.col(column).str.strip_chars()
+    value = text.cast(pl.Float64, strict=False)
+    is_exact = (value == value.floor()) & (value.abs() < _LARGEST_EXACT)
+    return pl.coalesce(
+        text.cast(pl.Int64, strict=False), pl.when(is_exact).then(value).cast(pl.Int64, strict=False)
+    )
+
+
+def ids(values: pl.Series) -> pl.Series:
+    """Return an int64 id per value: whole numbers stand for themselves, other text for its stable id.
+
+    `4` and `4.0` are the same value; nothing and the empty text are MISSING.
+    """
+    text = values.cast(pl.String).str.strip_chars()
+    plain = text.str.strip_suffix(".0")
+    digits = plain.cast(pl.Int64, strict=False)
+    frame = pl.DataFrame({"text": text, "whole": digits, "plain": plain}).with_columns(
+        pl.when(pl.col("whole").cast(pl.String) == pl.col("plain")).then("whole").alias("whole")
+    )
+    words = frame.filter(pl.col("whole").is_null() & (pl.col("text") != ""))["text"].unique()
+    named = dict(zip(words, stable_ids(words), strict=True))
+    word = pl.col("text").replace_strict(named, default=None, return_dtype=pl.Int64)
+    return frame.select(pl.coalesce("whole", word).fill_null(MISSING)).to_series().alias(values.name)
+
+
+def id_lists(values: pl.Series, separator: str) -> pl.Series:
+    """Return the ids of the parts of each text; an empty list where there is none."""
+    parts = values.cast(pl.String).fill_null("").str.split(separator)
+    words = parts.explode().unique()
+    parts = parts.list.eval(pl.element().filter(pl.element().str.strip_chars() != ""))
+    named = pl.element().replace_strict(words, ids(words), return_dtype=pl.Int64)
+    return parts.list.eval(named).cast(pl.List(pl.Int64)).alias(values.name)

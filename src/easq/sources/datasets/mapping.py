@@ -1,0 +1,179 @@
+"""The file that says which columns of a table are what; recipes/table_mapping.toml is an example."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import Struct
+
+from easq.errors import InputError
+from easq.recipe.values import Count, Name, Side
+
+Kind = Literal["categorical", "multi", "numeric"]
+TimeUnit = Literal["s", "ms", "us", "iso"]
+
+
+class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Columns(_Strict, frozen=True):
+    """Who saw what when. Without a `request` column views are cut into requests by their times."""
+
+    user: str
+    item: str
+    time: str
+    time_unit: TimeUnit = "ms"
+    request: str | None = None
+
+
+class FeatureColumn(_Strict, frozen=True):
+    """A column that was known before the view; a multi's values stand between separators (a comma)."""
+
+    name: Name
+    column: str
+    side: Side
+    kind: Kind
+    separator: str | None = None
+
+
+class BehaviorColumn(_Strict, frozen=True):
+    """A column of numbers (or true and false): how much of a behaviour a view got."""
+
+    name: Name
+    column: str
+
+
+class HistoryRule(_Strict, frozen=True):
+    """A viewer's last ids of a categorical candidate feature, of views whose `where` got `at_least`."""
+
+    name: Name
+    of: Name
+    length: Count
+    where: Name | None = None
+    at_least: float = 1.0
+
+
+class AnswerColumn(_Strict, frozen=True):
+    """What viewers said: the option of each value, and values that are no answer.
+
+    `propensity` is the column of the probability of the ask; empty means not asked.
+    """
+
+    column: str
+    options: dict[str, str]
+    ignored: tuple[str, ...] = ()
+    propensity: str | None = None
+    question: Name = "satisfaction"
+
+
+class Mapping(_Strict, frozen=True):
+    """A table's columns; `name` begins every event id."""
+
+    name: Name
+    columns: Columns
+    features: tuple[FeatureColumn, ...]
+    behaviors: tuple[BehaviorColumn, ...]
+    histories: tuple[HistoryRule, ...] = ()
+    answer: AnswerColumn | None = None
+
+    def needed(self) -> list[str]:
+        """Return every column that the mapping names, once."""
+        columns, answer = self.columns, self.answer
+        said = [answer.column, answer.propensity] if answer else []
+        named = [columns.user, columns.item, columns.time, columns.request, *said]
+        named += [feature.column for feature in self.features]
+        named += [behavior.column for behavior in self.behaviors]
+        return [name for name in dict.fromkeys(named) if name is not None]
+
+
+def read_mapping(path: Path) -> Mapping:
+    """Return the mapping in a TOML file; raise InputError naming the key, what was given, what is allowed."""
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} does not exist; expected a TOML file that names the table's columns"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not TOML: {error}") from error
+    if problem := next(_problems(given, Mapping, ""), None):
+        raise InputError(f"{path}: {problem}")
+    mapping = msgspec.convert(given, Mapping)
+    if problem := next(_contradictions(mapping), None):
+        raise InputError(f"{path}: {problem}")
+    return mapping
+
+
+def _problems(given: Any, kind: Any, key: str) -> Iterator[str]:
+    """Yield what is wrong with a value, innermost first, so that the message names the very key."""
+    if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(given, dict):
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        prefix = f"{key}." if key else ""
+        for name in given:
+            if name not in fields:
+                yield f"unknown key {prefix}{name} = {given[name]!r}; allowed: {', '.join(fields)}"
+        for name, field in fields.items():
+            if name in given:
+                yield from _problems(given[name], field.type, prefix + name)
+            elif field.required:
+                yield f"{prefix}{name} is missing; {key or 'a mapping'} needs {_required(fields)}"
+    elif get_origin(kind) is tuple and isinstance(given, list):
+        for place, part in enumerate(given):
+            yield from _problems(part, get_args(kind)[0], f"{key}[{place}]")
+    else:
+        inner = [part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Struct)]
+        if inner and isinstance(given, dict):
+            yield from _problems(given, inner[0], key)
+            return
+        try:
+            msgspec.convert(given, kind)
+        except msgspec.ValidationError as error:
+            options = f"; allowed: {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
+            yield f"{key} = {given!r}: {error}{options}"
+
+
+def _required(fields: dict[str, Any]) -> str:
+    return ", ".join(name for name, field in fields.items() if field.required)
+
+
+def _contradictions(mapping: Mapping) -> Iterator[str]:
+    behaviors = [behavior.name for behavior in mapping.behaviors]
+    ids = [f.name for f in mapping.features if f.side == "candidate" and f.kind == "categorical"]
+    names = [feature.name for feature in mapping.features] + [h.name for h in mapping.histories]
+    for kind, found in (("features and histories", names), ("behaviors", behaviors)):
+        if repeated := sorted({name for name in found if found.count(name) > 1}):
+            yield f"{kind} need names of their own; repeated: {', '.join(repeated)}"
+    yield from _feature_contradictions(mapping)
+    numeric = [f.column for f in mapping.features if f.kind == "numeric"]
+    if mapping.columns.time in (*numeric, *(behavior.column for behavior in mapping.behaviors)):
+        yield f"columns.time = {mapping.columns.time!r} is a numeric feature or a behavior too"
+    if not any(feature.side == "candidate" for feature in mapping.features):
+        yield "features hold none with side = 'candidate'; a ranking needs at least one"
+    for place, history in enumerate(mapping.histories):
+        if history.of not in ids:
+            allowed = ", ".join(ids) or "none, for want of a categorical candidate feature"
+            yield f"histories[{place}].of = {history.of!r}; allowed: {allowed}"
+        if history.where is not None and history.where not in behaviors:
+            yield f"histories[{place}].where = {history.where!r}; allowed: {', '.join(behaviors) or 'none'}"
+    if mapping.answer is not None and not mapping.answer.options:
+        yield 'answer.options is empty; say which value is which option, as "5" = "satisfied"'
+
+
+def _feature_contradictions(mapping: Mapping) -> Iterator[str]:
+    outcomes = {behavior.column: "behavior" for behavior in mapping.behaviors}
+    if mapping.answer is not None:
+        outcomes[mapping.answer.column] = "answer"
+    for place, feature in enumerate(mapping.features):
+        if feature.column in outcomes:
+            outcome = outcomes[feature.column]
+            yield (
+                f"features[{place}].column = {feature.column!r} is the column of a view's {outcome} too; "
+                "a feature is known before the view"
+            )
+        if feature.separator == "":
+            yield f"features[{place}].separator = ''; give at least one character"
+        if feature.separator is not None and feature.kind != "multi":
+            yield f"features[{place}].separator has no effect with kind = {feature.kind!r}; it is for 'multi'"

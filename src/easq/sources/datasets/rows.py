@@ -1,0 +1,120 @@
+"""Rows of text into typed views, with nothing lost: every row is used or rejected with a reason."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from easq.sources.datasets.base import Rejects
+from easq.sources.datasets.cells import blank
+from easq.sources.datasets.sources import ROW, Source
+
+DID = "did:"
+"""Prefix of the columns that hold a behaviour's value."""
+
+LATEST_MS = 4_102_444_800_000
+"""2100-01-01: a later time is not a time but a mistaken unit."""
+
+Check = tuple[str, pl.Expr]
+
+_READ = "read:"
+
+
+@dataclass(frozen=True)
+class Parse:
+    """How rows of text become views.
+
+    `cells` are the columns that are not text, as read; `value(column)` stands for them in what follows.
+    `columns` gives user, item, ts (ms, when the view began), reported (ms, when its behaviour was
+    known), option and propensity (null: not answered, not asked), optionally request, one DID column
+    per behaviour, and whatever the features need. `bad` and `bad_answer` are (reason, test) pairs,
+    of which the first that holds rejects the row or only its answer.
+    """
+
+    cells: Mapping[str, pl.Expr]
+    columns: Mapping[str, pl.Expr]
+    bad: Sequence[Check]
+    bad_answer: Sequence[Check] = field(default=())
+
+
+def value(column: str) -> pl.Expr:
+    """Return a cell as read."""
+    return pl.col(_READ + column)
+
+
+def checks(column: str, at_least: float | None = None, needed: bool = True) -> list[Check]:
+    """Return the tests of one column: there (when needed), readable, and not less than allowed."""
+    bad = value(column).is_null() & ~blank(column)
+    if at_least is not None:
+        bad |= (value(column) < at_least).fill_null(False)
+    missing = [(f"missing_{column}", blank(column))] if needed else []
+    return [*missing, (f"bad_{column}", bad)]
+
+
+def time_checks(column: str) -> list[Check]:
+    """Return the tests of a column of times in ms."""
+    return [*checks(column, at_least=1), (f"bad_{column}", value(column) > LATEST_MS)]
+
+
+def read_views(sources: Iterable[Source], parse: Parse, rejects: Rejects) -> pl.DataFrame:
+    """Return the usable rows of all sources, one per user, item, time (and request, where given).
+
+    Of rows that agree in those, the one with the largest behaviour stays, whatever the order of rows.
+    """
+    sources = list(sources)
+    parts = [_typed(number, source, parse) for number, source in enumerate(sources)]
+    rows = pl.concat(parts)
+    good = rows.filter(pl.col("_reason").is_null())
+    key = [name for name in ("user", "item", "ts", "request") if name in parse.columns]
+    is_repeated = good.select(pl.struct(key).is_duplicated()).to_series()
+    largest = [name for name in parse.columns if name.startswith(DID)] + ["option"]
+    others = [name for name in parse.columns if name not in largest]
+    repeated = good.filter(is_repeated).sort(
+        *largest,
+        *others,
+        *("_source", ROW),
+        descending=[True] * len(largest) + [False] * (len(others) + 2),
+        nulls_last=True,
+    )
+    is_first = repeated.select(pl.struct(key).is_first_distinct()).to_series()
+    views = pl.concat([good.filter(~is_repeated), repeated.filter(is_first)])
+    lost = pl.concat(
+        [
+            rows.filter(pl.col("_reason").is_not_null()).select("_source", ROW, "_reason"),
+            repeated.filter(~is_first).select("_source", ROW, pl.lit("duplicate").alias("_reason")),
+        ]
+    )
+    unanswered = views.filter(pl.col("_answer_reason").is_not_null()).select(
+        "_source", ROW, pl.col("_answer_reason").alias("_reason")
+    )
+    rejects.read += rows.height
+    rejects.used += views.height
+    rejects.rows.update(lost["_reason"].to_list())
+    rejects.answers.update(unanswered["_reason"].to_list())
+    if rejects.path is not None:
+        _write(sources, pl.concat([lost, unanswered]), rejects)
+    return views.select(*parse.columns)
+
+
+def _typed(number: int, source: Source, parse: Parse) -> pl.DataFrame:
+    reason, answer_reason = _first(parse.bad), _first(parse.bad_answer)
+    answer = {
+        name: pl.when(answer_reason.is_null()).then(parse.columns[name]) for name in ("option", "propensity")
+    }
+    columns = {**parse.columns, **answer, "_reason": reason, "_answer_reason": answer_reason}
+    cells = {_READ + name: cell for name, cell in parse.cells.items()}
+    rows = source.select(cells, columns)
+    return rows.with_columns(pl.lit(number, pl.Int32).alias("_source"))
+
+
+def _first(tests: Sequence[Check]) -> pl.Expr:
+    reasons = [pl.when(test.fill_null(False)).then(pl.lit(reason)) for reason, test in tests]
+    return pl.coalesce(*reasons, pl.lit(None, pl.String))
+
+
+def _write(sources: Sequence[Source], found: pl.DataFrame, rejects: Rejects) -> None:
+    for number, source in enumerate(sources):
+        wanted = found.filter(pl.col("_source") == number).select(ROW, "_reason").sort(ROW, "_reason")
+        if wanted.height:
+            lines = source.raw(wanted).iter_rows(named=True)
+            rejects.write(source.name, ((line.pop(ROW), line.pop("_reason"), line) for line in lines))

@@ -1,0 +1,94 @@
+"""Views into events: requests, what was done and what was answered, in the order of event time.
+
+A request is said at the time of its first view, before the behaviour of any of its views; a view is
+said when its behaviour was known. Histories and rates are kept from what has been said, so what a
+request holds is what was known strictly before it.
+"""
+
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import count
+
+import polars as pl
+
+from easq.features.profiles import Histories, Rates
+from easq.log.events import Column, Event, pack_floats, pack_ids
+from easq.sources.datasets.block import Block, Report, starts
+from easq.sources.datasets.views import HistoryOf, RateOf, Views
+
+CHUNK_EVENTS = 4096
+BLOCK_ROWS = 8192
+_DAY_MS = 86_400_000
+
+
+def say(views: Views) -> Iterator[list[Event]]:
+    """Yield the events of all views, a few thousand at a time."""
+    chunk: list[Event] = []
+    for events in _said(views):
+        chunk += events
+        if len(chunk) >= CHUNK_EVENTS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _said(views: Views) -> Iterator[list[Event]]:
+    recent = _Recent(views.histories, views.rates)
+    waiting: list[Report] = []
+    order = count()
+    for rows in _blocks(views.rows):
+        block = Block(views, rows)
+        for first, end in block.spans:
+            ts, user = block.whose(first)
+            while waiting and waiting[0].ts < ts:
+                yield recent.hear(heappop(waiting))
+            request = block.request(first, end, recent.columns(user), recent.rates(block, first, end))
+            yield [request]
+            for row in range(first, end):
+                heappush(waiting, block.report(row, request.event_id, next(order)))
+    while waiting:
+        yield recent.hear(heappop(waiting))
+
+
+def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Cut the rows between requests, so that the features of only some rows are in memory."""
+    begin, last = 0, 0
+    for end in [*starts(rows)[1:], rows.height]:
+        if end - begin > BLOCK_ROWS and last > begin:
+            yield rows[begin:last]
+            begin = last
+        last = end
+    if last > begin:
+        yield rows[begin:last]
+
+
+class _Recent:
+    """The histories of all viewers and the rates of all ids, kept from what has been said."""
+
+    def __init__(self, declared: Sequence[HistoryOf], rates: Sequence[RateOf]) -> None:
+        self._rates = {rate.name: Rates(rate.half_life_days * _DAY_MS, rate.prior_views) for rate in rates}
+        self._histories: dict[str, Histories[int]] = {
+            history.name: Histories(history.length) for history in declared
+        }
+        for history in declared:
+            for user, ids in history.before:
+                self._histories[history.name].observe(user, ids)
+
+    def hear(self, report: Report) -> list[Event]:
+        for history, ids in zip(self._histories.values(), report.seen, strict=True):
+            if ids:
+                history.observe(report.user_id, ids)
+        for rates, (key, is_shown) in zip(self._rates.values(), report.shown, strict=True):
+            rates.observe(key, report.ts, is_shown)
+        return report.events
+
+    def rates(self, block: Block, first: int, end: int) -> dict[str, Column]:
+        ts, _ = block.whose(first)
+        return {
+            name: pack_floats(rates.rates(block.rated(name, first, end), ts))
+            for name, rates in self._rates.items()
+        }
+
+    def columns(self, user_id: str) -> dict[str, Column]:
+        return {name: pack_ids(history.recent(user_id)) for name, history in self._histories.items()}

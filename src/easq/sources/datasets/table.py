@@ -1,0 +1,164 @@
+"""Any table of views, CSV or Parquet: a mapping says which column is what.
+
+One row is one view of one item by one viewer. Times without a zone are UTC. A behaviour counts as
+known at the view's time. A cell that is empty is unknown (features), nothing done (behaviours) or no
+answer; a cell that cannot be read rejects its row.
+"""
+
+from datetime import UTC, datetime
+from functools import partial
+from os.path import commonpath
+from pathlib import Path
+
+import polars as pl
+
+from easq.errors import InputError
+from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.cells import blank, id_lists, ids, number, whole
+from easq.sources.datasets.mapping import AnswerColumn, FeatureColumn, Mapping, TimeUnit, read_mapping
+from easq.sources.datasets.request_cutter import into_requests
+from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
+from easq.sources.datasets.sources import listing, open_file
+from easq.sources.datasets.stream import say
+from easq.sources.datasets.views import HistoryOf, Views
+
+SUFFIXES = (".csv", ".parquet")
+RAW = "raw:"
+
+
+def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> Loaded:
+    """Return the events of a file, of the files that a glob names, or of a folder's files.
+
+    Rows that cannot be used go to the file `rejects`. Raises InputError for a wrong mapping, a missing
+    column, or a path that holds no table.
+    """
+    declared = read_mapping(mapping)
+    left_out = Rejects(rejects)
+    files = _files(path)
+    root = Path(commonpath([file.parent for file in files]))
+    sources = [open_file(file, root, declared.needed()) for file in files]
+    is_given = declared.columns.request is not None
+    views = Views(
+        name=declared.name,
+        rows=into_requests(read_views(sources, _parse(declared), left_out), given=is_given),
+        features=partial(_features, declared=declared.features),
+        viewer=[feature.name for feature in declared.features if feature.side == "viewer"],
+        candidate=[feature.name for feature in declared.features if feature.side == "candidate"],
+        behaviors=[behavior.name for behavior in declared.behaviors],
+        histories=[
+            HistoryOf(name=h.name, of=h.of, length=h.length, where=h.where, at_least=h.at_least)
+            for h in declared.histories
+        ],
+        question=declared.answer.question if declared.answer else "satisfaction",
+    )
+    return Loaded(partial(say, views), left_out)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    elif path.is_file():
+        files = [path]
+    else:
+        matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        files = sorted(file for file in matches if file.is_file())
+    if not files:
+        found = f"; it holds {listing(path)}" if path.is_dir() else ", and nothing is there"
+        raise InputError(
+            f"{path}: expected a CSV or Parquet file, a glob of them, or a folder with them{found}"
+        )
+    kinds = {file.suffix.lower() for file in files}
+    if others := kinds.difference(SUFFIXES):
+        raise InputError(f"{path}: file names must end in {' or '.join(SUFFIXES)}, got {', '.join(others)}")
+    if len(kinds) > 1:
+        raise InputError(f"{path} holds both CSV and Parquet; name one kind with a glob, as {path / '*.csv'}")
+    return files
+
+
+def _parse(declared: Mapping) -> Parse:
+    columns = declared.columns
+    option, propensity, bad_answer = _answer(declared.answer)
+    request = {"request": columns.request} if columns.request else {}
+    done = [behavior.column for behavior in declared.behaviors]
+    numeric = [feature.column for feature in declared.features if feature.kind == "numeric"]
+    asked = [declared.answer.propensity] if declared.answer and declared.answer.propensity else []
+    return Parse(
+        cells={
+            **{column: number(column) for column in (*done, *numeric, *asked)},
+            columns.time: _time(columns.time, columns.time_unit),
+        },
+        columns={
+            "user": pl.col(columns.user),
+            "item": pl.col(columns.item),
+            "ts": value(columns.time),
+            "reported": value(columns.time),
+            **{name: pl.col(column) for name, column in request.items()},
+            "option": option,
+            "propensity": propensity,
+            **{
+                DID + behavior.name: value(behavior.column).cast(pl.Float32)
+                for behavior in declared.behaviors
+            },
+            **{RAW + feature.column: pl.col(feature.column) for feature in declared.features},
+        },
+        bad=[
+            *(
+                (f"missing_{column}", blank(column))
+                for column in (columns.user, columns.item, *request.values())
+            ),
+            *time_checks(columns.time),
+            *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
+        ],
+        bad_answer=bad_answer,
+    )
+
+
+def _time(column: str, unit: TimeUnit) -> pl.Expr:
+    if unit == "iso":
+        return pl.col(column).map_elements(_iso_ms, return_dtype=pl.Int64)
+    if unit == "s":
+        return (number(column) * 1000).round().cast(pl.Int64, strict=False)
+    return whole(column) // (1000 if unit == "us" else 1)
+
+
+def _iso_ms(text: str) -> int | None:
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _answer(answer: AnswerColumn | None) -> tuple[pl.Expr, pl.Expr, list[Check]]:
+    """Return the option, the propensity of the ask, and what rejects an answer."""
+    if answer is None:
+        return pl.lit(None, pl.String), pl.lit(None, pl.Float64), []
+    said = pl.col(answer.column).str.strip_chars().str.strip_suffix(".0")
+    options = {key.strip().removesuffix(".0"): option for key, option in answer.options.items()}
+    ignored = [key.strip().removesuffix(".0") for key in answer.ignored]
+    option = said.replace_strict(options, default=None, return_dtype=pl.String)
+    unknown = option.is_null() & ~said.is_in(ignored) & ~blank(answer.column)
+    tests = [(f"unknown_{answer.column}", unknown)]
+    if answer.propensity is None:
+        return option, pl.lit(None, pl.Float64), tests
+    propensity = value(answer.propensity)
+    tests += checks(answer.propensity, needed=False)
+    tests += [(f"bad_{answer.propensity}", (propensity <= 0) | (propensity > 1))]
+    tests += [(f"missing_{answer.propensity}", option.is_not_null() & blank(answer.propensity))]
+    return option, propensity, tests
+
+
+def _features(rows: pl.DataFrame, declared: tuple[FeatureColumn, ...]) -> pl.DataFrame:
+    return pl.DataFrame([_feature(rows[RAW + feature.column], feature) for feature in declared])
+
+
+def _feature(cells: pl.Series, feature: FeatureColumn) -> pl.Series:
+    match feature.kind:
+        case "categorical":
+            values = ids(cells)
+        case "multi":
+            values = id_lists(cells, feature.separator or ",")
+        case "numeric":
+            cell = number(cells.name).cast(pl.Float32).fill_null(float("nan"))
+            values = cells.to_frame().select(cell).to_series()
+    return values.alias(feature.name)

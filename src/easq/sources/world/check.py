@@ -1,0 +1,110 @@
+"""Hold a world to the real figures: the real figure beside the simulated one, and the tolerance."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.sources.world import real_figures
+from easq.sources.world.calibration import CALIBRATION
+from easq.sources.world.figure_sums import Tally
+from easq.sources.world.lab import Session, hold, invite, play_against_satisfaction
+from easq.sources.world.real_figures import Figure
+from easq.sources.world.simulate import Rates, World
+
+RATES = Rates(ask=1.0, answer=0.6)
+"""Every eligible view is asked about: nobody acts otherwise for it, and rare figures need answers."""
+_VIEWERS, _ITEMS, _PEOPLE = 40_000, 6_000, 3_000
+
+
+class Row(NamedTuple):
+    """One line of the table; what is not `held` is shown for comparison and fails nothing."""
+
+    group: str
+    name: str
+    real: float
+    simulated: float
+    tolerance: float
+    source: str
+    held: bool
+
+    @property
+    def inside(self) -> bool:
+        """Whether the simulated figure is within the tolerance of the real one."""
+        return abs(self.simulated - self.real) <= self.tolerance
+
+
+def check(
+    seed: int, views: int, scenario: str = "main", on_views: Callable[[int], None] = lambda _: None
+) -> list[Row]:
+    """Let a world live for `views` views and a laboratory for some more; return the table.
+
+    KuaiRand and the paper speak of a main feed: in another scenario their rows are not held.
+    """
+    world = World(seed, RATES, _VIEWERS, _ITEMS, scenario)
+    tally = Tally(world)
+    for chunk in world.chunks(-(-views // world.candidates)):
+        tally.add(chunk)
+        on_views(chunk.item_RC.size)
+    found = tally.values() | lab_values(seed)
+    is_main = scenario == "main"
+
+    def row(figure: Figure) -> Row:
+        group, name, real, tolerance, source = figure
+        return Row(
+            group,
+            name,
+            real,
+            found[group, name],
+            tolerance,
+            source,
+            is_main or not source.startswith(("KuaiRand", "EASQ")),
+        )
+
+    return [row(figure) for figure in (*real_figures.FEED, *real_figures.LAB, *real_figures.PEOPLE)]
+
+
+def lab_values(seed: int, num_people: int = _PEOPLE) -> dict[tuple[str, str], float]:
+    """Return the simulated counterparts of EEG-SVRec's figures, by group and name."""
+    session = hold(invite(num_people, seed, CALIBRATION.sharpness), seed)
+    did, level_RC = session.reactions.did, session.level_RC
+    found = {}
+    for name, option in zip(("dissatisfied", "uncertain", "satisfied"), ((0, 1), (2,), (3, 4)), strict=True):
+        found["lab answers", name] = float(np.isin(level_RC, option).mean())
+    played = play_against_satisfaction(session)
+    for k, name in enumerate(real_figures.LEVELS_5):
+        found["play ratio by satisfaction", name] = played[name]
+        found["like by satisfaction", name] = float(did["like"][level_RC == k].mean())
+    against = "behaviour against satisfaction"
+    for name in ("watched to the end, dissatisfied", "left before 30 %, satisfied"):
+        found[against, name] = played[name]
+    found[against, "liked, dissatisfied"] = float((level_RC[did["like"]] <= 1).mean())
+    found[against, "AUC of satisfied from behaviour"] = behaviour_auc(session)
+    for name in real_figures.LAB_BANDS:
+        found["satisfied by play ratio", name] = played[name]
+    for name, rows in (("personalised", session.personalised_R), ("random", ~session.personalised_R)):
+        found["mean satisfaction", name] = float(level_RC[rows].mean() + 1)
+    found["mean satisfaction", "spread between viewers"] = float(level_RC.mean(1).std())
+    return found
+
+
+def behaviour_auc(session: Session) -> float:
+    """Return the AUC of "satisfied" from play ratio and like, learned on other people.
+
+    The score of a cell of 20 ranks of play ratio by like is its satisfied share among every second person.
+    """
+    ratio_RC, satisfied_RC = session.reactions.ratio_RC, session.level_RC >= 3
+    edges = np.quantile(ratio_RC, np.arange(1, 20) / 20)
+    cell_RC = np.searchsorted(edges, ratio_RC) * 2 + session.reactions.did["like"]
+    num, positive = np.bincount(cell_RC[::2].ravel(), minlength=40), satisfied_RC[::2].ravel()
+    score = np.bincount(cell_RC[::2].ravel(), positive, 40) / np.maximum(num, 1)
+    return _auc(score[cell_RC[1::2]].ravel(), satisfied_RC[1::2].ravel())
+
+
+def _auc(score_N: NDArray[np.float64], positive_N: NDArray[np.bool_]) -> float:
+    values, place_N = np.unique(score_N, return_inverse=True)
+    positive = np.bincount(place_N, positive_N, len(values))
+    negative = np.bincount(place_N, ~positive_N, len(values))
+    below = np.cumsum(negative) - negative
+    return float((positive * (below + negative / 2)).sum() / (positive.sum() * negative.sum()))

@@ -1,0 +1,99 @@
+"""The world's viewers in a laboratory like EEG-SVRec's, where every view was asked about.
+
+People who watch in a laboratory have time, so play ratios follow EEG-SVRec's own distribution, and they
+like far more freely: both are conditions of the place. What pulls, what is felt and how these hang
+together are the same viewers' as in the feed.
+Shapes: R viewers, C views of each.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from easq.sources.world import real_figures
+from easq.sources.world.answering import said
+from easq.sources.world.calibration import CALIBRATION, Calibration
+from easq.sources.world.population import (
+    NUM_TOPICS,
+    SCENARIOS,
+    Floats32,
+    Ids,
+    make_authors,
+    make_items,
+    make_viewers,
+)
+from easq.sources.world.react import Meeting, Place, Reactions, meet, react
+from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
+from easq.sources.world.watching import LAB, PlayTable
+
+PERSONALISED = 0.652
+"""Share of EEG-SVRec's views from personalised sessions, a mixed session counting half."""
+HABIT = 0.6
+"""EEG-SVRec: the spread of 24 people's rates of liking is .167, less than habits in the feed would give."""
+_VIEWS = 120
+_NUM_ITEMS = 6000
+
+
+class Session(NamedTuple):
+    """What people in the laboratory did and said: a row for each, and which rows were personalised."""
+
+    reactions: Reactions
+    level_RC: Ids
+    personalised_R: np.ndarray
+
+
+class Guests(NamedTuple):
+    """People and what they were shown."""
+
+    meeting: Meeting
+    style_R: Floats32
+    personalised_R: np.ndarray
+
+
+def invite(num_people: int, seed: int, sharpness: float) -> Guests:
+    """Draw people and show each 120 videos of the main scenario, by their taste or from anywhere."""
+    random = np.random.default_rng([seed, 9])
+    main = SCENARIOS["main"]
+    items = make_items(make_authors(main, _NUM_ITEMS // 12, random), main, _NUM_ITEMS, 0.0, random)
+    viewers = make_viewers(num_people, random)
+    interest_UT = viewers.interest_on(0)
+    shelf = Shelf.of(np.arange(_NUM_ITEMS), items.topic_I, NUM_TOPICS)
+    taste_UT = cumulate_taste(interest_UT, sharpness, shelf)
+    num = round(PERSONALISED * num_people)
+    item_RC = np.concatenate(
+        [
+            retrieve(shelf, taste_UT[:num], _VIEWS, main.taste_share, random),
+            retrieve(shelf, taste_UT[num:], _VIEWS, 0.0, random),
+        ]
+    )
+    meeting = meet(viewers, items, interest_UT, np.arange(num_people), item_RC)
+    return Guests(meeting, viewers.answer_style_U, np.arange(num_people) < num)
+
+
+def hold(guests: Guests, seed: int, calibration: Calibration = CALIBRATION) -> Session:
+    """Let the guests watch, act, and name a level from 0 to 4 for every view."""
+    random = np.random.default_rng([seed, 10])
+    table = LAB if calibration is CALIBRATION else PlayTable(LAB.rows, calibration.lab_pull_levels)
+    place = Place(table, calibration.lab_like, HABIT)
+    reactions = react(guests.meeting, random, place, calibration)
+    style_RC = np.broadcast_to(guests.style_R[:, None], reactions.felt_RC.shape)
+    return Session(reactions, said(reactions.felt_RC, style_RC, random, calibration), guests.personalised_R)
+
+
+PLAY_FIGURES = (
+    *real_figures.LEVELS_5,
+    "watched to the end, dissatisfied",
+    "left before 30 %, satisfied",
+    *real_figures.LAB_BANDS,
+)
+
+
+def play_against_satisfaction(session: Session) -> dict[str, float]:
+    """Return what play ratios say of satisfaction, by the names of PLAY_FIGURES."""
+    ratio_RC, level_RC = session.reactions.ratio_RC, session.level_RC
+    means = [float(ratio_RC[level_RC == k].mean()) for k in range(5)]
+    finished = float((level_RC[ratio_RC >= 0.9] <= 1).mean())
+    left = float((level_RC[ratio_RC < 0.3] >= 3).mean())
+    band_RC = np.searchsorted(real_figures.LAB_RATIO_EDGES, ratio_RC, side="right")
+    satisfied = [float((level_RC[band_RC == b] >= 3).mean()) for b in range(len(real_figures.LAB_BANDS))]
+    return dict(zip(PLAY_FIGURES, (*means, finished, left, *satisfied), strict=True))

@@ -1,0 +1,62 @@
+"""Which items a feed puts before a viewer: some by taste, some from anywhere.
+
+Shapes: R requests, C candidates, T topics, I items on the shelf.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from easq.sources.world.population import Floats32, Ids
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The items on offer, ordered by topic; topic t has `size_T[t]` of them from `first_T[t]` on."""
+
+    item_I: Ids
+    first_T: Ids
+    size_T: Ids
+
+    @staticmethod
+    def of(item_I: Ids, topic_I: Ids, num_topics: int) -> "Shelf":
+        """Lay out items by their topics; `topic_I` is that of each of `item_I`."""
+        size_T = np.bincount(topic_I, minlength=num_topics)
+        return Shelf(item_I[np.argsort(topic_I, kind="stable")], np.cumsum(size_T) - size_T, size_T)
+
+
+def cumulate_taste(interest_UT: Floats32, sharpness: float, shelf: Shelf) -> Floats32:
+    """Return cumulated weights of topics: exp(sharpness * interest), none for an empty topic."""
+    weight_UT = np.exp(np.float32(sharpness) * interest_UT) * (shelf.size_T > 0)
+    return np.cumsum(weight_UT, 1, dtype=np.float32)
+
+
+def retrieve(
+    shelf: Shelf, taste_RT: Floats32, num_candidates: int, taste_share: float, random: np.random.Generator
+) -> Ids:
+    """Return distinct items for each viewer, `taste_share` of them by cumulated taste."""
+    shape = (len(taste_RT), num_candidates)
+    item_RC = shelf.item_I[random.integers(0, len(shelf.item_I), shape)]
+    if taste_share:
+        topic_RC = _draw_topics(taste_RT, random.random(shape, np.float32))
+        place_RC = shelf.first_T[topic_RC] + (random.random(shape) * shelf.size_T[topic_RC]).astype(np.int64)
+        liked_RC = random.random(shape, np.float32) < taste_share
+        # A draw that rounds up to the whole weight must not point behind the shelf.
+        place_RC = np.minimum(place_RC, len(shelf.item_I) - 1)
+        item_RC = np.where(liked_RC, shelf.item_I[place_RC], item_RC)
+    while True:
+        order_RC = np.argsort(item_RC, 1, kind="stable")
+        sorted_RC = np.take_along_axis(item_RC, order_RC, 1)
+        twice_RC = np.zeros(shape, np.bool_)
+        np.put_along_axis(twice_RC, order_RC[:, 1:], sorted_RC[:, 1:] == sorted_RC[:, :-1], 1)
+        if not twice_RC.any():
+            return item_RC
+        item_RC[twice_RC] = shelf.item_I[random.integers(0, len(shelf.item_I), int(twice_RC.sum()))]
+
+
+def _draw_topics(taste_RT: Floats32, drawn_RC: Floats32) -> Ids:
+    aimed_RC = drawn_RC * taste_RT[:, -1:]
+    topic_RC = np.zeros(drawn_RC.shape, np.int64)
+    for t in range(taste_RT.shape[1] - 1):
+        topic_RC += aimed_RC >= taste_RT[:, t : t + 1]
+    return topic_RC

@@ -1,0 +1,252 @@
+"""A world lives: who is there, what they are served, what they do with it, and what they would say.
+
+Shapes: R requests of a chunk, C candidates, L length of a history, U viewers. A view's true
+satisfaction is the probability that its viewer is satisfied; it stands apart from all that is observed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.sources.world import answering, retention
+from easq.sources.world.answering import Rates
+from easq.sources.world.calibration import CALIBRATION
+from easq.sources.world.population import (
+    MEAN_AGE_DAYS,
+    NUM_TOPICS,
+    SCENARIOS,
+    Catalogue,
+    Floats32,
+    Ids,
+    Viewers,
+    make_authors,
+    make_items,
+    make_viewers,
+)
+from easq.sources.world.react import Reactions, meet, react
+from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
+
+__all__ = ["DAY_MS", "START_MS", "Chunk", "Rates", "World"]
+
+START_MS = 1_700_000_000_000
+DAY_MS = 86_400_000
+_AUTHORS, _ITEMS, _CHUNK, _DAY = range(4)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Requests in order of time with all that follows them; `option_RC` is -1 where nothing was said.
+
+    `satisfaction_RC` is the truth and `felt_RC` the moment's part with it. They are for measuring alone.
+    """
+
+    name: str
+    propensity: float
+    ts_R: Ids
+    user_R: Ids
+    item_RC: Ids
+    age_days_RC: Floats32
+    history_RL: Ids
+    history_size_R: Ids
+    play_s_RC: Floats32
+    play_ms_RC: Floats32
+    click_RC: Floats32
+    long_view_RC: Floats32
+    like_RC: Floats32
+    comment_RC: Floats32
+    follow_RC: Floats32
+    forward_RC: Floats32
+    hate_RC: Floats32
+    profile_enter_RC: Floats32
+    asked_RC: NDArray[np.bool_]
+    option_RC: Ids
+    felt_RC: Floats32 = field(repr=False)
+    satisfaction_RC: Floats32 = field(repr=False)
+
+    @property
+    def behaviors(self) -> dict[str, Floats32]:
+        """Each behaviour's values, by the name it has on the log."""
+        return {name: getattr(self, f"{name}_RC") for name in BEHAVIORS}
+
+
+BEHAVIORS = (
+    "play_ms",
+    "click",
+    "long_view",
+    "like",
+    "comment",
+    "follow",
+    "forward",
+    "hate",
+    "profile_enter",
+)
+
+
+class World:
+    """A platform with its items and viewers; `chunks` lets it live.
+
+    Equal arguments give equal chunks. Each chunk and each day draws from a seed of its own; what a
+    chunk takes over from its predecessors is the time, histories, and who is there today.
+    `catalogue` grows by the items born each day, and an item keeps its number.
+    """
+
+    candidates = 10
+    history = 30
+    views_per_day = 200_000
+
+    def __init__(
+        self,
+        seed: int,
+        rates: Rates,
+        num_viewers: int = 4000,
+        num_items: int = 3000,
+        scenario: str = "main",
+        candidates: int = 10,
+    ) -> None:
+        if scenario not in SCENARIOS:
+            raise ValueError(f"scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
+        if num_items < candidates:
+            raise ValueError(f"num_items: got {num_items}; allowed: {candidates} or more")
+        if num_viewers < 1:
+            raise ValueError(f"num_viewers: got {num_viewers}; allowed: 1 or more")
+        self.scenario = SCENARIOS[scenario]
+        self._seed, self._rates, self.candidates = seed, rates, candidates
+        # Part of each request's id, so that a truth file of another world is told.
+        self._name = f"{seed}" if scenario == "main" else f"{scenario}{seed}"
+        random = np.random.default_rng([seed, _AUTHORS])
+        self._authors = make_authors(self.scenario, max(NUM_TOPICS, num_items // 12), random)
+        random = np.random.default_rng([seed, _ITEMS])
+        self.catalogue: Catalogue = make_items(self._authors, self.scenario, num_items, 0.0, random)
+        self.viewers: Viewers = make_viewers(num_viewers, random)
+        self._on_shelf_I = np.arange(num_items)
+        self._history_UL = np.zeros((num_viewers, self.history), np.int64)
+        self._watched_U = np.zeros(num_viewers, np.int64)
+        self._here_U = np.ones(num_viewers, np.bool_)
+        self._views_U = np.zeros(num_viewers, np.int64)
+        self._satisfied_U = np.zeros(num_viewers, np.int64)
+        self._day = -1
+        self._start_day()
+
+    @property
+    def propensity(self) -> float:
+        """The chance that an eligible view is asked about."""
+        return self._rates.ask
+
+    def chunks(self, num_requests: int, size: int = 1024) -> Iterator[Chunk]:
+        """Yield requests in order of time, up to `size` different viewers at a time.
+
+        A world lives once: its time, histories and catalogue are those after the last chunk.
+        """
+        number = start = 0
+        while start < num_requests:
+            now = self._time(start)
+            while self._day < now // DAY_MS:
+                self._start_day()
+            here = int(np.count_nonzero(self._here_U))
+            chunk = self._live(number, start, min(size, here, num_requests - start))
+            yield chunk
+            number, start = number + 1, start + len(chunk.user_R)
+
+    def _time(self, request: Any) -> Any:
+        """Return the milliseconds since the start at which a request of this number comes."""
+        return request * (DAY_MS * self.candidates / self.views_per_day)
+
+    def _start_day(self) -> None:
+        """Turn interests, renew the shelf, and let viewers come back or stay away."""
+        self._day += 1
+        random = np.random.default_rng([self._seed, _DAY, self._day])
+        if self._day:
+            self._renew_shelf(random)
+            self._come_back(random)
+        self._shelf = Shelf.of(self._on_shelf_I, self.catalogue.topic_I[self._on_shelf_I], NUM_TOPICS)
+        self._interest_UT = self.viewers.interest_on(self._day)
+        self._taste_UT = cumulate_taste(self._interest_UT, CALIBRATION.sharpness, self._shelf)
+
+    def _renew_shelf(self, random: np.random.Generator) -> None:
+        gone_I = np.flatnonzero(random.random(len(self._on_shelf_I)) < 1 / MEAN_AGE_DAYS)
+        born = make_items(self._authors, self.scenario, len(gone_I), float(self._day), random)
+        self._on_shelf_I[gone_I] = len(self.catalogue.topic_I) + np.arange(len(gone_I))
+        self.catalogue = self.catalogue + born
+
+    def _come_back(self, random: np.random.Generator) -> None:
+        share_U = np.full(len(self._here_U), np.nan)
+        np.divide(self._satisfied_U, self._views_U, out=share_U, where=self._views_U > 0)
+        chance_U = retention.return_chance(share_U, self.viewers.loyalty_U)
+        here_U = random.random(len(chance_U)) < chance_U
+        # A world without anyone would stand still.
+        self._here_U = here_U if here_U.any() else np.ones_like(here_U)
+        self._views_U[:] = self._satisfied_U[:] = 0
+
+    def _live(self, number: int, start: int, size: int) -> Chunk:
+        random = np.random.default_rng([self._seed, _CHUNK, number])
+        ts_R = START_MS + np.sort(self._time(start + random.random(size) * size).astype(np.int64))
+        user_R = self._who(size, random)
+        item_RC = retrieve(
+            self._shelf, self._taste_UT[user_R], self.candidates, self.scenario.taste_share, random
+        )
+        history_RL, size_R = self._histories(user_R)
+        meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_R, item_RC)
+        reactions = react(meeting, random)
+        self._remember(user_R, item_RC, reactions.play_s_RC >= np.float32(0.5) * meeting.duration_s_RC)
+        self._views_U[user_R] += self.candidates
+        self._satisfied_U[user_R] += (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
+        asked_RC, option_RC = self._ask(user_R, reactions, random)
+        day_R = ((ts_R - START_MS) / DAY_MS).astype(np.float32)
+        return Chunk(
+            name=f"{self._name}.{number}",
+            propensity=self.propensity,
+            ts_R=ts_R,
+            user_R=user_R,
+            item_RC=item_RC,
+            age_days_RC=np.maximum(day_R[:, None] - self.catalogue.born_day_I[item_RC], 0),
+            history_RL=history_RL,
+            history_size_R=size_R,
+            play_s_RC=reactions.play_s_RC,
+            play_ms_RC=np.rint(reactions.play_s_RC * 1000),
+            asked_RC=asked_RC,
+            option_RC=option_RC,
+            felt_RC=reactions.felt_RC,
+            satisfaction_RC=reactions.satisfaction_RC,
+            **{f"{name}_RC": did.astype(np.float32) for name, did in reactions.did.items()},
+        )
+
+    def _who(self, size: int, random: np.random.Generator) -> Ids:
+        """Draw different viewers of those who are here, by their activity (Efraimidis and Spirakis 2006)."""
+        here_U = np.flatnonzero(self._here_U)
+        wait_U = random.standard_exponential(len(here_U), np.float32) / self.viewers.activity_U[here_U]
+        first_U = np.argpartition(wait_U, size - 1)[:size] if size < len(here_U) else np.arange(size)
+        return random.permutation(here_U[first_U])
+
+    def _ask(
+        self, user_R: Ids, reactions: Reactions, random: np.random.Generator
+    ) -> tuple[NDArray[np.bool_], Ids]:
+        asked_RC = answering.eligible(reactions.play_s_RC, reactions.ratio_RC)
+        asked_RC &= random.random(asked_RC.shape, np.float32) < self._rates.ask
+        request_E, place_E = np.nonzero(asked_RC)
+        felt_E = reactions.felt_RC[request_E, place_E]
+        style_E = self.viewers.answer_style_U[user_R[request_E]]
+        said_E = answering.option(answering.said(felt_E, style_E, random))
+        chance_E = answering.answer_chance(felt_E, self._rates.answer, bias=self._rates.bias)
+        silent_E = random.random(felt_E.shape) >= chance_E
+        option_RC = np.full(asked_RC.shape, -1)
+        option_RC[request_E, place_E] = np.where(silent_E, -1, said_E)
+        return asked_RC, option_RC
+
+    def _histories(self, user_R: Ids) -> tuple[Ids, Ids]:
+        """Return histories, oldest first, and how many of their entries are filled."""
+        watched_R = self._watched_U[user_R]
+        first_R = np.where(watched_R >= self.history, watched_R, 0)
+        place_RL = (first_R[:, None] + np.arange(self.history)) % self.history
+        history_RL = self._history_UL.ravel()[user_R[:, None] * self.history + place_RL]
+        return history_RL, np.minimum(watched_R, self.history)
+
+    def _remember(self, user_R: Ids, item_RC: Ids, watched_RC: NDArray[np.bool_]) -> None:
+        """Keep each viewer's watched items in a ring, in the order in which they were watched."""
+        before_RC: Ids = np.cumsum(watched_RC, 1) - watched_RC
+        place_RC = (self._watched_U[user_R, None] + before_RC) % self.history
+        flat_RC = user_R[:, None] * self.history + place_RC
+        self._history_UL.ravel()[flat_RC[watched_RC]] = item_RC[watched_RC]
+        self._watched_U[user_R] += watched_RC.sum(1)

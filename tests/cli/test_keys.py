@@ -1,0 +1,30 @@
+"""`easq keys` as an operator meets it."""
+
+import json
+from pathlib import Path
+
+from easq.service.http.keys import Keys
+from tests.cli.test_cli import easq
+
+
+def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
+    made = easq("keys", "create", "--home", tmp_path, "--scope", "server", "--label", "the app")
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.strip()
+    key = Keys(tmp_path / "keys.json").find(token)
+    assert key is not None
+    listed = json.loads(easq("keys", "list", "--home", tmp_path, "--json").stdout)["keys"]
+    assert listed == [{"id": key.id, "scope": "server", "created": key.created, "label": "the app"}]
+    assert token.split("_", 2)[2] not in easq("keys", "list", "--home", tmp_path).stdout
+    assert easq("keys", "revoke", key.id, "--home", tmp_path).returncode == 0
+    assert Keys(tmp_path / "keys.json").find(token) is None
+
+
+def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+    nowhere = easq("keys", "create", "--home", tmp_path / "no", "--scope", "server")
+    assert (nowhere.returncode, "there is no folder" in nowhere.stderr) == (2, True)
+    unknown = easq("keys", "create", "--home", tmp_path, "--scope", "root")
+    assert unknown.returncode == 2
+    assert "scope: got 'root'; allowed: server, viewer, admin" in unknown.stderr
+    gone = easq("keys", "revoke", "000000000000", "--home", tmp_path)
+    assert (gone.returncode, "the file holds no key" in gone.stderr) == (2, True)

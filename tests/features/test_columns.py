@@ -1,0 +1,90 @@
+"""Raw values as arrays: what a live request gathers is what it logs and what a replay encodes."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easq.features.columns import UNKNOWN, Columns, List, Shape, empty, unpack
+from easq.features.encode import Encoder, Layout, SideEncoder
+from easq.log.events import Request
+from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+
+FEATURES: tuple[Feature, ...] = (
+    Categorical(name="user", side="viewer", rows=97),
+    Multi(name="groups", side="viewer", rows=31, length=2),
+    Numeric(name="age", side="viewer", boundaries=(18.0, 40.0)),
+    Categorical(name="item", side="candidate", rows=1000),
+    Numeric(name="seconds", side="candidate", boundaries=(5.0, 10.0, 60.0)),
+    Multi(name="tags", side="candidate", rows=50, length=3),
+    Categorical(name="author", side="candidate", rows=7),
+    History(name="recent", of="item", length=4),
+)
+VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate")
+ids = st.integers(-(1 << 63), (1 << 63) - 1)
+numbers = st.floats(width=32, allow_nan=True)
+
+
+def values(shape: Shape, num: int) -> st.SearchStrategy[Columns]:
+    def rows(of: st.SearchStrategy[object], width: int) -> st.SearchStrategy[list[list[object]]]:
+        row = st.lists(of, min_size=width, max_size=width)
+        return st.lists(row, min_size=num, max_size=num)
+
+    def filled(length: int) -> st.SearchStrategy[List]:
+        return st.lists(st.lists(ids, max_size=length + 2), min_size=num, max_size=num).map(_list)
+
+    def make(singles: list[object], floats: list[object], *lists: List) -> Columns:
+        return Columns(
+            np.array(singles, np.int64).reshape(num, -1), np.array(floats, np.float32).reshape(num, -1), lists
+        )
+
+    lists = [filled(f.length) for f in shape.lists]
+    return st.builds(make, rows(ids, len(shape.singles)), rows(numbers, len(shape.numbers)), *lists)
+
+
+def _list(entries: list[list[int]]) -> List:
+    count_N = np.array([len(e) for e in entries], np.int64)
+    ids_NL = np.zeros((len(entries), max(1, int(count_N.max(initial=0)))), np.int64)
+    for row, entry in zip(ids_NL, entries, strict=True):
+        row[: len(entry)] = entry
+    return List(ids_NL, count_N)
+
+
+def request(viewer: Columns, candidates: Columns) -> Request:
+    packed, lengths = candidates.pack(CANDIDATE)
+    return Request(
+        event_id="r",
+        user_id="u",
+        ts=0,
+        items=[f"i{n}" for n in range(len(candidates))],
+        viewer=viewer.pack(VIEWER)[0],
+        candidates=packed,
+        lengths=lengths,
+    )
+
+
+@given(viewer=values(VIEWER, 1), candidates=st.integers(1, 5).flatmap(lambda n: values(CANDIDATE, n)))
+def test_serving_encodes_as_training_does(viewer: Columns, candidates: Columns) -> None:
+    layout = Layout.of(FEATURES)
+    trained = Encoder(FEATURES).encode([request(viewer, candidates)])
+    assert np.array_equal(SideEncoder(layout, FEATURES, "viewer").encode(viewer), trained.viewer_BW)
+    assert np.array_equal(SideEncoder(layout, FEATURES, "candidate").encode(candidates), trained.candidate_NV)
+
+
+@given(candidates=st.integers(1, 5).flatmap(lambda n: values(CANDIDATE, n)))
+def test_logged_values_come_back(candidates: Columns) -> None:
+    back = unpack(CANDIDATE, *candidates.pack(CANDIDATE), len(candidates))
+    assert back.pack(CANDIDATE) == candidates.pack(CANDIDATE)
+
+
+def test_nothing_known_is_unknown_and_can_be_encoded() -> None:
+    nothing = empty(CANDIDATE, 2)
+    assert (nothing.ids_NK == UNKNOWN).all()
+    assert np.isnan(nothing.numbers_NM).all()
+    rows = SideEncoder(Layout.of(FEATURES), FEATURES, "candidate").encode(nothing)
+    assert np.array_equal(rows[0], rows[1])
+
+
+def test_rows_are_taken_with_their_lists() -> None:
+    lists = (List(np.array([[1, 2], [3, 0]]), np.array([2, 1])),)
+    both = Columns(np.array([[1], [2]]), np.zeros((2, 0), np.float32), lists)
+    assert both.take(np.array([1])).lists[0].ids_NL.tolist() == [[3, 0]]

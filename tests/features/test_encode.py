@@ -1,0 +1,134 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easq.errors import InputError
+from easq.features.encode import Encoder
+from easq.log.events import Request, pack_counts, pack_floats, pack_ids
+from easq.recipe.recipe import Categorical, History, Multi, Numeric
+
+FEATURES = (
+    Categorical(name="user", side="viewer", rows=1000),
+    Multi(name="tags", side="candidate", rows=1000, length=2),
+    Categorical(name="item", side="candidate", rows=1000),
+    Numeric(name="length", side="candidate", boundaries=(1.0, 2.0)),
+    History(name="recent", of="item", length=3),
+)
+
+
+def request(key: str = "r", items: int = 2, **changes: object) -> Request:
+    columns = {
+        "viewer": {"user": pack_ids([7]), "recent": pack_ids([1, 2, 3, 4])},
+        "candidates": {
+            "item": pack_ids(range(items)),
+            "length": pack_floats([0.5, float("nan")][:items]),
+            "tags": pack_ids([10, 11, 12]),
+        },
+        "lengths": {"tags": pack_counts([3, 0][:items])},
+    }
+    columns.update(changes)  # type: ignore[arg-type]
+    return Request(event_id=key, user_id="u", ts=1, items=[str(i) for i in range(items)], **columns)  # type: ignore[arg-type]
+
+
+def column(encoder: Encoder, name: str) -> slice:
+    slots = {s.feature.name: s for side in (encoder.layout.viewer, encoder.layout.candidate) for s in side}
+    return slice(slots[name].start, slots[name].stop)
+
+
+def test_history_shares_its_targets_rows_newest_first_and_cut() -> None:
+    encoder = Encoder(FEATURES)
+    rows = encoder.encode([request(), request("s", viewer={"user": pack_ids([8]), "recent": pack_ids([1])})])
+    recent = rows.viewer_BW[:, column(encoder, "recent")]
+    items = encoder.encode(
+        [request(candidates={**request().candidates, "item": pack_ids([4, 3])})]
+    ).candidate_NV[:, column(encoder, "item")]
+    assert recent[0, :2].tolist() == items[:, 0].tolist()
+    assert recent[1, 1:].tolist() == [0, 0]
+
+
+def test_lists_are_cut_and_padded_with_row_zero() -> None:
+    encoder = Encoder(FEATURES)
+    tags = encoder.encode([request()]).candidate_NV[:, column(encoder, "tags")]
+    assert (tags[0] > 0).all()
+    assert tags[1].tolist() == [0, 0]
+
+
+@given(st.floats(-10, 10) | st.just(float("nan")))
+def test_numbers_fall_into_their_interval(value: float) -> None:
+    encoder = Encoder(FEATURES)
+    changed = {**request().candidates, "length": pack_floats([value, value])}
+    rows = encoder.encode([request(candidates=changed)]).candidate_NV[:, column(encoder, "length")]
+    slot = next(s for s in encoder.layout.candidate if s.feature.name == "length")
+    kind = np.float32(value)
+    expected = 0 if np.isnan(kind) else 1 + (kind >= 1) + (kind >= 2)
+    assert rows[0, 0] == slot.offset + expected
+
+
+def test_features_never_share_rows() -> None:
+    encoder = Encoder(FEATURES)
+    slots = [s for side in (encoder.layout.viewer, encoder.layout.candidate) for s in side]
+    tables = sorted({(s.offset, s.offset + s.num_rows) for s in slots})
+    assert tables[0][0] == 1
+    assert all(left[1] == right[0] for left, right in pairwise(tables))
+    assert tables[-1][1] == encoder.layout.num_rows
+
+
+def test_collisions_are_counted_as_they_are() -> None:
+    encoder = Encoder([Categorical(name="item", side="candidate", rows=50)])
+    ids = np.random.default_rng(3).integers(0, 200, (30, 20))
+    owner: dict[int, int] = {}
+    collided = 0
+    for row in ids:
+        unique = Request(
+            event_id="r",
+            user_id="u",
+            ts=1,
+            items=[str(i) for i in range(20)],
+            viewer={},
+            candidates={"item": pack_ids(row)},
+        )
+        rows = encoder.encode([unique]).candidate_NV[:, 0]
+        fresh = {int(r): int(i) for r, i in zip(rows, row, strict=True) if int(r) not in owner}
+        owner |= fresh
+        collided += sum(owner[int(r)] != int(i) for r, i in zip(rows, row, strict=True))
+    counted = encoder.collisions["item"]
+    assert (counted.lookups, counted.collided, counted.taken) == (600, collided, len(owner))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"viewer": {"user": pack_ids([7])}},
+            "feature 'recent' is not among the viewer columns of request 'r'",
+        ),
+        (
+            {"viewer": {"user": pack_ids([7, 8]), "recent": b""}},
+            "feature 'user' of request 'r': got 16 bytes",
+        ),
+        (
+            {"candidates": {**request().candidates, "item": pack_ids([1])}},
+            "feature 'item' of request 'r': got 8 bytes, expected 16 for 2 candidates",
+        ),
+        ({"lengths": {}}, "feature 'tags' of request 'r': got 0 bytes of lengths, expected 4"),
+        (
+            {"lengths": {"tags": pack_counts([1, 1])}},
+            "feature 'tags' of request 'r': got 24 bytes, expected 16",
+        ),
+    ],
+)
+def test_column_that_does_not_fit_is_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Encoder(FEATURES).encode([request("good"), request(**changes)])
+    assert message in str(error.value)
+
+
+def test_state_round_trip_keeps_owners_and_counts() -> None:
+    first, second = Encoder(FEATURES), Encoder(FEATURES)
+    first.encode([request()])
+    second.restore(first.state())
+    assert second.collisions == first.collisions
+    assert (second.owner == first.owner).all()

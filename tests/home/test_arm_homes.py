@@ -1,0 +1,129 @@
+"""Models of arms: their recipes, their folders, and what becomes of them when settings change."""
+
+from pathlib import Path
+
+import pytest
+
+from easq.errors import InputError
+from easq.home.arm_homes import arm_home, open_arms
+from easq.home.home import Home, open_home
+from easq.learn.live_learner import LiveLearner
+from easq.recipe.arm_recipe import read_arm
+from easq.recipe.read import SettingsError, read_recipe, to_toml
+from tests.support.live_home import chapters, living
+from tests.support.paths import RECIPES
+from tests.support.small_worlds import small_recipe
+
+ARMS = '\n[[experiments]]\nname = "easq"\narms = [{ name = "control" }, { name = "treatment", %s }]\n'
+
+
+def recipe_file(folder: Path, names: str, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.toml").write_text(text)
+    path = folder / "recipe.toml"
+    path.write_text(to_toml(small_recipe()).replace("experiments = []\n", "") + ARMS % names)
+    return path
+
+
+def home_of(folder: Path, names: str, **files: str) -> Home:
+    return open_home(folder / "home", read_recipe(recipe_file(folder, names, **files)))
+
+
+def test_an_arm_is_the_running_recipe_but_for_what_its_file_says(tmp_path: Path) -> None:
+    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[model]\nmethod = "behavior"\n')
+    (arm,) = open_arms(home).values()
+    assert (home.recipe.model.method, arm.recipe.model.method) == ("easq", "behavior")
+    assert arm.recipe.model.hidden == home.recipe.model.hidden
+    assert arm.recipe.features == home.recipe.features
+    with arm.open_events() as events, home.open_events():
+        assert (home.folder / "events.log").exists()
+        assert not (arm.folder / "events.log").exists()
+        assert events.partitions("events") > 0
+    assert arm_home(home, "easq/treatment") == arm
+
+
+def test_an_arm_outlives_the_file_of_its_recipe(tmp_path: Path) -> None:
+    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[model]\nmethod = "behavior"\n')
+    made = open_arms(home)
+    (tmp_path / "arm.toml").unlink()
+    assert open_arms(open_home(home.folder)) == made
+
+
+def test_an_arm_keeps_to_the_recipe_that_it_began_with(tmp_path: Path) -> None:
+    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[model]\nmethod = "behavior"\n')
+    open_arms(home)
+    (tmp_path / "arm.toml").write_text('[model]\nmethod = "mmoe"\n')
+    with pytest.raises(SettingsError, match="these differ: model"):
+        open_arms(home)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[ask]\nask_share = 0.5\n", "ask.ask_share: unknown key"),
+        ("[service]\nlog_top = 3\n", "these differ from its recipe: service. Allowed: name, seed"),
+        ("[model]\nrank = -1\n", "model.rank: got -1"),
+        ("[model\n", "is not TOML"),
+        (ARMS % 'recipe = "x"', "these differ from its recipe: experiments"),
+    ],
+)
+def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        open_arms(home_of(tmp_path, 'recipe = "arm.toml"', arm=text))
+
+
+def test_a_fixed_arm_keeps_its_version_when_the_system_has_gone_on(tmp_path: Path) -> None:
+    with living(tmp_path, "live.keep_versions=2", "live.snapshot_seconds=0.5") as system:
+        learner = system.learner()
+        version = system.home.versions.names()[0]
+        text = to_toml(system.home.recipe).replace("experiments = []\n", "")
+        (tmp_path / "next.toml").write_text(text + ARMS % f'version = "{version}"')
+        home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml"))
+        (arm,) = open_arms(home).values()
+        for chapter in chapters():
+            system.say(chapter)
+            learner.tick()
+            system.clock.now += 1000
+        learner.close()
+        assert version not in home.versions.names()
+        assert open_arms(home)["easq/treatment"].versions.names() == [version] == arm.versions.names()
+        (tmp_path / "next.toml").write_text(text + ARMS % 'version = "v000000000099"')
+        with pytest.raises(SettingsError, match=f"experiments.easq.arms.treatment.version: .* at {version}"):
+            open_arms(open_home(system.home.folder, read_recipe(tmp_path / "next.toml")))
+
+
+def test_a_version_that_never_was_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"treatment\.version: got 'v7'; kept are none"):
+        open_arms(home_of(tmp_path, 'version = "v7"'))
+    with pytest.raises(InputError, match="--arm: got 'easq/other'; allowed: easq/treatment"):
+        arm_home(home_of(tmp_path, 'version = "v7"'), "easq/other")
+
+
+def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        (tmp_path / "arm.toml").write_text('[model]\nmethod = "behavior"\n[training]\narms = ["default"]\n')
+        text = to_toml(system.home.recipe).replace("experiments = []\n", "")
+        path = str(tmp_path / "arm.toml")
+        (tmp_path / "next.toml").write_text(text + ARMS % f'recipe = "{path}"')
+        home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml"))
+        arm = open_arms(home)["easq/treatment"]
+        with arm.open_updates() as updates:
+            learner = LiveLearner(arm, system.events, updates, system.clock, system.clock)
+            learner.recover()
+            for chapter in chapters():
+                system.say(chapter)
+                learner.tick()
+            counts = learner.trainer.counts
+            # The requests of this log bear no label, so none was served by `default`.
+            assert counts.elsewhere > 0 == counts.requests
+            assert learner.seq > 0
+        assert not (system.home.folder / "learner.json").exists()
+
+
+def test_the_arms_of_the_demo_are_what_they_say() -> None:
+    running = read_recipe(RECIPES / "loop.toml")
+    control, treatment = running.experiments[0].arms
+    assert treatment.recipe is None
+    assert control.recipe is not None
+    arm = read_arm(Path(control.recipe), running)
+    assert (running.model.method, arm.model.method) == ("easq", "behavior")

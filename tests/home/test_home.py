@@ -1,0 +1,67 @@
+"""The folder of a live system: what it tells, and what it takes."""
+
+from pathlib import Path
+
+import pytest
+
+from easq.errors import InputError
+from easq.home.home import open_home
+from easq.recipe.read import SettingsError, read_recipe
+from easq.service.supervisor import Pace
+from tests.support.small_worlds import small_recipe
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[1]", "{}", '{"ready": true}', "[" * 100_000, "\udc80"])
+def test_a_damaged_status_is_as_if_nothing_was_told(tmp_path: Path, text: str) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    assert home.told("service") == {}
+    (home.folder / "service.json").write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert home.told("service") == {}
+    assert Pace().line(home.told("service"), home.told("learner")) == "starting"
+    home.tell("service", {"at": 1.0, "ready": True})
+    assert home.told("service") == {"at": 1.0, "ready": True}
+    assert "0.0 rankings/s" in Pace().line(home.told("service"), home.told("learner"))
+
+
+def test_settings_are_written_only_when_they_change(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    path = home.folder / "settings.toml"
+    path.write_text(f"# by hand\n{path.read_text()}")
+    before = path.stat()
+    open_home(home.folder)
+    open_home(home.folder, small_recipe())
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    open_home(home.folder, small_recipe("service.log_top=3"))
+    assert open_home(home.folder).recipe.service.log_top == 3
+    assert {found.name for found in home.folder.iterdir()} <= {"settings.toml", "identity.toml"}
+
+
+def test_settings_changed_by_hand_are_refused_where_they_may_not_change(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    path = home.folder / "settings.toml"
+    made = path.read_text()
+    path.write_text(
+        made.replace("learning_rate = 0.003", "learning_rate = 0.3").replace("seed = 1", "seed = 2")
+    )
+    for recipe in (None, read_recipe(path)):
+        with pytest.raises(SettingsError, match=r"identity.toml\); these differ: seed, training\. While"):
+            open_home(home.folder, recipe)
+    path.write_text(made.replace("log_top = 20", "log_top = 7"))
+    assert open_home(home.folder).recipe.service.log_top == 7
+
+
+def test_a_home_without_an_identity_gets_that_of_its_settings_when_it_starts(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    (home.folder / "identity.toml").unlink()
+    open_home(home.folder)
+    assert not (home.folder / "identity.toml").exists()
+    with pytest.raises(SettingsError, match="these differ: seed"):
+        open_home(home.folder, small_recipe("seed=2"))
+    open_home(home.folder, home.recipe)
+    assert read_recipe(home.folder / "identity.toml") == home.recipe
+
+
+def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="home cannot be written: Not a directory"):
+        open_home(tmp_path / "file" / "home", small_recipe())

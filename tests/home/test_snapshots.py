@@ -1,0 +1,88 @@
+"""Snapshots are there whole or not at all, whatever happens while they are written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easq.errors import InputError
+from easq.home.snapshots import Snapshots
+
+
+def test_newest_whole_snapshot_is_found_and_two_are_kept(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    assert snapshots.latest() is None
+    for step in (1, 20, 300):
+        snapshots.save(step, {"x": np.full(3, step), "none": np.zeros((0, 2))}, {"offset": step})
+    state, notes = snapshots.latest() or ({}, {})
+    assert (state["x"].tolist(), state["none"].shape, notes) == ([300] * 3, (0, 2), {"offset": 300})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-000000000020", "step-000000000300"]
+
+
+def test_half_written_snapshot_is_ignored_and_removed(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshots.save(1, {"x": np.ones(1)}, {})
+    half = tmp_path / ".tmp-000000000002"
+    half.mkdir()
+    (half / "state.safetensors").write_bytes(b"half")
+    state, _ = Snapshots(tmp_path).latest() or ({}, {})
+    assert state["x"].tolist() == [1]
+    snapshots.save(3, {"x": np.ones(1)}, {})
+    assert not half.exists()
+
+
+def test_failed_write_leaves_the_last_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshots.save(1, {"x": np.ones(1)}, {})
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("easq.home.snapshots.save_file", full)
+        with pytest.raises(OSError, match="No space"):
+            snapshots.save(2, {"x": np.ones(1)}, {})
+    state, _ = Snapshots(tmp_path).latest() or ({}, {})
+    assert state["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_kill_while_an_old_one_is_removed_leaves_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Step 3 makes step 1 go, step 1 written again takes the place of itself."""
+    snapshots = Snapshots(tmp_path)
+    snapshots.save(1, {"x": np.ones(1)}, {})
+    snapshots.save(2, {"x": np.ones(1)}, {})
+
+    def killed(folder: Path) -> None:
+        (folder / "state.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("easq.home.snapshots.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            snapshots.save(step, {"x": np.ones(1)}, {})
+    assert snapshots.names()
+    for name in snapshots.names():
+        assert (snapshots.load(name)["x"].tolist(), snapshots.notes(name)) == ([1], {})
+    snapshots.save(4, {"x": np.ones(1)}, {})
+    assert [path.name[:5] for path in tmp_path.iterdir()] == ["step-", "step-"]
+
+
+def test_views_of_arrays_are_saved_as_they_look(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    square = np.arange(9).reshape(3, 3)
+    snapshots.save(1, {"turned": square.T, "every": square[::2]}, {})
+    state, _ = snapshots.latest() or ({}, {})
+    assert state["turned"].tolist() == square.T.tolist()
+    assert state["every"].tolist() == square[::2].tolist()
+
+
+def test_some_arrays_are_read_alone_and_an_unknown_name_is_told(tmp_path: Path) -> None:
+    versions = Snapshots(tmp_path, "v", kept=3)
+    name = versions.save(7, {"dense.a": np.ones(2), "adam.a": np.zeros(2)}, {"seq": 7})
+    assert (name, versions.notes(name)) == ("v000000000007", {"seq": 7})
+    assert list(versions.load(name, ["dense."])) == ["dense.a"]
+    with pytest.raises(InputError, match=r"no version 'v8' in .* it holds v000000000007"):
+        versions.load("v8")

@@ -1,0 +1,245 @@
+"""The live learner: nothing is lost, nothing counts twice, and what it does can be done again."""
+
+import random
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easq.errors import InputError
+from easq.home.home import open_home
+from easq.learn.learner import NonFiniteLossError
+from easq.learn.live_learner import LiveLearner
+from easq.learn.verify import verify
+from easq.log.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackAsked
+from easq.recipe.read import SettingsError
+from tests.support.crashing_log import DeadError, Dying, deltas, live_through
+from tests.support.live_home import LIVE, Clock, chapters, living
+from tests.support.small_worlds import small_recipe
+
+
+def test_every_answer_is_learned_once_and_at_once(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        said = 0
+        for chapter in chapters():
+            system.say(chapter)
+            said += sum(isinstance(event, Answered) for event in chapter)
+            system.clock.now += 0.1
+            learner.tick()
+            assert learner.status()["answers"] == said
+        assert said > 50
+        assert learner.status()["lag_events"] == 0
+        learner.close()
+
+
+def test_behavior_waits_for_a_whole_batch_or_until_it_is_overdue(tmp_path: Path) -> None:
+    with living(tmp_path, "training.batch_rows=60000", "live.flush_seconds=5") as system:
+        learner = system.learner()
+        events = [e for chapter in chapters() for e in chapter if not isinstance(e, Answered)]
+        system.say(events)
+        learner.tick()
+        assert learner.status()["waiting_rows"] > 0
+        assert deltas(system) == []
+        system.clock.now += 4
+        assert not learner.tick()
+        system.clock.now += 1.5
+        assert learner.tick()
+        assert learner.status()["waiting_rows"] == 0
+        assert len(deltas(system)) == 1
+        learner.close()
+
+
+def test_undisturbed_repetition_gives_the_same_bytes(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner.close()
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
+        assert verified.steps > 10
+        assert verified.deltas > 10
+        assert verified.answers == learner.status()["answers"]
+        assert (verified.checkpoints, verified.versions) == (1, 1)
+
+
+def test_verification_finds_a_bit_that_is_not_as_it_was(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        with np.errstate(all="ignore"):
+            learner.trainer.learner.table.weight[1] += 1e-3
+        system.clock.now += 100
+        learner.tick()
+        learner.close()
+        assert verify(system.home, system.events, system.updates).different != []
+
+
+def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path) -> None:
+    with living(tmp_path, "live.keep_versions=2") as system:
+        learner = system.learner()
+        story = chapters(200)
+        for chapter in story[:20]:
+            system.say(chapter)
+            system.clock.now += 0.2
+            learner.tick()
+        learner._save_checkpoint()
+        learner._keeper.collect(wait=True)
+        kept = (*system.home.versions.names(), *system.home.checkpoints.names())
+
+        def go_on(seq: int, total: int) -> None:
+            """Make versions and checkpoints until none of the first is left, and updates are removed."""
+            for chapter in story[20 : 30 if seq == 1 else 20]:
+                system.say(chapter)
+                system.clock.now += 100
+                for _ in ("version", "checkpoint"):
+                    learner.tick()
+                    learner._keeper.collect(wait=True)
+
+        verified = verify(system.home, system.events, system.updates, go_on)
+        assert not {*system.home.versions.names(), *system.home.checkpoints.names()} & {*kept}
+        assert verified.different == []
+        assert (verified.versions, verified.checkpoints) == (3, 2)
+        assert verified.steps == learner.seq
+        learner.close()
+
+
+def test_repetition_ends_where_the_learner_has_gone_back_meanwhile(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=2") as system:
+        learner = system.learner()
+        live_through(system, learner)
+        before = learner.seq
+
+        def go_back(seq: int, total: int) -> None:
+            if seq == 1:
+                name = system.home.versions.names()[-1]
+                system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=name)])
+                learner.tick()
+
+        verified = verify(system.home, system.events, system.updates, go_back)
+        assert (verified.steps, verified.different, learner.seq) == (before, [], before + 1)
+        learner.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
+    """Dying is leaving the object where it stands: what is not on disk is gone."""
+    moment = random.Random(seed)
+    with living(tmp_path, "live.checkpoint_seconds=1", "live.snapshot_seconds=2") as system:
+        learner, deaths = system.learner(), 0
+        for chapter in chapters():
+            system.say(chapter)
+            system.clock.now += 0.2
+            if moment.random() < 0.3:
+                deaths += 1
+                dying = Dying(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
+                learner._updates = dying.over(system.updates)  # type: ignore[assignment]
+                learner._publisher._updates = learner._updates
+                with pytest.raises(DeadError):
+                    while True:
+                        learner.tick()
+                        system.clock.now += 0.5
+                        system.say(chapters(3)[0][:1])
+                with suppress(DeadError):  # a version that was under way may be announced, and dies too
+                    learner._keeper.close()
+                learner = system.learner()
+            learner.tick()
+        learner.close()
+        assert deaths > 3
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
+        assert verified.answers == learner.status()["answers"]
+        seqs = [delta.seq for delta in deltas(system)]
+        assert seqs == sorted(set(seqs))
+        follower = system.follower()
+        while follower.poll():
+            pass
+        assert follower.followed.gaps == 0
+        weight = learner.trainer.learner.table.weight.numpy()
+        assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
+
+
+def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) -> None:
+    with living(tmp_path, "live.checkpoint_seconds=3600") as system:
+        live_through(system, system.learner())
+        assert system.home.checkpoints.names() == []
+        recovered = system.learner()
+        recovered._keeper.close()
+        assert system.home.checkpoints.names() == [system.home.checkpoints.name(recovered.seq)]
+        assert verify(system.home, system.events, system.updates).different == []
+
+
+def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        for chapter in chapters()[:6]:
+            system.say(chapter)
+            learner.tick()
+        seq, published = learner.seq, len(deltas(system))
+        learner.trainer.learner.table.weight.fill_(float("nan"))
+        for chapter in chapters()[6:10]:
+            system.say(chapter)
+        with pytest.raises(NonFiniteLossError):
+            learner.run(threading.Event())
+        assert (len(deltas(system)), system.updates.end_offsets(STEPS)) == (published, [seq])
+        learner._keeper.close()
+        again = system.learner()
+        assert again.tick()
+        again.close()
+        verified = verify(system.home, system.events, system.updates)
+        assert verified.different == []
+
+
+def test_log_that_ends_before_what_was_learned_is_told_and_nothing_is_recorded(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner = system.learner()
+        live_through(system, learner)
+        learner.close()
+    (system.home.folder / "updates.log").rename(tmp_path / "updates.log")
+    with system.home.open_events() as events, system.home.open_updates() as updates:
+        with pytest.raises(InputError, match=r"updates.log of .* holds 0 steps"):
+            LiveLearner(system.home, events, updates).recover()
+        assert updates.end_offsets(STEPS) == [0]
+    (tmp_path / "updates.log").rename(system.home.folder / "updates.log")
+    (system.home.folder / "events.log").rename(tmp_path / "events.log")
+    with (
+        system.home.open_events() as events,
+        system.home.open_updates() as updates,
+        pytest.raises(InputError, match=r"events.log of .* removed or replaced"),
+    ):
+        LiveLearner(system.home, events, updates).recover()
+
+
+def test_clock_set_back_changes_what_is_written_down_and_no_wait(tmp_path: Path) -> None:
+    with living(tmp_path, "live.flush_seconds=5") as system:
+        wall = Clock()
+        learner = LiveLearner(system.home, system.events, system.updates, system.clock, wall)
+        learner.recover()
+        system.say([e for chapter in chapters() for e in chapter if not isinstance(e, Answered)])
+        learner.tick()
+        wall.now -= 3600
+        system.clock.now += 6
+        assert learner.tick()
+        assert learner.status()["waiting_rows"] == 0
+        assert learner.status()["at"] == wall.now
+        learner.close()
+
+
+def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        folder = system.home.folder
+    open_home(folder, small_recipe(*LIVE, "live.step_seconds=0.5", "service.log_top=3"))
+    assert open_home(folder).recipe.service.log_top == 3
+    with pytest.raises(SettingsError, match="these differ: training"):
+        open_home(folder, small_recipe(*LIVE, "training.learning_rate=0.1"))
+    with pytest.raises(InputError, match="holds no live system"):
+        open_home(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="holds something else"):
+        open_home(tmp_path, small_recipe())
+
+
+def test_one_learner_a_home(tmp_path: Path) -> None:
+    with living(tmp_path) as system, system.home.alone("learner"):
+        assert sum(system.events.end_offsets(EVENTS)) == 0

@@ -1,0 +1,48 @@
+"""The guard tells a model that has gone bad from one that has a bad moment."""
+
+import numpy as np
+import pytest
+
+from easq.learn.rollback_guard import FadingShare, Guard
+
+
+def observe(guard: Guard, accuracy: float, pairs: int) -> None:
+    guard.recent.add(accuracy * pairs, pairs)
+    guard.level.add(accuracy * pairs, pairs)
+
+
+def test_fall_below_the_share_of_the_level_is_told() -> None:
+    guard = Guard(0.5, 100, 1000)
+    for _ in range(50):
+        observe(guard, 0.8, 50)
+    assert guard.fallen() == ""
+    for _ in range(8):
+        observe(guard, 0.55, 50)
+    assert "live.guard_share is 0.5" in guard.fallen()
+    guard.rearm()
+    assert guard.fallen() == ""
+
+
+@pytest.mark.parametrize(("share", "accuracy", "pairs"), [(0.0, 0.2, 500), (0.5, 0.51, 500), (0.5, 0.2, 40)])
+def test_nothing_is_told_when_off_or_hardly_above_chance_or_early(
+    share: float, accuracy: float, pairs: int
+) -> None:
+    guard = Guard(share, 100, 1000)
+    observe(guard, 0.51, pairs)
+    observe(guard, accuracy, pairs)
+    assert guard.fallen() == ""
+
+
+def test_shares_fade_by_half() -> None:
+    share = FadingShare(10)
+    share.add(10, 10)
+    share.add(0, 10)
+    assert share.value == pytest.approx(5 / 15)
+    assert FadingShare(10).value == 0.5
+
+
+def test_state_comes_back() -> None:
+    guard, again = Guard(0.5, 100, 1000), Guard(0.5, 100, 1000)
+    observe(guard, 0.7, 500)
+    again.restore(guard.state())
+    assert np.array_equal(again.state(), guard.state())

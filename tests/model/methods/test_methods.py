@@ -1,0 +1,241 @@
+"""What holds for every method: who may move what, resuming, serving, and that it learns."""
+
+import dataclasses
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from easq.features.batch import Batch, make_batch
+from easq.features.examples import AnsweredView, Viewed
+from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.learn.learner import Learner
+from easq.model.pairwise_accuracy import pairs_right
+from easq.recipe.learning import BEHAVIOR_ONLY, Method
+from tests.learn.test_learner import late_batch
+from tests.support.method_learners import learner_of, moved_by, trained_by
+from tests.support.small_worlds import small_recipe, world_events
+
+SHARED = ("table", "pooling", "model.backbone")
+MOVES = {
+    ("behavior", "main"): (*SHARED, "model.main"),
+    **{(m, "main"): (*SHARED, "model.body", "model.behavior") for m in ("shared_bottom", "mmoe", "ple")},
+    **{
+        (m, "satisfaction"): (*SHARED, "model.body", "model.satisfaction")
+        for m in ("shared_bottom", "mmoe", "ple")
+    },
+    ("emer", "main"): ("table", "pooling", "model.ranker"),
+    ("emer", "predicted_orders"): ("table", "pooling", "model.ranker"),
+    ("emer", "upstream"): ("table", "pooling", "model.upstream"),
+    ("emer_s", "satisfaction"): ("table", "pooling", "model.ranker"),
+    ("emer_s_head", "satisfaction"): ("table", "pooling", "model.ranker", "model.satisfaction"),
+    ("emer_s_head", "main"): ("table", "pooling", "model.ranker"),
+    **{
+        (m, loss): moved
+        for m in ("imputation", "imputation_privileged")
+        for loss, moved in (
+            ("main", (*SHARED, "model.main")),
+            ("imputed", (*SHARED, "model.main")),
+            ("answers", ("table", "pooling", "model.imputer")),
+        )
+    },
+    ("probe", "main"): ("table", "pooling", "model.behavior"),
+    ("probe", "heads"): ("model.heads",),
+    ("probe", "satisfaction"): ("model.probe",),
+    ("probe", "prior"): ("model.probe.weight",),
+    ("saqrec", "base"): ("table", "pooling", "model.base"),
+    ("saqrec", "propensity"): ("model.propensity",),
+    ("saqrec", "teacher"): ("model.teacher",),
+    ("saqrec", "main"): ("table", "pooling", "model.final"),
+    ("saqrec", "pseudo"): ("table", "pooling", "model.final"),
+}
+NOT_MOVED = {
+    ("mmoe", "main"): ("model.body.satisfaction",),
+    ("mmoe", "satisfaction"): ("model.body.behavior",),
+    ("emer_s_head", "satisfaction"): ("model.ranker.head",),
+    ("saqrec", "main"): ("model.final.satisfaction.",),
+    ("saqrec", "pseudo"): ("model.final.click",),
+    ("ple", "main"): ("model.body.second.satisfaction", "model.body.first.satisfaction_gate"),
+    ("ple", "satisfaction"): ("model.body.second.behavior", "model.body.first.behavior_gate"),
+}
+METHODS = sorted({method for method, _ in MOVES})
+
+
+def test_every_method_is_tested() -> None:
+    assert {*METHODS, "easq"} == set(get_args(Method)), "EASQ's own tests are in test_learner.py"
+
+
+@pytest.mark.parametrize(("method", "loss"), MOVES, ids=str)
+def test_each_loss_moves_its_own_parameters_and_no_other(method: str, loss: str) -> None:
+    learner, batches = trained_by(method)
+    moved = moved_by(learner, late_batch(batches, loss), loss)
+    names = {"table", *(name for name, _ in learner.dense.named_parameters())}
+    may = {n for n in names if n.startswith(MOVES[method, loss])}
+    may -= {n for n in names if n.startswith(NOT_MOVED.get((method, loss), ("-",)))}
+    assert moved == may
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_answers_are_read_by_all_but_the_behaviour_only_methods(method: str) -> None:
+    learner, batches = learner_of(method)
+    other, _ = learner_of(method)
+    for batch in batches:
+        flipped = dataclasses.replace(
+            batch,
+            option_A=2 - batch.option_A,
+            said_M=np.where(batch.said_M < 0, batch.said_M, 2 - batch.said_M),
+        )
+        learner.step(batch)
+        other.step(flipped)
+    first, second = learner.state(), other.state()
+    same = all(np.array_equal(first[n], second[n]) for n in first if not n.startswith("buffer."))
+    assert same == (method in BEHAVIOR_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("method", "switches"),
+    [
+        *((method, ()) for method in METHODS),
+        ("easq", ("model.satisfaction_variance=true", "alignment.propensity_weights=true")),
+        ("easq", ("alignment.teacher=true", "alignment.unasked=request")),
+    ],
+    ids=str,
+)
+def test_answers_without_weight_teach_nothing_of_what_they_say(
+    method: str, switches: tuple[str, ...]
+) -> None:
+    learner, batches = learner_of(method, *switches)
+    other, _ = learner_of(method, *switches)
+    for batch in batches:
+        silent = dataclasses.replace(
+            batch, weight_A=np.zeros_like(batch.weight_A), said_weight_M=np.zeros_like(batch.said_weight_M)
+        )
+        flipped = dataclasses.replace(
+            silent,
+            option_A=2 - batch.option_A,
+            said_M=np.where(batch.said_M < 0, batch.said_M, 2 - batch.said_M),
+        )
+        learner.step(silent)
+        other.step(flipped)
+    first, second = learner.state(), other.state()
+    for name in first:
+        if not name.startswith(("buffer.", "told.")):
+            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_score_of_a_request_does_not_depend_on_its_batch_mates(method: str) -> None:
+    recipe = small_recipe(f"model.method={method}", "baselines.satisfaction_share=0.5")
+    encoder, join = build_encoder(recipe), build_joiner(recipe)
+    examples = [x for e in world_events(20) for x in join.push(e)] + join.flush()
+    learner = build_learner(recipe, encoder)
+    whole = make_batch(encoder, recipe.behaviors, 2.0, examples)
+    scores = learner.score(whole)
+    for example in examples[:10]:
+        alone = make_batch(encoder, recipe.behaviors, 2.0, [example])
+        number = whole.request_ids.index(alone.request_ids[0])
+        together = scores[whole.rows.request_N == number]
+        np.testing.assert_allclose(learner.score(alone), together, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_served_and_training_scores_are_one(method: str) -> None:
+    learner, batches = trained_by(method, "baselines.satisfaction_share=0.5")
+    batch = batches[-1]
+    served = learner.score(batch)
+    with torch.no_grad():
+        touched = learner.table.touch(batch.rows)
+        x = learner.pooling(touched, torch.from_numpy(batch.rows.request_N))
+        merged = learner.model.merged()(x).numpy()
+    np.testing.assert_allclose(merged, served, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(learner.step(batch).served_N, served, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_state_round_trip_goes_on_bit_for_bit(method: str) -> None:
+    first, batches = trained_by(method)
+    recipe = small_recipe("training.embedding_scale=0.3", f"model.method={method}")
+    second = build_learner(recipe, build_encoder(recipe))
+    second.restore({name: value.copy() for name, value in first.state().items()})
+    for learner in (first, second):
+        for batch in batches[:3]:
+            learner.step(batch)
+    a, b = first.state(), second.state()
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+BEYOND = (
+    "alignment.teacher=true",
+    "alignment.propensity_weights=true",
+    "model.satisfaction_variance=true",
+    "alignment.behavior_tolerance=0.01",
+)
+
+
+@pytest.mark.parametrize("setting", [*(f"model.method={m}" for m in METHODS), *BEYOND])
+@pytest.mark.parametrize("buffer", [0, 64])
+def test_steps_of_views_alone_and_of_answers_alone_are_learned(setting: str, buffer: int) -> None:
+    recipe = small_recipe(setting, f"alignment.buffer={buffer}")
+    encoder, join = build_encoder(recipe), build_joiner(recipe)
+    examples = [x for e in world_events(20) for x in join.push(e)] + join.flush()
+    learner = build_learner(recipe, encoder)
+    views = [x for x in examples if isinstance(x, Viewed)]
+    answers = [x for x in examples if isinstance(x, AnsweredView)]
+    for part in (views[:5], answers[:5], views[5:9], answers[:1], answers[5:]):
+        step = learner.step(make_batch(encoder, recipe.behaviors, 2.0, part))
+        assert all(np.isfinite(value) for value in step.losses.values())
+        assert np.isfinite(step.served_N).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_the_order_of_behaviour(method: str) -> None:
+    learner, batches = learner_of(method)
+    before = pair_accuracy([learner.score(batch) for batch in batches], batches)
+    for _ in range(8):
+        for batch in batches:
+            assert all(np.isfinite(value) for value in learner.step(batch).losses.values())
+    after = pair_accuracy([learner.score(batch) for batch in batches], batches)
+    assert after > max(0.7, before + 0.15)
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in BEHAVIOR_ONLY])
+def test_every_method_that_reads_answers_learns_their_order(method: str) -> None:
+    """Answers weigh twenty times as much; where little of them is served, the other head is asked."""
+    overrides = (
+        "baselines.satisfaction_share=1.0",
+        "alignment.satisfaction_weight=20.0",
+        "alignment.ridge=0.0",
+        "training.learning_rate=0.01",
+    )
+    learner, batches = learner_of(method, *overrides)
+    for _ in range(8):
+        for batch in batches:
+            learner.step(batch)
+    score = satisfaction if method in ("saqrec", "probe") else Learner.score
+    assert answer_accuracy([score(learner, batch) for batch in batches], batches) > 0.7
+
+
+@torch.no_grad()
+def satisfaction(learner: Learner, batch: Batch) -> np.ndarray:
+    request_N = torch.from_numpy(batch.rows.request_N)
+    x = learner.pooling(learner.table.touch(batch.rows), request_N)
+    return learner.model(x, torch.arange(len(request_N))).satisfaction_A.numpy()
+
+
+def pair_accuracy(scores: list[np.ndarray], batches: list[Batch]) -> float:
+    right = pairs = 0.0
+    for score_N, batch in zip(scores, batches, strict=True):
+        found = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, score_N)
+        right, pairs = right + found[0].sum(), pairs + found[1].sum()
+    return right / pairs
+
+
+def answer_accuracy(scores: list[np.ndarray], batches: list[Batch]) -> float:
+    """Return how often the better of two answers has the higher score."""
+    option = np.concatenate([b.option_A for b in batches])
+    score = np.concatenate([s[b.answer_row_A] for s, b in zip(scores, batches, strict=True)])
+    better, worse = np.nonzero(option[:, None] > option[None, :])
+    return float((score[better] > score[worse]).mean())

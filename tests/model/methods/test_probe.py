@@ -1,0 +1,106 @@
+"""The probe: what answers cannot move, what the price bounds, and what the prior holds back."""
+
+import numpy as np
+import pytest
+import torch
+
+from easq.features.batch import Batch
+from easq.learn.learner import Learner
+from easq.model.scores import Scores
+from tests.support.method_learners import learner_of, moved_by
+
+SHARE = "baselines.satisfaction_share=1.0"
+
+
+@torch.no_grad()
+def scores(learner: Learner, batch: Batch) -> Scores:
+    request_N = torch.from_numpy(batch.rows.request_N)
+    x = learner.pooling(learner.table.touch(batch.rows), request_N)
+    found: Scores = learner.model(x, torch.arange(len(request_N)))
+    return found
+
+
+@pytest.mark.parametrize("probe_dim", [0, 8])
+def test_behavior_score_is_that_of_the_behavior_only_model(probe_dim: int) -> None:
+    probe, batches = learner_of("probe", SHARE, "training.gradient_clip=0", f"model.probe_dim={probe_dim}")
+    alone, _ = learner_of("behavior", "training.gradient_clip=0")
+    for batch in batches[:-1]:
+        probe.step(batch)
+        alone.step(batch)
+    behavior_N = scores(probe, batches[-1]).behavior_N
+    assert behavior_N is not None
+    np.testing.assert_allclose(behavior_N.numpy(), alone.score(batches[-1]), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(probe.score(batches[-1]), alone.score(batches[-1]), rtol=1e-3)
+
+
+def test_own_embeddings_learn_from_behaviors_and_never_from_answers() -> None:
+    ridges = [learner_of("probe", SHARE, "model.probe_dim=8", f"alignment.ridge={r}") for r in (0.0, 1e4)]
+    tables = []
+    for learner, batches in ridges:
+        dim = learner.pooling.widths[0]
+        before = learner.table.weight.clone()
+        for batch in batches:
+            learner.step(batch)
+        moved = (learner.table.weight != before).any(0)
+        assert moved[dim:].all()
+        assert learner.table.squares.shape[1] == 2
+        tables.append(learner.table.weight)
+    # Probes that differ have left everything else alike.
+    assert not torch.equal(ridges[0][0].model.probe.weight, ridges[1][0].model.probe.weight)
+    torch.testing.assert_close(*tables)
+
+
+def test_each_loss_trains_parts_of_its_own() -> None:
+    learner, batches = learner_of("probe", SHARE, "model.probe_dim=8")
+    answered = next(batch for batch in batches if len(batch.option_A))
+    learner.step(answered)  # the first weights of a probe are zero and so is what its prior moves
+    found = {name: moved_by(learner, answered, name) for name in ("main", "heads", "satisfaction", "prior")}
+    assert {name.partition(".")[0] for name in found["satisfaction"] | found["prior"]} == {"model"}
+    assert all(name.startswith("model.probe.") for name in found["satisfaction"] | found["prior"])
+    assert all(
+        name == "table" or name.startswith(("pooling.first.", "model.behavior.")) for name in found["main"]
+    )
+    assert all(
+        name == "table" or name.startswith(("pooling.beside.", "model.heads.")) for name in found["heads"]
+    )
+    assert "table" in found["main"] & found["heads"]
+
+
+def test_served_is_behavior_plus_the_share_of_the_logit() -> None:
+    learner, batches = learner_of("probe", "baselines.satisfaction_share=0.25")
+    for batch in batches[:-1]:
+        learner.step(batch)
+    found = scores(learner, batches[-1])
+    assert found.behavior_N is not None
+    assert found.satisfaction_A is not None
+    assert found.satisfaction_A.std() > 0
+    torch.testing.assert_close(found.served_N, found.behavior_N + 0.25 * found.satisfaction_A)
+
+
+def test_a_stronger_prior_says_less() -> None:
+    spread = []
+    for ridge in (0.0, 1e4):
+        learner, batches = learner_of("probe", SHARE, f"alignment.ridge={ridge}")
+        for batch in batches:
+            learner.step(batch)
+        spread.append(float(learner.model.probe.weight.detach().abs().sum()))
+    assert spread[1] < 0.2 * spread[0]
+
+
+@pytest.mark.parametrize("tolerance", [0.01, 0.3])
+def test_price_spends_no_more_behavior_than_is_tolerated(tolerance: float) -> None:
+    learner, batches = learner_of("probe", SHARE, f"alignment.behavior_tolerance={tolerance}")
+    price = learner.model.price
+    for _ in range(4):
+        for batch in batches:
+            learner.step(batch)
+    served, reference = (price.sums / price.count).tolist()
+    assert 0 < float(price.factor) <= 1
+    assert (reference - served) / reference < tolerance + 0.03
+
+
+@pytest.mark.parametrize(("share", "first"), [(0.5, 0.5), (1.0, 1.0), (4.0, 1.0)])
+def test_a_high_cap_of_the_share_is_not_where_it_begins(share: float, first: float) -> None:
+    settings = f"baselines.satisfaction_share={share}", "alignment.behavior_tolerance=0.01"
+    learner, _ = learner_of("probe", *settings)
+    assert share * float(learner.model.price.factor) == pytest.approx(first)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from easq.learn.build import build_encoder, build_learner
+from easq.model.methods.easq import Easq
+from tests.learn.test_learner import MAIN, SATISFACTION, all_parameters, late_batch
+from tests.support.method_learners import learner_of, moved_by, trained_by
+from tests.support.small_worlds import small_recipe
+
+TEACHER = "alignment.teacher=true"
+
+
+@pytest.mark.parametrize(
+    ("loss", "may_move"),
+    [
+        ("teacher", ("dense.model.teacher",)),
+        ("taught_satisfaction", SATISFACTION),
+        ("taught_dpo", MAIN),
+        ("satisfaction", SATISFACTION),
+        ("main", MAIN),
+    ],
+    ids=str,
+)
+def test_teacher_moves_itself_and_what_it_teaches_moves_as_answers_do(
+    loss: str, may_move: tuple[str, ...]
+) -> None:
+    learner, batches = trained_by("easq", TEACHER)
+    batch = late_batch(batches, "satisfaction" if loss == "satisfaction" else "main")
+    moved = moved_by(learner, batch, loss, small_recipe(TEACHER).alignment)
+    named = {name if name == "table" else f"dense.{name}" for name in moved}
+    assert named == all_parameters(learner, may_move)
+
+
+def test_teacher_sees_the_behaviour_and_is_not_served() -> None:
+    learner, batches = trained_by("easq", TEACHER)
+    model, batch = learner.model, batches[-1]
+    assert isinstance(model, Easq)
+    assert model.teacher is not None
+    before = learner.score(batch)
+    with torch.no_grad():
+        for parameter in model.teacher.parameters():
+            parameter.add_(1.0)
+    np.testing.assert_array_equal(learner.score(batch), before)
+    assert not any("teacher" in name for name, _ in model.merged().named_parameters())
+
+
+def test_unasked_views_teach_the_satisfaction_experts() -> None:
+    """With one told view and no weight on the teaching nothing differs; with weight the experts do."""
+    plain, batches = learner_of("easq", TEACHER, "alignment.teacher_weight=0.0")
+    taught, _ = learner_of("easq", TEACHER)
+    for batch in batches:
+        plain.step(batch)
+        losses = taught.step(batch).losses
+        assert {"teacher", "taught_satisfaction", "taught_dpo"} <= losses.keys()
+    assert isinstance(plain.model, Easq)
+    assert isinstance(taught.model, Easq)
+    for side in ("satisfaction", "main", "low_rank"):
+        first, second = plain.model.get_submodule(side), taught.model.get_submodule(side)
+        pairs = zip(first.parameters(), second.parameters(), strict=True)
+        assert any(not torch.equal(a, b) for a, b in pairs), side
+
+
+def test_state_with_told_views_goes_on_bit_for_bit() -> None:
+    first, batches = trained_by("easq", TEACHER)
+    recipe = small_recipe("training.embedding_scale=0.3", TEACHER)
+    second = build_learner(recipe, build_encoder(recipe))
+    second.restore({name: value.copy() for name, value in first.state().items()})
+    for learner in (first, second):
+        for batch in batches[:3]:
+            learner.step(batch)
+    a, b = first.state(), second.state()
+    assert len(a["told.user_A"]) > 10
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_other_methods_take_no_notice_of_the_teacher() -> None:
+    with_it, batches = learner_of("mmoe", TEACHER)
+    without, _ = learner_of("mmoe")
+    for batch in batches[:4]:
+        np.testing.assert_array_equal(with_it.step(batch).served_N, without.step(batch).served_N)

@@ -1,0 +1,96 @@
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easq.features.batch import Batch, Batcher, make_batch
+from easq.features.encode import Rows
+from easq.features.join import flush_all
+from easq.learn.build import build_encoder, build_joiner
+from easq.log.events import EVENTS
+from easq.log.merge import MergedReader
+from easq.log.sqlite import SqliteLog
+from easq.prove.bench.world_feed import feed
+from easq.prove.offline.truth import Truth
+from easq.recipe.recipe import Recipe
+from easq.sources.world.record import record
+from easq.sources.world.simulate import Rates, World
+from tests.support.small_worlds import small_recipe, small_world
+
+RATES = Rates(0.5, 0.5)
+VIEWS = 6000
+
+
+class Crowded(World):
+    """So many views a day that requests share milliseconds, and chunks overlap by whole requests."""
+
+    views_per_day = 1_000_000_000
+
+
+def through_the_log(world: World, recipe: Recipe, path: Path) -> Iterator[Batch]:
+    encoder = build_encoder(recipe)
+    batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
+    with SqliteLog(path, partitions=3) as log:
+        record(world, VIEWS, log, path.with_suffix(".truth"), lambda _: None)
+        joiners = [build_joiner(recipe) for _ in range(3)]
+        for events in MergedReader(log, EVENTS, log.end_offsets(EVENTS)):
+            for partition, event in events:
+                batcher.add(joiners[partition].push(event))
+            while cut := batcher.cut():
+                yield make_batch(encoder, recipe.behaviors, recipe.order.cap, cut)
+        batcher.add(flush_all(joiners))
+    assert not sum(joiner.counts.late for joiner in joiners)
+    while cut := batcher.cut(final=True):
+        yield make_batch(encoder, recipe.behaviors, recipe.order.cap, cut)
+
+
+def assert_equal(fed: Batch, logged: Batch) -> None:
+    for field in dataclasses.fields(Batch):
+        one, other = getattr(fed, field.name), getattr(logged, field.name)
+        if isinstance(one, Rows):
+            for part in dataclasses.fields(Rows):
+                assert np.array_equal(getattr(one, part.name), getattr(other, part.name)), part.name
+        else:
+            assert np.array_equal(one, other), field.name
+            assert getattr(one, "dtype", None) == getattr(other, "dtype", None), field.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "overrides"),
+    [
+        (World, ()),
+        (World, ("training.batch_answers=7",)),
+        (World, ("join.behavior_window=9.5", "join.lateness=0.0", "training.batch_rows=990")),
+        (Crowded, ()),
+    ],
+)
+def test_batches_from_the_world_equal_those_through_the_log(
+    kind: type[World], overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    recipe = small_recipe(*overrides)
+    encoder = build_encoder(recipe)
+    fed = list(feed(kind(1, RATES, 60, 200), VIEWS // 10, recipe, encoder, num_partitions=3))
+    logged = list(through_the_log(kind(1, RATES, 60, 200), recipe, tmp_path / "w.log"))
+    assert len(fed) == len(logged) > 5
+    assert sum(len(b.option_A) for b in logged) > 100
+    for one, other in zip(fed, logged, strict=True):
+        assert_equal(one.batch, other)
+    truth = Truth(tmp_path / "w.truth")
+    for one, other in zip(fed, logged, strict=True):
+        assert np.array_equal(one.satisfaction_M, truth.of(other))
+    truth.close()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("join.behavior_window=5.0", "join.behavior_window must be 6.8 minutes or more"),
+        ('question.name="mood"', "the question must be 'satisfaction'"),
+    ],
+)
+def test_recipe_that_needs_a_log_is_refused(override: str, message: str) -> None:
+    recipe = small_recipe(override)
+    with pytest.raises(ValueError, match=message):
+        next(feed(small_world(), 10, recipe, build_encoder(recipe)))

@@ -1,0 +1,67 @@
+"""Why a ranking came out: by the parameters that served it, the scores are those that were served."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from easq.log.events import Request
+from easq.prove.report.board import rankings
+from easq.prove.report.explain_ranking import Scorer, explain, newest_rankings
+from tests.support.http_service import Served, a_model, serving
+from tests.support.small_worlds import small_recipe
+
+FEATURES = {
+    "author_id": ["kim", "kim", "lee"],
+    "topic": [1, 2, 3],
+    "tags": [["cats"], ["cats", "dogs"], []],
+    "duration_s": [9.0, 40.0, None],
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("home")) as found:
+        for number in range(4):
+            query = {"user_id": f"u{number}", "candidates": ["a", "b", "c"], "features": FEATURES}
+            assert found.http.post("/v1/rank", json=query).status_code == 200
+        yield found
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    recipe = small_recipe()
+    return Scorer(recipe, a_model(recipe))
+
+
+def test_the_newest_rankings_come_first(served: Served) -> None:
+    found = newest_rankings(served.log, 3)
+    assert [request.user_id for request in found] == ["u3", "u2", "u1"]
+
+
+def test_scores_are_those_that_were_served(served: Served, scorer: Scorer) -> None:
+    for request in newest_rankings(served.log, 4):
+        for side in explain(request, scorer)["sides"]:
+            assert side["behavior"] == pytest.approx(side["served"], abs=1e-5)
+            assert side["satisfaction"] > 0
+
+
+def test_what_both_have_is_no_reason_and_what_differs_is(served: Served, scorer: Scorer) -> None:
+    request: Request = newest_rankings(served.log, 1)[0]
+    found = explain(request, scorer)
+    by_name: dict[str, Any] = {feature["name"]: feature for feature in found["features"]}
+    assert {"item_id", "author_id", "duration_s", "tags"} <= set(by_name)
+    moved = {name: (f["behavior"], f["satisfaction"]) != (0, 0) for name, f in by_name.items()}
+    assert not any(moved[name] for name, f in by_name.items() if f["values"][0] == f["values"][1])
+    assert moved["item_id"]
+    first, second = found["sides"]
+    assert first["served"] >= second["served"]
+
+
+def test_names_are_data_and_not_html(served: Served, scorer: Scorer) -> None:
+    query = {"user_id": "<script>alert(1)</script>", "candidates": ["<b>a</b>", "b"]}
+    assert served.http.post("/v1/rank", json=query).status_code == 200
+    html = rankings([explain(newest_rankings(served.log, 1)[0], scorer)], {"": scorer.name})
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert "&lt;script&gt;" in html

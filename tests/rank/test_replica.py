@@ -1,0 +1,209 @@
+"""The ranker stays where it was when an update is wrong, and finds its way back when a version comes."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from easq.errors import InputError
+from easq.log.events import UPDATES, Delta, delta_checksum, pack_floats, pack_ids
+from easq.rank.parameters import Parameters
+from easq.rank.replica import Follower
+from tests.support.live_home import Living, TrimmedMeanwhile, chapters, living
+from tests.support.past_parameters import parameters_of
+
+Changes = dict[str, object]
+
+
+def learn_on(system: Living, first: int, last: int) -> None:
+    learner = system.learner()
+    for chapter in chapters()[first:last]:
+        system.say(chapter)
+        system.clock.now += 0.2
+        learner.tick()
+    learner.close()
+
+
+def follow(follower: Follower) -> None:
+    while follower.poll():
+        pass
+
+
+def last_delta(system: Living) -> Delta:
+    (start,) = system.updates.start_offsets(UPDATES)
+    return [e for e in system.updates.read(UPDATES, 0, start, 10_000) if isinstance(e, Delta)][-1]
+
+
+def table(follower: Follower) -> np.ndarray:
+    return follower._parameters._table_RE.numpy().copy()
+
+
+def test_deltas_lead_to_the_learners_parameters(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        early = system.follower()
+        assert not early.poll()
+        learner = system.learner()
+        follow(early)
+        for chapter in chapters():
+            system.say(chapter)
+            learner.tick()
+            follow(early)
+            assert np.array_equal(table(early), learner.trainer.learner.table.weight.numpy())
+        late = system.follower()
+        follow(late)
+        assert np.array_equal(table(late), table(early))
+        assert late.followed.seq == early.followed.seq
+        assert early.followed.newest_answer == learner.trainer.newest_answer > 0
+        assert (early.followed.gaps, early.followed.refused) == (0, 0)
+        learner.close()
+
+
+def spoiled(delta: Delta, what: str) -> Delta:
+    """Return the delta that would come next, with one thing wrong."""
+    seq = delta.seq + 1
+    delta = msgspec.structs.replace(delta, event_id=f"spoiled-{what}", seq=seq, after=delta.seq)
+    name, column = sorted(delta.dense.items())[0]
+    nan = np.full(len(column) // 4, np.nan, np.float32)
+    rows, values = np.frombuffer(delta.rows, np.int64), delta.values
+    changes: dict[str, Changes] = {
+        "damaged": {"values": bytes([values[0] ^ 1]) + values[1:]},
+        "not finite": {"dense": {**delta.dense, name: pack_floats(nan)}},
+        "a name less": {"dense": {n: c for n, c in delta.dense.items() if n != name}},
+        "too short": {"dense": {**delta.dense, name: column[:-4]}},
+        "rows beyond": {"rows": pack_ids(rows + 10**9)},
+        "rows below": {"rows": pack_ids(-1 - rows)},
+        "values too few": {"values": values[:-4]},
+        "rows cut off": {"rows": delta.rows[:-1]},
+    }
+    delta = msgspec.structs.replace(delta, **changes[what])
+    if what == "damaged":
+        return delta
+    return msgspec.structs.replace(delta, checksum=delta_checksum(delta.rows, delta.values, delta.dense))
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "damaged",
+        "not finite",
+        "a name less",
+        "too short",
+        "rows beyond",
+        "rows below",
+        "values too few",
+        "rows cut off",
+    ],
+)
+def test_wrong_update_is_refused_and_the_next_version_heals(tmp_path: Path, what: str) -> None:
+    with living(tmp_path) as system:
+        learn_on(system, 0, 6)
+        follower = system.follower()
+        follow(follower)
+        before, seq = table(follower), follower.followed.seq
+        system.updates.append(UPDATES, [spoiled(last_delta(system), what)])
+        follow(follower)
+        assert (follower.followed.refused, follower.followed.gaps) == (1, 1)
+        assert np.array_equal(table(follower), before)
+        assert follower._parameters.seq == follower.followed.seq == seq
+
+
+def test_gap_keeps_the_old_parameters_until_a_version_is_there(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learn_on(system, 0, 4)
+        follower = system.follower()
+        follow(follower)
+        before, delta = table(follower), last_delta(system)
+        missing = msgspec.structs.replace(
+            delta, event_id="after a gap", seq=delta.seq + 5, after=delta.seq + 3
+        )
+        system.updates.append(UPDATES, [missing])
+        follow(follower)
+        assert (follower.followed.gaps, follower.followed.applied > 0) == (1, True)
+        assert np.array_equal(table(follower), before)
+        system.clock.now += 1000  # a version is due
+        learn_on(system, 4, 12)
+        follow(follower)
+        late = system.follower()
+        follow(late)
+        assert follower.followed.gaps == 1
+
+
+def test_update_that_was_trimmed_away_is_made_up_for_by_a_version(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=0.5") as system:
+        learn_on(system, 0, 2)
+        follower = system.follower()
+        follow(follower)
+        learn_on(system, 2, 20)
+        assert system.updates.start_offsets(UPDATES)[0] > follower._offset
+        follow(follower)
+        fresh = system.follower()
+        follow(fresh)
+        assert np.array_equal(table(follower), table(fresh))
+        assert follower.followed.seq == fresh.followed.seq
+
+
+def test_a_trim_while_a_ranker_starts_is_no_gap(tmp_path: Path) -> None:
+    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+        learn_on(system, 0, 6)
+        with TrimmedMeanwhile(system.home.folder / "updates.log") as updates:
+            late = Follower(system.home, updates, Parameters(system.home.recipe), lambda change: change())
+            follow(late)
+        assert system.updates.start_offsets(UPDATES) == [1]
+        assert (late.followed.gaps, late.followed.applied > 0) == (0, True)
+        assert late.followed.seq == last_delta(system).seq
+
+
+def test_parameters_of_a_past_version_are_those_it_had(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learner, follower = system.learner(), system.follower()
+        past = {}
+        for chapter in chapters()[:8]:
+            system.say(chapter)
+            learner.tick()
+            follow(follower)
+            past[follower._parameters.name] = table(follower)
+        learner.close()
+        for name, weight in past.items():
+            assert np.array_equal(parameters_of(system.home, system.updates, name)._table_RE.numpy(), weight)
+        with pytest.raises(InputError, match="there never was a version v000000009999"):
+            parameters_of(system.home, system.updates, "v000000009999")
+
+
+@pytest.mark.parametrize("damage", ["notes", "arrays", "kind", "values"])
+def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Path, damage: str) -> None:
+    with living(tmp_path) as system:
+        learn_on(system, 0, 4)
+        versions = system.home.versions
+        state = versions.load(versions.names()[-1])
+        if damage == "kind":
+            state["table.weight"] = state["table.weight"].astype(np.float64)
+        elif damage == "values":
+            state["table.weight"][3] = np.inf
+        name = versions.save(10**6, state, {"seq": 10**6})
+        folder = system.home.folder / "versions" / name
+        if damage == "notes":
+            (folder / "notes.json").write_text("{")
+        elif damage == "arrays":
+            (folder / "state.safetensors").write_bytes(b"\xff" * 100)
+        follower = system.follower()
+        for _ in range(3):
+            assert not follower.poll()
+        assert (follower.followed.refused, follower._parameters.seq) == (1, -1)
+        state = {
+            n: np.nan_to_num(v.astype(np.float32), posinf=0) if n == "table.weight" else v
+            for n, v in state.items()
+        }
+        versions.save(10**6 + 1, state, {"seq": 10**6 + 1})
+        assert follower.poll()
+        assert follower._parameters.seq == 10**6 + 1
+
+
+def test_version_of_another_model_is_refused(tmp_path: Path) -> None:
+    with living(tmp_path) as system:
+        learn_on(system, 0, 2)
+        system.home.versions.save(10**6, {"table.weight": np.zeros((2, 2), np.float32)}, {"seq": 10**6})
+        follower = system.follower()
+        follow(follower)
+        assert follower.followed.refused > 0
+        assert follower._parameters.seq == -1

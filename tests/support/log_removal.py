@@ -1,0 +1,61 @@
+"""What every event log must do when events are removed or erased; inherited beside `LogConformance`."""
+
+from contextlib import closing
+
+import pytest
+
+from easq.log.base import EventLog, Position, TrimmedError
+from easq.log.events import Erased
+from tests.support.log_conformance import TOPIC, Opener, batch, said, stored
+
+
+class RemovalConformance:
+    """The suite; the fixtures are those of `LogConformance`."""
+
+    def test_trimmed_events_are_gone_and_offsets_stay(self, log: EventLog) -> None:
+        log.append(TOPIC, batch("a", 60))
+        log.append("other", batch("a", 60))
+        ends = log.end_offsets(TOPIC)
+        before = [end // 2 for end in ends]
+        log.trim(TOPIC, before)
+        assert log.start_offsets(TOPIC) == before
+        assert (log.end_offsets(TOPIC), log.start_offsets("other")) == (ends, [0] * len(ends))
+        for partition, (start, end) in enumerate(zip(before, ends, strict=True)):
+            assert len(log.read(TOPIC, partition, start, 100)) == end - start
+            if start:
+                with pytest.raises(TrimmedError, match=f"begins at offset {start}, {start - 1} was asked"):
+                    log.read(TOPIC, partition, start - 1, 100)
+
+    def test_a_partition_trimmed_to_its_end_goes_on_there(self, log: EventLog) -> None:
+        (first,) = log.append(TOPIC, [said("a", "u")])
+        ends = log.end_offsets(TOPIC)
+        log.trim(TOPIC, [end + 5 for end in ends])
+        assert log.start_offsets(TOPIC) == log.end_offsets(TOPIC) == ends
+        assert log.read(TOPIC, first.partition, 1, 10) == []
+        with pytest.raises(TrimmedError):
+            log.read(TOPIC, first.partition, 0, 10)
+        # Its id was removed with it, so the same event is a new one.
+        assert log.append(TOPIC, [said("a", "u")]) == [Position(first.partition, 1)]
+        with pytest.raises(ValueError, match="one offset for each"):
+            log.trim(TOPIC, [*ends, 0])
+
+    def test_erased_events_leave_tombstones_and_do_not_come_back(self, opener: Opener) -> None:
+        with closing(opener()) as log:
+            there = log.append(TOPIC, batch("a", 60))
+            log.append("other", batch("a", 60))
+            ends, before = log.end_offsets(TOPIC), stored(log)
+            log.erase(TOPIC, there[::3])
+            log.erase(TOPIC, there[:1])
+        with closing(opener()) as log:
+            assert log.end_offsets(TOPIC) == ends
+            for position, event in zip(there, batch("a", 60), strict=True):
+                (found,) = log.read(TOPIC, *position, 1)
+                is_erased = position in there[::3]
+                assert found == (Erased(event_id="", user_id="", ts=event.ts) if is_erased else event)
+            # Nothing is written again, of the erased or of the others, nor is another topic touched.
+            assert log.append(TOPIC, batch("a", 60)) == there
+            assert log.end_offsets(TOPIC) == ends
+            assert stored(log, "other") == before
+            # Trimming takes the memory of ids with it, as it does of events that were not erased.
+            log.trim(TOPIC, ends)
+            assert log.append(TOPIC, batch("a", 1))[0].offset == ends[there[0].partition]

@@ -1,0 +1,8 @@
+"""Where the repository's own files are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "recipes"
+DOCS = ROOT / "docs"
+BENCHMARKS = ROOT / "benchmarks"
