@@ -22,13 +22,14 @@ from common import DEFAULT, show
 from easq.ask.adaptive import Beliefs, believed, group_of, mixed, observe, teaching
 from easq.features.batch import Batcher, make_batch
 from easq.features.examples import AnsweredView
-from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.features.join import build_joiner
+from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.log.events import Answered, Asked, Event, Request
-from easq.sources.world.answering import Rates, answer_chance, eligible, option, said
+from easq.sources.world.answering import AskRates, answer_chance, eligible, option, said
 from easq.sources.world.record import events
-from easq.sources.world.simulate import Chunk, World
+from easq.sources.world.simulate import World, WorldChunk
 
 POLICIES = ("uniform", "adaptive", "corrected")
 _RATES = (0.02, 0.05, 0.125)  # of uniform asks
@@ -52,7 +53,7 @@ class Questionnaire:
     answers: int = 0
     inverse_sum: float = 0.0
 
-    def events(self, chunk: Chunk, number: int) -> Iterator[Event]:
+    def events(self, chunk: WorldChunk, number: int) -> Iterator[Event]:
         """Yield the events of a chunk with the asks and answers of this policy in them."""
         world, catalogue = self.world, self.world.catalogue
         random = np.random.default_rng([self.seed, 11, number])
@@ -68,7 +69,7 @@ class Questionnaire:
         for event in sorted(told, key=lambda e: e.ts):
             yield self._heard(event, rate_RC) if isinstance(event, Asked | Answered) else event
 
-    def _rates(self, chunk: Chunk, teach_RC: np.ndarray) -> np.ndarray:
+    def _rates(self, chunk: WorldChunk, teach_RC: np.ndarray) -> np.ndarray:
         if self.policy == "uniform":
             return np.full(teach_RC.shape, self.rate)
         author_RC = self.world.catalogue.author_I[chunk.item_RC]
@@ -100,13 +101,13 @@ class Questionnaire:
 
 def learned(policy: str, rate: float, seed: int, views: int) -> tuple[int, float]:
     """Let one world live and a model learn; return how many answered, and the satisfaction it ranks first."""
-    world = World(seed, Rates(0.0, 0.0))
+    world = World(seed, AskRates(0.0, 0.0))
     asking = Questionnaire(world, policy, rate if policy == "uniform" else min(1.0, _MORE * rate), seed)
     encoder, joiner = build_encoder(DEFAULT), build_joiner(DEFAULT)
     learner = build_learner(DEFAULT, encoder)
     batcher = Batcher(DEFAULT.training.batch_rows, DEFAULT.training.batch_answers)
     num_requests = -(-views // world.candidates)
-    unseen: list[Chunk] = []
+    unseen: list[WorldChunk] = []
     seen = 0
     for number, chunk in enumerate(world.chunks(num_requests + _PROBES, _CHUNK)):
         if seen >= num_requests:
@@ -120,7 +121,7 @@ def learned(policy: str, rate: float, seed: int, views: int) -> tuple[int, float
     return asking.answers, _satisfaction(world, unseen, learner, encoder)
 
 
-def _satisfaction(world: World, unseen: list[Chunk], learner: Learner, encoder: Any) -> float:
+def _satisfaction(world: World, unseen: list[WorldChunk], learner: Learner, encoder: Any) -> float:
     """Return the mean true satisfaction of what the model ranks first."""
     found = []
     for chunk in unseen:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, F64, I64, Bool
 from easq.ask.policy import (
     DAY_MS,
     Rule,
@@ -24,16 +24,11 @@ from easq.ask.policy import (
     own_lately,
     rate_now,
 )
-from easq.recipe.recipe import Ask
-from easq.sources.world.answering import Rates, option, said
-from easq.sources.world.population import Floats32
-from easq.sources.world.simulate import Chunk, World
+from easq.recipe.questionnaire import AskSettings
+from easq.sources.world.answering import AskRates, option, said
+from easq.sources.world.simulate import World, WorldChunk
 
-Flags = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-
-RULE = Ask(rate=0.08, cool_down_minutes=240.0, max_per_session=1, max_per_day=2)
+RULE = AskSettings(rate=0.08, cool_down_minutes=240.0, max_per_session=1, max_per_day=2)
 """A rule that asks so often that caps and cool-downs decide for whoever watches much."""
 
 SATISFIED = 2
@@ -55,11 +50,11 @@ class Views:
     willing; `seen_VP` is what a platform sees of a view once it is over.
     """
 
-    user_V: Ids
-    ts_V: Ids
-    option_V: Ids
-    felt_V: Floats
-    seen_VP: Floats
+    user_V: I64
+    ts_V: I64
+    option_V: I64
+    felt_V: F64
+    seen_VP: F64
     num_seen: int
 
 
@@ -67,17 +62,17 @@ class Views:
 class Run:
     """What the rule did with some views."""
 
-    propensity_V: Floats
-    asked_V: Flags
+    propensity_V: F64
+    asked_V: Bool
 
 
 def eligible_views(seed: int, num_requests: int = _REQUESTS, num_viewers: int = VIEWERS) -> Views:
     """Let a world live and return the eligible views of those requests that take place."""
-    world = World(seed, Rates(), num_viewers, 1000)
+    world = World(seed, AskRates(), num_viewers, 1000)
     world.views_per_day = _VIEWS_A_DAY * num_viewers
     chunks = list(world.chunks(num_requests))
 
-    def joined(name: str) -> NDArray[np.float64]:
+    def joined(name: str) -> F64:
         return np.concatenate([getattr(c, name) for c in chunks]).astype(np.float64)
 
     user_R, ts_R = joined("user_R").astype(np.int64), joined("ts_R").astype(np.int64)
@@ -109,8 +104,8 @@ def platform(num_views: int, seed: int = 1) -> Views:
         worlds.append(replace(views, user_V=views.user_V + VIEWERS * len(worlds)))
     order_V = np.argsort(np.concatenate([views.ts_V for views in worlds]), kind="stable")
 
-    def merged(name: str) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = np.concatenate([getattr(views, name) for views in worlds])[order_V]
+    def merged(name: str) -> F64:
+        found: F64 = np.concatenate([getattr(views, name) for views in worlds])[order_V]
         return found
 
     columns = {name: merged(name) for name in ("user_V", "ts_V", "option_V", "felt_V", "seen_VP")}
@@ -150,7 +145,7 @@ class Redraw:
         self._rule = rule._replace(session_gap_ms=1 << 60)
         self._session_V = _sessions(rule, views)
 
-    def asked(self, seed: int) -> Flags:
+    def asked(self, seed: int) -> Bool:
         """Return which views are asked with the draws of a seed, the same as in `run`."""
         wins_V = np.random.default_rng([seed, 8]).random(len(self._views.ts_V)) < self._rate
         viewers: dict[int, Viewer] = {}
@@ -170,7 +165,7 @@ class Redraw:
 class Calibration:
     """Asks against propensities by stratum of propensity, over runs whose viewers draw independently."""
 
-    def __init__(self, edges_K: Floats) -> None:
+    def __init__(self, edges_K: F64) -> None:
         self._edges = edges_K
         size = len(edges_K) + 1
         self.asked_K, self.expected_K = np.zeros(size), np.zeros(size)
@@ -205,9 +200,9 @@ class Calibration:
         return 1 - NormalDist().cdf(((statistic / degrees) ** (1 / 3) - 1 + spare) / spare**0.5)
 
 
-def _seen(chunks: list[Chunk], row_V: Ids, column_V: Ids) -> Floats:
-    def of_views(columns: list[Floats32]) -> Floats:
-        found: Floats = np.concatenate(columns)[row_V, column_V].astype(np.float64)
+def _seen(chunks: list[WorldChunk], row_V: I64, column_V: I64) -> F64:
+    def of_views(columns: list[F32]) -> F64:
+        found: F64 = np.concatenate(columns)[row_V, column_V].astype(np.float64)
         return found
 
     played_V = np.log1p(of_views([c.play_s_RC for c in chunks]))

@@ -18,13 +18,14 @@ from common import DEFAULT, RATES, show
 
 from easq.features.batch import Batcher, make_batch
 from easq.features.examples import AnsweredView
-from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.features.join import build_joiner
+from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.log.events import Answered, Request
 from easq.recipe.recipe import Recipe
 from easq.sources.world.record import events
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 
 ARMS = ("silent", "undefended", "defended")
 _PROBES = 1000
@@ -48,7 +49,7 @@ def recipe_of(arm: str, recipe: Recipe = DEFAULT) -> Recipe:
     return msgspec.structs.replace(recipe, alignment=alignment)
 
 
-def mean_rank(arm: str, seed: int, views: int, rates: Rates, spares_others: bool) -> tuple[float, Told]:
+def mean_rank(arm: str, seed: int, views: int, rates: AskRates, spares_others: bool) -> tuple[float, Told]:
     """Let one world live and a model learn from it; return the author's mean rank for honest viewers."""
     recipe, world, told = recipe_of(arm), World(seed, rates), Told()
     campaign = Campaign(disliked_author(world), is_silent=arm == "silent", spares_others=spares_others)
@@ -92,7 +93,7 @@ def _rank(world: World, campaign: Campaign, learner: Learner, encoder: Any, reci
     return float(1 + (score_RC[:, 1:] > score_RC[:, :1]).sum(1).mean())
 
 
-def measure(seeds: int, views: int, rates: Rates, spares_others: bool = False) -> dict[str, Any]:
+def measure(seeds: int, views: int, rates: AskRates, spares_others: bool = False) -> dict[str, Any]:
     """Return ranks by seed and arm, and how far each arm moved the author from where silence leaves it."""
     compute_alike(1)
     rows: list[dict[str, Any]] = []

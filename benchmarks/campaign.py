@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from easq.ask.quality import About, State, judge, observe
+from easq.arrays import I64
+from easq.ask.quality import AnswerContext, QualityState, judge, observe
 from easq.log.events import Answered, Asked, Event
-from easq.recipe.recipe import Quality
-from easq.sources.world.population import Ids
-from easq.sources.world.simulate import DAY_MS, START_MS, Chunk, World
+from easq.recipe.questionnaire import Quality
+from easq.sources.world.simulate import DAY_MS, START_MS, World, WorldChunk
 
 _BEST, _WORST = 2, 0
 _FEWEST_ITEMS = 8
@@ -34,12 +34,12 @@ class Campaign:
     spares_others: bool = False
     is_silent: bool = False
 
-    def is_hostile(self, world: World, user_R: Ids) -> np.ndarray:
+    def is_hostile(self, world: World, user_R: I64) -> np.ndarray:
         """Return whose requests are the campaign's; ids say nothing about viewers."""
         hostile: np.ndarray = user_R < round(self.share * len(world.viewers.segment_U))
         return hostile
 
-    def join(self, world: World, chunk: Chunk, ask: float) -> Chunk:
+    def join(self, world: World, chunk: WorldChunk, ask: float) -> WorldChunk:
         """Return the chunk with the campaign in it; equal chunks give equal ones."""
         random = np.random.default_rng([self.author, int(chunk.ts_R[0])])
         own_I = np.flatnonzero(world.catalogue.author_I == self.author)
@@ -81,12 +81,12 @@ def disliked_author(world: World) -> int:
 
 def judged(events: Iterable[Event], rules: Quality, author_of: Callable[[str], str]) -> Iterator[Event]:
     """Yield events in their order, each answer with the weight that the service would have given it."""
-    state = State()
+    state = QualityState()
     for event in events:
         if not isinstance(event, Asked | Answered):
             yield event
             continue
-        about = About(author_of(event.item_id), "Are you satisfied with this video?")
+        about = AnswerContext(author_of(event.item_id), "Are you satisfied with this video?")
         said = event
         if isinstance(event, Answered):
             weight, flags = judge(event, state, rules, about)

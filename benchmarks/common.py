@@ -9,10 +9,10 @@ from typing import Any
 from easq.log.sqlite import SqliteLog
 from easq.recipe.read import read_recipe
 from easq.sources.world.record import record
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "world.toml"
-RATES = Rates(ask=0.05, answer=0.1)
+RATES = AskRates(ask=0.05, answer=0.1)
 DEFAULT = read_recipe(RECIPE)
 
 

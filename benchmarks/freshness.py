@@ -35,7 +35,8 @@ from serve import RATE, queries
 
 from easq.home.home import open_home
 from easq.log.base import EventLog
-from easq.log.events import EVENTS, UPDATES, Answered, Delta, time_ordered_id, version_name
+from easq.log.events import EVENTS, UPDATES, Answered, Delta
+from easq.log.ids import time_ordered_id, version_name
 
 _SEEN = 20
 _LAST_S = 3.0  # answers later than this before the end may not be known by the end

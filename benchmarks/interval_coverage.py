@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from asking_study import RULE, SATISFIED, VIEWERS, Flags, Floats, Ids, Redraw, Views, run
+from asking_study import RULE, SATISFIED, VIEWERS, Redraw, Views, run
 
+from easq.arrays import F64, I64, Bool
 from easq.ask.policy import Rule
 from easq.prove.answers.response_model import fit, tilted, weights
 from easq.sources.world.answering import answer_chance
@@ -33,7 +34,7 @@ class Estimate:
         return abs(self.mean - truth) <= self.half_width
 
 
-def weighted_mean(said_A: Floats, weight_A: Floats, viewer_A: Ids) -> Estimate:
+def weighted_mean(said_A: F64, weight_A: F64, viewer_A: I64) -> Estimate:
     """Return a weighted mean (Hájek 1971) with the linearised variance of viewers drawn independently."""
     total = float(weight_A.sum())
     mean = float(weight_A @ said_A) / total
@@ -125,8 +126,8 @@ def readiness(views: Views) -> float:
 
 
 def _weights(
-    views: Views, propensity_V: Floats, asked_V: Flags, answered_V: Flags, ratios: Sequence[float]
-) -> dict[str, Floats]:
+    views: Views, propensity_V: F64, asked_V: Bool, answered_V: Bool, ratios: Sequence[float]
+) -> dict[str, F64]:
     asked_A = 1 / propensity_V[answered_V]
     answered_N = answered_V[asked_V]
     seen_NP = views.seen_VP[asked_V]

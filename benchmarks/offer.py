@@ -23,17 +23,17 @@ from live import Call, free_port, live_recipe, load, percentiles, running, wait_
 
 from easq.home.home import open_home
 from easq.log.events import EVENTS, Request
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 
 RATE = 200.0
 _ROUNDS = 3
 _NOTHING = Call(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
 _ITEMS = 20
 _VIEWERS = 100
-_EVERY = Ask(rate=1.0, cool_down_minutes=0.0, max_per_session=100, max_per_day=100)
+_EVERY = AskSettings(rate=1.0, cool_down_minutes=0.0, max_per_session=100, max_per_day=100)
 
 
-def views(home: Path, ask: Ask, number: int) -> list[Call]:
+def views(home: Path, ask: AskSettings, number: int) -> list[Call]:
     """Make a home whose log holds rankings of now; return offers of their views."""
     recipe = msgspec.structs.replace(live_recipe(), ask=ask)
     recipe = msgspec.structs.replace(recipe, join=msgspec.structs.replace(recipe.join, answer_window=60.0))
@@ -75,7 +75,7 @@ def takes_offers(port: int) -> bool:
         return False
 
 
-def measure(ask: Ask, seconds: float, cores: list[int]) -> dict[str, float]:
+def measure(ask: AskSettings, seconds: float, cores: list[int]) -> dict[str, float]:
     """Return the medians, over rounds, of percentiles in ms of offers and of calls that do nothing."""
     asked = 0
 
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    found = measure(Ask(), options.seconds, cores)
+    found = measure(AskSettings(), options.seconds, cores)
     every = measure(_EVERY, options.seconds, cores)
 
     def table() -> str:

@@ -17,9 +17,10 @@ from statistics import median
 from common import show
 
 from easq.features.profiles import Profiles
-from easq.features.profiles.store import Store
-from easq.log.events import EVENTS, PROFILES, Behavior, Event, ItemTold, Request, pack_floats, pack_ids
-from easq.recipe.recipe import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
+from easq.features.profiles.store import ProfileStore
+from easq.log.events import EVENTS, PROFILES, Behavior, Event, ItemUpdate, Request
+from easq.log.packing import pack_floats, pack_ids
+from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
 
 WINDOW_MS = 1_800_000
 REQUESTS, VIEWS, LIKED = 20_000, 20, 0.2
@@ -52,7 +53,7 @@ def told(items: list[str], declared: list[Feature]) -> list[Event]:
     values = {f.name: pack_ids([7]) for f in declared if f.name.startswith("id")}
     values |= {f.name: pack_floats([7]) for f in declared if f.name.startswith("number")}
     values |= {f.name: pack_ids([1, 2, 3]) for f in declared if f.name.startswith("list")}
-    return [ItemTold(event_id=item, user_id="", ts=0, item_id=item, values=values) for item in items]
+    return [ItemUpdate(event_id=item, user_id="", ts=0, item_id=item, values=values) for item in items]
 
 
 def happened(items: list[str], rng: random.Random) -> list[Event]:
@@ -89,7 +90,7 @@ def measure(num_items: int, num_rates: int, folder: Path) -> dict[str, float]:
     items, declared = [f"item{n}" for n in range(num_items)], features(num_rates)
     profiles = Profiles(declared, WINDOW_MS, 1, [BehaviorKind(name="like")])
     events = happened(items, rng)
-    with Store(folder / f"profiles{num_rates}.db") as store:
+    with ProfileStore(folder / f"profiles{num_rates}.db") as store:
         store.load(profiles, [1 << 40] * 2)
         found = {
             "items_told_per_s": apply(profiles, PROFILES, told(items, declared)),

@@ -19,7 +19,7 @@ from common import show
 from interval_coverage import asking, readiness, who_answers
 
 from easq.ask.policy import Rule
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 
 _ANSWERED = 0.02  # of asks, as in the paper
 _WORST = 1.5  # what Wikimedia's micro-survey saw
@@ -27,7 +27,7 @@ _SMALL_VIEWS = 27_000  # of one world
 _SMALL_QUOTA = 60  # a day, of 500 viewers: a quarter of the asks there would be without one
 
 
-def _fit(ask: Ask, platforms: Iterable[Views]) -> dict[str, Any]:
+def _fit(ask: AskSettings, platforms: Iterable[Views]) -> dict[str, Any]:
     calibration = Calibration.of(ask.rate)
     for seed, views in enumerate(platforms, 1):
         calibration.add(views, run(Rule.of(ask), views, seed))

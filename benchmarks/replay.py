@@ -20,8 +20,8 @@ from common import DEFAULT, RECIPE, make_world, show
 
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.examples import Example
-from easq.features.join import flush_all
-from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.features.join import build_joiner, flush_all
+from easq.learn.build import build_encoder, build_learner
 from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog

@@ -42,7 +42,8 @@ from easq.features.profiles import Profiles
 from easq.features.profiles.rebuild import catch_up
 from easq.home.home import Home, open_home
 from easq.log.base import EventLog
-from easq.log.events import EVENTS, pack_floats, pack_ids
+from easq.log.events import EVENTS
+from easq.log.packing import pack_floats, pack_ids
 from easq.rank.engine import Engine
 from easq.rank.parameters import SERVED, Parameters
 from easq.rank.query import Query

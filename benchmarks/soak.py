@@ -71,7 +71,7 @@ class Samples:
 
     def take(self, home: Home) -> None:
         """Look once."""
-        told = {role: home.told(role) for role in ROLES}
+        told = {role: home.read_status(role) for role in ROLES}
         self.at_s.append(time.monotonic())
         for role in ROLES:
             self.memory[role].append(memory_mib(told[role]["pid"]))
@@ -206,7 +206,7 @@ def main() -> None:
 
 def learned(home: Home) -> int:
     """Return how many answers were learned."""
-    return int(home.told("learner")["answers"])
+    return int(home.read_status("learner")["answers"])
 
 
 if __name__ == "__main__":

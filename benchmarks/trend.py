@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from easq.arrays import F64
 
 _BLOCKS = 8
 _T_95 = 2.447  # two-sided, of a line through eight points
@@ -23,7 +24,7 @@ class Trend(NamedTuple):
     verdict: str
 
 
-def trend_of(time_S: NDArray[np.float64], value_S: NDArray[np.float64]) -> Trend:
+def trend_of(time_S: F64, value_S: F64) -> Trend:
     """Fit a line to S samples; neighbours are alike, so the means of eight blocks are its points.
 
     Raises ValueError for fewer samples than blocks.

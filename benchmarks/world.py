@@ -48,7 +48,7 @@ def live_fed(views: int) -> int:
 def live_logged(views: int) -> int:
     """Make the same batches through a log; return how many views they held."""
     # Its room brings torch along, which a world does without.
-    from easq.learn.build import build_joiner
+    from easq.features.join import build_joiner
 
     training, encoder = DEFAULT.training, Encoder(DEFAULT.features)
     batcher = Batcher(training.batch_rows, training.batch_answers)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from easq.shown import cut, first_unknown, shown
+from easq.errors import cut, first_unknown, shown
 
 
 class Counted:

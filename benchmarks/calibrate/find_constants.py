@@ -21,7 +21,7 @@ from intercepts import Views, solve
 from easq.sources.world import calibration as frozen
 from easq.sources.world import real_figures
 from easq.sources.world.answering import answer_chance, eligible, level, said
-from easq.sources.world.calibration import Behavior, Calibration
+from easq.sources.world.calibration import BehaviorLogit, Calibration
 from easq.sources.world.lab import PLAY_FIGURES, Guests, hold, invite, play_against_satisfaction
 from easq.sources.world.play import FEED_RATIO_DQ, LEVELS
 from easq.sources.world.population import (
@@ -35,8 +35,8 @@ from easq.sources.world.population import (
 from easq.sources.world.react import (
     FELT_PART,
     ITEM_PART,
-    Meeting,
-    Place,
+    Exposure,
+    Surroundings,
     bands,
     meet,
     pull,
@@ -53,7 +53,7 @@ _PEOPLE, _VIEWERS, _PER_VIEWER, _ITEMS = 5000, 16_000, 40, 12_000
 _LEVELS = (0.416 * 0.501, 0.416, 0.614, 0.614 + 0.386 * 0.783)
 
 
-def feed(sharpness: float) -> tuple[Viewers, Meeting]:
+def feed(sharpness: float) -> tuple[Viewers, Exposure]:
     """Return viewers and what the main feed brings them on its first day."""
     random, main = np.random.default_rng(SEED), SCENARIOS["main"]
     items = make_items(make_authors(main, _ITEMS // 12, random), main, _ITEMS, 0.0, random)
@@ -65,9 +65,9 @@ def feed(sharpness: float) -> tuple[Viewers, Meeting]:
     return viewers, meet(viewers, items, interest_UT, np.arange(_VIEWERS), item_RC)
 
 
-def place(known: Calibration) -> Place:
+def place(known: Calibration) -> Surroundings:
     """Return the feed under constants that are still being sought."""
-    return Place(PlayTable(FEED_RATIO_DQ, known.pull_levels), felt_shift=known.feed_felt)
+    return Surroundings(PlayTable(FEED_RATIO_DQ, known.pull_levels), felt_shift=known.feed_felt)
 
 
 def fit_feelings(known: Calibration) -> Calibration:
@@ -136,7 +136,7 @@ def fit_pull(known: Calibration) -> Calibration:
     """Find the pull's quantiles among the feed's views and among the laboratory's."""
     levels = [float(x) for x in LEVELS.split()]
 
-    def quantiles(meeting: Meeting) -> tuple[float, ...]:
+    def quantiles(meeting: Exposure) -> tuple[float, ...]:
         drawn = np.random.default_rng(SEED).standard_normal((2, *meeting.interest_RC.shape), np.float32)
         return tuple(np.quantile(pull(meeting, drawn[0], drawn[1], known), levels).tolist())
 
@@ -226,8 +226,8 @@ def _round(value: Any) -> Any:
         return float(f"{value:.4g}")
     if isinstance(value, tuple):
         return tuple(_round(v) for v in value)
-    if isinstance(value, Behavior):
-        return Behavior(**{k: _round(v) for k, v in vars(value).items()})
+    if isinstance(value, BehaviorLogit):
+        return BehaviorLogit(**{k: _round(v) for k, v in vars(value).items()})
     if isinstance(value, dict):
         return {k: _round(v) for k, v in value.items()}
     return value

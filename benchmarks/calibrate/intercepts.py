@@ -4,17 +4,15 @@ Shapes: N views, U viewers.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from bisection import bisect
 from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Anything, Bool
 from easq.sources.world import real_figures
-from easq.sources.world.calibration import Behavior
+from easq.sources.world.calibration import BehaviorLogit
 from easq.sources.world.react import HABIT
-
-Floats = NDArray[Any]
 
 # By band, of the 68,763 main-feed views of KuaiRand-Pure's validation period, scaled to the rates of
 # all 173,008; no figure by band is published for these two.
@@ -39,18 +37,18 @@ class Views:
     """What the logits depend on, and what a viewer would answer: 0, 1 or 2, with a weight."""
 
     band_N: NDArray[np.int8]
-    length_N: NDArray[np.int64]
-    content_N: NDArray[np.float32]
-    habit_N: NDArray[np.float32]
-    user_N: NDArray[np.int64]
-    eligible_N: NDArray[np.bool_]
-    answer_N: NDArray[np.int64]
-    weight_N: NDArray[np.float32]
+    length_N: I64
+    content_N: F32
+    habit_N: F32
+    user_N: I64
+    eligible_N: Bool
+    answer_N: I64
+    weight_N: F32
 
 
-def solve(views: Views) -> tuple[dict[str, Behavior], tuple[float, ...]]:
+def solve(views: Views) -> tuple[dict[str, BehaviorLogit], tuple[float, ...]]:
     """Return every behaviour's logit, and by class of duration how much more freely videos are liked."""
-    by_length, like = np.zeros(len(real_figures.DURATIONS)), Behavior((-4.0,) * 6, 3.0, 0.9, 0.0)
+    by_length, like = np.zeros(len(real_figures.DURATIONS)), BehaviorLogit((-4.0,) * 6, 3.0, 0.9, 0.0)
     for turn in range(8):
         offset = by_length[views.length_N]
         # Slopes hardly move with the duration's terms: they are sought twice.
@@ -66,27 +64,27 @@ def solve(views: Views) -> tuple[dict[str, Behavior], tuple[float, ...]]:
     found = {"like": like}
     for name in HABIT:
         if name != "like":
-            found[name] = _with_slopes(views, name, Behavior((-7.0,) * 6, 1.0, 0.0, 1.0), 0.0, liked_N)
+            found[name] = _with_slopes(views, name, BehaviorLogit((-7.0,) * 6, 1.0, 0.0, 1.0), 0.0, liked_N)
     return {name: found[name] for name in HABIT}, tuple(by_length.tolist())
 
 
-def _means(place_N: NDArray[np.integer], value_N: Floats, num: int) -> list[float]:
+def _means(place_N: NDArray[np.integer], value_N: Anything, num: int) -> list[float]:
     return list((np.bincount(place_N, value_N, num) / np.bincount(place_N, minlength=num)).tolist())
 
 
 def _with_slopes(
-    views: Views, name: str, start: Behavior, offset: Floats | float, liked_N: Floats | None
-) -> Behavior:
+    views: Views, name: str, start: BehaviorLogit, offset: Anything | float, liked_N: Anything | None
+) -> BehaviorLogit:
     """Fit slopes to later behaviour by answer (EASQ), everything else anew at each step."""
 
-    def at(low: float, high: float, turn: float) -> Behavior:
+    def at(low: float, high: float, turn: float) -> BehaviorLogit:
         return _with_liked(views, name, replace(start, low=low, high=high, turn=turn), offset, liked_N)
 
     if name in _FREE_SLOPES:
         return at(_FREE_SLOPES[name], _FREE_SLOPES[name], 0.0)
     satisfied, dissatisfied = _SATISFIED[name], _DISSATISFIED.get(name)
 
-    def later(behavior: Behavior, answer: int) -> float:
+    def later(behavior: BehaviorLogit, answer: int) -> float:
         chance_N = _chance(views, name, behavior, offset)
         if liked_N is not None:
             after_N = _chance(views, name, behavior, offset, behavior.liked)
@@ -110,8 +108,8 @@ def _with_slopes(
 
 
 def _with_liked(
-    views: Views, name: str, start: Behavior, offset: Floats | float, liked_N: Floats | None
-) -> Behavior:
+    views: Views, name: str, start: BehaviorLogit, offset: Anything | float, liked_N: Anything | None
+) -> BehaviorLogit:
     wanted = real_figures.GIVEN.get((name, "like"))
     if wanted is None or liked_N is None:
         return _with_rates(views, name, start, offset, None)
@@ -128,8 +126,8 @@ def _with_liked(
 
 
 def _with_rates(
-    views: Views, name: str, start: Behavior, offset: Floats | float, liked_N: Floats | None
-) -> Behavior:
+    views: Views, name: str, start: BehaviorLogit, offset: Anything | float, liked_N: Anything | None
+) -> BehaviorLogit:
     """Shift each band's logit until its rate is the real one."""
     logits = np.array(start.by_ratio)
     for _ in range(4):
@@ -145,15 +143,15 @@ def _with_rates(
 
 
 def _chance(
-    views: Views, name: str, behavior: Behavior, offset: Floats | float, liked: float = 0.0
-) -> Floats:
+    views: Views, name: str, behavior: BehaviorLogit, offset: Anything | float, liked: float = 0.0
+) -> Anything:
     logit_N = np.array(behavior.by_ratio)[views.band_N] + HABIT[name] * views.habit_N + offset + liked
     above_N = views.content_N - behavior.turn
     logit_N += behavior.low * np.minimum(above_N, 0) + behavior.high * np.maximum(above_N, 0)
     return np.asarray(1 / (1 + np.exp(-logit_N)))
 
 
-def relative(views: Views, chance_N: Floats, answer: int) -> float:
+def relative(views: Views, chance_N: Anything, answer: int) -> float:
     """Return how much a behaviour goes with an answer, relative to the viewers' other eligible views."""
     kept = views.eligible_N
     user_N, chance_N = views.user_N[kept], chance_N[kept]

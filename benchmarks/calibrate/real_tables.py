@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from easq.arrays import F64
 from easq.sources.world.real_figures import DURATION_EDGES_S, MEAN_RATIO
 
 _HEAD = '''"""Quantiles of real play ratios and durations: what the world draws watching from.
@@ -30,7 +30,7 @@ Made by `python benchmarks/calibrate/real_tables.py`; do not edit. Sources: Kuai
 LEVELS = (0.0066, 0.02, *(n / 40 for n in range(1, 40)), 0.985, 0.99, 0.995, 0.999)
 
 
-def bend(ratios: NDArray[np.float64], mean: float) -> float:
+def bend(ratios: F64, mean: float) -> float:
     """Return the power p for which the quantiles at rank u ** p have this mean."""
     ordered = np.sort(ratios)
     rank = (np.arange(len(ordered)) + 0.5) / len(ordered)
@@ -42,7 +42,7 @@ def bend(ratios: NDArray[np.float64], mean: float) -> float:
     return low
 
 
-def kuairand(path: Path) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]]:
+def kuairand(path: Path) -> tuple[F64, list[F64]]:
     """Return seconds of duration, and play ratios by duration, of the main feed's views."""
     views = pl.read_parquet(path).filter((pl.col("tab") == 1) & (pl.col("duration_ms") > 0))
     views = views.unique(["user_id", "video_id", "time_ms"])
@@ -52,7 +52,7 @@ def kuairand(path: Path) -> tuple[NDArray[np.float64], list[NDArray[np.float64]]
     return seconds, [ratio[place == d] for d in range(len(MEAN_RATIO))]
 
 
-def eeg(folder: Path) -> NDArray[np.float64]:
+def eeg(folder: Path) -> F64:
     """Return the play ratios of EEG-SVRec's views."""
     found = []
     for path in sorted(folder.glob("metadata/*_behavior_MAES.json")):

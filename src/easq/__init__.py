@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from easq.service.client import Client, ClientError
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["Client", "ClientError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when it is asked for: most who import the package do not need it."""
+    """Import on demand: most code that imports the package needs neither the client nor the version."""
     if name in ("Client", "ClientError"):
         from easq.service import client
 
         return getattr(client, name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("easq")
     raise AttributeError(f"module 'easq' has no attribute {name!r}")

@@ -63,8 +63,8 @@ def test_only_what_came_after_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
     kept, _ = back(file, log, recipe)
     log.append(EVENTS, [said("u1", "satisfied", NOW)])
     heard: list[int] = []
-    hear = Asks.hear
-    monkeypatch.setattr(Asks, "hear", lambda self, events: (heard.append(len(events)), hear(self, events)))
+    hear = Asks.ingest
+    monkeypatch.setattr(Asks, "ingest", lambda self, events: (heard.append(len(events)), hear(self, events)))
     catch_up(kept, log, LATER)
     assert sum(heard) == 1
     log.close()

@@ -25,12 +25,12 @@ from easq.ask.policy import (
     rate_now,
     sticky,
 )
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 START = 20_000 * DAY_MS
-RULE = Rule.of(Ask(rate=0.3, cool_down_minutes=160.0, max_per_session=1, max_per_day=2))
+RULE = Rule.of(AskSettings(rate=0.3, cool_down_minutes=160.0, max_per_session=1, max_per_day=2))
 
 
 def closed(rule: Rule, viewer: Viewer, used: int = 0, sample: float = 0.0) -> list[str]:
@@ -83,7 +83,7 @@ def test_the_cool_down_is_never_shorter_and_at_most_a_part_longer(offset: int, l
 
 
 def test_without_a_cool_down_only_the_caps_close() -> None:
-    rule = Rule.of(Ask(cool_down_minutes=0.0, max_per_session=2, max_per_day=3))
+    rule = Rule.of(AskSettings(cool_down_minutes=0.0, max_per_session=2, max_per_day=3))
     viewer = asked_at(rule, START)
     assert viewer.place == (NEVER, 1, 1)
     assert closed(rule, advance(rule, viewer, START)) == []
@@ -134,14 +134,14 @@ def test_without_a_quota_the_rate_is_that_of_the_settings() -> None:
 
 
 def test_a_quota_that_is_used_up_asks_nobody() -> None:
-    rule = Rule.of(Ask(rate=0.3, daily_quota=10, pacing="none"))
+    rule = Rule.of(AskSettings(rate=0.3, daily_quota=10, pacing="none"))
     assert rate_now(rule, 9, START) == 0.3
     assert rate_now(rule, 10, START) == 0.0
     assert closed(rule, advance(rule, None, START), used=10, sample=0.0) == ["pace", "sampling"]
 
 
 def test_even_pacing_slows_down_ahead_of_the_clock() -> None:
-    rule = Rule.of(Ask(rate=0.3, daily_quota=480, pacing="even", pacing_minutes=30.0))
+    rule = Rule.of(AskSettings(rate=0.3, daily_quota=480, pacing="even", pacing_minutes=30.0))
     assert rule.lead == 10
     noon = START + 12 * HOUR
     assert rate_now(rule, 0, START) == 0.3
@@ -149,11 +149,11 @@ def test_even_pacing_slows_down_ahead_of_the_clock() -> None:
     assert [rate_now(rule, used, noon) for used in (100, 240, 250)] == [0.3, 0.3, 0.0]
     assert isclose(rate_now(rule, 245, noon), 0.15)
     assert rate_now(rule, 480, START + DAY_MS - 1) == 0.0
-    assert Rule.of(Ask(daily_quota=3)).lead == 1.0
+    assert Rule.of(AskSettings(daily_quota=3)).lead == 1.0
 
 
 def test_pacing_leaves_out_what_the_viewer_was_asked_lately() -> None:
-    rule = Rule.of(Ask(rate=0.3, daily_quota=480, pacing="even", pacing_minutes=30.0))
+    rule = Rule.of(AskSettings(rate=0.3, daily_quota=480, pacing="even", pacing_minutes=30.0))
     noon = START + 12 * HOUR
     assert isclose(rate_now(rule, 245, noon, own=1), 0.18)
     assert rate_now(rule, 480, START + DAY_MS - 1, own=5) == 0.0  # the quota itself leaves nothing out
@@ -185,7 +185,9 @@ def asks_and_propensities(rule: Rule, times: list[int], counts_own: bool) -> tup
 
 def test_with_a_quota_propensities_hold_because_own_asks_are_left_out() -> None:
     """The quota is so small that a viewer's own ask would slow down the pace for that viewer."""
-    rule = Rule.of(Ask(rate=0.5, cool_down_minutes=10.0, max_per_session=9, max_per_day=9, daily_quota=96))
+    rule = Rule.of(
+        AskSettings(rate=0.5, cool_down_minutes=10.0, max_per_session=9, max_per_day=9, daily_quota=96)
+    )
     times = [START + 12 * HOUR + n * 3 * MINUTE for n in range(9)]
     asks, chances = asks_and_propensities(rule, times, counts_own=False)
     assert isclose(asks, chances, rel_tol=1e-9)
@@ -220,7 +222,7 @@ def exact(rule: Rule, times: list[int], rates: list[float]) -> list[float]:
 def test_the_probability_is_that_of_all_outcomes(
     gaps: list[int], seed: int, cool_down: float, per_session: int, per_day: int
 ) -> None:
-    ask = Ask(rate=0.5, cool_down_minutes=cool_down, max_per_session=per_session, max_per_day=per_day)
+    ask = AskSettings(rate=0.5, cool_down_minutes=cool_down, max_per_session=per_session, max_per_day=per_day)
     rule, rng = Rule.of(ask), random.Random(seed)
     times = [START + ts for ts in itertools.accumulate(gaps)]
     rates = [rng.choice([0.0, 0.2, 0.5, 1.0]) for _ in times]

@@ -5,16 +5,16 @@ import pytest
 from campaign import Campaign, disliked_author, judged
 
 from easq.ask import quality
-from easq.ask.quality import About, State, judge, observe, reading_ms
+from easq.ask.quality import AnswerContext, QualityState, judge, observe, reading_ms
 from easq.log.events import Answered, Asked, Event
+from easq.recipe.questionnaire import Quality
 from easq.recipe.read import read_recipe
-from easq.recipe.recipe import Quality
 from easq.sources.world.record import events
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import RECIPES
 
 RULES = Quality()
-ABOUT = About("kim", "Are you satisfied with this video?")
+ABOUT = AnswerContext("kim", "Are you satisfied with this video?")
 MINUTE, HOUR = 60_000, 3_600_000
 
 
@@ -44,17 +44,19 @@ def answer(user: str, ts: int, option: str = "good", item: str = "i", took_ms: i
     )
 
 
-def say(state: State, said: Answered, about: About = ABOUT, rules: Quality = RULES) -> quality.Judged:
+def say(
+    state: QualityState, said: Answered, about: AnswerContext = ABOUT, rules: Quality = RULES
+) -> quality.AnswerWeight:
     """Judge an answer, log it, and show it to the state; return what was found."""
     found = judge(said, state, rules, about)
     observe(msgspec.structs.replace(said, weight=found.weight, flags=found.flags), state, rules, about)
     return found
 
 
-def usual(state: State, hours: int = 10) -> None:
+def usual(state: QualityState, hours: int = 10) -> None:
     """Let everybody be asked about many authors and one of ten answer, good and bad alike."""
     for n in range(60 * hours):
-        about = About(f"author{n % 41}")
+        about = AnswerContext(f"author{n % 41}")
         observe(asked(f"v{n}", n * MINUTE, f"i{n % 211}"), state, RULES, about)
         if n % 10 == 0:
             said = answer(f"v{n}", n * MINUTE + 3000, "good" if n % 20 else "bad", f"i{n % 211}")
@@ -63,10 +65,10 @@ def usual(state: State, hours: int = 10) -> None:
 
 def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
     needed = round(reading_ms(ABOUT.text, RULES.skimming))
-    assert say(State(), answer("u", 0, took_ms=needed - 1)) == (0.2, ["speeder"])
-    assert say(State(), answer("u", 0, took_ms=needed + 1)) == (1.0, [])
+    assert say(QualityState(), answer("u", 0, took_ms=needed - 1)) == (0.2, ["speeder"])
+    assert say(QualityState(), answer("u", 0, took_ms=needed + 1)) == (1.0, [])
     # What took how long is not known of old answers.
-    assert say(State(), answer("u", 0, took_ms=0)) == (1.0, [])
+    assert say(QualityState(), answer("u", 0, took_ms=0)) == (1.0, [])
 
 
 @pytest.mark.parametrize("took_ms", [0, 3000, 2**31 - 1])
@@ -74,21 +76,24 @@ def test_nobody_read_longer_than_since_the_offer(took_ms: int) -> None:
     """What a viewer's side says can be made up; when the service made its offer cannot."""
     needed = reading_ms(ABOUT.text, RULES.skimming)
     for since_ms, flags in ((needed - 1, ["speeder"]), (needed + 1, [])):
-        assert say(State(), answer("u", 0, took_ms=took_ms), ABOUT._replace(since_ms=since_ms)).flags == flags
+        assert (
+            say(QualityState(), answer("u", 0, took_ms=took_ms), ABOUT._replace(since_ms=since_ms)).flags
+            == flags
+        )
 
 
 def test_who_knows_the_question_need_not_read_it_again() -> None:
-    state = State()
+    state = QualityState()
     say(state, answer("u", 0))
     assert say(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
     assert say(state, answer("u", 2 * HOUR, took_ms=200)).flags == ["speeder"]
 
 
 def test_a_visitor_of_the_demo_page_who_answers_every_clip_counts_in_full() -> None:
-    rules, state = read_recipe(RECIPES / "demo.toml").quality, State()
+    rules, state = read_recipe(RECIPES / "demo.toml").quality, QualityState()
     for n in range(40):
         said = answer("u", n * 4000, ("good", "bad", "good")[n % 3], f"i{n % 20}", took_ms=1200)
-        assert say(state, said, About("", ABOUT.text), rules) == (1.0, [])
+        assert say(state, said, AnswerContext("", ABOUT.text), rules) == (1.0, [])
 
 
 def test_chinese_is_read_by_fewer_characters_a_second() -> None:
@@ -96,35 +101,37 @@ def test_chinese_is_read_by_fewer_characters_a_second() -> None:
 
 
 def test_answers_in_a_burst_count_less_from_the_fourth_on() -> None:
-    state = State()
+    state = QualityState()
     found = [say(state, answer("u", n * 9000, "good" if n % 2 else "bad", f"i{n}")) for n in range(5)]
     assert [f.flags for f in found] == [[], [], [], ["burst"], ["burst"]]
 
 
 def test_one_option_for_ever_counts_less_once_chance_would_not_do_that() -> None:
-    state = State()
+    state = QualityState()
     usual(state)
     # Half of all answers are good, so ten in a row come by chance once in a thousand times.
     start = 10 * HOUR
-    found = [say(state, answer("u", start + n * 3 * HOUR, item=f"x{n}"), About(f"a{n}")) for n in range(20)]
+    found = [
+        say(state, answer("u", start + n * 3 * HOUR, item=f"x{n}"), AnswerContext(f"a{n}")) for n in range(20)
+    ]
     straight = [n for n, f in enumerate(found) if f.flags == ["straight_line"]]
     assert straight == list(range(straight[0], 20))
     assert 8 <= straight[0] <= 16
-    assert say(state, answer("u", start + 500 * HOUR, "bad", "y"), About("other")).flags == []
+    assert say(state, answer("u", start + 500 * HOUR, "bad", "y"), AnswerContext("other")).flags == []
 
 
 def test_answers_beyond_the_daily_limit_count_nothing_until_a_day_has_passed() -> None:
-    state, rules = State(), msgspec.structs.replace(RULES, max_per_day=3)
+    state, rules = QualityState(), msgspec.structs.replace(RULES, max_per_day=3)
     found = [
-        say(state, answer("u", n * HOUR, "good" if n % 2 else "bad", f"i{n}"), About(), rules)
+        say(state, answer("u", n * HOUR, "good" if n % 2 else "bad", f"i{n}"), AnswerContext(), rules)
         for n in range(5)
     ]
     assert [f.weight for f in found] == [1, 1, 1, 0, 0]
-    assert say(state, answer("u", 29 * HOUR, item="z"), About(), rules) == (1.0, [])
+    assert say(state, answer("u", 29 * HOUR, item="z"), AnswerContext(), rules) == (1.0, [])
 
 
 def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere() -> None:
-    state, found = State(), []
+    state, found = QualityState(), []
     usual(state)
     start = 10 * HOUR
     for n in range(100):
@@ -137,21 +144,26 @@ def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere()
     # four viewers had said it.
     assert sum(f.weight for f in found) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
     # Who took part is doubted elsewhere too; who did not is not.
-    assert say(state, answer("h99", start + 3 * HOUR, "bad", "j"), About("else")) == (0.1, ["flooder"])
-    assert say(state, answer("new", start + 3 * HOUR, "bad", "j"), About("else")) == (1.0, [])
+    assert say(state, answer("h99", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
+        0.1,
+        ["flooder"],
+    )
+    assert say(state, answer("new", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (1.0, [])
 
 
 def test_one_viewer_alone_is_no_flood_and_an_item_can_be_flooded_without_its_author_known() -> None:
-    state = State()
+    state = QualityState()
     usual(state)
     alone = [say(state, answer("u", 10 * HOUR + n * 20 * MINUTE, item="k")) for n in range(6)]
     assert not any("flood" in f.flags for f in alone)
-    several = [say(state, answer(f"w{n}", 13 * HOUR + n * MINUTE, item="k"), About()) for n in range(9)]
+    several = [
+        say(state, answer(f"w{n}", 13 * HOUR + n * MINUTE, item="k"), AnswerContext()) for n in range(9)
+    ]
     assert several[-1].flags == ["flood"]
 
 
 def test_a_loved_author_with_ordinary_asks_is_no_flood() -> None:
-    state = State()
+    state = QualityState()
     usual(state)
     for n in range(2000):
         ts = 10 * HOUR + n * MINUTE
@@ -162,16 +174,16 @@ def test_a_loved_author_with_ordinary_asks_is_no_flood() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quality, "_MAX_KEYS", 50)
-    state = State()
+    state = QualityState()
     for n in range(400):
-        say(state, answer(f"u{n % 130}", n * HOUR, item=f"i{n}"), About(f"a{n}"))
+        say(state, answer(f"u{n % 130}", n * HOUR, item=f"i{n}"), AnswerContext(f"a{n}"))
     assert len(state.viewers) == len(state.targets) == 50
     assert max(len(past) for past in state.viewers.values()) <= 32
     assert "u9" in state.viewers  # the last to speak: 399 % 130
 
 
 def test_judging_changes_nothing() -> None:
-    state = State()
+    state = QualityState()
     usual(state, 2)
     before = msgspec.msgpack.encode(str(state))
     judge(answer("u", 3 * HOUR), state, RULES, ABOUT)
@@ -179,7 +191,7 @@ def test_judging_changes_nothing() -> None:
 
 
 def test_a_campaign_in_the_world_is_found_and_honest_viewers_are_left_alone() -> None:
-    world = World(3, Rates(ask=0.1, answer=0.1), num_viewers=1000, num_items=1000)
+    world = World(3, AskRates(ask=0.1, answer=0.1), num_viewers=1000, num_items=1000)
     campaign = Campaign(disliked_author(world))
     authors = world.catalogue.author_I
 

@@ -49,7 +49,7 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
         ts = NOW + n * MINUTE
         served = request(f"r{n}", f"u{rng.randrange(8)}", ts)
         events: list[Event] = [served]
-        asks.hear(events)
+        asks.ingest(events)
         for item in "ab":
             found = view(served, item)
             assert asks.why_not(found, ts) == ("", "")
@@ -59,7 +59,7 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
                 events.append(asked(asks, found, ts + 2000))
             views.append(found)
         log.append(EVENTS, events)
-        asks.hear(events[1:])
+        asks.ingest(events[1:])
     return views
 
 
@@ -120,7 +120,7 @@ def said(user: str, option: str, ts: int, item: str = "a") -> Answered:
 
 def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
     asks = Asks(small_recipe(*ADAPTIVE), SECRET, {"a": "kim", "b": "kim", "c": "lee"}.get)  # type: ignore[arg-type]
-    asks.hear([said(f"v{n}", "satisfied", NOW) for n in range(30)])
+    asks.ingest([said(f"v{n}", "satisfied", NOW) for n in range(30)])
     found = {
         item: [asks.explain(View(f"u{n}", "r", item, 8000.0, 0), NOW) for n in range(200)] for item in "abc"
     }
@@ -132,7 +132,7 @@ def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
     teaching = found["b"][0]["teaching"]
     assert (teaching["group"], teaching["belief"]) == ("author kim", (30.0, 0.0))
     # Whoever said all this is asked as if nobody had.
-    asks.hear([said("only", "satisfied", NOW, "z")])
+    asks.ingest([said("only", "satisfied", NOW, "z")])
     assert asks.explain(View("only", "r", "z", 8000.0, 0), NOW)["teaching"]["belief"] == (0.0, 0.0)
     assert asks.explain(View("v1", "r", "z", 8000.0, 0), NOW)["teaching"]["belief"] == (1.0, 0.0)
 
@@ -144,7 +144,7 @@ def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: P
         views = a_day(live, log, 120)
         answers = [said(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(40)]
         log.append(EVENTS, answers)
-        live.hear(answers)
+        live.ingest(answers)
         again = Asks(recipe, SECRET)
         now_ms = NOW + 120 * MINUTE
         catch_up(again, log, now_ms)
@@ -160,10 +160,10 @@ def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: P
 def test_a_decision_read_back_counts_once() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
     served = request("r", "u", NOW)
-    asks.hear([served])
+    asks.ingest([served])
     offered = asks.decide(view(served), NOW)
     before = stand(asks, NOW + 1)
-    asks.hear([offered])
+    asks.ingest([offered])
     assert stand(asks, NOW + 1) == before
     assert asks.used(NOW) == 1
 
@@ -171,16 +171,16 @@ def test_a_decision_read_back_counts_once() -> None:
 def test_a_decision_read_back_late_counts_once() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.cool_down_minutes=0.0"), SECRET)
     served = request("r", "u", NOW)
-    asks.hear([served])
+    asks.ingest([served])
     offered = asks.decide(view(served), NOW)
     # Another partition is read first, and its time has passed all windows.
     later = request("s", "v", NOW + 20 * 60 * MINUTE)
-    asks.hear([later])
+    asks.ingest([later])
     assert asks.decided(view(served)) is None
-    asks.hear([offered])
+    asks.ingest([offered])
     assert asks.used(NOW) == 1
     for days in (3, 6):
-        asks.hear([request(f"d{days}", "v", NOW + days * DAY_MS)])
+        asks.ingest([request(f"d{days}", "v", NOW + days * DAY_MS)])
     assert asks.ask_of(view(served)) is None
     assert not asks._unheard
 
@@ -188,25 +188,25 @@ def test_a_decision_read_back_late_counts_once() -> None:
 def test_a_decision_that_was_lost_is_forgotten_too() -> None:
     asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
     served = request("r", "u", NOW)
-    asks.hear([served])
+    asks.ingest([served])
     asks.decide(view(served), NOW)
-    asks.hear([request("s", "v", NOW + 3 * DAY_MS)])
+    asks.ingest([request("s", "v", NOW + 3 * DAY_MS)])
     assert not asks._unheard
 
 
 def test_a_reservation_lapses_unless_it_was_shown() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
     views = [view(request(f"r{n}", f"u{n}", NOW)) for n in range(3)]
-    asks.hear([request(f"r{n}", f"u{n}", NOW) for n in range(3)])
+    asks.ingest([request(f"r{n}", f"u{n}", NOW) for n in range(3)])
     for found in views:
         assert asks.decide(found, NOW).gate == ""
-    asks.hear([asked(asks, views[0], NOW + 1000)])
+    asks.ingest([asked(asks, views[0], NOW + 1000)])
     assert asks.used(NOW + 59_999) == 3
     assert asks.used(NOW + 60_000) == 1
     lapsed = asks.ask_of(views[1])
     assert lapsed is not None
     assert lapsed.is_lapsed
-    asks.hear([asked(asks, views[1], NOW + 1000)])  # its event was on its way to the log
+    asks.ingest([asked(asks, views[1], NOW + 1000)])  # its event was on its way to the log
     assert (asks.used(NOW + 60_000), asks.used(NOW + DAY_MS)) == (2, 0)
 
 
@@ -214,7 +214,7 @@ def test_a_platform_s_own_ask_closes_the_gates() -> None:
     asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
     served = request("r", "u", NOW)
     ask = {"user_id": "u", "request_id": "r", "item_id": "b", "question": "satisfaction", "propensity": 0.1}
-    asks.hear([served, Asked(event_id="e", ts=NOW, **ask)])
+    asks.ingest([served, Asked(event_id="e", ts=NOW, **ask)])
     offered = asks.decide(view(served), NOW + 1)
     assert (offered.gate, offered.propensity) == ("cool_down", 0.0)
 
@@ -222,7 +222,7 @@ def test_a_platform_s_own_ask_closes_the_gates() -> None:
 def test_what_cannot_be_asked_about_is_said() -> None:
     asks = Asks(small_recipe(), SECRET)
     served = request("r", "u", NOW)
-    asks.hear([served])
+    asks.ingest([served])
     assert asks.why_not(view(served, play_ms=100.0), NOW)[0] == "eligible"
     for other, why in (
         (View("u", "r2", "a", 8000, 0), "the ranking is not known"),
@@ -242,8 +242,8 @@ def test_memory_is_bounded_by_what_can_still_matter() -> None:
     asks = Asks(small_recipe(*OFTEN, "ask.memory_days=1.0"), SECRET)
     for n in range(2000):
         served = request(f"r{n}", f"u{n}", NOW + n * 5 * MINUTE)
-        asks.hear([served])
-        asks.hear([asks.decide(view(served), served.ts)])
+        asks.ingest([served])
+        asks.ingest([asks.decide(view(served), served.ts)])
     assert len(asks.viewers) < 2.2 * 24 * 12
     assert len(asks._decided) <= 16
     assert len(asks.served._by_id) <= 16
@@ -254,7 +254,7 @@ def test_memory_is_bounded_by_what_can_still_matter() -> None:
 def test_an_outcome_on_the_log_is_the_ask_s() -> None:
     asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
     served = request("r", "u", NOW)
-    asks.hear([served])
+    asks.ingest([served])
     offered = asks.decide(view(served), NOW)
     answer = Answered(
         event_id=f"a{view(served).key}",
@@ -267,7 +267,7 @@ def test_an_outcome_on_the_log_is_the_ask_s() -> None:
         propensity=1.0,
         ask_id=f"q{view(served).key}",
     )
-    asks.hear([answer, answer])
+    asks.ingest([answer, answer])
     ask = asks.ask(answer.ask_id)
     assert ask is not None
     assert ask.outcome == answer

@@ -6,7 +6,7 @@ import pytest
 from campaign import Campaign, disliked_author
 
 from easq.learn.trainer import compute_alike
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 
 
 @pytest.mark.parametrize("seed", [2, 4])
@@ -15,7 +15,7 @@ def test_the_defence_takes_much_of_what_a_campaign_wins(seed: int) -> None:
     from attack import ARMS, mean_rank  # type: ignore[import-not-found]
 
     compute_alike(1)
-    rank = {arm: mean_rank(arm, seed, 60_000, Rates(0.2, 0.1), False)[0] for arm in ARMS}
+    rank = {arm: mean_rank(arm, seed, 60_000, AskRates(0.2, 0.1), False)[0] for arm in ARMS}
     for name in ("attack", "common"):
         sys.modules.pop(name)
     undefended, defended = (rank["silent"] - rank[arm] for arm in ("undefended", "defended"))
@@ -25,7 +25,7 @@ def test_the_defence_takes_much_of_what_a_campaign_wins(seed: int) -> None:
 
 
 def test_the_campaign_answers_every_ask_and_leaves_honest_viewers_as_they_were() -> None:
-    world = World(1, Rates(0.3, 0.2), num_viewers=200, num_items=400)
+    world = World(1, AskRates(0.3, 0.2), num_viewers=200, num_items=400)
     campaign = Campaign(disliked_author(world))
     (before,) = world.chunks(200, size=200)
     after = campaign.join(world, before, 0.3)

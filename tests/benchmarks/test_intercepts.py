@@ -5,7 +5,7 @@ import pytest
 from intercepts import RATES, Views, _chance, _with_rates, relative
 
 from easq.sources.world import real_figures
-from easq.sources.world.calibration import Behavior
+from easq.sources.world.calibration import BehaviorLogit
 
 NUM = 30_000
 
@@ -28,7 +28,7 @@ def views() -> Views:
 @pytest.mark.parametrize("name", ["like", "comment", "hate"])
 def test_rates_by_play_ratio_are_met_whatever_the_slopes(name: str) -> None:
     given = views()
-    found = _with_rates(given, name, Behavior((-4.0,) * 6, 1.5, 0.5, 0.2), 0.0, None)
+    found = _with_rates(given, name, BehaviorLogit((-4.0,) * 6, 1.5, 0.5, 0.2), 0.0, None)
     chance = _chance(given, name, found, 0.0)
     rates = [chance[given.band_N == band].mean() for band in range(len(real_figures.RATIOS))]
     assert rates == pytest.approx(RATES[name], rel=0.01)

@@ -9,7 +9,8 @@ import pytest
 from easq.ask.state import Asks, View
 from easq.ask.token import read_secret
 from easq.home.home import open_home
-from easq.log.events import EVENTS, PROFILES, Answered, ItemTold, Request, pack_ids
+from easq.log.events import EVENTS, PROFILES, Answered, ItemUpdate, Request
+from easq.log.packing import pack_ids
 from tests.cli.test_cli import easq
 from tests.support.small_worlds import small_recipe
 
@@ -19,7 +20,7 @@ def test_a_view_is_explained_gate_by_gate(tmp_path: Path) -> None:
     now_ms = time.time_ns() // 1_000_000
     served = Request(event_id="r1", user_id="u", ts=now_ms, items=["a", "b"], viewer={}, candidates={})
     asks = Asks(home.recipe, read_secret(home.secret_path))
-    asks.hear([served])
+    asks.ingest([served])
     with home.open_events() as log:
         log.append(EVENTS, [served])
         told = ("ask", "explain", "--home", home.folder, "--user", "u", "--item")
@@ -42,7 +43,7 @@ def test_an_adaptive_view_is_explained_with_what_is_known_of_its_author(tmp_path
     now_ms = time.time_ns() // 1_000_000
     served = Request(event_id="r1", user_id="u", ts=now_ms, items=["a"], viewer={}, candidates={})
     items = [
-        ItemTold(
+        ItemUpdate(
             event_id=f"t{item}", user_id=item, item_id=item, ts=now_ms, values={"author_id": pack_ids([7])}
         )
         for item in "ab"

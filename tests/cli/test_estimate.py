@@ -13,7 +13,8 @@ import pytest
 from easq.home.arm_homes import open_arms
 from easq.home.home import Home, open_home
 from easq.learn.live_learner import LiveLearner
-from easq.log.events import EVENTS, Event, Request, pack_counts, pack_floats
+from easq.log.events import EVENTS, Event, Request
+from easq.log.packing import pack_counts, pack_floats
 from easq.prove.offpolicy.arm_estimates import _may_learn_from, warnings
 from easq.prove.offpolicy.drawn_log import read_explored, scores_of
 from easq.prove.offpolicy.estimators import Support, estimate

@@ -8,7 +8,8 @@ import numpy as np
 from easq.features.encode import Encoder
 from easq.home.arm_homes import open_arms
 from easq.home.home import open_home
-from easq.log.events import Request, unpack_floats
+from easq.log.events import Request
+from easq.log.packing import unpack_floats
 from easq.recipe.assignment import Arms
 from easq.recipe.experiments import Arm, Experiment
 from easq.recipe.read import to_toml
@@ -40,14 +41,14 @@ def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
 
             def have_learned() -> bool:
                 # The behaviour-only arm reads the same answers, and learns nothing from them.
-                told = [found.told("learner") for found in (home, control)]
+                told = [found.read_status("learner") for found in (home, control)]
                 return all(
                     t.get("answers", 0) >= ANSWERS and t["seq"] >= STEPS and t["lag_events"] < 100
                     for t in told
                 )
 
             until(have_learned, up.text, 120.0)
-        status = home.told("service")
+        status = home.read_status("service")
         assert status["arms"].keys() == {"easq/control"}
         up.stop()
     finally:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from easq.home.home import open_home
-from easq.log.events import Answered, Behavior, Offered, Request, unpack_floats
+from easq.log.events import Answered, Behavior, Offered, Request
+from easq.log.packing import unpack_floats
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_number
 from easq.prove.closed_loop.before import none
-from easq.prove.closed_loop.demo_run import Size, live_together
+from easq.prove.closed_loop.demo_run import DemoSize, live_together
 from easq.prove.closed_loop.life import WATCHED
 from easq.recipe.assignment import arm_of
 from easq.recipe.read import read_recipe
@@ -31,7 +32,7 @@ def demo(out: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     command = [
         sys.executable,
         "-m",
-        "easq",
+        "easq.cli",
         "demo",
         "--fast",
         "--recipe",
@@ -66,7 +67,7 @@ def check_estimate(found: dict[str, Any], requests: list[Request], recipe: Recip
 
 
 def test_a_demo_in_which_nothing_is_drawn_says_so(tmp_path: Path) -> None:
-    size = Size(viewers=30, days=2, since=1, frozen=1)
+    size = DemoSize(viewers=30, days=2, since=1, frozen=1)
     lived = live_together(read_recipe(LOOP), tmp_path / "demo", 1, size, lambda _: None, lambda _: None)
     assert lived.estimate == none("no ranking was drawn before it, see [explore]")
     with lived.home.open_events() as events:

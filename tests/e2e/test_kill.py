@@ -14,16 +14,9 @@ from easq.learn.recorded_steps import recorded, repeat
 from easq.learn.trainer import Trainer
 from easq.learn.verify import verify
 from easq.log.base import EventLog
-from easq.log.events import (
-    COMMANDS,
-    EVENTS,
-    Answered,
-    Event,
-    Request,
-    RollbackAsked,
-    unpack_floats,
-    version_name,
-)
+from easq.log.events import COMMANDS, EVENTS, Answered, Event, Request, RollbackRequest
+from easq.log.ids import version_name
+from easq.log.packing import unpack_floats
 from easq.rank.parameters import Parameters
 from tests.support.live_processes import Running, running, until
 from tests.support.live_viewers import Crowd
@@ -101,7 +94,7 @@ def _kill(system: Running, kills: int, moment: random.Random) -> None:
 def _ask_to_go_back(system: Running) -> None:
     name = system.home.versions.names()[0]
     with system.home.open_updates() as updates:
-        updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=name)])
+        updates.append(COMMANDS, [RollbackRequest(event_id="c", user_id="", ts=0, name=name)])
 
 
 def _check_scores(home: Home, logged: list[Event], events: EventLog, updates: EventLog) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from easq.features.encode import Encoder
 from easq.learn.recorded_steps import recorded
-from easq.log.events import unpack_floats, version_name
+from easq.log.ids import version_name
+from easq.log.packing import unpack_floats
 from easq.service.client import Client, Ranking
 from tests.e2e.test_scores import requests
 from tests.support.live_processes import Running, easq, running, until

@@ -10,7 +10,8 @@ from easq.features.encode import Encoder
 from easq.features.profiles import Profiles
 from easq.features.profiles.rebuild import catch_up
 from easq.home.home import Home
-from easq.log.events import EVENTS, Request, unpack_floats
+from easq.log.events import EVENTS, Request
+from easq.log.packing import unpack_floats
 from tests.e2e.test_kill import everything
 from tests.support.live_processes import running, until
 from tests.support.live_viewers import Crowd

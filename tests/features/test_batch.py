@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.encode import Encoder
 from easq.features.examples import AnsweredView, Example, Viewed
-from easq.learn.build import build_joiner
-from easq.log.events import Answered, Behavior, Request, pack_floats, pack_ids
-from easq.recipe.recipe import BehaviorKind, Categorical
+from easq.features.join import build_joiner
+from easq.log.events import Answered, Behavior, Request
+from easq.log.packing import pack_floats, pack_ids
+from easq.recipe.features import BehaviorKind, Categorical
 from tests.support.small_worlds import small_recipe, world_events
 
 FEATURES = (Categorical(name="item", side="candidate", rows=1000),)
@@ -44,7 +45,7 @@ def test_largest_report_holds_and_levels_are_capped_weights() -> None:
         report(r, [0, 3], hate=[0, 1]),
     ]
     batch = batch_of(Viewed(r, reports, []))
-    assert batch.shown_MK.astype(int).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert batch.behavior_MK.astype(int).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert batch.level_M.tolist() == [2.0, 1.0, 0.0, -1.0]
 
 
@@ -70,14 +71,14 @@ def test_answered_request_stands_whole_behind_the_viewed_rows() -> None:
     assert batch.rows.request_N.tolist() == [0, 1, 1, 1]
     assert batch.answer_row_A.tolist() == [3, 1]
     assert batch.option_A.tolist() == [0, 2]
-    assert batch.said_M.tolist() == [2]
+    assert batch.answer_M.tolist() == [2]
 
 
 def test_an_answer_of_a_viewed_request_keeps_its_weight() -> None:
     r = request("r")
     batch = batch_of(Viewed(r, [report(r, [0, 1, 2], like=[1, 0, 0])], [(1, 2), (2, 0)], [(2, 0.25)]))
-    assert batch.said_M.tolist() == [-1, 2, 0]
-    assert batch.said_weight_M.tolist() == [1, 1, 0.25]
+    assert batch.answer_M.tolist() == [-1, 2, 0]
+    assert batch.answer_weight_M.tolist() == [1, 1, 0.25]
 
 
 def test_step_without_views_is_a_batch() -> None:

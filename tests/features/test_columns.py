@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from easq.features.columns import UNKNOWN, Columns, List, Shape, empty, unpack
 from easq.features.encode import Encoder, Layout, SideEncoder
 from easq.log.events import Request
-from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
 
 FEATURES: tuple[Feature, ...] = (
     Categorical(name="user", side="viewer", rows=97),

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from easq.errors import InputError
 from easq.features.encode import Encoder
-from easq.log.events import Request, pack_counts, pack_floats, pack_ids
-from easq.recipe.recipe import Categorical, History, Multi, Numeric
+from easq.log.events import Request
+from easq.log.packing import pack_counts, pack_floats, pack_ids
+from easq.recipe.features import Categorical, History, Multi, Numeric
 
 FEATURES = (
     Categorical(name="user", side="viewer", rows=1000),

@@ -7,18 +7,8 @@ from hypothesis import strategies as st
 
 from easq.features.examples import AnsweredView, Example, Viewed
 from easq.features.join import Joiner, Reread, Takes
-from easq.log.events import (
-    Answered,
-    Asked,
-    Behavior,
-    Dismissed,
-    Erased,
-    Event,
-    Ignored,
-    Offered,
-    Request,
-    pack_floats,
-)
+from easq.log.events import Answered, Asked, Behavior, Dismissed, Erased, Event, Ignored, Offered, Request
+from easq.log.packing import pack_floats
 from tests.support.small_worlds import world_events
 
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")

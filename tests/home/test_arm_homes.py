@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from easq.errors import InputError
+from easq.errors import InputError, SettingsError
 from easq.home.arm_homes import arm_home, open_arms
 from easq.home.home import Home, open_home
 from easq.learn.live_learner import LiveLearner
 from easq.recipe.arm_recipe import read_arm
-from easq.recipe.read import SettingsError, read_recipe, to_toml
+from easq.recipe.read import read_recipe, to_toml
 from tests.support.live_home import chapters, living
 from tests.support.paths import RECIPES
 from tests.support.small_worlds import small_recipe

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from easq.errors import InputError
+from easq.errors import InputError, SettingsError
 from easq.home.home import open_home
-from easq.recipe.read import SettingsError, read_recipe
+from easq.recipe.read import read_recipe
 from easq.service.supervisor import Pace
 from tests.support.small_worlds import small_recipe
 
@@ -14,13 +14,13 @@ from tests.support.small_worlds import small_recipe
 @pytest.mark.parametrize("text", ["", "{", "null", "[1]", "{}", '{"ready": true}', "[" * 100_000, "\udc80"])
 def test_a_damaged_status_is_as_if_nothing_was_told(tmp_path: Path, text: str) -> None:
     home = open_home(tmp_path / "home", small_recipe())
-    assert home.told("service") == {}
+    assert home.read_status("service") == {}
     (home.folder / "service.json").write_bytes(text.encode("utf-8", "surrogateescape"))
-    assert home.told("service") == {}
-    assert Pace().line(home.told("service"), home.told("learner")) == "starting"
-    home.tell("service", {"at": 1.0, "ready": True})
-    assert home.told("service") == {"at": 1.0, "ready": True}
-    assert "0.0 rankings/s" in Pace().line(home.told("service"), home.told("learner"))
+    assert home.read_status("service") == {}
+    assert Pace().line(home.read_status("service"), home.read_status("learner")) == "starting"
+    home.write_status("service", {"at": 1.0, "ready": True})
+    assert home.read_status("service") == {"at": 1.0, "ready": True}
+    assert "0.0 rankings/s" in Pace().line(home.read_status("service"), home.read_status("learner"))
 
 
 def test_settings_are_written_only_when_they_change(tmp_path: Path) -> None:

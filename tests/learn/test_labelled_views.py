@@ -2,8 +2,8 @@ import dataclasses
 
 import numpy as np
 
-from easq.learn.labelled_views import ToldViews
-from easq.log.events import stable_id
+from easq.learn.labelled_views import LabelledViews
+from easq.log.ids import stable_id
 from tests.support.measured_steps import Closed, Said, lay_out, make_listing
 
 A, B = make_listing("a", "ann", 3), make_listing("b", "bo", 2)
@@ -12,22 +12,24 @@ A, B = make_listing("a", "ann", 3), make_listing("b", "bo", 2)
 def test_told_views_are_those_with_behaviour_and_an_answer() -> None:
     both = Closed(A, {0: (True, False), 1: (False, True)}, said={1: 2})
     batch = lay_out([both, Said(B, 0, 1)])
-    views = ToldViews(8, 4, batch.rows.viewer_BW.shape[1], batch.rows.candidate_NV.shape[1], 2)
+    views = LabelledViews(8, 4, batch.rows.viewer_BW.shape[1], batch.rows.candidate_NV.shape[1], 2)
     rows, told = views.join(batch, batch.rows, np.random.default_rng(1))
     assert rows.request_N.tolist() == batch.rows.request_N.tolist()
-    assert (told.row_T.tolist(), told.shown_TK.tolist(), told.option_T.tolist()) == ([1], [[0, 1]], [2])
+    assert (told.row_T.tolist(), told.behavior_TK.tolist(), told.option_T.tolist()) == ([1], [[0, 1]], [2])
 
 
 def test_told_views_come_back_with_what_was_done_and_said() -> None:
     before = lay_out([Closed(A, {0: (True, False), 1: (False, True)}, said={0: 0, 1: 2})])
     now = lay_out([Closed(B, {0: (False, False)})])
-    views = ToldViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2)
+    views = LabelledViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2)
     views.add(before)
     rows, told = views.join(now, now.rows, np.random.default_rng(1))
     num = len(now.rows.request_N)
     assert told.row_T.tolist() == [num, num + 1]
     assert rows.request_N[num:].tolist() == [1, 2]
-    found = zip(rows.candidate_NV[num:].tolist(), told.shown_TK.tolist(), told.option_T.tolist(), strict=True)
+    found = zip(
+        rows.candidate_NV[num:].tolist(), told.behavior_TK.tolist(), told.option_T.tolist(), strict=True
+    )
     kept = before.rows.candidate_NV.tolist()
     assert sorted(found) == sorted([(kept[0], [1, 0], 0), (kept[1], [0, 1], 2)])
 
@@ -35,9 +37,9 @@ def test_told_views_come_back_with_what_was_done_and_said() -> None:
 def test_told_views_keep_their_weight_within_the_viewers_bound() -> None:
     """Ann's 0.5 and 1 are kept as they are; beside them another 1 of hers makes 2.5, and the bound is 1."""
     before = lay_out([Closed(A, {0: (True, False), 1: (False, True)}, said={0: 0, 1: 2})])
-    before = dataclasses.replace(before, said_weight_M=np.array([0.5, 1], np.float32))
+    before = dataclasses.replace(before, answer_weight_M=np.array([0.5, 1], np.float32))
     now = lay_out([Closed(A, {2: (False, False)}, said={2: 1})])
-    views = ToldViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2, 1.0)
+    views = LabelledViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2, 1.0)
     views.add(before)
     _, told = views.join(now, now.rows, np.random.default_rng(1))
     np.testing.assert_allclose(told.weight_T[0], 1 / 2.5)
@@ -46,7 +48,7 @@ def test_told_views_keep_their_weight_within_the_viewers_bound() -> None:
 
 def test_forgotten_viewers_are_not_told_of_any_more() -> None:
     before = lay_out([Closed(listing, {0: (True, False)}, said={0: 2}) for listing in (A, B)])
-    views = ToldViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2)
+    views = LabelledViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2)
     views.add(before)
     views.forget(np.array([stable_id("ann")]))
     nothing = lay_out([Closed(B, {0: (False, False)})])

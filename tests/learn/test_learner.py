@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from easq.features.batch import Batch, Batcher, make_batch
-from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.features.join import build_joiner
+from easq.learn.answer_rows import question_rows
+from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, NonFiniteLossError
 from easq.model import losses as losses_of
 from easq.model import objective
 from easq.model.methods.easq import Easq
-from easq.model.objective import losses, question_rows
+from easq.model.objective import losses
 from easq.recipe.recipe import Recipe
 from tests.support.small_worlds import small_recipe, world_events
 

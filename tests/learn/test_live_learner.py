@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easq.errors import InputError
+from easq.errors import InputError, SettingsError
 from easq.home.home import open_home
 from easq.learn.learner import NonFiniteLossError
 from easq.learn.live_learner import LiveLearner
 from easq.learn.verify import verify
-from easq.log.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackAsked
-from easq.recipe.read import SettingsError
+from easq.log.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackRequest
 from tests.support.crashing_log import DeadError, Dying, deltas, live_through
 from tests.support.live_home import LIVE, Clock, chapters, living
 from tests.support.small_worlds import small_recipe
@@ -115,7 +114,7 @@ def test_repetition_ends_where_the_learner_has_gone_back_meanwhile(tmp_path: Pat
         def go_back(seq: int, total: int) -> None:
             if seq == 1:
                 name = system.home.versions.names()[-1]
-                system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=name)])
+                system.updates.append(COMMANDS, [RollbackRequest(event_id="c", user_id="", ts=0, name=name)])
                 learner.tick()
 
         verified = verify(system.home, system.events, system.updates, go_back)

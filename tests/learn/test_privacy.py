@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
+from easq.features.join import build_joiner
 from easq.features.profiles import Profiles
 from easq.features.profiles.rebuild import catch_up, resume
-from easq.features.profiles.store import Store
+from easq.features.profiles.store import ProfileStore
 from easq.home.home import open_home
-from easq.learn.build import build_joiner
 from easq.learn.live_learner import LiveLearner
 from easq.learn.privacy import erase_home, expire_home, export
 from easq.learn.verify import verify
-from easq.log.events import EVENTS, PROFILES, Answered, Erased, Request, ViewerTold, pack_ids, stable_id
+from easq.log.events import EVENTS, PROFILES, Answered, Erased, Request, ViewerUpdate
+from easq.log.ids import stable_id
+from easq.log.packing import pack_ids
 from tests.cli.test_cli import easq
 from tests.support.live_home import LIVE, Living, chapters, living
 from tests.support.small_worlds import small_recipe
@@ -36,7 +38,7 @@ NAME = bytes([0xA0 + len(USER)]) + USER.encode()
 def lived(system: Living, first: int = 0, last: int = 60) -> None:
     """Let the world speak, and the learner and the profiles hear and leave their state on disk."""
     system.events.append(
-        PROFILES, [ViewerTold(event_id="t", user_id=USER, ts=1, values={"device": pack_ids([2])})]
+        PROFILES, [ViewerUpdate(event_id="t", user_id=USER, ts=1, values={"device": pack_ids([2])})]
     )
     learner = system.learner()
     for chapter in chapters()[first:last]:
@@ -46,7 +48,7 @@ def lived(system: Living, first: int = 0, last: int = 60) -> None:
             system.clock.now += 0.1
     learner.close()
     profiles = Profiles.of(system.home.recipe, system.events.partitions(EVENTS))
-    with Store(system.home.profiles_path) as store:
+    with ProfileStore(system.home.profiles_path) as store:
         resume(profiles, store, system.events)
 
 

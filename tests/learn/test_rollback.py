@@ -8,7 +8,7 @@ import pytest
 
 from easq.home.snapshots import Snapshots, State
 from easq.learn.verify import verify
-from easq.log.events import COMMANDS, STEPS, UPDATES, RollbackAsked, StepTaken
+from easq.log.events import COMMANDS, STEPS, UPDATES, RollbackRequest, StepRecord
 from tests.support.crashing_log import DeadError, Dying, live_through
 from tests.support.live_home import chapters, living
 
@@ -20,7 +20,7 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
         while follower.poll():
             pass
         target = system.home.versions.names()[-2]
-        system.updates.append(COMMANDS, [RollbackAsked(event_id="c1", user_id="", ts=0, name=target)])
+        system.updates.append(COMMANDS, [RollbackRequest(event_id="c1", user_id="", ts=0, name=target)])
         assert learner.tick()
         weight = system.home.versions.load(target)["table.weight"]
         assert np.array_equal(learner.trainer.learner.table.weight.numpy(), weight)
@@ -47,7 +47,7 @@ def test_learner_that_dies_in_a_rollback_still_tells_everyone(
         live_through(system, learner)
         while follower.poll():
             pass
-        asked = RollbackAsked(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
+        asked = RollbackRequest(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
         system.updates.append(COMMANDS, [asked])
         learner._updates = Dying(topic, after).over(system.updates)  # type: ignore[assignment]
         learner._publisher._updates = learner._updates
@@ -69,7 +69,7 @@ def test_learner_that_dies_in_a_rollback_still_tells_everyone(
 def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> None:
     with living(tmp_path) as system:
         learner = system.learner()
-        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name="v9")])
+        system.updates.append(COMMANDS, [RollbackRequest(event_id="c", user_id="", ts=0, name="v9")])
         assert not learner.tick()
         assert learner.seq == 0
         learner.close()
@@ -104,7 +104,7 @@ def test_rollback_to_a_version_that_is_going_changes_nothing(
         keeper._writing = keeper._thread.submit(
             system.home.versions.save, learner.seq + 1, learner.trainer.learner.state(), learner._notes()
         )
-        system.updates.append(COMMANDS, [RollbackAsked(event_id="c", user_id="", ts=0, name=oldest)])
+        system.updates.append(COMMANDS, [RollbackRequest(event_id="c", user_id="", ts=0, name=oldest)])
         before = learner.seq
         learner.tick()
         assert (learner.seq, oldest in system.home.versions.names()) == (before, False)
@@ -118,7 +118,7 @@ def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
         learner, follower = system.learner(), system.follower()
         live_through(system, learner)
         learner.close()
-        taken = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepTaken)]
+        taken = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepRecord)]
         rolled_back = [t for t in taken if t.restore]
         assert rolled_back
         assert "recent pair accuracy is" in rolled_back[0].reason

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from easq.learn.rollback_guard import FadingShare, Guard
+from easq.learn.rollback_guard import DecayedShare, RollbackGuard
 
 
-def observe(guard: Guard, accuracy: float, pairs: int) -> None:
+def observe(guard: RollbackGuard, accuracy: float, pairs: int) -> None:
     guard.recent.add(accuracy * pairs, pairs)
     guard.level.add(accuracy * pairs, pairs)
 
 
 def test_fall_below_the_share_of_the_level_is_told() -> None:
-    guard = Guard(0.5, 100, 1000)
+    guard = RollbackGuard(0.5, 100, 1000)
     for _ in range(50):
         observe(guard, 0.8, 50)
     assert guard.fallen() == ""
@@ -27,22 +27,22 @@ def test_fall_below_the_share_of_the_level_is_told() -> None:
 def test_nothing_is_told_when_off_or_hardly_above_chance_or_early(
     share: float, accuracy: float, pairs: int
 ) -> None:
-    guard = Guard(share, 100, 1000)
+    guard = RollbackGuard(share, 100, 1000)
     observe(guard, 0.51, pairs)
     observe(guard, accuracy, pairs)
     assert guard.fallen() == ""
 
 
 def test_shares_fade_by_half() -> None:
-    share = FadingShare(10)
+    share = DecayedShare(10)
     share.add(10, 10)
     share.add(0, 10)
     assert share.value == pytest.approx(5 / 15)
-    assert FadingShare(10).value == 0.5
+    assert DecayedShare(10).value == 0.5
 
 
 def test_state_comes_back() -> None:
-    guard, again = Guard(0.5, 100, 1000), Guard(0.5, 100, 1000)
+    guard, again = RollbackGuard(0.5, 100, 1000), RollbackGuard(0.5, 100, 1000)
     observe(guard, 0.7, 500)
     again.restore(guard.state())
     assert np.array_equal(again.state(), guard.state())

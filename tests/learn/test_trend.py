@@ -1,12 +1,12 @@
 """The course of a learner: few points, and no step left out of them."""
 
-from easq.learn.learner import Step
+from easq.learn.learner import StepResult
 from easq.learn.trend import Trend
 
 
-def a_step(loss: float) -> Step:
+def a_step(loss: float) -> StepResult:
     none: object = None
-    return Step(none, none, none, None, {"main": loss}, 2.0, None, loss)  # type: ignore[arg-type]
+    return StepResult(none, none, none, None, {"main": loss}, 2.0, None, loss)  # type: ignore[arg-type]
 
 
 def test_a_long_life_is_as_many_points_as_a_short_one_and_keeps_every_step() -> None:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from easq.learn.answer_rows import question_rows
 from easq.model.methods.easq import Easq
-from easq.model.objective import question_rows
 from easq.model.response import inverse, pair_weights
 from tests.learn.test_learner import SATISFACTION, all_parameters, late_batch
 from tests.support.method_learners import moved_by, trained_by

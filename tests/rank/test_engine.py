@@ -10,7 +10,8 @@ from easq.errors import InputError
 from easq.features.columns import UNKNOWN, Shape, unpack
 from easq.features.encode import Encoder, Rows
 from easq.features.profiles import Profiles
-from easq.log.events import PROFILES, ItemTold, Request, ViewerTold, pack_floats, pack_ids, unpack_floats
+from easq.log.events import PROFILES, ItemUpdate, Request, ViewerUpdate
+from easq.log.packing import pack_floats, pack_ids, unpack_floats
 from easq.prove.offpolicy.drawn_log import scores_of
 from easq.rank.engine import Engine
 from easq.rank.query import Query
@@ -21,10 +22,10 @@ NOW = 1_700_000_000_000
 ITEMS = [f"i{n}" for n in range(40)]
 
 
-def told(n: int) -> ItemTold:
+def told(n: int) -> ItemUpdate:
     values = {"author_id": pack_ids([n % 7]), "topic": pack_ids([n % 5]), "tags": pack_ids([n, n + 1])}
     values |= {"duration_s": pack_floats([5.0 + n]), "style": pack_ids([n % 3])}
-    return ItemTold(event_id=f"told{n}", user_id="", ts=0, item_id=f"i{n}", values=values)
+    return ItemUpdate(event_id=f"told{n}", user_id="", ts=0, item_id=f"i{n}", values=values)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def engine_of(
         pass
     profiles = Profiles.of(system.home.recipe, 1)
     profiles.apply(PROFILES, 0, [told(n) for n in range(30)])
-    viewer = ViewerTold(event_id="v", user_id="u1", ts=0, values={"segment": pack_ids([3])})
+    viewer = ViewerUpdate(event_id="v", user_id="u1", ts=0, values={"segment": pack_ids([3])})
     profiles.apply(PROFILES, 0, [viewer])
     recipe = msgspec.structs.replace(system.home.recipe, explore=drawing or Explore())
     return Engine(recipe, profiles, follower._parameters, log_top, log_sample)

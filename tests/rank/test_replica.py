@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.log.events import UPDATES, Delta, delta_checksum, pack_floats, pack_ids
+from easq.log.events import UPDATES, Delta, delta_checksum
+from easq.log.packing import pack_floats, pack_ids
 from easq.rank.parameters import Parameters
-from easq.rank.replica import Follower
+from easq.rank.replica import Replica
 from tests.support.live_home import Living, TrimmedMeanwhile, chapters, living
 from tests.support.past_parameters import parameters_of
 
@@ -25,7 +26,7 @@ def learn_on(system: Living, first: int, last: int) -> None:
     learner.close()
 
 
-def follow(follower: Follower) -> None:
+def follow(follower: Replica) -> None:
     while follower.poll():
         pass
 
@@ -35,7 +36,7 @@ def last_delta(system: Living) -> Delta:
     return [e for e in system.updates.read(UPDATES, 0, start, 10_000) if isinstance(e, Delta)][-1]
 
 
-def table(follower: Follower) -> np.ndarray:
+def table(follower: Replica) -> np.ndarray:
     return follower._parameters._table_RE.numpy().copy()
 
 
@@ -147,7 +148,7 @@ def test_a_trim_while_a_ranker_starts_is_no_gap(tmp_path: Path) -> None:
     with living(tmp_path, "live.snapshot_seconds=1e9") as system:
         learn_on(system, 0, 6)
         with TrimmedMeanwhile(system.home.folder / "updates.log") as updates:
-            late = Follower(system.home, updates, Parameters(system.home.recipe), lambda change: change())
+            late = Replica(system.home, updates, Parameters(system.home.recipe), lambda change: change())
             follow(late)
         assert system.updates.start_offsets(UPDATES) == [1]
         assert (late.followed.gaps, late.followed.applied > 0) == (0, True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from easq.log.events import stable_ids
+from easq.log.ids import stable_ids
 from easq.recipe.assignment import HOLDOUT, NOBODYS, Arms, arm_of, arms_in
 from easq.recipe.experiments import Arm, Assignment, Eligible, Experiment
 

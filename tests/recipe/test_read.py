@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from easq.recipe.read import SettingsError, read_recipe, to_toml
-from easq.recipe.recipe import Multi, Numeric
+from easq.errors import SettingsError
+from easq.recipe.features import Multi, Numeric
+from easq.recipe.read import read_recipe, to_toml
 from tests.support.small_worlds import RECIPES
 
 SMALLEST = """

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import easq
-from easq.log.events import PROFILES, Answered, Asked, Behavior, Request, pack_floats
+from easq.log.events import PROFILES, Answered, Asked, Behavior, Request
+from easq.log.packing import pack_floats
 from easq.service.client import Client, ClientError
 from easq.service.http.keys import create_key
 from tests.support.http_service import Served, serving

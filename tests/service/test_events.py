@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from easq.log.events import Answered, Asked, Behavior, unpack_floats
+from easq.log.events import Answered, Asked, Behavior
+from easq.log.packing import unpack_floats
 from tests.support.http_service import Served, serving
 
 VIEW = {"user_id": "u1", "request_id": "r1"}

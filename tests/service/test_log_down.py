@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from easq.log.base import LogError
-from easq.log.events import EVENTS, pack_ids, stable_id
+from easq.log.events import EVENTS
+from easq.log.ids import stable_id
+from easq.log.packing import pack_ids
 from tests.support.http_service import Served, serving, until
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}

@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 
 from easq.features.profiles import Profiles
-from easq.log.events import EVENTS, PROFILES, Behavior, Event, ItemTold, Request, pack_ids
+from easq.log.events import EVENTS, PROFILES, Behavior, Event, ItemUpdate, Request
+from easq.log.packing import pack_ids
 from easq.log.sqlite import SqliteLog
-from easq.service.log_follower import Follower
+from easq.service.log_follower import LogFollower
 from tests.support.small_worlds import small_recipe
 
 RECIPE = small_recipe()
 
 
-def told(n: int) -> ItemTold:
-    return ItemTold(event_id=f"i{n}", user_id="", ts=n, item_id=f"i{n}", values={"author_id": pack_ids([n])})
+def told(n: int) -> ItemUpdate:
+    return ItemUpdate(
+        event_id=f"i{n}", user_id="", ts=n, item_id=f"i{n}", values={"author_id": pack_ids([n])}
+    )
 
 
 def requests(num: int) -> list[Event]:
@@ -30,7 +33,7 @@ def requests(num: int) -> list[Event]:
 def run(
     log: SqliteLog,
     profiles: Profiles,
-    test: Callable[[Follower], Coroutine[Any, Any, None]],
+    test: Callable[[LogFollower], Coroutine[Any, Any, None]],
     save: Callable[[], None] = lambda: None,
     save_seconds: float = 3600,
 ) -> list[int]:
@@ -38,7 +41,7 @@ def run(
     failures: list[int] = []
 
     async def main() -> None:
-        follower = Follower(log, profiles, save, save_seconds, lambda: failures.append(1))
+        follower = LogFollower(log, profiles, save, save_seconds, lambda: failures.append(1))
         follower.start()
         try:
             async with asyncio.timeout(30):
@@ -50,7 +53,7 @@ def run(
     return failures
 
 
-async def caught_up(follower: Follower) -> None:
+async def caught_up(follower: LogFollower) -> None:
     while not follower.caught_up:
         await asyncio.sleep(0.001)
 
@@ -61,7 +64,7 @@ def test_what_was_there_is_applied_before_it_is_ready(tmp_path: Path) -> None:
         log.append(PROFILES, [told(n) for n in range(1000)])
         profiles = Profiles.of(RECIPE, 4)
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             assert not follower.caught_up
             await caught_up(follower)
             assert profiles.offsets == [*log.end_offsets(EVENTS), *log.end_offsets(PROFILES)]
@@ -73,7 +76,7 @@ def test_what_was_there_is_applied_before_it_is_ready(tmp_path: Path) -> None:
 def test_what_another_process_appends_is_found(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log") as log, SqliteLog(tmp_path / "log") as other:
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             await caught_up(follower)
             for n in range(20):
                 positions = await asyncio.to_thread(other.append, PROFILES, [told(n)])
@@ -100,7 +103,7 @@ def test_saving_happens_between_changes_and_at_the_end(tmp_path: Path) -> None:
         saved: list[list[int]] = []
         profiles = Profiles.of(RECIPE, 4)
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             for n in range(50):
                 positions = await asyncio.to_thread(log.append, PROFILES, [told(n)])
                 await follower.reached(PROFILES, positions)
@@ -118,7 +121,7 @@ def test_a_store_that_cannot_be_written_is_counted_and_following_goes_on(tmp_pat
         def save() -> None:
             (tmp_path / "no folder" / "store").write_bytes(b"")
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             positions = await asyncio.to_thread(log.append, PROFILES, [told(1)])
             await follower.reached(PROFILES, positions)
             positions = await asyncio.to_thread(log.append, PROFILES, [told(2)])
@@ -135,7 +138,7 @@ def test_a_fault_in_the_profiles_stops_following_and_says_so(tmp_path: Path) -> 
     with SqliteLog(tmp_path / "log") as log:
         log.append(EVENTS, requests(1))
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             while not follower.broken:
                 await asyncio.sleep(0.001)
             assert "could not take an event: ZeroDivisionError('a fault')" in follower.broken
@@ -149,7 +152,7 @@ def test_a_view_is_counted_once_for_the_next_ranking(tmp_path: Path) -> None:
         profiles = Profiles.of(RECIPE, 4)
         seen = Behavior(event_id="b", user_id="u0", ts=1, request_id="r0", items=["a"], values={})
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             await follower.reached(EVENTS, log.append(EVENTS, [*requests(1), seen]))
             recent = profiles.viewer("u0", 2).lists[0]
             assert recent.count_N.tolist() == [1]
@@ -162,7 +165,7 @@ def test_reached_returns_at_once_for_what_is_applied(tmp_path: Path, num: int) -
     with SqliteLog(tmp_path / "log") as log:
         positions = log.append(PROFILES, [told(n) for n in range(num)])
 
-        async def test(follower: Follower) -> None:
+        async def test(follower: LogFollower) -> None:
             await caught_up(follower)
             await follower.reached(PROFILES, positions)
 

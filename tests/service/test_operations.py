@@ -16,10 +16,11 @@ from easq.home.home import open_home
 from easq.home.process_log import lines_to_stderr
 from easq.home.snapshots import State
 from easq.learn.trainer import Trainer
-from easq.log.events import EVENTS, UPDATES, Delta, Event, delta_checksum, pack_ids
+from easq.log.events import EVENTS, UPDATES, Delta, Event, delta_checksum
+from easq.log.packing import pack_ids
 from easq.rank.engine import Engine
 from easq.rank.parameters import Parameters
-from easq.rank.replica import Follower
+from easq.rank.replica import Replica
 from easq.service.app import create_app
 from easq.service.http.keys import Keys, create_key
 from tests.support.http_service import a_client, a_model, running, serving, until
@@ -122,7 +123,7 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
             recipe,
             secret=bytes(32),
             home=home,
-            follow_updates=lambda hand, heard: Follower(home, updates, parameters, hand, heard),
+            follow_updates=lambda hand, heard: Replica(home, updates, parameters, hand, heard),
         )
         with running(app, Keys(home.keys_path)) as url, a_client(url) as http:
             assert http.get("/health/ready").status_code == 503
@@ -156,7 +157,7 @@ def test_asks_that_heard_half_of_a_chunk_are_not_kept(
 ) -> None:
     home = open_home(tmp_path / "home", small_recipe())
     recipe = home.recipe
-    hear = Asks.hear
+    hear = Asks.ingest
 
     def half(asks: Asks, events: Sequence[Event]) -> None:
         hear(asks, events[:1])
@@ -172,7 +173,7 @@ def test_asks_that_heard_half_of_a_chunk_are_not_kept(
         with running(app, keys) as url, a_client(url) as http:
             until(lambda: http.get("/health/ready").status_code == 200)
             if is_faulty:
-                monkeypatch.setattr(Asks, "hear", half)
+                monkeypatch.setattr(Asks, "ingest", half)
             assert http.post("/v1/rank", json=RANK).status_code == 200
             until(lambda: http.get("/health/ready").status_code == (503 if is_faulty else 200))
         monkeypatch.undo()

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from easq.log.events import PROFILES, ItemTold, ViewerTold, pack_floats, pack_ids, stable_id
+from easq.log.events import PROFILES, ItemUpdate, ViewerUpdate
+from easq.log.ids import stable_id
+from easq.log.packing import pack_floats, pack_ids
 from tests.support.http_service import Served, serving
 
 
@@ -31,8 +33,8 @@ def test_values_become_columns_of_the_log(served: Served) -> None:
     assert put(served, {"item_id": "i1", "features": features}) == [{"status": "accepted", "item_id": "i1"}]
     put(served, {"user_id": "u1", "features": {"segment": "new"}}, kind="users")
     item, viewer = sorted(served.logged(PROFILES), key=lambda e: e.user_id)
-    assert isinstance(item, ItemTold)
-    assert isinstance(viewer, ViewerTold)
+    assert isinstance(item, ItemUpdate)
+    assert isinstance(viewer, ViewerUpdate)
     assert (item.item_id, item.user_id, viewer.user_id) == ("i1", "", "u1")
     assert item.values == {
         "author_id": pack_ids([stable_id("kim")]),
@@ -73,7 +75,7 @@ def test_a_refused_entry_leaves_nothing_and_harms_no_other(
     assert results[1] == {"status": "accepted", "item_id": "good"}
     assert (results[0]["status"], results[0]["item_id"]) == ("refused", "bad")
     assert reason in results[0]["reason"]
-    assert [e.item_id for e in served.logged(PROFILES) if isinstance(e, ItemTold)] == ["good"]
+    assert [e.item_id for e in served.logged(PROFILES) if isinstance(e, ItemUpdate)] == ["good"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_of_several_entries_for_one_item_the_last_stays(served: Served) -> None:
     put(served, old)
     put(served, new, old, old)
     last = served.logged(PROFILES)[-1]
-    assert isinstance(last, ItemTold)
+    assert isinstance(last, ItemUpdate)
     assert last.values == {"author_id": pack_ids([stable_id("kim")])}
     assert len(served.logged(PROFILES)) == 3
 

@@ -32,7 +32,7 @@ def test_a_status_that_cannot_be_written_is_said_once_and_written_later(
         # It has tried again when the second attempt's failure was passed over in silence.
         stop.wait(1.5)
         taken.rmdir()
-        until(lambda: home.told("service").get("port"))
+        until(lambda: home.read_status("service").get("port"))
     finally:
         stop.set()
         thread.join()

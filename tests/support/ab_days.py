@@ -8,29 +8,29 @@ import numpy as np
 
 from easq.log.events import EVENTS, Answered, Request
 from easq.log.sqlite import SqliteLog
-from easq.prove.ab.experiment_metrics import Metrics
+from easq.prove.ab.experiment_metrics import ExperimentMetrics
 from easq.prove.ab.sums import DAY_MS
-from easq.prove.ab.viewer_days import Look, Table, day_number, read_table
+from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, day_number, read_table
 from easq.recipe.assignment import Arms
 from easq.recipe.experiments import Experiment
 from easq.recipe.read import decode_recipe
 from easq.sources.world.record import events, record
-from easq.sources.world.simulate import START_MS, Rates, World
+from easq.sources.world.simulate import START_MS, AskRates, World
 from tests.support.small_worlds import RECIPES, small_recipe
 
 
-def lived(folder: Path, days: int, viewers: int, views_per_day: int, seed: int = 1) -> Table:
+def lived(folder: Path, days: int, viewers: int, views_per_day: int, seed: int = 1) -> ViewerDays:
     """Return the table of a world that lived for some days."""
-    world = World(seed, Rates(0.3, 0.4), num_viewers=viewers, num_items=300)
+    world = World(seed, AskRates(0.3, 0.4), num_viewers=viewers, num_items=300)
     world.views_per_day = views_per_day
     with SqliteLog(folder / f"world{seed}.log") as log:
         record(world, days * views_per_day, log, folder / f"world{seed}.truth", lambda _: None)
         return read_table(small_recipe(), None, log)
 
 
-def drawn_look(num: int = 4000, seed: int = 1, lift: float = 0.0) -> Look:
+def drawn_look(num: int = 4000, seed: int = 1, lift: float = 0.0) -> DaySnapshot:
     """Return a look at viewers whose views and likes hang together, now and before."""
-    columns = Metrics.of(small_recipe()).columns
+    columns = ExperimentMetrics.of(small_recipe()).columns
     random = np.random.default_rng(seed)
     arm_U = random.integers(0, 2, num)
     taste_U = random.gamma(2.0, size=num)
@@ -39,7 +39,7 @@ def drawn_look(num: int = 4000, seed: int = 1, lift: float = 0.0) -> Look:
     for into, factor in ((sum_UC, 1 + lift * arm_U), (before_UC, 1.0)):
         into[:, views] = random.poisson(20 * taste_U * factor)
         into[:, likes] = random.binomial(into[:, views].astype(int), 0.1 + 0.02 * (taste_U > 2))
-    return Look(0, np.arange(num), arm_U, sum_UC, before_UC, np.ones(num))
+    return DaySnapshot(0, np.arange(num), arm_U, sum_UC, before_UC, np.ones(num))
 
 
 def experiment(**changes: object) -> Experiment:
@@ -73,7 +73,7 @@ def trial_log(path: Path, happier: float, days: int = 10, lost: float = 0.0, unt
     since = day_number(trial.start) * DAY_MS
     end = (START_MS // DAY_MS + until) * DAY_MS + DAY_MS
     random = np.random.default_rng(1)
-    world = World(1, Rates(0.6, 0.6), num_viewers=400, num_items=300)
+    world = World(1, AskRates(0.6, 0.6), num_viewers=400, num_items=300)
     world.views_per_day = 8000
     labels = {f"u{n}": arms.label(f"u{n}", {}) for n in range(400)}
     gone = {user for user, label in labels.items() if label == "easq/easq" and random.random() < lost}

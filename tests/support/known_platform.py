@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from easq.log.events import Answered, Asked, Behavior, Event, Request, pack_floats, pack_ids
+from easq.log.events import Answered, Asked, Behavior, Event, Request
+from easq.log.packing import pack_floats, pack_ids
 from easq.recipe.read import decode_recipe
 from easq.recipe.recipe import Recipe
 

@@ -10,7 +10,7 @@ from easq.learn.live_learner import LiveLearner
 from easq.log.events import EVENTS, UPDATES, Event
 from easq.log.sqlite import SqliteLog
 from easq.rank.parameters import Parameters
-from easq.rank.replica import Follower
+from easq.rank.replica import Replica
 from tests.support.small_worlds import small_recipe, world_events
 
 LIVE = ("join.behavior_window=4.0", "join.answer_window=5.0", "join.lateness=0.1")
@@ -50,10 +50,10 @@ class Living:
         learner.recover()
         return learner
 
-    def follower(self) -> Follower:
+    def follower(self) -> Replica:
         """Return a follower whose changes are made at once."""
         parameters = Parameters(self.home.recipe)
-        return Follower(self.home, self.updates, parameters, hand=lambda change: change())
+        return Replica(self.home, self.updates, parameters, hand=lambda change: change())
 
     def say(self, events: list[Event]) -> None:
         self.events.append(EVENTS, events)

@@ -17,8 +17,9 @@ import httpx
 import msgspec
 
 from easq.home.home import Home, open_home
+from easq.recipe.features import History, Numeric, RateOf
 from easq.recipe.read import to_toml
-from easq.recipe.recipe import History, Numeric, RateOf, Recipe
+from easq.recipe.recipe import Recipe
 from tests.support.small_worlds import small_recipe
 
 PATIENCE_S = 60.0
@@ -122,7 +123,7 @@ class Running:
         self.learner.stop()
 
     def told(self, role: str) -> dict[str, Any]:
-        return self.home.told(role)
+        return self.home.read_status(role)
 
     def text(self) -> str:
         return f"service:\n{self.service.text()[-3000:]}\nlearner:\n{self.learner.text()[-3000:]}"

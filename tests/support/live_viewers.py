@@ -10,7 +10,7 @@ import numpy as np
 
 from easq.service.client import Client, ClientError, Ranking
 from easq.sources.world.record import OPTIONS
-from easq.sources.world.simulate import Chunk, World
+from easq.sources.world.simulate import World, WorldChunk
 from tests.support.small_worlds import small_world
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class Crowd:
             self.failures.append(repr(error))
             raise
 
-    def _visit(self, number: int, chunk: Chunk, r: int) -> None:
+    def _visit(self, number: int, chunk: WorldChunk, r: int) -> None:
         user, items = f"u{chunk.user_R[r]}", [f"i{item}" for item in chunk.item_RC[r].tolist()]
         ranking = self._until_answered(lambda: self._client.rank(user, items))
         assert sorted(ranking.items) == sorted(items)
@@ -113,7 +113,7 @@ class _LeftError(Exception):
     """The crowd leaves while a call has no answer."""
 
 
-def _requests(world: World) -> Iterator[tuple[int, tuple[Chunk, int]]]:
+def _requests(world: World) -> Iterator[tuple[int, tuple[WorldChunk, int]]]:
     chunks = world.chunks(1 << 40, size=20)
     return enumerate((chunk, r) for chunk in chunks for r in range(len(chunk.user_R)))
 
@@ -135,7 +135,9 @@ def _user(world: World, n: int) -> tuple[str, dict[str, Any]]:
     return f"u{n}", {"segment": int(viewers.segment_U[n]), "device": int(viewers.device_U[n])}
 
 
-def _said(chunk: Chunk, r: int, user: str, items: list[str], request_id: str) -> Iterator[dict[str, Any]]:
+def _said(
+    chunk: WorldChunk, r: int, user: str, items: list[str], request_id: str
+) -> Iterator[dict[str, Any]]:
     """Yield what a viewer did, reported in two halves as an app does, and answered."""
     about = {"user_id": user, "request_id": request_id}
     half = len(items) // 2

@@ -9,17 +9,15 @@ from easq.log.events import (
     Erased,
     Event,
     Ignored,
-    ItemTold,
+    ItemUpdate,
     Offered,
     Request,
-    RollbackAsked,
-    StepTaken,
-    VersionMade,
-    ViewerTold,
-    pack_counts,
-    pack_floats,
-    pack_ids,
+    RollbackRequest,
+    StepRecord,
+    VersionRecord,
+    ViewerUpdate,
 )
+from easq.log.packing import pack_counts, pack_floats, pack_ids
 
 
 class LaterBehavior(Behavior, frozen=True, tag="behavior"):
@@ -122,9 +120,9 @@ EVERY_KIND: list[Event] = [
         ask_id="q2",
         took_ms=6000,
     ),
-    ViewerTold(event_id="v", user_id="u", ts=1, values={"segment": pack_ids([7])}),
-    ItemTold(event_id="i", user_id="", ts=1, item_id="ü", values={"seconds": pack_floats([1.5])}),
-    StepTaken(event_id="s", user_id="", ts=1, seq=2**40, until=[1, 2], flush=True, restore="v1", reason="?"),
+    ViewerUpdate(event_id="v", user_id="u", ts=1, values={"segment": pack_ids([7])}),
+    ItemUpdate(event_id="i", user_id="", ts=1, item_id="ü", values={"seconds": pack_floats([1.5])}),
+    StepRecord(event_id="s", user_id="", ts=1, seq=2**40, until=[1, 2], flush=True, restore="v1", reason="?"),
     Delta(
         event_id="d",
         user_id="",
@@ -139,8 +137,8 @@ EVERY_KIND: list[Event] = [
         checksum=2**32 - 1,
     ),
     Erased(event_id="gone", user_id="", ts=7),
-    VersionMade(event_id="m", user_id="", ts=1, seq=2, name="v2", reload=True),
-    RollbackAsked(event_id="c", user_id="", ts=1, name="v1"),
+    VersionRecord(event_id="m", user_id="", ts=1, seq=2, name="v2", reload=True),
+    RollbackRequest(event_id="c", user_id="", ts=1, name="v1"),
     _behavior("long" * 500),
     _behavior("r\0"),
     _behavior(""),

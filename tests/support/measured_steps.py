@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from easq.arrays import F64
 from easq.features.batch import Batch, make_batch
 from easq.features.encode import Encoder
 from easq.features.examples import AnsweredView, Example, Viewed
-from easq.learn.learner import Step
-from easq.log.events import Behavior, Request, pack_floats, pack_ids
-from easq.prove.offline.metrics import Floats
-from easq.recipe.recipe import BehaviorKind, Categorical
+from easq.learn.learner import StepResult
+from easq.log.events import Behavior, Request
+from easq.log.packing import pack_floats, pack_ids
+from easq.recipe.features import BehaviorKind, Categorical
 
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
 BEHAVIORS = (BehaviorKind(name="like"), BehaviorKind(name="long_view", weight=0.5))
@@ -62,10 +63,12 @@ def lay_out(happened: Iterable[Closed | Said]) -> Batch:
     return make_batch(Encoder([FEATURE]), BEHAVIORS, CAP, [_example(e) for e in happened])
 
 
-def make_step(batch: Batch, served: Mapping[View, float], expert: Mapping[View, float] | None = None) -> Step:
+def make_step(
+    batch: Batch, served: Mapping[View, float], expert: Mapping[View, float] | None = None
+) -> StepResult:
     """Return the step in which the model scored each view as given, from before it learned."""
     satisfaction = None if expert is None else row_scores(batch, expert)[batch.num_viewed :]
-    return Step(
+    return StepResult(
         batch=batch,
         touched_U=np.zeros(0, np.int64),
         served_N=row_scores(batch, served).astype(np.float32),
@@ -76,7 +79,7 @@ def make_step(batch: Batch, served: Mapping[View, float], expert: Mapping[View, 
     )
 
 
-def row_scores(batch: Batch, scores: Mapping[View, float]) -> Floats:
+def row_scores(batch: Batch, scores: Mapping[View, float]) -> F64:
     """Return the score of each of the batch's rows."""
     views = zip(batch.rows.request_N.tolist(), batch.position_N.tolist(), strict=True)
     return np.array([scores[batch.request_ids[request], position] for request, position in views], np.float64)

@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from easq.features.batch import Batch
+from easq.learn.answer_rows import question_rows
 from easq.learn.learner import Learner
-from easq.model.objective import Lesson, question_rows
+from easq.model.objective import Supervision
 from easq.recipe.learning import Alignment
 from tests.learn.test_learner import steps_of, trained
 from tests.support.small_worlds import small_recipe
@@ -37,7 +38,7 @@ def moved_by(
         rows, told = learner.told.join(batch, rows, np.random.default_rng(0))
     touched = learner.table.touch(rows)
     x = learner.pooling(touched, torch.from_numpy(rows.request_N))
-    _, losses = learner.objective(x, Lesson(batch, questioned, told))
+    _, losses = learner.objective(x, Supervision(batch, questioned, told))
     learner.dense.zero_grad(set_to_none=True)
     losses.named()[name].backward()
     moved = {n for n, p in learner.dense.named_parameters() if p.grad is not None and p.grad.any()}

@@ -5,7 +5,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from easq.log.events import Answered, Asked, Behavior, Event, Request, unpack_floats
+from easq.log.events import Answered, Asked, Behavior, Event, Request
+from easq.log.packing import unpack_floats
 from easq.recipe.recipe import Recipe
 
 DAY_MS = 86_400_000

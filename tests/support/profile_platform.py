@@ -5,20 +5,9 @@ from hypothesis import strategies as st
 from easq.features.columns import Columns
 from easq.features.profiles import Profiles
 from easq.log.base import partition_of
-from easq.log.events import (
-    EVENTS,
-    PROFILES,
-    Answered,
-    Behavior,
-    Column,
-    Event,
-    ItemTold,
-    Request,
-    ViewerTold,
-    pack_floats,
-    pack_ids,
-)
-from easq.recipe.recipe import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
+from easq.log.events import EVENTS, PROFILES, Answered, Behavior, Event, ItemUpdate, Request, ViewerUpdate
+from easq.log.packing import Column, pack_floats, pack_ids
+from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
 
 MINUTE = 60_000
 WINDOW = 30 * MINUTE
@@ -88,18 +77,18 @@ def report(
     )
 
 
-def item(item_id: str, /, **values: Column) -> ItemTold:
-    return ItemTold(event_id=f"told:{item_id}", user_id="", ts=0, item_id=item_id, values=values)
+def item(item_id: str, /, **values: Column) -> ItemUpdate:
+    return ItemUpdate(event_id=f"told:{item_id}", user_id="", ts=0, item_id=item_id, values=values)
 
 
-def viewer(user_id: str, /, **values: Column) -> ViewerTold:
-    return ViewerTold(event_id=f"told:{user_id}", user_id=user_id, ts=0, values=values)
+def viewer(user_id: str, /, **values: Column) -> ViewerUpdate:
+    return ViewerUpdate(event_id=f"told:{user_id}", user_id=user_id, ts=0, values=values)
 
 
 def apply(profiles: Profiles, *events: Event) -> Profiles:
     """Say events in this order, each where it belongs."""
     for event in events:
-        topic = PROFILES if isinstance(event, ItemTold | ViewerTold) else EVENTS
+        topic = PROFILES if isinstance(event, ItemUpdate | ViewerUpdate) else EVENTS
         profiles.apply(topic, partition_of(event.user_id, PARTITIONS), [event])
     return profiles
 

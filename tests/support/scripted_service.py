@@ -10,11 +10,11 @@ from threading import Event, Lock, Thread
 from typing import Any
 
 import easq
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 from easq.service.pages import widget
 
 WIDGET = Path(easq.__file__).parent / "ask" / "widget" / "easq.js"
-QUICK = Ask(min_play_ms=500.0, min_ratio=1.0)
+QUICK = AskSettings(min_play_ms=500.0, min_ratio=1.0)
 QUESTION: dict[str, Any] = {
     "name": "satisfaction",
     "version": "1",
@@ -43,7 +43,7 @@ class StandIn:
     """What the service says, and what it was told. `offer` replaces fields of the next offers."""
 
     url: str = ""
-    rule: Ask = QUICK  # of the next pages
+    rule: AskSettings = QUICK  # of the next pages
     offer: dict[str, Any] = field(default_factory=dict)
     statuses: dict[str, list[int]] = field(default_factory=dict)  # of a verb's next calls, instead of 200
     raw: bytes | None = None  # the body of every reply, instead of what the contract says

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easq.log.events import Answered, Asked, Behavior, Event, Request, unpack_floats, unpack_ids
+from easq.log.events import Answered, Asked, Behavior, Event, Request
+from easq.log.packing import unpack_floats, unpack_ids
 from easq.sources.datasets.base import Loaded
 from easq.sources.datasets.kuairand import FLAGS, LOG_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS
 from tests.support.paths import ROOT

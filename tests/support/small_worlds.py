@@ -4,7 +4,7 @@ from easq.log.events import Event
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 from easq.sources.world.record import events
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 from tests.support.paths import RECIPES
 
 SMALL = (
@@ -25,7 +25,7 @@ def small_recipe(*overrides: str) -> Recipe:
 
 
 def small_world(seed: int = 1, ask: float = 0.5, answer: float = 0.5) -> World:
-    return World(seed, Rates(ask, answer), num_viewers=60, num_items=200)
+    return World(seed, AskRates(ask, answer), num_viewers=60, num_items=200)
 
 
 def world_events(

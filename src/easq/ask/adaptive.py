@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from easq.ask.decayed_sum import Fading
+from easq.ask.decayed_sum import DecayedSum
 from easq.log.events import Answered
 
 PRIOR = 1.0
@@ -23,7 +23,7 @@ _KEPT = 32  # answers remembered of a viewer
 _BITS = 1 << 53  # as many as a sticky draw has
 
 
-class Said(NamedTuple):
+class BeliefAnswer(NamedTuple):
     """One answer of a viewer: 0 is the worst option and 1 the best; `weight` is what it counts."""
 
     ts: int
@@ -42,9 +42,9 @@ class Belief(NamedTuple):
 class Beliefs(msgspec.Struct):
     """What answers said by group, and what each viewer said, which is left out of that viewer's own rates."""
 
-    good: dict[str, Fading] = {}
-    bad: dict[str, Fading] = {}
-    viewers: dict[str, list[Said]] = {}
+    good: dict[str, DecayedSum] = {}
+    bad: dict[str, DecayedSum] = {}
+    viewers: dict[str, list[BeliefAnswer]] = {}
 
 
 class Teaching(NamedTuple):
@@ -72,9 +72,9 @@ def observe(
     if answer.option not in options:
         return
     worth = options.index(answer.option) / (len(options) - 1)
-    said = Said(answer.ts, group, worth, answer.weight)
+    said = BeliefAnswer(answer.ts, group, worth, answer.weight)
     for kept, part in ((beliefs.good, worth), (beliefs.bad, 1 - worth)):
-        kept[group] = kept.pop(group, Fading())
+        kept[group] = kept.pop(group, DecayedSum())
         kept[group].add(answer.ts, part * answer.weight, half_life_ms)
         _forget_first(kept)
     past = beliefs.viewers[answer.user_id] = beliefs.viewers.pop(answer.user_id, [])

@@ -17,17 +17,17 @@ from typing import Any
 
 import msgspec
 
-from easq.ask.state import Asks, Kept
+from easq.ask.state import Asks, AsksState
 from easq.recipe.recipe import Recipe
 
 _SUM_BYTES = 16
 _SLICE = 500  # entries, about a millisecond
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(Kept)
+_decoder = msgspec.msgpack.Decoder(AsksState)
 
 Taken = list[list[Any] | bytes]
-"""The fields of `Kept`: lists of what never changes, and packed already what does."""
+"""The fields of `AsksState`: lists of what never changes, and packed already what does."""
 
 
 class AsksFile:
@@ -89,7 +89,7 @@ class AsksFile:
 
 
 def _pieces(taken: Taken) -> Iterator[bytes]:
-    """Yield, slice by slice, the bytes that encoding `Kept` at once would give."""
+    """Yield, slice by slice, the bytes that encoding `AsksState` at once would give."""
     yield _head(len(taken))
     for field in taken:
         if isinstance(field, bytes):

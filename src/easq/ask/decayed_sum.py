@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Fading(msgspec.Struct):
+class DecayedSum(msgspec.Struct):
     """The sum as of the time `ts`, in milliseconds; read after the last addition with the same half-life."""
 
     ts: int = 0

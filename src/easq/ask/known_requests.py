@@ -10,7 +10,7 @@ from easq.log.events import Request
 _HEAD = 2  # numbers before the items: time and viewer
 
 
-class Served:
+class KnownRequests:
     """The requests of the last `window_ms`: ids as checksums, about 450 bytes each.
 
     That a strange item has the checksum of one of 25 happens once in 170 million times: then a view is asked
@@ -22,7 +22,7 @@ class Served:
         self._by_id: dict[str, bytes] = {}
         self._heard: deque[tuple[str, bytes]] = deque()
 
-    def hear(self, request: Request, now_ms: int) -> None:
+    def ingest(self, request: Request, now_ms: int) -> None:
         """Take a request, if it is not too old."""
         if request.ts + self._window >= now_ms and request.event_id not in self._by_id:
             numbers = (request.ts, _short(request.user_id), *map(_short, request.items))

@@ -3,20 +3,20 @@
 from msgspec import Struct
 
 
-class OptionShown(Struct, frozen=True):
+class OptionReply(Struct, frozen=True):
     """One option, in the order to be shown."""
 
     value: str
     label: str
 
 
-class QuestionShown(Struct, frozen=True):
+class QuestionReply(Struct, frozen=True):
     """What the viewer reads."""
 
     name: str
     version: str
     text: str
-    options: list[OptionShown]
+    options: list[OptionReply]
     thanks: str
 
 
@@ -25,7 +25,7 @@ class OfferReply(Struct, frozen=True):
 
     show: bool
     reason: str
-    question: QuestionShown | None
+    question: QuestionReply | None
     locale: str
     token: str | None
     fade_ms: int

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 
 DAY_MS = 86_400_000
 NEVER = -1
@@ -42,7 +42,7 @@ class Rule(NamedTuple):
     memory_ms: int
 
     @staticmethod
-    def of(ask: Ask) -> "Rule":
+    def of(ask: AskSettings) -> "Rule":
         """Return the rule of a recipe; `lead` is how many asks even pacing may be ahead, 0 without it."""
         is_even = ask.daily_quota and ask.pacing == "even"
         lead = max(1.0, ask.daily_quota * ask.pacing_minutes * _MINUTE_MS / DAY_MS) if is_even else 0.0

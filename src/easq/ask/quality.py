@@ -10,9 +10,10 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from easq.ask.decayed_sum import Fading
-from easq.log.events import Answered, Asked, stable_id
-from easq.recipe.recipe import Quality
+from easq.ask.decayed_sum import DecayedSum
+from easq.log.events import Answered, Asked
+from easq.log.ids import stable_id
+from easq.recipe.questionnaire import Quality
 
 SPEEDER, STRAIGHT, BURST, LIMIT = "speeder", "straight_line", "burst", "daily_limit"
 FLOOD, FLOODER = "flood", "flooder"
@@ -33,7 +34,7 @@ _REACTION_MS = 250
 _SPARSE_PER_S, _DENSE_PER_S = 16.5, 4.25
 
 
-class About(NamedTuple):
+class AnswerContext(NamedTuple):
     """What an event does not say of itself: the item's author, and the question as it was shown.
 
     `since_ms` is the service's own time from the offer to the answer: nobody read the question for longer.
@@ -44,14 +45,14 @@ class About(NamedTuple):
     since_ms: float = inf
 
 
-class Judged(NamedTuple):
+class AnswerWeight(NamedTuple):
     """How much an answer counts, from 0 to 1, and why not fully."""
 
     weight: float
     flags: list[str]
 
 
-class Said(NamedTuple):
+class RecentAnswer(NamedTuple):
     """One answer, as it is remembered of its viewer."""
 
     ts: int
@@ -63,24 +64,24 @@ class Said(NamedTuple):
 class Target(msgspec.Struct):
     """What came about one author or item: asks, and by option answers, their weights and their viewers."""
 
-    asks: Fading = msgspec.field(default_factory=Fading)
-    answers: dict[str, Fading] = {}
-    weights: dict[str, Fading] = {}
+    asks: DecayedSum = msgspec.field(default_factory=DecayedSum)
+    answers: dict[str, DecayedSum] = {}
+    weights: dict[str, DecayedSum] = {}
     viewers: dict[str, dict[int, int]] = {}
 
 
-class State(msgspec.Struct):
+class QualityState(msgspec.Struct):
     """What is remembered: recent answers by viewer, and by question what came about each target.
 
     A target's key is question, kind and name; `everything` holds each question's sums.
     """
 
-    viewers: dict[str, list[Said]] = {}
+    viewers: dict[str, list[RecentAnswer]] = {}
     targets: dict[tuple[str, str, str], Target] = {}
     everything: dict[str, Target] = {}
 
 
-def judge(answer: Answered, state: State, rules: Quality, about: About) -> Judged:
+def judge(answer: Answered, state: QualityState, rules: Quality, about: AnswerContext) -> AnswerWeight:
     """Return how much an answer counts, before it is logged and shown to the state.
 
     `took_ms` is what the viewer's side says, 0 if it does not; the time since the offer bounds it.
@@ -105,10 +106,10 @@ def judge(answer: Answered, state: State, rules: Quality, about: About) -> Judge
     if left < 1:
         flags.append(FLOOD)
         weight = min(weight, left)
-    return Judged(round(weight, 6), flags)
+    return AnswerWeight(round(weight, 6), flags)
 
 
-def observe(event: Asked | Answered, state: State, rules: Quality, about: About) -> None:
+def observe(event: Asked | Answered, state: QualityState, rules: Quality, about: AnswerContext) -> None:
     """Take what has been logged; an answer with the weight that it was given."""
     half_life_ms = rules.flood_hours * _HOUR_MS
     whole = state.everything.setdefault(event.question, Target())
@@ -118,14 +119,14 @@ def observe(event: Asked | Answered, state: State, rules: Quality, about: About)
             target.asks.add(event.ts, 1.0, half_life_ms)
             continue
         for counts, amount in ((target.answers, 1.0), (target.weights, event.weight)):
-            counts.setdefault(event.option, Fading()).add(event.ts, amount, half_life_ms)
+            counts.setdefault(event.option, DecayedSum()).add(event.ts, amount, half_life_ms)
         if target is not whole:
             viewers = target.viewers.setdefault(event.option, {})
             viewers[stable_id(event.user_id)] = event.ts
             _forget_first(viewers, _MAX_VIEWERS)
     if isinstance(event, Answered):
         past = _renewed(state.viewers, event.user_id, [])
-        past.append(Said(event.ts, event.question, event.option, FLOOD in event.flags))
+        past.append(RecentAnswer(event.ts, event.question, event.option, FLOOD in event.flags))
         del past[: -max(_KEPT, rules.max_per_day)]
     _forget_first(state.viewers, _MAX_KEYS)
     _forget_first(state.targets, _MAX_KEYS)
@@ -144,14 +145,14 @@ def reading_ms(text: str, skimming: float) -> float:
     return _REACTION_MS + 1000 * seconds / skimming
 
 
-def _is_hasty(answer: Answered, past: list[Said], rules: Quality, about: About) -> bool:
+def _is_hasty(answer: Answered, past: list[RecentAnswer], rules: Quality, about: AnswerContext) -> bool:
     # Who has answered the question before need not read it again.
     known = any(said.question == answer.question for said in past)
     needed = _REACTION_MS if known else reading_ms(about.text, rules.skimming)
     return min(answer.took_ms or inf, about.since_ms) < needed
 
 
-def _is_straight(answer: Answered, past: list[Said], state: State, rules: Quality) -> bool:
+def _is_straight(answer: Answered, past: list[RecentAnswer], state: QualityState, rules: Quality) -> bool:
     """Say whether a run of one option is too long for how often everybody chooses it."""
     run, own = 1, 0.0
     for said in reversed(past):
@@ -167,7 +168,7 @@ def _is_straight(answer: Answered, past: list[Said], state: State, rules: Qualit
     return run > 1 and min(share, 0.95) ** run < rules.straight_chance
 
 
-def _left(answer: Answered, key: tuple[str, str, str], state: State, rules: Quality) -> float:
+def _left(answer: Answered, key: tuple[str, str, str], state: QualityState, rules: Quality) -> float:
     """Return how much weight a flood leaves for this answer; 1 where there is none."""
     target, whole = state.targets.get(key), state.everything.get(answer.question)
     if target is None or whole is None:
@@ -194,16 +195,16 @@ def _chance_of(count: float, mean: float) -> float:
     return exp(count - mean - count * log(count / mean))
 
 
-def _count(counts: dict[str, Fading], answer: Answered) -> float:
+def _count(counts: dict[str, DecayedSum], answer: Answered) -> float:
     found = counts.get(answer.option)
     return found.at(answer.ts) if found else 0.0
 
 
-def _since(past: list[Said], ts: float) -> int:
+def _since(past: list[RecentAnswer], ts: float) -> int:
     return sum(said.ts > ts for said in past)
 
 
-def _keys(event: Asked | Answered, about: About) -> list[tuple[str, str, str]]:
+def _keys(event: Asked | Answered, about: AnswerContext) -> list[tuple[str, str, str]]:
     keys = [(event.question, "item", event.item_id)]
     return [*keys, (event.question, "author", about.author)] if about.author else keys
 

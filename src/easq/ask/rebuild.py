@@ -23,7 +23,7 @@ def catch_up(asks: Asks, log: EventLog, now_ms: int) -> None:
             for partition, (begin, end) in enumerate(zip(begins, ends, strict=True))
         ]
     for events in MergedReader(log, EVENTS, ends, starts):
-        asks.hear([event for _, event in events])
+        asks.ingest([event for _, event in events])
     asks.offsets = ends
 
 

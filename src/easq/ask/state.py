@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from easq.ask import adaptive
 from easq.ask.adaptive import Beliefs, Teaching
-from easq.ask.known_requests import Served
+from easq.ask.known_requests import KnownRequests
 from easq.ask.policy import (
     DAY_MS,
     Gate,
@@ -34,8 +34,8 @@ from easq.ask.policy import (
     rate_now,
     sticky,
 )
-from easq.ask.quality import About, State, judge, observe
-from easq.ask.viewers import Viewers
+from easq.ask.quality import AnswerContext, QualityState, judge, observe
+from easq.ask.viewers import RecentViewers
 from easq.ask.wording import Questions
 from easq.log.events import Answered, Asked, Dismissed, Event, Ignored, Offered, Request
 from easq.recipe.recipe import Recipe
@@ -80,7 +80,7 @@ class View:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
-class Weighed(NamedTuple):
+class AskChance(NamedTuple):
     """The gates of a view, the sampling rate, the chance that a viewer's gates are open, and asks before.
 
     `teaching` is what the adaptive policy made the rate from.
@@ -93,7 +93,7 @@ class Weighed(NamedTuple):
     teaching: Teaching | None = None
 
 
-class Kept(msgspec.Struct, array_like=True):
+class AsksState(msgspec.Struct, array_like=True):
     """All that asking remembers, as it is stored. What is long is a list of what never changes."""
 
     offsets: list[int]
@@ -105,7 +105,7 @@ class Kept(msgspec.Struct, array_like=True):
     asks: list[tuple[Offered, bool, bool, Outcome | None]]
     reserved: list[tuple[int, str]]
     used: dict[int, int]
-    quality: State
+    quality: QualityState
     beliefs: Beliefs
 
 
@@ -121,8 +121,8 @@ class Asks:
         self._salt = hashlib.blake2b(secret, person=b"easq.sampling", digest_size=32).digest()
         window_ms = round(recipe.join.answer_window * _MINUTE_MS)
         self._reserve_ms, self._window = round(recipe.ask.reserve_seconds * 1000), window_ms
-        self.served = Served(window_ms)
-        self.viewers = Viewers(self.rule)
+        self.served = KnownRequests(window_ms)
+        self.viewers = RecentViewers(self.rule)
         self._decided: dict[str, str] = {}
         self._decided_at: deque[tuple[int, str, str]] = deque()
         self._unheard: OrderedDict[str, int] = OrderedDict()
@@ -131,12 +131,12 @@ class Asks:
         self._reserved: list[tuple[int, str]] = []
         self._used: Counter[int] = Counter()
         self._newest = 0
-        self.quality, self._quality_rules = State(), recipe.quality
+        self.quality, self._quality_rules = QualityState(), recipe.quality
         self._author_of = author_of
         self.offsets: list[int] = []
         """Of the partitions of EVENTS: everything before was heard."""
 
-    def hear(self, events: Sequence[Event]) -> None:
+    def ingest(self, events: Sequence[Event]) -> None:
         """Take the next events of EVENTS, those of a partition in order and partitions about in step."""
         for event in events:
             self._newest = max(self._newest, event.ts)
@@ -147,7 +147,7 @@ class Asks:
                     group = adaptive.group_of(event.item_id, about.author)
                     adaptive.observe(self._beliefs, event, group, self._trains.options, self._half_life_ms)
             if isinstance(event, Request):
-                self.served.hear(event, self._newest)
+                self.served.ingest(event, self._newest)
             elif isinstance(event, Offered):
                 key = event.event_id[1:]
                 # One of ours may be heard when it is no longer among those decided: it counted then.
@@ -161,13 +161,13 @@ class Asks:
                     ask.outcome = event
         self._forget()
 
-    def about(self, event: Asked | Answered) -> About:
+    def about(self, event: Asked | Answered) -> AnswerContext:
         """Return what is known of an event's item and, of an answer to an ask of ours, what was read."""
         ask = self._asks.get(event.ask_id) if isinstance(event, Answered) else None
         offered = ask.offered if ask else None
         found = offered and self.questions.wording(offered.question, offered.version, offered.locale)
         since_ms = max(0, event.ts - offered.ts) if offered else inf
-        return About(self._author_of(event.item_id), found[1].text if found else "", since_ms)
+        return AnswerContext(self._author_of(event.item_id), found[1].text if found else "", since_ms)
 
     def weigh(self, answer: Answered) -> tuple[float, list[str]]:
         """Return what an answer counts for and why not more, by what was heard before."""
@@ -185,7 +185,7 @@ class Asks:
             return "unknown_view", why
         return "", ""
 
-    def gates(self, view: View, now_ms: int) -> Weighed:
+    def gates(self, view: View, now_ms: int) -> AskChance:
         """Return the gates that need the viewer, with the numbers behind them; changes nothing."""
         viewer = advance(self.rule, self.viewers.get(view.user_id), now_ms, view.session)
         used = self.used(now_ms)
@@ -195,7 +195,9 @@ class Asks:
             rate = adaptive.mixed(rate, self._settings.adaptive_floor, teaching.gain)
         sample = sticky(self._salt, "view", *view.names)
         chance = chance_open(self.rule, viewer)
-        return Weighed(gates(self.rule, viewer, used, rate, sample), rate, chance, len(viewer.asks), teaching)
+        return AskChance(
+            gates(self.rule, viewer, used, rate, sample), rate, chance, len(viewer.asks), teaching
+        )
 
     def explain(self, view: View, now_ms: int) -> dict[str, Any]:
         """Return what would be decided on a view now, gate by gate with the numbers; changes nothing."""
@@ -296,9 +298,9 @@ class Asks:
         belief = adaptive.believed(self._beliefs, group, view.user_id, now_ms, self._half_life_ms)
         return adaptive.teaching(group, belief, sticky(self._salt, "teaching", *view.names))
 
-    def kept(self) -> Kept:
+    def kept(self) -> AsksState:
         """Return all that is remembered. `quality` and `beliefs` change with the next call, no other part."""
-        return Kept(
+        return AsksState(
             list(self.offsets),
             self._newest,
             self.served.kept(),
@@ -311,7 +313,7 @@ class Asks:
             self._beliefs,
         )
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: AsksState) -> None:
         """Remember what `kept` returned; nothing may have been heard before."""
         self.offsets, self._newest = kept.offsets, kept.newest
         self.served.restore(kept.served)

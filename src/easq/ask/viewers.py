@@ -5,7 +5,7 @@ from collections import OrderedDict
 from easq.ask.policy import NOT_ASKED, Rule, Viewer
 
 
-class Viewers:
+class RecentViewers:
     """Viewers in the order in which they were last seen.
 
     Whoever has not been seen while all gates open again is kept as the times of asks alone, and only

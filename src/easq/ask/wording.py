@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from easq.ask.policy import choose, sticky
-from easq.recipe.recipe import BUILT_IN, SCALE5, AskedQuestion, Question, Recipe, Wording
+from easq.recipe.questionnaire import BUILT_IN, SCALE5, AskedQuestion, Question, Wording
+from easq.recipe.recipe import Recipe
 
 _WORDINGS = {
     "satisfaction": {
@@ -36,7 +37,7 @@ _WORDINGS = {
 }
 
 
-class Posed(NamedTuple):
+class WordedQuestion(NamedTuple):
     """One question as it is asked; `values` are logged, and each wording has a label for each of them."""
 
     name: str
@@ -57,18 +58,18 @@ class Questions:
         self._posed = {q.name: _posed(q, q.share / total, recipe) for q in asked}
         self._default, self._is_shuffled = ask.default_locale, ask.order == "random"
 
-    def pick(self, salt: bytes, *view: str) -> Posed:
+    def pick(self, salt: bytes, *view: str) -> WordedQuestion:
         """Return the question that a view would get."""
         posed = list(self._posed.values())
         return posed[choose([q.share for q in posed], sticky(salt, "question", *view))]
 
-    def order(self, posed: Posed, salt: bytes, *view: str) -> list[str]:
+    def order(self, posed: WordedQuestion, salt: bytes, *view: str) -> list[str]:
         """Return the values in the order in which this view would show them."""
         if not self._is_shuffled or posed.is_scale:
             return list(posed.values)
         return sorted(posed.values, key=lambda value: sticky(salt, "order", value, *view))
 
-    def locale(self, posed: Posed, wanted: str) -> str:
+    def locale(self, posed: WordedQuestion, wanted: str) -> str:
         """Return the locale nearest to the one wanted: itself, its language, the default, or the first."""
         known = {name.lower(): name for name in posed.wording}
         language = wanted.lower().replace("_", "-")
@@ -77,7 +78,7 @@ class Questions:
                 return known[name]
         return next(iter(posed.wording))
 
-    def wording(self, name: str, version: str, locale: str) -> tuple[Posed, Wording] | None:
+    def wording(self, name: str, version: str, locale: str) -> tuple[WordedQuestion, Wording] | None:
         """Return a question with its wording, None if it is no longer asked so."""
         posed = self._posed.get(name)
         if posed is None or posed.version != version or locale not in posed.wording:
@@ -89,7 +90,7 @@ def _training(question: Question) -> AskedQuestion:
     return AskedQuestion(name=question.name, kind="scale5" if question.options == SCALE5 else "options")
 
 
-def _posed(question: AskedQuestion, share: float, recipe: Recipe) -> Posed:
+def _posed(question: AskedQuestion, share: float, recipe: Recipe) -> WordedQuestion:
     trains = question.name == recipe.question.name
     built_in = BUILT_IN.get(question.name)
     values = recipe.question.options if trains else built_in or question.options or SCALE5
@@ -99,7 +100,7 @@ def _posed(question: AskedQuestion, share: float, recipe: Recipe) -> Posed:
     elif trains:
         said = Wording(text=recipe.question.text, labels=recipe.question.options, thanks="Thank you!")
         wording = {recipe.ask.default_locale: said}
-    return Posed(
+    return WordedQuestion(
         question.name,
         share,
         values,

@@ -38,11 +38,11 @@ def demo(
     seed
         Seed of the simulated viewers and items.
     """
-    from easq.prove.closed_loop.demo_run import FAST, Size, live_together
+    from easq.prove.closed_loop.demo_run import FAST, DemoSize, live_together
     from easq.prove.closed_loop.outcome import judge
     from easq.recipe.read import read_recipe
 
-    size = FAST if fast else Size()
+    size = FAST if fast else DemoSize()
     with progress() as watch:
         advance = watch(f"{size.viewers:,} viewers live, by days", size.days)
         lived = live_together(

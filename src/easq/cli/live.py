@@ -134,13 +134,14 @@ def rollback(version: str, *, home: Path, arm: Arm = None, as_json: Json = False
     home
         The system's folder.
     """
-    from easq.log.events import COMMANDS, RollbackAsked, time_ordered_id
+    from easq.log.events import COMMANDS, RollbackRequest
+    from easq.log.ids import time_ordered_id
 
     made = _made(home, arm)
     if version not in made.versions.names():
         raise InputError(f"version: got {version!r}; kept are {', '.join(made.versions.names()) or 'none'}")
     now_ms = time.time_ns() // 1_000_000
-    asked = RollbackAsked(event_id=time_ordered_id(now_ms), user_id="", ts=now_ms, name=version)
+    asked = RollbackRequest(event_id=time_ordered_id(now_ms), user_id="", ts=now_ms, name=version)
     with made.open_updates() as updates:
         updates.append(COMMANDS, [asked])
     show({"asked": version}, as_json, lambda: console.print(f"asked for {version}; `easq status` tells"))
@@ -158,7 +159,7 @@ def status(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
     made = _made(home, arm)
     names = made.versions.names()
     kept = {name: made.versions.notes(name) for name in names}
-    found = {"service": made.told("service"), "learner": made.told("learner"), "versions": kept}
+    found = {"service": made.read_status("service"), "learner": made.read_status("learner"), "versions": kept}
     show(found, as_json, lambda: _print_status(found))
 
 

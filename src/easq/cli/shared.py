@@ -4,18 +4,17 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from easq import __version__
-
 app = App(
     name="easq",
     help="Ranking that aligns with what viewers say, not only with what they do. To see it work: easq demo.",
-    version=__version__,
+    version=version("easq"),
     suppress_keyboard_interrupt=False,
 )
 

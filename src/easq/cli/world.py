@@ -46,7 +46,7 @@ def make(
     """
     from easq.log.sqlite import SqliteLog
     from easq.sources.world.record import record
-    from easq.sources.world.simulate import Rates, World
+    from easq.sources.world.simulate import AskRates, World
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")
@@ -67,7 +67,7 @@ def make(
             done += num
             advance(done, views)
 
-        made = record(World(seed, Rates(ask, answer), scenario=scenario), views, log, truth, on_views)
+        made = record(World(seed, AskRates(ask, answer), scenario=scenario), views, log, truth, on_views)
     result = {"views": made, "log": str(out), "truth": str(truth), "seconds": time.monotonic() - started}
     show(result, as_json, lambda: console.print(f"{made:,} views in {out}, their truth in {truth}"))
 

@@ -11,23 +11,20 @@ from zlib import crc32
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from easq.features.columns import Ids
+from easq.arrays import F32, I64, Bool
 from easq.features.encode import Encoder, Rows
 from easq.features.examples import AnsweredView, Example, Viewed
-from easq.log.events import FLOAT, stable_id
-from easq.recipe.recipe import BehaviorKind
-
-Floats = NDArray[np.float32]
-Flags = NDArray[np.bool_]
+from easq.log.ids import stable_id
+from easq.log.packing import FLOAT
+from easq.recipe.features import BehaviorKind
 
 
 @dataclass(frozen=True)
 class Batch:
     """One step's examples.
 
-    `said_M` is the option said of a view, or -1, and `said_weight_M` how much that counts.
+    `answer_M` is the option said of a view, or -1, and `answer_weight_M` how much that counts.
     `fresh_A` marks the answers whose request had not been learned from its behaviour before.
 
     Rows below `num_viewed` are the exposed candidates of viewed requests. Behind them stand all
@@ -36,20 +33,20 @@ class Batch:
 
     rows: Rows
     num_viewed: int
-    level_M: Floats
-    shown_MK: Flags
-    said_M: Ids
-    said_weight_M: Floats
-    item_N: Ids
-    position_N: Ids
-    user_B: Ids
-    ts_B: Ids
+    level_M: F32
+    behavior_MK: Bool
+    answer_M: I64
+    answer_weight_M: F32
+    item_N: I64
+    position_N: I64
+    user_B: I64
+    ts_B: I64
     request_ids: list[str]
-    answer_row_A: Ids
-    option_A: Ids
-    propensity_A: Floats
-    weight_A: Floats
-    fresh_A: Flags
+    answer_row_A: I64
+    option_A: I64
+    propensity_A: F32
+    weight_A: F32
+    fresh_A: Bool
 
 
 class Batcher:
@@ -130,16 +127,16 @@ def make_batch(
     num_candidates = int(start_B[len(viewed)])
 
     value_MK, exposed_M = reported(viewed, start_B, behaviors)
-    shown_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
+    behavior_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
     weight_K = np.array([b.weight for b in behaviors], np.float32)
-    level_M = np.minimum(shown_MK @ weight_K, np.float32(cap))
-    said_M = np.full(num_candidates, -1, np.int64)
-    said_weight_M = np.ones(num_candidates, np.float32)
+    level_M = np.minimum(behavior_MK @ weight_K, np.float32(cap))
+    answer_M = np.full(num_candidates, -1, np.int64)
+    answer_weight_M = np.ones(num_candidates, np.float32)
     for start, view in zip(start_B, viewed, strict=False):
         for position, option in view.answers:
-            said_M[start + position] = option
+            answer_M[start + position] = option
         for position, weight in view.weights:
-            said_weight_M[start + position] = weight
+            answer_weight_M[start + position] = weight
 
     # Candidates that nobody saw teach nothing: only exposed rows of viewed requests stay.
     keep_N = np.concatenate([exposed_M, np.ones(int(start_B[-1]) - num_candidates, np.bool_)])
@@ -151,9 +148,9 @@ def make_batch(
         rows=Rows(rows.viewer_BW, rows.candidate_NV[keep_N], rows.request_N[keep_N]),
         num_viewed=int(np.count_nonzero(exposed_M)),
         level_M=level_M[exposed_M],
-        shown_MK=shown_MK[exposed_M],
-        said_M=said_M[exposed_M],
-        said_weight_M=said_weight_M[exposed_M],
+        behavior_MK=behavior_MK[exposed_M],
+        answer_M=answer_M[exposed_M],
+        answer_weight_M=answer_weight_M[exposed_M],
         item_N=np.array(items, np.int64)[keep_N],
         position_N=(np.arange(len(keep_N)) - start_B[rows.request_N])[keep_N],
         user_B=np.array([stable_id(r.user_id) for r in requests], np.int64),
@@ -167,9 +164,7 @@ def make_batch(
     )
 
 
-def reported(
-    viewed: Sequence[Viewed], start_B: Ids, behaviors: Sequence[BehaviorKind]
-) -> tuple[Floats, Flags]:
+def reported(viewed: Sequence[Viewed], start_B: I64, behaviors: Sequence[BehaviorKind]) -> tuple[F32, Bool]:
     """Return each candidate's largest reported value per behaviour, and whether it was exposed.
 
     `start_B` is where each request's candidates begin, and behind the last where they end.

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from easq.log.events import COUNT, FLOAT, ID, Column, stable_id
-from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.arrays import F32, I64
+from easq.log.ids import stable_id
+from easq.log.packing import COUNT, FLOAT, ID, Column
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
 from easq.recipe.values import Side
-
-Ids = NDArray[np.int64]
-Floats = NDArray[np.float32]
 
 LONGEST = int(np.iinfo(COUNT).max)
 """The most entries that a list may come with, however few of them are kept: 65,535."""
@@ -55,22 +53,22 @@ class List(NamedTuple):
     Multi-valued features stand from their start, histories oldest first.
     """
 
-    ids_NL: Ids
-    count_N: Ids
+    ids_NL: I64
+    count_N: I64
 
 
 @dataclass(frozen=True)
 class Columns:
     """Raw values of N rows, in the order of a `Shape`. Unknown: UNKNOWN, NaN, an empty list."""
 
-    ids_NK: Ids
-    numbers_NM: Floats
+    ids_NK: I64
+    numbers_NM: F32
     lists: tuple[List, ...]
 
     def __len__(self) -> int:
         return len(self.ids_NK)
 
-    def take(self, row_A: Ids) -> "Columns":
+    def take(self, row_A: I64) -> "Columns":
         """Return some rows."""
         lists = tuple(List(x.ids_NL[row_A], x.count_N[row_A]) for x in self.lists)
         return Columns(self.ids_NK[row_A], self.numbers_NM[row_A], lists)

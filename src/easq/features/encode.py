@@ -6,19 +6,19 @@ Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and p
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Anything, Bool
 from easq.errors import InputError
-from easq.features.columns import Columns, Ids, Shape
-from easq.log.events import COUNT, FLOAT, ID, Request
-from easq.log.mixing import mix
-from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.features.columns import Columns, Shape
+from easq.log.events import Request
+from easq.log.ids import mix
+from easq.log.packing import COUNT, FLOAT, ID
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
 from easq.recipe.values import Side
-
-Values = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Layout:
 class Ragged(NamedTuple):
     """Lists of ids of several rows, one behind the other, and how many each row has."""
 
-    ids: Ids
-    counts: Ids
+    ids: I64
+    counts: I64
 
 
 @dataclass(frozen=True)
 class Rows:
     """Features as embedding rows; candidate n belongs to request `request_N[n]`, requests in order."""
 
-    viewer_BW: Ids
-    candidate_NV: Ids
-    request_N: Ids
+    viewer_BW: I64
+    candidate_NV: I64
+    request_N: I64
 
 
 @dataclass
@@ -103,8 +103,8 @@ class Encoder:
         Raises InputError, naming feature and request, for a column that is absent or of a wrong size.
         """
         sizes = np.fromiter((len(r.items) for r in requests), np.int64, len(requests))
-        viewer: dict[str, Values | Ragged] = {}
-        candidate: dict[str, Values | Ragged] = {}
+        viewer: dict[str, Anything | Ragged] = {}
+        candidate: dict[str, Anything | Ragged] = {}
         for slot in self.layout.viewer:
             columns = [_column(r, r.viewer, slot, "viewer") for r in requests]
             if isinstance(slot.feature, Multi | History):
@@ -122,7 +122,7 @@ class Encoder:
         return self.encode_columns(sizes, viewer, candidate)
 
     def encode_columns(
-        self, sizes: Ids, viewer: Mapping[str, Values | Ragged], candidate: Mapping[str, Values | Ragged]
+        self, sizes: I64, viewer: Mapping[str, Anything | Ragged], candidate: Mapping[str, Anything | Ragged]
     ) -> Rows:
         """Return the rows of requests whose features stand in columns, request after request.
 
@@ -155,18 +155,18 @@ class Encoder:
         for counted, row in zip(self.collisions.values(), state["collisions"].tolist(), strict=True):
             counted.lookups, counted.collided, counted.taken = row
 
-    def _fill(self, slot: Slot, values: Values, out: Ids) -> None:
+    def _fill(self, slot: Slot, values: Anything, out: I64) -> None:
         if isinstance(slot.feature, Numeric):
             out[:, slot.start] = _interval_rows(slot, values)
         else:
             out[:, slot.start] = self._hash(slot, values)
 
-    def _fill_ragged(self, slot: Slot, ids: Ids, counts: Ids, out: Ids) -> None:
+    def _fill_ragged(self, slot: Slot, ids: I64, counts: I64, out: I64) -> None:
         ends = np.cumsum(counts)
         used, valid = _padded(slot, ends - counts, counts)
         out[:, slot.start : slot.stop][valid] = self._hash(slot, ids[used])
 
-    def _hash(self, slot: Slot, ids: Ids) -> Ids:
+    def _hash(self, slot: Slot, ids: I64) -> I64:
         rows = _hash_rows(slot, ids)
         if not isinstance(slot.feature, History):
             counted = self.collisions[slot.feature.name]
@@ -199,7 +199,7 @@ class SideEncoder:
         self._numbers = [slots[f.name] for f in shape.numbers]
         self._lists = [slots[f.name] for f in shape.lists]
 
-    def encode(self, columns: Columns) -> Ids:
+    def encode(self, columns: Columns) -> I64:
         """Return the embedding rows of each row of values."""
         rows_NW = np.zeros((len(columns), self._width), np.int64)
         if len(self._place_K):
@@ -214,20 +214,20 @@ class SideEncoder:
         return rows_NW
 
 
-def _interval_rows(slot: Slot, values: NDArray[np.float32]) -> Ids:
+def _interval_rows(slot: Slot, values: F32) -> I64:
     assert isinstance(slot.feature, Numeric)
     interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
-    rows: Ids = slot.offset + np.where(np.isnan(values), 0, interval)
+    rows: I64 = slot.offset + np.where(np.isnan(values), 0, interval)
     return rows
 
 
-def _hash_rows(slot: Slot, ids: Ids) -> Ids:
+def _hash_rows(slot: Slot, ids: I64) -> I64:
     # Histories share their target's rows, so the salt is the table's place and not the name.
     hashed = mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
     return slot.offset + hashed.astype(np.int64)
 
 
-def _padded(slot: Slot, first_R: Ids, count_R: Ids) -> tuple[Ids, NDArray[np.bool_]]:
+def _padded(slot: Slot, first_R: I64, count_R: I64) -> tuple[I64, Bool]:
     """Cut lists to the slot's width: a history newest first, other lists from their start.
 
     Returns the places of the ids used, of lists that start at `first_R`, and where each goes.
@@ -257,7 +257,7 @@ def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) 
     return column
 
 
-def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids) -> Values:
+def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: I64) -> Anything:
     """Join columns of one value a row; where the sum is wrong, say which request's is."""
     kind = FLOAT if isinstance(slot.feature, Numeric) else ID
     if list(map(len, columns)) != (kind.itemsize * sizes).tolist():
@@ -270,7 +270,7 @@ def _ragged(columns: list[bytes]) -> Ragged:
     return Ragged(np.frombuffer(b"".join(columns), ID), counts)
 
 
-def _counts(requests: Sequence[Request], slot: Slot, sizes: Ids) -> Ids:
+def _counts(requests: Sequence[Request], slot: Slot, sizes: I64) -> I64:
     columns = [r.lengths.get(slot.feature.name, b"") for r in requests]
     joined = b"".join(columns)
     if list(map(len, columns)) != (COUNT.itemsize * sizes).tolist():
@@ -278,7 +278,7 @@ def _counts(requests: Sequence[Request], slot: Slot, sizes: Ids) -> Ids:
     return np.frombuffer(joined, COUNT).astype(np.int64)
 
 
-def _ids(columns: list[bytes], slot: Slot, requests: Sequence[Request], counts: Ids, sizes: Ids) -> Ids:
+def _ids(columns: list[bytes], slot: Slot, requests: Sequence[Request], counts: I64, sizes: I64) -> I64:
     totals = np.add.reduceat(counts, np.cumsum(sizes) - sizes)
     if list(map(len, columns)) != (ID.itemsize * totals).tolist():
         _refuse_sizes(columns, slot, requests, ID.itemsize * totals)
@@ -286,7 +286,7 @@ def _ids(columns: list[bytes], slot: Slot, requests: Sequence[Request], counts: 
 
 
 def _refuse_sizes(
-    columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: Ids, what: str = ""
+    columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: I64, what: str = ""
 ) -> None:
     for column, request, size in zip(columns, requests, sizes, strict=True):
         if len(column) != size:

@@ -16,7 +16,6 @@ import numpy as np
 
 from easq.features.examples import AnsweredView, Counts, Example, Late, Viewed
 from easq.log.events import (
-    FLOAT,
     Answered,
     Asked,
     Behavior,
@@ -28,6 +27,8 @@ from easq.log.events import (
     Reply,
     Request,
 )
+from easq.log.packing import FLOAT
+from easq.recipe.recipe import Recipe
 
 
 class _Open(msgspec.Struct, gc=False):
@@ -328,3 +329,20 @@ def _some(event: Behavior, kept: list[int]) -> Behavior:
 def flush_all(joiners: Iterable[Joiner]) -> list[Example]:
     """Close the windows of all partitions at the end of a bounded log, in partition order."""
     return [example for joiner in joiners for example in joiner.flush()]
+
+
+_MINUTE = 60_000
+
+
+def build_joiner(recipe: Recipe, reread: Reread | None = None, takes: Takes = lambda _: True) -> Joiner:
+    """Return the joiner of one partition, which may let go of what it can `reread`."""
+    join = recipe.join
+    return Joiner(
+        recipe.question.name,
+        recipe.question.options,
+        round(join.behavior_window * _MINUTE),
+        round(join.answer_window * _MINUTE),
+        round(join.lateness * _MINUTE),
+        reread,
+        takes,
+    )

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from msgspec import structs
 
-from easq.errors import InputError
+from easq.errors import InputError, SettingsError
 from easq.home.home import Home, open_home
 from easq.recipe.arm_recipe import read_arm
 from easq.recipe.experiments import Arm
-from easq.recipe.read import SettingsError, read_recipe
+from easq.recipe.read import read_recipe
 
 _FOLDER = "arms"
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from easq.errors import InputError
+from easq.errors import InputError, SettingsError
 from easq.home.files import replace_file
 from easq.home.snapshots import Snapshots, State
 from easq.log.sqlite import SqliteLog
-from easq.recipe.read import SettingsError, read_recipe, to_toml
+from easq.recipe.read import read_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 _MAY_CHANGE = (
@@ -109,12 +109,12 @@ class Home:
                 raise InputError(f"{self.folder} has a running {role} already; stop it first") from None
             yield
 
-    def tell(self, role: str, status: dict[str, Any]) -> None:
+    def write_status(self, role: str, status: dict[str, Any]) -> None:
         """Leave a role's status, with the time `at`, for others to read; may raise OSError."""
         # Not forced to the disk: what is told is old after a second, and the log waits for the same disk.
         replace_file(self.folder / f"{role}.json", json.dumps(status), durable=False)
 
-    def told(self, role: str) -> dict[str, Any]:
+    def read_status(self, role: str) -> dict[str, Any]:
         """Return the last status that a role left; empty when there is none that can be read."""
         try:
             status = json.loads((self.folder / f"{role}.json").read_text())

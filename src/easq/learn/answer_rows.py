@@ -7,10 +7,13 @@ Shapes: N rows of a batch, A answers, L rows of a list, V embedding rows of a ca
 
 import numpy as np
 
-from easq.features.batch import Batch, Flags
-from easq.features.columns import Ids
+from easq.arrays import F32, I64, Bool
+from easq.features.batch import Batch
 from easq.features.encode import Rows
 from easq.learn.replay_buffer import AnsweredRows
+from easq.model.objective import AnswerPairs
+from easq.model.pairs import answer_pairs, list_pairs
+from easq.recipe.learning import Alignment
 
 
 def answered_rows(batch: Batch, list_length: int) -> AnsweredRows:
@@ -40,21 +43,21 @@ def with_replayed(rows: Rows, replayed: AnsweredRows) -> Rows:
     )
 
 
-def replayed_places(replayed: AnsweredRows, width: int) -> tuple[Ids, int]:
+def replayed_places(replayed: AnsweredRows, width: int) -> tuple[I64, int]:
     """Return where the answered rows stand among those that `with_replayed` appends, and how many it does."""
     size_A = _lists(replayed, width)[1].sum(1)
     return np.cumsum(size_A) - size_A, int(size_A.sum())
 
 
-def _lists(replayed: AnsweredRows, width: int) -> tuple[Ids, Flags]:
+def _lists(replayed: AnsweredRows, width: int) -> tuple[I64, Bool]:
     num = len(replayed.user_A)
     list_ALV = replayed.candidate_AV.reshape(num, replayed.candidate_AV.shape[1] // max(1, width), width)
-    is_there_AL: Flags = np.any(list_ALV, axis=2)
+    is_there_AL: Bool = np.any(list_ALV, axis=2)
     is_there_AL[:, 0] = True
     return list_ALV, is_there_AL
 
 
-def _with_mates(batch: Batch, list_length: int) -> Ids:
+def _with_mates(batch: Batch, list_length: int) -> I64:
     request_N = batch.rows.request_N
     # Answered requests stand behind the viewed ones, whole; rows of a request stand together.
     listed = np.arange(batch.num_viewed, len(request_N))
@@ -66,3 +69,42 @@ def _with_mates(batch: Batch, list_length: int) -> Ids:
         chosen = np.concatenate([[row], mates[mates != row]])[:list_length]
         list_ALV[a, : len(chosen)] = batch.rows.candidate_NV[chosen]
     return list_ALV.reshape(num, list_length * width)
+
+
+def question_rows(
+    batch: Batch,
+    replayed: AnsweredRows,
+    num_options: int,
+    alignment: Alignment,
+    bounded_A: F32 | None = None,
+) -> AnswerPairs:
+    """Choose Q and D+ for a batch whose replayed rows are appended behind its own.
+
+    `bounded_A` are the weights of the batch's own answers in the place of those that they were given.
+    """
+    num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
+    num_listed = num_rows - num_viewed
+    replayed_A, num_replayed = replayed_places(replayed, batch.rows.candidate_NV.shape[1])
+    row_Q = np.arange(num_viewed, num_rows + num_replayed)
+    new_A = batch.answer_row_A - num_viewed
+    place_A = np.concatenate([new_A, num_listed + replayed_A])
+    user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
+    option_A = np.concatenate([batch.option_A, replayed.option_A])
+    weight_A = np.concatenate([batch.weight_A if bounded_A is None else bounded_A, replayed.weight_A])
+    used = np.arange(len(place_A))
+    if alignment.uncertain == "drop":
+        used = np.flatnonzero((option_A == 0) | (option_A == num_options - 1))
+    better, worse = answer_pairs(user_A[used], option_A[used], alignment.scope)
+    better_P, worse_P = place_A[used[better]], place_A[used[worse]]
+    weight_P = weight_A[used[better]] * weight_A[used[worse]]
+    if alignment.unasked == "request":
+        said = np.full(num_listed, -1, np.int64)
+        said[new_A] = batch.option_A
+        better, worse = list_pairs(batch.rows.request_N[num_viewed:], said, num_options - 1)
+        better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
+        weight_R = np.ones(num_listed, np.float32)
+        weight_R[new_A] = weight_A[: len(new_A)]
+        weight_P = np.concatenate([weight_P, weight_R[better] * weight_R[worse]])
+    if alignment.unasked == "distill" or alignment.teacher:
+        row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
+    return AnswerPairs(row_Q, better_P, worse_P, weight_P, place_A[used], option_A[used], weight_A[used])

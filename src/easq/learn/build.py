@@ -4,8 +4,7 @@ import torch
 from msgspec.structs import replace
 
 from easq.features.encode import Encoder
-from easq.features.join import Joiner, Reread, Takes
-from easq.learn.labelled_views import ToldViews
+from easq.learn.labelled_views import LabelledViews
 from easq.learn.learner import Learner
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.model.build import build_model, build_pooling
@@ -15,26 +14,10 @@ from easq.model.methods.emer import Emer
 from easq.model.objectives import build_objective
 from easq.recipe.recipe import Recipe
 
-_MINUTE = 60_000
-
 
 def build_encoder(recipe: Recipe) -> Encoder:
     """Return the encoder of the recipe's features."""
     return Encoder(recipe.features)
-
-
-def build_joiner(recipe: Recipe, reread: Reread | None = None, takes: Takes = lambda _: True) -> Joiner:
-    """Return the joiner of one partition, which may let go of what it can `reread`."""
-    join = recipe.join
-    return Joiner(
-        recipe.question.name,
-        recipe.question.options,
-        round(join.behavior_window * _MINUTE),
-        round(join.answer_window * _MINUTE),
-        round(join.lateness * _MINUTE),
-        reread,
-        takes,
-    )
 
 
 def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
@@ -55,8 +38,8 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     )
     list_length = recipe.baselines.emer_list if isinstance(model, Emer) else 1
     told = None
-    if objective.reads_told:
-        told = ToldViews(
+    if objective.reads_labelled:
+        told = LabelledViews(
             capacity,
             recipe.alignment.replayed,
             viewer_width,

@@ -10,7 +10,7 @@ from easq.home.snapshots import State
 from easq.learn.publish import Publisher
 
 
-class Keeper:
+class Checkpointer:
     """Writes checkpoints and versions, one at a time; `collect` announces a version that is whole."""
 
     def __init__(self, home: Home, publisher: Publisher) -> None:

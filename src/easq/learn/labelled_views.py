@@ -4,31 +4,19 @@ Behaviour comes when a request's window closes, later than most answers, so thes
 buffer of their own. Shapes: T told views, V embedding rows of a candidate, K behaviours.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from easq.arrays import I64
 from easq.features.batch import Batch
-from easq.features.columns import Ids
 from easq.features.encode import Rows
 from easq.learn.answer_rows import with_replayed
 from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
+from easq.model.objective import LabelledRows
 
 
-@dataclass(frozen=True)
-class Told:
-    """Rows of a step whose behaviour and answer are known: the batch's own first, then replayed ones."""
-
-    row_T: Tensor
-    shown_TK: Tensor
-    option_T: Tensor
-    weight_T: Tensor
-
-
-class ToldViews:
+class LabelledViews:
     """A ring of the last `capacity` told views; `replayed` of them join each step.
 
     `viewer_weight` bounds what one viewer's views weigh together, as in the ReplayBuffer.
@@ -47,38 +35,38 @@ class ToldViews:
         self._buffer = ReplayBuffer(capacity, viewer_width, candidate_width + num_behaviors, viewer_weight)
         self._replayed, self._width = replayed, candidate_width
 
-    def join(self, batch: Batch, rows: Rows, random: np.random.Generator) -> tuple[Rows, Told]:
+    def join(self, batch: Batch, rows: Rows, random: np.random.Generator) -> tuple[Rows, LabelledRows]:
         """Return a step's rows with replayed views behind them, and all that are told."""
         past = self._buffer.sample(self._replayed, False, random)
-        own = np.flatnonzero(batch.said_M >= 0)
+        own = np.flatnonzero(batch.answer_M >= 0)
         user_T = batch.user_B[batch.rows.request_N[own]]
-        own_weight_T = self._buffer.bounded(user_T, batch.said_weight_M[own], new=True)
+        own_weight_T = self._buffer.bounded(user_T, batch.answer_weight_M[own], new=True)
         replayed = len(rows.request_N) + np.arange(len(past.user_A))
-        shown_TK = np.concatenate([batch.shown_MK[own], past.candidate_AV[:, self._width :]])
-        told = Told(
+        behavior_TK = np.concatenate([batch.behavior_MK[own], past.candidate_AV[:, self._width :]])
+        told = LabelledRows(
             torch.from_numpy(np.concatenate([own, replayed])),
-            torch.from_numpy(shown_TK.astype(np.float32)),
-            torch.from_numpy(np.concatenate([batch.said_M[own], past.option_A])),
+            torch.from_numpy(behavior_TK.astype(np.float32)),
+            torch.from_numpy(np.concatenate([batch.answer_M[own], past.option_A])),
             torch.from_numpy(np.concatenate([own_weight_T, past.weight_A])),
         )
         return with_replayed(rows, past._replace(candidate_AV=past.candidate_AV[:, : self._width])), told
 
     def add(self, batch: Batch) -> None:
         """Keep a batch's told views."""
-        own = np.flatnonzero(batch.said_M >= 0)
+        own = np.flatnonzero(batch.answer_M >= 0)
         request_T = batch.rows.request_N[own]
-        columns: Ids = np.concatenate([batch.rows.candidate_NV[own], batch.shown_MK[own]], 1)
+        columns: I64 = np.concatenate([batch.rows.candidate_NV[own], batch.behavior_MK[own]], 1)
         self._buffer.add(
             AnsweredRows(
                 batch.rows.viewer_BW[request_T],
                 columns,
                 batch.user_B[request_T],
-                batch.said_M[own],
-                batch.said_weight_M[own],
+                batch.answer_M[own],
+                batch.answer_weight_M[own],
             )
         )
 
-    def forget(self, user_A: Ids) -> None:
+    def forget(self, user_A: I64) -> None:
         """Drop the views of viewers."""
         self._buffer.forget(user_A)
 

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from easq.features.batch import Batch, Floats
-from easq.features.columns import Ids
+from easq.arrays import F32, I64
+from easq.features.batch import Batch
 from easq.home.snapshots import State
-from easq.learn.answer_rows import answered_rows, with_replayed
-from easq.learn.labelled_views import ToldViews
+from easq.learn.answer_rows import answered_rows, question_rows, with_replayed
+from easq.learn.labelled_views import LabelledViews
 from easq.learn.replay_buffer import ReplayBuffer
-from easq.model.embedding import EmbeddingTable, Pooling
-from easq.model.objective import Lesson, question_rows
+from easq.model.embedding import EmbeddingTable
+from easq.model.objective import Supervision
 from easq.model.objectives import Objective
+from easq.model.pooling import Pooling
 from easq.model.scores import Scores
 from easq.recipe.learning import Alignment
 
@@ -28,7 +29,7 @@ class NonFiniteLossError(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """What one step found before it learned: scores, losses, and how many experts fired per row.
 
     `touched_U` are the table rows that it read, and so may have changed. `satisfaction_L` scores the
@@ -37,9 +38,9 @@ class Step:
     """
 
     batch: Batch
-    touched_U: Ids
-    served_N: Floats
-    satisfaction_L: Floats | None
+    touched_U: I64
+    served_N: F32
+    satisfaction_L: F32 | None
     losses: dict[str, float]
     active_experts: float
     active_satisfaction_experts: float | None
@@ -68,7 +69,7 @@ class Learner:
         gradient_clip: float,
         seed: int,
         list_length: int = 1,
-        told: ToldViews | None = None,
+        told: LabelledViews | None = None,
     ) -> None:
         self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
         self.told = told
@@ -80,13 +81,13 @@ class Learner:
         self.steps = 0
 
     @torch.no_grad()
-    def score(self, batch: Batch) -> Floats:
+    def score(self, batch: Batch) -> F32:
         """Return the served score of every row."""
         touched = self.table.touch(batch.rows)
         x = self.pooling(touched, torch.from_numpy(batch.rows.request_N))
         return _array(self.model(x).served_N)
 
-    def step(self, batch: Batch) -> Step:
+    def step(self, batch: Batch) -> StepResult:
         """Score the batch, learn from it, and return the scores from before.
 
         Raises NonFiniteLossError before anything has changed.
@@ -103,7 +104,7 @@ class Learner:
             rows, told = self.told.join(batch, rows, self._random)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
-        scores, loss = self.objective(x, Lesson(batch, questioned, told))
+        scores, loss = self.objective(x, Supervision(batch, questioned, told))
         values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
             raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
@@ -126,18 +127,18 @@ class Learner:
         self.steps += 1
         return self._report(batch, touched.rows_U, scores, values, gradient)
 
-    def forget(self, user_A: Ids) -> None:
+    def forget(self, user_A: I64) -> None:
         """Drop the kept answers of viewers; what was learned from them stays."""
         self.buffer.forget(user_A)
         if self.told is not None:
             self.told.forget(user_A)
 
     def _report(
-        self, batch: Batch, touched_U: Ids, scores: Scores, values: dict[str, float], gradient: float
-    ) -> Step:
+        self, batch: Batch, touched_U: I64, scores: Scores, values: dict[str, float], gradient: float
+    ) -> StepResult:
         satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK
         num = len(batch.rows.request_N)
-        return Step(
+        return StepResult(
             batch,
             touched_U,
             _array(scores.served_N[:num]),
@@ -187,8 +188,8 @@ class Learner:
         self.steps = int(state["steps"][0])
 
 
-def _array(values: torch.Tensor) -> Floats:
-    array: Floats = values.detach().numpy()
+def _array(values: torch.Tensor) -> F32:
+    array: F32 = values.detach().numpy()
     return array
 
 

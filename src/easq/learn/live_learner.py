@@ -17,15 +17,15 @@ import structlog
 
 from easq.errors import InputError
 from easq.home.home import Home
-from easq.learn.checkpointer import Keeper
-from easq.learn.learner import NonFiniteLossError, Step
+from easq.learn.checkpointer import Checkpointer
+from easq.learn.learner import NonFiniteLossError, StepResult
 from easq.learn.publish import Publisher, make_delta
 from easq.learn.recorded_steps import learn_until, recorded, repeat, touched_by
-from easq.learn.rollback_guard import Guard
+from easq.learn.rollback_guard import RollbackGuard
 from easq.learn.trainer import Trainer, compute_alike, part_of
 from easq.learn.trend import Trend
 from easq.log.base import EventLog
-from easq.log.events import COMMANDS, EVENTS, STEPS, RollbackAsked, StepTaken
+from easq.log.events import COMMANDS, EVENTS, STEPS, RollbackRequest, StepRecord
 
 _IDLE_S = 0.25
 _STATUS_S = 0.5
@@ -53,9 +53,9 @@ class LiveLearner:
         self._live = live = home.recipe.live
         compute_alike(home.recipe.training.threads)
         self.trainer = Trainer(home.recipe, events.partitions(EVENTS))
-        self._guard = Guard(live.guard_share, live.guard_recent_pairs, live.guard_level_pairs)
+        self._guard = RollbackGuard(live.guard_share, live.guard_recent_pairs, live.guard_level_pairs)
         self._publisher = Publisher(updates)
-        self._keeper = Keeper(home, self._publisher)
+        self._keeper = Checkpointer(home, self._publisher)
         self.seq = self._commands = self._restored = 0
         self._waiting_since = math.inf
         self._began = self._told = self._checkpointed = self._versioned = 0.0
@@ -83,7 +83,7 @@ class LiveLearner:
         """Leave a checkpoint of where it stands."""
         self._save_checkpoint()
         self._keeper.close()
-        self._home.tell("learner", self.status())
+        self._home.write_status("learner", self.status())
 
     def recover(self) -> None:
         """Go on exactly where the last life stood: its checkpoint, then the steps recorded since."""
@@ -118,7 +118,7 @@ class LiveLearner:
             self._save_checkpoint()
         if any(self.trainer.waiting):
             self._waiting_since = self._seconds()
-        self._home.tell("learner", self.status())
+        self._home.write_status("learner", self.status())
 
     def forget(self, users: Collection[str]) -> None:
         """Drop what the state holds of viewers whose events are to be erased; afterwards `recover`.
@@ -160,7 +160,7 @@ class LiveLearner:
         self._keeper.collect()
         if now >= self._told + _STATUS_S:
             self._told = now
-            self._home.tell("learner", self.status())
+            self._home.write_status("learner", self.status())
         if command := self._next_command():
             self._roll_back(command.name, "asked for by an operator")
             return True
@@ -217,10 +217,10 @@ class LiveLearner:
         elif was_empty or steps:
             self._waiting_since = now
 
-    def _record(self, until: list[int], **what: Any) -> StepTaken:
+    def _record(self, until: list[int], **what: Any) -> StepRecord:
         """Write down that a step was taken; from here on it will be repeated."""
         seq = self.seq + 1
-        taken = StepTaken(
+        taken = StepRecord(
             event_id=f"step-{seq}",
             user_id="",
             ts=self._now_ms(),
@@ -234,7 +234,7 @@ class LiveLearner:
             raise RuntimeError(f"step {seq} of this home was recorded by another learner; stop one of them")
         return taken
 
-    def _account(self, taken: StepTaken, steps: list[Step]) -> None:
+    def _account(self, taken: StepRecord, steps: list[StepResult]) -> None:
         """Count a step, done or repeated."""
         self.seq, self._commands = taken.seq, taken.commands
         if taken.restore or taken.erased:
@@ -248,7 +248,7 @@ class LiveLearner:
             self._guard.observe(step)
             self._trend.add(taken.ts, taken.seq, step, self._guard.recent.value)
 
-    def _publish(self, steps: list[Step]) -> bool:
+    def _publish(self, steps: list[StepResult]) -> bool:
         """Publish what steps have changed, if it was not; return False where it was, with other bytes."""
         publisher, trainer = self._publisher, self.trainer
         delta = make_delta(
@@ -265,10 +265,10 @@ class LiveLearner:
             return True
         return publisher.checksums.get(self.seq, delta.checksum) == delta.checksum
 
-    def _next_command(self) -> RollbackAsked | None:
+    def _next_command(self) -> RollbackRequest | None:
         for command in self._updates.read(COMMANDS, 0, self._commands, 1):
             self._commands += 1
-            assert isinstance(command, RollbackAsked)
+            assert isinstance(command, RollbackRequest)
             self._keeper.collect(wait=True)  # what it writes makes an old version go
             if command.name in self._home.versions.names():
                 return command

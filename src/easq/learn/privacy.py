@@ -18,19 +18,10 @@ from easq.home.arm_homes import learned_arms
 from easq.home.home import Home
 from easq.learn.live_learner import LiveLearner
 from easq.log.base import EventLog, Position, partition_of
-from easq.log.events import (
-    EVENTS,
-    PROFILES,
-    Behavior,
-    Column,
-    Erased,
-    Event,
-    Request,
-    ViewerTold,
-    unpack_floats,
-    unpack_ids,
-)
-from easq.recipe.recipe import Numeric, Recipe
+from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, ViewerUpdate
+from easq.log.packing import Column, unpack_floats, unpack_ids
+from easq.recipe.features import Numeric
+from easq.recipe.recipe import Recipe
 
 TOPICS = (EVENTS, PROFILES)
 _READ = 2048
@@ -158,7 +149,7 @@ def _readable(event: Event, numbers: Collection[str] | None) -> dict[str, Any]:
             said[name] = unpack_floats(said[name]).tolist()
         for name in ("lengths", "ranks"):
             said[name] = msgspec.to_builtins(said[name])
-    elif isinstance(event, ViewerTold):
+    elif isinstance(event, ViewerUpdate):
         said["values"] = _columns(said["values"], numbers)
     return said
 

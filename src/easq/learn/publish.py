@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from easq.features.columns import Ids
+from easq.arrays import I64
 from easq.learn.learner import Learner
 from easq.log.base import EventLog
-from easq.log.events import UPDATES, Delta, VersionMade, delta_checksum, pack_floats, pack_ids
+from easq.log.events import UPDATES, Delta, VersionRecord, delta_checksum
+from easq.log.packing import pack_floats, pack_ids
 
 _READ = 256
 _TRIM_EVERY, _TRIM_MOST = 8, 32
@@ -35,7 +36,7 @@ class Publisher:
                 if isinstance(event, Delta):
                     self.checksums[event.seq] = event.checksum
                     self.last = event.seq
-                elif isinstance(event, VersionMade):
+                elif isinstance(event, VersionRecord):
                     self._version_offsets.append(offset)
                     self.last = event.seq if event.reload else self.last
                 offset += 1
@@ -51,7 +52,7 @@ class Publisher:
     def announce(self, seq: int, name: str, ts: int, reload: bool) -> None:
         """Say that a version is there; from now on deltas go that only lead to the version before it."""
         kind = "reload" if reload else "version"
-        made = VersionMade(
+        made = VersionRecord(
             event_id=f"{kind}-{seq}-{ts}", user_id="", ts=ts, seq=seq, name=name, reload=reload
         )
         (position,) = self._updates.append(UPDATES, [made])
@@ -72,7 +73,7 @@ class Publisher:
 
 
 def make_delta(
-    learner: Learner, touched_U: Ids, seq: int, after: int, until: Sequence[int], newest_answer: int, ts: int
+    learner: Learner, touched_U: I64, seq: int, after: int, until: Sequence[int], newest_answer: int, ts: int
 ) -> Delta:
     """Return what changed between the versions `after` and `seq`, those rows being touched."""
     rows_U = np.unique(touched_U)

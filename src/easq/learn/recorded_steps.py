@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from easq.features.columns import Ids
+from easq.arrays import I64
 from easq.home.snapshots import State
-from easq.learn.learner import Step
+from easq.learn.learner import StepResult
 from easq.learn.trainer import Trainer
 from easq.log.base import EventLog
-from easq.log.events import STEPS, StepTaken
+from easq.log.events import STEPS, StepRecord
 
 _READ = 512
 
 
 def learn_until(
     trainer: Trainer, events: EventLog, until: Sequence[int], is_overdue: bool
-) -> tuple[bool, list[Step]]:
+) -> tuple[bool, list[StepResult]]:
     """Read on to `until` and learn; return whether what was left waiting was learned too, and the steps.
 
     Behaviour waits for a whole batch unless it `is_overdue`; an answer does not wait.
@@ -32,10 +32,10 @@ def learn_until(
 def repeat(
     trainer: Trainer,
     events: EventLog,
-    taken: StepTaken,
+    taken: StepRecord,
     version: Callable[[str], State],
     erasure: Callable[[int], State],
-) -> list[Step]:
+) -> list[StepResult]:
     """Do a recorded step again, to the same bytes.
 
     `version` returns a learner's state by name, `erasure` a trainer's by the step that left it.
@@ -52,24 +52,24 @@ def repeat(
     return steps
 
 
-def recorded(updates: EventLog, after: int) -> Iterator[StepTaken]:
+def recorded(updates: EventLog, after: int) -> Iterator[StepRecord]:
     """Yield the recorded steps behind step `after`, in order."""
     offset = after
     while found := updates.read(STEPS, 0, offset, _READ):
         for taken in found:
-            assert isinstance(taken, StepTaken)
+            assert isinstance(taken, StepRecord)
             assert taken.seq == offset + 1, f"step {taken.seq} stands at offset {offset}"
             yield taken
             offset += 1
 
 
-def touched_by(steps: Sequence[Step]) -> Ids:
+def touched_by(steps: Sequence[StepResult]) -> I64:
     """Return the table rows that steps may have changed."""
     return np.concatenate([np.zeros(0, np.int64), *(step.touched_U for step in steps)])
 
 
-def _whole_batches(trainer: Trainer, events: EventLog, until: Sequence[int]) -> list[Step]:
-    steps: list[Step] = []
+def _whole_batches(trainer: Trainer, events: EventLog, until: Sequence[int]) -> list[StepResult]:
+    steps: list[StepResult] = []
     for _ in trainer.read(events, until):
         steps += trainer.steps()
     return steps

@@ -8,18 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
-Floats = NDArray[np.float32]
+from easq.arrays import F32, I64
 
 
 class AnsweredRows(NamedTuple):
     """Answered rows as the model reads them, with who said what and how much it counts."""
 
-    viewer_AW: Ids
-    candidate_AV: Ids
-    user_A: Ids
-    option_A: Ids
-    weight_A: Floats
+    viewer_AW: I64
+    candidate_AV: I64
+    user_A: I64
+    option_A: I64
+    weight_A: F32
 
 
 class ReplayBuffer:
@@ -72,7 +71,7 @@ class ReplayBuffer:
         rows = AnsweredRows(**{name: column[chosen] for name, column in self._rows._asdict().items()})
         return rows._replace(weight_A=self.bounded(rows.user_A, rows.weight_A))
 
-    def bounded(self, user_A: Ids, weight_A: Floats, new: bool = False) -> Floats:
+    def bounded(self, user_A: I64, weight_A: F32, new: bool = False) -> F32:
         """Return weights scaled so that no viewer's rows weigh more than the bound together.
 
         With `new` the rows are to be added and count beside those that are here.
@@ -88,10 +87,10 @@ class ReplayBuffer:
         is_theirs = user_U[place] == users
         total_U = np.bincount(place[is_theirs], weights[is_theirs], len(user_U))
         scale_U = self._viewer_weight / np.maximum(total_U, self._viewer_weight)
-        found: Floats = weight_A * scale_U[viewer_A].astype(np.float32)
+        found: F32 = weight_A * scale_U[viewer_A].astype(np.float32)
         return found
 
-    def forget(self, user_A: Ids) -> int:
+    def forget(self, user_A: I64) -> int:
         """Drop the rows of viewers, the others closing up in their order; return how many went."""
         size = len(self)
         order = (self._added - size + np.arange(size)) % max(1, self._capacity)
@@ -103,7 +102,7 @@ class ReplayBuffer:
         self._added = len(kept)
         return size - len(kept)
 
-    def _partners(self, anchors: Ids, random: np.random.Generator) -> Ids:
+    def _partners(self, anchors: I64, random: np.random.Generator) -> I64:
         """Return for each anchor a row of the same viewer, itself where there is no other."""
         # The row number in the low bits of the viewer's id makes keys distinct, so any sort, the
         # fastest one too, has only one outcome.
@@ -113,7 +112,7 @@ class ReplayBuffer:
         first = np.searchsorted(key_A, user_A[anchors] << bits)
         number = (1 << bits) - 1
         last = np.searchsorted(key_A, (user_A[anchors] << bits) | number, side="right")
-        partners: Ids = key_A[random.integers(first, last)] & number
+        partners: I64 = key_A[random.integers(first, last)] & number
         return partners
 
     def state(self) -> dict[str, NDArray[np.generic]]:

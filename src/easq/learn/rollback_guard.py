@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from easq.learn.learner import Step
+from easq.learn.learner import StepResult
 from easq.model.pairwise_accuracy import pairs_right
 
 _CHANCE = 0.5
@@ -12,7 +12,7 @@ _LEAST_EXCESS = 0.02  # below this a model is hardly above chance, and there is 
 
 
 @dataclass
-class FadingShare:
+class DecayedShare:
     """A share whose past fades by half every `half_life` trials, and the trials behind it."""
 
     half_life: float
@@ -32,7 +32,7 @@ class FadingShare:
         return self.right / self.trials if self.trials else _CHANCE
 
 
-class Guard:
+class RollbackGuard:
     """Compares recent pair accuracy with its longer past; every score is from before it was learned.
 
     Fallen means: the recent excess over chance is below `share` of the level's. A share of 0 never is.
@@ -40,10 +40,10 @@ class Guard:
 
     def __init__(self, share: float, recent_pairs: int, level_pairs: int) -> None:
         self._share, self._recent_pairs, self._level_pairs = share, recent_pairs, level_pairs
-        self.recent = FadingShare(recent_pairs)
-        self.level = FadingShare(level_pairs)
+        self.recent = DecayedShare(recent_pairs)
+        self.level = DecayedShare(level_pairs)
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: StepResult) -> None:
         """Take what a step found before it learned."""
         batch = step.batch
         right_B, pairs_B = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
@@ -64,7 +64,7 @@ class Guard:
 
     def rearm(self) -> None:
         """Begin anew after a rollback: the level stays, what is recent has to be seen again."""
-        self.recent = FadingShare(self._recent_pairs)
+        self.recent = DecayedShare(self._recent_pairs)
 
     def state(self) -> np.ndarray:
         """Return both shares as one array."""

@@ -12,12 +12,13 @@ import torch
 
 from easq.features.batch import Batcher, make_batch
 from easq.features.examples import Counts, Late
-from easq.features.join import flush_all
+from easq.features.join import build_joiner, flush_all
 from easq.home.snapshots import State
-from easq.learn.build import build_encoder, build_joiner, build_learner
-from easq.learn.learner import Step
+from easq.learn.build import build_encoder, build_learner
+from easq.learn.learner import StepResult
 from easq.log.base import EventLog, TrimmedError
-from easq.log.events import EVENTS, Answered, Event, Request, stable_id
+from easq.log.events import EVENTS, Answered, Event, Request
+from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
 from easq.recipe.assignment import arms_in
 from easq.recipe.recipe import Recipe
@@ -82,7 +83,7 @@ class Trainer:
         """End the wait of every open request, as at the end of a bounded log."""
         self._batcher.add(flush_all(self._joiners))
 
-    def steps(self, flush: bool = False) -> Iterator[Step]:
+    def steps(self, flush: bool = False) -> Iterator[StepResult]:
         """Learn from every whole batch that waits, with `flush` also from what is left."""
         recipe = self._recipe
         while examples := self._batcher.cut(flush):

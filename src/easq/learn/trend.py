@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from easq.learn.learner import Step
+from easq.learn.learner import StepResult
 
 _MOST = 96
 
@@ -19,7 +19,7 @@ class Trend:
         self.last: dict[str, Any] = {}
         self._every = 1
 
-    def add(self, ts: int, seq: int, step: Step, pair_accuracy: float) -> None:
+    def add(self, ts: int, seq: int, step: StepResult, pair_accuracy: float) -> None:
         """Take a step."""
         self.last = {
             "at_ms": ts,

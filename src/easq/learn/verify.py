@@ -10,12 +10,13 @@ from easq.learn.publish import make_delta
 from easq.learn.recorded_steps import recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike, part_of
 from easq.log.base import EventLog, TrimmedError
-from easq.log.events import EVENTS, STEPS, UPDATES, Delta, version_name
+from easq.log.events import EVENTS, STEPS, UPDATES, Delta
+from easq.log.ids import version_name
 
 _READ = 64
 
 
-class Verified(NamedTuple):
+class VerifyResult(NamedTuple):
     """What was repeated, what it could be compared with, and what came out otherwise."""
 
     steps: int
@@ -30,7 +31,7 @@ class Verified(NamedTuple):
 
 def verify(
     home: Home, events: EventLog, updates: EventLog, on_progress: Callable[[int, int], None] = lambda *_: None
-) -> Verified:
+) -> VerifyResult:
     """Repeat all recorded steps of a home, killed and rolled back or not, in one undisturbed run.
 
     Where events were erased, the steps before cannot be repeated, and it begins from what the last erasure
@@ -78,7 +79,7 @@ def verify(
         done = taken.seq
         on_progress(done, max(done, total))
     answers = trainer.counts.answers - trainer.waiting[1]
-    return Verified(done - since, answers, **compared, different=different, since=since)
+    return VerifyResult(done - since, answers, **compared, different=different, since=since)
 
 
 def _published(updates: EventLog) -> dict[int, int]:

@@ -5,15 +5,12 @@ numbers), so reading it costs per request and not per value. Times are milliseco
 Unknown fields are tolerated on the log; `v` names the version of the layout.
 """
 
-import hashlib
-import secrets
 import zlib
-from collections.abc import Iterable
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+from easq.log.ids import version_name
+from easq.log.packing import Column
 
 EVENTS = "events"
 """The topic of requests, behaviours, asks and answers, in order within each viewer's partition."""
@@ -30,23 +27,16 @@ UPDATES = "updates"
 COMMANDS = "commands"
 """The topic of what an operator asks of the learner. One partition."""
 
-ID = np.dtype("<i8")
-FLOAT = np.dtype("<f4")
-COUNT = np.dtype("<u2")
-
-Column = bytes
-"""One packed column: int64 ids, float32 numbers or uint16 counts, little-endian."""
-
 
 # Events hold no cycles; untracked, the many that wait in a window cost the garbage collector nothing.
-class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+class _BaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     event_id: str
     user_id: str
     ts: int
     v: int = 1
 
 
-class Request(_Said, frozen=True, gc=False, tag="request"):
+class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
     """A ranking that was served: the candidates and every feature value as it was scored.
 
     `viewer` columns hold one row (any number of ids for histories and multi-valued features);
@@ -76,7 +66,7 @@ class Request(_Said, frozen=True, gc=False, tag="request"):
     top: int = 0
 
 
-class Behavior(_Said, frozen=True, gc=False, tag="behavior"):
+class Behavior(_BaseEvent, frozen=True, gc=False, tag="behavior"):
     """What a viewer did with some candidates of one request; naming a candidate says it was exposed.
 
     `values[name]` holds one float32 per entry of `items`; an absent name means nothing was done.
@@ -88,7 +78,7 @@ class Behavior(_Said, frozen=True, gc=False, tag="behavior"):
     values: dict[str, Column]
 
 
-class Offered(_Said, frozen=True, gc=False, tag="offered"):
+class Offered(_BaseEvent, frozen=True, gc=False, tag="offered"):
     """An eligible view was put to the questionnaire's policy, once, and this was decided.
 
     `gate` is what kept it from being asked, empty where it was asked. `rate` is the sampling rate of that
@@ -112,7 +102,7 @@ class Offered(_Said, frozen=True, gc=False, tag="offered"):
     place: int = 0
 
 
-class Asked(_Said, frozen=True, gc=False, tag="asked"):
+class Asked(_BaseEvent, frozen=True, gc=False, tag="asked"):
     """The questionnaire was shown on one view; `propensity` is the probability of that ask.
 
     Its `event_id` is the id of the ask. `version` is that of the wording, `order` the options as they were
@@ -130,7 +120,7 @@ class Asked(_Said, frozen=True, gc=False, tag="asked"):
     place: int = 0
 
 
-class Answered(_Said, frozen=True, gc=False, tag="answered"):
+class Answered(_BaseEvent, frozen=True, gc=False, tag="answered"):
     """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed.
 
     `took_ms` is from shown to chosen. `weight` (0 to 1) is what the answer counts for, and `flags` say why.
@@ -147,7 +137,7 @@ class Answered(_Said, frozen=True, gc=False, tag="answered"):
     flags: list[str] = []
 
 
-class _Unanswered(_Said, frozen=True, gc=False):
+class _Unanswered(_BaseEvent, frozen=True, gc=False):
     request_id: str
     item_id: str
     question: str
@@ -168,7 +158,7 @@ Reply = Behavior | Asked | Answered | Dismissed | Ignored
 """What refers to a request by its id and is joined with it."""
 
 
-class ViewerTold(_Said, frozen=True, gc=False, tag="viewer"):
+class ViewerUpdate(_BaseEvent, frozen=True, gc=False, tag="viewer"):
     """All that the platform knows of one viewer, in the place of what it said before.
 
     `values[name]` is a packed column of one row: ids or one number.
@@ -177,21 +167,21 @@ class ViewerTold(_Said, frozen=True, gc=False, tag="viewer"):
     values: dict[str, Column]
 
 
-class ItemTold(_Said, frozen=True, gc=False, tag="item"):
+class ItemUpdate(_BaseEvent, frozen=True, gc=False, tag="item"):
     """All that the platform knows of one item; `user_id` is empty, so all items share a partition."""
 
     item_id: str
     values: dict[str, Column]
 
 
-class Erased(_Said, frozen=True, gc=False, tag="erased"):
+class Erased(_BaseEvent, frozen=True, gc=False, tag="erased"):
     """Here stood an event that was erased; of it only its place and its time are left.
 
     It names no viewer and has no id of its own.
     """
 
 
-class StepTaken(_Said, frozen=True, gc=False, tag="step"):
+class StepRecord(_BaseEvent, frozen=True, gc=False, tag="step"):
     """One live step of the learner, so that recovery and replay repeat exactly this one.
 
     Step `seq` read the partitions of EVENTS up to `until` and trained on the batches that were full;
@@ -209,7 +199,7 @@ class StepTaken(_Said, frozen=True, gc=False, tag="step"):
     erased: bool = False
 
 
-class Delta(_Said, frozen=True, gc=False, tag="delta"):
+class Delta(_BaseEvent, frozen=True, gc=False, tag="delta"):
     """The parameters that changed between version `after` and version `seq` of the learner.
 
     Nothing was published between the two, so whoever has any version from `after` on may apply it.
@@ -234,7 +224,7 @@ class Delta(_Said, frozen=True, gc=False, tag="delta"):
         return version_name(self.seq)
 
 
-class VersionMade(_Said, frozen=True, gc=False, tag="version"):
+class VersionRecord(_BaseEvent, frozen=True, gc=False, tag="version"):
     """A full snapshot of version `seq` is ready under `name`; with `reload` no delta leads to it.
 
     A version without `reload` only repeats what deltas have said, perhaps later ones too.
@@ -245,16 +235,18 @@ class VersionMade(_Said, frozen=True, gc=False, tag="version"):
     reload: bool = False
 
 
-class RollbackAsked(_Said, frozen=True, gc=False, tag="rollback"):
+class RollbackRequest(_BaseEvent, frozen=True, gc=False, tag="rollback"):
     """An operator asks the learner to go back to the parameters of version `name`."""
 
     name: str
 
 
-Told = ViewerTold | ItemTold
+ProfileUpdate = ViewerUpdate | ItemUpdate
 """What is on the topic PROFILES."""
 
-Event = Request | Reply | Offered | Erased | Told | StepTaken | Delta | VersionMade | RollbackAsked
+Event = (
+    Request | Reply | Offered | Erased | ProfileUpdate | StepRecord | Delta | VersionRecord | RollbackRequest
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
@@ -270,69 +262,9 @@ def decode(data: bytes) -> Event:
     return _decoder.decode(data)
 
 
-def pack_ids(values: ArrayLike) -> Column:
-    """Return integer ids as an int64 column."""
-    return np.asarray(values, ID).tobytes()
-
-
-def pack_floats(values: ArrayLike) -> Column:
-    """Return numbers as a float32 column; NaN means unknown."""
-    return np.asarray(values, FLOAT).tobytes()
-
-
-def pack_counts(values: ArrayLike) -> Column:
-    """Return the number of ids of each row of a multi-valued feature as a uint16 column.
-
-    Raises ValueError when a count does not fit.
-    """
-    counts = np.asarray(values)
-    if counts.size and not 0 <= counts.min() <= counts.max() <= np.iinfo(COUNT).max:
-        raise ValueError(f"a row may hold 0 to {np.iinfo(COUNT).max} ids, got {counts.max()}")
-    return counts.astype(COUNT).tobytes()
-
-
-def unpack_ids(column: Column) -> NDArray[np.int64]:
-    """Return an int64 column as a read-only array."""
-    return np.frombuffer(column, ID)
-
-
-def unpack_floats(column: Column) -> NDArray[np.float32]:
-    """Return a float32 column as a read-only array."""
-    return np.frombuffer(column, FLOAT)
-
-
-def unpack_counts(column: Column) -> NDArray[np.uint16]:
-    """Return a uint16 column as a read-only array."""
-    return np.frombuffer(column, COUNT)
-
-
-def version_name(seq: int) -> str:
-    """Return the name of the learner's version `seq`; names sort as their numbers do."""
-    return f"v{seq:012d}"
-
-
-def time_ordered_id(now_ms: int) -> str:
-    """Return a new id that sorts by time, so that the ids of a log's index grow (as UUID version 7 does)."""
-    return f"{now_ms:012x}{secrets.token_hex(10)}"
-
-
 def delta_checksum(rows: Column, values: bytes, dense: dict[str, bytes]) -> int:
     """Return the CRC-32 of a delta's columns, the dense ones in the order of their names."""
     found = zlib.crc32(values, zlib.crc32(rows))
     for name in sorted(dense):
         found = zlib.crc32(dense[name], zlib.crc32(name.encode(), found))
     return found
-
-
-def stable_id(text: str) -> int:
-    """Return the 64-bit id of a string; the same in every process and on every machine.
-
-    >>> stable_id("full_active") == stable_id("full_active") != stable_id("low_active")
-    True
-    """
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
-
-
-def stable_ids(values: Iterable[Any]) -> list[int]:
-    """Return an id per value: integers stand for themselves, anything else for its text."""
-    return [v if type(v) is int else stable_id(str(v)) for v in values]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from easq.model.embedding import Inputs
 from easq.model.lora import Projection
+from easq.model.pooling import Inputs
 
 
 class AnswerNetwork(nn.Module):
@@ -26,10 +26,10 @@ class AnswerNetwork(nn.Module):
         self.bias_D = nn.Parameter(torch.zeros(hidden))
         self.layers = nn.Sequential(nn.Linear(hidden, width), nn.ReLU(), nn.Linear(width, 1))
 
-    def forward(self, x: Inputs, shown_NK: Tensor | None = None) -> Tensor:
-        """Return a logit per row; `shown_NK` is given exactly where the network is privileged."""
+    def forward(self, x: Inputs, behavior_NK: Tensor | None = None) -> Tensor:
+        """Return a logit per row; `behavior_NK` is given exactly where the network is privileged."""
         h_ND = self.backbone(x) + self.bias_D
         if self.behaviors is not None:
-            h_ND = h_ND + self.behaviors(shown_NK)
+            h_ND = h_ND + self.behaviors(behavior_NK)
         logit_N: Tensor = self.layers(functional.relu(h_ND)).squeeze(1)
         return logit_N

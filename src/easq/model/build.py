@@ -2,7 +2,6 @@
 
 from easq.features.encode import Layout
 from easq.model.answer import AnswerNetwork
-from easq.model.embedding import FeaturePooling, Pooling, TwinPooling
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.methods.easq import Easq
 from easq.model.methods.emer import Emer
@@ -14,7 +13,8 @@ from easq.model.methods.probe import Probe
 from easq.model.methods.saqrec import Saqrec
 from easq.model.methods.shared_bottom import SharedBottom
 from easq.model.moe import Routing
-from easq.model.pull_controller import Price
+from easq.model.pooling import FeaturePooling, Pooling, TwinPooling
+from easq.model.pull_controller import PullController
 from easq.recipe.learning import Model
 from easq.recipe.recipe import Recipe
 
@@ -51,7 +51,9 @@ def build_model(recipe: Recipe, pooling: Pooling) -> RankingModel:
             _answers(recipe, pooling, 0) if recipe.alignment.propensity_weights else None,
             settings.satisfaction_variance,
             _behavior_only(recipe, pooling) if recipe.alignment.behavior_tolerance else None,
-            Price(recipe.alignment.behavior_tolerance) if recipe.alignment.behavior_tolerance else None,
+            PullController(recipe.alignment.behavior_tolerance)
+            if recipe.alignment.behavior_tolerance
+            else None,
         )
     if settings.method in ("behavior", "probe"):
         behavior = _behavior_only(recipe, pooling)
@@ -116,7 +118,7 @@ def _probe(recipe: Recipe, pooling: Pooling, behavior: BehaviorOnly) -> Probe:
         recipe.model.hidden,
         len(recipe.behaviors),
         share,
-        Price(tolerance, most=1.0, floor=0.0, start=1 / max(1.0, share)) if tolerance else None,
+        PullController(tolerance, most=1.0, floor=0.0, start=1 / max(1.0, share)) if tolerance else None,
     )
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from easq.model.embedding import Grid
+from easq.model.grid import Grid
 
 
 def answer_loss(logit_A: Tensor, answer_A: Tensor, weight_A: Tensor | None = None) -> Tensor:
@@ -33,9 +33,9 @@ def gap_loss(score_M: Tensor, believed_M: Tensor, request_M: Tensor) -> Tensor:
     return (gap_BCC * loss_BCC).sum() / gap_BCC.sum().clamp(min=1e-6)
 
 
-def believed(predicted_M: Tensor, said_M: Tensor, weight_M: Tensor, best: int) -> Tensor:
+def believed(predicted_M: Tensor, answer_M: Tensor, weight_M: Tensor, best: int) -> Tensor:
     """Return what is believed of each view, 0 to 1: the answer where there is one, else the prediction.
 
-    `said_M` is -1 without an answer. An answer of a weight below 1 leaves the rest to the prediction.
+    `answer_M` is -1 without an answer. An answer of a weight below 1 leaves the rest to the prediction.
     """
-    return torch.lerp(predicted_M, said_M.float() / best, weight_M * (said_M >= 0))
+    return torch.lerp(predicted_M, answer_M.float() / best, weight_M * (answer_M >= 0))

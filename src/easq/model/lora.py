@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from easq.model.embedding import Inputs
+from easq.model.pooling import Inputs
 
 
 class Projection(nn.Module):

@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from easq.features.batch import Batch, Floats
-from easq.learn.answer_rows import replayed_places
-from easq.learn.labelled_views import Told
-from easq.learn.replay_buffer import AnsweredRows
-from easq.model.embedding import Grid
+from easq.arrays import F32, I64
+from easq.features.batch import Batch
+from easq.model.grid import Grid
 from easq.model.losses import dpo_loss, main_loss, normal_loss, satisfaction_loss
-from easq.model.pairs import Ids, answer_pairs, list_pairs
 from easq.model.scores import Scores
 from easq.recipe.learning import Alignment
 
@@ -24,7 +21,7 @@ OrderScope = Literal["request", "viewer", "batch"]
 
 
 @dataclass(frozen=True)
-class Questioned:
+class AnswerPairs:
     """The rows Q that the satisfaction path scores and the pairs of D+ among them.
 
     A pair weighs as much as its two rows together: the product of their weights, an unasked row's being 1.
@@ -33,61 +30,32 @@ class Questioned:
     answered rows, `option_A` what was said and `weight_A` how much it counts.
     """
 
-    row_Q: Ids
-    better_P: Ids
-    worse_P: Ids
-    weight_P: Floats
-    place_A: Ids
-    option_A: Ids
-    weight_A: Floats
-
-
-def question_rows(
-    batch: Batch,
-    replayed: AnsweredRows,
-    num_options: int,
-    alignment: Alignment,
-    bounded_A: Floats | None = None,
-) -> Questioned:
-    """Choose Q and D+ for a batch whose replayed rows are appended behind its own.
-
-    `bounded_A` are the weights of the batch's own answers in the place of those that they were given.
-    """
-    num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
-    num_listed = num_rows - num_viewed
-    replayed_A, num_replayed = replayed_places(replayed, batch.rows.candidate_NV.shape[1])
-    row_Q = np.arange(num_viewed, num_rows + num_replayed)
-    new_A = batch.answer_row_A - num_viewed
-    place_A = np.concatenate([new_A, num_listed + replayed_A])
-    user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
-    option_A = np.concatenate([batch.option_A, replayed.option_A])
-    weight_A = np.concatenate([batch.weight_A if bounded_A is None else bounded_A, replayed.weight_A])
-    used = np.arange(len(place_A))
-    if alignment.uncertain == "drop":
-        used = np.flatnonzero((option_A == 0) | (option_A == num_options - 1))
-    better, worse = answer_pairs(user_A[used], option_A[used], alignment.scope)
-    better_P, worse_P = place_A[used[better]], place_A[used[worse]]
-    weight_P = weight_A[used[better]] * weight_A[used[worse]]
-    if alignment.unasked == "request":
-        said = np.full(num_listed, -1, np.int64)
-        said[new_A] = batch.option_A
-        better, worse = list_pairs(batch.rows.request_N[num_viewed:], said, num_options - 1)
-        better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
-        weight_R = np.ones(num_listed, np.float32)
-        weight_R[new_A] = weight_A[: len(new_A)]
-        weight_P = np.concatenate([weight_P, weight_R[better] * weight_R[worse]])
-    if alignment.unasked == "distill" or alignment.teacher:
-        row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
-    return Questioned(row_Q, better_P, worse_P, weight_P, place_A[used], option_A[used], weight_A[used])
+    row_Q: I64
+    better_P: I64
+    worse_P: I64
+    weight_P: F32
+    place_A: I64
+    option_A: I64
+    weight_A: F32
 
 
 @dataclass(frozen=True)
-class Lesson:
+class LabelledRows:
+    """Rows of a step whose behaviour and answer are known: the batch's own first, then replayed ones."""
+
+    row_T: Tensor
+    behavior_TK: Tensor
+    option_T: Tensor
+    weight_T: Tensor
+
+
+@dataclass(frozen=True)
+class Supervision:
     """What a step may learn from beside the inputs of its rows."""
 
     batch: Batch
-    questioned: Questioned | None = None
-    told: Told | None = None
+    questioned: AnswerPairs | None = None
+    told: LabelledRows | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +90,7 @@ def behavior_loss(score_N: Tensor, batch: Batch, order_scope: OrderScope) -> Ten
 def losses(
     scores: Scores,
     batch: Batch,
-    questioned: Questioned | None,
+    questioned: AnswerPairs | None,
     alignment: Alignment,
     order_scope: OrderScope = "request",
     response_P: Tensor | None = None,
@@ -173,7 +141,7 @@ def _sureness(mean_Q: Tensor, variance_Q: Tensor, better_P: Tensor, worse_P: Ten
     return (2 * chance_P - 1).clamp(min=0)
 
 
-def _order_groups(batch: Batch, scope: OrderScope) -> tuple[Ids, Ids]:
+def _order_groups(batch: Batch, scope: OrderScope) -> tuple[I64, I64]:
     """Return the viewed rows, those to be compared with each other side by side, and their group."""
     row_M = np.arange(batch.num_viewed)
     request_M = batch.rows.request_N[: batch.num_viewed]

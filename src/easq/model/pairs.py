@@ -6,13 +6,13 @@ Shapes: A answered rows, P pairs.
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ids = NDArray[np.int64]
+from easq.arrays import I64
+
 Scope = Literal["user_first", "user", "batch"]
 
 
-def answer_pairs(user_A: Ids, option_A: Ids, scope: Scope) -> tuple[Ids, Ids]:
+def answer_pairs(user_A: I64, option_A: I64, scope: Scope) -> tuple[I64, I64]:
     """Return row numbers (better_P, worse_P) of all pairs with a greater and a smaller option.
 
     user: pairs of one viewer; batch: any two; user_first: a better row is compared with its own
@@ -26,7 +26,7 @@ def answer_pairs(user_A: Ids, option_A: Ids, scope: Scope) -> tuple[Ids, Ids]:
     return better_P, worse_P
 
 
-def list_pairs(request_R: Ids, answer_of_R: Ids, best: int) -> tuple[Ids, Ids]:
+def list_pairs(request_R: I64, answer_of_R: I64, best: int) -> tuple[I64, I64]:
     """Return pairs between answered and unasked rows of the same request, as places in `request_R`.
 
     `answer_of_R` is the option said on the row, or -1 where nothing was: the best option stands

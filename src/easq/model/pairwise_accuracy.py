@@ -3,14 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.features.columns import Ids
-
-Floats = NDArray[np.float64]
+from easq.arrays import F64, I64
 
 
 def pairs_right(
-    request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating]
-) -> tuple[Floats, Floats]:
+    request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating]
+) -> tuple[F64, F64]:
     """Return per request how many pairs of different level are in the right order, and how many are.
 
     Ties of scores are half right; of `score_N` the first M are read.
@@ -22,8 +20,8 @@ def pairs_right(
 
 
 def first_levels(
-    request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating], k: int
-) -> tuple[Floats, Floats]:
+    request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating], k: int
+) -> tuple[F64, F64]:
     """Return per request the summed level of its first k by score, and how many these are.
 
     Requests of k rows or fewer have nothing to choose: both are 0. Of `score_N` the first M are read.
@@ -35,15 +33,15 @@ def first_levels(
     return np.where(size_B > k, sum_B, 0.0), np.where(size_B > k, float(k), 0.0)
 
 
-def margins(request_M: Ids, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> Floats:
+def margins(request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> F64:
     """Return better minus worse score of every pair of different level in one request."""
     level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
     pair = level[:, :, None] > level[:, None, :]
-    found: Floats = (score[:, :, None] - score[:, None, :])[pair]
+    found: F64 = (score[:, :, None] - score[:, None, :])[pair]
     return found
 
 
-def _grid(request_M: Ids, values_M: NDArray[np.floating]) -> Floats:
+def _grid(request_M: I64, values_M: NDArray[np.floating]) -> F64:
     """Lay rows out as requests x places, NaN where a request is shorter than the longest."""
     size_B = np.bincount(request_M)
     start_B = np.cumsum(size_B) - size_B

@@ -12,7 +12,7 @@ _LEAST_SKILL = 0.02
 _LEAST, _MOST = 1e-3, 1e3
 
 
-class Price(nn.Module):
+class PullController(nn.Module):
     """Holds a recent measure of behaviour, of the served scores and of the reference, and the factor.
 
     The measure is a mean; `floor` is what it is for a ranking that knows nothing, or 0. The price is the

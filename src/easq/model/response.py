@@ -9,18 +9,18 @@ from torch import Tensor
 from easq.features.batch import Batch
 from easq.model.answer import AnswerNetwork
 from easq.model.dense_losses import answer_loss
-from easq.model.embedding import Inputs
-from easq.model.objective import Questioned
+from easq.model.objective import AnswerPairs
+from easq.model.pooling import Inputs
 
 
 def response_loss(network: AnswerNetwork, x: Inputs, batch: Batch) -> Tensor:
     """Return the cross-entropy of whether a view brought an answer; the network reads sg(x)."""
     logit_M = network(x.detach().first(batch.num_viewed))
-    return answer_loss(logit_M, torch.from_numpy(batch.said_M >= 0))
+    return answer_loss(logit_M, torch.from_numpy(batch.answer_M >= 0))
 
 
 @torch.no_grad()
-def pair_weights(network: AnswerNetwork, x: Inputs, questioned: Questioned, floor: float) -> Tensor:
+def pair_weights(network: AnswerNetwork, x: Inputs, questioned: AnswerPairs, floor: float) -> Tensor:
     """Return the weight of each pair of D+: inverse chances of its answers, with the mean 1.
 
     A row without an answer, which a variant of D+ may pair, weighs as the mean answer does.

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from easq.model.embedding import Inputs
+from easq.model.pooling import Inputs
 
 
 class Scores(NamedTuple):

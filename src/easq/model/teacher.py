@@ -8,9 +8,9 @@ from torch import Tensor
 
 from easq.model.answer import AnswerNetwork
 from easq.model.dense_losses import answer_loss, believed, gap_loss
-from easq.model.embedding import Inputs
 from easq.model.losses import log_score
-from easq.model.objective import Lesson, Losses
+from easq.model.objective import Losses, Supervision
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores
 from easq.recipe.learning import Alignment
 
@@ -19,7 +19,7 @@ def with_teacher(
     losses: Losses,
     scores: Scores,
     x: Inputs,
-    lesson: Lesson,
+    lesson: Supervision,
     teacher: AnswerNetwork,
     alignment: Alignment,
     best: int,
@@ -33,12 +33,14 @@ def with_teacher(
     assert told is not None
     assert scores.satisfaction_A is not None
     still = x.detach()
-    own = answer_loss(teacher(still.select(told.row_T), told.shown_TK), told.option_T / best, told.weight_T)
+    own = answer_loss(
+        teacher(still.select(told.row_T), told.behavior_TK), told.option_T / best, told.weight_T
+    )
     num_viewed = batch.num_viewed
     with torch.no_grad():
-        taught_M = teacher(still.first(num_viewed), torch.from_numpy(batch.shown_MK).float()).sigmoid()
-    said_M, said_weight_M = torch.from_numpy(batch.said_M), torch.from_numpy(batch.said_weight_M)
-    believed_M = believed(taught_M, said_M, said_weight_M, best)
+        taught_M = teacher(still.first(num_viewed), torch.from_numpy(batch.behavior_MK).float()).sigmoid()
+    answer_M, answer_weight_M = torch.from_numpy(batch.answer_M), torch.from_numpy(batch.answer_weight_M)
+    believed_M = believed(taught_M, answer_M, answer_weight_M, best)
     satisfaction_M = scores.satisfaction_A[len(scores.satisfaction_A) - num_viewed :]
     request_M = x.request_N[:num_viewed]
     satisfaction = gap_loss(satisfaction_M, believed_M, request_M)

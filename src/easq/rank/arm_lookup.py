@@ -9,7 +9,7 @@ from easq.recipe.recipe import Recipe
 _REMEMBERED = 1 << 16
 
 
-class Dealt:
+class ArmLookup:
     """The labels of viewers; those that depend on nothing but the id are remembered."""
 
     def __init__(self, recipe: Recipe) -> None:

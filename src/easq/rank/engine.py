@@ -11,24 +11,27 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from easq.arrays import F32, I64
 from easq.errors import InputError
-from easq.features.columns import Columns, Floats, Ids, Shape
+from easq.features.columns import Columns, Shape
 from easq.features.encode import Layout, Rows, SideEncoder
-from easq.log.events import Request, pack_counts, pack_floats, stable_id, time_ordered_id
-from easq.rank.arm_lookup import Dealt
-from easq.rank.explore import Drawn, explore
+from easq.log.events import Request
+from easq.log.ids import stable_id, time_ordered_id
+from easq.log.packing import pack_counts, pack_floats
+from easq.rank.arm_lookup import ArmLookup
+from easq.rank.explore import ExploredOrder, explore
 from easq.rank.parameters import Parameters
 from easq.rank.query import Query, one_row, with_given
 from easq.recipe.assignment import arms_in
 from easq.recipe.recipe import Recipe
 
 
-class Ranked(NamedTuple):
+class RankResult(NamedTuple):
     """A ranking, best first, and the event that must be on the log before anybody sees it."""
 
     event: Request
     items: list[str]
-    scores: Floats
+    scores: F32
     version: str
     arm: str
 
@@ -70,7 +73,7 @@ class Engine:
         self._viewer_encoder = SideEncoder(layout, recipe.features, "viewer")
         self._candidate_encoder = SideEncoder(layout, recipe.features, "candidate")
         self._knowledge, self._parameters = knowledge, parameters
-        self._dealt, self._arms = Dealt(recipe), dict(arms)
+        self._dealt, self._arms = ArmLookup(recipe), dict(arms)
         self._log_top, self._log_sample = log_top, log_sample
         self._explore = recipe.explore
 
@@ -89,7 +92,7 @@ class Engine:
         """Return the names of the parameters of the arms that have some of their own."""
         return {arm: parameters.name for arm, parameters in self._arms.items()}
 
-    def rank(self, query: Query, now_ms: int) -> Ranked:
+    def rank(self, query: Query, now_ms: int) -> RankResult:
         """Rank the query's candidates.
 
         Raises InputError, naming the field, what was given and what is allowed.
@@ -114,14 +117,14 @@ class Engine:
         event = self._event(request_id, query, now_ms, viewer, columns, scores_N, order_N, drawn, said)
         returned = order_N[: query.limit]
         items = [query.candidates[n] for n in returned.tolist()]
-        return Ranked(event, items, scores_N[returned], event.version, event.arm)
+        return RankResult(event, items, scores_N[returned], event.version, event.arm)
 
     def _served_by(self, label: str) -> Parameters:
         """Return the parameters of a label's arm: of at most one, for one layer serves."""
         own = (self._arms[part] for part in arms_in(label) if part in self._arms)
         return next(own, self._parameters)
 
-    def _score(self, parameters: Parameters, viewer: Columns, candidates: Columns) -> Floats:
+    def _score(self, parameters: Parameters, viewer: Columns, candidates: Columns) -> F32:
         rows = Rows(
             self._viewer_encoder.encode(viewer),
             self._candidate_encoder.encode(candidates),
@@ -129,7 +132,7 @@ class Engine:
         )
         return parameters.score(rows)
 
-    def _drawn(self, request_id: str, scores_N: Floats, order_N: Ids) -> Drawn | None:
+    def _drawn(self, request_id: str, scores_N: F32, order_N: I64) -> ExploredOrder | None:
         """Return the ranking that is to be shown where some are drawn; the seed is the request's id."""
         if not self._explore.share:
             return None
@@ -143,9 +146,9 @@ class Engine:
         now_ms: int,
         viewer: Columns,
         columns: Columns,
-        scores_N: Floats,
-        order_N: Ids,
-        drawn: Drawn | None,
+        scores_N: F32,
+        order_N: I64,
+        drawn: ExploredOrder | None,
         said: tuple[str, str],
     ) -> Request:
         arm, version = said
@@ -170,7 +173,7 @@ class Engine:
             top=self._explore.top if drawn else 0,
         )
 
-    def _logged(self, request_id: str, num_candidates: int) -> Ids:
+    def _logged(self, request_id: str, num_candidates: int) -> I64:
         """Return the ranks that are logged, in order: the first, and a sample of the others."""
         others = range(min(self._log_top, num_candidates), num_candidates)
         sample = random.Random(request_id).sample(others, min(self._log_sample, len(others)))

@@ -9,22 +9,21 @@ S the two sides of a candidate.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from easq.features.columns import Floats, Ids
+from easq.arrays import F32, F64, I64
 from easq.recipe.experiments import Explore
 
 _EARLY, _LATE, _STEP = 1e-7, 40.0, 0.25
 
 
-class Drawn(NamedTuple):
+class ExploredOrder(NamedTuple):
     """A ranking as places in the order of the candidates, and by place the chance to be among the first."""
 
-    order_N: Ids
-    propensity_N: Floats
+    order_N: I64
+    propensity_N: F32
 
 
-def explore(score_N: Floats, order_N: Ids, settings: Explore, random: np.random.Generator) -> Drawn:
+def explore(score_N: F32, order_N: I64, settings: Explore, random: np.random.Generator) -> ExploredOrder:
     """Return the ranking to show instead of the sorted one, `order_N`, which it mostly is.
 
     A share of requests is drawn among the first `depth` of the sorted ranking. `propensity_N[place]` is the
@@ -43,10 +42,10 @@ def explore(score_N: Floats, order_N: Ids, settings: Explore, random: np.random.
     drawn_N = np.concatenate([order_N[:depth][rank_D], order_N[depth:]])
     propensity_N = np.zeros(len(order_N), np.float32)
     propensity_N[:depth] = chance_D[rank_D]
-    return Drawn(drawn_N, propensity_N)
+    return ExploredOrder(drawn_N, propensity_N)
 
 
-def _weights(score_D: NDArray[np.float64], settings: Explore) -> NDArray[np.float64]:
+def _weights(score_D: F64, settings: Explore) -> F64:
     """Return each item's weight in the draw; scores count in deviations, so that their scale does not."""
     spread = score_D.std()
     if settings.kind == "uniform" or not spread > 0:
@@ -54,7 +53,7 @@ def _weights(score_D: NDArray[np.float64], settings: Explore) -> NDArray[np.floa
     return np.asarray(np.exp((score_D - score_D.max()) / (spread * settings.temperature)))
 
 
-def inclusion(weight_D: NDArray[np.float64], top: int) -> NDArray[np.float64]:
+def inclusion(weight_D: F64, top: int) -> F64:
     """Return each item's chance to be among the first `top` of a Plackett-Luce draw.
 
     An item is among them when fewer than `top` of the other clocks ring before its own; the integral over

@@ -9,13 +9,14 @@ import copy
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from easq.features.columns import Floats
+from easq.arrays import F32
 from easq.features.encode import Layout, Rows
 from easq.home.snapshots import State
-from easq.log.events import FLOAT, ID, Delta, delta_checksum, version_name
+from easq.log.events import Delta, delta_checksum
+from easq.log.ids import version_name
+from easq.log.packing import FLOAT, ID
 from easq.model.build import build_model, build_pooling
 from easq.model.embedding import Touched
 from easq.recipe.recipe import Recipe
@@ -42,15 +43,15 @@ class Parameters:
         """Return the name of this version."""
         return version_name(self.seq)
 
-    def score(self, rows: Rows) -> Floats:
+    def score(self, rows: Rows) -> F32:
         """Return the served score of each row."""
         with torch.inference_mode():
             touched = Touched.whole(self._table_RE, rows)
             x = self._pooling(touched, torch.from_numpy(rows.request_N))
-            scores: Floats = self._served(x).numpy()
+            scores: F32 = self._served(x).numpy()
         return scores
 
-    def explain(self, rows: Rows) -> tuple[Floats, Floats | None]:
+    def explain(self, rows: Rows) -> tuple[F32, F32 | None]:
         """Return the score that behaviour trains and the satisfaction score of each row, which none may be.
 
         Slower than `score`, for people who ask why.
@@ -121,5 +122,5 @@ class Parameters:
         return ""
 
 
-def _floats(column: bytes) -> NDArray[np.float32]:
+def _floats(column: bytes) -> F32:
     return np.frombuffer(column, FLOAT).astype(np.float32)

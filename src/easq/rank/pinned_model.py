@@ -19,7 +19,7 @@ _READ = 64
 _TRIES = 3
 
 
-class Frozen(NamedTuple):
+class PinnedModel(NamedTuple):
     """Parameters that nobody changes; `until` is how far each partition of EVENTS had been read."""
 
     home: Home
@@ -32,7 +32,7 @@ class Frozen(NamedTuple):
         return self.parameters.name
 
 
-def newest(home: Home) -> Frozen:
+def newest(home: Home) -> PinnedModel:
     """Return the newest parameters that a home's learner published: its last version and what followed.
 
     Raises InputError where there is no version.
@@ -64,7 +64,7 @@ def freeze(home: Home) -> str:
             raise InputError(f"{home.folder / 'frozen'} cannot be written: {error}") from None
 
 
-def frozen(home: Home, name: str | None = None) -> Frozen:
+def frozen(home: Home, name: str | None = None) -> PinnedModel:
     """Return the version `name`, frozen or kept; without one the newest frozen, or else the newest.
 
     Raises InputError for a version that is neither, naming those that there are.
@@ -91,7 +91,7 @@ class _Notes(msgspec.Struct):
     until: list[Annotated[int, Meta(ge=0)]]
 
 
-def _of(home: Home, snapshots: Snapshots, name: str) -> Frozen:
+def _of(home: Home, snapshots: Snapshots, name: str) -> PinnedModel:
     try:
         notes, state = msgspec.convert(snapshots.notes(name), _Notes), snapshots.load(name, SERVED)
     except InputError:
@@ -102,10 +102,10 @@ def _of(home: Home, snapshots: Snapshots, name: str) -> Frozen:
     if reason := parameters.refuses_version(state):
         raise InputError(f"version {name} of {home.folder} cannot be used: {reason}")
     parameters.replace(notes.seq, state)
-    return Frozen(home, parameters, notes.until)
+    return PinnedModel(home, parameters, notes.until)
 
 
-def _followed(found: Frozen) -> Frozen:
+def _followed(found: PinnedModel) -> PinnedModel:
     """Apply the updates that follow upon a version, up to one that does not fit."""
     path, parameters, until = found.home.folder / "updates.log", found.parameters, found.until
     if not path.exists():  # an arm that is fixed at a version has nobody who changes it
@@ -119,12 +119,12 @@ def _followed(found: Frozen) -> Frozen:
                 (offset,) = updates.start_offsets(UPDATES)
                 continue
             if not events:
-                return Frozen(found.home, parameters, until)
+                return PinnedModel(found.home, parameters, until)
             offset += len(events)
             for event in events:
                 if not isinstance(event, Delta) or event.seq <= parameters.seq:
                     continue
                 if event.after > parameters.seq or parameters.refuses(event):
-                    return Frozen(found.home, parameters, until)
+                    return PinnedModel(found.home, parameters, until)
                 parameters.apply(event)
                 until = list(event.until)

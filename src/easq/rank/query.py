@@ -11,11 +11,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.errors import InputError
-from easq.features.columns import LONGEST, UNKNOWN, Columns, Floats, Ids, List, Shape
-from easq.log.events import FLOAT, ID, stable_ids
-from easq.recipe.recipe import Categorical, Feature, History, Numeric
-from easq.shown import first_unknown, shown
+from easq.arrays import F32, I64
+from easq.errors import InputError, first_unknown, shown
+from easq.features.columns import LONGEST, UNKNOWN, Columns, List, Shape
+from easq.log.ids import stable_ids
+from easq.log.packing import FLOAT, ID
+from easq.recipe.features import Categorical, Feature, History, Numeric
 
 Scalar = int | float | str | None
 Given = list[Scalar | list[int | str]] | bytes
@@ -64,7 +65,7 @@ def one_row(context: Mapping[str, Any]) -> dict[str, Any]:
     return {name: [value] for name, value in context.items()}
 
 
-def _ids(column: Any, num_rows: int, feature: Categorical, field: str) -> Ids:
+def _ids(column: Any, num_rows: int, feature: Categorical, field: str) -> I64:
     if isinstance(column, bytes):
         return _packed(column, ID, num_rows, feature, field)
     _check_length(column, num_rows, feature, field)
@@ -81,7 +82,7 @@ def _hashed(values: Sequence[Any]) -> list[int]:
     return stable_ids(values)
 
 
-def _numbers(column: Any, num_rows: int, feature: Numeric, field: str) -> Floats:
+def _numbers(column: Any, num_rows: int, feature: Numeric, field: str) -> F32:
     if isinstance(column, bytes):
         values = _packed(column, FLOAT, num_rows, feature, field)
     else:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from easq.errors import InputError
 from easq.home.home import Home
 from easq.log.base import EventLog, LogError, TrimmedError
-from easq.log.events import UPDATES, Delta, Event, VersionMade
+from easq.log.events import UPDATES, Delta, Event, VersionRecord
 from easq.rank.parameters import SERVED, Parameters
 
 _READ = 64
@@ -28,7 +28,7 @@ logger = structlog.get_logger()
 
 
 @dataclass
-class Followed:
+class ReplicaStatus:
     """What has been followed: counts, and the newest answer that is in the parameters (event time, ms)."""
 
     seq: int = -1
@@ -40,7 +40,7 @@ class Followed:
     newest_answer: int = 0
 
 
-class Follower:
+class Replica:
     """Keeps `parameters` at the learner's newest version.
 
     `poll` reads what is there; `start` does so in a thread, until `stop`. `on_change` hears, in the
@@ -62,7 +62,7 @@ class Follower:
         self._refused_version = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow-updates", daemon=True)
-        self.followed = Followed()
+        self.followed = ReplicaStatus()
 
     def start(self) -> None:
         """Follow in a thread of its own."""
@@ -114,7 +114,7 @@ class Follower:
             self._updates.wait(UPDATES, [self._offset], _WAIT_S)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, VersionMade):
+        if isinstance(event, VersionRecord):
             # Of a reload, the version at hand may be another one of the same number.
             is_news = event.reload and event.seq >= self.followed.seq
             if is_news or self._is_behind:
@@ -178,10 +178,10 @@ class Follower:
         return False
 
 
-class Followers:
+class Replicas:
     """The follower of the running model, whose `followed` this has, and those of the arms' models."""
 
-    def __init__(self, main: Follower, arms: Iterable[Follower]) -> None:
+    def __init__(self, main: Replica, arms: Iterable[Replica]) -> None:
         self._all = (main, *arms)
         self.followed = main.followed
 

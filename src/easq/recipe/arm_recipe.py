@@ -4,7 +4,8 @@ from pathlib import Path
 
 import msgspec
 
-from easq.recipe.read import SettingsError, decode_recipe, lay_over, read_toml
+from easq.errors import SettingsError
+from easq.recipe.read import decode_recipe, lay_over, read_toml
 from easq.recipe.recipe import Recipe
 
 OWN = ("name", "seed", "order", "model", "baselines", "alignment", "training", "live")

@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 
-from easq.log.events import stable_id, stable_ids
-from easq.log.mixing import mix
+from easq.arrays import F64, I64, Bool
+from easq.log.ids import mix, stable_id, stable_ids
 from easq.recipe.experiments import Assignment, Eligible, Experiment
 from easq.recipe.recipe import Recipe
 
-Ids = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Told = Mapping[str, Ids | Floats]
+Told = Mapping[str, I64 | F64]
 
 NOBODYS, HOLDOUT = "default", "holdout"
 """The labels of viewers in no experiment and of those that are kept out of all."""
@@ -35,7 +31,7 @@ class _Place:
 
     experiment: Experiment
     low: float
-    arm_ends: Floats
+    arm_ends: F64
 
 
 class Arms:
@@ -66,11 +62,11 @@ class Arms:
         names = [p.experiment.eligible.feature for p in self._places if p.experiment.eligible]
         return tuple(dict.fromkeys(names))
 
-    def held_out(self, viewer_U: Ids) -> Flags:
+    def held_out(self, viewer_U: I64) -> Bool:
         """Return who is in the holdout; `viewer_U` is `stable_id` of each viewer's id."""
         return np.asarray(self._points(viewer_U, "holdout") < self._holdout)
 
-    def deal(self, viewer_U: Ids, told: Told) -> dict[str, Ids]:
+    def deal(self, viewer_U: I64, told: Told) -> dict[str, I64]:
         """Return, by experiment, the number of each viewer's arm, -1 where a viewer has none.
 
         Raises KeyError when a feature of `reads` is not told.
@@ -89,7 +85,7 @@ class Arms:
         }
         return join_label(arms) or (HOLDOUT if self.held_out(viewer_U)[0] else NOBODYS)
 
-    def _deal(self, place: _Place, viewer_U: Ids, told: Told, free_U: Flags) -> Ids:
+    def _deal(self, place: _Place, viewer_U: I64, told: Told, free_U: Bool) -> I64:
         experiment = place.experiment
         if not experiment.enabled:
             return np.full(len(viewer_U), -1)
@@ -100,13 +96,13 @@ class Arms:
         arm_U = np.searchsorted(place.arm_ends, self._points(viewer_U, f"arm {experiment.name}"), "right")
         return np.where(in_U, np.minimum(arm_U, len(experiment.arms) - 1), -1)
 
-    def _points(self, viewer_U: Ids, what: str) -> Floats:
+    def _points(self, viewer_U: I64, what: str) -> F64:
         salt = np.uint64(stable_id(f"{self._salt} {what}") & 0xFFFFFFFFFFFFFFFF)
-        point_U: Floats = (mix(viewer_U, salt) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        point_U: F64 = (mix(viewer_U, salt) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return point_U
 
 
-def _is_eligible(eligible: Eligible, told: Told) -> Flags:
+def _is_eligible(eligible: Eligible, told: Told) -> Bool:
     value_U = told[eligible.feature]
     if eligible.values:
         return np.isin(value_U, stable_ids(eligible.values))

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from easq.recipe.experiments import BUILT_IN_METRICS, COUNTED, Eligible, Experiment
-from easq.recipe.recipe import Categorical, Numeric, Recipe
+from easq.recipe.features import Categorical, Numeric
+from easq.recipe.recipe import Recipe
 
 
 def problems(recipe: Recipe) -> Iterator[str]:

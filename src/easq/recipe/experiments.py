@@ -124,7 +124,7 @@ class Metric(Strict, frozen=True):
     better: Literal["up", "down"] = "up"
 
 
-class Metrics(Strict, frozen=True):
+class MetricSettings(Strict, frozen=True):
     """Where the metrics of an experiment come from.
 
     watch                 the behaviour whose value is the time watched, in milliseconds.

@@ -26,23 +26,23 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.rank.engine import Engine
 from easq.recipe.recipe import Recipe
-from easq.service.counters import CONTENT_TYPE, Metrics
+from easq.service.counters import CONTENT_TYPE, ServiceCounters
 from easq.service.dashboard import dashboard_routes
-from easq.service.dashboard_reader import Looks
+from easq.service.dashboard_reader import DashboardReader
 from easq.service.freshness import FollowUpdates, Freshness, watch_updates
 from easq.service.group_commit import Committer
-from easq.service.handlers import Desk
-from easq.service.http.auth import Gate
+from easq.service.handlers import Handlers
+from easq.service.http.auth import Authenticator
 from easq.service.http.error_replies import Refusal, too_large
 from easq.service.http.formats import negotiate
 from easq.service.http.keys import Keys
 from easq.service.http.messages import JSON, Format
 from easq.service.http.openapi import describe
-from easq.service.http.rate_limit import Rates
-from easq.service.http.request_metrics import Watch
+from easq.service.http.rate_limit import RateLimit
+from easq.service.http.request_metrics import RequestMetrics
 from easq.service.http.uploads import Uploads
-from easq.service.log_follower import Both, Follower
-from easq.service.log_writer import Writing
+from easq.service.log_follower import FanOut, LogFollower
+from easq.service.log_writer import LogWriter
 from easq.service.pages import page_routes
 from easq.service.questionnaire import Questionnaire
 
@@ -53,7 +53,7 @@ _ASK_BYTES = 16 << 10  # of a body about an ask
 _SAVE_ASKS_S = 900.0  # a restart reads what came since, at 50,000 to 100,000 events a second
 _KEYS_S = 0.5  # between looks at the file of keys
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 _Call = Request[Any, Any, Any]
 _Verb = Callable[[bytes, Format, Format], Awaitable[bytes]]
@@ -84,17 +84,17 @@ def create_app(
     `save_profiles` is called every `service.profile_store_seconds` and at the end, in a thread, while
     nothing is applied. Events are stamped by `now_ms`. `app.state.status()` is what /v1/status says.
     """
-    metrics, freshness = Metrics(), Freshness()
+    metrics, freshness = ServiceCounters(), Freshness()
     failed = metrics.log_failures.labels("follow").inc
     asks = Asks(recipe, secret, partial(profiles.author_of, recipe.quality.author))
     if asks_file is not None:
         asks_file.read(asks, log.end_offsets(EVENTS))
     catch_up(asks, log, now_ms())
-    heard = Both(profiles, asks)
-    follower = Follower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
+    heard = FanOut(profiles, asks)
+    follower = LogFollower(log, heard, save_profiles, recipe.service.profile_store_seconds, failed)
     committer = Committer(log)
-    writing = Writing(committer, recipe.service, metrics, freshness)
-    desk = Desk(
+    writing = LogWriter(committer, recipe.service, metrics, freshness)
+    desk = Handlers(
         engine,
         recipe,
         profiles.knows,
@@ -104,7 +104,7 @@ def create_app(
         freshness,
         now_ms,
         # At once, and not when it is read from the log again: a fast viewer's offer may come before that.
-        served=lambda request: asks.served.hear(request, request.ts),
+        served=lambda request: asks.served.ingest(request, request.ts),
     )
     questionnaire = Questionnaire(asks, Tokens(secret), recipe.ask, judge, writing, follower, metrics, now_ms)
 
@@ -135,7 +135,7 @@ def create_app(
             if asks_file is not None:
                 await _save(asks_file, asks, follower)
 
-    uploads, looks = Uploads(recipe.service), Looks(home)
+    uploads, looks = Uploads(recipe.service), DashboardReader(home)
     routes = [
         *_call_routes(desk, uploads),
         *_ask_routes(questionnaire, uploads),
@@ -146,7 +146,7 @@ def create_app(
     app = Litestar(
         routes,
         lifespan=[running],
-        guards=[Gate(keys, Rates(recipe.service.requests_per_second), uploads)],
+        guards=[Authenticator(keys, RateLimit(recipe.service.requests_per_second), uploads)],
         exception_handlers={Exception: _explain_to(recipe)},
         request_max_body_size=recipe.service.max_body_bytes,
         cors_config=_cors(recipe.ask.origins),
@@ -155,11 +155,13 @@ def create_app(
         state=State({"status": desk.status}),
     )
     # Around the router too: a path that no route takes is a request as well.
-    app.asgi_handler = Watch(app.asgi_handler, [path for route in routes for path in route.paths], metrics)
+    app.asgi_handler = RequestMetrics(
+        app.asgi_handler, [path for route in routes for path in route.paths], metrics
+    )
     return app
 
 
-def _call_routes(desk: Desk, uploads: Uploads) -> list[Any]:
+def _call_routes(desk: Handlers, uploads: Uploads) -> list[Any]:
     """Return the routes that a platform's servers call."""
 
     @post("/v1/rank", status_code=200, opt=_SERVER)
@@ -207,7 +209,7 @@ def _cors(origins: tuple[str, ...]) -> CORSConfig | None:
     return CORSConfig(allow_origins=list(origins), allow_methods=["POST"], allow_headers=headers)
 
 
-def _look_routes(desk: Desk, metrics: Metrics, recipe: Recipe) -> list[Any]:
+def _look_routes(desk: Handlers, metrics: ServiceCounters, recipe: Recipe) -> list[Any]:
     """Return the routes for those who run the service."""
     schema = JSON.encode(describe(recipe))
 
@@ -257,10 +259,10 @@ def _explain_to(recipe: Recipe) -> Callable[[_Call, Exception], Response[bytes]]
             if error.status_code == 413:
                 refusal = too_large(f"the body is too large; allowed: {_limit(request, recipe)}")
         if not isinstance(refusal, Refusal):
-            _notes.error("a request failed", path=request.scope["path"], exc_info=error)
+            logger.error("a request failed", path=request.scope["path"], exc_info=error)
             refusal = Refusal(500, "internal", "this is a fault of the service; its log says more")
         elif refusal.status != 503:
-            _notes.info("refused", path=request.scope["path"][:100], status=refusal.status, code=refusal.code)
+            logger.info("refused", path=request.scope["path"][:100], status=refusal.status, code=refusal.code)
         return Response(
             refusal.body(),
             status_code=refusal.status,
@@ -289,20 +291,20 @@ def _words(error: HTTPException, request: _Call) -> tuple[str, str]:
     return "invalid", error.detail
 
 
-async def _save_asks(file: AsksFile, asks: Asks, follower: Follower) -> None:
+async def _save_asks(file: AsksFile, asks: Asks, follower: LogFollower) -> None:
     while True:
         await asyncio.sleep(_SAVE_ASKS_S)
         await _save(file, asks, follower)
 
 
-async def _save(file: AsksFile, asks: Asks, follower: Follower) -> None:
+async def _save(file: AsksFile, asks: Asks, follower: LogFollower) -> None:
     if follower.broken:  # they may have heard half of a chunk, and a restart would hear it again
         return
     taken = file.take(asks)
     try:
         await asyncio.to_thread(file.write, taken)
     except OSError as error:  # the log has everything; a restart reads more of it
-        _notes.warning("what asking remembers was not saved", reason=str(error))
+        logger.warning("what asking remembers was not saved", reason=str(error))
 
 
 async def _watch_keys(keys: Keys) -> None:
@@ -311,9 +313,9 @@ async def _watch_keys(keys: Keys) -> None:
         await asyncio.sleep(_KEYS_S)
         try:
             if keys.refresh():
-                _notes.info("the keys have changed")
+                logger.info("the keys have changed")
             told = ""
         except InputError as error:
             if str(error) != told:
                 told = str(error)
-                _notes.warning("the keys cannot be read", reason=told)
+                logger.warning("the keys cannot be read", reason=told)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.ask.offer import OfferReply
-from easq.log.events import time_ordered_id
+from easq.log.ids import time_ordered_id
 
 Value = str | int | float | None | Sequence[str | int] | NDArray[Any] | np.generic
 """A feature's value: categorical, number, unknown, multi-valued. NaN in an array is unknown."""

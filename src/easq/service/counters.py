@@ -12,7 +12,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
-class _Read(Collector):
+class _CountersCollector(Collector):
     """Makes one metric whenever all are collected."""
 
     def __init__(self, make: Callable[[], Metric]) -> None:
@@ -23,7 +23,7 @@ class _Read(Collector):
         yield self._make()
 
 
-class Metrics:
+class ServiceCounters:
     """The counters of one app."""
 
     def __init__(self) -> None:
@@ -65,11 +65,13 @@ class Metrics:
 
     def count(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Add a counter that something else counts."""
-        self.registry.register(_Read(lambda: CounterMetricFamily(name, text, value=value())))
+        self.registry.register(_CountersCollector(lambda: CounterMetricFamily(name, text, value=value())))
 
     def tell(self, name: str, text: str, label: str, value: Callable[[], str]) -> None:
         """Add a text that is read when it is asked for."""
-        self.registry.register(_Read(lambda: InfoMetricFamily(name, text, value={label: value()})))
+        self.registry.register(
+            _CountersCollector(lambda: InfoMetricFamily(name, text, value={label: value()}))
+        )
 
     def value(self, name: str, **labels: str) -> float:
         """Return the sum of the samples of a name that carry these labels."""

@@ -10,8 +10,8 @@ from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
 from easq.recipe.recipe import Recipe
-from easq.service.dashboard_reader import Looks
-from easq.service.handlers import Desk
+from easq.service.dashboard_reader import DashboardReader
+from easq.service.handlers import Handlers
 from easq.service.http.error_replies import Refusal
 from easq.service.http.messages import JSON
 
@@ -32,7 +32,7 @@ _POLICY = (
 _Call = Request[Any, Any, Any]
 
 
-def dashboard_routes(desk: Desk, recipe: Recipe, looks: Looks) -> list[Any]:
+def dashboard_routes(desk: Handlers, recipe: Recipe, looks: DashboardReader) -> list[Any]:
     """Return the page's files, which anybody may have, and its data, which an admin's key opens."""
     names = [experiment.name for experiment in recipe.experiments]
 

@@ -18,14 +18,13 @@ import structlog
 
 from easq.errors import InputError
 from easq.home.arm_homes import arm_home, arms_with_models
+from easq.home.board import BoardPart, BoardQuery
 from easq.home.home import Home
-from easq.prove.answers.funnel import Funnel
-from easq.prove.report.board_reader import Part, Wanted
 
 _EVERY_S, _SHARE = 10.0, 9.0
 _KEPT = 8  # experiments whose last look is kept
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 
 class Board(msgspec.Struct):
@@ -35,17 +34,17 @@ class Board(msgspec.Struct):
     is_reading: bool = False
     next_s: float = 0.0
     error: str = ""
-    parts: dict[str, Part] = {}
+    parts: dict[str, BoardPart] = {}
 
 
-class Looks:
+class DashboardReader:
     """Takes looks at one home; `board` may be called as often as one likes."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._learning = {"main": home}
         self._boards: dict[str, Board] = {}
-        self._funnel: Funnel | None = None
+        self._funnel: dict[str, Any] | None = None
         self._thread: Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._is_closed = False
@@ -69,7 +68,7 @@ class Looks:
             if arm.recipe and name not in self._learning:
                 with suppress(InputError):  # not made yet
                     self._learning[name] = arm_home(self._home, name)
-        told = {name: home.told("learner") for name, home in self._learning.items()}
+        told = {name: home.read_status("learner") for name, home in self._learning.items()}
         return {name: {k: v for k, v in found.items() if k != "trend"} for name, found in told.items()}
 
     def close(self) -> None:
@@ -87,7 +86,7 @@ class Looks:
         except Exception as error:
             board.error = f"{type(error).__name__}: {error}"
         if board.error and not self._is_closed:
-            _notes.warning("a look for the dashboard failed", reason=board.error)
+            logger.warning("a look for the dashboard failed", reason=board.error)
         now = time.monotonic()
         board.next_s = now + max(_EVERY_S, _SHARE * (now - began))
         board.is_reading = False
@@ -95,7 +94,7 @@ class Looks:
 
     def _read(self, experiment: str, board: Board) -> str:
         """Take the lines of a child; return what went wrong, or nothing."""
-        wanted = msgspec.json.encode(Wanted(str(self._home.folder), experiment, self._funnel))
+        wanted = msgspec.json.encode(BoardQuery(str(self._home.folder), experiment, self._funnel))
         command = [sys.executable, "-m", "easq.prove.report.board_reader"]
         pipe = subprocess.PIPE
         with (
@@ -109,7 +108,7 @@ class Looks:
             child.stdin.write(wanted)
             child.stdin.close()
             for line in child.stdout:
-                part = msgspec.json.decode(line, type=Part)
+                part = msgspec.json.decode(line, type=BoardPart)
                 if part.funnel is not None:
                     self._funnel, part.funnel = part.funnel, None
                 board.parts = {**board.parts, part.name: part}

@@ -6,14 +6,15 @@ from typing import Any
 from msgspec import Raw
 
 from easq.errors import InputError
-from easq.log.events import Answered, Asked, Behavior, Reply, pack_floats
+from easq.log.events import Answered, Asked, Behavior, Reply
+from easq.log.packing import pack_floats
 from easq.recipe.recipe import Recipe
-from easq.service.counters import Metrics
+from easq.service.counters import ServiceCounters
 from easq.service.http.messages import (
     JSON,
     MSGPACK,
-    AnsweredSaid,
-    BehaviorSaid,
+    AnsweredBody,
+    BehaviorBody,
     EventSaid,
     Format,
     Result,
@@ -33,10 +34,10 @@ class _Refused(InputError):
         self.kind = kind
 
 
-class Intake:
+class EventHandler:
     """Checks events against what a platform declared and against the server's clock."""
 
-    def __init__(self, recipe: Recipe, metrics: Metrics) -> None:
+    def __init__(self, recipe: Recipe, metrics: ServiceCounters) -> None:
         self._behaviors = frozenset(b.name for b in recipe.behaviors)
         self._question, self._max_items = recipe.question, recipe.service.max_candidates
         self._skew_ms = round(recipe.service.clock_skew_seconds * 1000)
@@ -71,7 +72,7 @@ class Intake:
             )
         ts = now_ms if said.ts is None else said.ts
         self._check_time(ts, now_ms)
-        if isinstance(said, BehaviorSaid):
+        if isinstance(said, BehaviorBody):
             return self._behavior(said, ts)
         check_ids("item_id", said.item_id)
         if said.question != self._question.name:
@@ -85,7 +86,7 @@ class Intake:
             "question": said.question,
             "propensity": said.propensity,
         }
-        if not isinstance(said, AnsweredSaid):
+        if not isinstance(said, AnsweredBody):
             return Asked(**ask)
         if said.option not in self._question.options:
             allowed = ", ".join(self._question.options)
@@ -106,7 +107,7 @@ class Intake:
                 f"{self._age_ms / _MINUTE_MS:g} minutes (join.answer_window and join.lateness)",
             )
 
-    def _behavior(self, said: BehaviorSaid, ts: int) -> Behavior:
+    def _behavior(self, said: BehaviorBody, ts: int) -> Behavior:
         size = len(said.items)
         if size > self._max_items:
             raise _Refused(

@@ -9,10 +9,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from easq.errors import InputError
+from easq.errors import InputError, first_unknown
 from easq.features.columns import Shape
 from easq.service.http.messages import JSON, MSGPACK, Format
-from easq.shown import first_unknown
 
 _Scalar = bool | int | float | str | None
 _FORMS = (JSON, MSGPACK)

@@ -9,8 +9,8 @@ from typing import Protocol
 from easq.log.base import Position
 from easq.log.events import Answered, Delta, Event
 from easq.rank.engine import Engine
-from easq.rank.replica import Followed, Hand
-from easq.service.counters import Metrics
+from easq.rank.replica import Hand, ReplicaStatus
+from easq.service.counters import ServiceCounters
 
 _MOST = 10_000  # answers remembered while no learner runs
 
@@ -18,7 +18,7 @@ _MOST = 10_000  # answers remembered while no learner runs
 class Updates(Protocol):
     """What follows the learner's updates (rank.follow.Follower)."""
 
-    followed: Followed
+    followed: ReplicaStatus
 
     def start(self) -> None:
         """Follow in a thread of its own."""
@@ -69,7 +69,9 @@ def _holds(until: Sequence[int], position: Position) -> bool:
     return until[position.partition] > position.offset
 
 
-def watch_updates(metrics: Metrics, engine: Engine, followed: Followed, freshness: Freshness) -> None:
+def watch_updates(
+    metrics: ServiceCounters, engine: Engine, followed: ReplicaStatus, freshness: Freshness
+) -> None:
     """Add what is followed to the metrics."""
     metrics.tell("easq_model", "The version of the parameters.", "version", lambda: engine.version)
     metrics.watch("easq_model_seq", "The number of that version.", lambda: followed.seq)

@@ -12,8 +12,8 @@ from easq.home.clock import NowMs
 from easq.log.events import EVENTS, PROFILES, Request
 from easq.rank.engine import Engine
 from easq.recipe.recipe import Recipe
-from easq.service.counters import Metrics
-from easq.service.event_handler import Intake
+from easq.service.counters import ServiceCounters
+from easq.service.event_handler import EventHandler
 from easq.service.freshness import Freshness
 from easq.service.http.error_replies import Refusal, too_large, unavailable
 from easq.service.http.messages import (
@@ -26,15 +26,15 @@ from easq.service.http.messages import (
     Result,
     UsersCall,
 )
-from easq.service.log_follower import Follower
-from easq.service.log_writer import Writing
-from easq.service.put_handler import Knows, Puts
-from easq.service.rank_handler import Ranking
+from easq.service.log_follower import LogFollower
+from easq.service.log_writer import LogWriter
+from easq.service.put_handler import Knows, PutHandler
+from easq.service.rank_handler import RankHandler
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 
-class Desk:
+class Handlers:
     """Takes the calls of one service and knows whether it is ready for them."""
 
     def __init__(
@@ -42,9 +42,9 @@ class Desk:
         engine: Engine,
         recipe: Recipe,
         knows: Knows,
-        writing: Writing,
-        follower: Follower,
-        metrics: Metrics,
+        writing: LogWriter,
+        follower: LogFollower,
+        metrics: ServiceCounters,
         freshness: Freshness,
         now_ms: NowMs,
         served: Callable[[Request], None],
@@ -52,11 +52,11 @@ class Desk:
         self._now_ms = now_ms
         self._engine, self._writing, self._follower, self._metrics = engine, writing, follower, metrics
         self._limits, self._freshness = recipe.service, freshness
-        self._ranking = Ranking(engine, writing, recipe, metrics, now_ms, served)
-        self._intake = Intake(recipe, metrics)
-        self._puts: dict[Any, Puts] = {
-            ItemsCall: Puts(recipe.features, "candidate", knows),
-            UsersCall: Puts(recipe.features, "viewer", knows),
+        self._ranking = RankHandler(engine, writing, recipe, metrics, now_ms, served)
+        self._intake = EventHandler(recipe, metrics)
+        self._puts: dict[Any, PutHandler] = {
+            ItemsCall: PutHandler(recipe.features, "candidate", knows),
+            UsersCall: PutHandler(recipe.features, "viewer", knows),
         }
         kinds = (ItemsCall, UsersCall, EventsCall)
         self._readers = {
@@ -109,7 +109,7 @@ class Desk:
                 self._ranking.warm_up()
                 self._is_warm = True
             except Exception:
-                _notes.exception("the warm-up request failed")
+                logger.exception("the warm-up request failed")
                 await asyncio.sleep(1.0)
 
     def status(self) -> Mapping[str, Any]:

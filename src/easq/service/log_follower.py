@@ -20,13 +20,13 @@ from easq.log.base import EventLog, LogError, Position
 from easq.log.events import EVENTS, PROFILES, Event
 
 _CHUNK = 256  # events applied at once: a ranking waits no longer than for these
-_LOOK_S = 0.05  # between looks
+_POLL_S = 0.05  # between looks
 _RETRY_S = (0.1, 2.0)  # pauses after a failure, doubling between these
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 
-class Followed(Protocol):
+class FollowedStream(Protocol):
     """The profiles, as far as following the log goes."""
 
     @property
@@ -39,10 +39,10 @@ class Followed(Protocol):
         ...
 
 
-class Both:
+class FanOut:
     """The profiles, and whatever else hears EVENTS and may have heard some of them before."""
 
-    def __init__(self, profiles: Followed, asks: Asks) -> None:
+    def __init__(self, profiles: FollowedStream, asks: Asks) -> None:
         self._profiles, self._asks = profiles, asks
 
     @property
@@ -54,7 +54,7 @@ class Both:
         """Hand on the next events of a partition."""
         if topic == EVENTS:
             heard, begin = self._asks.offsets, self._profiles.offsets[partition]
-            self._asks.hear(events[max(0, heard[partition] - begin) :])
+            self._asks.ingest(events[max(0, heard[partition] - begin) :])
             heard[partition] = max(heard[partition], begin + len(events))
         self._profiles.apply(topic, partition, events)
 
@@ -67,7 +67,7 @@ class Stream(NamedTuple):
     place: int
 
 
-class Follower:
+class LogFollower:
     """Follows EVENTS and PROFILES from `profiles.offsets` on.
 
     `save` is called every `save_seconds` in the thread, while nothing is applied. `failed` is called with
@@ -77,7 +77,7 @@ class Follower:
     def __init__(
         self,
         log: EventLog,
-        profiles: Followed,
+        profiles: FollowedStream,
         save: Callable[[], None],
         save_seconds: float,
         failed: Callable[[], None],
@@ -131,18 +131,18 @@ class Follower:
                 retry_s = _RETRY_S[0]
             except (LogError, OSError) as error:
                 self._failed()
-                _notes.warning("cannot follow the log", reason=str(error), retry_s=retry_s)
+                logger.warning("cannot follow the log", reason=str(error), retry_s=retry_s)
                 self._woken.wait(retry_s)
                 retry_s = min(2 * retry_s, _RETRY_S[1])
                 continue
             except Exception as error:
                 # Half applied is worse than stopped: the service says that it is not ready.
                 self.broken = f"the profiles could not take an event: {error!r}"
-                _notes.exception("the follower stopped", reason=str(error))
+                logger.exception("the follower stopped", reason=str(error))
                 return
             if not moved:
                 self.caught_up = True
-                self._woken.wait(_LOOK_S)
+                self._woken.wait(_POLL_S)
         self._save_last()
 
     def _read(self) -> bool:
@@ -193,4 +193,4 @@ class Follower:
             self._save()
         except (LogError, OSError) as error:
             self._failed()
-            _notes.warning("cannot save the profiles", reason=str(error))
+            logger.warning("cannot save the profiles", reason=str(error))

@@ -8,8 +8,8 @@ import structlog
 
 from easq.log.base import LogError, Position
 from easq.log.events import EVENTS, Event, Request
-from easq.recipe.recipe import Service
-from easq.service.counters import Metrics
+from easq.recipe.operations import Service
+from easq.service.counters import ServiceCounters
 from easq.service.freshness import Freshness
 from easq.service.group_commit import Committer
 from easq.service.http.error_replies import unavailable
@@ -17,14 +17,14 @@ from easq.service.http.error_replies import unavailable
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
 _GATHER_S = 0.05  # what no reply waits for is written with what comes meanwhile
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 
-class Writing:
+class LogWriter:
     """Makes events durable, or refuses with 503 and the reason."""
 
     def __init__(
-        self, committer: Committer, settings: Service, metrics: Metrics, freshness: Freshness
+        self, committer: Committer, settings: Service, metrics: ServiceCounters, freshness: Freshness
     ) -> None:
         self._committer, self._metrics, self._freshness = committer, metrics, freshness
         self._wait_s = settings.log_wait_seconds
@@ -75,7 +75,7 @@ class Writing:
 
     def _lose(self, topic: str, events: Sequence[Event], reason: str) -> None:
         self._metrics.log_failures.labels("append").inc()
-        _notes.warning("not written", topic=topic, events=len(events), reason=reason)
+        logger.warning("not written", topic=topic, events=len(events), reason=reason)
 
     async def log_ranking(self, event: Request) -> bool:
         """Log what was ranked; False if it could not be and the operator chose to serve all the same."""
@@ -100,6 +100,6 @@ class Writing:
                 await self._committer.append(EVENTS, [event])
         except (LogError, TimeoutError) as error:
             self._metrics.log_failures.labels("append").inc()
-            _notes.warning("served without a log", request_id=event.event_id, reason=str(error) or "time out")
+            logger.warning("served without a log", request_id=event.event_id, reason=str(error) or "time out")
             return False
         return True

@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Request, get
 from litestar.response.base import ASGIResponse
 
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 from easq.service.http.error_replies import Refusal
 from easq.service.http.keys import Keys
 
@@ -30,12 +30,12 @@ _DAY_S = 86_400
 _Call = Request[Any, Any, Any]
 
 
-def page_routes(keys: Keys, ask: Ask) -> list[Any]:
+def page_routes(keys: Keys, ask: AskSettings) -> list[Any]:
     """Return the routes of the element and of the demo page, which is there only while there are no keys."""
     return [_widget(ask), *(_demo_file(path, name, kind, keys) for path, (name, kind) in _DEMO.items())]
 
 
-def widget(ask: Ask) -> bytes:
+def widget(ask: AskSettings) -> bytes:
     """Return the element's script with the rule of a recipe, so that it stands in one place only."""
     rule = json.dumps({"min_play_ms": ask.min_play_ms, "min_ratio": ask.min_ratio}).encode()
     body, count = re.subn(rb"(?<=const RULE = )\{[^}]*\}", rule, _read("ask/widget", "easq.js"))
@@ -43,7 +43,7 @@ def widget(ask: Ask) -> bytes:
     return body
 
 
-def _widget(ask: Ask) -> Any:
+def _widget(ask: AskSettings) -> Any:
     """Return the route of the element. An address with its hash (`?v=`) never changes what it holds."""
     body = widget(ask)
     version = hashlib.sha256(body).hexdigest()[:16]

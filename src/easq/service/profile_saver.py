@@ -9,17 +9,17 @@ import structlog
 
 from easq.features.profiles import Profiles
 from easq.features.profiles.changes import Snapshot
-from easq.features.profiles.store import Store, StoreError
+from easq.features.profiles.store import ProfileStore, StoreError
 
 _PAUSE_S = 0.002
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 
-class Saver:
+class ProfileSaver:
     """Writes into a store one save after the other; leaving it waits for the last one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ProfileStore) -> None:
         self._store = store
         self._thread = ThreadPoolExecutor(1, "saver")
         self._writing: Future[None] | None = None
@@ -38,7 +38,7 @@ class Saver:
         try:
             self._store.write(snapshot, partial(self._leaving.wait, _PAUSE_S))
         except StoreError as error:  # the log has everything; the next save makes up for it
-            _notes.warning("profiles were not saved", reason=str(error))
+            logger.warning("profiles were not saved", reason=str(error))
 
     def _wait(self) -> None:
         if self._writing is not None:

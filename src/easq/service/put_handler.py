@@ -5,29 +5,33 @@ from collections.abc import Callable, Sequence
 from msgspec import Raw
 
 from easq.errors import InputError
-from easq.log.events import Column, ItemTold, Told, ViewerTold, time_ordered_id
-from easq.recipe.recipe import Feature
+from easq.log.events import ItemUpdate, ProfileUpdate, ViewerUpdate
+from easq.log.ids import time_ordered_id
+from easq.log.packing import Column
+from easq.recipe.features import Feature
 from easq.recipe.values import Side
 from easq.service.http.messages import JSON, MSGPACK, Format, ItemPut, Result, UserPut, check_ids, named
-from easq.service.values import Teller
+from easq.service.values import ValueReader
 
-Knows = Callable[[Told], bool]
+Knows = Callable[[ProfileUpdate], bool]
 """Says whether the profiles hold all this already."""
 
 
-class Puts:
+class PutHandler:
     """Checks the entries of one side."""
 
     def __init__(self, features: Sequence[Feature], side: Side, knows: Knows) -> None:
-        self._teller, self._knows = Teller(features, side), knows
+        self._teller, self._knows = ValueReader(features, side), knows
         self._field = "item_id" if side == "candidate" else "user_id"
         kind = ItemPut if side == "candidate" else UserPut
         self._readers = {form.media_type: form.reader(kind) for form in (JSON, MSGPACK)}
 
-    def check(self, entries: Sequence[Raw], form: Format, now_ms: int) -> tuple[list[Result], list[Told]]:
+    def check(
+        self, entries: Sequence[Raw], form: Format, now_ms: int
+    ) -> tuple[list[Result], list[ProfileUpdate]]:
         """Return what becomes of each entry, and what is to be logged: what is not known already."""
         results: list[Result] = []
-        told: list[Told] = []
+        told: list[ProfileUpdate] = []
         latest: dict[str, dict[str, Column]] = {}
         for entry in entries:
             try:
@@ -50,7 +54,9 @@ class Puts:
         check_ids(self._field, key)
         return key, self._teller.pack(put.features, form)
 
-    def _event(self, key: str, columns: dict[str, Column], now_ms: int) -> Told:
+    def _event(self, key: str, columns: dict[str, Column], now_ms: int) -> ProfileUpdate:
         if self._field == "user_id":
-            return ViewerTold(event_id=time_ordered_id(now_ms), user_id=key, ts=now_ms, values=columns)
-        return ItemTold(event_id=time_ordered_id(now_ms), user_id="", item_id=key, ts=now_ms, values=columns)
+            return ViewerUpdate(event_id=time_ordered_id(now_ms), user_id=key, ts=now_ms, values=columns)
+        return ItemUpdate(
+            event_id=time_ordered_id(now_ms), user_id="", item_id=key, ts=now_ms, values=columns
+        )

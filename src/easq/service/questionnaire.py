@@ -9,19 +9,19 @@ from typing import Any
 import msgspec
 
 from easq.ask.judge import Judge
-from easq.ask.offer import OfferReply, OptionShown, QuestionShown
+from easq.ask.offer import OfferReply, OptionReply, QuestionReply
 from easq.ask.state import Ask, Asks, Outcome, View
 from easq.ask.token import Ticket, TokenError, Tokens
 from easq.errors import InputError
 from easq.home.clock import NowMs
 from easq.log.events import EVENTS, Answered, Asked, Dismissed, Ignored
-from easq.recipe.recipe import Ask as Settings
-from easq.service.counters import Metrics
+from easq.recipe.questionnaire import AskSettings
+from easq.service.counters import ServiceCounters
 from easq.service.http.ask_messages import AnswerCall, AskCall, AskReply, OfferCall
 from easq.service.http.error_replies import Refusal, unavailable
 from easq.service.http.messages import JSON, MSGPACK, Format, check_ids
-from easq.service.log_follower import Follower
-from easq.service.log_writer import Writing
+from easq.service.log_follower import LogFollower
+from easq.service.log_writer import LogWriter
 
 _BOUND = ("user_id", "request_id", "item_id", "question", "version")
 _STATUS = {"forged": 403, "mismatched": 403, "expired": 410, "used": 409}
@@ -34,11 +34,11 @@ class Questionnaire:
         self,
         asks: Asks,
         tokens: Tokens,
-        settings: Settings,
+        settings: AskSettings,
         judge: Judge,
-        writing: Writing,
-        follower: Follower,
-        metrics: Metrics,
+        writing: LogWriter,
+        follower: LogFollower,
+        metrics: ServiceCounters,
         now_ms: NowMs,
     ) -> None:
         self._now_ms = now_ms
@@ -173,8 +173,8 @@ class Questionnaire:
         assert found is not None
         posed, wording = found
         labels = dict(zip(posed.values, wording.labels, strict=True))
-        options = [OptionShown(value, labels[value]) for value in offered.order]
-        question = QuestionShown(posed.name, posed.version, wording.text, options, wording.thanks)
+        options = [OptionReply(value, labels[value]) for value in offered.order]
+        question = QuestionReply(posed.name, posed.version, wording.text, options, wording.thanks)
         ticket = Ticket(
             f"q{offered.event_id[1:]}",
             offered.user_id,

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from easq.errors import InputError
 from easq.features.columns import Shape
 from easq.home.clock import NowMs
-from easq.log.events import FLOAT, Request
+from easq.log.events import Request
+from easq.log.packing import FLOAT
 from easq.rank.engine import Engine
 from easq.rank.query import Query
 from easq.recipe.recipe import Recipe
-from easq.service.counters import Metrics
+from easq.service.counters import ServiceCounters
 from easq.service.feature_values import read_columns, read_context
 from easq.service.http.error_replies import Refusal, too_large, unavailable
 from easq.service.http.messages import (
@@ -20,20 +21,20 @@ from easq.service.http.messages import (
     RankReply,
     check_ids,
 )
-from easq.service.log_writer import Writing
+from easq.service.log_writer import LogWriter
 
 _READERS = {form: form.reader(RankCall) for form in (JSON, MSGPACK)}
 
 
-class Ranking:
+class RankHandler:
     """Ranks for callers, and logs what was ranked before they hear of it; `served` hears of it too."""
 
     def __init__(
         self,
         engine: Engine,
-        writing: Writing,
+        writing: LogWriter,
         recipe: Recipe,
-        metrics: Metrics,
+        metrics: ServiceCounters,
         now_ms: NowMs,
         served: Callable[[Request], None],
     ) -> None:

@@ -22,7 +22,7 @@ from easq.ask.judge import weigh
 from easq.ask.token import read_secret
 from easq.errors import InputError
 from easq.features.profiles import Profiles
-from easq.features.profiles.store import Store
+from easq.features.profiles.store import ProfileStore
 from easq.home.arm_homes import open_arms
 from easq.home.clock import clock_of
 from easq.home.home import Home
@@ -31,17 +31,17 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS, PROFILES, Delta
 from easq.rank.engine import Engine
 from easq.rank.parameters import Parameters
-from easq.rank.replica import Follower, Followers, Hand
+from easq.rank.replica import Hand, Replica, Replicas
 from easq.service.app import create_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import check_address, make_server
-from easq.service.profile_saver import Saver
+from easq.service.profile_saver import ProfileSaver
 
 _TELL_S = 1.0
-_LOOK_S = 0.05
+_POLL_S = 0.05
 _TURN_S = 0.0005
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 
 def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None:
@@ -57,8 +57,8 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
         ExitStack() as opened,
         home.alone("service"),
         home.open_events(home.recipe.service.log_wait_seconds) as events,
-        Store(home.profiles_path) as store,
-        Saver(store) as saver,
+        ProfileStore(home.profiles_path) as store,
+        ProfileSaver(store) as saver,
     ):
         models = [
             _Model(name, found, opened.enter_context(found.open_updates()), Parameters(found.recipe))
@@ -79,11 +79,11 @@ class _Model(NamedTuple):
 
 
 def _app(
-    home: Home, events: EventLog, models: list[_Model], store: Store, saver: Saver, keys: Keys
+    home: Home, events: EventLog, models: list[_Model], store: ProfileStore, saver: ProfileSaver, keys: Keys
 ) -> Litestar:
     profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
     if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
-        _notes.warning("profiles are built from the log", reason=reason)
+        logger.warning("profiles are built from the log", reason=reason)
     main, *arms = models
     service = home.recipe.service
     engine = Engine(
@@ -95,9 +95,9 @@ def _app(
         {arm.arm: arm.parameters for arm in arms},
     )
 
-    def follow_updates(hand: Hand, heard: Callable[[Delta], None]) -> Followers:
-        first = Follower(main.home, main.updates, main.parameters, hand, heard)
-        return Followers(first, [Follower(m.home, m.updates, m.parameters, hand) for m in arms])
+    def follow_updates(hand: Hand, heard: Callable[[Delta], None]) -> Replicas:
+        first = Replica(main.home, main.updates, main.parameters, hand, heard)
+        return Replicas(first, [Replica(m.home, m.updates, m.parameters, hand) for m in arms])
 
     return create_app(
         engine,
@@ -134,18 +134,18 @@ async def _tell(home: Home, app: Litestar, server: uvicorn.Server) -> None:
     while True:
         status = {**app.state.status(), "pid": os.getpid(), "at": time.time(), "port": _port(server)}
         try:
-            await asyncio.to_thread(home.tell, "service", status)
+            await asyncio.to_thread(home.write_status, "service", status)
             said = ""
         except OSError as error:
             if (reason := error.strerror or str(error)) != said:
                 said = reason
-                _notes.warning("the status cannot be written", reason=reason)
+                logger.warning("the status cannot be written", reason=reason)
         await asyncio.sleep(_TELL_S)
 
 
 async def _end(server: uvicorn.Server, stop: threading.Event) -> None:
     while not stop.is_set():
-        await asyncio.sleep(_LOOK_S)
+        await asyncio.sleep(_POLL_S)
     server.should_exit = True
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from easq.home.arm_homes import arms_with_models, open_arms
 from easq.home.home import Home
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _PLAIN_EVERY_S = 10.0
 _STOP_S = 30.0
 _PAUSES_S = (1.0, 30.0)  # before another start after early deaths, doubling between these
@@ -124,7 +124,7 @@ def _watch(home: Home, children: list[Child], console: Console, line: Any, told:
     """Look after the children until a signal is told of; return the exit code."""
     pace, told_at = Pace(), time.monotonic()
     while True:
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_S)
         if told:
             return 0
         for child in children:
@@ -136,7 +136,7 @@ def _watch(home: Home, children: list[Child], console: Console, line: Any, told:
                 when = f" in {child.pause_s:.0f} s" if child.pause_s else ""
                 console.print(f"{child.role} ended with code {code}; it is started again{when}")
             child.start_if_due()
-        text = pace.line(home.told("service"), home.told("learner"))
+        text = pace.line(home.read_status("service"), home.read_status("learner"))
         for child in children:
             if child.process is None:
                 text += f", {child.alarm}"

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from msgspec import Raw
 
-from easq.errors import InputError
+from easq.errors import InputError, cut, shown
 from easq.features.columns import LONGEST
-from easq.log.events import Column, pack_floats, pack_ids, stable_ids
-from easq.recipe.recipe import Categorical, Feature, History, Multi, Numeric
+from easq.log.ids import stable_ids
+from easq.log.packing import Column, pack_floats, pack_ids
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
 from easq.recipe.values import Side
 from easq.service.feature_values import read_value
 from easq.service.http.messages import Format
-from easq.shown import cut, shown
 
 LARGEST = float(np.finfo(np.float32).max)
 """What a float32 can hold."""
@@ -28,7 +28,7 @@ def told_features(features: Sequence[Feature], side: Side) -> dict[str, Feature]
     }
 
 
-class Teller:
+class ValueReader:
     """Checks and packs the features of one side."""
 
     def __init__(self, features: Sequence[Feature], side: Side) -> None:

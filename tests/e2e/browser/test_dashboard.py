@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from easq.prove.closed_loop.demo_run import Size, live_together
+from easq.prove.closed_loop.demo_run import DemoSize, live_together
 from easq.recipe.read import read_recipe
 from easq.service.http.keys import create_key
 from tests.support.live_processes import EASQ, environment, free_port, is_ready, until
@@ -23,7 +23,7 @@ from tests.support.paths import DOCS as PAGES
 from tests.support.small_worlds import RECIPES
 
 DOCS = PAGES / "images"
-SMALL = Size(viewers=240, days=3, since=1)
+SMALL = DemoSize(viewers=240, days=3, since=1)
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1180, "height": 900}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
 PICTURES: dict[str, Any] = {
@@ -43,7 +43,7 @@ class System(NamedTuple):
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("demo")
-    recipe, size = read_recipe(RECIPES / "loop.toml"), Size() if "EASQ_PICTURES" in os.environ else SMALL
+    recipe, size = read_recipe(RECIPES / "loop.toml"), DemoSize() if "EASQ_PICTURES" in os.environ else SMALL
     with ThreadPoolExecutor(1) as aside:  # the browser's loop is in this thread
         lived = aside.submit(live_together, recipe, folder, 1, size, lambda _: None, lambda _: None).result()
     key, port = create_key(lived.home.keys_path, "admin", "a test's"), free_port()

@@ -32,7 +32,7 @@ def address(home: Path) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "easq",
+        "easq.cli",
         "up",
         "--recipe",
         str(RECIPES / "demo.toml"),

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from easq.recipe.recipe import Ask
+from easq.recipe.questionnaire import AskSettings
 from tests.support.player_page import Stage, open_stage
 from tests.support.scripted_service import StandIn
 
@@ -21,7 +21,7 @@ def reached(stage: Stage, seconds: float) -> None:
 
 
 def test_a_paused_video_does_not_count(context: BrowserContext, service: StandIn) -> None:
-    service.rule = Ask(min_play_ms=1500.0, min_ratio=1.0)
+    service.rule = AskSettings(min_play_ms=1500.0, min_ratio=1.0)
     stage = open_stage(context, service.url)
     stage.play()
     reached(stage, 0.5)
@@ -34,7 +34,7 @@ def test_a_paused_video_does_not_count(context: BrowserContext, service: StandIn
 
 
 def test_a_hidden_tab_does_not_count(context: BrowserContext, service: StandIn) -> None:
-    service.rule = Ask(min_play_ms=1500.0, min_ratio=1.0)
+    service.rule = AskSettings(min_play_ms=1500.0, min_ratio=1.0)
     stage = open_stage(context, service.url)
     stage.play()
     reached(stage, 0.5)
@@ -49,7 +49,7 @@ def test_a_hidden_tab_does_not_count(context: BrowserContext, service: StandIn) 
 
 def test_seeking_does_not_count(context: BrowserContext, service: StandIn) -> None:
     """After the jump to the 12th of 20 seconds, less than a tenth was watched."""
-    service.rule = Ask(min_play_ms=1500.0)
+    service.rule = AskSettings(min_play_ms=1500.0)
     stage = open_stage(context, service.url)
     stage.play()
     reached(stage, 0.3)
@@ -62,7 +62,7 @@ def test_seeking_does_not_count(context: BrowserContext, service: StandIn) -> No
 
 
 def test_a_loop_counts_on_and_the_ratio_stays_a_ratio(context: BrowserContext, service: StandIn) -> None:
-    service.rule = Ask(min_play_ms=NEVER, min_ratio=1.0)
+    service.rule = AskSettings(min_play_ms=NEVER, min_ratio=1.0)
     stage = open_stage(context, service.url, {"duration": "0.5"}, video="muted loop")
     stage.video("v.currentTime = 19.5")
     stage.play()
@@ -72,7 +72,7 @@ def test_a_loop_counts_on_and_the_ratio_stays_a_ratio(context: BrowserContext, s
 
 
 def test_half_of_a_short_video_is_enough(context: BrowserContext, service: StandIn) -> None:
-    service.rule = Ask(min_play_ms=NEVER, min_ratio=0.05)
+    service.rule = AskSettings(min_play_ms=NEVER, min_ratio=0.05)
     stage = open_stage(context, service.url)
     stage.video("v.playbackRate = 2")
     stage.play()
@@ -82,7 +82,7 @@ def test_half_of_a_short_video_is_enough(context: BrowserContext, service: Stand
 
 
 def test_the_defaults_are_seven_seconds_and_half(context: BrowserContext, service: StandIn) -> None:
-    service.rule = Ask()
+    service.rule = AskSettings()
     stage = open_stage(context, service.url)
     progress = "(ms, ratio) => document.querySelector('easq-question').progress(ms, ratio)"
     stage.page.evaluate(f"({progress})(6999, 0.499)")

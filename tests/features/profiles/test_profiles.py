@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from easq.features.columns import UNKNOWN, Shape
 from easq.features.profiles import Profiles
-from easq.log.events import EVENTS, PROFILES, Column, pack_floats, pack_ids, stable_id
+from easq.log.events import EVENTS, PROFILES
+from easq.log.ids import stable_id
+from easq.log.packing import Column, pack_floats, pack_ids
+from easq.recipe.features import Categorical, Numeric, RateOf
 from easq.recipe.read import read_recipe
-from easq.recipe.recipe import Categorical, Numeric, RateOf
 from tests.support.paths import RECIPES
 from tests.support.profile_platform import (
     FEATURES,

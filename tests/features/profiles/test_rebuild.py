@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from easq.features.columns import Shape
 from easq.features.profiles import rebuild
 from easq.features.profiles.rebuild import catch_up, end_offsets, resume
-from easq.features.profiles.store import Store
+from easq.features.profiles.store import ProfileStore
 from easq.log.base import LogError
-from easq.log.events import EVENTS, PROFILES, Request, pack_ids
+from easq.log.events import EVENTS, PROFILES, Request
+from easq.log.packing import pack_ids
 from easq.log.sqlite import SqliteLog
 from tests.support.profile_platform import (
     FEATURES,
@@ -55,13 +56,13 @@ def test_rebuilt_is_live(
         assert features_at(rebuilt, ts) == features_at(live, ts)
 
         until = [data.draw(st.integers(0, end)) for end in live.offsets]
-        with Store(folder / "profiles.db") as store:
+        with ProfileStore(folder / "profiles.db") as store:
             half = nothing()
             store.load(half, end_offsets(log))
             catch_up(half, log, until)
             assert half.offsets == until
             store.save(half)
-        with Store(folder / "profiles.db") as store:
+        with ProfileStore(folder / "profiles.db") as store:
             resumed = nothing()
             assert resume(resumed, store, log) is None
         assert resumed.offsets == live.offsets
@@ -126,7 +127,7 @@ def test_a_long_rebuild_is_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.
     events = [e for n in range(30) for e in (request(f"r{n}"), report(f"r{n}", ts=n))]
     log, _ = logged(tmp_path / "events.log", {(EVENTS, 0): events})
     profiles = nothing()
-    with log, Store(tmp_path / "profiles.db") as store:
+    with log, ProfileStore(tmp_path / "profiles.db") as store:
         assert resume(profiles, store, log) is None
         assert store._saves == 60 // 10 + 1
 
@@ -135,7 +136,7 @@ def test_a_store_that_cannot_be_used_is_made_again_from_the_log(tmp_path: Path) 
     log, _ = logged(tmp_path / "events.log", {(EVENTS, 0): [request("r"), report("r", like=1.0)]})
     (tmp_path / "profiles.db").write_text("no profiles\n" * 500)
     profiles, expected = nothing(), nothing()
-    with log, Store(tmp_path / "profiles.db") as store:
+    with log, ProfileStore(tmp_path / "profiles.db") as store:
         reason = resume(profiles, store, log)
         catch_up(expected, log)
     assert reason is not None

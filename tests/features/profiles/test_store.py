@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easq.features.profiles import Profiles
-from easq.features.profiles.store import Store, StoreError
+from easq.features.profiles.store import ProfileStore, StoreError
 from easq.log.base import partition_of
-from easq.log.events import EVENTS, PROFILES, Event, pack_floats, pack_ids
+from easq.log.events import EVENTS, PROFILES, Event
+from easq.log.packing import pack_floats, pack_ids
 from tests.support.log_conformance import hear, running
 from tests.support.profile_platform import (
     BEHAVIORS,
@@ -40,14 +41,14 @@ FAR = [1 << 40] * (2 * PARTITIONS)
 
 def loaded(path: Path, profiles: Profiles | None = None) -> tuple[Profiles, str | None]:
     profiles = profiles or nothing()
-    with Store(path) as store:
+    with ProfileStore(path) as store:
         return profiles, store.load(profiles, FAR)
 
 
 def saved(path: Path) -> Profiles:
     """Save a few things and return the profiles that know them."""
     profiles = nothing()
-    with Store(path) as store:
+    with ProfileStore(path) as store:
         assert store.load(profiles, FAR) is None
         apply(profiles, item("i0", author=pack_ids([3])), viewer("u0", age=pack_floats([30])))
         apply(profiles, request("r"), report("r", like=1.0, played_s=20.0))
@@ -63,7 +64,7 @@ def test_a_restart_after_any_save_changes_nothing(
     path = tmp_path_factory.mktemp("store") / "profiles.db"
     calls = data.draw(tellings(log))
     straight, stopped = told_by(calls), nothing()
-    store = Store(path)
+    store = ProfileStore(path)
     store.load(stopped, FAR)
     for topic, partition, events in calls:
         stopped.apply(topic, partition, events)
@@ -72,7 +73,7 @@ def test_a_restart_after_any_save_changes_nothing(
             store.save(stopped)
         if what == "restart":
             store.close()
-            stopped, store = nothing(), Store(path)
+            stopped, store = nothing(), ProfileStore(path)
             assert store.load(stopped, FAR) is None
     store.close()
     assert stopped.offsets == straight.offsets
@@ -84,7 +85,7 @@ def test_a_restart_after_any_save_changes_nothing(
 
 def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
     profiles = nothing()
-    with Store(tmp_path / "profiles.db") as store:
+    with ProfileStore(tmp_path / "profiles.db") as store:
         store.load(profiles, FAR)
         apply(profiles, *(item(f"i{n}") for n in range(100)), request("r"), report("r"))
         store.save(profiles)
@@ -99,7 +100,7 @@ def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
 
 def test_a_snapshot_is_of_its_moment(tmp_path: Path) -> None:
     profiles = nothing()
-    with Store(tmp_path / "profiles.db") as store:
+    with ProfileStore(tmp_path / "profiles.db") as store:
         store.load(profiles, FAR)
         apply(profiles, request("r"), report("r", like=1.0))
         before, offsets = features_at(profiles, 0), list(profiles.offsets)
@@ -113,7 +114,7 @@ def test_a_snapshot_is_of_its_moment(tmp_path: Path) -> None:
 
 def test_the_file_holds_no_more_than_memory_does(tmp_path: Path) -> None:
     profiles, path = nothing(), tmp_path / "profiles.db"
-    with Store(path) as store:
+    with ProfileStore(path) as store:
         store.load(profiles, FAR)
         for n in range(300):
             ts = n * 30 * MINUTE
@@ -128,7 +129,7 @@ def test_the_file_holds_no_more_than_memory_does(tmp_path: Path) -> None:
 
 def test_counts_that_grew_too_old_in_the_file_count_for_nothing(tmp_path: Path) -> None:
     profiles, path, later = nothing(), tmp_path / "profiles.db", 100 * WINDOW
-    with Store(path) as store:
+    with ProfileStore(path) as store:
         store.load(profiles, FAR)
         apply(profiles, request("r"), report("r", like=1.0), item("i0"))
         store.save(profiles)
@@ -170,7 +171,7 @@ def test_a_file_that_knows_more_than_the_log_is_set_aside(tmp_path: Path) -> Non
     path = tmp_path / "profiles.db"
     known = saved(path)
     profiles = nothing()
-    with Store(path) as store:
+    with ProfileStore(path) as store:
         reason = store.load(profiles, [0] * (2 * PARTITIONS))
     assert reason is not None
     assert f"it knows the log up to {known.offsets}, and the log ends at [0, 0, 0, 0]" in reason
@@ -219,7 +220,7 @@ def test_a_damaged_file_is_set_aside_and_nothing_of_it_is_kept(
 
 def test_a_path_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with (
-        Store(tmp_path / "missing" / "profiles.db") as store,
+        ProfileStore(tmp_path / "missing" / "profiles.db") as store,
         pytest.raises(StoreError, match="check the path"),
     ):
         store.load(nothing(), FAR)
@@ -227,7 +228,7 @@ def test_a_path_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
 
 def test_what_a_failed_save_held_is_in_the_next(tmp_path: Path) -> None:
     path, profiles = tmp_path / "profiles.db", nothing()
-    with Store(path) as store:
+    with ProfileStore(path) as store:
         store.load(profiles, FAR)
         apply(profiles, item("i0", author=pack_ids([3])), request("r"))
         assert store._db is not None
@@ -242,7 +243,7 @@ def test_what_a_failed_save_held_is_in_the_next(tmp_path: Path) -> None:
 
 def test_two_processes_cannot_save_in_one_file(tmp_path: Path) -> None:
     path, one, other = tmp_path / "profiles.db", nothing(), nothing()
-    with Store(path) as first, Store(path) as second:
+    with ProfileStore(path) as first, ProfileStore(path) as second:
         first.load(one, FAR)
         second.load(other, FAR)
         first.save(one)
@@ -251,7 +252,7 @@ def test_two_processes_cannot_save_in_one_file(tmp_path: Path) -> None:
 
 
 def test_a_store_is_loaded_before_the_first_event_and_before_a_save(tmp_path: Path) -> None:
-    store, profiles = Store(tmp_path / "profiles.db"), nothing()
+    store, profiles = ProfileStore(tmp_path / "profiles.db"), nothing()
     with pytest.raises(ValueError, match="load the store before the first event"):
         store.save(profiles)
     apply(profiles, item("i0"))
@@ -273,7 +274,7 @@ def said(seed: int) -> Iterator[tuple[str, int, list[Event]]]:
 
 
 def save_until_killed(path: Path, pipe: Connection) -> None:
-    profiles, store = nothing(), Store(path)
+    profiles, store = nothing(), ProfileStore(path)
     store.load(profiles, FAR)
     known, calls = sum(profiles.offsets), said(1)
     num = 0

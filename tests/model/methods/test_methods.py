@@ -9,7 +9,8 @@ import torch
 
 from easq.features.batch import Batch, make_batch
 from easq.features.examples import AnsweredView, Viewed
-from easq.learn.build import build_encoder, build_joiner, build_learner
+from easq.features.join import build_joiner
+from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.model.pairwise_accuracy import pairs_right
 from easq.recipe.learning import BEHAVIOR_ONLY, Method
@@ -84,7 +85,7 @@ def test_answers_are_read_by_all_but_the_behaviour_only_methods(method: str) -> 
         flipped = dataclasses.replace(
             batch,
             option_A=2 - batch.option_A,
-            said_M=np.where(batch.said_M < 0, batch.said_M, 2 - batch.said_M),
+            answer_M=np.where(batch.answer_M < 0, batch.answer_M, 2 - batch.answer_M),
         )
         learner.step(batch)
         other.step(flipped)
@@ -109,12 +110,14 @@ def test_answers_without_weight_teach_nothing_of_what_they_say(
     other, _ = learner_of(method, *switches)
     for batch in batches:
         silent = dataclasses.replace(
-            batch, weight_A=np.zeros_like(batch.weight_A), said_weight_M=np.zeros_like(batch.said_weight_M)
+            batch,
+            weight_A=np.zeros_like(batch.weight_A),
+            answer_weight_M=np.zeros_like(batch.answer_weight_M),
         )
         flipped = dataclasses.replace(
             silent,
             option_A=2 - batch.option_A,
-            said_M=np.where(batch.said_M < 0, batch.said_M, 2 - batch.said_M),
+            answer_M=np.where(batch.answer_M < 0, batch.answer_M, 2 - batch.answer_M),
         )
         learner.step(silent)
         other.step(flipped)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from easq.learn.answer_rows import question_rows
 from easq.model.losses import normal_loss
 from easq.model.methods.easq import Easq
-from easq.model.objective import losses, question_rows
+from easq.model.objective import losses
 from tests.learn.test_learner import SATISFACTION, all_parameters, late_batch
 from tests.support.method_learners import moved_by, trained_by
 from tests.support.small_worlds import small_recipe

@@ -14,11 +14,11 @@ from easq.prove.ab.effects import (
     mixture_reach,
     sample_ratio,
 )
-from easq.prove.ab.experiment_metrics import Metrics, Spec
+from easq.prove.ab.experiment_metrics import ExperimentMetrics, Spec
 from tests.support.ab_days import drawn_look
 from tests.support.small_worlds import small_recipe
 
-METRICS = Metrics.of(small_recipe())
+METRICS = ExperimentMetrics.of(small_recipe())
 RATIO = Spec("rate", "Rate", "per view", "count like 1", "views")
 REACHED = Spec("reached", "Reached", "of viewers", "count like 1", least=5.0)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easq.log.events import FLOAT, pack_floats
+from easq.log.packing import FLOAT, pack_floats
 from easq.prove.ab import packed
 from easq.prove.ab.packed import reported_values
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request, pack_floats, stable_id
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
+from easq.log.ids import stable_id
+from easq.log.packing import pack_floats
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab import reading
 from easq.prove.ab import viewer_days as ab_table
 from easq.prove.ab.reading import is_kept
-from easq.prove.ab.viewer_days import Table, looks, read_table
+from easq.prove.ab.viewer_days import ViewerDays, looks, read_table
 from easq.recipe.experiments import Arm, Experiment
 from tests.support.plain_ab import DAY_MS, plain
 from tests.support.small_worlds import small_recipe, small_world, world_events
@@ -28,7 +30,7 @@ def written(path: Path, events: list[Event], partitions: int = 2) -> SqliteLog:
     return log
 
 
-def rows_of(table: Table) -> dict[int, dict[str, float]]:
+def rows_of(table: ViewerDays) -> dict[int, dict[str, float]]:
     """Return sums by day, over viewers."""
     found: dict[int, dict[str, float]] = {}
     for day in np.unique(table.day_R).tolist():

@@ -1,20 +1,20 @@
 import pytest
 
 from easq.prove.ab.effects import Effect
-from easq.prove.ab.experiment_metrics import Metrics
-from easq.prove.ab.verdict import Decision, Guarded, Judged, decide
+from easq.prove.ab.experiment_metrics import ExperimentMetrics
+from easq.prove.ab.verdict import Decision, GuardrailVerdict, MetricVerdict, decide
 from easq.recipe.experiments import Guardrail
 from tests.support.ab_days import experiment
 from tests.support.small_worlds import small_recipe
 
-METRICS = Metrics.of(small_recipe())
+METRICS = ExperimentMetrics.of(small_recipe())
 GUARDED = Guardrail(metric="watch_time", tolerance=0.02)
 
 
-def judged(metric: str, low: float, high: float) -> Judged:
+def judged(metric: str, low: float, high: float) -> MetricVerdict:
     middle = (low + high) / 2
     effect = Effect(1.0, 1 + middle, middle, low, high, 0.5, 0.01, 1000, False, low, high)
-    return Judged(METRICS.spec(metric), effect)
+    return MetricVerdict(METRICS.spec(metric), effect)
 
 
 def decided(
@@ -24,7 +24,7 @@ def decided(
     p: float = 0.5,
     metric: str = "satisfaction",
 ) -> Decision:
-    guarded = [Guarded(GUARDED, judged("watch_time", *guard))]
+    guarded = [GuardrailVerdict(GUARDED, judged("watch_time", *guard))]
     return decide(experiment(metric=metric), days_run, judged(metric, *main), guarded, p)
 
 
@@ -62,8 +62,8 @@ def test_less_is_better_where_the_metric_says_so() -> None:
 
 
 def test_nothing_measured_is_no_reason_to_stop() -> None:
-    main = Judged(METRICS.spec("satisfaction"), None)
-    guarded = [Guarded(GUARDED, Judged(METRICS.spec("watch_time"), None))]
+    main = MetricVerdict(METRICS.spec("satisfaction"), None)
+    guarded = [GuardrailVerdict(GUARDED, MetricVerdict(METRICS.spec("watch_time"), None))]
     decision = decide(experiment(), 3, main, guarded, 0.5)
     assert decision.verdict == "keep running"
     assert "an arm has too little of it" in decision.reasons[0]

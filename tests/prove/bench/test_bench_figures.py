@@ -9,26 +9,28 @@ import pytest
 
 from easq.prove.bench import svg
 from easq.prove.bench.bench_figures import figures_of
-from easq.prove.bench.compare import Gain, Table
-from easq.prove.bench.plan import Experiment, Size, Variant, cells_of, scenario_name
-from easq.prove.bench.row_store import Row
+from easq.prove.bench.compare import Gain, SeedTable
+from easq.prove.bench.plan import BenchExperiment, BenchSize, Variant, cells_of, scenario_name
+from easq.prove.bench.row_store import MetricRow
 
 GAIN = Gain(0.0, None, None, 1)
-SIZE = Size(views=1000, answers=0.001, seeds=(1, 2, 3), experiments=("one",))
+SIZE = BenchSize(views=1000, answers=0.001, seeds=(1, 2, 3), experiments=("one",))
 VALUES = {"behavior": 0.5, "easq": 0.6, "mmoe": 0.55, "oracle": 0.9}
 
 
-def table(experiment: Experiment) -> Table:
+def table(experiment: BenchExperiment) -> SeedTable:
     """Return a table in which each method has a value of its own, a little higher with every seed."""
 
-    def rows() -> Iterable[Row]:
+    def rows() -> Iterable[MetricRow]:
         for cell in cells_of(experiment, SIZE):
             value = VALUES[cell.arm.method] + 0.01 * cell.seed * (cell.arm.method == "easq")
             for metric in ("true_sat@3", "behavior@3"):
                 scenario = scenario_name(cell.place, SIZE)
-                yield Row(method=cell.arm.name, scenario=scenario, seed=cell.seed, metric=metric, value=value)
+                yield MetricRow(
+                    method=cell.arm.name, scenario=scenario, seed=cell.seed, metric=metric, value=value
+                )
 
-    return Table(rows())
+    return SeedTable(rows())
 
 
 def texts(drawing: str) -> list[str]:
@@ -38,7 +40,7 @@ def texts(drawing: str) -> list[str]:
 
 
 def test_methods_stand_in_rows_with_scenarios_side_by_side() -> None:
-    experiment = Experiment("Title", ("behavior", "easq", "mmoe", "oracle"))
+    experiment = BenchExperiment("Title", ("behavior", "easq", "mmoe", "oracle"))
     (drawn,) = figures_of(experiment, table(experiment), SIZE)
     words = texts(drawn.svg)
     assert {"Title", "main", "bait", "easq", "mmoe"} <= set(words)
@@ -49,7 +51,7 @@ def test_methods_stand_in_rows_with_scenarios_side_by_side() -> None:
 
 
 def test_answers_are_an_axis_by_powers_of_ten_and_a_scenario_a_figure() -> None:
-    experiment = Experiment("Title", ("behavior", "easq", "mmoe"), answers=(0.0001, 0.001, 0.01))
+    experiment = BenchExperiment("Title", ("behavior", "easq", "mmoe"), answers=(0.0001, 0.001, 0.01))
     drawn = list(figures_of(experiment, table(experiment), SIZE))
     assert [one.title for one in drawn] == ["Title: main", "Title: bait"]
     words = texts(drawn[0].svg)
@@ -60,14 +62,14 @@ def test_answers_are_an_axis_by_powers_of_ten_and_a_scenario_a_figure() -> None:
 
 
 def test_bias_is_an_axis() -> None:
-    experiment = Experiment("Title", ("behavior", "easq"), bias=(0.0, 1.0, 3.0))
+    experiment = BenchExperiment("Title", ("behavior", "easq"), bias=(0.0, 1.0, 3.0))
     drawn = list(figures_of(experiment, table(experiment), SIZE))
     assert [one.title for one in drawn] == ["Title: main", "Title: bait"]
     assert list(drawn[1].figure.data[0].x) == [0, 1, 3]
 
 
 def test_worlds_that_differ_twice_say_what_else_differs() -> None:
-    experiment = Experiment("Title", ("behavior", "easq"), answers=(0.001, 0.01), bias=(0.0, 1.0))
+    experiment = BenchExperiment("Title", ("behavior", "easq"), answers=(0.001, 0.01), bias=(0.0, 1.0))
     drawn = list(figures_of(experiment, table(experiment), SIZE))
     assert [one.title for one in drawn] == [
         "Title: main, bias 0",
@@ -79,7 +81,7 @@ def test_worlds_that_differ_twice_say_what_else_differs() -> None:
 
 
 def test_an_experiment_without_rows_has_no_figure() -> None:
-    assert list(figures_of(Experiment("Title", ("behavior",)), Table([]), SIZE)) == []
+    assert list(figures_of(BenchExperiment("Title", ("behavior",)), SeedTable([]), SIZE)) == []
 
 
 @pytest.mark.parametrize("length", [4, 24, 60])
@@ -109,12 +111,12 @@ def test_ticks_are_round_and_few(reach: float) -> None:
 
 
 def test_a_response_without_any_gain_has_no_figure() -> None:
-    experiment = Experiment("Title", ("behavior",), answers=(0.001, 0.01))
+    experiment = BenchExperiment("Title", ("behavior",), answers=(0.001, 0.01))
     assert list(figures_of(experiment, table(experiment), SIZE)) == []
 
 
 def test_bias_is_an_axis_from_zero_where_answers_are_named_but_not_varied() -> None:
-    experiment = Experiment("Title", ("behavior", "easq"), answers=(0.002,), bias=(0.0, 1.0))
+    experiment = BenchExperiment("Title", ("behavior", "easq"), answers=(0.002,), bias=(0.0, 1.0))
     drawn = list(figures_of(experiment, table(experiment), SIZE))
     assert [one.figure.layout.xaxis.type for one in drawn] == ["linear", "linear"]
 
@@ -144,7 +146,7 @@ def test_a_figure_of_one_point_can_be_drawn() -> None:
 
 
 def test_strengths_of_a_method_are_joined_and_kinds_are_not() -> None:
-    experiment = Experiment(
+    experiment = BenchExperiment(
         "Title",
         ("behavior", "easq", "oracle"),
         (

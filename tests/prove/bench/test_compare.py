@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from easq.prove.bench.compare import _T_975, Table, interval
-from easq.prove.bench.row_store import Row
+from easq.prove.bench.compare import _T_975, SeedTable, interval
+from easq.prove.bench.row_store import MetricRow
 from easq.prove.bench.tune import Trial, winner
 
 
-def rows(**values: list[float]) -> list[Row]:
+def rows(**values: list[float]) -> list[MetricRow]:
     return [
         {"method": m, "scenario": "main", "seed": s, "metric": "x", "value": v}
         for m, found in values.items()
@@ -29,7 +29,7 @@ def test_interval_covers_the_mean_as_often_as_it_says() -> None:
 
 
 def test_gains_are_paired_by_seed() -> None:
-    table = Table(rows(a=[1.0, 11.0, 21.0], b=[0.5, 10.4, 20.6], oracle=[2.0, 12.0, 22.0]))
+    table = SeedTable(rows(a=[1.0, 11.0, 21.0], b=[0.5, 10.4, 20.6], oracle=[2.0, 12.0, 22.0]))
     gain = table.gain("main", "a", "b", "x")
     assert gain is not None
     assert gain.value == pytest.approx(0.5)
@@ -41,9 +41,9 @@ def test_gains_are_paired_by_seed() -> None:
 
 
 def test_seeds_that_one_method_lacks_are_left_out() -> None:
-    gain = Table(rows(a=[1.0, 2.0, 3.0], b=[0.0])).gain("main", "a", "b", "x")
+    gain = SeedTable(rows(a=[1.0, 2.0, 3.0], b=[0.0])).gain("main", "a", "b", "x")
     assert gain == (1.0, None, None, 1)
-    assert Table(rows(a=[1.0])).gain("main", "a", "b", "x") is None
+    assert SeedTable(rows(a=[1.0])).gain("main", "a", "b", "x") is None
 
 
 def test_winner_is_the_best_that_costs_little_enough() -> None:
@@ -57,8 +57,8 @@ def test_winner_is_the_best_that_costs_little_enough() -> None:
 def test_mean_gain_is_over_metrics_and_paired_by_seed() -> None:
     found = rows(a=[1.1, 2.4], b=[1.0, 2.0, 9.0])
     found += [row | {"metric": "y"} for row in rows(a=[3.0, 1.0], b=[2.0, 1.0])]
-    gain = Table(found).mean_gain("main", "a", "b", ["x", "y"])
+    gain = SeedTable(found).mean_gain("main", "a", "b", ["x", "y"])
     assert gain is not None
     assert gain.seeds == 2
     assert gain.value == pytest.approx(np.mean([(0.1 + 0.5) / 2, (0.2 + 0.0) / 2]))
-    assert Table(found).mean_gain("main", "a", "c", ["x", "y"]) is None
+    assert SeedTable(found).mean_gain("main", "a", "c", ["x", "y"]) is None

@@ -7,20 +7,20 @@ import pytest
 
 from easq.learn.build import build_encoder
 from easq.prove.bench.measure import Lists, Measure, scores_of
-from easq.prove.bench.world_feed import Fed, feed
-from easq.sources.world.simulate import Rates, World
+from easq.prove.bench.world_feed import FedBatch, feed
+from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import small_recipe
 
 C = 12
 
 
-def fed_steps() -> list[Fed]:
+def fed_steps() -> list[FedBatch]:
     recipe = small_recipe()
-    world = World(1, Rates(1.0, 0.3), num_viewers=60, num_items=200, candidates=C)
+    world = World(1, AskRates(1.0, 0.3), num_viewers=60, num_items=200, candidates=C)
     return list(feed(world, 200, recipe, build_encoder(recipe), kept=0.1))
 
 
-def plain(steps: list[Fed], scores: list[np.ndarray]) -> dict[str, float]:
+def plain(steps: list[FedBatch], scores: list[np.ndarray]) -> dict[str, float]:
     """Return what every metric is, request by request, entry by entry."""
     sums: dict[str, list[float]] = {}
 
@@ -41,7 +41,7 @@ def plain(steps: list[Fed], scores: list[np.ndarray]) -> dict[str, float]:
     for fed, score_N in zip(steps, scores, strict=True):
         for start in range(0, fed.batch.num_viewed, C):
             rows = range(start, start + C)
-            if any(fed.batch.said_M[r] >= 0 for r in rows):
+            if any(fed.batch.answer_M[r] >= 0 for r in rows):
                 continue
             score = {r: float(score_N[r]) for r in rows}
             for k in (1, 3, 10):
@@ -98,7 +98,7 @@ def test_a_score_that_knows_the_answers_has_the_best_measures() -> None:
 
 def test_answers_that_are_held_back_reach_no_model() -> None:
     for fed in fed_steps():
-        learned = np.flatnonzero(fed.batch.said_M >= 0)
+        learned = np.flatnonzero(fed.batch.answer_M >= 0)
         assert (fed.held_M[learned] < 0).all()
     held = [sum((fed.held_M >= 0).sum() for fed in fed_steps())]
     assert held[0] > 100

@@ -12,8 +12,8 @@ import pytest
 
 from easq.errors import InputError
 from easq.prove.bench.bench_report import write
-from easq.prove.bench.plan import Arm, Cell, Place
-from easq.prove.bench.row_store import Row, read_rows
+from easq.prove.bench.plan import BenchArm, BenchWorld, Cell
+from easq.prove.bench.row_store import MetricRow, read_rows
 from easq.prove.bench.runner import run
 from easq.prove.bench.world_pass import Sitting, kept_share, run_pass
 from easq.recipe.read import read_recipe
@@ -59,8 +59,8 @@ def test_killed_bench_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 
 def test_methods_side_by_side_are_as_each_alone(tmp_path: Path) -> None:
     bench = small_bench(tmp_path)
-    place = Place("bait", 0.02, 1.0, 6000)
-    cells = [Cell(Arm(m, m), place, 1) for m in ("easq_paper", "behavior", "oracle")]
+    place = BenchWorld("bait", 0.02, 1.0, 6000)
+    cells = [Cell(BenchArm(m, m), place, 1) for m in ("easq_paper", "behavior", "oracle")]
     pairs = [(cell, bench.recipe_of(cell)) for cell in cells]
     together = run_pass(pairs, bench.sitting)
     assert together == [run_pass([pair], bench.sitting)[0] for pair in pairs]
@@ -68,17 +68,17 @@ def test_methods_side_by_side_are_as_each_alone(tmp_path: Path) -> None:
 
 
 def test_methods_that_would_take_other_steps_are_refused() -> None:
-    place = Place("main", 0.02, 1.0, 2000)
+    place = BenchWorld("main", 0.02, 1.0, 2000)
     recipes = [read_recipe(RECIPES / "world.toml", [f"training.batch_rows={n}"]) for n in (256, 512)]
-    pairs = [(Cell(Arm("behavior", "behavior"), place, 1), recipe) for recipe in recipes]
+    pairs = [(Cell(BenchArm("behavior", "behavior"), place, 1), recipe) for recipe in recipes]
     with pytest.raises(InputError, match="share features"):
         run_pass(pairs, Sitting(20, 0.5))
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0, 4.0])
 def test_as_many_answers_are_learned_as_were_wanted(bias: float) -> None:
-    place = Place("bait", 0.01, bias, 100_000)
-    cell = Cell(Arm("oracle", "oracle"), place, 3)
+    place = BenchWorld("bait", 0.01, bias, 100_000)
+    cell = Cell(BenchArm("oracle", "oracle"), place, 3)
     (found,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5))
     assert found["answers"] == pytest.approx(1000, rel=0.12)
     assert 0 < kept_share(place, 20) < 1
@@ -100,7 +100,7 @@ def test_rows_of_an_earlier_run_are_not_run_again(tmp_path: Path) -> None:
     assert rows_of(bench.out) == earlier
 
 
-def rows_for(**changes: float) -> list[Row]:
+def rows_for(**changes: float) -> list[MetricRow]:
     values = {"true_sat@3": 0.5, "views": 6000.0} | changes
     return [
         {"method": "easq", "scenario": "main", "seed": 1, "metric": m, "value": v} for m, v in values.items()

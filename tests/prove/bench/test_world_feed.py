@@ -7,8 +7,8 @@ import pytest
 
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.encode import Rows
-from easq.features.join import flush_all
-from easq.learn.build import build_encoder, build_joiner
+from easq.features.join import build_joiner, flush_all
+from easq.learn.build import build_encoder
 from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
@@ -16,10 +16,10 @@ from easq.prove.bench.world_feed import feed
 from easq.prove.offline.truth import Truth
 from easq.recipe.recipe import Recipe
 from easq.sources.world.record import record
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import small_recipe, small_world
 
-RATES = Rates(0.5, 0.5)
+RATES = AskRates(0.5, 0.5)
 VIEWS = 6000
 
 

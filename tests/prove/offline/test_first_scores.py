@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from easq.learn.learner import Step
+from easq.learn.learner import StepResult
 from easq.prove.offline import first_scores
 from easq.prove.offline.first_scores import FirstScores
 from tests.support.measured_steps import (
@@ -36,7 +36,7 @@ def scored(number: int, *listings: Listing) -> Mapping[View, float]:
 class First:
     """What every scorer is said to have scored first: of closed requests' views, and of lists."""
 
-    step: Step
+    step: StepResult
     viewed: Scores
     listed: Scores
 

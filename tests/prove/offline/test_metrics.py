@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_auc_score
 
-from easq.prove.offline.metrics import ListRanks, Order, ViewerOrder, grouped_pairs, list_ranks, row_ranks
+from easq.prove.offline.metrics import (
+    ListRanks,
+    ScoreOrder,
+    ViewerOrder,
+    grouped_pairs,
+    list_ranks,
+    row_ranks,
+)
 from tests.support.paths import DOCS
 
 with warnings.catch_warnings():
@@ -56,7 +63,7 @@ def flat(given_lists: list[tuple[int, list[float]]]) -> ListRanks:
 @given(scored_rows(2))
 def test_auc_equals_that_of_scikit_learn_with_ties(rows):
     _, labels, scores = rows
-    placements = Order(scores).placements(labels)
+    placements = ScoreOrder(scores).placements(labels)
     if labels.all() or not labels.any():
         assert placements is None
         return
@@ -69,7 +76,7 @@ def test_auc_equals_that_of_scikit_learn_with_ties(rows):
 @given(scored_rows(2))
 def test_a_placement_is_the_share_of_the_other_class_that_the_row_beats(rows):
     _, labels, scores = rows
-    placements = Order(scores).placements(labels)
+    placements = ScoreOrder(scores).placements(labels)
     if placements is None:
         return
     beats = (np.sign(scores[:, None] - scores[None, :]) + 1) / 2

@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from easq.features.batch import Batch, Batcher, make_batch
-from easq.learn.build import build_encoder, build_joiner
-from easq.learn.learner import Step
+from easq.features.join import build_joiner
+from easq.learn.build import build_encoder
+from easq.learn.learner import StepResult
 from easq.prove.offline.first_scores import FirstScores
 from easq.prove.offline.metrics import grouped_pairs
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.references import random_scores
 from easq.prove.offline.truth import Truth
-from easq.recipe.recipe import Evaluation, Question, Recipe
+from easq.recipe.operations import Evaluation
+from easq.recipe.questionnaire import Question
+from easq.recipe.recipe import Recipe
 from easq.sources.world.record import TruthWriter
 from tests.support.measured_steps import (
     BEHAVIORS,
@@ -97,9 +100,9 @@ def view(batch: Batch, row: int) -> tuple[str, int]:
     return batch.request_ids[batch.rows.request_N[row]], int(batch.position_N[row])
 
 
-def made_step(batch: Batch, served_N: np.ndarray) -> Step:
+def made_step(batch: Batch, served_N: np.ndarray) -> StepResult:
     expert_L = served_N[batch.num_viewed :] * 2
-    return Step(
+    return StepResult(
         batch, np.zeros(0, np.int64), served_N, expert_L, {"main": 0.5}, 2.0, 1.0 if len(expert_L) else None
     )
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from sklearn.metrics import roc_auc_score
 
-from easq.log.events import stable_id
-from easq.prove.offline.metrics import Order
+from easq.log.ids import stable_id
+from easq.prove.offline.metrics import ScoreOrder
 from easq.prove.offline.tally import CELLS, Tally
 
 VIEWERS, VIEWS = 150, 12
@@ -69,7 +69,7 @@ def assert_same_interval(interval, drawn: np.ndarray) -> None:
 
 
 def add_auc(tally: Tally, label: np.ndarray, score: np.ndarray) -> None:
-    tally.add_auc("auc", USER, Order(score), label)
+    tally.add_auc("auc", USER, ScoreOrder(score), label)
 
 
 def test_no_two_viewers_of_these_tests_share_a_cell():
@@ -104,7 +104,7 @@ def test_interval_of_an_auc_in_several_windows_is_that_of_resampled_viewers():
     label = np.where(viewer < 60, label | (thinned > -0.5), label & (thinned > 0))
     tally, each = Tally(500, 0.95, 1), []
     for rows, scored in ((viewer < 60, score + label), (viewer >= 60, noise)):
-        tally.add_auc("auc", USER[rows], Order(scored[rows]), label[rows])
+        tally.add_auc("auc", USER[rows], ScoreOrder(scored[rows]), label[rows])
         each.append((auc_by_viewers(label & rows, scored, ~label & rows), per_viewer(label & rows)))
 
     def statistic(times: np.ndarray) -> float:
@@ -151,7 +151,7 @@ def test_two_metrics_of_one_run_are_compared_as_two_runs_are():
     add_auc(one, label, better)
     add_auc(two, label, worse)
     for name, score in (("auc", better), ("random/auc", worse)):
-        both.add_auc(name, USER, Order(score), label)
+        both.add_auc(name, USER, ScoreOrder(score), label)
     assert both.difference(both, "auc", "random/auc") == one.difference(two, "auc")
 
 
@@ -159,14 +159,14 @@ def test_bounds_of_an_auc_lie_between_0_and_1():
     """Of 3/4, either class may lose its worse row to a replicate, which adds 1/4: 5/4 when both do."""
     user, label = USER[::VIEWS][:4], np.array([True, False, True, False])
     tally = Tally(500, 0.95, 1)
-    tally.add_auc("auc", user, Order(np.array([3.0, 2.0, 1.0, 0.0])), label)
+    tally.add_auc("auc", user, ScoreOrder(np.array([3.0, 2.0, 1.0, 0.0])), label)
     assert tally.interval("auc") == (0.75, 0.25, 1)
 
 
 def test_an_auc_that_no_replicate_holds_has_no_bounds():
     tally = Tally(1, 0.95, 1)
     cells = np.flatnonzero(np.random.default_rng(1).poisson(1.0, (CELLS, 1))[:, 0] == 0)[:2]
-    tally.add_auc("auc", cells, Order(np.array([1.0, 0.0])), np.array([True, False]))
+    tally.add_auc("auc", cells, ScoreOrder(np.array([1.0, 0.0])), np.array([True, False]))
     assert tally.interval("auc").value == 1
     assert np.isnan(tally.interval("auc")[1:]).all()
 
@@ -204,7 +204,7 @@ def test_windows_of_an_auc_weigh_by_their_positives():
     label, better, _ = clustered(13)
     tally, values, weights = Tally(1, 0.95, 1), [], []
     for part in (slice(0, 300), slice(300, 1000), slice(1000, 1010)):
-        tally.add_auc("auc", USER[part], Order(better[part]), label[part])
+        tally.add_auc("auc", USER[part], ScoreOrder(better[part]), label[part])
         if 0 < label[part].sum() < len(label[part]):
             values.append(roc_auc_score(label[part], better[part]))
             weights.append(label[part].sum())
@@ -250,7 +250,7 @@ def test_a_name_may_hold_any_character():
     tally = Tally(5, 0.95, 1)
     label = np.array([True, False])
     tally.add("validity/yes|no/like", np.array([1, 2]), label)
-    tally.add_auc("auc/a|b", np.array([1, 2]), Order(np.array([2.0, 1.0])), label)
+    tally.add_auc("auc/a|b", np.array([1, 2]), ScoreOrder(np.array([2.0, 1.0])), label)
     assert list(tally.intervals()) == ["auc/a|b", "validity/yes|no/like"]
     assert tally.interval("auc/a|b").value == 1
 

@@ -13,7 +13,9 @@ import pytest
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.window import GAINS, HITS, Window
-from easq.recipe.recipe import Evaluation, Question, Recipe
+from easq.recipe.operations import Evaluation
+from easq.recipe.questionnaire import Question
+from easq.recipe.recipe import Recipe
 from tests.support.measured_steps import (
     BEHAVIORS,
     CAP,

@@ -9,23 +9,14 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.log.events import (
-    EVENTS,
-    Answered,
-    Asked,
-    Behavior,
-    Event,
-    Request,
-    pack_counts,
-    pack_floats,
-    unpack_floats,
-)
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
+from easq.log.packing import pack_counts, pack_floats, unpack_floats
 from easq.log.sqlite import SqliteLog
 from easq.prove.offpolicy.drawn_log import read_explored
-from easq.prove.offpolicy.estimators import Estimated, Explored, among_first, estimate, lift
+from easq.prove.offpolicy.estimators import Explored, OffPolicyEstimate, among_first, estimate, lift
 from easq.rank.explore import explore
 from easq.recipe.experiments import Explore
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import small_recipe, small_world, world_events
 
 TOP = 3
@@ -41,7 +32,7 @@ class Lived:
         self, settings: Explore, requests: int, seed: int, ask: float = 0.3, baited: bool = False
     ) -> None:
         """With `baited`, views of bait may be asked about more often than others."""
-        world = World(seed, Rates(), num_viewers=1500, num_items=500)
+        world = World(seed, AskRates(), num_viewers=1500, num_items=500)
         chunks = list(world.chunks(requests))
         random = np.random.default_rng(seed)
         self.truth_QC = np.concatenate([c.satisfaction_RC for c in chunks]).astype(np.float64)
@@ -71,7 +62,7 @@ class Lived:
         first = among_first(self.log.request_N, score_QC.ravel(), TOP)
         return float(np.average(self.truth_QC.ravel()[first], weights=self.heard_QC.ravel()[first]))
 
-    def estimated(self, score_QC: np.ndarray, **changes: float) -> Estimated:
+    def estimated(self, score_QC: np.ndarray, **changes: float) -> OffPolicyEstimate:
         return estimate(self.log, score_QC.ravel().astype(np.float64), **changes)
 
 

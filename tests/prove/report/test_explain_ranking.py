@@ -7,7 +7,7 @@ import pytest
 
 from easq.log.events import Request
 from easq.prove.report.board import rankings
-from easq.prove.report.explain_ranking import Scorer, explain, newest_rankings
+from easq.prove.report.explain_ranking import LoggedScorer, explain, newest_rankings
 from tests.support.http_service import Served, a_model, serving
 from tests.support.small_worlds import small_recipe
 
@@ -29,9 +29,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def scorer() -> Scorer:
+def scorer() -> LoggedScorer:
     recipe = small_recipe()
-    return Scorer(recipe, a_model(recipe))
+    return LoggedScorer(recipe, a_model(recipe))
 
 
 def test_the_newest_rankings_come_first(served: Served) -> None:
@@ -39,14 +39,14 @@ def test_the_newest_rankings_come_first(served: Served) -> None:
     assert [request.user_id for request in found] == ["u3", "u2", "u1"]
 
 
-def test_scores_are_those_that_were_served(served: Served, scorer: Scorer) -> None:
+def test_scores_are_those_that_were_served(served: Served, scorer: LoggedScorer) -> None:
     for request in newest_rankings(served.log, 4):
         for side in explain(request, scorer)["sides"]:
             assert side["behavior"] == pytest.approx(side["served"], abs=1e-5)
             assert side["satisfaction"] > 0
 
 
-def test_what_both_have_is_no_reason_and_what_differs_is(served: Served, scorer: Scorer) -> None:
+def test_what_both_have_is_no_reason_and_what_differs_is(served: Served, scorer: LoggedScorer) -> None:
     request: Request = newest_rankings(served.log, 1)[0]
     found = explain(request, scorer)
     by_name: dict[str, Any] = {feature["name"]: feature for feature in found["features"]}
@@ -58,7 +58,7 @@ def test_what_both_have_is_no_reason_and_what_differs_is(served: Served, scorer:
     assert first["served"] >= second["served"]
 
 
-def test_names_are_data_and_not_html(served: Served, scorer: Scorer) -> None:
+def test_names_are_data_and_not_html(served: Served, scorer: LoggedScorer) -> None:
     query = {"user_id": "<script>alert(1)</script>", "candidates": ["<b>a</b>", "b"]}
     assert served.http.post("/v1/rank", json=query).status_code == 200
     html = rankings([explain(newest_rankings(served.log, 1)[0], scorer)], {"": scorer.name})

@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from easq.log.events import PROFILES, ItemTold, pack_ids, stable_id
+from easq.log.events import PROFILES, ItemUpdate
+from easq.log.ids import stable_id
+from easq.log.packing import pack_ids
 from tests.support.http_service import Served, serving
 
 NAME = "x" * 1_000_000
@@ -71,7 +73,7 @@ def test_of_a_list_only_what_is_kept_is_read_and_logged(served: Served) -> None:
     reply = served.http.put("/v1/items", json=item(tags=["a", 3, *["z"] * 60_000, None]))
     assert reply.json()["accepted"] == 1
     (told,) = served.logged(PROFILES)
-    assert isinstance(told, ItemTold)
+    assert isinstance(told, ItemUpdate)
     assert told.values == {"tags": pack_ids([stable_id("a"), 3])}
     again = served.http.put("/v1/items", json=item(tags=["a", 3, "another end"]))
     assert again.json()["accepted"] == 1

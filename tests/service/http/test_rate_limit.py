@@ -6,7 +6,7 @@ import pytest
 
 from easq.service.http.error_replies import Refusal
 from easq.service.http.keys import create_key
-from easq.service.http.rate_limit import Rates
+from easq.service.http.rate_limit import RateLimit
 from tests.support.http_service import serving
 
 
@@ -60,7 +60,7 @@ def test_a_key_that_calls_too_often_is_told_when_to_come_again(tmp_path: Path) -
 
 
 def test_a_bucket_lets_bursts_pass_and_then_the_rate() -> None:
-    rates, passed = Rates(10), 0
+    rates, passed = RateLimit(10), 0
     for step in range(1000):
         try:
             rates.take("k", step / 100)
@@ -68,7 +68,7 @@ def test_a_bucket_lets_bursts_pass_and_then_the_rate() -> None:
             continue
         passed += 1
     assert passed == 20 + 10 * 10 - 1
-    Rates(0).take("k", 0.0)
+    RateLimit(0).take("k", 0.0)
     with pytest.raises(Refusal, match="more than 10 requests a second"):
         for _ in range(21):
             rates.take("k", 100.0)

@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from easq.log.events import stable_id
+from easq.log.ids import stable_id
 from easq.sources.datasets.cells import MISSING, blank, id_lists, ids, number, whole
 
 CELLS = {

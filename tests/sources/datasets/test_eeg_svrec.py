@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from easq.errors import InputError
-from easq.log.events import Answered, Request, stable_id
+from easq.log.events import Answered, Request
+from easq.log.ids import stable_id
 from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.eeg_svrec import load_eeg_svrec
 from tests.support.small_datasets import (

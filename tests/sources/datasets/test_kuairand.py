@@ -7,7 +7,9 @@ import polars as pl
 import pytest
 
 from easq.errors import InputError
-from easq.log.events import Behavior, Request, stable_id, unpack_counts
+from easq.log.events import Behavior, Request
+from easq.log.ids import stable_id
+from easq.log.packing import unpack_counts
 from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.kuairand import FLAGS, load_kuairand
 from easq.sources.datasets.request_cutter import GAP_MS

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from easq.log.events import Answered, Behavior
+from easq.recipe.features import Categorical, History, Multi, Numeric
 from easq.recipe.read import read_recipe
-from easq.recipe.recipe import Categorical, History, Multi, Numeric
 from easq.sources.datasets.base import Loaded
 from easq.sources.datasets.eeg_svrec import load_eeg_svrec
 from easq.sources.datasets.kuairand import load_kuairand

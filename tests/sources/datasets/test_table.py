@@ -6,9 +6,10 @@ import polars as pl
 import pytest
 
 from easq.errors import InputError
-from easq.log.events import stable_id, unpack_counts
+from easq.log.ids import stable_id
+from easq.log.packing import unpack_counts
+from easq.recipe.features import History, Multi, Numeric
 from easq.recipe.read import read_recipe
-from easq.recipe.recipe import History, Multi, Numeric
 from easq.sources.datasets.base import Loaded
 from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.table import load_table

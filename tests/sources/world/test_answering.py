@@ -1,15 +1,17 @@
 import numpy as np
 import pytest
 
-from easq.sources.world.answering import Rates, answer_chance, eligible, option, said
-from easq.sources.world.simulate import Chunk, World
+from easq.sources.world.answering import AskRates, answer_chance, eligible, option, said
+from easq.sources.world.simulate import World, WorldChunk
 
 
-def lived(ask: float, answer: float, num_requests: int = 4000) -> list[Chunk]:
-    return list(World(1, Rates(ask, answer), num_viewers=500, num_items=400).chunks(num_requests, size=100))
+def lived(ask: float, answer: float, num_requests: int = 4000) -> list[WorldChunk]:
+    return list(
+        World(1, AskRates(ask, answer), num_viewers=500, num_items=400).chunks(num_requests, size=100)
+    )
 
 
-def every(chunks: list[Chunk], column: str) -> np.ndarray:
+def every(chunks: list[WorldChunk], column: str) -> np.ndarray:
     return np.concatenate([getattr(chunk, column) for chunk in chunks])
 
 

@@ -3,20 +3,20 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from easq.sources.world import check_figure, real_figures
-from easq.sources.world.check import Row, check, lab_values
+from easq.sources.world.check import CheckRow, check, lab_values
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows() -> list[CheckRow]:
     return check(seed=1, views=4_000_000)
 
 
-def test_every_figure_that_is_held_lies_within_its_tolerance(rows: list[Row]) -> None:
+def test_every_figure_that_is_held_lies_within_its_tolerance(rows: list[CheckRow]) -> None:
     outside = [row for row in rows if row.held and not row.inside]
     assert not outside, check_figure.markdown(outside)
 
 
-def test_main_feed_is_held_to_every_figure(rows: list[Row]) -> None:
+def test_main_feed_is_held_to_every_figure(rows: list[CheckRow]) -> None:
     assert len(rows) == len(real_figures.FEED) + len(real_figures.LAB) + len(real_figures.PEOPLE) > 90
     assert all(row.held for row in rows)
 
@@ -42,7 +42,7 @@ def test_laboratory_gives_every_figure_of_its_own() -> None:
 
 
 def test_row_is_inside_up_to_its_tolerance() -> None:
-    row = Row("g", "n", 1.0, 1.2, 0.2, "s", held=True)
+    row = CheckRow("g", "n", 1.0, 1.2, 0.2, "s", held=True)
     assert row.inside
     assert not row._replace(simulated=1.21).inside
     assert [check_figure.word(r) for r in (row, row._replace(simulated=2.0), row._replace(held=False))] == [
@@ -52,7 +52,7 @@ def test_row_is_inside_up_to_its_tolerance() -> None:
     ]
 
 
-def test_table_and_figure_show_every_row(rows: list[Row]) -> None:
+def test_table_and_figure_show_every_row(rows: list[CheckRow]) -> None:
     assert len(check_figure.markdown(rows).splitlines()) == len(rows) + 2
     figure = ET.fromstring(check_figure.svg(rows, "a <world>"))
     dots = [e for e in figure.iter() if e.tag.endswith("circle")]

@@ -6,12 +6,12 @@ import numpy as np
 
 from easq.sources.world.lab import hold, invite
 from easq.sources.world.population import SCENARIOS, make_authors, make_items, make_viewers
-from easq.sources.world.react import BEHAVIORS, Meeting, meet, react
+from easq.sources.world.react import BEHAVIORS, Exposure, meet, react
 from easq.sources.world.retention import return_chance
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 
 
-def meeting(num_viewers: int = 2000, num_items: int = 10) -> Meeting:
+def meeting(num_viewers: int = 2000, num_items: int = 10) -> Exposure:
     random = np.random.default_rng(4)
     items = make_items(make_authors(SCENARIOS["main"], 60, random), SCENARIOS["main"], 600, 0.0, random)
     viewers = make_viewers(num_viewers, random)

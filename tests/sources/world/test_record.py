@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 
-from easq.log.events import EVENTS, Answered, Asked, Behavior, Request, unpack_floats, unpack_ids
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Request
+from easq.log.packing import unpack_floats, unpack_ids
 from easq.log.sqlite import SqliteLog
 from easq.recipe.read import read_recipe
 from easq.sources.world.record import events, record

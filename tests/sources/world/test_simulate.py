@@ -3,24 +3,24 @@ import dataclasses
 import numpy as np
 import pytest
 
-from easq.sources.world.answering import Rates
+from easq.sources.world.answering import AskRates
 from easq.sources.world.calibration import CALIBRATION
 from easq.sources.world.population import SCENARIOS
-from easq.sources.world.simulate import DAY_MS, START_MS, Chunk, World
+from easq.sources.world.simulate import DAY_MS, START_MS, World, WorldChunk
 
 
-def lived(seed: int = 1, num_requests: int = 400, scenario: str = "main") -> tuple[World, list[Chunk]]:
-    world = World(seed, Rates(), num_viewers=500, num_items=400, scenario=scenario)
+def lived(seed: int = 1, num_requests: int = 400, scenario: str = "main") -> tuple[World, list[WorldChunk]]:
+    world = World(seed, AskRates(), num_viewers=500, num_items=400, scenario=scenario)
     return world, list(world.chunks(num_requests, size=100))
 
 
-def every(chunks: list[Chunk], column: str) -> np.ndarray:
+def every(chunks: list[WorldChunk], column: str) -> np.ndarray:
     return np.concatenate([getattr(chunk, column) for chunk in chunks])
 
 
 def test_equal_seeds_give_equal_bytes_and_others_do_not() -> None:
     first, second, third = (lived(seed)[1][-1] for seed in (1, 1, 2))
-    for field in dataclasses.fields(Chunk):
+    for field in dataclasses.fields(WorldChunk):
         one, other = getattr(first, field.name), getattr(second, field.name)
         assert one == other if isinstance(one, str | float) else one.tobytes() == other.tobytes(), field.name
     assert not np.array_equal(first.item_RC, third.item_RC)
@@ -33,7 +33,7 @@ def test_candidates_of_a_request_are_distinct_and_time_runs_forward() -> None:
 
 
 def test_as_many_requests_come_as_were_wanted_each_chunk_of_different_viewers() -> None:
-    world = World(1, Rates(), num_viewers=30, num_items=100)
+    world = World(1, AskRates(), num_viewers=30, num_items=100)
     world.views_per_day = 1000
     chunks = list(world.chunks(500, size=64))
     assert sum(len(chunk.ts_R) for chunk in chunks) == 500
@@ -93,7 +93,7 @@ def test_behaviours_keep_their_definitions() -> None:
 
 
 def test_catalogue_is_renewed_and_items_keep_their_numbers() -> None:
-    world = World(1, Rates(), num_viewers=200, num_items=400)
+    world = World(1, AskRates(), num_viewers=200, num_items=400)
     world.views_per_day = 2000
     before = world.catalogue
     chunks = list(world.chunks(1000))
@@ -116,7 +116,7 @@ def test_interests_turn_with_time_and_keep_their_spread() -> None:
 
 
 def test_some_viewers_stay_away_after_the_first_day() -> None:
-    world = World(1, Rates(), num_viewers=300, num_items=400)
+    world = World(1, AskRates(), num_viewers=300, num_items=400)
     world.views_per_day = 20_000
     first, second = [], []
     for chunk in world.chunks(4000, size=50):
@@ -128,13 +128,13 @@ def test_some_viewers_stay_away_after_the_first_day() -> None:
 
 def test_impossible_worlds_are_refused() -> None:
     with pytest.raises(ValueError, match="the ask rate must lie between 0 and 1, got 2"):
-        Rates(ask=2)
+        AskRates(ask=2)
     with pytest.raises(ValueError, match="scenario: got 'sea'; allowed: main, bait"):
-        World(1, Rates(), scenario="sea")
+        World(1, AskRates(), scenario="sea")
     with pytest.raises(ValueError, match="num_items: got 9; allowed: 10 or more"):
-        World(1, Rates(), num_items=9)
+        World(1, AskRates(), num_items=9)
     with pytest.raises(ValueError, match="num_viewers: got 0; allowed: 1 or more"):
-        World(1, Rates(), num_viewers=0)
+        World(1, AskRates(), num_viewers=0)
 
 
 def test_worlds_of_two_scenarios_have_no_request_in_common() -> None:

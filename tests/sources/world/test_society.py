@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from easq.sources.world.simulate import DAY_MS, Rates
+from easq.sources.world.simulate import DAY_MS, AskRates
 from easq.sources.world.society import Society
 
 
 def society(seed: int = 3, viewers: int = 600) -> Society:
-    return Society(seed, Rates(answer=0.5), viewers, 800)
+    return Society(seed, AskRates(answer=0.5), viewers, 800)
 
 
 def test_equal_seeds_and_rankings_give_equal_lives() -> None:

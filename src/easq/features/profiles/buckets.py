@@ -10,6 +10,7 @@ Shapes: R rows, N rows that are read, E views that are added, B buckets in a rin
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from easq.arrays import F32, F64, I64, Bool
 from easq.features.profiles.index import Rows
 
 PER_HALF_LIFE = 8
@@ -70,7 +71,7 @@ class Buckets:
             np.add.at(self._all_2B[kind], slots, 1)
         return has_moved
 
-    def rates(self, row_N: Rows, ts: int) -> NDArray[np.float32]:
+    def rates(self, row_N: Rows, ts: int) -> F32:
         """Return the rate of each row as of `ts`; NaN before anything was observed."""
         # As of the newest view: a ratio does not fade, and so it outlives a pause.
         newest_ts = self._newest * self._width + self._width // 2
@@ -80,7 +81,7 @@ class Buckets:
         count_N2B = self._count_R2B.take(row_N, axis=0).astype(np.float64)
         sum_N2 = (count_N2B.reshape(-1, KEPT) @ self._weights(ts)).reshape(-1, 2)
         prior = self._prior * (shown_all / views_all)
-        rate_N: NDArray[np.float64] = (sum_N2[:, SHOWN] + prior) / (sum_N2[:, VIEWS] + self._prior)
+        rate_N: F64 = (sum_N2[:, SHOWN] + prior) / (sum_N2[:, VIEWS] + self._prior)
         return rate_N.astype(np.float32)
 
     def counts(self, row_N: Rows) -> NDArray[np.uint32]:
@@ -95,7 +96,7 @@ class Buckets:
             self._count_R2B[row_E, kind, slot_E] = entry_E[name]
             np.add.at(self._all_2B[kind], slot_E, entry_E[name].astype(np.int64))
 
-    def is_quiet(self) -> NDArray[np.bool_]:
+    def is_quiet(self) -> Bool:
         """Return, by row, whether nothing is kept of it any more."""
         return self._latest_R <= self._newest - KEPT
 
@@ -109,10 +110,10 @@ class Buckets:
         self._newest = bucket
         return True
 
-    def _weights(self, ts: int) -> NDArray[np.float64]:
+    def _weights(self, ts: int) -> F64:
         middle_B = (_buckets(self._newest) + 0.5) * self._width
         weight_B = np.exp2(np.maximum(ts - middle_B, 0.0) / -self._half_life)
-        weights: NDArray[np.float64] = np.rint(weight_B * _GRAIN) / _GRAIN
+        weights: F64 = np.rint(weight_B * _GRAIN) / _GRAIN
         return weights
 
 
@@ -127,6 +128,6 @@ def entries(count_N2B: NDArray[np.uint32], newest: int) -> list[bytes]:
     return [packed[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
-def _buckets(newest: int) -> NDArray[np.int64]:
+def _buckets(newest: int) -> I64:
     """Return which bucket stands in each place of the ring."""
     return newest - (newest - np.arange(KEPT)) % KEPT

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.features.profiles.reports import New
-from easq.features.profiles.value_table import Table, Values
+from easq.features.profiles.value_table import Values, ValueTable
 from easq.log.events import Behavior, Event, Request
 
 VIEWERS, ITEMS = 0, 1
@@ -19,7 +19,7 @@ OpenRequest = tuple[int, int, str, str, dict[str, int]]
 """Partition, time, id, viewer, and the bits reached by item."""
 
 
-class State(msgspec.Struct, frozen=True):
+class ProfilesState(msgspec.Struct, frozen=True):
     """What is not kept by key.
 
     By partition of EVENTS, `heard` holds the event time and the reports refused; by side, `rings` holds
@@ -52,7 +52,7 @@ class Changes:
         self.viewers.update([user_id for user_id, *_ in new])
 
 
-class Counted(NamedTuple):
+class CountRows(NamedTuple):
     """Copies of counts: of each rate a row for each of `keys`; nothing is left of `gone`."""
 
     keys: list[str]
@@ -64,9 +64,9 @@ class Counted(NamedTuple):
 class Snapshot:
     """What changed since the last snapshot, by side where there are two."""
 
-    state: State
+    state: ProfilesState
     told: tuple[dict[str, Values], dict[str, Values]]
-    counted: list[Counted]
+    counted: list[CountRows]
     histories: dict[str, list[list[str]]]
     requests: list[OpenRequest]
 
@@ -75,15 +75,15 @@ class Snapshot:
 class Stored:
     """Everything, as a store reads it; `counts[side][rate]` holds entries of `Buckets` by key."""
 
-    state: State
+    state: ProfilesState
     told: Sequence[Iterable[tuple[str, Values]]]
     counts: Sequence[Sequence[Mapping[str, bytes]]]
     histories: Iterable[tuple[str, list[list[str]]]]
     requests: Iterable[OpenRequest]
 
 
-def counts_of(table: Table, keys: set[str]) -> Counted:
+def counts_of(table: ValueTable, keys: set[str]) -> CountRows:
     """Return copies of the counts of some keys."""
     found = [key for key in keys if key in table.index.row_of]
     rows = table.index.rows(found)
-    return Counted(found, list(keys.difference(found)), [kept.buckets.counts(rows) for kept in table.rates])
+    return CountRows(found, list(keys.difference(found)), [kept.buckets.counts(rows) for kept in table.rates])

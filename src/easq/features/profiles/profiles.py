@@ -7,14 +7,17 @@ from itertools import islice
 import msgspec
 import numpy as np
 
-from easq.features.columns import Columns, Ids, List, Shape
+from easq.arrays import I64
+from easq.features.columns import Columns, List, Shape
 from easq.features.profiles.buckets import KEPT, PER_HALF_LIFE
-from easq.features.profiles.changes import ITEMS, VIEWERS, Changes, Snapshot, State, Stored, counts_of
+from easq.features.profiles.changes import ITEMS, VIEWERS, Changes, ProfilesState, Snapshot, Stored, counts_of
 from easq.features.profiles.histories import Histories
-from easq.features.profiles.reports import SEEN, Conditions, New, Open, Sightings
-from easq.features.profiles.value_table import Table, Values
-from easq.log.events import EVENTS, PROFILES, Column, Event, ItemTold, Told, ViewerTold
-from easq.recipe.recipe import BehaviorKind, Feature, History, Recipe
+from easq.features.profiles.reports import SEEN, BehaviorReports, Conditions, New, OpenRequest
+from easq.features.profiles.value_table import Values, ValueTable
+from easq.log.events import EVENTS, PROFILES, Event, ItemUpdate, ProfileUpdate, ViewerUpdate
+from easq.log.packing import Column
+from easq.recipe.features import BehaviorKind, Feature, History
+from easq.recipe.recipe import Recipe
 
 _MINUTE_MS = 60_000
 _RESTORED_AT_ONCE = 4096
@@ -62,14 +65,16 @@ class Profiles:
     def clear(self) -> None:
         """Forget everything, as before the first event."""
         self.offsets = [0] * (2 * self._num_partitions)
-        self._viewers = Table(self._shape, "user_id")
-        self._items = Table(Shape.of(self._features, "candidate"), "item_id")
+        self._viewers = ValueTable(self._shape, "user_id")
+        self._items = ValueTable(Shape.of(self._features, "candidate"), "item_id")
         self._tables = (self._viewers, self._items)
         self._changes: Changes | None = None
         self._histories: dict[str, Histories[str]] = {
             f.name: Histories(f.length) for f in self._shape.lists if isinstance(f, History)
         }
-        self._sightings = [Sightings(self._conditions, self._window) for _ in range(self._num_partitions)]
+        self._sightings = [
+            BehaviorReports(self._conditions, self._window) for _ in range(self._num_partitions)
+        ]
         self._refused = 0
 
     @property
@@ -85,7 +90,7 @@ class Profiles:
                 f"got {partition} of {topic}"
             )
         if topic == EVENTS:
-            new = self._sightings[partition].hear(events)
+            new = self._sightings[partition].ingest(events)
             if self._changes:
                 self._changes.heard(partition, events, new)
             if new:
@@ -93,8 +98,8 @@ class Profiles:
                 self._count(new)
             self.offsets[partition] += len(events)
         else:
-            self._tell(VIEWERS, [(e.user_id, e.values) for e in events if isinstance(e, ViewerTold)])
-            self._tell(ITEMS, [(e.item_id, e.values) for e in events if isinstance(e, ItemTold)])
+            self._tell(VIEWERS, [(e.user_id, e.values) for e in events if isinstance(e, ViewerUpdate)])
+            self._tell(ITEMS, [(e.item_id, e.values) for e in events if isinstance(e, ItemUpdate)])
             self.offsets[self._num_partitions + partition] += len(events)
 
     def viewer(self, user_id: str, ts: int) -> Columns:
@@ -131,9 +136,9 @@ class Profiles:
         """Return an item's value of a feature, as it was told and as text; empty where nothing was."""
         return (self.told_item(item_id) or {}).get(feature, b"").hex()
 
-    def knows(self, told: Told) -> bool:
+    def knows(self, told: ProfileUpdate) -> bool:
         """Return whether this says nothing that was not told before, so that it need not be logged."""
-        if isinstance(told, ViewerTold):
+        if isinstance(told, ViewerUpdate):
             return self._viewers.told(told.user_id) == self._viewers.cut(told.values)
         return self._items.told(told.item_id) == self._items.cut(told.values)
 
@@ -167,7 +172,7 @@ class Profiles:
             raise ValueError("changes are not tracked; load the store before the first event")
         changes, self._changes = self._changes, Changes()
         return Snapshot(
-            State(
+            ProfilesState(
                 list(self.offsets),
                 self._refused,
                 self._window,
@@ -198,9 +203,9 @@ class Profiles:
         for user_id, histories in stored.histories:
             for history, items in zip(self._histories.values(), histories, strict=True):
                 history.observe(user_id, map(self._items.index.same, items))
-        opened: list[dict[str, Open]] = [{} for _ in self._sightings]
+        opened: list[dict[str, OpenRequest]] = [{} for _ in self._sightings]
         for partition, ts, request_id, user_id, reached in stored.requests:
-            opened[partition][request_id] = Open(user_id, ts, reached)
+            opened[partition][request_id] = OpenRequest(user_id, ts, reached)
         for sightings, (newest_ts, refused), requests in zip(
             self._sightings, state.heard, opened, strict=True
         ):
@@ -215,7 +220,7 @@ class Profiles:
 
     def _recent(self, user_id: str, feature: History) -> List:
         items = self._histories[feature.name].recent(user_id)
-        ids_NL: Ids = np.zeros((1, feature.length), np.int64)
+        ids_NL: I64 = np.zeros((1, feature.length), np.int64)
         ids_NL[0, : len(items)] = self._items.ids(items, self._place[feature.of])
         return List(ids_NL, np.array([len(items)], np.int64))
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32
 from easq.features.profiles.buckets import Buckets
 from easq.features.profiles.index import Index
 
@@ -24,6 +24,6 @@ class Rates:
             quiet = np.flatnonzero(self._buckets.is_quiet()[: self._index.num_rows])
             self._index.release(quiet.tolist())
 
-    def rates(self, keys: Sequence[int], ts: int) -> NDArray[np.float32]:
+    def rates(self, keys: Sequence[int], ts: int) -> F32:
         """Return the rate of each key as of `ts`; NaN before anything was observed."""
         return self._buckets.rates(self._index.rows(keys), ts)

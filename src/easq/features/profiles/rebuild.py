@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from easq.features.profiles.profiles import Profiles
-from easq.features.profiles.store import Store
+from easq.features.profiles.store import ProfileStore
 from easq.log.base import EventLog, LogError
 from easq.log.events import EVENTS, PROFILES
 
@@ -44,7 +44,7 @@ def catch_up(
                 after_chunk(len(events))
 
 
-def resume(profiles: Profiles, store: Store, log: EventLog) -> str | None:
+def resume(profiles: Profiles, store: ProfileStore, log: EventLog) -> str | None:
     """Bring new profiles to the end of the log, from the store as far as that leads, and save them.
 
     Returns why the store's file could not be used, None when it could or there was none.

@@ -6,8 +6,9 @@ from struct import unpack
 
 import msgspec
 
-from easq.log.events import FLOAT, Behavior, Column, Event, Request
-from easq.recipe.recipe import BehaviorKind, Feature, History, Numeric
+from easq.log.events import Behavior, Event, Request
+from easq.log.packing import FLOAT, Column
+from easq.recipe.features import BehaviorKind, Feature, History, Numeric
 
 Condition = tuple[str, float]
 """A behaviour and the value that it has to reach."""
@@ -58,7 +59,7 @@ class Conditions:
         return bits
 
 
-class Open(msgspec.Struct, gc=False):
+class OpenRequest(msgspec.Struct, gc=False):
     """A viewer's request whose window has not passed, and the bits reached by its items."""
 
     user_id: str
@@ -66,7 +67,7 @@ class Open(msgspec.Struct, gc=False):
     reached: dict[str, int]
 
 
-class Sightings:
+class BehaviorReports:
     """The open requests of one partition of EVENTS.
 
     A request is open for `window_ms` of its own time, until the partition's event time has passed that.
@@ -77,11 +78,11 @@ class Sightings:
     def __init__(self, conditions: Conditions, window_ms: int) -> None:
         self._conditions, self._window = conditions, window_ms
         self.newest = 0
-        self.open: dict[str, Open] = {}
+        self.open: dict[str, OpenRequest] = {}
         self._due: list[tuple[int, str]] = []
         self.refused = 0
 
-    def hear(self, events: Sequence[Event]) -> list[New]:
+    def ingest(self, events: Sequence[Event]) -> list[New]:
         """Take the partition's next events and return what they say that is new, in order."""
         new: list[New] = []
         window, opened_by_id = self._window, self.open
@@ -95,19 +96,19 @@ class Sightings:
             elif isinstance(event, Request):
                 is_past = self.newest > event.ts + window
                 if not is_past and event.event_id not in opened_by_id:
-                    opened_by_id[event.event_id] = Open(event.user_id, event.ts, {})
+                    opened_by_id[event.event_id] = OpenRequest(event.user_id, event.ts, {})
                     heappush(self._due, (event.ts, event.event_id))
         self._forget()
         return new
 
-    def restore(self, newest: int, opened: dict[str, Open], refused: int) -> None:
+    def restore(self, newest: int, opened: dict[str, OpenRequest], refused: int) -> None:
         """Become the sightings that had these open requests at this event time."""
         self.newest, self.open, self.refused = newest, opened, refused
         self._due = [(o.ts, request_id) for request_id, o in opened.items()]
         heapify(self._due)
         self._forget()
 
-    def _add(self, opened: Open, event: Behavior, new: list[New]) -> None:
+    def _add(self, opened: OpenRequest, event: Behavior, new: list[New]) -> None:
         try:
             bits = self._conditions.reached(event.values, len(event.items))
         except ValueError:

@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from easq.features.profiles.buckets import entries
-from easq.features.profiles.changes import ITEMS, VIEWERS, Snapshot, State, Stored
+from easq.features.profiles.changes import ITEMS, VIEWERS, ProfilesState, Snapshot, Stored
 from easq.features.profiles.profiles import Profiles
 
 _APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 2
@@ -55,7 +55,7 @@ _Rows = dict[str, dict[tuple[Any, ...], bytes | None]]
 Pause = Callable[[], object]
 
 _encode = msgspec.msgpack.Encoder().encode
-_state = msgspec.msgpack.Decoder(State)
+_state = msgspec.msgpack.Decoder(ProfilesState)
 _told = msgspec.msgpack.Decoder(dict[str, bytes])
 _histories = msgspec.msgpack.Decoder(list[list[str]])
 _request = msgspec.msgpack.Decoder(tuple[str, dict[str, int]])
@@ -69,7 +69,7 @@ class _UnusableError(Exception):
     """The file is there and cannot be used."""
 
 
-class Store:
+class ProfileStore:
     """The profiles of one service in the file at `path`, which only this object writes."""
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +172,12 @@ class Store:
             raise _UnusableError(f"it is damaged: {error}") from error
 
     def _restore(
-        self, db: sqlite3.Connection, profiles: Profiles, identity: str, state: State, ends: Sequence[int]
+        self,
+        db: sqlite3.Connection,
+        profiles: Profiles,
+        identity: str,
+        state: ProfilesState,
+        ends: Sequence[int],
     ) -> None:
         if identity != self._identity:
             raise _UnusableError("it was made for other features, behaviors, windows or partitions")
@@ -191,7 +196,7 @@ class Store:
             )
         )
 
-    def _commit(self, state: State, pause: Pause) -> None:
+    def _commit(self, state: ProfilesState, pause: Pause) -> None:
         db = self._db
         if db is None:
             raise sqlite3.ProgrammingError("the store is not loaded or was closed")

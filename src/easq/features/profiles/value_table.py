@@ -10,11 +10,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.features.columns import UNKNOWN, Columns, Ids, List, Shape, empty
+from easq.arrays import I64
+from easq.features.columns import UNKNOWN, Columns, List, Shape, empty
 from easq.features.profiles.buckets import ENTRY, KEPT, Buckets
 from easq.features.profiles.index import NOBODY, Index
-from easq.log.events import FLOAT, ID, Column, pack_floats, pack_ids, stable_id
-from easq.recipe.recipe import Multi
+from easq.log.ids import stable_id
+from easq.log.packing import FLOAT, ID, Column, pack_floats, pack_ids
+from easq.recipe.features import Multi
 
 T = TypeVar("T", bound=np.generic)
 
@@ -42,7 +44,7 @@ class _Values(NamedTuple):
     is_told: list[bool]
 
 
-class Table:
+class ValueTable:
     """One side's values by key; the categorical feature `own` is the key itself unless told.
 
     Rates and histories cannot be told. A list is kept as far as the model reads it.
@@ -144,10 +146,10 @@ class Table:
         lists = tuple(List(ids_RL.take(row_N, axis=0), count_R[row_N]) for ids_RL, count_R in self._lists)
         return Columns(ids_NK, numbers_NM, lists)
 
-    def ids(self, keys: Sequence[str], single: int) -> Ids:
+    def ids(self, keys: Sequence[str], single: int) -> I64:
         """Return one single id, by its place in the shape, of each key."""
         row_N = self.index.rows(keys)
-        id_N: Ids = self._ids_RK[row_N, single]
+        id_N: I64 = self._ids_RK[row_N, single]
         if single == self._own:
             for n in np.flatnonzero(row_N == NOBODY).tolist():
                 id_N[n] = stable_id(keys[n])

@@ -6,27 +6,27 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from easq.features.batch import Batch
-from easq.model.embedding import Inputs
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.methods.easq import Easq
-from easq.model.objective import Lesson, Losses, OrderScope, behavior_loss, losses
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss, losses
 from easq.model.pairwise_accuracy import pairs_right
+from easq.model.pooling import Inputs
 from easq.model.response import pair_weights, response_loss
 from easq.model.scores import Scores
 from easq.model.teacher import with_teacher
 from easq.recipe.learning import Alignment
 
 
-class OneScore:
+class BehaviorObjective:
     """L_main of the behaviour-only model."""
 
     reads_answers = False
-    reads_told = False
+    reads_labelled = False
 
     def __init__(self, model: BehaviorOnly, order_scope: OrderScope) -> None:
         self._model, self._order_scope = model, order_scope
 
-    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Supervision) -> tuple[Scores, Losses]:
         """Return the scores and L_main."""
         scores: Scores = self._model(x)
         main = behavior_loss(scores.served_N, lesson.batch, self._order_scope)
@@ -36,7 +36,7 @@ class OneScore:
         """Do nothing more."""
 
 
-class AlignedTowers:
+class EasqObjective:
     """L_main + lambda1 L_satis + lambda2 L_dpo, and the parts beyond the paper that are switched on."""
 
     reads_answers = True
@@ -45,9 +45,9 @@ class AlignedTowers:
         self._model, self._alignment, self._order_scope = model, alignment, order_scope
         self._best = num_options - 1
         self._seen: tuple[float, float, float] | None = None
-        self.reads_told = model.teacher is not None
+        self.reads_labelled = model.teacher is not None
 
-    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
         model, alignment, batch, questioned = self._model, self._alignment, lesson.batch, lesson.questioned
         assert questioned is not None

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from easq.model.embedding import Inputs
 from easq.model.lora import Projection
-from easq.model.methods.easq import Merged
+from easq.model.methods.easq import MergedEasq
 from easq.model.moe import RELU, Routing, Tower
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores
 
 
@@ -33,6 +33,6 @@ class BehaviorOnly(nn.Module):
         served_N, gate_NK = self.main(self.backbone(x))
         return Scores(served_N, None, gate_NK, None)
 
-    def merged(self) -> Merged:
+    def merged(self) -> MergedEasq:
         """Return the serving form."""
-        return Merged(self.backbone.weight, self.backbone.viewer_dim, self.main)
+        return MergedEasq(self.backbone.weight, self.backbone.viewer_dim, self.main)

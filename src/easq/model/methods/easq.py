@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from easq.model.answer import AnswerNetwork
-from easq.model.embedding import Inputs
 from easq.model.lora import LowRankPath, Projection, project
 from easq.model.moe import RELU, PositiveHead, Routing, Tower
-from easq.model.pull_controller import Price
+from easq.model.pooling import Inputs
+from easq.model.pull_controller import PullController
 from easq.model.scores import Scores
 
 
@@ -44,7 +44,7 @@ class Easq(nn.Module):
         response: AnswerNetwork | None = None,
         has_variance: bool = False,
         reference: nn.Module | None = None,
-        price: Price | None = None,
+        price: PullController | None = None,
     ) -> None:
         super().__init__()
         self.backbone = Projection(viewer_dim, candidate_dim, hidden)
@@ -81,13 +81,13 @@ class Easq(nn.Module):
         variance_A = None if self.variance is None else self.variance(mixture_AW)
         return Scores(served_N, satisfaction_A, gate_NK, satisfaction_gate_AK, variance_A=variance_A)
 
-    def merged(self) -> "Merged":
+    def merged(self) -> "MergedEasq":
         """Return the serving form: W0 + B A and the main tower, without the satisfaction experts."""
         increment = 0.0 if self.low_rank is None else self.low_rank.product()
-        return Merged(self.backbone.weight + increment, self.backbone.viewer_dim, self.main)
+        return MergedEasq(self.backbone.weight + increment, self.backbone.viewer_dim, self.main)
 
 
-class Merged(nn.Module):
+class MergedEasq(nn.Module):
     """The served function of an `Easq` with its low-rank path merged into the backbone."""
 
     def __init__(self, weight_DF: Tensor, viewer_dim: int, main: Tower) -> None:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from easq.model.attention import CandidateTransformer, normalised_rank
-from easq.model.embedding import Grid, Inputs
+from easq.model.grid import Grid
 from easq.model.lora import Projection
 from easq.model.moe import PositiveHead
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores, Unmerged
 
 

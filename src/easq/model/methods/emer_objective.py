@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from easq.features.batch import Batch
-from easq.model.embedding import Grid, Inputs
+from easq.model.grid import Grid
 from easq.model.losses import main_loss, satisfaction_loss
 from easq.model.methods.emer import Emer
-from easq.model.objective import Lesson, Losses, OrderScope, behavior_loss
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores
 
 _MOST = 10.0
@@ -25,7 +26,7 @@ class EmerObjective:
     predictions are divided, if any. w_o = DCG@`top` of the serving ranker / DCG@`top` of the current one.
     """
 
-    reads_told = False
+    reads_labelled = False
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class EmerObjective:
         self._top, self._serving_steps = top, serving_steps
         self.reads_answers = reads_answers
 
-    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
         batch, questioned = lesson.batch, lesson.questioned
         logit_NK = self._model.upstream(x)
@@ -52,9 +53,9 @@ class EmerObjective:
         assert scores.behavior_N is not None
         main = behavior_loss(scores.behavior_N, batch, self._order_scope)
         num_viewed = batch.num_viewed
-        shown_MK = torch.from_numpy(batch.shown_MK).float()
+        behavior_MK = torch.from_numpy(batch.behavior_MK).float()
         upstream = (
-            functional.binary_cross_entropy_with_logits(logit_NK[:num_viewed], shown_MK)
+            functional.binary_cross_entropy_with_logits(logit_NK[:num_viewed], behavior_MK)
             if num_viewed
             else logit_NK.sum() * 0
         )

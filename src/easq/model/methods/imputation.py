@@ -6,9 +6,9 @@ Shapes: N rows, A answered rows.
 from torch import Tensor, nn
 
 from easq.model.answer import AnswerNetwork
-from easq.model.embedding import Inputs
 from easq.model.lora import Projection
 from easq.model.moe import RELU, Routing, Tower
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores, Unmerged
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
-from easq.model.embedding import Inputs
 from easq.model.lora import Projection
 from easq.model.moe import PositiveHead
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores, Unmerged
 
 

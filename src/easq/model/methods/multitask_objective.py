@@ -3,22 +3,22 @@
 import torch
 from torch import nn
 
-from easq.model.embedding import Inputs
 from easq.model.losses import satisfaction_loss
-from easq.model.objective import Lesson, Losses, OrderScope, behavior_loss
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores
 
 
-class TwoTasks:
+class MultiTaskObjective:
     """L_main + lambda1 L_satis without a stop-gradient: both move everything that the tasks share."""
 
     reads_answers = True
-    reads_told = False
+    reads_labelled = False
 
     def __init__(self, model: nn.Module, satisfaction_weight: float, order_scope: OrderScope) -> None:
         self._model, self._weight, self._order_scope = model, satisfaction_weight, order_scope
 
-    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Supervision) -> tuple[Scores, Losses]:
         """Return the scores of both heads and the weighted sum of their losses."""
         questioned = lesson.questioned
         assert questioned is not None

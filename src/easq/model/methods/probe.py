@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from easq.model.embedding import Inputs
 from easq.model.lora import Projection
 from easq.model.methods.behavior import BehaviorOnly
-from easq.model.pull_controller import Price
+from easq.model.pooling import Inputs
+from easq.model.pull_controller import PullController
 from easq.model.scores import Scores, Unmerged
 
 
@@ -50,7 +50,7 @@ class Probe(nn.Module):
         hidden: int,
         num_behaviors: int,
         share: float,
-        price: Price | None,
+        price: PullController | None,
     ) -> None:
         super().__init__()
         self.behavior = behavior

@@ -6,10 +6,10 @@ from torch.nn import functional
 
 from easq.features.batch import Batch
 from easq.model.dense_losses import answer_loss
-from easq.model.embedding import Inputs
 from easq.model.methods.probe import Probe
-from easq.model.objective import Lesson, Losses, OrderScope, behavior_loss
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pairwise_accuracy import first_levels
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores
 
 _FIRST = 3
@@ -23,7 +23,7 @@ class ProbeObjective:
     """
 
     reads_answers = True
-    reads_told = False
+    reads_labelled = False
 
     def __init__(self, model: Probe, ridge: float, order_scope: OrderScope, num_options: int) -> None:
         self._model, self._ridge, self._order_scope = model, ridge, order_scope
@@ -31,7 +31,7 @@ class ProbeObjective:
         self._seen: tuple[float, float, float] | None = None
         self._new = 0
 
-    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
         model, batch, questioned = self._model, lesson.batch, lesson.questioned
         assert questioned is not None
@@ -40,9 +40,9 @@ class ProbeObjective:
         assert scores.behavior_logit_NK is not None
         assert scores.satisfaction_A is not None
         main = behavior_loss(scores.behavior_N, batch, self._order_scope)
-        shown_MK = torch.from_numpy(batch.shown_MK).float()
+        behavior_MK = torch.from_numpy(batch.behavior_MK).float()
         heads = functional.binary_cross_entropy_with_logits(
-            scores.behavior_logit_NK[: batch.num_viewed], shown_MK, reduction="sum"
+            scores.behavior_logit_NK[: batch.num_viewed], behavior_MK, reduction="sum"
         ) / max(1, batch.num_viewed)
         answers = answer_loss(
             scores.satisfaction_A[torch.from_numpy(questioned.place_A)],

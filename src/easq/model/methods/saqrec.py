@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from easq.model.embedding import Inputs, Past
 from easq.model.lora import Projection
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.moe import RELU, MixtureOfExperts, PositiveHead, Routing
+from easq.model.pooling import Inputs, Past
 from easq.model.scores import Scores, Unmerged
 
 _LAYERS = (200, 80)
@@ -43,7 +43,7 @@ class PairNetwork(nn.Module):
         return logit_BL
 
 
-class Final(NamedTuple):
+class FinalScores(NamedTuple):
     """What the final model says of each row: the served click score and a logit of satisfaction."""
 
     click_N: Tensor
@@ -83,7 +83,7 @@ class FinalModel(nn.Module):
             nn.ReLU(), nn.Linear(expert_width, expert_width), nn.ReLU(), nn.Linear(expert_width, 1)
         )
 
-    def forward(self, x: Inputs, past: Past, seen_BL: Tensor) -> Final:
+    def forward(self, x: Inputs, past: Past, seen_BL: Tensor) -> FinalScores:
         """Return both heads' scores; `seen_BL` is the satisfaction that the teacher sees in the past."""
         bucket_BL = quantile_buckets(seen_BL, past.is_padding_BL, self._num_buckets)
         quarter = max(1, self._num_buckets // 4)
@@ -99,7 +99,7 @@ class FinalModel(nn.Module):
         candidate_NC = torch.cat([x.candidate_NC, self._interests(x, past, bucket_BL)], 1)
         told = Inputs(torch.cat([x.viewer_BV, *states], 1), candidate_NC, x.request_N)
         mixture_NW, gate_NK = self.experts(self.backbone(told))
-        return Final(self.click(mixture_NW), self.satisfaction(mixture_NW).squeeze(1), gate_NK)
+        return FinalScores(self.click(mixture_NW), self.satisfaction(mixture_NW).squeeze(1), gate_NK)
 
     def _interests(self, x: Inputs, past: Past, bucket_BL: Tensor) -> Tensor:
         """Return the gated sum of the buckets' means, the gates by the candidate."""
@@ -153,12 +153,12 @@ class Saqrec(nn.Module):
         satisfaction_A = None if answered_A is None else final.satisfaction_N.index_select(0, answered_A)
         return Scores(final.click_N, satisfaction_A, final.gate_NK, None)
 
-    def judge(self, x: Inputs) -> Final:
+    def judge(self, x: Inputs) -> FinalScores:
         """Return what the final model says."""
         past = past_of(x)
         with torch.no_grad():
             seen_BL = self.teacher.history(x, past)
-        final: Final = self.final(x, past, seen_BL)
+        final: FinalScores = self.final(x, past, seen_BL)
         return final
 
     def merged(self) -> Unmerged:

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from easq.model.dense_losses import believed
-from easq.model.embedding import Inputs
 from easq.model.methods.saqrec import Saqrec, past_of
-from easq.model.objective import Lesson, Losses, OrderScope, behavior_loss
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.pooling import Inputs
 from easq.model.scores import Scores
 
 _LEAST_PROPENSITY = 0.05
@@ -22,7 +22,7 @@ class SaqrecObjective:
     """L_base + L_propensity + L_teacher + L_click + lambda1 L_pseudo."""
 
     reads_answers = True
-    reads_told = False
+    reads_labelled = False
 
     def __init__(
         self, model: Saqrec, satisfaction_weight: float, order_scope: OrderScope, num_options: int
@@ -30,15 +30,15 @@ class SaqrecObjective:
         self._model, self._weight, self._order_scope = model, satisfaction_weight, order_scope
         self._best = num_options - 1
 
-    def __call__(self, x: Inputs, lesson: Lesson) -> tuple[Scores, Losses]:
+    def __call__(self, x: Inputs, lesson: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
         batch, questioned, past = lesson.batch, lesson.questioned, past_of(x)
         assert questioned is not None
         base = behavior_loss(self._model.base(x).served_N, batch, self._order_scope)
-        said_M = torch.from_numpy(batch.said_M)
-        num_viewed = len(said_M)
+        answer_M = torch.from_numpy(batch.answer_M)
+        num_viewed = len(answer_M)
         response_N = self._model.propensity.rows(x, past)
-        propensity = _mean_cross_entropy(response_N[:num_viewed], (said_M >= 0).float())
+        propensity = _mean_cross_entropy(response_N[:num_viewed], (answer_M >= 0).float())
         row_A = torch.from_numpy(questioned.row_Q[questioned.place_A])
         teacher_N = self._model.teacher.rows(x, past)
         teacher = weighted_answers(
@@ -51,7 +51,7 @@ class SaqrecObjective:
         click = behavior_loss(final.click_N, batch, self._order_scope)
         student_M = final.satisfaction_N[:num_viewed]
         label_M = pseudo_labels(student_M.detach(), teacher_N[:num_viewed].detach())
-        label_M = believed(label_M, said_M, torch.from_numpy(batch.said_weight_M), self._best)
+        label_M = believed(label_M, answer_M, torch.from_numpy(batch.answer_weight_M), self._best)
         pseudo = _mean_cross_entropy(student_M, label_M)
         satisfaction_Q = final.satisfaction_N.index_select(0, torch.from_numpy(questioned.row_Q))
         scores = Scores(final.click_N, satisfaction_Q, final.gate_NK, None)

@@ -13,11 +13,11 @@ from easq.errors import InputError
 from easq.prove.ab.analysis import LEAST_VIEWERS
 from easq.prove.ab.effects import always_valid, effect
 from easq.prove.ab.experiment_metrics import Spec
-from easq.prove.ab.viewer_days import Look, Table, as_one_arm, looks
+from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, as_one_arm, looks
 
 
 def false_positives(
-    table: Table,
+    table: ViewerDays,
     metrics: Sequence[str],
     runs: int,
     confidence: float,
@@ -47,7 +47,7 @@ def false_positives(
     return {name: dict(zip(kinds, (seen / runs).tolist(), strict=True)) for name, seen in found.items()}
 
 
-def _seen(spec: Spec, columns: tuple[str, ...], days: list[Look], confidence: float) -> Any:
+def _seen(spec: Spec, columns: tuple[str, ...], days: list[DaySnapshot], confidence: float) -> Any:
     """Return 1 or 0 for a false positive at the end, at any day, and of the interval for all days."""
     width = 0.0
     fixed = peeking = always = False

@@ -17,9 +17,9 @@ from easq.prove.ab.effects import (
     level,
     sample_ratio,
 )
-from easq.prove.ab.experiment_metrics import Metrics, Spec
-from easq.prove.ab.verdict import Guarded, Judged, decide
-from easq.prove.ab.viewer_days import Look, Table, day_date, day_number, looks
+from easq.prove.ab.experiment_metrics import ExperimentMetrics, Spec
+from easq.prove.ab.verdict import GuardrailVerdict, MetricVerdict, decide
+from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, day_date, day_number, looks
 from easq.recipe.experiments import SATISFACTION, Experiment
 from easq.recipe.recipe import Recipe
 
@@ -36,13 +36,13 @@ def find_experiment(recipe: Recipe, name: str) -> Experiment:
     raise InputError(f"experiment: got {name!r}; allowed: {allowed}")
 
 
-def analyse(experiment: Experiment, table: Table) -> dict[str, Any]:
+def analyse(experiment: Experiment, table: ViewerDays) -> dict[str, Any]:
     """Return everything that was found, fit for JSON. Raises InputError when no request names an arm."""
     start, end = period(experiment, table)
-    always = Always(table.metrics, experiment)
-    last: Look | None = None
+    always = ConfidenceSequences(table.metrics, experiment)
+    last: DaySnapshot | None = None
     for look in looks(table, start, end, experiment.pre_days):
-        always.hear(look)
+        always.ingest(look)
         last = look
     assert last is not None
     arms = [arm.name for arm in experiment.arms]
@@ -78,7 +78,7 @@ def analyse(experiment: Experiment, table: Table) -> dict[str, Any]:
     }
 
 
-def period(experiment: Experiment, table: Table) -> tuple[int, int]:
+def period(experiment: Experiment, table: ViewerDays) -> tuple[int, int]:
     """Return the first and the last day that count: the last is that of the last request of an arm.
 
     The last day of a log that is growing is not over.
@@ -95,10 +95,10 @@ def period(experiment: Experiment, table: Table) -> tuple[int, int]:
     return start, table.last_arm_day
 
 
-class Always:
+class ConfidenceSequences:
     """Looks day after day: what holds at all of them, and how the arms went."""
 
-    def __init__(self, metrics: Metrics, experiment: Experiment) -> None:
+    def __init__(self, metrics: ExperimentMetrics, experiment: Experiment) -> None:
         self._metrics, self._experiment = metrics, experiment
         num_treatments = len(experiment.arms) - 1
         # Several arms against one control: each gets its part of the error (Bonferroni).
@@ -111,7 +111,7 @@ class Always:
         self.levels: dict[str, list[dict[str, Any]]] = {}
         self.over_time: dict[int, dict[str, list[dict[str, Any]]]] = {}
 
-    def hear(self, look: Look) -> None:
+    def ingest(self, look: DaySnapshot) -> None:
         """Take the look at the end of another day."""
         z = deviations(self.confidence)
         day = day_date(look.day).isoformat()
@@ -131,7 +131,7 @@ class Always:
                 point = {"day": day, "value": value, "low": value - z * error, "high": value + z * error}
                 self.levels.setdefault(spec.name, []).append({"arm": declared.name, **point})
 
-    def effect(self, spec: Spec, look: Look, arm: int) -> Effect | None:
+    def effect(self, spec: Spec, look: DaySnapshot, arm: int) -> Effect | None:
         """Return an arm's effect at a look with the bounds that hold at all looks.
 
         The mixture is as wide as the standard error of the first look that counts: information only grows
@@ -149,17 +149,20 @@ class Always:
 
 def _treatment(
     experiment: Experiment,
-    metrics: Metrics,
-    always: Always,
-    last: Look,
+    metrics: ExperimentMetrics,
+    always: ConfidenceSequences,
+    last: DaySnapshot,
     arm: int,
     p_ratio: float,
     days_run: int,
 ) -> dict[str, Any]:
     found = {spec.name: e for spec in metrics.specs if (e := always.effect(spec, last, arm))}
     p_adjusted = adjusted(found)
-    guarded = [Guarded(g, Judged(metrics.spec(g.metric), found.get(g.metric))) for g in experiment.guardrails]
-    main = Judged(metrics.spec(experiment.metric), found.get(experiment.metric))
+    guarded = [
+        GuardrailVerdict(g, MetricVerdict(metrics.spec(g.metric), found.get(g.metric)))
+        for g in experiment.guardrails
+    ]
+    main = MetricVerdict(metrics.spec(experiment.metric), found.get(experiment.metric))
     decision = decide(experiment, days_run, main, guarded, p_ratio)
     return {
         "arm": experiment.arms[arm].name,

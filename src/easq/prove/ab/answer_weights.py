@@ -9,23 +9,21 @@ Shapes: A asks, P covariates.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F64
 from easq.prove.ab.chunks import Block
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.answers.response_model import fit, weights
 
-Floats = NDArray[np.float64]
 
-
-class Weighed(NamedTuple):
+class AskWeights(NamedTuple):
     """Each ask's weight, 0 where it has no answer that counts, and what is known of the model."""
 
-    weight_A: Floats
+    weight_A: F64
     about: dict[str, Any]
 
 
-def weigh(asks: Block) -> Weighed:
+def weigh(asks: Block) -> AskWeights:
     """Weigh the answers among asks; where all or none are answered, for the ask's propensity alone."""
     answered_A = asks["option"] >= 0
     chance_A = np.ones(len(answered_A))
@@ -45,10 +43,10 @@ def weigh(asks: Block) -> Weighed:
         "modelled": is_modelled,
         "without_propensity": int(np.count_nonzero(answered_A & ~is_known_A)),
     }
-    return Weighed(weight_A, about)
+    return AskWeights(weight_A, about)
 
 
-def _covariates(asks: Block) -> Floats:
+def _covariates(asks: Block) -> F64:
     angle_A = 2 * np.pi * (asks["ts"] % DAY_MS) / DAY_MS
     value_AK = asks["value"].astype(np.float64)
     columns = [np.sin(angle_A), np.cos(angle_A), np.log(asks["number"])]

@@ -19,8 +19,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import I64
 from easq.prove.ab.packed import reported_values
-from easq.recipe.recipe import Question
+from easq.recipe.questionnaire import Question
 
 Block = dict[str, NDArray[Any]]
 """Columns of the same length, by name."""
@@ -79,7 +80,7 @@ class _Erased(_Narrow, gc=False, tag="erased"):
     pass
 
 
-class Chunk(msgspec.Struct):
+class LogChunk(msgspec.Struct):
     """The columns of a chunk: requests, entries of reports, and asks and answers to the question."""
 
     requests: Block
@@ -90,7 +91,7 @@ class Chunk(msgspec.Struct):
     refused: int
 
 
-class Chunks:
+class LogChunks:
     """Decodes chunks of one partition; numbers its viewers and reads labels by `arm_number`."""
 
     def __init__(
@@ -105,7 +106,7 @@ class Chunks:
             lambda option: question.options.index(option) if option in question.options else -1
         )
 
-    def decode(self, encoded: Sequence[bytes]) -> Chunk:
+    def decode(self, encoded: Sequence[bytes]) -> LogChunk:
         """Return the columns of some events; raise ValueError where one is none of the topic's."""
         with _no_garbage():
             head = b"\xdd" + struct.pack(">I", len(encoded))
@@ -115,7 +116,7 @@ class Chunks:
             requests = self._requests(kinds[0])
             views, reports, refused = self._views(kinds[1])
             stays = {name: np.concatenate([requests[name], reports[name]]) for name in ("user", "ts")}
-            return Chunk(requests, views, self._asks(kinds[2]), self._answers(kinds[3]), stays, refused)
+            return LogChunk(requests, views, self._asks(kinds[2]), self._answers(kinds[3]), stays, refused)
 
     def _requests(self, rows: list[Any]) -> Block:
         return {
@@ -130,7 +131,7 @@ class Chunks:
             "ts": np.fromiter(map(attrgetter("ts"), rows), np.int64, len(rows)),
         }
 
-    def _numbers(self, known: dict[str, int], rows: list[Any], name: str) -> NDArray[np.int64]:
+    def _numbers(self, known: dict[str, int], rows: list[Any], name: str) -> I64:
         return np.fromiter(map(known.__getitem__, map(attrgetter(name), rows)), np.int64, len(rows))
 
     def _views(self, rows: list[Any]) -> tuple[Block, Block, int]:
@@ -185,7 +186,7 @@ class _Known(dict[str, int]):
         return found
 
 
-def _hashes(texts: Iterator[str], num: int) -> NDArray[np.int64]:
+def _hashes(texts: Iterator[str], num: int) -> I64:
     return np.fromiter(map(hash, texts), np.int64, num)
 
 

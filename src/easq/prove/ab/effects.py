@@ -9,13 +9,12 @@ from statistics import NormalDist
 
 import numpy as np
 import tea_tasting as tt  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 from tea_tasting.aggr import Aggregates  # type: ignore[import-untyped]
 
+from easq.arrays import F64, I64, Bool
 from easq.prove.ab.experiment_metrics import OBSERVED, Spec
-from easq.prove.ab.viewer_days import Look
+from easq.prove.ab.viewer_days import DaySnapshot
 
-Floats = NDArray[np.float64]
 SRM_LEVEL = 0.001
 """A sample ratio that chance gives so seldom blocks the verdict (Fabijan et al. 2019 use .0005 to .01)."""
 
@@ -43,7 +42,9 @@ class Effect:
     always_high: float = float("nan")
 
 
-def effect(spec: Spec, columns: tuple[str, ...], look: Look, arm: int, confidence: float) -> Effect | None:
+def effect(
+    spec: Spec, columns: tuple[str, ...], look: DaySnapshot, arm: int, confidence: float
+) -> Effect | None:
     """Return what an arm changed by a look; None where there is nothing to divide by.
 
     Ratios go by the delta method; where the period before the start holds the metric, CUPED takes off
@@ -95,7 +96,7 @@ def deviations(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def level(spec: Spec, columns: tuple[str, ...], look: Look, arm: int) -> tuple[float, float] | None:
+def level(spec: Spec, columns: tuple[str, ...], look: DaySnapshot, arm: int) -> tuple[float, float] | None:
     """Return an arm's own value of a metric and its standard error; None where it has none."""
     mask = look.arm_U == arm
     if np.count_nonzero(mask) < 2:
@@ -130,7 +131,7 @@ def always_valid(found: Effect, width: float, confidence: float) -> tuple[float,
     return (1 + found.lift) * exp(-reach) - 1, (1 + found.lift) * exp(reach) - 1
 
 
-def sample_ratio(arm_U: NDArray[np.int64], weights: list[float]) -> list[tuple[int, float]]:
+def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:
     """Return each arm's viewers, and the chance that its number beside the control's is by chance."""
     counts = np.bincount(arm_U, minlength=len(weights)).tolist()
     found = [(counts[0], 1.0)]
@@ -151,7 +152,7 @@ def adjusted(found: dict[str, Effect]) -> dict[str, float]:
     return {name: float(result["pvalue_adj"]) for name, result in adjusted_result.items()}
 
 
-def _values(spec: Spec, columns: tuple[str, ...], look: Look) -> tuple[list[str], Floats]:
+def _values(spec: Spec, columns: tuple[str, ...], look: DaySnapshot) -> tuple[list[str], F64]:
     """Return the columns that a metric takes: numerator, denominator, and both of before the start."""
     wanted = [spec.numerator, *([spec.denominator] if spec.denominator else [])]
     now, before = [], []
@@ -181,7 +182,7 @@ def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | 
 
 
 def aggregates(
-    spec: Spec, columns: tuple[str, ...], look: Look, mask_U: NDArray[np.bool_]
+    spec: Spec, columns: tuple[str, ...], look: DaySnapshot, mask_U: Bool
 ) -> tuple[list[str], Aggregates]:
     """Return the moments of what a metric takes over some viewers of a look, and its columns' names.
 

@@ -40,7 +40,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedBehavior:
     """A column of behaviour: the sum of its values over views, or the views where it reached `at_least`."""
 
     behavior: str
@@ -53,11 +53,11 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Metrics:
+class ExperimentMetrics:
     """What an experiment measures, and the columns of behaviour that this takes."""
 
     specs: tuple[Spec, ...]
-    counted: tuple[Counted, ...]
+    counted: tuple[CountedBehavior, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -75,11 +75,11 @@ class Metrics:
         return next(s for s in self.specs if s.name == name)
 
     @staticmethod
-    def of(recipe: Recipe) -> "Metrics":
+    def of(recipe: Recipe) -> "ExperimentMetrics":
         """Return the metrics of Table 2 and a platform's own."""
         shown = {b.name: b.at_least for b in recipe.behaviors}
-        watched = Counted(recipe.metrics.watch)
-        counted = [watched, *(Counted(name, shown.get(name, 1.0)) for name in _SIMPLE)]
+        watched = CountedBehavior(recipe.metrics.watch)
+        counted = [watched, *(CountedBehavior(name, shown.get(name, 1.0)) for name in _SIMPLE)]
         specs = [
             Spec("lt7", "LT7", "days active in seven", "days", OBSERVED, scale=7.0),
             Spec("app_stay_time", "AppStayTime", "minutes", "stay_ms", scale=_MINUTES),
@@ -101,13 +101,13 @@ class Metrics:
             numerator = _column(metric.of, metric.at_least if metric.kind == "count" else None, counted)
             denominator = _column(metric.per, None, counted) if metric.per else None
             specs.append(_own(metric, numerator, denominator))
-        return Metrics(tuple(specs), tuple(dict.fromkeys(counted)))
+        return ExperimentMetrics(tuple(specs), tuple(dict.fromkeys(counted)))
 
 
-def _column(name: str, at_least: float | None, counted: list[Counted]) -> str:
+def _column(name: str, at_least: float | None, counted: list[CountedBehavior]) -> str:
     if name in COUNTED:
         return name
-    counted.append(Counted(name, at_least))
+    counted.append(CountedBehavior(name, at_least))
     return counted[-1].name
 
 

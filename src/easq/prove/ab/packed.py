@@ -12,15 +12,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.log.events import FLOAT
+from easq.arrays import F32, I64, Bool
+from easq.log.packing import FLOAT
 
 _MOST_LAYOUTS = 200
 _decoder = msgspec.msgpack.Decoder(dict[str, memoryview])
 
 
-def reported_values(
-    encoded: Sequence[msgspec.Raw], size_N: NDArray[np.int64], names: Sequence[str]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence[str]) -> tuple[F32, Bool]:
     """Return each entry's value of each behaviour, 0 where none is named, and which reports are right.
 
     `encoded` are maps from names to columns, `size_N` the number of items of each. A report is wrong, and

@@ -8,11 +8,11 @@ import tea_tasting as tt  # type: ignore[import-untyped]
 from easq.errors import InputError
 from easq.prove.ab.effects import aggregates, covariates, deviations, mixture_reach, varies
 from easq.prove.ab.experiment_metrics import Spec
-from easq.prove.ab.viewer_days import Look, Table, as_one_arm, looks
+from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, as_one_arm, looks
 from easq.recipe.experiments import Experiment
 
 
-def plan(experiment: Experiment, table: Table, lift: float) -> dict[str, Any]:
+def plan(experiment: Experiment, table: ViewerDays, lift: float) -> dict[str, Any]:
     """Return by metric the smallest lift that is seen with the experiment's power, by days of running.
 
     The last days of the log stand for those of the experiment and the days before for its pre-period; the
@@ -55,7 +55,7 @@ def plan(experiment: Experiment, table: Table, lift: float) -> dict[str, Any]:
 def _smallest(
     spec: Spec,
     columns: tuple[str, ...],
-    look: Look,
+    look: DaySnapshot,
     experiment: Experiment,
     viewers: int,
     widths: dict[str, float],

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Bool
 from easq.log.base import EventLog
-from easq.log.events import EVENTS, stable_ids
-from easq.prove.ab.chunks import Block, Chunks
-from easq.prove.ab.experiment_metrics import Metrics
-from easq.prove.ab.sums import DAY_MS, Ids, Sums, day_key, joined, places, split_key, taken
+from easq.log.events import EVENTS
+from easq.log.ids import stable_ids
+from easq.prove.ab.chunks import Block, LogChunks
+from easq.prove.ab.experiment_metrics import ExperimentMetrics
+from easq.prove.ab.sums import DAY_MS, Sums, day_key, joined, places, split_key, taken
 from easq.recipe.assignment import arm_of
 from easq.recipe.recipe import Recipe
 
@@ -30,15 +32,15 @@ COUNTS = ("events", "requests", "views", "asks", "answers", "late", "refused")
 
 
 @dataclass
-class Part:
+class PartitionData:
     """What a partition holds: viewer-days, viewers, and asks with what is known of each."""
 
-    key_R: Ids
-    sum_RC: NDArray[np.float32]
-    arm_U: Ids
-    entry_day_U: Ids
-    crossed_U: NDArray[np.bool_]
-    hash_U: Ids
+    key_R: I64
+    sum_RC: F32
+    arm_U: I64
+    entry_day_U: I64
+    crossed_U: Bool
+    hash_U: I64
     asks: Block
     counts: dict[str, int]
     share: float
@@ -53,7 +55,12 @@ class Partition:
     """
 
     def __init__(
-        self, recipe: Recipe, metrics: Metrics, arm_names: Sequence[str], experiment: str, most_rows: int
+        self,
+        recipe: Recipe,
+        metrics: ExperimentMetrics,
+        arm_names: Sequence[str],
+        experiment: str,
+        most_rows: int,
     ) -> None:
         join = recipe.join
         self._behavior_ms = round(join.behavior_window * _MINUTE_MS)
@@ -69,7 +76,7 @@ class Partition:
             arm = arm_of(label, experiment)
             return names.index(arm) if arm in names else -1
 
-        self._chunks = Chunks(metrics.behaviors, recipe.question, arm_number)
+        self._chunks = LogChunks(metrics.behaviors, recipe.question, arm_number)
         self._sums = Sums(len(metrics.columns))
         self._waiting: dict[str, list[Block]] = {"requests": [], "views": [], "asks": [], "answers": []}
         self._num_waiting = self._num_left = 0
@@ -84,7 +91,7 @@ class Partition:
         self._share = 1.0
         self._last_arm_ts = -1
 
-    def hear(self, encoded: Sequence[bytes]) -> None:
+    def ingest(self, encoded: Sequence[bytes]) -> None:
         """Take the next events."""
         chunk = self._chunks.decode(encoded)
         self._counts["events"] += len(encoded)
@@ -99,7 +106,7 @@ class Partition:
         if self._num_waiting > 2 * self._num_left:
             self._close(self._newest - self._wait_ms)
 
-    def end(self) -> Part:
+    def end(self) -> PartitionData:
         """Close all windows, as at the end of a bounded log."""
         self._close(_FAR)
         self._sums.settle()
@@ -110,7 +117,7 @@ class Partition:
         sums = self._sums
         sum_RC = sums.sum_RC.astype(np.float32)
         viewers = (self._arm_U, entry_day_U, self._crossed_U, hash_U)
-        return Part(sums.key_R, sum_RC, *viewers, asks, self._counts, self._share, self._last_arm_ts)
+        return PartitionData(sums.key_R, sum_RC, *viewers, asks, self._counts, self._share, self._last_arm_ts)
 
     def _grow(self) -> None:
         new = len(self._chunks.users) - len(self._arm_U)
@@ -176,9 +183,7 @@ class Partition:
         np.minimum.at(self._entry_U, user_Q, in_arm["ts"])
         self._crossed_U[user_Q[arm_Q != self._arm_U[user_Q]]] = True
 
-    def _views(
-        self, requests: Block, is_due_Q: NDArray[np.bool_], entries: Block, request_V: Ids
-    ) -> tuple[Ids, Block]:
+    def _views(self, requests: Block, is_due_Q: Bool, entries: Block, request_V: I64) -> tuple[I64, Block]:
         """Return the views of due requests and their sorted keys; of several reports the largest values."""
         entries = {**entries, "request": request_V}
         entries = taken(entries, self._fits(requests, is_due_Q, entries, self._behavior_ms))
@@ -193,9 +198,7 @@ class Partition:
         value_VK = np.maximum.reduceat(entries["value"], start, 0)
         return key_V[start], {**taken(entries, start), "value": value_VK}
 
-    def _fits(
-        self, requests: Block, is_due_Q: NDArray[np.bool_], entries: Block, window_ms: int
-    ) -> NDArray[np.bool_]:
+    def _fits(self, requests: Block, is_due_Q: Bool, entries: Block, window_ms: int) -> Bool:
         """Return what belongs to a due request: of the same viewer, and within its window."""
         request_N = entries["request"]
         fits_N = (request_N >= 0) & is_due_Q[request_N]
@@ -206,7 +209,7 @@ class Partition:
         self._counts["late"] += int(np.count_nonzero(is_wrong_N))
         return np.asarray(fits_N & ~is_wrong_N)
 
-    def _add_views(self, requests: Block, is_due_Q: NDArray[np.bool_], views: Block) -> None:
+    def _add_views(self, requests: Block, is_due_Q: Bool, views: Block) -> None:
         num = len(is_due_Q)
         request_V, value_VK = views["request"], views["value"]
         columns: dict[int, NDArray[np.generic]] = {
@@ -227,10 +230,10 @@ class Partition:
     def _add_asks(
         self,
         requests: Block,
-        is_due_Q: NDArray[np.bool_],
+        is_due_Q: Bool,
         blocks: dict[str, Block],
-        of: dict[str, Ids],
-        view_key_V: Ids,
+        of: dict[str, I64],
+        view_key_V: I64,
         views: Block,
     ) -> None:
         """Count asks, and answers with the ask of the same view; an answer without one is its own."""
@@ -273,7 +276,7 @@ class Partition:
         self._counts["asks"] += len(key_A)
         self._counts["answers"] += int(is_answered_A.sum())
 
-    def _numbers(self, user_A: Ids) -> Ids:
+    def _numbers(self, user_A: I64) -> I64:
         """Return which ask of its viewer each is, from 1."""
         order_A = np.argsort(user_A, kind="stable")
         sorted_A = user_A[order_A]
@@ -291,12 +294,12 @@ class Partition:
             self._sums.keep(is_kept(hash_U, self._share)[split_key(self._sums.key_R)[0]])
 
 
-def is_kept(hash_U: Ids, share: float) -> NDArray[np.bool_]:
+def is_kept(hash_U: I64, share: float) -> Bool:
     """Return which viewers are among a random share, chosen by nothing that they did."""
     return np.asarray((hash_U >> 8) % (1 << _HASH_BITS) < share * (1 << _HASH_BITS))
 
 
-def _view_key(request_N: Ids, item_N: Ids) -> Ids:
+def _view_key(request_N: I64, item_N: I64) -> I64:
     return (request_N * np.int64(-7046029254386353131)) ^ item_N
 
 
@@ -305,7 +308,7 @@ class Task:
     """A partition to read: where it is, and what it is read for."""
 
     recipe: Recipe
-    metrics: Metrics
+    metrics: ExperimentMetrics
     experiment: str
     arm_names: tuple[str, ...]
     most_rows: int
@@ -314,18 +317,18 @@ class Task:
     end: int
 
 
-def read_partition(log: EventLog, task: Task) -> Part:
+def read_partition(log: EventLog, task: Task) -> PartitionData:
     """Let a partition hear its events between two offsets and return what they add up to."""
     partition = Partition(task.recipe, task.metrics, task.arm_names, task.experiment, task.most_rows)
     offset = task.start
     while offset < task.end:
         encoded = log.read_encoded(EVENTS, task.number, offset, min(_AT_ONCE, task.end - offset))
-        partition.hear(encoded)
+        partition.ingest(encoded)
         offset += len(encoded)
     return partition.end()
 
 
-def read_opened(opener: Opener, task: Task) -> Part:
+def read_opened(opener: Opener, task: Task) -> PartitionData:
     """Do a task on a log that is opened for it."""
     with closing(opener()) as log:
         return read_partition(log, task)

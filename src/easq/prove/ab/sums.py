@@ -8,21 +8,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F64, I64, Bool
 from easq.prove.ab.chunks import Block
-
-Ids = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 DAY_MS = 86_400_000
 _DAY_BITS = 24
 
 
-def day_key(user_N: Ids, ts_N: Ids) -> Ids:
+def day_key(user_N: I64, ts_N: I64) -> I64:
     """Return one number for a viewer and a UTC day."""
     return (user_N << _DAY_BITS) | (ts_N // DAY_MS)
 
 
-def split_key(key_R: Ids) -> tuple[Ids, Ids]:
+def split_key(key_R: I64) -> tuple[I64, I64]:
     """Return viewer and day of each key."""
     return key_R >> _DAY_BITS, key_R & ((1 << _DAY_BITS) - 1)
 
@@ -32,12 +30,12 @@ class Sums:
 
     def __init__(self, num_columns: int) -> None:
         self._num_columns = num_columns
-        self.key_R: Ids = np.zeros(0, np.int64)
-        self.sum_RC: Floats = np.zeros((0, num_columns))
-        self._waiting: list[tuple[Ids, Floats]] = []
+        self.key_R: I64 = np.zeros(0, np.int64)
+        self.sum_RC: F64 = np.zeros((0, num_columns))
+        self._waiting: list[tuple[I64, F64]] = []
         self._num_waiting = 0
 
-    def add(self, key_N: Ids, columns: dict[int, NDArray[np.generic]]) -> None:
+    def add(self, key_N: I64, columns: dict[int, NDArray[np.generic]]) -> None:
         """Add to some columns of each row's viewer and day."""
         if not len(key_N):
             return
@@ -66,7 +64,7 @@ class Sums:
         self.key_R = sorted_N[start_R]
         self._waiting, self._num_waiting = [], 0
 
-    def keep(self, kept_R: NDArray[np.bool_]) -> None:
+    def keep(self, kept_R: Bool) -> None:
         """Forget the other rows."""
         self.key_R, self.sum_RC = self.key_R[kept_R], self.sum_RC[kept_R]
 
@@ -76,12 +74,12 @@ def joined(blocks: Sequence[Block]) -> Block:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def taken(block: Block, which: NDArray[np.bool_] | Ids) -> Block:
+def taken(block: Block, which: Bool | I64) -> Block:
     """Return some rows of a block."""
     return {name: column[which] for name, column in block.items()}
 
 
-def places(sorted_R: Ids, wanted_N: Ids) -> Ids:
+def places(sorted_R: I64, wanted_N: I64) -> I64:
     """Return where each key stands among sorted ones, -1 where it is not among them."""
     if not len(sorted_R):
         return np.full(len(wanted_N), -1)

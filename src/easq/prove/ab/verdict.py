@@ -20,18 +20,18 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-class Judged(NamedTuple):
+class MetricVerdict(NamedTuple):
     """A metric, and what an arm changed of it; None where nothing can be said yet."""
 
     spec: Spec
     effect: Effect | None
 
 
-class Guarded(NamedTuple):
+class GuardrailVerdict(NamedTuple):
     """A guardrail and what an arm did to it: held, broken, or not clear yet."""
 
     guardrail: Guardrail
-    judged: Judged
+    judged: MetricVerdict
 
     @property
     def state(self) -> Literal["held", "broken", "not clear"]:
@@ -42,7 +42,7 @@ class Guarded(NamedTuple):
         return "broken" if high < -self.guardrail.tolerance else "not clear"
 
 
-def gain(judged: Judged) -> tuple[float, float]:
+def gain(judged: MetricVerdict) -> tuple[float, float]:
     """Return the interval that holds at every look, turned so that more is better."""
     found = judged.effect
     if found is None or not isfinite(found.always_low):
@@ -54,8 +54,8 @@ def gain(judged: Judged) -> tuple[float, float]:
 def decide(
     experiment: Experiment,
     days_run: int,
-    main: Judged,
-    guarded: Sequence[Guarded],
+    main: MetricVerdict,
+    guarded: Sequence[GuardrailVerdict],
     ratio_p_value: float,
 ) -> Decision:
     """Judge an arm by its main metric and the guardrails; a wrong sample ratio blocks every verdict."""
@@ -83,7 +83,9 @@ def decide(
     return Decision("keep running", (_undecided(experiment, days_run, main),))
 
 
-def _better(experiment: Experiment, days_run: int, main: Judged, guarded: Sequence[Guarded]) -> Decision:
+def _better(
+    experiment: Experiment, days_run: int, main: MetricVerdict, guarded: Sequence[GuardrailVerdict]
+) -> Decision:
     better = f"{main.spec.title} is better than in the control arm: {_interval(main)}."
     waits = [_unclear(g) for g in guarded if g.state == "not clear"]
     if days_run < experiment.least_days:
@@ -98,7 +100,7 @@ def _better(experiment: Experiment, days_run: int, main: Judged, guarded: Sequen
     return Decision("ship", (better, f"Guardrails held: {held}." if held else "No guardrail was named."))
 
 
-def _undecided(experiment: Experiment, days_run: int, main: Judged) -> str:
+def _undecided(experiment: Experiment, days_run: int, main: MetricVerdict) -> str:
     found = main.effect
     if found is None:
         return f"Nothing can be said of {main.spec.title} yet: an arm has too little of it."
@@ -114,17 +116,17 @@ def _undecided(experiment: Experiment, days_run: int, main: Judged) -> str:
     return f"{words} {left} of {experiment.days} days are left."
 
 
-def _broken(guarded: Guarded) -> str:
+def _broken(guarded: GuardrailVerdict) -> str:
     title, allowed = guarded.judged.spec.title, f"{guarded.guardrail.tolerance:.2%}"
     return f"{title} is worse by more than the {allowed} allowed: {_interval(guarded.judged)}."
 
 
-def _unclear(guarded: Guarded) -> str:
+def _unclear(guarded: GuardrailVerdict) -> str:
     title, allowed = guarded.judged.spec.title, f"{guarded.guardrail.tolerance:.2%}"
     return f"{title} may still be worse by more than the {allowed} allowed: {_interval(guarded.judged)}."
 
 
-def _interval(judged: Judged) -> str:
+def _interval(judged: MetricVerdict) -> str:
     found = judged.effect
     if found is None or not isfinite(found.always_low):
         return "nothing is measured yet"

@@ -13,40 +13,39 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, F64, I64, Bool
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.prove.ab.answer_weights import weigh
-from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, Metrics
-from easq.prove.ab.reading import COUNTS, Opener, Part, Task, is_kept, read_opened, read_partition
-from easq.prove.ab.sums import DAY_MS, Floats, Ids, joined, split_key
+from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, ExperimentMetrics
+from easq.prove.ab.reading import COUNTS, Opener, PartitionData, Task, is_kept, read_opened, read_partition
+from easq.prove.ab.sums import DAY_MS, joined, split_key
 from easq.recipe.experiments import Experiment
 from easq.recipe.recipe import Recipe
 
 MOST_ROWS = 1 << 22
 _WORTH_IT = 1_000_000
 _EPOCH = date(1970, 1, 1)
-Floats32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Table:
+class ViewerDays:
     """Sums by viewer and UTC day (days since 1970) in order of days; `arm_U` is -1 outside of the experiment.
 
     `share` is the part of the viewers that was kept, `crossed_U` who was later seen in another arm, and
     `last_arm_day` the last day on which a request bore an arm, -1 where none did.
     """
 
-    metrics: Metrics
-    viewer_R: Ids
-    day_R: Ids
-    sum_RC: Floats32
-    arm_U: Ids
-    entry_day_U: Ids
-    crossed_U: NDArray[np.bool_]
+    metrics: ExperimentMetrics
+    viewer_R: I64
+    day_R: I64
+    sum_RC: F32
+    arm_U: I64
+    entry_day_U: I64
+    crossed_U: Bool
     share: float
     last_arm_day: int
     counts: dict[str, int]
@@ -62,7 +61,7 @@ class Table:
         """Return the last day of the log."""
         return int(self.day_R[-1])
 
-    def add_days(self, low: int, high: int, since_U: Ids, into_UC: Floats) -> None:
+    def add_days(self, low: int, high: int, since_U: I64, into_UC: F64) -> None:
         """Add to viewers' sums those of days in [low, high), a viewer's from day `since_U` on."""
         first, end = np.searchsorted(self.day_R, [low, high]).tolist()
         viewer = self.viewer_R[first:end]
@@ -80,13 +79,13 @@ def read_table(
     on_progress: Progress = lambda *_: None,
     most_rows: int = MOST_ROWS,
     opener: Opener | None = None,
-) -> Table:
+) -> ViewerDays:
     """Read a log once. Without an experiment nobody has an arm.
 
     With an `opener`, which can be pickled and opens the same log, partitions are read by as many processes
     as there are processors. Raises InputError when the log holds no request.
     """
-    metrics = Metrics.of(recipe)
+    metrics = ExperimentMetrics.of(recipe)
     name = experiment.name if experiment else ""
     arm_names = tuple(arm.name for arm in experiment.arms) if experiment else ()
     starts, ends = log.start_offsets(EVENTS), log.end_offsets(EVENTS)
@@ -102,7 +101,7 @@ def read_table(
     return _combined(recipe, metrics, parts)
 
 
-def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[Part]:
+def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[PartitionData]:
     """Yield what each partition adds up to, in their order."""
     processes = min(len(tasks), len(os.sched_getaffinity(0)))
     if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:
@@ -113,7 +112,7 @@ def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[P
         yield from pool.map(partial(read_opened, opener), tasks)
 
 
-def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part]) -> Table:
+def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionData]) -> ViewerDays:
     """Lay the partitions' tables together, their viewers behind each other."""
     share = min(part.share for part in parts)
     shift = np.cumsum([0, *(len(p.arm_U) for p in parts)]).tolist()
@@ -144,7 +143,7 @@ def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part]) -> Table:
         sum_RC = np.concatenate([sum_RC, row_AC[is_used_A]])
     order_R = np.argsort(day_R, kind="stable")
     order_R = order_R[kept_U[viewer_R[order_R]]]
-    return Table(
+    return ViewerDays(
         metrics,
         viewer_R[order_R],
         day_R[order_R],
@@ -160,21 +159,21 @@ def _combined(recipe: Recipe, metrics: Metrics, parts: list[Part]) -> Table:
 
 
 @dataclass(frozen=True)
-class Look:
+class DaySnapshot:
     """What is known by the end of `day`: by viewer the sums since the entry, and those of before the start.
 
     `observed_U` counts the days since the entry, that of the entry and `day` among them.
     """
 
     day: int
-    viewer_U: Ids
-    arm_U: Ids
-    sum_UC: Floats
-    before_UC: Floats
-    observed_U: Floats
+    viewer_U: I64
+    arm_U: I64
+    sum_UC: F64
+    before_UC: F64
+    observed_U: F64
 
 
-def as_one_arm(table: Table, start: int) -> Table:
+def as_one_arm(table: ViewerDays, start: int) -> ViewerDays:
     """Return the table as if every viewer of a day from `start` on had entered the control arm then."""
     entry_U = np.full(len(table.arm_U), table.last_day + 1)
     requests = table.metrics.columns.index("requests")
@@ -184,7 +183,9 @@ def as_one_arm(table: Table, start: int) -> Table:
     return replace(table, arm_U=arm_U, entry_day_U=entry_U, crossed_U=np.zeros(len(arm_U), np.bool_))
 
 
-def looks(table: Table, start: int, end: int, pre_days: int, days: list[int] | None = None) -> Iterator[Look]:
+def looks(
+    table: ViewerDays, start: int, end: int, pre_days: int, days: list[int] | None = None
+) -> Iterator[DaySnapshot]:
     """Yield a look at the end of each day in [start, end], or of some `days`.
 
     The arrays are of the viewers that had an arm by then, in one order; they change with the next look.
@@ -203,7 +204,7 @@ def looks(table: Table, start: int, end: int, pre_days: int, days: list[int] | N
         is_there_U = entry_U[in_U] <= day
         observed_U = (day - entry_U[in_U] + 1)[is_there_U].astype(np.float64)
         viewer_U = in_U[is_there_U]
-        yield Look(
+        yield DaySnapshot(
             day, viewer_U, arm_U[is_there_U], every_UC[in_U][is_there_U], before_UC[is_there_U], observed_U
         )
 

@@ -7,15 +7,15 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from easq.arrays import F64
 from easq.features.examples import Viewed
 from easq.log.events import Answered, Asked, Dismissed, Event, Ignored
-from easq.prove.offline.metrics import Floats
 
 ANSWERED, DISMISSED, IGNORED, SILENT = "answered", "dismissed", "ignored", "silent"
 
 
 @dataclass
-class Ask:
+class AskRecord:
     """One ask. `number` counts the viewer's asks from 1; `position` is the item's place in its request.
 
     `described` is what a response model reads of the view, None where the view's window never closed.
@@ -29,27 +29,27 @@ class Ask:
     took_ms: int = 0
     weight: float = 1.0
     flags: tuple[str, ...] = ()
-    described: Floats | None = None
+    described: F64 | None = None
 
 
-class Asks:
+class AskTracker:
     """Follows one partition; an ask is over `wait_ms` of event time after it."""
 
     def __init__(
-        self, wait_ms: int, describe: Callable[[Viewed, Ask], Floats], counted: Callable[[str], int]
+        self, wait_ms: int, describe: Callable[[Viewed, AskRecord], F64], counted: Callable[[str], int]
     ):
         self._wait, self._describe, self._counted = wait_ms, describe, counted
-        self._open: dict[str, Ask] = {}
-        self._by_request: dict[str, list[Ask]] = {}
+        self._open: dict[str, AskRecord] = {}
+        self._by_request: dict[str, list[AskRecord]] = {}
         self._queue: deque[str] = deque()
         self._newest = 0
 
-    def hear(self, event: Event) -> Iterator[Ask]:
+    def ingest(self, event: Event) -> Iterator[AskRecord]:
         """Take the next event, and yield the asks that are over."""
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Asked) and event.event_id not in self._open:
             # A log that begins later, or of which a part is gone, has seen fewer than the event says.
-            ask = Ask(event, max(event.place + 1, self._counted(event.user_id)))
+            ask = AskRecord(event, max(event.place + 1, self._counted(event.user_id)))
             self._open[event.event_id] = ask
             self._by_request.setdefault(event.request_id, []).append(ask)
             self._queue.append(event.event_id)
@@ -65,12 +65,12 @@ class Asks:
                 ask.position = view.request.items.index(ask.event.item_id)
                 ask.described = self._describe(view, ask)
 
-    def rest(self) -> Iterator[Ask]:
+    def rest(self) -> Iterator[AskRecord]:
         """Yield the asks that are left at the end of a log."""
         while self._queue:
             yield self._over()
 
-    def _over(self) -> Ask:
+    def _over(self) -> AskRecord:
         ask = self._open.pop(self._queue.popleft())
         self._by_request.pop(ask.event.request_id, None)
         return ask

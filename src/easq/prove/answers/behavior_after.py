@@ -7,19 +7,20 @@ from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import I64
 from easq.features.batch import reported
 from easq.features.examples import Viewed
-from easq.log.events import Answered, stable_id
+from easq.log.events import Answered
+from easq.log.ids import stable_id
 from easq.prove.answers.sampled import Sampled
 from easq.prove.offline.tally import Tally
-from easq.recipe.recipe import BehaviorKind
+from easq.recipe.features import BehaviorKind
 
 _TOGETHER = 256  # requests counted at once
 
 
-class Later:
+class BehaviorAfter:
     """Counts views and behaviours shown by viewer: after an answer, by its option, and otherwise.
 
     A view is later than an answer when its request was made after the answer and at most `window_ms`
@@ -89,8 +90,10 @@ class Later:
             return
         start_B = np.cumsum([0, *(len(v.request.items) for v in views)])
         value_NK, exposed_N = reported(views, start_B, self._behaviors)
-        shown_NK = np.concatenate([exposed_N[:, None], value_NK >= self._at_least_K], 1) & exposed_N[:, None]
-        counts_BK: NDArray[np.int64] = np.add.reduceat(shown_NK.astype(np.int64), start_B[:-1])
+        behavior_NK = (
+            np.concatenate([exposed_N[:, None], value_NK >= self._at_least_K], 1) & exposed_N[:, None]
+        )
+        counts_BK: I64 = np.add.reduceat(behavior_NK.astype(np.int64), start_B[:-1])
         for view, counts in zip(views, counts_BK, strict=True):
             row = self.viewers.row(stable_id(view.request.user_id))
             if row is not None:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from easq.arrays import F64
 from easq.features.batch import reported
 from easq.features.examples import Viewed
-from easq.log.events import FLOAT, ID, Column, unpack_counts, unpack_floats, unpack_ids
-from easq.prove.answers.asks import Ask
-from easq.prove.offline.metrics import Floats
-from easq.recipe.recipe import BehaviorKind, Categorical, Feature, History, Numeric
+from easq.log.packing import FLOAT, ID, Column, unpack_counts, unpack_floats, unpack_ids
+from easq.prove.answers.asks import AskRecord
+from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Numeric
 
 _DAY_MS = 86_400_000
 _LEVELS, _LEAST_SHARE = 8, 0.01
@@ -29,7 +29,7 @@ class Covariates:
         self._names = [f.name for f in features] + [f"shown {b.name}" for b in behaviors]
         self._names += ["hour (sine)", "hour (cosine)", "place in the request", "ask number", "earlier views"]
 
-    def describe(self, view: Viewed, ask: Ask, earlier_views: int) -> Floats:
+    def describe(self, view: Viewed, ask: AskRecord, earlier_views: int) -> F64:
         """Return one value for each feature and each behaviour shown, the hour, and where the ask stood."""
         request, at = view.request, ask.position
         values = [self._value(view, feature, at) for feature in self._features]
@@ -39,10 +39,10 @@ class Covariates:
         values += [np.sin(angle), np.cos(angle), float(at), np.log(ask.number), np.log1p(earlier_views)]
         return np.array(values, np.float64)
 
-    def matrix(self, described_NF: Floats) -> tuple[list[str], Floats]:
+    def matrix(self, described_NF: F64) -> tuple[list[str], F64]:
         """Return names and values of the covariates that vary; unknown numbers are means, and told apart."""
         names: list[str] = []
-        columns: list[Floats] = []
+        columns: list[F64] = []
         for place, name in enumerate(self._names):
             value_N = described_NF[:, place]
             if place < len(self._features) and isinstance(self._features[place], Categorical):
@@ -81,7 +81,7 @@ class Covariates:
         return float(unpack_counts(request.lengths[feature.name])[at])
 
 
-def _levels(value_N: Floats) -> list[tuple[str, Floats]]:
+def _levels(value_N: F64) -> list[tuple[str, F64]]:
     """Return indicators of the most frequent values; ids of texts are named by their rank."""
     level_L, count_L = np.unique(value_N[np.isfinite(value_N)], return_counts=True)
     order = np.argsort(-count_L, kind="stable")[:_LEVELS]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from easq.prove.offline.metrics import Flags, Floats
+from easq.arrays import F64, Bool
 
 _RIDGE = 1.0
 _STEPS = 50
@@ -18,19 +18,19 @@ _LEAST, _TOLERANCE = 1e-4, 1e-9
 class Balance(NamedTuple):
     """Standardised mean differences of answered asks to all asks, by covariate."""
 
-    before_P: Floats
-    after_P: Floats
+    before_P: F64
+    after_P: F64
 
 
 class Fit(NamedTuple):
     """A response model: each ask's chance of an answer, and the slope of each standardised covariate."""
 
-    chance_N: Floats
-    slope_P: Floats
+    chance_N: F64
+    slope_P: F64
     intercept: float
 
 
-def fit(covariate_NP: Floats, answered_N: Flags, ridge: float = _RIDGE) -> Fit:
+def fit(covariate_NP: F64, answered_N: Bool, ridge: float = _RIDGE) -> Fit:
     """Fit a logistic regression by Newton's method, its slopes drawn to zero by `ridge`, the intercept not.
 
     Minimised is the sum over asks of the log loss and ridge / 2 times the squared slopes. Raises
@@ -56,13 +56,13 @@ def fit(covariate_NP: Floats, answered_N: Flags, ridge: float = _RIDGE) -> Fit:
     return Fit(_logistic(x_NQ @ b_Q), b_Q[1:], float(b_Q[0]))
 
 
-def weights(chance_N: Floats) -> Floats:
+def weights(chance_N: F64) -> F64:
     """Return the inverse of each chance of an answer, bounded."""
-    weight_N: Floats = 1 / np.maximum(chance_N, _LEAST)
+    weight_N: F64 = 1 / np.maximum(chance_N, _LEAST)
     return weight_N
 
 
-def tilted(covariate_AP: Floats, worth_A: Floats, ratio: float) -> Floats:
+def tilted(covariate_AP: F64, worth_A: F64, ratio: float) -> F64:
     """Return what to multiply weights by where the answer itself decides on answering.
 
     Of two views that look alike, one worth 0 is answered `ratio` times as readily as one worth 1, with a
@@ -75,24 +75,24 @@ def tilted(covariate_AP: Floats, worth_A: Floats, ratio: float) -> Floats:
     # The model's chance is a mean over the answers that such views get; this takes that mean out again.
     x_AQ = np.concatenate([np.ones((len(worth_A), 1)), standardised(covariate_AP)], 1)
     usual_A = x_AQ @ np.linalg.lstsq(x_AQ, tilt_A, rcond=None)[0]
-    factor_A: Floats = tilt_A / np.clip(usual_A, min(1.0, ratio), max(1.0, ratio))
+    factor_A: F64 = tilt_A / np.clip(usual_A, min(1.0, ratio), max(1.0, ratio))
     return factor_A
 
 
-def balance(covariate_NP: Floats, answered_N: Flags, weight_N: Floats) -> Balance:
+def balance(covariate_NP: F64, answered_N: Bool, weight_N: F64) -> Balance:
     """Return how far answered asks lie from all asks in each covariate, in its deviations."""
     x_NP = standardised(covariate_NP)
     answered_NP, weight_A = x_NP[answered_N], weight_N[answered_N]
     return Balance(answered_NP.mean(0), (answered_NP * weight_A[:, None]).sum(0) / weight_A.sum())
 
 
-def standardised(values_NP: Floats) -> Floats:
+def standardised(values_NP: F64) -> F64:
     """Return columns of mean 0 and deviation 1; a constant one is 0."""
     spread_P = values_NP.std(0)
-    centred: Floats = (values_NP - values_NP.mean(0)) / np.where(spread_P > 0, spread_P, 1)
+    centred: F64 = (values_NP - values_NP.mean(0)) / np.where(spread_P > 0, spread_P, 1)
     return centred
 
 
-def _logistic(x: Floats) -> Floats:
-    found: Floats = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+def _logistic(x: F64) -> F64:
+    found: F64 = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
     return found

@@ -1,7 +1,8 @@
 """Counts by viewer in bounded memory: when there are too many viewers, a random part of them is kept."""
 
 import numpy as np
-from numpy.typing import NDArray
+
+from easq.arrays import I64
 
 _BITS = 20
 _FIRST = 1024
@@ -16,10 +17,10 @@ class Sampled:
 
     def __init__(self, shape: tuple[int, ...], most: int) -> None:
         self._most, self._row_of = most, dict[int, int]()
-        self._counts: NDArray[np.int64] = np.zeros((_FIRST, *shape), np.int64)
+        self._counts: I64 = np.zeros((_FIRST, *shape), np.int64)
         self.share = 1.0
 
-    def row(self, user: int) -> NDArray[np.int64] | None:
+    def row(self, user: int) -> I64 | None:
         """Return a viewer's counts, to be changed in place at once; None for one that is not kept."""
         if not self._is_kept(user):
             return None
@@ -31,10 +32,10 @@ class Sampled:
             if len(self._row_of) > self._most:
                 self._thin()
                 return self.row(user)
-        found: NDArray[np.int64] = self._counts[row]
+        found: I64 = self._counts[row]
         return found
 
-    def all(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def all(self) -> tuple[I64, I64]:
         """Return the viewers that are kept and their counts."""
         return np.array(list(self._row_of), np.int64), self._counts[: len(self._row_of)]
 

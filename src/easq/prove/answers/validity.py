@@ -13,16 +13,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from easq.arrays import F64
 from easq.features.examples import Viewed
-from easq.learn.build import build_joiner
+from easq.features.join import build_joiner
 from easq.log.base import EventLog
-from easq.log.events import EVENTS, Answered, stable_id
+from easq.log.events import EVENTS, Answered
+from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
-from easq.prove.answers.asks import ANSWERED, DISMISSED, IGNORED, SILENT, Ask, Asks
-from easq.prove.answers.behavior_after import Later
+from easq.prove.answers.asks import ANSWERED, DISMISSED, IGNORED, SILENT, AskRecord, AskTracker
+from easq.prove.answers.behavior_after import BehaviorAfter
 from easq.prove.answers.covariates import Covariates
 from easq.prove.answers.response_model import balance, fit, tilted, weights
-from easq.prove.offline.metrics import Floats, Order
+from easq.prove.offline.metrics import ScoreOrder
 from easq.prove.offline.tally import Interval, Tally
 from easq.recipe.recipe import Recipe
 
@@ -36,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass
-class _Rows:
+class _PendingSums:
     """Sums that wait to be added to a tally together, by name."""
 
     tally: Tally
@@ -68,32 +70,32 @@ class Validity:
         wait_ms = round((join.answer_window + join.lateness) * _MINUTE_MS)
         self._recipe, self._window_hours, self._readiness = recipe, window_hours, readiness
         self.tally = Tally(evaluation.replicates, evaluation.confidence, recipe.seed)
-        self._rows = _Rows(self.tally)
+        self._rows = _PendingSums(self.tally)
         options = recipe.question.options
         window_ms = round(window_hours * _HOUR_MS)
         # Watch time is a sum: nearly every view reaches its first millisecond, so that it did says nothing.
         acts = [behavior for behavior in recipe.behaviors if behavior.name != recipe.metrics.watch]
-        self._later = Later(acts, options, window_ms, 2 * wait_ms, MOST_VIEWERS)
+        self._later = BehaviorAfter(acts, options, window_ms, 2 * wait_ms, MOST_VIEWERS)
         self._asked: dict[int, int] = {}
         self._covariates = Covariates(recipe.features, recipe.behaviors)
         self._joiners = [build_joiner(recipe) for _ in range(num_partitions)]
-        self._asks = [Asks(wait_ms, self._describe, self._number) for _ in range(num_partitions)]
+        self._asks = [AskTracker(wait_ms, self._describe, self._number) for _ in range(num_partitions)]
         self._random = np.random.default_rng(recipe.seed)
-        self._described: list[tuple[Ask, int]] = []
+        self._described: list[tuple[AskRecord, int]] = []
         self._num_described = 0
         self._took = {option: np.zeros(len(_TOOK_EDGES_MS) - 1, np.int64) for option in options}
         self._outcomes: Counter[str] = Counter()
         self._flags: Counter[str] = Counter()
         self._weight = 0.0
 
-    def hear(self, partition: int, event: Any) -> None:
+    def ingest(self, partition: int, event: Any) -> None:
         """Take the next event."""
         asks = self._asks[partition]
         if isinstance(event, Answered) and event.question == self._recipe.question.name:
             self._later.answered(event)
         # What a window's end brings comes before the event that ends it.
         self._views(partition, self._joiners[partition].push(event))
-        for ask in asks.hear(event):
+        for ask in asks.ingest(event):
             self._over(ask)
 
     def end(self) -> None:
@@ -151,10 +153,10 @@ class Validity:
         number = self._asked[user] = self._asked.get(user, 0) + 1
         return number
 
-    def _describe(self, view: Viewed, ask: Ask) -> Floats:
+    def _describe(self, view: Viewed, ask: AskRecord) -> F64:
         return self._covariates.describe(view, ask, self._later.earlier_views(view.request.user_id))
 
-    def _over(self, ask: Ask) -> None:
+    def _over(self, ask: AskRecord) -> None:
         event, user = ask.event, stable_id(ask.event.user_id)
         is_answered = ask.outcome == ANSWERED
         self._outcomes[ask.outcome] += 1
@@ -174,7 +176,7 @@ class Validity:
         if ask.described is not None and event.propensity > 0:
             self._keep(ask, user)
 
-    def _strata(self, ask: Ask) -> list[str]:
+    def _strata(self, ask: AskRecord) -> list[str]:
         event = ask.event
         names = [f"question/{event.question}", f"number/{_bucket(ask.number)}"]
         if event.version:
@@ -185,7 +187,7 @@ class Validity:
             names.append(f"position/{_bucket(ask.position + 1)}")
         return names
 
-    def _keep(self, ask: Ask, user: int) -> None:
+    def _keep(self, ask: AskRecord, user: int) -> None:
         """Keep a described ask; beyond the limit each ask of the log is kept with the same chance."""
         self._num_described += 1
         if len(self._described) < MOST_ASKS:
@@ -205,7 +207,7 @@ class Validity:
         fitted = fit(covariate_NP, answered_N)
         weight_N = weights(fitted.chance_N)
         found = balance(covariate_NP, answered_N, weight_N)
-        placements = Order(fitted.chance_N).placements(answered_N)
+        placements = ScoreOrder(fitted.chance_N).placements(answered_N)
         assert placements is not None
         self._add_shares(answered_N, weight_N, covariate_NP)
         used = weight_N[answered_N]
@@ -220,7 +222,7 @@ class Validity:
             ],
         }
 
-    def _add_shares(self, answered_N: np.ndarray, weight_N: Floats, covariate_NP: Floats) -> None:
+    def _add_shares(self, answered_N: np.ndarray, weight_N: F64, covariate_NP: F64) -> None:
         """Add the share of each option: as answered, and corrected for asks and for who answers.
 
         With a readiness other than 1 also for the worst option being answered so many times as readily as
@@ -259,7 +261,7 @@ def measure_validity(
     reader = MergedReader(log, EVENTS, until, log.start_offsets(EVENTS))
     for chunk in reader:
         for partition, event in chunk:
-            validity.hear(partition, event)
+            validity.ingest(partition, event)
         on_progress(sum(reader.offsets), sum(until))
     validity.end()
     return validity.result()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from easq.prove.bench import svg
-from easq.prove.bench.compare import Gain, Table
-from easq.prove.bench.plan import Experiment, Place, Size, places_of, scenario_name
+from easq.prove.bench.compare import Gain, SeedTable
+from easq.prove.bench.plan import BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
 from easq.prove.report.draw import blank, dots, legend_height, literal, rows, run_color, run_symbol, said
 from easq.prove.report.runs import Estimate
 
@@ -19,7 +19,7 @@ _DEAREST = 20.0
 _NUMBER = re.compile(r"[ =][\d.e+-]+( %)?$")
 
 
-class Drawn(NamedTuple):
+class SvgFigure(NamedTuple):
     """A figure in both forms."""
 
     title: str
@@ -28,7 +28,7 @@ class Drawn(NamedTuple):
     svg: str
 
 
-def figures_of(experiment: Experiment, table: Table, size: Size) -> Iterator[Drawn]:
+def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -> Iterator[SvgFigure]:
     """Yield the figures of an experiment: of what was varied in its worlds, or else of its methods."""
     places = [p for p in places_of(experiment, size) if scenario_name(p, size) in table.scenarios]
     if experiment.figure == "frontier":
@@ -50,9 +50,11 @@ def _caption(against: str) -> str:
     return f"Gain in {_METRIC} over {against}, mean over seeds, with 95 % intervals."
 
 
-def _grouped(places: Sequence[Place], size: Size, alike: Callable[[Place], Place]) -> dict[str, list[Place]]:
+def _grouped(
+    places: Sequence[BenchWorld], size: BenchSize, alike: Callable[[BenchWorld], BenchWorld]
+) -> dict[str, list[BenchWorld]]:
     """Return worlds that are the same when made `alike`, by scenario, or by name if that is not enough."""
-    found: dict[Place, list[Place]] = {}
+    found: dict[BenchWorld, list[BenchWorld]] = {}
     for place in places:
         found.setdefault(alike(place), []).append(place)
     scenarios = [place.scenario for place in found]
@@ -62,7 +64,7 @@ def _grouped(places: Sequence[Place], size: Size, alike: Callable[[Place], Place
     }
 
 
-def _bars(experiment: Experiment, table: Table, scenarios: Mapping[str, str]) -> Drawn:
+def _bars(experiment: BenchExperiment, table: SeedTable, scenarios: Mapping[str, str]) -> SvgFigure:
     """Draw the gain of every method, scenarios (how they are shown: their name in rows) side by side."""
     against = experiment.against
     gains: dict[str, dict[str, Gain]] = {}
@@ -82,17 +84,17 @@ def _bars(experiment: Experiment, table: Table, scenarios: Mapping[str, str]) ->
         dots(figure, shown, [y + shift for y, _ in known], found, style)
     rows(figure, list(gains), unit, longest=48)
     figure.add_vline(x=0, line_width=1, line_color="#808080")
-    return Drawn(experiment.title, _caption(against), figure, svg.dots(experiment.title, unit, gains))
+    return SvgFigure(experiment.title, _caption(against), figure, svg.dots(experiment.title, unit, gains))
 
 
 def _response(
-    experiment: Experiment,
-    table: Table,
+    experiment: BenchExperiment,
+    table: SeedTable,
     shown: str,
     along: Sequence[tuple[float, str]],
     unit: str,
     log: bool = False,
-) -> Iterator[Drawn]:
+) -> Iterator[SvgFigure]:
     """Draw the gains, if any, against what is varied: its values, and the worlds' names in rows."""
     against = experiment.against
     series: dict[str, list[svg.Point]] = {}
@@ -110,7 +112,7 @@ def _response(
     figure.update_yaxes(title_text=f"{_METRIC}, gain over {against}")
     title = f"{experiment.title}: {shown}"
     drawn = svg.lines(title, unit, f"{_METRIC}, gain over {against}", series, log)
-    yield Drawn(title, _caption(against), figure, drawn)
+    yield SvgFigure(title, _caption(against), figure, drawn)
 
 
 def _joined(
@@ -134,7 +136,7 @@ def _joined(
     )
 
 
-def _frontier(experiment: Experiment, table: Table, scenario: str, shown: str) -> Drawn:
+def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, shown: str) -> SvgFigure:
     """Draw gain against price, the strengths of one method joined."""
     against = experiment.against
     known: dict[str, svg.Point] = {}
@@ -154,7 +156,7 @@ def _frontier(experiment: Experiment, table: Table, scenario: str, shown: str) -
     # Whatever costs more than a fifth of behaviour squeezes the rest into a corner.
     series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
-    return Drawn(title, "Right and up is better.", figure, drawn)
+    return SvgFigure(title, "Right and up is better.", figure, drawn)
 
 
 def strengths(methods: Sequence[str]) -> dict[str, list[str]]:

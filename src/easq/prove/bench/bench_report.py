@@ -7,10 +7,10 @@ from typing import Any
 
 from easq.home.files import replace_file
 from easq.prove.bench import real, tune
-from easq.prove.bench.bench_figures import Drawn, figures_of
-from easq.prove.bench.compare import Gain, Table
-from easq.prove.bench.plan import REFERENCES, Experiment, Size
-from easq.prove.bench.row_store import Row
+from easq.prove.bench.bench_figures import SvgFigure, figures_of
+from easq.prove.bench.compare import Gain, SeedTable
+from easq.prove.bench.plan import REFERENCES, BenchExperiment, BenchSize
+from easq.prove.bench.row_store import MetricRow
 from easq.prove.bench.runner import Bench
 from easq.prove.report import page
 
@@ -25,13 +25,13 @@ def write(bench: Bench) -> int:
     """Write rows.json and report/ from the cells that are done; return how many rows there are."""
     folder = bench.out / "report"
     folder.mkdir(parents=True, exist_ok=True)
-    every: dict[str, Row] = {}
+    every: dict[str, MetricRow] = {}
     blocks = []
     for name in bench.size.experiments:
         rows = bench.rows(name)
         every |= {json.dumps([r["method"], r["scenario"], r["seed"], r["metric"]]): r for r in rows}
         if rows:
-            experiment, table = bench.plan.experiments[name], Table(rows)
+            experiment, table = bench.plan.experiments[name], SeedTable(rows)
             replace_file(folder / f"{name}.md", markdown(experiment, table), durable=False)
             drawn = list(figures_of(experiment, table, bench.size))
             blocks.append(_section(experiment, table, drawn))
@@ -60,7 +60,7 @@ def _write_winners(folder: Path, found: dict[str, list[tune.Trial]]) -> None:
         replace_file(folder / f"{method}.toml", text, durable=False)
 
 
-def _lead(size: Size) -> str:
+def _lead(size: BenchSize) -> str:
     return (
         f"Worlds of {size.views:,} views, {size.answers:g} answers learned per view, seeds "
         f"{', '.join(map(str, size.seeds))}. Values are means over seeds, differences are paired by seed; "
@@ -69,7 +69,7 @@ def _lead(size: Size) -> str:
     )
 
 
-def markdown(experiment: Experiment, table: Table) -> str:
+def markdown(experiment: BenchExperiment, table: SeedTable) -> str:
     """Return an experiment's tables as Markdown."""
     parts = []
     for scenario in table.scenarios:
@@ -80,7 +80,7 @@ def markdown(experiment: Experiment, table: Table) -> str:
     return "\n".join(parts)
 
 
-def _section(experiment: Experiment, table: Table, drawn: Sequence[Drawn]) -> str:
+def _section(experiment: BenchExperiment, table: SeedTable, drawn: Sequence[SvgFigure]) -> str:
     blocks = [page.figure(one.title, one.caption, one.figure, "") for one in drawn]
     for scenario in table.scenarios:
         for caption, heads, rows in _tables(experiment, table, scenario):
@@ -127,7 +127,9 @@ def _bounds(found: list[float | None] | None, form: str) -> str:
     return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
 
 
-def _tables(experiment: Experiment, table: Table, scenario: str) -> list[tuple[str, list[str], _Body]]:
+def _tables(
+    experiment: BenchExperiment, table: SeedTable, scenario: str
+) -> list[tuple[str, list[str], _Body]]:
     """Return caption, heads and rows of each table of a scenario."""
     against, methods = experiment.against, table.methods(scenario)
 
@@ -157,7 +159,7 @@ def _tables(experiment: Experiment, table: Table, scenario: str) -> list[tuple[s
     return found
 
 
-def _mean_gains(table: Table, scenario: str) -> tuple[str, list[str], _Body]:
+def _mean_gains(table: SeedTable, scenario: str) -> tuple[str, list[str], _Body]:
     """Return the paper's summary: the mean relative gain of its metrics, over each other method."""
     methods = [m for m in table.methods(scenario) if m not in REFERENCES]
     rows: _Body = [

@@ -9,7 +9,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from easq.prove.bench.row_store import Row
+from easq.prove.bench.row_store import MetricRow
 
 _T_975 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -27,10 +27,10 @@ class Gain(NamedTuple):
     seeds: int
 
 
-class Table:
+class SeedTable:
     """Rows by scenario, method, metric and seed."""
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    def __init__(self, rows: Iterable[MetricRow]) -> None:
         self._values: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
         for row in rows:
             self._values[row["scenario"], row["method"], row["metric"]][row["seed"]] = row["value"]

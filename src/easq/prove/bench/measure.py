@@ -6,10 +6,10 @@ Shapes: B requests, C candidates of each, G held-back answers.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from easq.prove.bench.world_feed import Fed
-from easq.prove.offline.metrics import Floats, ListRanks, Order
+from easq.arrays import F64, Bool
+from easq.prove.bench.world_feed import FedBatch
+from easq.prove.offline.metrics import ListRanks, ScoreOrder
 from easq.prove.offline.truth import TOPS
 from easq.prove.offline.window import GAINS, HITS
 
@@ -19,10 +19,10 @@ _WINDOW_ANSWERS = 4096
 class Lists:
     """The requests of a step that are measured, as a grid; the same for all scorers."""
 
-    def __init__(self, fed: Fed, candidates: int) -> None:
+    def __init__(self, fed: FedBatch, candidates: int) -> None:
         batch = fed.batch
         shape = (-1, candidates)
-        clean_B = (batch.said_M.reshape(shape) < 0).all(1)
+        clean_B = (batch.answer_M.reshape(shape) < 0).all(1)
         self.rows_BC = np.arange(batch.num_viewed).reshape(shape)[clean_B]
         self.level_BC = batch.level_M.reshape(shape)[clean_B].astype(np.float64)
         self.truth_BC = fed.satisfaction_M.reshape(shape)[clean_B].astype(np.float64)
@@ -41,11 +41,11 @@ class Measure:
 
     def __init__(self, best_option: int) -> None:
         self._best = best_option
-        self._sums: dict[str, NDArray[np.float64]] = {}
-        self._relative: list[Floats] = []
-        self._satisfied: list[NDArray[np.bool_]] = []
+        self._sums: dict[str, F64] = {}
+        self._relative: list[F64] = []
+        self._satisfied: list[Bool] = []
 
-    def add(self, lists: Lists, score_BC: Floats) -> None:
+    def add(self, lists: Lists, score_BC: F64) -> None:
         """Take a step's scores."""
         if not len(lists):
             return
@@ -67,7 +67,7 @@ class Measure:
         self._add_ranks("true", ListRanks(ranks.above_G[best], ranks.tied_G[best]))
         self._answers(lists, score_BC)
 
-    def _answers(self, lists: Lists, score_BC: Floats) -> None:
+    def _answers(self, lists: Lists, score_BC: F64) -> None:
         request_G, place_G = lists.request_G, lists.place_G
         score_G = score_BC[request_G, place_G]
         satisfied_G = lists.held_BC[request_G, place_G] == self._best
@@ -104,14 +104,14 @@ class Measure:
         total = weight = 0.0
         for start in range(0, len(relative), _WINDOW_ANSWERS):
             label = satisfied[start : start + _WINDOW_ANSWERS]
-            placed = Order(relative[start : start + _WINDOW_ANSWERS]).placements(label)
+            placed = ScoreOrder(relative[start : start + _WINDOW_ANSWERS]).placements(label)
             if placed is not None:
                 total += float(placed.positive_R[label].sum())
                 weight += int(np.count_nonzero(label))
         return total / weight if weight else None
 
 
-def scores_of(served_N: Floats, lists: Lists) -> Floats:
+def scores_of(served_N: F64, lists: Lists) -> F64:
     """Return a step's scores of the measured requests."""
-    scores: Floats = served_N[lists.rows_BC]
+    scores: F64 = served_N[lists.rows_BC]
     return scores

@@ -13,9 +13,9 @@ from easq.prove.offline.tally import Tally
 from easq.prove.report.write import write_report
 from easq.recipe.recipe import Recipe
 from easq.sources.world.record import record
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 
-RATES = Rates(ask=0.2, answer=0.1)
+RATES = AskRates(ask=0.2, answer=0.1)
 METHODS = ("behavior", "easq")
 SHOWN = ("true_sat@1", "true_sat@3", "behavior@1", "behavior@3", "pair_accuracy")
 REFERENCES = ("random", "popularity", "oracle")

@@ -21,7 +21,7 @@ Views = Annotated[int, Meta(ge=1000)]
 AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
 
 
-class Size(Strict, frozen=True):
+class BenchSize(Strict, frozen=True):
     """How much is run.
 
     views, answers               of one world, and how many answers a view are learned.
@@ -54,7 +54,7 @@ class Sweep(Strict, frozen=True):
     values: tuple[float, ...]
 
 
-class Experiment(Strict, frozen=True):
+class BenchExperiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
     `figure` bars: a gain for each method; frontier: satisfaction against behaviour. `against` is whose values
@@ -88,15 +88,15 @@ class Real(Strict, frozen=True):
 class Plan(Strict, frozen=True):
     """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass."""
 
-    sizes: dict[str, Size]
-    experiments: dict[str, Experiment]
+    sizes: dict[str, BenchSize]
+    experiments: dict[str, BenchExperiment]
     real: dict[str, Real] = msgspec.field(default_factory=dict)
     candidates: Annotated[int, Meta(ge=2, le=1000)] = 20
     measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     together: Annotated[int, Meta(ge=1)] = 4
 
 
-class Place(NamedTuple):
+class BenchWorld(NamedTuple):
     """A world without its seed."""
 
     scenario: str
@@ -105,7 +105,7 @@ class Place(NamedTuple):
     views: int
 
 
-class Arm(NamedTuple):
+class BenchArm(NamedTuple):
     """A method with what changes it; `name` is what its rows are called."""
 
     name: str
@@ -116,8 +116,8 @@ class Arm(NamedTuple):
 class Cell(NamedTuple):
     """What is run at once and has rows of its own."""
 
-    arm: Arm
-    place: Place
+    arm: BenchArm
+    place: BenchWorld
     seed: int
 
 
@@ -136,39 +136,39 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def arms_of(experiment: Experiment) -> list[Arm]:
+def arms_of(experiment: BenchExperiment) -> list[BenchArm]:
     """Return the arms of an experiment in their order."""
-    arms = [Arm(method, method) for method in experiment.methods]
+    arms = [BenchArm(method, method) for method in experiment.methods]
     arms += [
-        Arm(f"{method}, {variant.label}", method, variant.set)
+        BenchArm(f"{method}, {variant.label}", method, variant.set)
         for variant in experiment.variants
         for method in variant.of
     ]
     arms += [
-        Arm(f"{sweep.of}, {sweep.key}={value:g}", sweep.of, (f"{sweep.key}={value:g}",))
+        BenchArm(f"{sweep.of}, {sweep.key}={value:g}", sweep.of, (f"{sweep.key}={value:g}",))
         for sweep in experiment.sweeps
         for value in sweep.values
     ]
     arms += [
-        Arm(f"{method}, {' '.join(trial)}", method, trial)
+        BenchArm(f"{method}, {' '.join(trial)}", method, trial)
         for method, trials in experiment.trials.items()
         for trial in trials
     ]
     return arms
 
 
-def places_of(experiment: Experiment, size: Size) -> list[Place]:
+def places_of(experiment: BenchExperiment, size: BenchSize) -> list[BenchWorld]:
     """Return the worlds of an experiment, without seeds."""
     views, own = (size.small_views, size.small_answers) if experiment.small else (size.views, size.answers)
     return [
-        Place(scenario, answers, bias, views)
+        BenchWorld(scenario, answers, bias, views)
         for answers in experiment.answers or (own,)
         for bias in experiment.bias
         for scenario in experiment.scenarios
     ]
 
 
-def cells_of(experiment: Experiment, size: Size) -> Iterator[Cell]:
+def cells_of(experiment: BenchExperiment, size: BenchSize) -> Iterator[Cell]:
     """Yield all cells of an experiment: world by world, arm by arm, seed by seed."""
     for place in places_of(experiment, size):
         for arm in arms_of(experiment):
@@ -176,7 +176,7 @@ def cells_of(experiment: Experiment, size: Size) -> Iterator[Cell]:
                 yield Cell(arm, place, seed)
 
 
-def scenario_name(place: Place, size: Size) -> str:
+def scenario_name(place: BenchWorld, size: BenchSize) -> str:
     """Return what a world is called in rows: its scenario, and what sets it apart from the size's own."""
     name = place.scenario
     if place.answers != size.answers:
@@ -189,7 +189,7 @@ def scenario_name(place: Place, size: Size) -> str:
 
 
 def passes(
-    plan: Plan, size: Size, only: Sequence[str] = (), methods: Sequence[str] = ()
+    plan: Plan, size: BenchSize, only: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> Iterator[list[Cell]]:
     """Yield groups of cells of one world, in the order in which they are worth most if a bench is cut off.
 

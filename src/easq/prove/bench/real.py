@@ -9,7 +9,7 @@ from typing import Any
 from easq.home.files import replace_file
 from easq.log.sqlite import SqliteLog
 from easq.prove.bench.plan import Real
-from easq.prove.bench.real_pass import BEHAVIOR, METRICS, Scored, run_real
+from easq.prove.bench.real_pass import BEHAVIOR, METRICS, MethodScores, run_real
 from easq.prove.bench.row_store import digest
 from easq.prove.bench.runner import Bench
 from easq.prove.offline.tally import Interval
@@ -65,7 +65,7 @@ def _recipes(bench: Bench, plans: Path, real: Real) -> dict[str, Recipe]:
     return {m: read_recipe(base, (), [bench.methods / f"{m}.toml"]) for m in real.methods}
 
 
-def _layout(found: dict[str, Scored], num_seeds: int) -> dict[str, Any]:
+def _layout(found: dict[str, MethodScores], num_seeds: int) -> dict[str, Any]:
     against = next(iter(found.values()))
     rows: dict[str, Any] = {}
     for method, scored in found.items():

@@ -11,14 +11,14 @@ from zlib import crc32
 
 import numpy as np
 
-from easq.learn.learner import Step
+from easq.arrays import F64
+from easq.learn.learner import StepResult
 from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, Answered, Event
 from easq.log.sqlite import SqliteLog
 from easq.model.pairwise_accuracy import pairs_right
 from easq.prove.offline.first_scores import FirstScores
-from easq.prove.offline.metrics import Floats
 from easq.prove.offline.references import References
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.window import Window
@@ -58,7 +58,7 @@ def thin(whole: EventLog, part: EventLog, recipe: Recipe, kept: float, seed: int
     return held
 
 
-class Scored:
+class MethodScores:
     """What one method's scores are worth on held-back answers and on behaviour, over several seeds."""
 
     def __init__(self, recipe: Recipe, scorers: tuple[str, ...]) -> None:
@@ -72,7 +72,7 @@ class Scored:
         """Return a window for the steps of one run."""
         return Window([], self._recipe.question.options, self._scorers)
 
-    def add(self, step: Step, scores: Mapping[str, Floats], held: Held, window: Window) -> None:
+    def add(self, step: StepResult, scores: Mapping[str, F64], held: Held, window: Window) -> None:
         """Measure a step's viewed rows by scores from before anything of their requests was learned."""
         batch = step.batch
         num = batch.num_viewed
@@ -100,18 +100,18 @@ def run_real(
     kept: float,
     seeds: tuple[int, ...],
     on_progress: Callable[[int, int], None] = lambda *_: None,
-) -> dict[str, Scored]:
+) -> dict[str, MethodScores]:
     """Return what each method's scores are worth, and of `random` and `popularity`.
 
     Each seed draws other answers and other first parameters; all their answers are put together.
     """
-    found: dict[str, Scored] = {}
+    found: dict[str, MethodScores] = {}
     done, total = 0, len(recipes) * len(seeds)
     for seed in seeds:
         for number, (method, recipe) in enumerate(recipes.items()):
             compute_alike(recipe.training.threads)
             scorers = (_MODEL, "popularity", "random") if not number else (_MODEL,)
-            scored = found.setdefault(method, Scored(recipe, scorers))
+            scored = found.setdefault(method, MethodScores(recipe, scorers))
             references = References(scorers[1:], seed)
             window, first = scored.window(), FirstScores()
             for step, held in _steps(recipe, whole, kept, seed):
@@ -123,7 +123,7 @@ def run_real(
     return found
 
 
-def _steps(recipe: Recipe, whole: EventLog, kept: float, seed: int) -> Iterator[tuple[Step, Held]]:
+def _steps(recipe: Recipe, whole: EventLog, kept: float, seed: int) -> Iterator[tuple[StepResult, Held]]:
     with (
         tempfile.TemporaryDirectory() as folder,
         SqliteLog(Path(folder) / "part.log", whole.partitions(EVENTS)) as part,

@@ -11,7 +11,7 @@ from easq.errors import InputError
 from easq.home.files import replace_file
 
 
-class Row(TypedDict):
+class MetricRow(TypedDict):
     """One metric of one method on one world."""
 
     method: str
@@ -21,16 +21,16 @@ class Row(TypedDict):
     value: float
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[MetricRow]:
     """Return the rows in a file as a bench writes it. Raises InputError for one that holds none."""
     try:
-        found: list[Row] = msgspec.json.decode(path.read_bytes(), type=list[Row])
+        found: list[MetricRow] = msgspec.json.decode(path.read_bytes(), type=list[MetricRow])
     except (OSError, msgspec.DecodeError) as error:
         raise InputError(f"{path} holds no rows of a bench: {error}") from None
     return found
 
 
-class Store:
+class RowStore:
     """Rows by cell in a folder. A cell's name is the digest of all that its rows depend on."""
 
     def __init__(self, folder: Path) -> None:
@@ -41,13 +41,13 @@ class Store:
         """Say whether a cell is done."""
         return self._path(key).exists()
 
-    def put(self, key: str, rows: list[Row]) -> None:
+    def put(self, key: str, rows: list[MetricRow]) -> None:
         """Keep the rows of a cell."""
         replace_file(self._path(key), json.dumps(rows, indent=0) + "\n")
 
-    def get(self, key: str) -> list[Row]:
+    def get(self, key: str) -> list[MetricRow]:
         """Return the rows of a cell that is done."""
-        rows: list[Row] = json.loads(self._path(key).read_text())
+        rows: list[MetricRow] = json.loads(self._path(key).read_text())
         return rows
 
     def _path(self, key: str) -> Path:

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from easq.errors import InputError
-from easq.prove.bench.plan import REFERENCES, Cell, Plan, Size, cells_of, passes, scenario_name
-from easq.prove.bench.row_store import Row, Store, digest
+from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name
+from easq.prove.bench.row_store import MetricRow, RowStore, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
@@ -38,7 +38,7 @@ class Bench:
     recipe: Path
     methods: Path
     plan: Plan
-    size: Size
+    size: BenchSize
     out: Path
 
     def recipe_of(self, cell: Cell) -> Recipe:
@@ -58,22 +58,22 @@ class Bench:
         learned = {part: getattr(recipe, part) for part in _DECIDES}
         return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
 
-    def rows(self, experiment: str) -> list[Row]:
+    def rows(self, experiment: str) -> list[MetricRow]:
         """Return the rows of an experiment as far as they are there, in the order of the plan."""
-        found, store = [], Store(self.out)
+        found, store = [], RowStore(self.out)
         for cell in cells_of(self.plan.experiments[experiment], self.size):
             key = self.key(cell, self.recipe_of(cell))
             found += store.get(key) if store.has(key) else []
         return found
 
-    def adopt(self, rows: Iterable[Row]) -> int:
+    def adopt(self, rows: Iterable[MetricRow]) -> int:
         """Take the rows of an earlier run for those of the plan's cells; return how many cells that makes.
 
         Rows name what was run and not its settings: they must come from the same plan, methods and code.
         Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
         is not in their names, and for two values of one metric; nothing is taken then.
         """
-        known: dict[_Names, dict[str, Row]] = {}
+        known: dict[_Names, dict[str, MetricRow]] = {}
         for row in rows:
             of_cell = known.setdefault((row["method"], row["scenario"], row["seed"]), {})
             if of_cell.setdefault(row["metric"], row)["value"] != row["value"]:
@@ -87,14 +87,14 @@ class Bench:
                 if names in known:
                     self._check_length(names, known[names], cell.place.views)
                     found.setdefault(names, cell)
-        store = Store(self.out)
+        store = RowStore(self.out)
         for names, cell in found.items():
             key = self.key(cell, self.recipe_of(cell))
             if not store.has(key):
                 store.put(key, list(known[names].values()))
         return len(found)
 
-    def _check_length(self, names: _Names, rows: Mapping[str, Row], views: int) -> None:
+    def _check_length(self, names: _Names, rows: Mapping[str, MetricRow], views: int) -> None:
         wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests
         if "views" in rows:
             if rows["views"]["value"] != wanted:
@@ -104,7 +104,7 @@ class Bench:
             raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
 
 
-def _said(row: Row) -> str:
+def _said(row: MetricRow) -> str:
     names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
     return f"{names}: {row['metric']}: got {value:,.10g}"
 
@@ -117,7 +117,7 @@ def run(
     on_progress: Progress = lambda *_: None,
 ) -> None:
     """Run what is missing. Another run goes on where this one was stopped."""
-    store = Store(bench.out)
+    store = RowStore(bench.out)
     todo = []
     for cells in passes(bench.plan, bench.size, only, methods):
         recipes = [(cell, bench.recipe_of(cell)) for cell in cells]
@@ -144,10 +144,10 @@ def _views(group: Sequence[tuple[Cell, Recipe]]) -> int:
 
 
 def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Callable[[int], None]) -> None:
-    started, store = time.monotonic(), Store(bench.out)
+    started, store = time.monotonic(), RowStore(bench.out)
     for (cell, recipe), values in zip(group, run_pass(group, bench.sitting, on_views), strict=True):
         scenario = scenario_name(cell.place, bench.size)
-        rows: list[Row] = [
+        rows: list[MetricRow] = [
             {"method": cell.arm.name, "scenario": scenario, "seed": cell.seed, "metric": m, "value": v}
             for m, v in values.items()
         ]

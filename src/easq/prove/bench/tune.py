@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import tomli_w
 
-from easq.prove.bench.compare import Table
-from easq.prove.bench.plan import Experiment
+from easq.prove.bench.compare import SeedTable
+from easq.prove.bench.plan import BenchExperiment
 from easq.recipe.read import override
 
 CRITERION = "said_sat@3"
@@ -27,7 +27,7 @@ class Trial(NamedTuple):
     cost: float
 
 
-def trials(experiment: Experiment, table: Table) -> dict[str, list[Trial]]:
+def trials(experiment: BenchExperiment, table: SeedTable) -> dict[str, list[Trial]]:
     """Return every trial that has been run on all scenarios, by method."""
     found: dict[str, list[Trial]] = {}
     for method, sets in experiment.trials.items():

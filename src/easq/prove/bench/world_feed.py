@@ -14,31 +14,30 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F32, I64
 from easq.features.batch import Batch
-from easq.features.columns import Ids
 from easq.features.encode import Encoder, Ragged, Rows
 from easq.log.base import partition_of
-from easq.log.events import stable_id
-from easq.prove.bench.world_order import Completed, Order
+from easq.log.ids import stable_id
+from easq.prove.bench.world_order import Completed, WorldOrder
 from easq.recipe.recipe import Recipe
-from easq.sources.world.population import Floats32
 from easq.sources.world.record import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
-from easq.sources.world.simulate import Chunk, World
+from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
 
 _MINUTE = 60_000
 _HOLD = 4
 
 
-class Fed(NamedTuple):
+class FedBatch(NamedTuple):
     """A batch, and apart from it what is for measuring alone and not for a model.
 
     Of its viewed rows, the true satisfaction and the option of an answer that was held back, or -1.
     """
 
     batch: Batch
-    satisfaction_M: Floats32
-    held_M: Ids
+    satisfaction_M: F32
+    held_M: I64
 
 
 def feed(
@@ -48,7 +47,7 @@ def feed(
     encoder: Encoder,
     num_partitions: int = 4,
     kept: float = 1.0,
-) -> Iterator[Fed]:
+) -> Iterator[FedBatch]:
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
     Of the answers the share `kept` comes to the batches, drawn so that a smaller share is part of a larger
@@ -63,7 +62,7 @@ def feed(
         raise ValueError(f"join.behavior_window must be {shortest / _MINUTE:.1f} minutes or more for a feed")
     users = [f"u{user}" for user in range(len(world.viewers.segment_U))]
     partition_U = np.array([partition_of(user, num_partitions) for user in users])
-    order = Order(partition_U, num_partitions, window_ms + round(recipe.join.lateness * _MINUTE))
+    order = WorldOrder(partition_U, num_partitions, window_ms + round(recipe.join.lateness * _MINUTE))
     maker = _Maker(world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]))
     cutter = _Cutter(recipe.training.batch_rows, recipe.training.batch_answers, world.candidates)
     first = 0
@@ -79,7 +78,7 @@ def feed(
         yield maker.make(cut)
 
 
-def _held_back(chunk: Chunk, kept: float) -> tuple[Chunk, Ids]:
+def _held_back(chunk: WorldChunk, kept: float) -> tuple[WorldChunk, I64]:
     """Return a chunk with the share `kept` of its answers, and the options of the others."""
     # A chunk's name is its world's and its own, so equal worlds draw alike.
     random = np.random.default_rng([_HOLD, crc32(chunk.name.encode())])
@@ -89,7 +88,7 @@ def _held_back(chunk: Chunk, kept: float) -> tuple[Chunk, Ids]:
     return replace(chunk, option_RC=option_RC, propensity=chunk.propensity * kept), held_RC
 
 
-def _options(recipe: Recipe) -> Ids:
+def _options(recipe: Recipe) -> I64:
     question = recipe.question
     if question.name != QUESTION or not set(OPTIONS) <= set(question.options):
         raise ValueError(f"the question must be {QUESTION!r} with the options {', '.join(OPTIONS)}")
@@ -139,7 +138,7 @@ class _Held:
 class _Maker:
     """Lays out cuts as batches, as easq.features.batch.make_batch does from examples."""
 
-    def __init__(self, world: World, recipe: Recipe, encoder: Encoder, option_of: Ids, stable_U: Ids) -> None:
+    def __init__(self, world: World, recipe: Recipe, encoder: Encoder, option_of: I64, stable_U: I64) -> None:
         self._world, self._encoder, self._stable_U = world, encoder, stable_U
         self._option_of = np.concatenate([option_of, [-1]])
         self._behaviors, self._cap = recipe.behaviors, recipe.order.cap
@@ -147,7 +146,7 @@ class _Maker:
         self._held: _Held | None = None
         self._propensity = world.propensity
 
-    def hold(self, chunk: Chunk, held_RC: Ids) -> None:
+    def hold(self, chunk: WorldChunk, held_RC: I64) -> None:
         """Keep a chunk's requests, and which answers were held back."""
         self._propensity = chunk.propensity
         columns: dict[str, NDArray[Any]] = {
@@ -176,7 +175,7 @@ class _Maker:
         columns = {name: column[gone:] for name, column in held.columns.items()}
         self._held = _Held(oldest, held.names[gone:], columns)
 
-    def make(self, cut: Completed) -> Fed:
+    def make(self, cut: Completed) -> FedBatch:
         """Return the batch of a step's examples."""
         held = self._held
         assert held is not None
@@ -190,16 +189,16 @@ class _Maker:
         place_B = np.concatenate([viewed, listed[np.argsort(first)]])
         get = held.columns
         num_candidates = self._world.candidates
-        shown_MK = np.stack([get["did " + b.name][viewed].ravel() for b in self._behaviors], 1)
+        behavior_MK = np.stack([get["did " + b.name][viewed].ravel() for b in self._behaviors], 1)
         weight_K = np.array([b.weight for b in self._behaviors], np.float32)
         item_N = get["item"][place_B].ravel()
         batch = Batch(
             rows=self._rows(place_B),
             num_viewed=len(viewed) * num_candidates,
-            level_M=np.minimum(shown_MK @ weight_K, np.float32(self._cap)),
-            shown_MK=shown_MK,
-            said_M=self._option_of[get["option"][viewed].ravel()],
-            said_weight_M=np.ones(len(viewed) * num_candidates, np.float32),
+            level_M=np.minimum(behavior_MK @ weight_K, np.float32(self._cap)),
+            behavior_MK=behavior_MK,
+            answer_M=self._option_of[get["option"][viewed].ravel()],
+            answer_weight_M=np.ones(len(viewed) * num_candidates, np.float32),
             item_N=self._crc(item_N),
             position_N=np.tile(np.arange(num_candidates), len(place_B)),
             user_B=self._stable_U[get["user"][place_B]],
@@ -211,9 +210,9 @@ class _Maker:
             weight_A=np.ones(len(asked), np.float32),
             fresh_A=np.ones(len(asked), np.bool_),
         )
-        return Fed(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
+        return FedBatch(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
 
-    def _rows(self, place_B: Ids) -> Rows:
+    def _rows(self, place_B: I64) -> Rows:
         assert self._held is not None
         get, items = self._held.columns, self._world.catalogue
         size_B, item_BC = get["history_size"][place_B], get["item"][place_B]
@@ -228,7 +227,7 @@ class _Maker:
             | {"tags": Ragged(tags_BCG.ravel(), np.full(item_BC.size, tags_BCG.shape[2]))},
         )
 
-    def _crc(self, item_N: Ids) -> Ids:
+    def _crc(self, item_N: I64) -> I64:
         new = range(len(self._crc_I), len(self._world.catalogue.topic_I))
         if new:
             self._crc_I = np.concatenate([self._crc_I, [crc32(b"i%d" % item) for item in new]])

@@ -9,39 +9,38 @@ Shapes: E events and R requests of a chunk, X completed examples. Requests are n
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from easq.sources.world.population import Ids
+from easq.arrays import I64
 from easq.sources.world.record import TO_ANSWER_MS, VIEW_MS, request_ids
-from easq.sources.world.simulate import Chunk
+from easq.sources.world.simulate import WorldChunk
 
 
 @dataclass(frozen=True)
 class Completed:
     """Examples in order: the request, and the answered position, -1 for a view of the whole request."""
 
-    request_X: Ids
-    position_X: Ids
+    request_X: I64
+    position_X: I64
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.request_X)
 
 
-class Order:
+class WorldOrder:
     """Follows a world chunk by chunk; `window_ms` is the behaviours' window and the lateness together."""
 
-    def __init__(self, partition_U: Ids, num_partitions: int, window_ms: int) -> None:
+    def __init__(self, partition_U: I64, num_partitions: int, window_ms: int) -> None:
         self._partition_U, self._num, self._window_ms = partition_U, num_partitions, window_ms
         self._newest_P = np.zeros(num_partitions, np.int64)
         self._offset_P = np.zeros(num_partitions, np.int64)
         # Requests whose window is open, by partition, in the order in which a joiner's heap has them.
         nothing = np.zeros(0, np.int64)
-        self._open: list[tuple[Ids, Ids, list[str]]] = [(nothing, nothing, [])] * num_partitions
+        self._open: list[tuple[I64, I64, list[str]]] = [(nothing, nothing, [])] * num_partitions
         # Completed but perhaps not before what the next chunk completes: sort keys, then the example.
         self._held = np.zeros((_COLUMNS, 0), np.int64)
 
-    def push(self, chunk: Chunk, first: int) -> Completed:
+    def push(self, chunk: WorldChunk, first: int) -> Completed:
         """Take a chunk whose first request has number `first`; return what no later chunk can precede."""
         completed = self._release(int(chunk.ts_R[0]))
         request_E, position_E, ts_E = _events(chunk)
@@ -81,7 +80,7 @@ class Order:
         numbers = [number for _, number, _ in self._open]
         return int(np.concatenate([*numbers, self._held[5]]).min(initial=otherwise))
 
-    def _add_open(self, p: int, due_R: Ids, number_R: Ids, names: list[str]) -> None:
+    def _add_open(self, p: int, due_R: I64, number_R: I64, names: list[str]) -> None:
         due, number, all_names = self._open[p]
         due, number = np.concatenate([due, due_R]), np.concatenate([number, number_R])
         all_names = all_names + names
@@ -91,7 +90,7 @@ class Order:
             order = np.array(sorted(range(len(due)), key=lambda i: (due[i], all_names[i])))
         self._open[p] = (due[order], number[order], [all_names[i] for i in order.tolist()])
 
-    def _close(self, p: int, key_E: Ids, offset_E: Ids) -> NDArray[np.int64]:
+    def _close(self, p: int, key_E: I64, offset_E: I64) -> I64:
         due, number, names = self._open[p]
         event = np.searchsorted(key_E, due, side="right")
         num = int(np.searchsorted(event, len(key_E)))
@@ -112,7 +111,7 @@ _COLUMNS = 7
 """Time, partition, offset, an answer before the windows that its event closes, their order; the example."""
 
 
-def _events(chunk: Chunk) -> tuple[Ids, Ids, Ids]:
+def _events(chunk: WorldChunk) -> tuple[I64, I64, I64]:
     """Return request, answered position (or -1) and time of a chunk's events, as record.py orders them."""
     num, size = chunk.item_RC.shape
     request_R, nothing_R = np.arange(num), np.full(num, -1)

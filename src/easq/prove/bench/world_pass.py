@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from easq.arrays import F64
 from easq.errors import InputError
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.prove.bench.measure import Lists, Measure, scores_of
-from easq.prove.bench.plan import REFERENCES, Cell, Place
-from easq.prove.bench.world_feed import Fed, feed
-from easq.prove.offline.metrics import Floats
+from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell
+from easq.prove.bench.world_feed import FedBatch, feed
 from easq.prove.offline.references import References
 from easq.recipe.recipe import Recipe
-from easq.sources.world.answering import Rates
+from easq.sources.world.answering import AskRates
 from easq.sources.world.simulate import World
 
 OnViews = Callable[[int], None]
@@ -54,7 +54,7 @@ def run_pass(
     measures = [Measure(len(first.question.options) - 1) for _ in cells]
     references = References(("popularity", "random"), seed)
     world = World(
-        seed, Rates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
+        seed, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
     )
     kept = kept_share(place, sitting.candidates)
     start, views, answers, held = place.views * (1 - sitting.measured_share), 0, 0, 0
@@ -75,20 +75,20 @@ def run_pass(
     return [measure.values() | counts for measure in measures]
 
 
-def _step(learner: Learner, fed: Fed, cell: Cell) -> Floats:
+def _step(learner: Learner, fed: FedBatch, cell: Cell) -> F64:
     try:
         return learner.step(fed.batch).served_N.astype(np.float64)
     except ArithmeticError as error:
         raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
 
 
-def kept_share(place: Place, candidates: int) -> float:
+def kept_share(place: BenchWorld, candidates: int) -> float:
     """Return which share of a world's answers is learned, so that there are `place.answers` a view.
 
     Counted in a world of a seed that no bench has.
     """
     world = World(
-        _PROBED_SEED, Rates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=candidates
+        _PROBED_SEED, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=candidates
     )
     answered = [float((chunk.option_RC >= 0).mean()) for chunk in world.chunks(_PROBED_REQUESTS)]
     return min(1.0, place.answers / float(np.mean(answered)))

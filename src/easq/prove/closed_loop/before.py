@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F32, I64
 from easq.errors import InputError
 from easq.home.home import Home
 from easq.log.events import Request
 from easq.prove.offpolicy.arm_estimates import TOO_FEW, estimate_arm, two_arms
 from easq.prove.offpolicy.drawn_log import ties
-from easq.sources.world.population import Floats32, Ids
 
 
 class TrueRankings:
@@ -25,10 +25,10 @@ class TrueRankings:
 
     def __init__(self) -> None:
         self.listens = True
-        self._visits: dict[str, tuple[Ids, Floats32]] = {}
+        self._visits: dict[str, tuple[I64, F32]] = {}
         self._sum_M, self._num = np.zeros(2), 0
 
-    def offered(self, replies: list[Any], item_VC: Ids, satisfaction_VC: Floats32) -> None:
+    def offered(self, replies: list[Any], item_VC: I64, satisfaction_VC: F32) -> None:
         """Take visits: the replies, the candidates, and how each would satisfy."""
         if not self.listens:
             return

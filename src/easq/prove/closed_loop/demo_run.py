@@ -26,20 +26,20 @@ from easq.home.home import Home, open_home
 from easq.prove.ab.viewer_days import day_date
 from easq.prove.closed_loop.before import TrueRankings, estimate_before, none
 from easq.prove.closed_loop.life import Life
-from easq.prove.closed_loop.true_sums import Lift, Truth
+from easq.prove.closed_loop.true_sums import Lift, TrueSums
 from easq.prove.closed_loop.wire import Wire
 from easq.prove.offpolicy.arm_estimates import freeze_arms
 from easq.recipe.experiments import Explore
 from easq.recipe.recipe import Recipe
-from easq.sources.world.simulate import DAY_MS, START_MS, Rates
+from easq.sources.world.simulate import DAY_MS, START_MS, AskRates
 from easq.sources.world.society import Society
 
 READY_S, STOP_S, LEARNED_S = 90.0, 60.0, 30.0
-_LOOK_S = 0.1
+_POLL_S = 0.1
 _NUM_ITEMS = 3000
 
 
-class Size(NamedTuple):
+class DemoSize(NamedTuple):
     """How much is simulated. Days before `since` are for learning and do not count.
 
     On the morning of day `frozen` the models are kept as they are; by what follows until `since` they are
@@ -54,10 +54,10 @@ class Size(NamedTuple):
     frozen: int = 2
 
 
-FAST = Size(viewers=400, days=5, since=2, frozen=1)
+FAST = DemoSize(viewers=400, days=5, since=2, frozen=1)
 
 
-class Lived(NamedTuple):
+class DemoResult(NamedTuple):
     """What came of the simulated weeks; `estimate` is from before the days that count."""
 
     home: Home
@@ -74,10 +74,10 @@ def live_together(
     recipe: Recipe,
     out: Path,
     seed: int,
-    size: Size,
+    size: DemoSize,
     tell: Callable[[str], None],
     on_progress: Callable[[float], None],
-) -> Lived:
+) -> DemoResult:
     """Run a live system in `out` and let a society live with it; return what came of it.
 
     The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
@@ -97,8 +97,8 @@ def live_together(
     counted = msgspec.structs.replace(experiment, start=start)
     recipe = msgspec.structs.replace(recipe, experiments=(counted, *recipe.experiments[1:]))
     control, treatment, *_ = (arm.name for arm in experiment.arms)
-    truth = Truth(size.viewers, experiment.name, (control, treatment), size.since)
-    society = Society(seed, Rates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
+    truth = TrueSums(size.viewers, experiment.name, (control, treatment), size.since)
+    society = Society(seed, AskRates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
     ahead = TrueRankings()
     port = _free_port()
     tell(f"http://127.0.0.1:{port}")
@@ -124,7 +124,7 @@ def live_together(
             _check_learners(home, life.answers)
     seconds = time.monotonic() - began
     lift = truth.lift(experiment.confidence)
-    return Lived(home, lift, estimate, life.views, life.offers, life.asks, life.answers, seconds)
+    return DemoResult(home, lift, estimate, life.views, life.offers, life.asks, life.answers, seconds)
 
 
 def _live(life: Life, on_progress: Callable[[float], None], port: int, days: range) -> None:
@@ -139,13 +139,13 @@ def _check_learners(home: Home, answers: int) -> None:
     """Wait until every learner has learned all answers; raises RuntimeError for one that does not."""
     for name, found in {"the running model": home, **open_arms(home)}.items():
         deadline = time.monotonic() + LEARNED_S
-        while (told := found.told("learner")).get("answers") != answers:
+        while (told := found.read_status("learner")).get("answers") != answers:
             if time.monotonic() > deadline:
                 raise RuntimeError(
                     f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; "
                     "what it said is in up.txt"
                 )
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def _up(home: Home, out: Path, port: int) -> Iterator[None]:
         while not _is_ready(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the live system did not become ready: {said.read_text()[-2000:]}")
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
         yield
     finally:
         if process.poll() is None:

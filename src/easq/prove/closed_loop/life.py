@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from easq.arrays import F32, I64
 from easq.home.clock import HeldClock
-from easq.prove.closed_loop.true_sums import Truth
+from easq.prove.closed_loop.true_sums import TrueSums
 from easq.prove.closed_loop.wire import CallError, Wire
-from easq.sources.world.population import Floats32, Ids
 from easq.sources.world.record import OPTIONS, QUESTION
 from easq.sources.world.simulate import DAY_MS
-from easq.sources.world.society import Society, Watched
+from easq.sources.world.society import Society, WatchedViews
 
 CANDIDATES, WATCHED = 30, 4
 _AT_ONCE = 64
@@ -35,10 +35,10 @@ class Life:
         self,
         society: Society,
         clock: HeldClock,
-        truth: Truth,
+        truth: TrueSums,
         visits_per_day: float,
         began_ms: int,
-        offered: Callable[[list[Any], Ids, Floats32], None],
+        offered: Callable[[list[Any], I64, F32], None],
     ) -> None:
         self._society, self._clock, self._truth = society, clock, truth
         self._per_day, self._began_ms, self._offered = visits_per_day, began_ms, offered
@@ -100,7 +100,7 @@ class Life:
             reply = await self._wire.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
             _all_accepted(reply)
 
-    async def _visit(self, day: int, time_V: Ids, user_V: Ids) -> None:
+    async def _visit(self, day: int, time_V: I64, user_V: I64) -> None:
         """Let some visits that begin about together take place."""
         now_ms = self._began_ms + day * DAY_MS + int(time_V[-1])
         self._move_to(now_ms)
@@ -131,7 +131,7 @@ class Life:
     def _move_to(self, now_ms: int) -> None:
         self._clock.set(max(now_ms, self._clock.now_ms()))
 
-    async def _report(self, users: list[str], ranked: list[Any], watched: Watched) -> None:
+    async def _report(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
         """Report what was watched and done, visit by visit."""
 
         def event(v: int) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Life:
         for reply in await self._wire.all("/v1/events", ({"events": [event(v)]} for v in range(len(users)))):
             _all_accepted(reply)
 
-    async def _ask(self, users: list[str], ranked: list[Any], watched: Watched) -> None:
+    async def _ask(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
         """Offer every view, as the widget would; show the questions that come up, and answer some."""
         views = [(v, k) for v in range(len(users)) for k in range(WATCHED) if _is_long(watched, v, k)]
         offers = await self._wire.all(
@@ -180,7 +180,7 @@ class Life:
         self.answers += len(said)
 
 
-def _is_long(watched: Watched, v: int, k: int) -> bool:
+def _is_long(watched: WatchedViews, v: int, k: int) -> bool:
     return bool(watched.play_ms_VK[v, k] >= 7000 or watched.ratio_VK[v, k] >= 0.5)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from easq.prove.ab.analysis import analyse, find_experiment
 from easq.prove.ab.viewer_days import read_table
-from easq.prove.closed_loop.demo_run import Lived
+from easq.prove.closed_loop.demo_run import DemoResult
 from easq.prove.report.about_ab import words, write_ab
 from easq.recipe.experiments import SATISFACTION
 
 
-def judge(lived: Lived, report: Path) -> dict[str, Any]:
+def judge(lived: DemoResult, report: Path) -> dict[str, Any]:
     """Analyse the demo's experiment, write its report, and return what to show, fit for JSON."""
     recipe = lived.home.recipe
     experiment = find_experiment(recipe, recipe.experiments[0].name)

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import tea_tasting as tt  # type: ignore[import-untyped]
 
+from easq.arrays import F32, I64
 from easq.recipe.assignment import arm_of
-from easq.sources.world.population import Floats32, Ids
 
 
 class Lift(NamedTuple):
@@ -23,7 +23,7 @@ class Lift(NamedTuple):
     high: float
 
 
-class Truth:
+class TrueSums:
     """Sums of true satisfaction over the views of each viewer, from day `since` on."""
 
     def __init__(self, num_viewers: int, experiment: str, arms: tuple[str, str], since: int) -> None:
@@ -31,7 +31,7 @@ class Truth:
         self._arm_U = np.full(num_viewers, -1)
         self._sum_U, self._views_U = np.zeros(num_viewers), np.zeros(num_viewers)
 
-    def add(self, day: int, user_V: Ids, labels: list[str], satisfaction_VK: Floats32) -> None:
+    def add(self, day: int, user_V: I64, labels: list[str], satisfaction_VK: F32) -> None:
         """Take visits that were ranked under these labels."""
         if day < self._since:
             return

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.prove.offline.metrics import Floats
+from easq.arrays import F64
 
 _MOST = 256
 
@@ -91,7 +91,7 @@ class Reliability:
             "count": pairs.astype(int).tolist(),
         }
 
-    def state(self) -> Floats:
+    def state(self) -> F64:
         """Return the sums."""
         return self._sums
 

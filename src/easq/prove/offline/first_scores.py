@@ -14,8 +14,8 @@ import dataclasses
 import msgspec
 import numpy as np
 
-from easq.learn.learner import Step
-from easq.prove.offline.metrics import Floats
+from easq.arrays import F64
+from easq.learn.learner import StepResult
 
 _EXPERT = "expert"
 _MOST = 1 << 16
@@ -25,9 +25,9 @@ class FirstScores:
     """Puts the first scores of each answered request in the place of later ones."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[str, Floats]] = {}
+        self._kept: dict[str, dict[str, F64]] = {}
 
-    def apply(self, step: Step, scores: dict[str, Floats]) -> tuple[Step, dict[str, Floats]]:
+    def apply(self, step: StepResult, scores: dict[str, F64]) -> tuple[StepResult, dict[str, F64]]:
         """Return the step and the scores by scorer as they were before any row's request was learned."""
         batch = step.batch
         request_N = batch.rows.request_N

@@ -9,26 +9,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from easq.arrays import F64, I64, Bool
 
 
 class Placements(NamedTuple):
     """Per row, the share of the other class that it beats; the mean of either class is the AUC."""
 
-    positive_R: Floats
-    negative_R: Floats
+    positive_R: F64
+    negative_R: F64
 
 
-class Order:
+class ScoreOrder:
     """Rows sorted by score, shared by all labels of the same scores."""
 
     def __init__(self, score_R: NDArray[np.floating]) -> None:
         self._order = np.argsort(score_R, kind="stable")
         self._block, self._starts = _blocks(score_R[self._order])
 
-    def placements(self, label_R: Flags) -> Placements | None:
+    def placements(self, label_R: Bool) -> Placements | None:
         """Return placements for binary labels (DeLong et al. 1988), None when a class is absent."""
         positive = label_R[self._order].astype(np.float64)
         num_positive = positive.sum()
@@ -49,7 +47,7 @@ class Order:
 class ViewerOrder:
     """Rows sorted by viewer and score, for the AUC of each viewer."""
 
-    def __init__(self, user_R: Ids, score_R: NDArray[np.floating]) -> None:
+    def __init__(self, user_R: I64, score_R: NDArray[np.floating]) -> None:
         self._order = np.lexsort((score_R, user_R))
         user, score = user_R[self._order], score_R[self._order]
         self._viewer_starts = _blocks(user)[1]
@@ -59,17 +57,17 @@ class ViewerOrder:
         middle = starts + (np.diff(np.append(starts, len(user))) + 1) / 2
         self._rank = middle[block] - np.repeat(self._viewer_starts, self.num_U)
 
-    def auc(self, label_R: Flags) -> Floats:
+    def auc(self, label_R: Bool) -> F64:
         """Return each viewer's AUC, NaN where the viewer lacks a class."""
         positive = label_R[self._order].astype(np.float64)
         num_positive = np.add.reduceat(positive, self._viewer_starts)
         rank_sum = np.add.reduceat(positive * self._rank, self._viewer_starts)
         pairs = num_positive * (self.num_U - num_positive)
         wins = rank_sum - num_positive * (num_positive + 1) / 2
-        auc_U: Floats = np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs > 0)
+        auc_U: F64 = np.divide(wins, pairs, out=np.full_like(wins, np.nan), where=pairs > 0)
         return auc_U
 
-    def others_mean(self, values_R: NDArray[np.generic]) -> Floats:
+    def others_mean(self, values_R: NDArray[np.generic]) -> F64:
         """Return per row the mean of its viewer's other values, NaN where there is no other."""
         values = values_R[self._order].astype(np.float64)
         sums = np.repeat(np.add.reduceat(values, self._viewer_starts), self.num_U)
@@ -81,7 +79,7 @@ class ViewerOrder:
         return mean_R
 
 
-def grouped_pairs(group_R: Ids, level_R: Ids, score_R: NDArray[np.floating]) -> tuple[Ids, Floats, Floats]:
+def grouped_pairs(group_R: I64, level_R: I64, score_R: NDArray[np.floating]) -> tuple[I64, F64, F64]:
     """Return group, pairs in the right order (ties half) and pairs, for the groups that hold pairs.
 
     A pair is two rows of one group with different levels.
@@ -106,32 +104,32 @@ def grouped_pairs(group_R: Ids, level_R: Ids, score_R: NDArray[np.floating]) -> 
 class ListRanks(NamedTuple):
     """Where each list's relevant entry stands: `above_G` entries before it, `tied_G` with it (and itself)."""
 
-    above_G: Ids
-    tied_G: Ids
+    above_G: I64
+    tied_G: I64
 
-    def hit(self, k: int) -> Floats:
+    def hit(self, k: int) -> F64:
         """Return the chance that the rank is at most k."""
         return np.clip((k - self.above_G) / self.tied_G, 0, 1)
 
-    def ndcg(self, k: int) -> Floats:
+    def ndcg(self, k: int) -> F64:
         """Return the expected 1 / log2(1 + rank) within the first k (one relevant entry: ideal is 1)."""
         gain = np.zeros(k + 1)
         gain[1:] = np.cumsum(1 / np.log2(np.arange(2, k + 2)))
         last, first = np.minimum(self.above_G + self.tied_G, k), np.minimum(self.above_G, k)
-        expected: Floats = (gain[last] - gain[first]) / self.tied_G
+        expected: F64 = (gain[last] - gain[first]) / self.tied_G
         return expected
 
-    def reciprocal(self) -> Floats:
+    def reciprocal(self) -> F64:
         """Return the expected 1 / rank."""
         if not len(self.above_G):
             return np.zeros(0)
         total = np.cumsum(1 / np.arange(1, (self.above_G + self.tied_G).max() + 1))
         total = np.concatenate([[0.0], total])
-        expected: Floats = (total[self.above_G + self.tied_G] - total[self.above_G]) / self.tied_G
+        expected: F64 = (total[self.above_G + self.tied_G] - total[self.above_G]) / self.tied_G
         return expected
 
 
-def list_ranks(list_E: Ids, score_E: NDArray[np.floating], relevant_E: Flags) -> ListRanks:
+def list_ranks(list_E: I64, score_E: NDArray[np.floating], relevant_E: Bool) -> ListRanks:
     """Rank the one relevant entry of each list.
 
     `list_E` numbers the lists 0, 1, ... in order; each holds exactly one relevant entry.
@@ -143,7 +141,7 @@ def list_ranks(list_E: Ids, score_E: NDArray[np.floating], relevant_E: Flags) ->
     return ListRanks(above, tied)
 
 
-def row_ranks(group_R: Ids, score_R: NDArray[np.floating]) -> ListRanks:
+def row_ranks(group_R: I64, score_R: NDArray[np.floating]) -> ListRanks:
     """Rank every row among the rows of its group, the largest score first."""
     order = np.lexsort((-score_R, group_R))
     group, starts_group = _blocks(group_R[order])
@@ -154,7 +152,7 @@ def row_ranks(group_R: Ids, score_R: NDArray[np.floating]) -> ListRanks:
     return ListRanks(above_R, tied_R)
 
 
-def _blocks(*keys: NDArray[np.generic]) -> tuple[Ids, Ids]:
+def _blocks(*keys: NDArray[np.generic]) -> tuple[I64, I64]:
     """Return for sorted rows the number of their run of equal keys, and where each run starts."""
     changed = np.zeros(len(keys[0]), np.bool_)
     changed[:1] = True

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from easq.home.snapshots import State
-from easq.learn.learner import Step
+from easq.learn.learner import StepResult
 from easq.model.pairwise_accuracy import margins, pairs_right
 from easq.prove.offline.curve import Curve, Reliability
 from easq.prove.offline.first_scores import FirstScores
@@ -39,7 +39,7 @@ class Progressive:
         self._recent = np.zeros((2, 0))
         self.views = self.answers = 0
 
-    def observe(self, step: Step) -> None:
+    def observe(self, step: StepResult) -> None:
         """Take what a step found before it learned."""
         batch = step.batch
         scores = {"model": step.served_N.astype(np.float64), **self._references.score(batch)}
@@ -87,14 +87,14 @@ class Progressive:
             "curve": self._curve.points(),
         }
 
-    def _step_sums(self, step: Step) -> dict[str, float]:
+    def _step_sums(self, step: StepResult) -> dict[str, float]:
         batch = step.batch
         sums = {"steps": 1.0, "views": float(batch.num_viewed), "answers": float(len(batch.option_A))}
         sums["ts_sum"] = float(batch.ts_B.sum())
         sums["requests"] = float(len(batch.ts_B))
         sums |= {f"loss.{name}": value for name, value in step.losses.items()}
         for k, behavior in enumerate(self._behaviors):
-            sums[f"shown.{behavior}"] = float(batch.shown_MK[:, k].sum())
+            sums[f"shown.{behavior}"] = float(batch.behavior_MK[:, k].sum())
         for number, option in enumerate(self._options):
             sums[f"said.{option}"] = float((batch.option_A == number).sum())
         sums["active"] = step.active_experts
@@ -102,7 +102,7 @@ class Progressive:
             sums |= {"active_satisfaction": step.active_satisfaction_experts, "satisfaction_steps": 1.0}
         return sums
 
-    def _answer_sums(self, step: Step) -> dict[str, float]:
+    def _answer_sums(self, step: StepResult) -> dict[str, float]:
         """Compare each fresh answer with recent ones, so that rare answers make a curve as well.
 
         Compared is the score relative to the mean of the answer's list, as in `Window`.
@@ -124,7 +124,7 @@ class Progressive:
         pairs = float((better != 0).sum())
         return {"answer_pairs": pairs, "answer_pairs_right": float((agreement.sum() + pairs) / 2)}
 
-    def _calibrate(self, step: Step) -> None:
+    def _calibrate(self, step: StepResult) -> None:
         batch = step.batch
         margin = margins(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
         self._reliability["behavior"].add(margin)

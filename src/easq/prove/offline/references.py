@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from easq.arrays import F64
 from easq.features.batch import Batch
-from easq.prove.offline.metrics import Floats
 
 _CELLS = 1 << 18
 _PRIOR_VIEWS = 10.0
@@ -20,11 +20,11 @@ class Popularity:
     def __init__(self) -> None:
         self._sums = np.zeros((2, _CELLS))
 
-    def score(self, batch: Batch) -> Floats:
+    def score(self, batch: Batch) -> F64:
         """Score rows from the batches before this one."""
         level, views = self._sums[:, batch.item_N & (_CELLS - 1)]
         mean = self._sums[0].sum() / max(1.0, self._sums[1].sum())
-        scores: Floats = (level + _PRIOR_VIEWS * mean) / (views + _PRIOR_VIEWS)
+        scores: F64 = (level + _PRIOR_VIEWS * mean) / (views + _PRIOR_VIEWS)
         return scores
 
     def observe(self, batch: Batch) -> None:
@@ -33,16 +33,16 @@ class Popularity:
         np.add.at(self._sums[0], cell_M, batch.level_M.astype(np.float64))
         np.add.at(self._sums[1], cell_M, 1.0)
 
-    def state(self) -> dict[str, Floats]:
+    def state(self) -> dict[str, F64]:
         """Return the sums."""
         return {"sums": self._sums}
 
-    def restore(self, state: dict[str, Floats]) -> None:
+    def restore(self, state: dict[str, F64]) -> None:
         """Become the scorer whose `state` this is."""
         self._sums = state["sums"].copy()
 
 
-def random_scores(batch: Batch, seed: int) -> Floats:
+def random_scores(batch: Batch, seed: int) -> F64:
     """Return scores that depend on viewer, time and item alone, evenly spread over [0, 1)."""
     request = (batch.user_B ^ batch.ts_B)[batch.rows.request_N].view(np.uint64)
     x = (request + batch.item_N.astype(np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15)
@@ -58,9 +58,9 @@ class References:
         self._seed = seed
         self._popularity = Popularity()
 
-    def score(self, batch: Batch) -> dict[str, Floats]:
+    def score(self, batch: Batch) -> dict[str, F64]:
         """Score a batch by each reference, then let popularity learn from it."""
-        scores: dict[str, Floats] = {}
+        scores: dict[str, F64] = {}
         if "popularity" in self.names:
             scores["popularity"] = self._popularity.score(batch)
             self._popularity.observe(batch)
@@ -68,10 +68,10 @@ class References:
             scores["random"] = random_scores(batch, self._seed)
         return scores
 
-    def state(self) -> dict[str, Floats]:
+    def state(self) -> dict[str, F64]:
         """Return what the references have learned."""
         return self._popularity.state()
 
-    def restore(self, state: dict[str, Floats]) -> None:
+    def restore(self, state: dict[str, F64]) -> None:
         """Become the references whose `state` this is."""
         self._popularity.restore(state)

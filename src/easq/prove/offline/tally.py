@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from easq.prove.offline.metrics import Floats, Ids, Order
+from easq.arrays import F64, I64, Bool
+from easq.prove.offline.metrics import ScoreOrder
 
 CELLS = 1 << 12
 _NEGATIVES = "|negatives"
@@ -34,13 +35,13 @@ class Tally:
 
     def __init__(self, replicates: int, confidence: float, seed: int) -> None:
         self._replicates, self._confidence, self._seed = replicates, confidence, seed
-        self._sums: dict[str, NDArray[np.float64]] = {}
+        self._sums: dict[str, F64] = {}
 
     def names(self) -> list[str]:
         """Return the names of all metrics that hold anything."""
         return sorted({name.removesuffix(_NEGATIVES) for name in self._sums})
 
-    def add(self, name: str, user_R: Ids, numerator_R: ArrayLike, denominator_R: ArrayLike = 1.0) -> None:
+    def add(self, name: str, user_R: I64, numerator_R: ArrayLike, denominator_R: ArrayLike = 1.0) -> None:
         """Add one row's part in the numerator and the denominator to its viewer's cell."""
         if not len(user_R):
             return
@@ -50,7 +51,7 @@ class Tally:
             weights = np.broadcast_to(np.asarray(values, np.float64), user_R.shape)
             sums[part] += np.bincount(cell_R, weights, CELLS)
 
-    def add_auc(self, name: str, user_R: Ids, order: Order, label_R: NDArray[np.bool_]) -> None:
+    def add_auc(self, name: str, user_R: I64, order: ScoreOrder, label_R: Bool) -> None:
         """Add the AUC of one window; windows weigh by their positives."""
         placements = order.placements(label_R)
         if placements is None:
@@ -82,7 +83,7 @@ class Tally:
         their_value, their_drawn = other._drawn(other_name or name, self._weights)
         return self._percentiles(our_value - their_value, our_drawn - their_drawn)
 
-    def _drawn(self, name: str, weights: Floats) -> tuple[Floats, Floats]:
+    def _drawn(self, name: str, weights: F64) -> tuple[F64, F64]:
         """Return a metric, and what it is in each replicate."""
         parts = [self._sums[name]]
         if f"{name}{_NEGATIVES}" in self._sums:
@@ -91,12 +92,12 @@ class Tally:
         return value, value + sum(_ratio(part @ weights) - _ratio(part.sum(1)) for part in parts)
 
     @cached_property
-    def _weights(self) -> Floats:
+    def _weights(self) -> F64:
         """How often each replicate takes each cell: the Poisson bootstrap, equal for equal seeds."""
         random = np.random.default_rng(self._seed)
         return random.poisson(1.0, (CELLS, self._replicates)).astype(np.float64)
 
-    def _percentiles(self, value: Floats, drawn: Floats) -> Interval:
+    def _percentiles(self, value: F64, drawn: F64) -> Interval:
         drawn = drawn[np.isfinite(drawn)]
         if not len(drawn) or not np.isfinite(value):
             return Interval(float(value), float("nan"), float("nan"))
@@ -113,10 +114,10 @@ class Tally:
         self._sums = {name: np.array(sums, np.float64) for name, sums in state.items()}
 
 
-def _ratio(sums: Floats) -> Floats:
+def _ratio(sums: F64) -> F64:
     """Divide the first row by the second; NaN where the second is zero."""
     numerator, denominator = np.asarray(sums)
-    ratio: Floats = np.divide(
+    ratio: F64 = np.divide(
         numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator != 0
     )
     return ratio

@@ -8,10 +8,10 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, F64
 from easq.features.batch import Batch
-from easq.prove.offline.metrics import Floats, row_ranks
+from easq.prove.offline.metrics import row_ranks
 from easq.prove.offline.tally import Tally
 
 TOPS = (1, 3, 10)
@@ -25,7 +25,7 @@ class Truth:
             raise FileNotFoundError(f"there is no file of true satisfaction at {path}")
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
-    def of(self, batch: Batch) -> NDArray[np.float32]:
+    def of(self, batch: Batch) -> F32:
         """Return the truth of each viewed row.
 
         Raises KeyError for a request that the file does not hold, and ValueError for one of which it
@@ -60,7 +60,7 @@ class Truth:
         self._db.close()
 
 
-def tally_tops(tally: Tally, batch: Batch, truth_R: NDArray[np.float32], scores: dict[str, Floats]) -> None:
+def tally_tops(tally: Tally, batch: Batch, truth_R: F32, scores: dict[str, F64]) -> None:
     """Add mean truth and mean level of the first k of each request, ranked by each scorer.
 
     `oracle` ranks by the truth itself: what no model can beat. A tie counts as its expected part.

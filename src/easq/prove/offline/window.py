@@ -8,16 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.learn.learner import Step
-from easq.log.events import stable_id
-from easq.prove.offline.metrics import Floats, Ids, Order, ViewerOrder, grouped_pairs, list_ranks
+from easq.arrays import F64, I64
+from easq.learn.learner import StepResult
+from easq.log.ids import stable_id
+from easq.prove.offline.metrics import ScoreOrder, ViewerOrder, grouped_pairs, list_ranks
 from easq.prove.offline.tally import Tally
 
 HITS, GAINS = (1, 5, 10), (5, 10, 20)
 State = dict[str, NDArray[np.generic]]
 
 
-class Columns:
+class GrowingColumns:
     """Arrays that grow together by appending, by name."""
 
     def __init__(self) -> None:
@@ -53,17 +54,17 @@ class Window:
 
     def __init__(self, behaviors: Sequence[str], options: Sequence[str], scorers: Sequence[str]) -> None:
         self._behaviors, self._options, self._scorers = list(behaviors), list(options), list(scorers)
-        self._views, self._answers, self._entries = Columns(), Columns(), Columns()
+        self._views, self._answers, self._entries = GrowingColumns(), GrowingColumns(), GrowingColumns()
         self.num_rows = self.num_answers = 0
 
-    def add(self, step: Step, scores: dict[str, Floats]) -> None:
+    def add(self, step: StepResult, scores: dict[str, F64]) -> None:
         """Keep a step's viewed rows, its fresh answers, and the list that each of them stood in."""
         batch, num = step.batch, step.batch.num_viewed
         user_N = batch.user_B[batch.rows.request_N]
         self._views.add(
             user=user_N[:num],
-            shown=batch.shown_MK,
-            said=batch.said_M,
+            shown=batch.behavior_MK,
+            said=batch.answer_M,
             **{f"score.{name}": values[:num] for name, values in scores.items()},
         )
         self.num_rows += num
@@ -103,11 +104,11 @@ class Window:
         if not self.num_rows:
             return
         views, self.num_rows = self._views.take(), 0
-        user_R: Ids = views["user"].astype(np.int64, copy=False)
+        user_R: I64 = views["user"].astype(np.int64, copy=False)
         shown_RK = views["shown"].astype(np.bool_, copy=False)
         for scorer in self._scorers:
             score_R = views[f"score.{scorer}"].astype(np.float64)
-            order, by_viewer = Order(score_R), ViewerOrder(user_R, score_R)
+            order, by_viewer = ScoreOrder(score_R), ViewerOrder(user_R, score_R)
             for k, behavior in enumerate(self._behaviors):
                 tally.add_auc(_name(scorer, f"auc/{behavior}"), user_R, order, shown_RK[:, k])
                 auc_U = by_viewer.auc(shown_RK[:, k])
@@ -128,9 +129,9 @@ class Window:
         if not self.num_answers:
             return
         answers, entries, self.num_answers = self._answers.take(), self._entries.take(), 0
-        user_G: Ids = answers["user"].astype(np.int64, copy=False)
-        option_G: Ids = answers["option"].astype(np.int64, copy=False)
-        list_E: Ids = entries["list"].astype(np.int64, copy=False)
+        user_G: I64 = answers["user"].astype(np.int64, copy=False)
+        option_G: I64 = answers["option"].astype(np.int64, copy=False)
+        list_E: I64 = entries["list"].astype(np.int64, copy=False)
         own_E = entries["key"] == answers["key"][list_E]
         satisfied_G = option_G == len(self._options) - 1
         # Another satisfied view of the request is no worse than this one, so it leaves the list.
@@ -148,9 +149,9 @@ class Window:
             score_G = score_E[own_E]
             # A mean of differences: exactly 0 where all scores are equal, which a difference of means is not.
             relative_G = np.bincount(list_E, score_G[list_E] - score_E) / np.bincount(list_E)
-            tally.add_auc(_name(scorer, "sat/raw_auc"), user_G, Order(score_G), satisfied_G)
+            tally.add_auc(_name(scorer, "sat/raw_auc"), user_G, ScoreOrder(score_G), satisfied_G)
             user, option, relative = user_G[listed_G], option_G[listed_G], relative_G[listed_G]
-            tally.add_auc(_name(scorer, "sat/auc"), user, Order(relative), satisfied_G[listed_G])
+            tally.add_auc(_name(scorer, "sat/auc"), user, ScoreOrder(relative), satisfied_G[listed_G])
             tally.add(_name(scorer, "sat/pair_accuracy"), *grouped_pairs(user, option, relative))
             ranks = list_ranks(
                 np.unique(list_E[ranked_E], return_inverse=True)[1], score_E[ranked_E], own_E[ranked_E]
@@ -179,5 +180,5 @@ def _name(scorer: str, metric: str) -> str:
     return metric if scorer == "model" else f"{scorer}/{metric}"
 
 
-def _view_key(request: Ids, position: Ids) -> Ids:
+def _view_key(request: I64, position: I64) -> I64:
     return request * 8191 + position

@@ -18,9 +18,9 @@ from easq.log.events import EVENTS, Request
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_date
-from easq.prove.offpolicy.drawn_log import Scored, read_explored, scores_of
-from easq.prove.offpolicy.estimators import Estimated, Support, Value, estimate, lift
-from easq.rank.pinned_model import Frozen, freeze, frozen
+from easq.prove.offpolicy.drawn_log import DrawnLog, read_explored, scores_of
+from easq.prove.offpolicy.estimators import OffPolicyEstimate, Support, Value, estimate, lift
+from easq.rank.pinned_model import PinnedModel, freeze, frozen
 from easq.recipe.assignment import arms_in
 from easq.recipe.experiments import Arm, Experiment
 from easq.recipe.recipe import Recipe
@@ -117,7 +117,7 @@ def estimate_arm(
     return _told(experiment, arms, models, chosen, scored, (new, old), lifts)
 
 
-def _news(models: Sequence[Frozen], label: str, ends: Sequence[int]) -> list[int]:
+def _news(models: Sequence[PinnedModel], label: str, ends: Sequence[int]) -> list[int]:
     """Return from where on, by partition, no model has learned from requests that bear `label`.
 
     Raises InputError for a model that has read what is not in the log, whose partitions end at `ends`.
@@ -143,7 +143,7 @@ def _may_learn_from(recipe: Recipe, label: str) -> bool:
     )
 
 
-def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[Frozen]) -> InputError:
+def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[PinnedModel]) -> InputError:
     if chosen.ids:
         return InputError(f"{label}: {error}")
     names = " and ".join(model.name for model in models)
@@ -158,10 +158,10 @@ def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[Fr
 def _told(
     experiment: Experiment,
     arms: tuple[Arm, Arm],
-    models: Sequence[Frozen],
+    models: Sequence[PinnedModel],
     chosen: _Chosen,
-    scored: Scored,
-    found: tuple[Estimated, Estimated],
+    scored: DrawnLog,
+    found: tuple[OffPolicyEstimate, OffPolicyEstimate],
     lifts: dict[str, Value],
 ) -> dict[str, Any]:
     explored = scored.explored

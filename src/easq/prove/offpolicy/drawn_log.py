@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F64, I64, Bool
 from easq.errors import InputError
 from easq.features.batch import reported
 from easq.features.encode import Encoder
 from easq.features.examples import AnsweredView, Viewed
-from easq.features.join import flush_all
-from easq.learn.build import build_joiner
+from easq.features.join import build_joiner, flush_all
 from easq.log.base import EventLog
-from easq.log.events import COUNT, EVENTS, FLOAT, Asked, Request, stable_id
+from easq.log.events import EVENTS, Asked, Request
+from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
+from easq.log.packing import COUNT, FLOAT
 from easq.prove.answers.response_model import fit, weights
 from easq.prove.offpolicy.estimators import Explored
 from easq.rank.parameters import Parameters
@@ -33,7 +35,7 @@ _TOGETHER = 512
 
 
 @dataclass(frozen=True)
-class Scored:
+class DrawnLog:
     """What a log holds of drawn requests, each ranking's scores of its candidates among it.
 
     `served_N` are the scores as logged: their order is the log's own ranking before it was drawn.
@@ -41,12 +43,12 @@ class Scored:
     """
 
     explored: Explored
-    served_N: NDArray[np.float64]
-    score_NM: NDArray[np.float64]
+    served_N: F64
+    score_NM: F64
     reached: float
 
 
-class _Rows:
+class _DrawnRows:
     """Gathers requests with what was seen, asked and said."""
 
     def __init__(self, recipe: Recipe, scores: Scores) -> None:
@@ -60,7 +62,7 @@ class _Rows:
         self._asked: dict[str, set[str]] = {}
         self._said: dict[str, list[AnsweredView]] = {}
 
-    def hear(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
+    def ingest(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
         """Take what a joiner found; what is said after a request's window has closed is left out."""
         request = example.request
         is_used = is_kept and bool(request.propensities)
@@ -107,7 +109,7 @@ class _Rows:
         self._tops |= set(top_Q.tolist())
         self._num_candidates += sum(r.num_candidates for r in requests)
 
-    def _replies(self, requests: Sequence[Request], start_Q: NDArray[np.int64]) -> dict[str, Any]:
+    def _replies(self, requests: Sequence[Request], start_Q: I64) -> dict[str, Any]:
         """Return what was asked and said, one row for each candidate."""
         asked_N, answer_N, satisfied_N = np.zeros((3, int(start_Q[-1])))
         for request, start in zip(requests, start_Q.tolist(), strict=False):
@@ -122,7 +124,7 @@ class _Rows:
                 satisfied_N[place] = said.option == self._best
         return {"asked": asked_N > 0, "answer": answer_N, "satisfied": satisfied_N}
 
-    def result(self) -> Scored:
+    def result(self) -> DrawnLog:
         """Return all rows, answers weighed for who answers."""
         self.settle()
         if not self._columns:
@@ -145,10 +147,10 @@ class _Rows:
             feature_NF,
         )
         reached = len(c["request"]) / max(self._num_candidates, 1)
-        return Scored(explored, c["served"], c["score"], reached)
+        return DrawnLog(explored, c["served"], c["score"], reached)
 
 
-def ties(items: Sequence[str]) -> NDArray[np.int64]:
+def ties(items: Sequence[str]) -> I64:
     """Return what puts candidates of equal scores in order, smaller first.
 
     It must not be their order in the log, which is that of the draw: a ranking that took it over would
@@ -174,7 +176,7 @@ def read_explored(
     scores: Scores,
     keep: Callable[[Request], bool] = lambda _: True,
     since: Sequence[int] = (),
-) -> Scored:
+) -> DrawnLog:
     """Read a log once and return its drawn requests that `keep` keeps, scored by other models.
 
     With `since` only requests from these offsets on count, one for each partition: what a model had read
@@ -183,40 +185,40 @@ def read_explored(
     until, begin = log.end_offsets(EVENTS), log.start_offsets(EVENTS)
     begin = [max(pair) for pair in zip(begin, since, strict=True)] if since else begin
     joiners = [build_joiner(recipe) for _ in until]
-    rows = _Rows(recipe, scores)
+    rows = _DrawnRows(recipe, scores)
     for chunk in MergedReader(log, EVENTS, until, begin):
         for partition, event in chunk:
             if isinstance(event, Asked):
                 rows.asked(event)
             for example in joiners[partition].push(event):
-                rows.hear(example, keep(example.request))
+                rows.ingest(example, keep(example.request))
             joiners[partition].take_late()
     for example in flush_all(joiners):
-        rows.hear(example, keep(example.request))
+        rows.ingest(example, keep(example.request))
     return rows.result()
 
 
 def _silence(
-    answered_A: NDArray[np.bool_],
-    feature_NF: NDArray[np.float64],
-    did_NK: NDArray[np.float64],
-    asked_N: NDArray[np.bool_],
-) -> NDArray[np.float64]:
+    answered_A: Bool,
+    feature_NF: F64,
+    did_NK: F64,
+    asked_N: Bool,
+) -> F64:
     """Return what an answer stands for among asks, by the scores and by what was done with the view."""
     if not 0 < answered_A.sum() < len(answered_A):
         return np.ones(len(answered_A))
     return weights(fit(np.concatenate([feature_NF, did_NK], 1)[asked_N], answered_A).chance_N)
 
 
-def _floats(columns: Iterable[bytes]) -> NDArray[np.float64]:
+def _floats(columns: Iterable[bytes]) -> F64:
     return np.frombuffer(b"".join(columns), FLOAT).astype(np.float64)
 
 
-def _standard(value_N: NDArray[np.float64], request_N: NDArray[np.int64]) -> NDArray[np.float64]:
+def _standard(value_N: F64, request_N: I64) -> F64:
     """Return scores in deviations from their request's mean: raw ones of two models do not compare."""
     count_Q = np.bincount(request_N)
     mean_Q = np.bincount(request_N, value_N) / np.maximum(count_Q, 1)
     square_Q = np.bincount(request_N, (value_N - mean_Q[request_N]) ** 2) / np.maximum(count_Q, 1)
     spread_Q = np.where(square_Q > 0, np.sqrt(square_Q), 1.0)
-    found: NDArray[np.float64] = (value_N - mean_Q[request_N]) / spread_Q[request_N]
+    found: F64 = (value_N - mean_Q[request_N]) / spread_Q[request_N]
     return found

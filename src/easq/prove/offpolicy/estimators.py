@@ -16,11 +16,8 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ids = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from easq.arrays import F64, I64, Bool
 
 _RIDGE = 1.0
 _LEAST_HEARD = 0.1
@@ -38,14 +35,14 @@ class Explored:
     user_Q        a number for each request's viewer.
     """
 
-    request_N: Ids
-    user_Q: Ids
+    request_N: I64
+    user_Q: I64
     top: int
-    first_N: Flags
-    propensity_N: Floats
-    answer_N: Floats
-    satisfied_N: Floats
-    feature_NF: Floats
+    first_N: Bool
+    propensity_N: F64
+    answer_N: F64
+    satisfied_N: F64
+    feature_NF: F64
 
 
 class Support(NamedTuple):
@@ -75,19 +72,19 @@ class Value(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Estimated:
+class OffPolicyEstimate:
     """A ranking's estimated value by both estimators, and by viewer what moves them (influence)."""
 
     snips: Value
     doubly_robust: Value
     support: Support
-    snips_U: Floats
-    doubly_robust_U: Floats
+    snips_U: F64
+    doubly_robust_U: F64
 
 
 def estimate(
-    log: Explored, score_N: Floats, most_weight: float = 100.0, confidence: float = 0.95
-) -> Estimated:
+    log: Explored, score_N: F64, most_weight: float = 100.0, confidence: float = 0.95
+) -> OffPolicyEstimate:
     """Estimate the value of the ranking by `score_N`; weights are cut off at `most_weight`.
 
     Cutting off bounds what one answer can do and draws the estimate to the log's own ranking. Raises
@@ -108,7 +105,7 @@ def estimate(
     heard_N = np.maximum(heard_N, _LEAST_HEARD * log.answer_N[log.first_N].mean())
     num_users = int(log.user_Q.max()) + 1
 
-    def per_user(value_N: Floats) -> Floats:
+    def per_user(value_N: F64) -> F64:
         return np.asarray(np.bincount(user_N, value_N, num_users), np.float64)
 
     snips, snips_U = _ratio(per_user(answered_N * log.satisfied_N), per_user(answered_N))
@@ -124,7 +121,7 @@ def estimate(
         float(full_N.sum() / target_N.sum()),
     )
     robust_U = direct_U + missed_U
-    return Estimated(
+    return OffPolicyEstimate(
         _value(snips, snips_U, confidence),
         _value(direct + missed, robust_U, confidence),
         support,
@@ -133,7 +130,7 @@ def estimate(
     )
 
 
-def lift(new: Estimated, old: Estimated, confidence: float = 0.95) -> dict[str, Value]:
+def lift(new: OffPolicyEstimate, old: OffPolicyEstimate, confidence: float = 0.95) -> dict[str, Value]:
     """Return the relative change from one ranking to another by both estimators, on the same log.
 
     Viewers move both estimates together, and the interval counts that. Raises ValueError where the old
@@ -152,7 +149,7 @@ def lift(new: Estimated, old: Estimated, confidence: float = 0.95) -> dict[str, 
     return found
 
 
-def among_first(request_N: Ids, score_N: Floats, top: int) -> Flags:
+def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
     """Return which candidates a ranking puts among the first of their requests; of equals the first.
 
     So the order of rows must be none that tells of the draw.
@@ -164,7 +161,7 @@ def among_first(request_N: Ids, score_N: Floats, top: int) -> Flags:
     return np.asarray(rank_N < top)
 
 
-def _modelled(log: Explored, user_N: Ids, weight_N: Floats, value_N: Floats) -> Floats:
+def _modelled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
     """Return each candidate's value by a linear model of the weighed values of other viewers.
 
     Viewers are in two halves, each modelled by the other, so that no answer is corrected by itself.
@@ -184,13 +181,13 @@ def _modelled(log: Explored, user_N: Ids, weight_N: Floats, value_N: Floats) -> 
     return found_N
 
 
-def _ratio(part_U: Floats, whole_U: Floats) -> tuple[float, Floats]:
+def _ratio(part_U: F64, whole_U: F64) -> tuple[float, F64]:
     """Return a quotient of sums and how each viewer moves it."""
     whole = whole_U.sum()
     value = float(part_U.sum() / whole)
     return value, (part_U - value * whole_U) / whole
 
 
-def _value(value: float, influence_U: Floats, confidence: float) -> Value:
+def _value(value: float, influence_U: F64, confidence: float) -> Value:
     reach = NormalDist().inv_cdf((1 + confidence) / 2) * float(np.sqrt((influence_U**2).sum()))
     return Value(value, value - reach, value + reach)

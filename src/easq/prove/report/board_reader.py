@@ -16,6 +16,7 @@ import msgspec
 
 from easq.errors import InputError
 from easq.home.arm_homes import arm_home, arms_with_models
+from easq.home.board import BoardPart, BoardQuery
 from easq.home.home import Home, open_home
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
@@ -27,24 +28,6 @@ MOST_EVENTS = 200_000
 
 _RANKINGS = 3  # of each arm
 _KIND = 10  # the service and the learner go first
-
-
-class Wanted(msgspec.Struct):
-    """A look to be taken: into which home, at which experiment, and what an earlier look has counted."""
-
-    folder: str
-    experiment: str = ""
-    funnel: Funnel | None = None
-
-
-class Part(msgspec.Struct):
-    """One part of the dashboard: HTML, as of `at_ms`, which took `seconds`."""
-
-    name: str
-    html: str
-    at_ms: int
-    seconds: float
-    funnel: Funnel | None = None
 
 
 class Newest:
@@ -63,7 +46,7 @@ class Newest:
         return getattr(self._log, name)
 
 
-def look(wanted: Wanted) -> Iterator[Part]:
+def look(wanted: BoardQuery) -> Iterator[BoardPart]:
     """Yield the parts, those that are there soon first."""
     home = open_home(Path(wanted.folder))
     homes = {"": home} | {
@@ -73,24 +56,25 @@ def look(wanted: Wanted) -> Iterator[Part]:
     }
     with SqliteLog(home.folder / "events.log", read_only=True) as log:
         seen = Funnel([])
+        before = None if wanted.funnel is None else msgspec.convert(wanted.funnel, Funnel)
 
         def funnel() -> str:
             nonlocal seen
             from easq.prove.answers.funnel import read_funnel
             from easq.prove.report import board
 
-            seen = read_funnel(home.recipe, log, wanted.funnel)
+            seen = read_funnel(home.recipe, log, before)
             return board.funnel(seen, home.recipe.question.text)
 
         yield _timed("learners", lambda: _learners(homes))
-        yield msgspec.structs.replace(_timed("questionnaire", funnel), funnel=seen)
+        yield msgspec.structs.replace(_timed("questionnaire", funnel), funnel=msgspec.to_builtins(seen))
         yield _timed("rankings", lambda: _rankings(log, homes))
         if wanted.experiment:
             yield _timed("experiment", lambda: _experiment(home, log, wanted.experiment))
         yield _timed("validity", lambda: _validity(home, log))
 
 
-def _timed(name: str, make: Callable[[], str]) -> Part:
+def _timed(name: str, make: Callable[[], str]) -> BoardPart:
     from easq.prove.report import page
 
     at_ms, began = time.time_ns() // 1_000_000, time.perf_counter()
@@ -98,7 +82,7 @@ def _timed(name: str, make: Callable[[], str]) -> Part:
         html = make()
     except InputError as error:  # such as a log without a request: nothing is wrong
         html = page.section(name.capitalize(), page.text(f"{error}."))
-    return Part(name, html, at_ms, time.perf_counter() - began)
+    return BoardPart(name, html, at_ms, time.perf_counter() - began)
 
 
 def _learners(homes: dict[str, Home]) -> str:
@@ -111,7 +95,7 @@ def _learners(homes: dict[str, Home]) -> str:
         else (home.recipe.model.experts, 0)
         for name, home in named.items()
     }
-    return board.learners({name: home.told("learner") for name, home in named.items()}, sizes)
+    return board.learners({name: home.read_status("learner") for name, home in named.items()}, sizes)
 
 
 def _rankings(log: EventLog, homes: dict[str, Home]) -> str:
@@ -152,7 +136,7 @@ def _validity(home: Home, log: EventLog) -> str:
 def main() -> None:
     """Take the look that standard input asks for."""
     os.nice(_KIND)
-    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
+    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=BoardQuery)
     for part in look(wanted):
         sys.stdout.buffer.write(msgspec.json.encode(part) + b"\n")
         sys.stdout.buffer.flush()

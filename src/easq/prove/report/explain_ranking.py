@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from easq.features.columns import UNKNOWN, Columns, Floats, Ids, List, Shape, unpack
+from easq.arrays import F32, I64
+from easq.features.columns import UNKNOWN, Columns, List, Shape, unpack
 from easq.features.encode import Layout, Rows, SideEncoder
 from easq.home.home import Home
 from easq.log.base import EventLog
-from easq.log.events import EVENTS, Request, unpack_counts, unpack_floats
+from easq.log.events import EVENTS, Request
+from easq.log.packing import unpack_counts, unpack_floats
 from easq.log.sqlite import SqliteLog
 from easq.rank.parameters import Parameters
-from easq.rank.replica import Follower
+from easq.rank.replica import Replica
 from easq.recipe.recipe import Recipe
 
 _BACK = 512  # offsets of a partition, behind its end, in which rankings are looked for
@@ -24,7 +26,7 @@ _TEXT_HASH = 1 << 40
 _MOST_ARMS = 4
 
 
-class Scorer:
+class LoggedScorer:
     """Behaviour and satisfaction scores of logged candidates by some parameters, with features as served."""
 
     def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
@@ -40,7 +42,7 @@ class Scorer:
         """Return the name of the parameters' version."""
         return self._parameters.name
 
-    def score(self, viewer: Columns, candidates: Columns) -> tuple[Floats, Floats | None]:
+    def score(self, viewer: Columns, candidates: Columns) -> tuple[F32, F32 | None]:
         """Return behaviour scores of pairs of candidates, and their satisfaction scores or None."""
         # Pairs are requests of their own: a set-wise model compares what stands in one.
         request_N = np.arange(len(candidates)) // 2
@@ -48,16 +50,16 @@ class Scorer:
         return self._parameters.explain(Rows(viewer_BW, self._candidate.encode(candidates), request_N))
 
 
-def newest_scorer(home: Home) -> Scorer | None:
+def newest_scorer(home: Home) -> LoggedScorer | None:
     """Return a scorer by the newest parameters that a home's learner published; None before any."""
     if not home.versions.names():
         return None
     parameters = Parameters(home.recipe)
     with SqliteLog(home.folder / "updates.log", partitions=1, read_only=True) as updates:
-        follower = Follower(home, updates, parameters, lambda change: change())
+        follower = Replica(home, updates, parameters, lambda change: change())
         while follower.poll():
             pass
-    return Scorer(home.recipe, parameters) if parameters.seq >= 0 else None
+    return LoggedScorer(home.recipe, parameters) if parameters.seq >= 0 else None
 
 
 def newest_rankings(log: EventLog, limit: int) -> list[Request]:
@@ -78,7 +80,7 @@ def newest_rankings(log: EventLog, limit: int) -> list[Request]:
     return [event for kept in list(of_arm.values())[:_MOST_ARMS] for event in kept]
 
 
-def explain(request: Request, scorer: Scorer) -> dict[str, Any]:
+def explain(request: Request, scorer: LoggedScorer) -> dict[str, Any]:
     """Return the winner against the runner-up of a logged ranking, fit for JSON.
 
     For each feature of a candidate: both values, and how far the winner's lead (its score minus the
@@ -162,7 +164,7 @@ def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
             value = float(columns.numbers_NM[row, m])
             return "unknown" if np.isnan(value) else f"{value:.4g}"
     n = next(n for n, feature in enumerate(shape.lists) if feature.name == name)
-    ids: Ids = columns.lists[n].ids_NL[row, : columns.lists[n].count_N[row]]
+    ids: I64 = columns.lists[n].ids_NL[row, : columns.lists[n].count_N[row]]
     return _said(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"
 
 

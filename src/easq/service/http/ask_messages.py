@@ -18,11 +18,11 @@ _Locale = Annotated[str, Meta(max_length=35)]
 _Session = Annotated[str, Meta(max_length=128)]
 
 
-class _Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _AskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key: _Key = ""
 
 
-class OfferCall(_Said, frozen=True, kw_only=True):
+class OfferCall(_AskBody, frozen=True, kw_only=True):
     """A view that may be asked about: an item of one ranking, and how much of it was watched."""
 
     user_id: Id
@@ -34,7 +34,7 @@ class OfferCall(_Said, frozen=True, kw_only=True):
     locale: _Locale = ""
 
 
-class AskCall(_Said, frozen=True, kw_only=True):
+class AskCall(_AskBody, frozen=True, kw_only=True):
     """What became of an ask. What is named beside the token must be what the token was made for."""
 
     token: Annotated[str, Meta(min_length=1, max_length=4096)]

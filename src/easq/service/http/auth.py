@@ -13,7 +13,7 @@ from easq.service.http.error_replies import Refusal
 from easq.service.http.formats import negotiate
 from easq.service.http.keys import Keys
 from easq.service.http.messages import JSON, MSGPACK
-from easq.service.http.rate_limit import Rates
+from easq.service.http.rate_limit import RateLimit
 from easq.service.http.uploads import Uploads
 
 
@@ -27,10 +27,10 @@ _READERS: dict[str, msgspec.json.Decoder[_Keyed] | msgspec.msgpack.Decoder[_Keye
 }
 
 
-class Gate:
+class Authenticator:
     """A guard for every route; one that names no scopes is open to all."""
 
-    def __init__(self, keys: Keys, rates: Rates, uploads: Uploads) -> None:
+    def __init__(self, keys: Keys, rates: RateLimit, uploads: Uploads) -> None:
         self._keys, self._rates, self._uploads = keys, rates, uploads
 
     async def __call__(

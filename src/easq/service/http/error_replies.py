@@ -17,7 +17,7 @@ class Refusal(Exception):  # noqa: N818 - a reply, not a fault
 
     def body(self) -> bytes:
         """Return the body of the reply, always JSON."""
-        return msgspec.json.encode(Refused(Reason(self.code, self.message)))
+        return msgspec.json.encode(ErrorReply(Reason(self.code, self.message)))
 
 
 class Reason(msgspec.Struct):
@@ -27,7 +27,7 @@ class Reason(msgspec.Struct):
     message: str
 
 
-class Refused(msgspec.Struct):
+class ErrorReply(msgspec.Struct):
     """The body of every reply that is not a success."""
 
     error: Reason

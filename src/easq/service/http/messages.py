@@ -10,8 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from easq.errors import InputError
-from easq.shown import cut
+from easq.errors import InputError, cut
 
 T = TypeVar("T")
 
@@ -23,11 +22,11 @@ Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"patte
 Time = Annotated[int, Meta(ge=0, lt=1 << 53, description="Milliseconds UTC; now, if not given.")]
 
 
-class _Said(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-class RankCall(_Said, frozen=True, kw_only=True):
+class RankCall(_Body, frozen=True, kw_only=True):
     """Rank candidates for a viewer.
 
     `context` holds viewer features of this moment and `features[name]` one value per candidate; both
@@ -56,28 +55,28 @@ class RankReply(Struct, frozen=True):
     logged: bool = True
 
 
-class ItemPut(_Said, frozen=True, kw_only=True):
+class ItemPut(_Body, frozen=True, kw_only=True):
     """All that is known of one item; a feature that is not named is unknown."""
 
     item_id: Id
     features: dict[str, Raw] = {}
 
 
-class UserPut(_Said, frozen=True, kw_only=True):
+class UserPut(_Body, frozen=True, kw_only=True):
     """All that is known of one viewer; a feature that is not named is unknown."""
 
     user_id: Id
     features: dict[str, Raw] = {}
 
 
-class _Event(_Said, frozen=True, kw_only=True, tag_field="type"):
+class _Event(_Body, frozen=True, kw_only=True, tag_field="type"):
     event_id: Id
     user_id: Id
     request_id: Id
     ts: Time | None = None
 
 
-class BehaviorSaid(_Event, frozen=True, kw_only=True, tag="behavior"):
+class BehaviorBody(_Event, frozen=True, kw_only=True, tag="behavior"):
     """What a viewer did with some items of one ranking; to name an item says that it was shown.
 
     `values[name]` holds one number per entry of `items`; a behaviour that is not named did not happen.
@@ -93,32 +92,32 @@ class _Asking(_Event, frozen=True, kw_only=True):
     propensity: Annotated[float, Meta(gt=0, le=1, description="The probability of this ask.")]
 
 
-class AskedSaid(_Asking, frozen=True, kw_only=True, tag="asked"):
+class AskedBody(_Asking, frozen=True, kw_only=True, tag="asked"):
     """A platform's own questionnaire was shown on one view."""
 
 
-class AnsweredSaid(_Asking, frozen=True, kw_only=True, tag="answered"):
+class AnsweredBody(_Asking, frozen=True, kw_only=True, tag="answered"):
     """The viewer chose an option of a platform's own questionnaire."""
 
     option: Id
 
 
-EventSaid = BehaviorSaid | AskedSaid | AnsweredSaid
+EventSaid = BehaviorBody | AskedBody | AnsweredBody
 
 
-class ItemsCall(_Said, frozen=True, kw_only=True):
+class ItemsCall(_Body, frozen=True, kw_only=True):
     """Items to be stored."""
 
     items: list[Raw]
 
 
-class UsersCall(_Said, frozen=True, kw_only=True):
+class UsersCall(_Body, frozen=True, kw_only=True):
     """Viewers to be stored."""
 
     users: list[Raw]
 
 
-class EventsCall(_Said, frozen=True, kw_only=True):
+class EventsCall(_Body, frozen=True, kw_only=True):
     """Events in the order in which they happened."""
 
     events: list[Raw]

@@ -1,17 +1,18 @@
 """The OpenAPI description of one service, from the types of the wire and the features of its recipe."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-from easq import __version__
 from easq.ask.offer import OfferReply
 from easq.features.columns import LONGEST, Shape
-from easq.recipe.recipe import Categorical, Feature, History, Multi, Recipe
+from easq.recipe.features import Categorical, Feature, History, Multi
+from easq.recipe.recipe import Recipe
 from easq.recipe.values import Side
 from easq.service.http.ask_messages import AnswerCall, AskCall, AskReply, OfferCall
-from easq.service.http.error_replies import Refused
+from easq.service.http.error_replies import ErrorReply
 from easq.service.http.messages import (
     BatchReply,
     EventSaid,
@@ -66,7 +67,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
         AskCall,
         AnswerCall,
         AskReply,
-        Refused,
+        ErrorReply,
     )
     shapes, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     schemas["RankReply"]["properties"]["scores"] = {"type": "array", "items": {"type": "number"}}
@@ -102,7 +103,7 @@ def describe(recipe: Recipe) -> dict[str, Any]:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "easq", "version": __version__, "description": _ABOUT},
+        "info": {"title": "easq", "version": version("easq"), "description": _ABOUT},
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -196,5 +197,5 @@ def _open(summary: str, refusals: tuple[int, ...], media_type: str = "applicatio
 
 
 def _refusals(statuses: tuple[int, ...]) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": _REF.format(name="Refused")}}}
+    content = {"application/json": {"schema": {"$ref": _REF.format(name="ErrorReply")}}}
     return {str(status): {"description": _REFUSALS[status], "content": content} for status in statuses}

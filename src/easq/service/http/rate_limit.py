@@ -7,7 +7,7 @@ from easq.service.http.error_replies import Refusal
 _FORGOTTEN = 10_000  # buckets kept at most, so that revoked keys do not stay for ever
 
 
-class Rates:
+class RateLimit:
     """One bucket per caller; `per_second` calls each, with bursts of twice as many. 0 is no limit."""
 
     def __init__(self, per_second: float) -> None:

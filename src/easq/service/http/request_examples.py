@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from easq.recipe.recipe import Categorical, Multi, Recipe
+from easq.recipe.features import Categorical, Multi
+from easq.recipe.recipe import Recipe
 from easq.recipe.values import Side
 from easq.service.values import told_features
 

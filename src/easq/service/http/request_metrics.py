@@ -7,17 +7,17 @@ import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from easq.service.counters import Metrics
+from easq.service.counters import ServiceCounters
 
-_notes = structlog.get_logger("easq.service")
+logger = structlog.get_logger("easq.service")
 
 _GONE = 499  # the caller left before the reply
 
 
-class Watch:
+class RequestMetrics:
     """Wraps the whole app, so that what no route takes is counted too (as route `other`)."""
 
-    def __init__(self, app: ASGIApp, paths: Iterable[str], metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, paths: Iterable[str], metrics: ServiceCounters) -> None:
         self._app, self._paths, self._metrics = app, frozenset(paths), metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,7 +39,7 @@ class Watch:
             passed = time.perf_counter() - start
             route = scope["path"] if scope["path"] in self._paths else "other"
             self._metrics.requests.labels(route, str(status)).observe(passed)
-            _notes.debug(
+            logger.debug(
                 "request",
                 method=scope["method"],
                 route=route,

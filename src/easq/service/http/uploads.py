@@ -9,7 +9,7 @@ from typing import Any
 from litestar import Request
 from litestar.exceptions import InternalServerException
 
-from easq.recipe.recipe import Service
+from easq.recipe.operations import Service
 from easq.service.http.error_replies import Refusal, unavailable
 
 _LARGE = 1 << 16  # bytes; as much waits in the server's own buffer of any connection

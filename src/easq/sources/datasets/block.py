@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from easq.log.events import Answered, Asked, Behavior, Column, Event, Request, pack_floats
+from easq.log.events import Answered, Asked, Behavior, Event, Request
+from easq.log.packing import Column, pack_floats
 from easq.sources.datasets.pack import Packed
 from easq.sources.datasets.rows import DID
 from easq.sources.datasets.views import HistoryOf, Views

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from easq.log.events import stable_id, stable_ids
+from easq.log.ids import stable_id, stable_ids
 
 MISSING = stable_id("easq: missing")
 """The id of a categorical value that is not known."""

@@ -17,7 +17,7 @@ import polars as pl
 from easq.errors import InputError
 from easq.sources.datasets.base import Loaded, Rejects
 from easq.sources.datasets.cells import blank, ids, number, whole
-from easq.sources.datasets.feature_rows import Table
+from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import DID, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import (
@@ -31,7 +31,7 @@ from easq.sources.datasets.sources import (
     require,
 )
 from easq.sources.datasets.stream import say
-from easq.sources.datasets.views import HistoryOf, RateOf, Views
+from easq.sources.datasets.views import HistoryOf, ViewRate, Views
 
 ZONE_MS = 8 * 3600 * 1000
 HISTORY = 50
@@ -96,10 +96,10 @@ def load_eeg_svrec(path: Path, rejects: Path | None = None) -> Loaded:
             HistoryOf(name="recent_tags", of="video_tag", length=HISTORY),
         ),
         rates=(
-            RateOf(
+            ViewRate(
                 name="item_rate", of="item_id", behavior="long_view", half_life_days=365.0, prior_views=2.0
             ),
-            RateOf(name="tag_rate", of="video_tag", behavior="long_view", half_life_days=365.0),
+            ViewRate(name="tag_rate", of="video_tag", behavior="long_view", half_life_days=365.0),
         ),
     )
     return Loaded(partial(say, views), left_out)
@@ -179,26 +179,26 @@ def _parse(rating: str) -> Parse:
     )
 
 
-def _users(file: Path, root: Path) -> Table:
+def _users(file: Path, root: Path) -> FeatureRows:
     columns = {"key": whole("user_id"), "gender": pl.col("gender"), "usage": pl.col("usage")}
     source = open_file(file, root, ["user_id", "gender", "age", "usage"])
     rows = source.select({}, {**columns, "age": _float("age")})
-    return Table(rows["key"], pl.DataFrame([ids(rows["gender"]), ids(rows["usage"]), rows["age"]]))
+    return FeatureRows(rows["key"], pl.DataFrame([ids(rows["gender"]), ids(rows["usage"]), rows["age"]]))
 
 
-def _videos(file: Path, root: Path) -> Table:
+def _videos(file: Path, root: Path) -> FeatureRows:
     source = open_file(file, root, ["item_id", "audio_category", *VIDEO_NUMBERS.values()])
     numbers = {name: _float(column) for name, column in VIDEO_NUMBERS.items()}
     rows = source.select({}, {"key": whole("item_id"), "audio": pl.col("audio_category"), **numbers})
     audio = ids(rows["audio"]).alias("audio_category")
-    return Table(rows["key"], pl.DataFrame([audio, *rows.select(*numbers)]))
+    return FeatureRows(rows["key"], pl.DataFrame([audio, *rows.select(*numbers)]))
 
 
 def _float(column: str) -> pl.Expr:
     return number(column).cast(pl.Float32).fill_null(float("nan"))
 
 
-def _features(rows: pl.DataFrame, users: Table, videos: Table) -> pl.DataFrame:
+def _features(rows: pl.DataFrame, users: FeatureRows, videos: FeatureRows) -> pl.DataFrame:
     begun = pl.from_epoch(pl.col("request_ts") + ZONE_MS, time_unit="ms").dt
     tables = [users.take(rows["user_place"]), videos.take(rows["video_place"])]
     return pl.concat([rows, *tables], how="horizontal").with_columns(

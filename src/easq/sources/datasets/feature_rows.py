@@ -5,7 +5,7 @@ import polars as pl
 from easq.sources.datasets.cells import MISSING
 
 
-class Table:
+class FeatureRows:
     """Feature rows by int64 key; a key that is not there has ids MISSING, numbers NaN and empty lists.
 
     Of several rows with the same key the first counts.

@@ -20,12 +20,12 @@ import polars as pl
 from easq.errors import InputError
 from easq.sources.datasets.base import Loaded, Rejects
 from easq.sources.datasets.cells import id_lists, ids, number, whole
-from easq.sources.datasets.feature_rows import Table
+from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import DID, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import check_folder, find, find_one, listing, open_file, require
 from easq.sources.datasets.stream import say
-from easq.sources.datasets.views import HistoryOf, RateOf, Views
+from easq.sources.datasets.views import HistoryOf, ViewRate, Views
 
 ZONE_MS = 8 * 3600 * 1000
 HISTORY = 50
@@ -92,8 +92,8 @@ def load_kuairand(path: Path, rejects: Path | None = None) -> Loaded:
             ),
         ),
         rates=(
-            RateOf(name="video_rate", of="video_id", behavior="long_view"),
-            RateOf(name="author_rate", of="author_id", behavior="long_view"),
+            ViewRate(name="video_rate", of="video_id", behavior="long_view"),
+            ViewRate(name="author_rate", of="author_id", behavior="long_view"),
         ),
     )
     return Loaded(partial(say, views), left_out)
@@ -141,22 +141,22 @@ def _parse() -> Parse:
     )
 
 
-def _users(file: Path, root: Path) -> Table:
+def _users(file: Path, root: Path) -> FeatureRows:
     texts = {column: pl.col(column) for column in USER_COLUMNS}
     rows = open_file(file, root, ["user_id", *texts]).select({}, {"key": whole("user_id"), **texts})
-    return Table(rows["key"], pl.DataFrame([ids(rows[column]) for column in texts]))
+    return FeatureRows(rows["key"], pl.DataFrame([ids(rows[column]) for column in texts]))
 
 
-def _videos(file: Path, root: Path) -> Table:
+def _videos(file: Path, root: Path) -> FeatureRows:
     texts = {column: pl.col(column) for column in (*VIDEO_COLUMNS, "tag")}
     day = pl.col("upload_dt").str.strip_chars().str.head(10).str.to_date("%Y-%m-%d", strict=False)
     source = open_file(file, root, ["video_id", "upload_dt", *texts])
     rows = source.select({}, {"key": whole("video_id"), "uploaded": day, **texts})
     columns = [ids(rows[column]) for column in VIDEO_COLUMNS]
-    return Table(rows["key"], pl.DataFrame([*columns, id_lists(rows["tag"], ","), rows["uploaded"]]))
+    return FeatureRows(rows["key"], pl.DataFrame([*columns, id_lists(rows["tag"], ","), rows["uploaded"]]))
 
 
-def _features(rows: pl.DataFrame, users: Table, videos: Table) -> pl.DataFrame:
+def _features(rows: pl.DataFrame, users: FeatureRows, videos: FeatureRows) -> pl.DataFrame:
     begun = pl.from_epoch(pl.col("request_ts") + ZONE_MS, time_unit="ms").dt
     seen_on = pl.from_epoch(pl.col("ts") + ZONE_MS, time_unit="ms").dt.date()
     age = (seen_on - pl.col("uploaded")).dt.total_days().cast(pl.Float32)

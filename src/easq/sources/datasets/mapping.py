@@ -19,7 +19,7 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
-class Columns(_Strict, frozen=True):
+class ViewColumns(_Strict, frozen=True):
     """Who saw what when. Without a `request` column views are cut into requests by their times."""
 
     user: str
@@ -73,7 +73,7 @@ class Mapping(_Strict, frozen=True):
     """A table's columns; `name` begins every event id."""
 
     name: Name
-    columns: Columns
+    columns: ViewColumns
     features: tuple[FeatureColumn, ...]
     behaviors: tuple[BehaviorColumn, ...]
     histories: tuple[HistoryRule, ...] = ()

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from easq.log.events import Column, pack_counts, pack_floats, pack_ids
+from easq.log.packing import Column, pack_counts, pack_floats, pack_ids
 
 
 class Packed:

@@ -12,9 +12,10 @@ from itertools import count
 import polars as pl
 
 from easq.features.profiles import Histories, Rates
-from easq.log.events import Column, Event, pack_floats, pack_ids
+from easq.log.events import Event
+from easq.log.packing import Column, pack_floats, pack_ids
 from easq.sources.datasets.block import Block, Report, starts
-from easq.sources.datasets.views import HistoryOf, RateOf, Views
+from easq.sources.datasets.views import HistoryOf, ViewRate, Views
 
 CHUNK_EVENTS = 4096
 BLOCK_ROWS = 8192
@@ -42,13 +43,13 @@ def _said(views: Views) -> Iterator[list[Event]]:
         for first, end in block.spans:
             ts, user = block.whose(first)
             while waiting and waiting[0].ts < ts:
-                yield recent.hear(heappop(waiting))
+                yield recent.ingest(heappop(waiting))
             request = block.request(first, end, recent.columns(user), recent.rates(block, first, end))
             yield [request]
             for row in range(first, end):
                 heappush(waiting, block.report(row, request.event_id, next(order)))
     while waiting:
-        yield recent.hear(heappop(waiting))
+        yield recent.ingest(heappop(waiting))
 
 
 def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -66,7 +67,7 @@ def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
 class _Recent:
     """The histories of all viewers and the rates of all ids, kept from what has been said."""
 
-    def __init__(self, declared: Sequence[HistoryOf], rates: Sequence[RateOf]) -> None:
+    def __init__(self, declared: Sequence[HistoryOf], rates: Sequence[ViewRate]) -> None:
         self._rates = {rate.name: Rates(rate.half_life_days * _DAY_MS, rate.prior_views) for rate in rates}
         self._histories: dict[str, Histories[int]] = {
             history.name: Histories(history.length) for history in declared
@@ -75,7 +76,7 @@ class _Recent:
             for user, ids in history.before:
                 self._histories[history.name].observe(user, ids)
 
-    def hear(self, report: Report) -> list[Event]:
+    def ingest(self, report: Report) -> list[Event]:
         for history, ids in zip(self._histories.values(), report.seen, strict=True):
             if ids:
                 history.observe(report.user_id, ids)

@@ -22,7 +22,7 @@ class HistoryOf:
 
 
 @dataclass(frozen=True)
-class RateOf:
+class ViewRate:
     """How often views with the same id of the feature `of` got `at_least` of `behavior` before.
 
     `of` may be a viewer's or a candidate's feature; the rate is a number of the same side.
@@ -51,5 +51,5 @@ class Views:
     candidate: Sequence[str]
     behaviors: Sequence[str]
     histories: Sequence[HistoryOf] = field(default=())
-    rates: Sequence[RateOf] = field(default=())
+    rates: Sequence[ViewRate] = field(default=())
     question: str = "satisfaction"

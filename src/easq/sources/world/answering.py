@@ -6,10 +6,9 @@ Shapes: as in react.py; E asked views.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Bool
 from easq.sources.world.calibration import CALIBRATION, Calibration
-from easq.sources.world.population import Floats32, Ids
 from easq.sources.world.react import ANSWER_NOISE
 
 _OPTION_OF_LEVEL = np.array([0, 0, 1, 2, 2])
@@ -17,7 +16,7 @@ _OPTION_OF_LEVEL = np.array([0, 0, 1, 2, 2])
 
 
 @dataclass(frozen=True)
-class Rates:
+class AskRates:
     """How often an eligible view is asked about and an ask is answered (EASQ: 0.5 % and under 2 %).
 
     `bias` is how strongly answering depends on what is felt, in units of the calibrated strength.
@@ -36,35 +35,33 @@ class Rates:
             raise ValueError(f"the bias must lie between 0 and 10, got {self.bias}")
 
 
-def eligible(play_s_RC: Floats32, ratio_RC: Floats32) -> NDArray[np.bool_]:
+def eligible(play_s_RC: F32, ratio_RC: F32) -> Bool:
     """Return which views may be asked about: 7 seconds or half of the video (EASQ)."""
     return np.asarray((play_s_RC >= 7) | (ratio_RC >= 0.5))
 
 
-def level(felt_E: Floats32, calibration: Calibration = CALIBRATION) -> Ids:
+def level(felt_E: F32, calibration: Calibration = CALIBRATION) -> I64:
     """Return what is felt on a scale from 0 to 4, cut where EEG-SVRec's answers are."""
     return np.searchsorted(np.array(calibration.thresholds, np.float32), felt_E)
 
 
 def said(
-    felt_E: Floats32,
-    style_E: Floats32,
+    felt_E: F32,
+    style_E: F32,
     random: np.random.Generator,
     calibration: Calibration = CALIBRATION,
-) -> Ids:
+) -> I64:
     """Return the level that viewers would name: what is felt, their way of answering, and noise."""
     noise_E = random.standard_normal(felt_E.shape, np.float32)
     return level(felt_E + style_E + np.float32(ANSWER_NOISE) * noise_E, calibration)
 
 
-def option(level_E: Ids) -> Ids:
+def option(level_E: I64) -> I64:
     """Return the option of a level: 0 dissatisfied, 1 uncertain, 2 satisfied."""
     return _OPTION_OF_LEVEL[level_E]
 
 
-def answer_chance(
-    felt_E: Floats32, rate: float, calibration: Calibration = CALIBRATION, bias: float = 1.0
-) -> Floats32:
+def answer_chance(felt_E: F32, rate: float, calibration: Calibration = CALIBRATION, bias: float = 1.0) -> F32:
     """Return the chance that an ask is answered: who is annoyed answers more (Wikimedia).
 
     With the calibrated bias its mean over the main feed's eligible views is `rate`, as long as no chance

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Behavior:
+class BehaviorLogit:
     """One behaviour's logit: by band of the play ratio, below and above `turn` of what is felt, if liked."""
 
     by_ratio: tuple[float, ...]
@@ -47,7 +47,7 @@ class Calibration:
     feed_felt: float
     response_slope: float
     response_scale: float
-    behaviors: dict[str, Behavior]
+    behaviors: dict[str, BehaviorLogit]
 
 
 CALIBRATION = Calibration(
@@ -159,38 +159,38 @@ CALIBRATION = Calibration(
     response_slope=0.126,
     response_scale=1.018,
     behaviors={
-        "comment": Behavior(
+        "comment": BehaviorLogit(
             by_ratio=(-6.738, -6.597, -5.516, -5.14, -5.107, -3.478),
             low=0.871,
             high=0.0,
             turn=1.0,
             liked=0.1006,
         ),
-        "follow": Behavior(
+        "follow": BehaviorLogit(
             by_ratio=(-6.105, -6.446, -6.337, -6.663, -6.117, -6.349),
             low=2.044,
             high=0.0,
             turn=0.8,
             liked=1.919,
         ),
-        "forward": Behavior(
+        "forward": BehaviorLogit(
             by_ratio=(-6.858, -6.139, -5.872, -5.725, -6.159, -4.989),
             low=1.812,
             high=0.0,
             turn=1.0,
             liked=0.2236,
         ),
-        "hate": Behavior(
+        "hate": BehaviorLogit(
             by_ratio=(-7.984, -7.499, -7.538, -7.37, -7.176, -7.869), low=-0.8, high=-0.8, turn=0.0, liked=0.0
         ),
-        "like": Behavior(
+        "like": BehaviorLogit(
             by_ratio=(-4.965, -5.065, -4.789, -4.604, -4.678, -4.393),
             low=2.493,
             high=1.043,
             turn=0.0,
             liked=0.0,
         ),
-        "profile_enter": Behavior(
+        "profile_enter": BehaviorLogit(
             by_ratio=(-4.729, -4.86, -4.477, -3.75, -3.079, -3.45), low=0.3, high=0.3, turn=0.0, liked=0.0
         ),
     },

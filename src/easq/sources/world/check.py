@@ -4,21 +4,21 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F64, Bool
 from easq.sources.world import real_figures
 from easq.sources.world.calibration import CALIBRATION
-from easq.sources.world.figure_sums import Tally
+from easq.sources.world.figure_sums import FigureSums
 from easq.sources.world.lab import Session, hold, invite, play_against_satisfaction
 from easq.sources.world.real_figures import Figure
-from easq.sources.world.simulate import Rates, World
+from easq.sources.world.simulate import AskRates, World
 
-RATES = Rates(ask=1.0, answer=0.6)
+RATES = AskRates(ask=1.0, answer=0.6)
 """Every eligible view is asked about: nobody acts otherwise for it, and rare figures need answers."""
 _VIEWERS, _ITEMS, _PEOPLE = 40_000, 6_000, 3_000
 
 
-class Row(NamedTuple):
+class CheckRow(NamedTuple):
     """One line of the table; what is not `held` is shown for comparison and fails nothing."""
 
     group: str
@@ -37,22 +37,22 @@ class Row(NamedTuple):
 
 def check(
     seed: int, views: int, scenario: str = "main", on_views: Callable[[int], None] = lambda _: None
-) -> list[Row]:
+) -> list[CheckRow]:
     """Let a world live for `views` views and a laboratory for some more; return the table.
 
     KuaiRand and the paper speak of a main feed: in another scenario their rows are not held.
     """
     world = World(seed, RATES, _VIEWERS, _ITEMS, scenario)
-    tally = Tally(world)
+    tally = FigureSums(world)
     for chunk in world.chunks(-(-views // world.candidates)):
         tally.add(chunk)
         on_views(chunk.item_RC.size)
     found = tally.values() | lab_values(seed)
     is_main = scenario == "main"
 
-    def row(figure: Figure) -> Row:
+    def row(figure: Figure) -> CheckRow:
         group, name, real, tolerance, source = figure
-        return Row(
+        return CheckRow(
             group,
             name,
             real,
@@ -102,7 +102,7 @@ def behaviour_auc(session: Session) -> float:
     return _auc(score[cell_RC[1::2]].ravel(), satisfied_RC[1::2].ravel())
 
 
-def _auc(score_N: NDArray[np.float64], positive_N: NDArray[np.bool_]) -> float:
+def _auc(score_N: F64, positive_N: Bool) -> float:
     values, place_N = np.unique(score_N, return_inverse=True)
     positive = np.bincount(place_N, positive_N, len(values))
     negative = np.bincount(place_N, ~positive_N, len(values))

@@ -6,7 +6,7 @@ A dot stands where the simulated figure lies in units of the tolerance: the band
 from collections.abc import Sequence
 from html import escape
 
-from easq.sources.world.check import Row
+from easq.sources.world.check import CheckRow
 
 _LINE, _LEFT, _WIDE, _RIGHT, _TOP = 15, 380, 300, 170, 30
 _REACH = 2.0
@@ -23,12 +23,12 @@ def number(value: float) -> str:
     return f"{value:.{digits}f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.{digits}f}"
 
 
-def word(row: Row) -> str:
+def word(row: CheckRow) -> str:
     """Return whether a row is inside, outside, or not held."""
     return ("inside" if row.inside else "outside") if row.held else "not held"
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[CheckRow]) -> str:
     """Return the table as Markdown."""
     lines = ["| figure | | real | simulated | tolerance | | source |", "|---|---|---|---|---|---|---|"]
     group = ""
@@ -40,7 +40,7 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def svg(rows: Sequence[Row], title: str) -> str:
+def svg(rows: Sequence[CheckRow], title: str) -> str:
     """Return the table as a figure."""
     height, width = _TOP + _LINE * (len(rows) + 2), _LEFT + _WIDE + _RIGHT
     parts = [

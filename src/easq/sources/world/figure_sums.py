@@ -9,17 +9,17 @@ Shapes: U viewers, R requests, C candidates.
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F32, F64
 from easq.sources.world import real_figures
 from easq.sources.world.answering import eligible, level
 from easq.sources.world.react import bands
-from easq.sources.world.simulate import Chunk, World
+from easq.sources.world.simulate import World, WorldChunk
 
 _LATER = ("like", "comment", "forward", "follow")
 _FINISHED = 0.95
-Counts = NDArray[np.float64]
 
 
-class Tally:
+class FigureSums:
     """Sums over chunks; `values` are the figures' simulated counterparts, by group and name."""
 
     def __init__(self, world: World) -> None:
@@ -36,7 +36,7 @@ class Tally:
         self._own_U = np.zeros((1 + len(_LATER), num_viewers))
         self._answered_OU = np.zeros((3, 1 + len(_LATER), num_viewers))
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: WorldChunk) -> None:
         """Count one chunk."""
         items, did = self._world.catalogue, chunk.behaviors
         ratio_RC = chunk.play_s_RC / items.duration_s_I[chunk.item_RC]
@@ -57,7 +57,7 @@ class Tally:
             self._bands[row] += _sums(band, weight, len(real_figures.RATIOS))
         self._add_answers(chunk, ratio_RC)
 
-    def _add_answers(self, chunk: Chunk, ratio_RC: NDArray[np.float32]) -> None:
+    def _add_answers(self, chunk: WorldChunk, ratio_RC: F32) -> None:
         level_E = level(chunk.felt_RC[chunk.asked_RC])
         self._asked += np.bincount(level_E, minlength=5)
         self._replied += np.bincount(level_E, chunk.option_RC[chunk.asked_RC] >= 0, 5)
@@ -111,6 +111,6 @@ def _share(part: float, whole: float) -> float:
     return float(part) / float(whole) if whole else float("nan")
 
 
-def _sums(place: NDArray[np.integer], weight: NDArray[np.generic] | None, num: int) -> Counts:
+def _sums(place: NDArray[np.integer], weight: NDArray[np.generic] | None, num: int) -> F64:
     weights = None if weight is None else weight.ravel().astype(np.float64)
     return np.bincount(place, weights, num).astype(np.float64)

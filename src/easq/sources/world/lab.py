@@ -10,19 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from easq.arrays import F32, I64
 from easq.sources.world import real_figures
 from easq.sources.world.answering import said
 from easq.sources.world.calibration import CALIBRATION, Calibration
-from easq.sources.world.population import (
-    NUM_TOPICS,
-    SCENARIOS,
-    Floats32,
-    Ids,
-    make_authors,
-    make_items,
-    make_viewers,
-)
-from easq.sources.world.react import Meeting, Place, Reactions, meet, react
+from easq.sources.world.population import NUM_TOPICS, SCENARIOS, make_authors, make_items, make_viewers
+from easq.sources.world.react import Exposure, Reactions, Surroundings, meet, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 from easq.sources.world.watching import LAB, PlayTable
 
@@ -38,15 +31,15 @@ class Session(NamedTuple):
     """What people in the laboratory did and said: a row for each, and which rows were personalised."""
 
     reactions: Reactions
-    level_RC: Ids
+    level_RC: I64
     personalised_R: np.ndarray
 
 
 class Guests(NamedTuple):
     """People and what they were shown."""
 
-    meeting: Meeting
-    style_R: Floats32
+    meeting: Exposure
+    style_R: F32
     personalised_R: np.ndarray
 
 
@@ -74,7 +67,7 @@ def hold(guests: Guests, seed: int, calibration: Calibration = CALIBRATION) -> S
     """Let the guests watch, act, and name a level from 0 to 4 for every view."""
     random = np.random.default_rng([seed, 10])
     table = LAB if calibration is CALIBRATION else PlayTable(LAB.rows, calibration.lab_pull_levels)
-    place = Place(table, calibration.lab_like, HABIT)
+    place = Surroundings(table, calibration.lab_like, HABIT)
     reactions = react(guests.meeting, random, place, calibration)
     style_RC = np.broadcast_to(guests.style_R[:, None], reactions.felt_RC.shape)
     return Session(reactions, said(reactions.felt_RC, style_RC, random, calibration), guests.personalised_R)

@@ -8,13 +8,10 @@ from dataclasses import dataclass, fields
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, F64, I64
 from easq.sources.world.play import DURATION_S_Q, LEVELS
 from easq.sources.world.real_figures import DURATION_EDGES_S
-
-Floats32 = NDArray[np.float32]
-Ids = NDArray[np.int64]
 
 NUM_TOPICS = 20
 _NUM_SEGMENTS = 12
@@ -46,9 +43,9 @@ SCENARIOS = {
 class Authors:
     """Authors keep to a topic and a habit: some live from bait."""
 
-    topic_A: Ids
-    bait_A: Floats32
-    quality_A: Floats32
+    topic_A: I64
+    bait_A: F32
+    quality_A: F32
 
 
 @dataclass(frozen=True)
@@ -58,15 +55,15 @@ class Catalogue:
     `born_day_I` may be negative: before the world began. `length_I` is the class of the duration.
     """
 
-    topic_I: Ids
-    author_I: Ids
-    style_I: Ids
-    tags_I: Ids
-    duration_s_I: Floats32
-    length_I: Ids
-    born_day_I: Floats32
-    quality_I: Floats32
-    bait_I: Floats32
+    topic_I: I64
+    author_I: I64
+    style_I: I64
+    tags_I: I64
+    duration_s_I: F32
+    length_I: I64
+    born_day_I: F32
+    quality_I: F32
+    bait_I: F32
 
     def __add__(self, other: "Catalogue") -> "Catalogue":
         """Return the catalogue with the other's items behind its own."""
@@ -82,19 +79,19 @@ class Viewers:
     Interests turn slowly from `start_UT` to `other_UT` and back; every viewer's over 120 days (free).
     """
 
-    start_UT: Floats32
-    other_UT: Floats32
-    segment_U: Ids
-    device_U: Ids
-    patience_U: Floats32
-    bait_pull_U: Floats32
-    regret_U: Floats32
-    habit_U: Floats32
-    answer_style_U: Floats32
-    activity_U: Floats32
-    loyalty_U: Floats32
+    start_UT: F32
+    other_UT: F32
+    segment_U: I64
+    device_U: I64
+    patience_U: F32
+    bait_pull_U: F32
+    regret_U: F32
+    habit_U: F32
+    answer_style_U: F32
+    activity_U: F32
+    loyalty_U: F32
 
-    def interest_on(self, day: int) -> Floats32:
+    def interest_on(self, day: int) -> F32:
         """Return interest by viewer and topic on a day: standard normal over the population."""
         angle = 2 * np.pi * day / 120
         start, other = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -108,7 +105,7 @@ def make_authors(scenario: Scenario, num_authors: int, random: np.random.Generat
     """
     num = -(-num_authors // NUM_TOPICS)
 
-    def spread(drawn: NDArray[np.float64]) -> Floats32:
+    def spread(drawn: F64) -> F32:
         """Give each topic one of every NUM_TOPICS neighbours in rank, in an order of its own."""
         ranked = random.permuted(np.sort(drawn)[32::64].reshape(num, NUM_TOPICS), axis=1)
         return random.permuted(ranked, axis=0).ravel().astype(np.float32)
@@ -157,14 +154,14 @@ def make_viewers(num_viewers: int, random: np.random.Generator) -> Viewers:
     scores = np.array([NormalDist().inv_cdf(rank) for rank in ranks.tolist()])
     segment_U = random.integers(0, _NUM_SEGMENTS, num_viewers)
 
-    def interest() -> Floats32:
+    def interest() -> F32:
         shared = random.permuted(np.tile(scores / scores.std(), (_NUM_SEGMENTS, 1)), axis=1)
         own = random.standard_normal((num_viewers, NUM_TOPICS))
         both = shared[segment_U] + own
         both -= both.mean(1, keepdims=True)
         return np.asarray(both / both.std(1, keepdims=True), np.float32)
 
-    def normal(spread: float) -> Floats32:
+    def normal(spread: float) -> F32:
         return np.asarray(np.float32(spread) * random.standard_normal(num_viewers, np.float32))
 
     return Viewers(

@@ -10,12 +10,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Bool
 from easq.sources.world.calibration import CALIBRATION, Calibration
-from easq.sources.world.population import Catalogue, Floats32, Ids, Viewers
+from easq.sources.world.population import Catalogue, Viewers
 from easq.sources.world.real_figures import RATIO_EDGES
 from easq.sources.world.watching import FEED, PlayTable, seen
-
-Flags = NDArray[np.bool_]
 
 # Free: what pulls and what is felt, relative to each other. Bait pulls and is regretted.
 _PULL = (0.65, 0.4, 1.3)
@@ -33,7 +32,7 @@ BEHAVIORS = tuple(HABIT)
 
 
 @dataclass(frozen=True)
-class Place:
+class Surroundings:
     """What a place does to all views.
 
     table        how long they last
@@ -48,23 +47,23 @@ class Place:
     felt_shift: float = 0.0
 
 
-FEED_PLACE = Place(FEED, felt_shift=CALIBRATION.feed_felt)
+FEED_PLACE = Surroundings(FEED, felt_shift=CALIBRATION.feed_felt)
 
 
 @dataclass(frozen=True)
-class Meeting:
+class Exposure:
     """Viewers and items brought together: one entry per viewer and item, or per viewer."""
 
-    interest_RC: Floats32
-    quality_RC: Floats32
-    bait_RC: Floats32
-    duration_s_RC: Floats32
-    length_RC: Ids
-    patience_R: Floats32
-    bait_pull_R: Floats32
-    regret_R: Floats32
-    habit_R: Floats32
-    style_R: Floats32
+    interest_RC: F32
+    quality_RC: F32
+    bait_RC: F32
+    duration_s_RC: F32
+    length_RC: I64
+    patience_R: F32
+    bait_pull_R: F32
+    regret_R: F32
+    habit_R: F32
+    style_R: F32
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,17 @@ class Reactions:
     `satisfaction_RC` is the probability, mood and wording apart, that the viewer is satisfied: the truth.
     """
 
-    play_s_RC: Floats32
-    ratio_RC: Floats32
-    did: dict[str, Flags]
-    felt_RC: Floats32
-    satisfaction_RC: Floats32
+    play_s_RC: F32
+    ratio_RC: F32
+    did: dict[str, Bool]
+    felt_RC: F32
+    satisfaction_RC: F32
 
 
-def meet(viewers: Viewers, catalogue: Catalogue, interest_UT: Floats32, user_R: Ids, item_RC: Ids) -> Meeting:
+def meet(viewers: Viewers, catalogue: Catalogue, interest_UT: F32, user_R: I64, item_RC: I64) -> Exposure:
     """Look up what viewers and items bring; `interest_UT` is that of the day."""
     num_topics = interest_UT.shape[1]
-    return Meeting(
+    return Exposure(
         interest_RC=interest_UT.ravel()[user_R[:, None] * num_topics + catalogue.topic_I[item_RC]],
         quality_RC=catalogue.quality_I[item_RC],
         bait_RC=catalogue.bait_I[item_RC],
@@ -98,7 +97,7 @@ def meet(viewers: Viewers, catalogue: Catalogue, interest_UT: Floats32, user_R: 
     )
 
 
-def raw(meeting: Meeting, weights: tuple[float, float, float], bait_R: Floats32) -> Floats32:
+def raw(meeting: Exposure, weights: tuple[float, float, float], bait_R: F32) -> F32:
     """Return interest, quality and bait weighed, bait by the viewer's own `bait_R`."""
     interest, quality, bait = (np.float32(w) for w in weights)
     raw_RC = interest * meeting.interest_RC
@@ -107,17 +106,17 @@ def raw(meeting: Meeting, weights: tuple[float, float, float], bait_R: Floats32)
     return raw_RC
 
 
-def raw_pull(meeting: Meeting) -> Floats32:
+def raw_pull(meeting: Exposure) -> F32:
     """Return how much items pull, before scaling."""
     return raw(meeting, _PULL, meeting.bait_pull_R)
 
 
-def raw_felt(meeting: Meeting) -> Floats32:
+def raw_felt(meeting: Exposure) -> F32:
     """Return what viewers feel for items apart from the moment, before scaling."""
     return raw(meeting, _FELT, meeting.regret_R)
 
 
-def pull(meeting: Meeting, mood_RC: Floats32, own_RC: Floats32, calibration: Calibration) -> Floats32:
+def pull(meeting: Exposure, mood_RC: F32, own_RC: F32, calibration: Calibration) -> F32:
     """Return what holds viewers: patience, the item, the mood as far as it matters, and chance."""
     known = calibration
     held = NormalDist()
@@ -134,9 +133,9 @@ def pull(meeting: Meeting, mood_RC: Floats32, own_RC: Floats32, calibration: Cal
 
 
 def react(
-    meeting: Meeting,
+    meeting: Exposure,
     random: np.random.Generator,
-    place: Place | None = None,
+    place: Surroundings | None = None,
     calibration: Calibration = CALIBRATION,
 ) -> Reactions:
     """Let viewers watch and act in a place; without one, in the feed."""
@@ -156,14 +155,14 @@ def react(
     return Reactions(play_s_RC, ratio_RC, did, felt_RC, satisfaction_RC)
 
 
-def expected_felt(meeting: Meeting, place: Place, calibration: Calibration) -> Floats32:
+def expected_felt(meeting: Exposure, place: Surroundings, calibration: Calibration) -> F32:
     """Return what viewers feel for items in a place, the moment's mood apart."""
     felt_RC = (raw_felt(meeting) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
     felt_RC += np.float32(place.felt_shift)
     return felt_RC
 
 
-def satisfaction(expected_RC: Floats32, calibration: Calibration = CALIBRATION) -> Floats32:
+def satisfaction(expected_RC: F32, calibration: Calibration = CALIBRATION) -> F32:
     """Return the chance that viewers are satisfied, of what they are expected to feel."""
     # 1.702 makes the logistic curve a normal one, within .01.
     steepness = 1.702 / (1 - FELT_PART + ANSWER_NOISE**2) ** 0.5
@@ -171,13 +170,13 @@ def satisfaction(expected_RC: Floats32, calibration: Calibration = CALIBRATION) 
 
 
 def act(
-    meeting: Meeting,
-    ratio_RC: Floats32,
-    felt_RC: Floats32,
+    meeting: Exposure,
+    ratio_RC: F32,
+    felt_RC: F32,
     random: np.random.Generator,
-    place: Place,
+    place: Surroundings,
     calibration: Calibration,
-) -> dict[str, Flags]:
+) -> dict[str, Bool]:
     """Draw the rare behaviours: each depends on the play ratio, what is felt, habit, and on a like.
 
     Who calls little satisfying also likes little: a viewer's way of answering counts in both.
@@ -185,7 +184,7 @@ def act(
     band_RC = bands(ratio_RC)
     content_RC = felt_RC + meeting.style_R[:, None]
     drawn_BRC = random.random((len(BEHAVIORS), *ratio_RC.shape), np.float32)
-    did: dict[str, Flags] = {}
+    did: dict[str, Bool] = {}
     for b, behavior in enumerate(BEHAVIORS):
         known = calibration.behaviors[behavior]
         logit_RC = np.array(known.by_ratio, np.float32)[band_RC]
@@ -203,7 +202,7 @@ def act(
     return did
 
 
-def bands(ratio_RC: Floats32) -> NDArray[np.int8]:
+def bands(ratio_RC: F32) -> NDArray[np.int8]:
     """Return the band of each play ratio, as in figures.RATIOS."""
     band_RC = np.zeros(ratio_RC.shape, np.int8)
     for edge in RATIO_EDGES:
@@ -211,6 +210,6 @@ def bands(ratio_RC: Floats32) -> NDArray[np.int8]:
     return band_RC
 
 
-def logistic(x: Floats32) -> Floats32:
+def logistic(x: F32) -> F32:
     """Return the logistic function."""
     return np.float32(1) / (np.float32(1) + np.exp(-x))

@@ -11,18 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from easq.log.base import EventLog
-from easq.log.events import (
-    EVENTS,
-    Answered,
-    Asked,
-    Behavior,
-    Event,
-    Request,
-    pack_counts,
-    pack_floats,
-    pack_ids,
-)
-from easq.sources.world.simulate import Chunk, World
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
+from easq.log.packing import pack_counts, pack_floats, pack_ids
+from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import Column, candidate_columns, tags, viewer_columns
 
 QUESTION = "satisfaction"
@@ -69,7 +60,7 @@ class TruthWriter:
         self._db.close()
 
 
-def events(world: World, chunk: Chunk) -> Iterator[Event]:
+def events(world: World, chunk: WorldChunk) -> Iterator[Event]:
     """Yield a chunk's events, request by request."""
     items, catalogue = chunk.item_RC, world.catalogue
     single = viewer_columns(world.viewers, chunk.user_R, chunk.ts_R)
@@ -92,7 +83,7 @@ def events(world: World, chunk: Chunk) -> Iterator[Event]:
         yield from _replies(chunk, r, request)
 
 
-def _replies(chunk: Chunk, r: int, request: Request) -> Iterator[Event]:
+def _replies(chunk: WorldChunk, r: int, request: Request) -> Iterator[Event]:
     """Yield what the viewer did, reported in two halves as an app does, and said."""
     half = len(request.items) // 2
     values = {name: value_RC[r] for name, value_RC in chunk.behaviors.items()}
@@ -137,6 +128,6 @@ def _pack(column: Column) -> bytes:
     return pack_floats(column) if column.dtype.kind == "f" else pack_ids(column)
 
 
-def request_ids(chunk: Chunk) -> list[str]:
+def request_ids(chunk: WorldChunk) -> list[str]:
     """Return the ids of a chunk's requests; they grow with time, and carry the world's seed."""
     return [f"r{chunk.name}.{r}" for r in range(len(chunk.ts_R))]

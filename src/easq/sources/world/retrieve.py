@@ -7,33 +7,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from easq.sources.world.population import Floats32, Ids
+from easq.arrays import F32, I64
 
 
 @dataclass(frozen=True)
 class Shelf:
     """The items on offer, ordered by topic; topic t has `size_T[t]` of them from `first_T[t]` on."""
 
-    item_I: Ids
-    first_T: Ids
-    size_T: Ids
+    item_I: I64
+    first_T: I64
+    size_T: I64
 
     @staticmethod
-    def of(item_I: Ids, topic_I: Ids, num_topics: int) -> "Shelf":
+    def of(item_I: I64, topic_I: I64, num_topics: int) -> "Shelf":
         """Lay out items by their topics; `topic_I` is that of each of `item_I`."""
         size_T = np.bincount(topic_I, minlength=num_topics)
         return Shelf(item_I[np.argsort(topic_I, kind="stable")], np.cumsum(size_T) - size_T, size_T)
 
 
-def cumulate_taste(interest_UT: Floats32, sharpness: float, shelf: Shelf) -> Floats32:
+def cumulate_taste(interest_UT: F32, sharpness: float, shelf: Shelf) -> F32:
     """Return cumulated weights of topics: exp(sharpness * interest), none for an empty topic."""
     weight_UT = np.exp(np.float32(sharpness) * interest_UT) * (shelf.size_T > 0)
     return np.cumsum(weight_UT, 1, dtype=np.float32)
 
 
 def retrieve(
-    shelf: Shelf, taste_RT: Floats32, num_candidates: int, taste_share: float, random: np.random.Generator
-) -> Ids:
+    shelf: Shelf, taste_RT: F32, num_candidates: int, taste_share: float, random: np.random.Generator
+) -> I64:
     """Return distinct items for each viewer, `taste_share` of them by cumulated taste."""
     shape = (len(taste_RT), num_candidates)
     item_RC = shelf.item_I[random.integers(0, len(shelf.item_I), shape)]
@@ -54,7 +54,7 @@ def retrieve(
         item_RC[twice_RC] = shelf.item_I[random.integers(0, len(shelf.item_I), int(twice_RC.sum()))]
 
 
-def _draw_topics(taste_RT: Floats32, drawn_RC: Floats32) -> Ids:
+def _draw_topics(taste_RT: F32, drawn_RC: F32) -> I64:
     aimed_RC = drawn_RC * taste_RT[:, -1:]
     topic_RC = np.zeros(drawn_RC.shape, np.int64)
     for t in range(taste_RT.shape[1] - 1):

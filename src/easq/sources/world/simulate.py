@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Bool
 from easq.sources.world import answering, retention
-from easq.sources.world.answering import Rates
+from easq.sources.world.answering import AskRates
 from easq.sources.world.calibration import CALIBRATION
 from easq.sources.world.population import (
     MEAN_AGE_DAYS,
     NUM_TOPICS,
     SCENARIOS,
     Catalogue,
-    Floats32,
-    Ids,
     Viewers,
     make_authors,
     make_items,
@@ -29,7 +27,7 @@ from easq.sources.world.population import (
 from easq.sources.world.react import Reactions, meet, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 
-__all__ = ["DAY_MS", "START_MS", "Chunk", "Rates", "World"]
+__all__ = ["DAY_MS", "START_MS", "AskRates", "World", "WorldChunk"]
 
 START_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
@@ -37,7 +35,7 @@ _AUTHORS, _ITEMS, _CHUNK, _DAY = range(4)
 
 
 @dataclass(frozen=True)
-class Chunk:
+class WorldChunk:
     """Requests in order of time with all that follows them; `option_RC` is -1 where nothing was said.
 
     `satisfaction_RC` is the truth and `felt_RC` the moment's part with it. They are for measuring alone.
@@ -45,29 +43,29 @@ class Chunk:
 
     name: str
     propensity: float
-    ts_R: Ids
-    user_R: Ids
-    item_RC: Ids
-    age_days_RC: Floats32
-    history_RL: Ids
-    history_size_R: Ids
-    play_s_RC: Floats32
-    play_ms_RC: Floats32
-    click_RC: Floats32
-    long_view_RC: Floats32
-    like_RC: Floats32
-    comment_RC: Floats32
-    follow_RC: Floats32
-    forward_RC: Floats32
-    hate_RC: Floats32
-    profile_enter_RC: Floats32
-    asked_RC: NDArray[np.bool_]
-    option_RC: Ids
-    felt_RC: Floats32 = field(repr=False)
-    satisfaction_RC: Floats32 = field(repr=False)
+    ts_R: I64
+    user_R: I64
+    item_RC: I64
+    age_days_RC: F32
+    history_RL: I64
+    history_size_R: I64
+    play_s_RC: F32
+    play_ms_RC: F32
+    click_RC: F32
+    long_view_RC: F32
+    like_RC: F32
+    comment_RC: F32
+    follow_RC: F32
+    forward_RC: F32
+    hate_RC: F32
+    profile_enter_RC: F32
+    asked_RC: Bool
+    option_RC: I64
+    felt_RC: F32 = field(repr=False)
+    satisfaction_RC: F32 = field(repr=False)
 
     @property
-    def behaviors(self) -> dict[str, Floats32]:
+    def behaviors(self) -> dict[str, F32]:
         """Each behaviour's values, by the name it has on the log."""
         return {name: getattr(self, f"{name}_RC") for name in BEHAVIORS}
 
@@ -100,7 +98,7 @@ class World:
     def __init__(
         self,
         seed: int,
-        rates: Rates,
+        rates: AskRates,
         num_viewers: int = 4000,
         num_items: int = 3000,
         scenario: str = "main",
@@ -135,7 +133,7 @@ class World:
         """The chance that an eligible view is asked about."""
         return self._rates.ask
 
-    def chunks(self, num_requests: int, size: int = 1024) -> Iterator[Chunk]:
+    def chunks(self, num_requests: int, size: int = 1024) -> Iterator[WorldChunk]:
         """Yield requests in order of time, up to `size` different viewers at a time.
 
         A world lives once: its time, histories and catalogue are those after the last chunk.
@@ -180,7 +178,7 @@ class World:
         self._here_U = here_U if here_U.any() else np.ones_like(here_U)
         self._views_U[:] = self._satisfied_U[:] = 0
 
-    def _live(self, number: int, start: int, size: int) -> Chunk:
+    def _live(self, number: int, start: int, size: int) -> WorldChunk:
         random = np.random.default_rng([self._seed, _CHUNK, number])
         ts_R = START_MS + np.sort(self._time(start + random.random(size) * size).astype(np.int64))
         user_R = self._who(size, random)
@@ -195,7 +193,7 @@ class World:
         self._satisfied_U[user_R] += (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
         asked_RC, option_RC = self._ask(user_R, reactions, random)
         day_R = ((ts_R - START_MS) / DAY_MS).astype(np.float32)
-        return Chunk(
+        return WorldChunk(
             name=f"{self._name}.{number}",
             propensity=self.propensity,
             ts_R=ts_R,
@@ -213,16 +211,14 @@ class World:
             **{f"{name}_RC": did.astype(np.float32) for name, did in reactions.did.items()},
         )
 
-    def _who(self, size: int, random: np.random.Generator) -> Ids:
+    def _who(self, size: int, random: np.random.Generator) -> I64:
         """Draw different viewers of those who are here, by their activity (Efraimidis and Spirakis 2006)."""
         here_U = np.flatnonzero(self._here_U)
         wait_U = random.standard_exponential(len(here_U), np.float32) / self.viewers.activity_U[here_U]
         first_U = np.argpartition(wait_U, size - 1)[:size] if size < len(here_U) else np.arange(size)
         return random.permutation(here_U[first_U])
 
-    def _ask(
-        self, user_R: Ids, reactions: Reactions, random: np.random.Generator
-    ) -> tuple[NDArray[np.bool_], Ids]:
+    def _ask(self, user_R: I64, reactions: Reactions, random: np.random.Generator) -> tuple[Bool, I64]:
         asked_RC = answering.eligible(reactions.play_s_RC, reactions.ratio_RC)
         asked_RC &= random.random(asked_RC.shape, np.float32) < self._rates.ask
         request_E, place_E = np.nonzero(asked_RC)
@@ -235,7 +231,7 @@ class World:
         option_RC[request_E, place_E] = np.where(silent_E, -1, said_E)
         return asked_RC, option_RC
 
-    def _histories(self, user_R: Ids) -> tuple[Ids, Ids]:
+    def _histories(self, user_R: I64) -> tuple[I64, I64]:
         """Return histories, oldest first, and how many of their entries are filled."""
         watched_R = self._watched_U[user_R]
         first_R = np.where(watched_R >= self.history, watched_R, 0)
@@ -243,9 +239,9 @@ class World:
         history_RL = self._history_UL.ravel()[user_R[:, None] * self.history + place_RL]
         return history_RL, np.minimum(watched_R, self.history)
 
-    def _remember(self, user_R: Ids, item_RC: Ids, watched_RC: NDArray[np.bool_]) -> None:
+    def _remember(self, user_R: I64, item_RC: I64, watched_RC: Bool) -> None:
         """Keep each viewer's watched items in a ring, in the order in which they were watched."""
-        before_RC: Ids = np.cumsum(watched_RC, 1) - watched_RC
+        before_RC: I64 = np.cumsum(watched_RC, 1) - watched_RC
         place_RC = (self._watched_U[user_R, None] + before_RC) % self.history
         flat_RC = user_R[:, None] * self.history + place_RC
         self._history_UL.ravel()[flat_RC[watched_RC]] = item_RC[watched_RC]

@@ -6,31 +6,30 @@ Shapes: U viewers, V visits, C candidates, K items watched on a visit.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Bool
 from easq.sources.world import answering
 from easq.sources.world.calibration import CALIBRATION
-from easq.sources.world.population import Floats32, Ids
 from easq.sources.world.react import FEED_PLACE, Reactions, expected_felt, meet, react, satisfaction
 from easq.sources.world.retrieve import retrieve
-from easq.sources.world.simulate import DAY_MS, Rates, World
+from easq.sources.world.simulate import DAY_MS, AskRates, World
 
 _VISITS, _WATCHING = 10, 11
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedViews:
     """What viewers did with what they were given, by visit and item.
 
     `option_VK` is what each would answer if asked now, -1 who would not answer. `satisfaction_VK` is the
     truth and for measuring alone.
     """
 
-    play_ms_VK: Ids
-    ratio_VK: Floats32
-    did: dict[str, NDArray[np.bool_]]
-    option_VK: Ids
-    satisfaction_VK: Floats32
+    play_ms_VK: I64
+    ratio_VK: F32
+    did: dict[str, Bool]
+    option_VK: I64
+    satisfaction_VK: F32
 
 
 class Society(World):
@@ -40,7 +39,7 @@ class Society(World):
     """
 
     def __init__(
-        self, seed: int, rates: Rates, num_viewers: int, num_items: int, scenario: str = "main"
+        self, seed: int, rates: AskRates, num_viewers: int, num_items: int, scenario: str = "main"
     ) -> None:
         super().__init__(seed, rates, num_viewers, num_items, scenario)
         self._watching = np.random.default_rng([seed, _WATCHING])
@@ -49,7 +48,7 @@ class Society(World):
         """Turn interests, renew the shelf, and let viewers come back or stay away."""
         self._start_day()
 
-    def visits(self, per_day: float) -> tuple[Ids, Ids]:
+    def visits(self, per_day: float) -> tuple[I64, I64]:
         """Return when today's visits begin (ms of the day, in order) and whose they are.
 
         Who is here today comes once, and again by how active they are: `per_day` times in the mean.
@@ -63,19 +62,19 @@ class Society(World):
         order_V = np.argsort(time_V, kind="stable")
         return time_V[order_V], user_V[order_V]
 
-    def candidates_of(self, user_V: Ids, num: int) -> Ids:
+    def candidates_of(self, user_V: I64, num: int) -> I64:
         """Return the items that a first stage retrieves for each visit."""
         taste_VT = self._taste_UT[user_V]
         return retrieve(self._shelf, taste_VT, num, self.scenario.taste_share, self._watching)
 
-    def watch(self, user_V: Ids, item_VK: Ids) -> Watched:
+    def watch(self, user_V: I64, item_VK: I64) -> WatchedViews:
         """Let viewers watch the items that they were given; the share that satisfies decides who returns."""
         meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_V, item_VK)
         reactions = react(meeting, self._watching)
         np.add.at(self._views_U, user_V, item_VK.shape[1])
         satisfied_V = (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
         np.add.at(self._satisfied_U, user_V, satisfied_V)
-        return Watched(
+        return WatchedViews(
             play_ms_VK=np.rint(reactions.play_s_RC * 1000).astype(np.int64),
             ratio_VK=reactions.ratio_RC,
             did=reactions.did,
@@ -83,12 +82,12 @@ class Society(World):
             satisfaction_VK=reactions.satisfaction_RC,
         )
 
-    def satisfaction_of(self, user_V: Ids, item_VC: Ids) -> Floats32:
+    def satisfaction_of(self, user_V: I64, item_VC: I64) -> F32:
         """Return how satisfied viewers would truly be with items today, watched or not; changes nothing."""
         meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_V, item_VC)
         return satisfaction(expected_felt(meeting, FEED_PLACE, CALIBRATION))
 
-    def _options(self, user_V: Ids, reactions: Reactions) -> Ids:
+    def _options(self, user_V: I64, reactions: Reactions) -> I64:
         felt_VK, random = reactions.felt_RC, self._watching
         style_VK = np.broadcast_to(self.viewers.answer_style_U[user_V][:, None], felt_VK.shape)
         said_VK = answering.option(answering.said(felt_VK, style_VK, random))

@@ -5,11 +5,10 @@ that duration (a copula), so the real distribution holds by construction, whatev
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from easq.arrays import F32, I64, Bool
 from easq.sources.world.calibration import CALIBRATION
 from easq.sources.world.play import FEED_RATIO_DQ, LAB_RATIO_Q
-from easq.sources.world.population import Floats32, Ids
 
 _STEPS, _REACH = 64, 6
 _WIDTH = 2 * _REACH * _STEPS + 1
@@ -28,7 +27,7 @@ class PlayTable:
         self._log_ratio = np.concatenate(logs).astype(np.float32)
         self._nothing = np.float32(at[0])
 
-    def ratio(self, length_RC: Ids, pull_RC: Floats32) -> Floats32:
+    def ratio(self, length_RC: I64, pull_RC: F32) -> F32:
         """Return play ratios; below the lowest quantile the video was not played at all."""
         place_RC = np.clip((pull_RC + _REACH) * _STEPS, 0, _WIDTH - 1.001)
         below_RC = place_RC.astype(np.int32)
@@ -45,7 +44,7 @@ LAB = PlayTable((LAB_RATIO_Q,) * len(FEED_RATIO_DQ), CALIBRATION.lab_pull_levels
 """EEG-SVRec's laboratory, where people had time: one distribution for all durations."""
 
 
-def seen(play_s_RC: Floats32, duration_s_RC: Floats32, seconds: float) -> NDArray[np.bool_]:
+def seen(play_s_RC: F32, duration_s_RC: F32, seconds: float) -> Bool:
     """Return whether a view lasted so many seconds, or the whole of a shorter video.
 
     KuaiRand's click is this with 7 seconds, its long view with 18: true of 98 and 99 % of its rows.

@@ -3,15 +3,13 @@
 Shapes: R requests, C candidates, G tags of an item.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from easq.arrays import F32, I64
+from easq.sources.world.population import Catalogue, Viewers
 
-from easq.sources.world.population import Catalogue, Floats32, Ids, Viewers
-
-Column = NDArray[np.int64] | NDArray[np.float32]
+Column = I64 | F32
 
 
-def viewer_columns(viewers: Viewers, user_R: Ids, ts_R: Ids) -> dict[str, Ids]:
+def viewer_columns(viewers: Viewers, user_R: I64, ts_R: I64) -> dict[str, I64]:
     """Return one id per request and feature; histories are the world's own."""
     return {
         "user_id": user_R,
@@ -21,7 +19,7 @@ def viewer_columns(viewers: Viewers, user_R: Ids, ts_R: Ids) -> dict[str, Ids]:
     }
 
 
-def candidate_columns(catalogue: Catalogue, item_RC: Ids, age_days_RC: Floats32) -> dict[str, Column]:
+def candidate_columns(catalogue: Catalogue, item_RC: I64, age_days_RC: F32) -> dict[str, Column]:
     """Return ids (int64) and numbers (float32) of each candidate."""
     return {
         "item_id": item_RC,
@@ -33,6 +31,6 @@ def candidate_columns(catalogue: Catalogue, item_RC: Ids, age_days_RC: Floats32)
     }
 
 
-def tags(catalogue: Catalogue, item_RC: Ids) -> Ids:
+def tags(catalogue: Catalogue, item_RC: I64) -> I64:
     """Return the tags of each candidate, as many for every item: one axis more than `item_RC`."""
     return catalogue.tags_I[item_RC]

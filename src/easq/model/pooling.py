@@ -1,0 +1,170 @@
+"""From embedding rows to the inputs of a model: features of viewer and candidate side by side.
+
+Shapes: B requests, N rows, V and C widths of viewer and candidate, L entries of a history, E embedding.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from easq.features.encode import Layout
+from easq.model.embedding import Touched
+from easq.model.grid import Grid
+from easq.recipe.features import History, Multi
+
+
+class Past(NamedTuple):
+    """The viewer's history entry by entry, newest first, and each candidate's embedding in its space."""
+
+    entry_BLE: Tensor
+    is_padding_BL: Tensor
+    target_NE: Tensor
+
+
+class Inputs(NamedTuple):
+    """Concatenated feature embeddings x, the viewer's half once per request.
+
+    `past` is there for a method that reads the history itself, `beside` for one with embeddings of a second
+    kind: the same features in those. `detach` and the like leave both out.
+    """
+
+    viewer_BV: Tensor
+    candidate_NC: Tensor
+    request_N: Tensor
+    past: Past | None = None
+    beside: "Inputs | None" = None
+
+    def detach(self) -> "Inputs":
+        """Return sg(x)."""
+        return Inputs(self.viewer_BV.detach(), self.candidate_NC.detach(), self.request_N)
+
+    def select(self, row_A: Tensor) -> "Inputs":
+        """Return the inputs of some rows, each a request of its own."""
+        viewer_AV = self.viewer_BV.index_select(0, self.request_N[row_A])
+        return Inputs(viewer_AV, self.candidate_NC.index_select(0, row_A), torch.arange(len(row_A)))
+
+    def first(self, num_rows: int) -> "Inputs":
+        """Return the inputs of the first rows."""
+        return Inputs(self.viewer_BV, self.candidate_NC[:num_rows], self.request_N[:num_rows])
+
+
+class Lookup(NamedTuple):
+    """A batch's embeddings, looked up once for all that read them, and which of them stand for nothing."""
+
+    viewer_BWE: Tensor
+    candidate_NVE: Tensor
+    is_padding_BW: Tensor
+    is_padding_NV: Tensor
+
+    @staticmethod
+    def up(touched: Touched) -> "Lookup":
+        """Look up who reads which row."""
+        padding = np.flatnonzero(touched.rows_U == 0)
+        nothing = int(padding[0]) if len(padding) else -1
+        return Lookup(
+            functional.embedding(touched.viewer_BW, touched.value_UE),
+            functional.embedding(touched.candidate_NV, touched.value_UE),
+            touched.viewer_BW == nothing,
+            touched.candidate_NV == nothing,
+        )
+
+    def parts(self, widths: Sequence[int]) -> "list[Lookup]":
+        """Return the same of each part of the table's width."""
+        sides = (torch.split(side, list(widths), 2) for side in (self.viewer_BWE, self.candidate_NVE))
+        return [
+            self._replace(viewer_BWE=viewer_BWE, candidate_NVE=candidate_NVE)
+            for viewer_BWE, candidate_NVE in zip(*sides, strict=True)
+        ]
+
+
+class FeaturePooling(nn.Module):
+    """Turns table rows into x: single ids as they are, lists averaged, histories by attention.
+
+    A history is attended to by the candidate's own embedding (scaled dot product, a learned query
+    map and a learned bias per recency), so the same past weighs differently for each candidate.
+    `brings_past` adds the first history that is declared, entry by entry.
+    """
+
+    def __init__(self, layout: Layout, dim: int, brings_past: bool = False) -> None:
+        super().__init__()
+        self._brings_past = brings_past
+        self._dim = dim
+        self._viewer_lists = [s for s in layout.viewer if isinstance(s.feature, Multi)]
+        self._candidate_lists = [s for s in layout.candidate if isinstance(s.feature, Multi)]
+        self._num_single = [
+            sum(not isinstance(s.feature, Multi | History) for s in side)
+            for side in (layout.viewer, layout.candidate)
+        ]
+        starts = {s.feature.name: s.start for s in layout.candidate}
+        self._histories = [(s, starts[s.feature.of]) for s in layout.viewer if isinstance(s.feature, History)]
+        self.queries = nn.ParameterList([torch.eye(dim) for _ in self._histories])
+        self.recency = nn.ParameterList([torch.zeros(s.stop - s.start) for s, _ in self._histories])
+        self.widths: tuple[int, ...] = (dim,)
+        self.viewer_dim = dim * (self._num_single[0] + len(self._viewer_lists))
+        self.candidate_dim = dim * (self._num_single[1] + len(self._candidate_lists) + len(self._histories))
+
+    def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
+        """Return x for rows whose requests stand in order."""
+        return self.pool(Lookup.up(touched), request_N)
+
+    def pool(self, looked: Lookup, request_N: Tensor) -> Inputs:
+        """Return x of what was looked up."""
+        viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV = looked
+        viewer = [viewer_BWE[:, : self._num_single[0]].flatten(1)]
+        viewer += [_mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in self._viewer_lists]
+        candidate = [candidate_NVE[:, : self._num_single[1]].flatten(1)]
+        candidate += [_mean(candidate_NVE, is_padding_NV, s.start, s.stop) for s in self._candidate_lists]
+        grid = Grid.of(request_N, len(viewer_BWE)) if self._histories else None
+        for (slot, target), query, recency in zip(self._histories, self.queries, self.recency, strict=True):
+            assert grid is not None
+            keys_BLE = viewer_BWE[:, slot.start : slot.stop]
+            candidate.append(
+                self._attend(
+                    candidate_NVE[:, target] @ query,
+                    keys_BLE,
+                    is_padding_BW[:, slot.start : slot.stop],
+                    recency,
+                    grid,
+                )
+            )
+        past = None
+        if self._brings_past:
+            slot, target = self._histories[0]
+            place = slice(slot.start, slot.stop)
+            past = Past(viewer_BWE[:, place], is_padding_BW[:, place], candidate_NVE[:, target])
+        return Inputs(torch.cat(viewer, 1), torch.cat(candidate, 1), request_N, past)
+
+    def _attend(
+        self, query_NE: Tensor, keys_BLE: Tensor, is_padding_BL: Tensor, recency_L: Tensor, grid: "Grid"
+    ) -> Tensor:
+        logits_BCL = grid.spread(query_NE) @ keys_BLE.transpose(1, 2) * self._dim**-0.5 + recency_L
+        logits_BCL = logits_BCL.masked_fill(is_padding_BL.unsqueeze(1), -1e9)
+        # Of an empty history every entry is padding, whose embedding is zero: the pool is zero too.
+        return grid.gather(logits_BCL.softmax(2) @ keys_BLE)
+
+
+class TwinPooling(nn.Module):
+    """Pools two parts of a table's width, each by itself: x of the first, and x of the second `beside` it."""
+
+    def __init__(self, layout: Layout, dim: int, beside_dim: int) -> None:
+        super().__init__()
+        self.first, self.beside = FeaturePooling(layout, dim), FeaturePooling(layout, beside_dim)
+        self.widths = (dim, beside_dim)
+        self.viewer_dim, self.candidate_dim = self.first.viewer_dim, self.first.candidate_dim
+
+    def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
+        """Return x for rows whose requests stand in order."""
+        first, beside = Lookup.up(touched).parts(self.widths)
+        return self.first.pool(first, request_N)._replace(beside=self.beside.pool(beside, request_N))
+
+
+Pooling = FeaturePooling | TwinPooling
+
+
+def _mean(embedded_RWE: Tensor, is_padding_RW: Tensor, start: int, stop: int) -> Tensor:
+    count_R = (~is_padding_RW[:, start:stop]).sum(1, keepdim=True).clamp(min=1)
+    return embedded_RWE[:, start:stop].sum(1) / count_R
