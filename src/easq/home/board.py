@@ -6,9 +6,7 @@ import msgspec
 
 
 class BoardQuery(msgspec.Struct):
-    """A look to be taken: into which home, at which experiment, and what an earlier look has counted, which
-    only the reader understands.
-    """
+    """Which home and experiment to read; `funnel` is what an earlier read counted, opaque to the service."""
 
     folder: str
     experiment: str = ""
