@@ -45,8 +45,8 @@ def recipe_of(arm: str, recipe: Recipe = DEFAULT) -> Recipe:
     """Return the recipe of an arm: undefended, no viewer's weight is bounded."""
     if arm == "defended":
         return recipe
-    alignment = msgspec.structs.replace(recipe.alignment, viewer_weight=0.0)
-    return msgspec.structs.replace(recipe, alignment=alignment)
+    answers = msgspec.structs.replace(recipe.answers, viewer_weight=0.0)
+    return msgspec.structs.replace(recipe, answers=answers)
 
 
 def mean_rank(arm: str, seed: int, views: int, rates: AskRates, spares_others: bool) -> tuple[float, Told]:

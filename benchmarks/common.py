@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from easq.log.sqlite import SqliteLog
+from easq.model.method import read_method
 from easq.recipe.read import read_recipe
 from easq.sources.world.record import record
 from easq.sources.world.simulate import AskRates, World
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "world.toml"
 RATES = AskRates(ask=0.05, answer=0.1)
-DEFAULT = read_recipe(RECIPE)
+DEFAULT = read_recipe(RECIPE, methods=read_method)
 
 
 def make_world(path: Path, views: int, seed: int = 1) -> None:

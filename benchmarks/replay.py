@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from common import DEFAULT, RECIPE, make_world, show
@@ -25,26 +25,26 @@ from easq.learn.build import build_encoder, build_learner
 from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
+from easq.model.method import methods, read_method
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.replay import replay
-from easq.recipe.learning import Method
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 
-METHODS: tuple[Method, ...] = get_args(Method)
 SWITCHES = (
-    "alignment.teacher=true",
-    "alignment.propensity_weights=true",
-    "model.satisfaction_variance=true",
-    "alignment.behavior_tolerance=0.01",
+    "method.teacher=true",
+    "method.propensity_weights=true",
+    "method.satisfaction_variance=true",
+    "method.pair_accuracy_budget=0.01",
 )
 MOST_STEPS, IN_A_ROW = 100, 10
 
 
 def timed_recipes() -> dict[str, Recipe]:
     """Return the recipes whose steps are timed: every method, and EASQ with each switch beyond the paper."""
-    methods = {method: read_recipe(RECIPE, [f"model.method={method}"]) for method in METHODS}
-    return methods | {f"easq, {switch}": read_recipe(RECIPE, [switch]) for switch in SWITCHES}
+    kinds = {kind: read_recipe(RECIPE, [f"method.kind={kind}"], methods=read_method) for kind in methods()}
+    switched = {f"easq, {s}": read_recipe(RECIPE, [s], methods=read_method) for s in SWITCHES}
+    return kinds | switched
 
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:

@@ -106,7 +106,7 @@ def test_both_methods_are_compared_on_the_truth(tmp_path: Path) -> None:
         (["replay", "--recipe", "{recipe}", "--log", "none", "--out", "o"], "there is no file at none"),
         (["replay", "--recipe", "{recipe}", "--data", "d", "--out", "o"], "needs a [data] table"),
         (
-            ["replay", "--recipe", "{recipe}", "--log", "{log}", "--out", "o", "--set", "model.rnk=3"],
+            ["replay", "--recipe", "{recipe}", "--log", "{log}", "--out", "o", "--set", "method.rnk=3"],
             "model.rnk: unknown key; allowed: ",
         ),
         (["import", "parquet", "--path", "x", "--log", "y"], "kuairand, eeg_svrec"),

@@ -8,6 +8,7 @@ from easq.errors import InputError, SettingsError
 from easq.home.arm_homes import arm_home, open_arms
 from easq.home.home import Home, open_home
 from easq.learn.live_learner import LiveLearner
+from easq.model.method import read_method
 from easq.recipe.arm_recipe import read_arm
 from easq.recipe.read import read_recipe, to_toml
 from tests.support.live_home import chapters, living
@@ -26,13 +27,13 @@ def recipe_file(folder: Path, names: str, **files: str) -> Path:
 
 
 def home_of(folder: Path, names: str, **files: str) -> Home:
-    return open_home(folder / "home", read_recipe(recipe_file(folder, names, **files)))
+    return open_home(folder / "home", read_recipe(recipe_file(folder, names, **files), methods=read_method))
 
 
 def test_an_arm_is_the_running_recipe_but_for_what_its_file_says(tmp_path: Path) -> None:
-    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[model]\nmethod = "behavior"\n')
+    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[method]\nkind = "behavior"\n')
     (arm,) = open_arms(home).values()
-    assert (home.recipe.model.method, arm.recipe.model.method) == ("easq", "behavior")
+    assert (home.recipe.method.kind, arm.recipe.method.kind) == ("easq", "behavior")
     assert arm.recipe.model.hidden == home.recipe.model.hidden
     assert arm.recipe.features == home.recipe.features
     with arm.open_events() as events, home.open_events():
@@ -43,17 +44,17 @@ def test_an_arm_is_the_running_recipe_but_for_what_its_file_says(tmp_path: Path)
 
 
 def test_an_arm_outlives_the_file_of_its_recipe(tmp_path: Path) -> None:
-    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[model]\nmethod = "behavior"\n')
+    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[method]\nkind = "behavior"\n')
     made = open_arms(home)
     (tmp_path / "arm.toml").unlink()
-    assert open_arms(open_home(home.folder)) == made
+    assert open_arms(open_home(home.folder, methods=read_method)) == made
 
 
 def test_an_arm_keeps_to_the_recipe_that_it_began_with(tmp_path: Path) -> None:
-    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[model]\nmethod = "behavior"\n')
+    home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[method]\nkind = "behavior"\n')
     open_arms(home)
-    (tmp_path / "arm.toml").write_text('[model]\nmethod = "mmoe"\n')
-    with pytest.raises(SettingsError, match="these differ: model"):
+    (tmp_path / "arm.toml").write_text('[method]\nkind = "mmoe"\n')
+    with pytest.raises(SettingsError, match="these differ: method"):
         open_arms(home)
 
 
@@ -62,7 +63,7 @@ def test_an_arm_keeps_to_the_recipe_that_it_began_with(tmp_path: Path) -> None:
     [
         ("[ask]\nask_share = 0.5\n", "ask.ask_share: unknown key"),
         ("[service]\nlog_top = 3\n", "these differ from its recipe: service. Allowed: name, seed"),
-        ("[model]\nrank = -1\n", "model.rank: got -1"),
+        ("[method]\nrank = -1\n", "method.rank: got -1"),
         ("[model\n", "is not TOML"),
         (ARMS % 'recipe = "x"', "these differ from its recipe: experiments"),
     ],
@@ -78,7 +79,7 @@ def test_a_fixed_arm_keeps_its_version_when_the_system_has_gone_on(tmp_path: Pat
         version = system.home.versions.names()[0]
         text = to_toml(system.home.recipe).replace("experiments = []\n", "")
         (tmp_path / "next.toml").write_text(text + ARMS % f'version = "{version}"')
-        home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml"))
+        home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml", methods=read_method))
         (arm,) = open_arms(home).values()
         for chapter in chapters():
             system.say(chapter)
@@ -89,7 +90,7 @@ def test_a_fixed_arm_keeps_its_version_when_the_system_has_gone_on(tmp_path: Pat
         assert open_arms(home)["easq/treatment"].versions.names() == [version] == arm.versions.names()
         (tmp_path / "next.toml").write_text(text + ARMS % 'version = "v000000000099"')
         with pytest.raises(SettingsError, match=f"experiments.easq.arms.treatment.version: .* at {version}"):
-            open_arms(open_home(system.home.folder, read_recipe(tmp_path / "next.toml")))
+            open_arms(open_home(system.home.folder, read_recipe(tmp_path / "next.toml", methods=read_method)))
 
 
 def test_a_version_that_never_was_is_refused(tmp_path: Path) -> None:
@@ -101,11 +102,11 @@ def test_a_version_that_never_was_is_refused(tmp_path: Path) -> None:
 
 def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> None:
     with living(tmp_path) as system:
-        (tmp_path / "arm.toml").write_text('[model]\nmethod = "behavior"\n[training]\narms = ["default"]\n')
+        (tmp_path / "arm.toml").write_text('[method]\nkind = "behavior"\n[training]\narms = ["default"]\n')
         text = to_toml(system.home.recipe).replace("experiments = []\n", "")
         path = str(tmp_path / "arm.toml")
         (tmp_path / "next.toml").write_text(text + ARMS % f'recipe = "{path}"')
-        home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml"))
+        home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml", methods=read_method))
         arm = open_arms(home)["easq/treatment"]
         with arm.open_updates() as updates:
             learner = LiveLearner(arm, system.events, updates, system.clock, system.clock)
@@ -121,9 +122,9 @@ def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> Non
 
 
 def test_the_arms_of_the_demo_are_what_they_say() -> None:
-    running = read_recipe(RECIPES / "loop.toml")
+    running = read_recipe(RECIPES / "loop.toml", methods=read_method)
     control, treatment = running.experiments[0].arms
     assert treatment.recipe is None
     assert control.recipe is not None
     arm = read_arm(Path(control.recipe), running)
-    assert (running.model.method, arm.model.method) == ("easq", "behavior")
+    assert (running.method.kind, arm.method.kind) == ("easq", "behavior")

@@ -8,13 +8,12 @@ import torch
 
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.join import build_joiner
-from easq.learn.answer_rows import question_rows
+from easq.learn.answer_rows import answer_rows
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, NonFiniteLossError
 from easq.model import losses as losses_of
-from easq.model import objective
-from easq.model.methods.easq import Easq
-from easq.model.objective import losses
+from easq.model.methods import easq
+from easq.model.methods.easq import Easq, EasqSettings, easq_losses
 from easq.recipe.recipe import Recipe
 from tests.support.small_worlds import small_recipe, world_events
 
@@ -53,13 +52,12 @@ def late_batch(batches: list[Batch], loss: str) -> Batch:
 
 def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
     """Return the parameters with a gradient other than zero, bit for bit, under one loss alone."""
-    recipe = small_recipe()
     replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
-    questioned = question_rows(batch, replayed, 3, recipe.alignment)
+    pairs = answer_rows(batch, replayed, 3, EasqSettings().answer_use)
     touched = learner.table.touch(batch.rows)
     x = learner.pooling(touched, torch.from_numpy(batch.rows.request_N))
-    scores = learner.model(x, torch.from_numpy(questioned.row_Q))
-    loss = getattr(losses(scores, batch, questioned, recipe.alignment), name)
+    scores = learner.network(x, torch.from_numpy(pairs.row_Q))
+    loss = getattr(easq_losses(scores, batch, pairs), name)
     learner.dense.zero_grad(set_to_none=True)
     loss.backward()
     moved = {f"dense.{n}" for n, p in learner.dense.named_parameters() if p.grad is not None and p.grad.any()}
@@ -84,7 +82,7 @@ def test_each_loss_moves_its_own_parameters_and_no_other(loss: str, may_move: tu
 
 
 def test_answers_may_move_embeddings_only_when_the_setting_says_so() -> None:
-    learner, batches = trained("model.answers_move_embeddings=true")
+    learner, batches = trained("method.answers_move_embeddings=true")
     moved = moved_by(learner, late_batch(batches, "satisfaction"), "satisfaction")
     pooling_and_table = all_parameters(learner, ("table", "dense.pooling"))
     assert moved == all_parameters(learner, SATISFACTION) | pooling_and_table
@@ -92,7 +90,7 @@ def test_answers_may_move_embeddings_only_when_the_setting_says_so() -> None:
 
 def test_served_merged_and_training_scores_are_one() -> None:
     learner, batches = trained()
-    batch, model = batches[-1], learner.model
+    batch, model = batches[-1], learner.network
     assert isinstance(model, Easq)
     assert model.low_rank is not None
     assert model.low_rank.product().abs().max() > 1e-4
@@ -106,7 +104,7 @@ def test_served_merged_and_training_scores_are_one() -> None:
 
 def test_new_low_rank_path_leaves_the_backbone_alone() -> None:
     learner, batches = steps_of(small_recipe())
-    model = learner.model
+    model = learner.network
     assert isinstance(model, Easq)
     assert model.low_rank is not None
     assert not model.low_rank.product().any()
@@ -140,7 +138,7 @@ def test_non_finite_loss_raises_before_anything_moves() -> None:
     learner, batches = trained()
     before = {n: v.copy() for n, v in learner.state().items()}
     with torch.no_grad():
-        learner.model.main.head.layers[-1].bias.fill_(float("nan"))  # type: ignore[union-attr, index]
+        learner.network.main.head.layers[-1].bias.fill_(float("nan"))  # type: ignore[union-attr, index]
     before["dense.model.main.head.layers.3.bias"] = np.array([np.nan], np.float32)
     with pytest.raises(NonFiniteLossError, match="nothing was changed"):
         learner.step(batches[-1])
@@ -154,20 +152,20 @@ def test_non_finite_loss_raises_before_anything_moves() -> None:
     [
         "order.scope=viewer",
         "order.scope=batch",
-        "alignment.scope=user",
-        "alignment.scope=batch",
-        "alignment.unasked=request",
-        "alignment.unasked=distill",
-        "alignment.uncertain=drop",
-        "alignment.buffer=0",
+        "method.scope=user",
+        "method.scope=batch",
+        "method.unasked=request",
+        "method.unasked=distill",
+        "answers.uncertain=drop",
+        "answers.buffer=0",
         "model.head_width=0",
-        "model.lora_init=normal",
-        "model.method=behavior",
-        "model.rank=0",
-        "model.routing=softmax_top_k",
-        "model.routing=none",
-        "model.satisfaction_variance=true",
-        "alignment.propensity_weights=true",
+        "method.lora_init=normal",
+        "method.kind=behavior",
+        "method.rank=0",
+        "method.routing=softmax_top_k",
+        "method.routing=none",
+        "method.satisfaction_variance=true",
+        "method.propensity_weights=true",
     ],
 )
 def test_every_variant_learns(override: str) -> None:
@@ -181,15 +179,17 @@ def test_every_variant_learns(override: str) -> None:
 def test_variants_of_d_plus_see_different_pairs() -> None:
     _, batches = trained()
     batch = next(b for b in batches if len(set(b.option_A.tolist())) == 3)
-    nothing = trained("alignment.buffer=0")[0].buffer.sample(0, False, np.random.default_rng(0))
+    nothing = trained("answers.buffer=0")[0].buffer.sample(0, False, np.random.default_rng(0))
     pairs = {}
     for name, value in (("scope", "batch"), ("scope", "user"), ("unasked", "request"), ("uncertain", "drop")):
-        alignment = small_recipe(f"alignment.{name}={value}").alignment
-        found = question_rows(batch, nothing, 3, alignment)
+        use, drops = EasqSettings().answer_use, name == "uncertain"
+        if not drops:
+            use = EasqSettings(**{name: value}).answer_use
+        found = answer_rows(batch, nothing, 3, use, drops_uncertain=drops)
         pairs[value] = set(zip(found.better_P.tolist(), found.worse_P.tolist(), strict=True))
     assert pairs["user"] < pairs["batch"]
     assert pairs["drop"] != pairs["request"]
-    listed = question_rows(batch, nothing, 3, small_recipe("alignment.unasked=request").alignment)
+    listed = answer_rows(batch, nothing, 3, EasqSettings(unasked="request").answer_use)
     unasked = set(listed.row_Q.tolist()) - set(batch.answer_row_A.tolist())
     assert {listed.row_Q[i] for i in (*listed.better_P, *listed.worse_P)} & unasked
 
@@ -209,9 +209,9 @@ def test_state_round_trip_goes_on_bit_for_bit() -> None:
 
 def test_weights_of_one_train_to_the_same_bytes_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     learner, _ = trained()
-    monkeypatch.setattr(objective, "satisfaction_loss", lambda b, w, _: losses_of.satisfaction_loss(b, w))
-    monkeypatch.setattr(objective, "dpo_loss", lambda *rows: losses_of.dpo_loss(*rows[:5]))
-    other, _ = trained("alignment.viewer_weight=0")
+    monkeypatch.setattr(easq, "satisfaction_loss", lambda b, w, _: losses_of.satisfaction_loss(b, w))
+    monkeypatch.setattr(easq, "dpo_loss", lambda *rows: losses_of.dpo_loss(*rows[:5]))
+    other, _ = trained("answers.viewer_weight=0")
     a, b = learner.state(), other.state()
     assert all(a[name].tobytes() == b[name].tobytes() for name in a)
 
@@ -221,9 +221,9 @@ def test_an_answer_without_weight_is_as_if_it_had_not_been_given() -> None:
     learner, batches = trained()
     batch = late_batch(batches, "satisfaction")
     nothing = learner.buffer.sample(0, False, np.random.default_rng(0))
-    alignment = small_recipe("alignment.scope=batch", "alignment.unasked=request").alignment
+    use = EasqSettings(scope="batch", unasked="request").answer_use
     weight_A = np.linspace(0, 1, len(batch.option_A), dtype=np.float32)
-    found = question_rows(dataclasses.replace(batch, weight_A=weight_A), nothing, 3, alignment)
+    found = answer_rows(dataclasses.replace(batch, weight_A=weight_A), nothing, 3, use)
     weight_of = dict(zip((batch.answer_row_A - batch.num_viewed).tolist(), weight_A.tolist(), strict=True))
     expected = [
         weight_of.get(b, 1.0) * weight_of.get(w, 1.0)
@@ -234,8 +234,8 @@ def test_an_answer_without_weight_is_as_if_it_had_not_been_given() -> None:
 
 
 def test_behavior_only_learns_the_same_whatever_is_answered() -> None:
-    learner, batches = steps_of(small_recipe("model.method=behavior"))
-    other, _ = steps_of(small_recipe("model.method=behavior"))
+    learner, batches = steps_of(small_recipe("method.kind=behavior"))
+    other, _ = steps_of(small_recipe("method.kind=behavior"))
     for batch in batches:
         flipped = dataclasses.replace(batch, option_A=2 - batch.option_A)
         np.testing.assert_array_equal(learner.step(batch).served_N, other.step(flipped).served_N)

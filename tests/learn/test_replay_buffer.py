@@ -9,7 +9,12 @@ from easq.learn.replay_buffer import AnsweredRows, ReplayBuffer
 def rows(start: int, num: int, users: int = 5) -> AnsweredRows:
     n = np.arange(start, start + num)
     return AnsweredRows(
-        np.stack([n, n], 1), np.stack([n], 1), viewer(n % users), n % 3, np.ones(num, np.float32)
+        viewer_AW=np.stack([n, n], 1),
+        candidate_AV=np.stack([n], 1),
+        user_A=viewer(n % users),
+        option_A=n % 3,
+        weight_A=np.ones(num, np.float32),
+        behavior_AK=np.zeros((num, 0), np.int64),
     )
 
 

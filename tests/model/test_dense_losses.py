@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from easq.model.dense_losses import answer_loss, believed, gap_loss
+from easq.model.losses import answer_loss, believed, gap_loss
 
 
 def test_ranker_learns_pairs_by_how_far_apart_they_are_believed() -> None:

@@ -2,14 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from easq.learn.answer_rows import question_rows
-from easq.model.methods.easq import Easq
+from easq.learn.answer_rows import answer_rows
+from easq.model.methods.easq import Easq, EasqSettings
 from easq.model.response import inverse, pair_weights
 from tests.learn.test_learner import SATISFACTION, all_parameters, late_batch
 from tests.support.method_learners import moved_by, trained_by
-from tests.support.small_worlds import small_recipe
 
-WEIGHTS = "alignment.propensity_weights=true"
+WEIGHTS = "method.propensity_weights=true"
 
 
 def test_an_answer_weighs_by_the_inverse_of_its_chance_down_to_the_floor() -> None:
@@ -33,11 +32,11 @@ def test_response_is_learned_apart_and_weights_train_nothing(loss: str, may_move
 
 def test_pairs_of_seldom_answered_views_count_more_in_the_satisfaction_loss() -> None:
     learner, batches = trained_by("easq", WEIGHTS)
-    model, batch = learner.model, late_batch(batches, "satisfaction")
+    model, batch = learner.network, late_batch(batches, "satisfaction")
     assert isinstance(model, Easq)
     assert model.response is not None
     replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
-    questioned = question_rows(batch, replayed, 3, small_recipe().alignment)
+    questioned = answer_rows(batch, replayed, 3, EasqSettings().answer_use)
     x = learner.pooling(learner.table.touch(batch.rows), torch.from_numpy(batch.rows.request_N))
     weight = pair_weights(model.response, x, questioned, 1e-5)
     assert weight.mean().item() == pytest.approx(1, abs=1e-5)

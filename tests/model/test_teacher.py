@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from easq.errors import SettingsError
 from easq.learn.build import build_encoder, build_learner
 from easq.model.methods.easq import Easq
 from tests.learn.test_learner import MAIN, SATISFACTION, all_parameters, late_batch
 from tests.support.method_learners import learner_of, moved_by, trained_by
 from tests.support.small_worlds import small_recipe
 
-TEACHER = "alignment.teacher=true"
+TEACHER = "method.teacher=true"
 
 
 @pytest.mark.parametrize(
@@ -27,14 +28,14 @@ def test_teacher_moves_itself_and_what_it_teaches_moves_as_answers_do(
 ) -> None:
     learner, batches = trained_by("easq", TEACHER)
     batch = late_batch(batches, "satisfaction" if loss == "satisfaction" else "main")
-    moved = moved_by(learner, batch, loss, small_recipe(TEACHER).alignment)
+    moved = moved_by(learner, batch, loss)
     named = {name if name == "table" else f"dense.{name}" for name in moved}
     assert named == all_parameters(learner, may_move)
 
 
 def test_teacher_sees_the_behaviour_and_is_not_served() -> None:
     learner, batches = trained_by("easq", TEACHER)
-    model, batch = learner.model, batches[-1]
+    model, batch = learner.network, batches[-1]
     assert isinstance(model, Easq)
     assert model.teacher is not None
     before = learner.score(batch)
@@ -47,16 +48,16 @@ def test_teacher_sees_the_behaviour_and_is_not_served() -> None:
 
 def test_unasked_views_teach_the_satisfaction_experts() -> None:
     """With one told view and no weight on the teaching nothing differs; with weight the experts do."""
-    plain, batches = learner_of("easq", TEACHER, "alignment.teacher_weight=0.0")
+    plain, batches = learner_of("easq", TEACHER, "method.teacher_weight=0.0")
     taught, _ = learner_of("easq", TEACHER)
     for batch in batches:
         plain.step(batch)
         losses = taught.step(batch).losses
         assert {"teacher", "taught_satisfaction", "taught_dpo"} <= losses.keys()
-    assert isinstance(plain.model, Easq)
-    assert isinstance(taught.model, Easq)
+    assert isinstance(plain.network, Easq)
+    assert isinstance(taught.network, Easq)
     for side in ("satisfaction", "main", "low_rank"):
-        first, second = plain.model.get_submodule(side), taught.model.get_submodule(side)
+        first, second = plain.network.get_submodule(side), taught.network.get_submodule(side)
         pairs = zip(first.parameters(), second.parameters(), strict=True)
         assert any(not torch.equal(a, b) for a, b in pairs), side
 
@@ -75,8 +76,6 @@ def test_state_with_told_views_goes_on_bit_for_bit() -> None:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-def test_other_methods_take_no_notice_of_the_teacher() -> None:
-    with_it, batches = learner_of("mmoe", TEACHER)
-    without, _ = learner_of("mmoe")
-    for batch in batches[:4]:
-        np.testing.assert_array_equal(with_it.step(batch).served_N, without.step(batch).served_N)
+def test_other_methods_refuse_a_teacher() -> None:
+    with pytest.raises(SettingsError, match="teacher: unknown key; allowed: expert_width, "):
+        learner_of("mmoe", TEACHER)

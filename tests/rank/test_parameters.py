@@ -1,27 +1,19 @@
-from typing import get_args
-
 import numpy as np
 import pytest
 
 from easq.features.batch import Batch
 from easq.learn.publish import make_delta
+from easq.model.method import methods
 from easq.rank.parameters import Parameters
-from easq.recipe.learning import Method
-from tests.support.method_learners import learner_of
+from tests.support.method_learners import learner_of, read_by
 from tests.support.small_worlds import small_recipe
 
 
-@pytest.mark.parametrize(
-    ("method", "probe_dim"), [*((method, 0) for method in get_args(Method)), ("probe", 8)]
-)
+@pytest.mark.parametrize(("method", "probe_dim"), [*((method, 0) for method in methods()), ("probe", 8)])
 def test_every_method_serves_by_deltas_what_it_has_learned(method: str, probe_dim: int) -> None:
-    settings = (
-        "baselines.emer_serving_steps=2",
-        "baselines.satisfaction_share=0.5",
-        f"model.probe_dim={probe_dim}",
-    )
+    settings = read_by(method, serving_steps=2, satisfaction_share=0.5, probe_dim=probe_dim)
     learner, batches = learner_of(method, *settings)
-    parameters = Parameters(small_recipe(f"model.method={method}", *settings))
+    parameters = Parameters(small_recipe(f"method.kind={method}", *settings))
     state = learner.state()
     kept = {n: v.copy() for n, v in state.items() if n.startswith(("dense.", "table.weight"))}
     assert parameters.refuses_version(kept) == ""

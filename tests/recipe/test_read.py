@@ -1,10 +1,13 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from easq.errors import SettingsError
+from easq.model.method import read_method
+from easq.model.methods.probe import ProbeSettings
 from easq.recipe.features import Multi, Numeric
-from easq.recipe.read import read_recipe, to_toml
+from easq.recipe.read import SettingsWarning, read_kept_recipe, read_recipe, to_toml
 from tests.support.small_worlds import RECIPES
 
 SMALLEST = """
@@ -32,7 +35,7 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def problem(tmp_path: Path, text: str, *overrides: str) -> str:
     with pytest.raises(SettingsError) as error:
-        read_recipe(written(tmp_path, text), overrides)
+        read_recipe(written(tmp_path, text), overrides, methods=read_method)
     return str(error.value)
 
 
@@ -41,18 +44,18 @@ RUNS = [path for path in sorted(RECIPES.glob("*.toml")) if not path.stem.endswit
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
 def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path: Path) -> None:
-    recipe = read_recipe(path)
-    assert read_recipe(written(tmp_path, to_toml(recipe))) == recipe
+    recipe = read_recipe(path, methods=read_method)
+    assert read_recipe(written(tmp_path, to_toml(recipe)), methods=read_method) == recipe
 
 
 @pytest.mark.parametrize(
     ("added", "message"),
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
-        ("[engine]\nrank = 3", "engine: unknown key; allowed: alignment, ask, assignment, baselines, "),
-        ("[model]\nrank = -1", "model.rank: got -1; expected `int` >= 0"),
-        ("[model]\nrank = 999", "model.rank: got 999; allowed: 0 to 31"),
-        ('[model]\nmethod = "magic"', "model.method: got 'magic'; allowed: "),
+        ("[engine]\nrank = 3", "engine: unknown key; allowed: answers, ask, assignment, behaviors, "),
+        ("[method]\nrank = -1", "method.rank: got -1; expected `int` >= 0"),
+        ("[method]\nrank = 999", "method.rank: got 999; allowed: 0 to 31"),
+        ('[method]\nkind = "magic"', "method.kind: got 'magic'; allowed: behavior, easq, "),
         ("[training]\nlearning_rate = -1.0", "training.learning_rate: got -1.0; expected `float` > 0"),
         ("[training]\nlearning_rate = nan", "training.learning_rate: got nan"),
         ("[training]\nlearning_rate = inf", "training.learning_rate: got inf; allowed: finite numbers"),
@@ -89,7 +92,8 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
             "ask.questions.come_back.kind: got 'options'; allowed with its options: scale5",
         ),
         (
-            '[[ask.questions]]\nname = "mood"\noptions = ["a"]',
+            '[[ask.questions]]\nname = "mood"\noptions = ["a"]\n'
+            'wording.en = {text = "Mood?", labels = ["A"], thanks = "Thanks"}',
             "ask.questions.mood.options: got ('a',); allowed: two or more, each once",
         ),
         (
@@ -117,12 +121,12 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
             "features.x.rows: required, but nothing was given",
         ),
         (
-            "[baselines]\nemer_watch = 'gaze'",
-            "baselines.emer_watch: got 'gaze'; allowed are the behaviors: like",
+            "[method]\nkind = 'emer'\nwatch = 'gaze'",
+            "method.watch: got 'gaze'; allowed are the behaviors: like",
         ),
         (
-            "[model]\nmethod = 'emer'\nhidden = 30",
-            "baselines.emer_heads: got 4; allowed: numbers that divide model.hidden (30)",
+            "[model]\nhidden = 30\n[method]\nkind = 'emer'",
+            "method.heads: got 4; allowed: numbers that divide model.hidden (30)",
         ),
         ('[data]\nloader = "csv"', "data.loader: got 'csv'; allowed: kuairand, eeg_svrec, table"),
     ],
@@ -141,7 +145,7 @@ def test_saqrec_without_a_history_is_refused(tmp_path: Path) -> None:
     text = SMALLEST.replace('kind = "history"', 'kind = "multi"\nside = "viewer"\nrows = 9').replace(
         'of = "item_id"', ""
     )
-    message = problem(tmp_path, text, "model.method=saqrec", "model.rank=4")
+    message = problem(tmp_path, text, "method.kind=saqrec")
     assert "features needs one of kind 'history'" in message
 
 
@@ -153,20 +157,20 @@ def test_missing_file_and_broken_toml_are_told_apart(tmp_path: Path) -> None:
 
 def test_overrides_reach_tables_and_named_entries(tmp_path: Path) -> None:
     path = written(tmp_path, SMALLEST)
-    changes = ["model.rank=4", "features.item_id.rows=99", 'model.method="behavior"', "order.cap=3.0"]
+    changes = ["model.dim=4", "features.item_id.rows=99", 'method.kind="behavior"', "order.cap=3.0"]
     recipe = read_recipe(path, changes)
-    assert (recipe.model.rank, recipe.features[0].rows) == (4, 99)  # type: ignore[union-attr]
-    assert (recipe.model.method, recipe.order.cap) == ("behavior", 3.0)
-    assert read_recipe(path, ["model.method=behavior"]).model.method == "behavior"
+    assert (recipe.model.dim, recipe.features[0].rows) == (4, 99)  # type: ignore[union-attr]
+    assert (recipe.method.kind, recipe.order.cap) == ("behavior", 3.0)
+    assert read_recipe(path, ["method.kind=behavior"]).method.kind == "behavior"
 
 
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("model.rank", "--set takes key=value"),
+        ("method.rank", "--set takes key=value"),
         ("features.nothing.rows=3", "no entry is named 'nothing'; allowed: item_id, recent"),
         ("name.first=3", "'first' does not name a key of a table"),
-        ("model.rnk=3", "model.rnk: unknown key"),
+        ("method.rnk=3", "method.rnk: unknown key"),
     ],
 )
 def test_override_that_leads_nowhere_is_refused(tmp_path: Path, override: str, message: str) -> None:
@@ -245,3 +249,121 @@ def test_an_experiment_survives_being_written_out(tmp_path: Path) -> None:
     recipe = read_recipe(written(tmp_path, SMALLEST + EXPERIMENT + "start = 2026-03-01\n" + own))
     assert str(recipe.experiments[0].start) == "2026-03-01"
     assert read_recipe(written(tmp_path, to_toml(recipe))) == recipe
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    message = problem(
+        tmp_path,
+        SMALLEST + '[training]\nthreads = 0\n[ask]\nrates = 1\n[method]\nkind = "emer"\ntop = 0\nrank = 3\n',
+    )
+    first, *lines = message.splitlines()
+    assert first == "the recipe has 4 problems:"
+    assert [line.partition(":")[0].strip() for line in lines] == [
+        "training.threads",
+        "ask.rates",
+        "method.top",
+        "method.rank",
+    ]
+    checks = problem(tmp_path, SMALLEST + "weight = 0.0\n[join]\nanswer_window = 1.0\n[method]\nrank = 999\n")
+    assert checks.splitlines()[0] == "the recipe has 3 problems:"
+
+
+def test_a_recipe_builds_on_another(tmp_path: Path) -> None:
+    written(tmp_path, SMALLEST + "[training]\nthreads = 2\nbatch_rows = 7\n[method]\nrank = 3\n")
+    (tmp_path / "arms").mkdir()
+    middle, top = tmp_path / "arms" / "middle.toml", tmp_path / "top.toml"
+    middle.write_text('extends = "../recipe.toml"\nname = "middle"\n[method]\ndpo_weight = 0.5\n')
+    top.write_text('extends = "arms/middle.toml"\n[training]\nthreads = 1\n[[behaviors]]\nname = "watch"\n')
+    base, recipe = (read_recipe(p, methods=read_method) for p in (tmp_path / "recipe.toml", top))
+    assert (recipe.name, recipe.training.threads, recipe.training.batch_rows) == ("middle", 1, 7)
+    assert recipe.features == base.features
+    assert [b.name for b in recipe.behaviors] == ["watch"], "a list is replaced whole"
+    assert (recipe.method.rank, recipe.method.dpo_weight) == (3, 0.5)  # type: ignore[attr-defined]
+    assert base.method.dpo_weight != 0.5  # type: ignore[attr-defined]
+
+
+def test_what_a_recipe_extends_is_there_and_is_not_itself(tmp_path: Path) -> None:
+    for name, base in (("a", "b"), ("b", "c"), ("c", "a")):
+        (tmp_path / f"{name}.toml").write_text(f'extends = "{base}.toml"\n')
+    with pytest.raises(
+        SettingsError, match=r"c.toml: extends: got 'a.toml', which extends this recipe itself"
+    ):
+        read_recipe(tmp_path / "a.toml")
+    assert "extends: got 'no.toml'; there is no recipe at" in problem(tmp_path, 'extends = "no.toml"')
+    assert "extends: got 3; allowed: the path of one recipe" in problem(tmp_path, "extends = 3")
+
+
+def test_another_kind_of_method_brings_its_own_settings(tmp_path: Path) -> None:
+    path = written(tmp_path, SMALLEST + "[method]\nrank = 3\n")
+    assert (
+        read_recipe(path, ["method.kind=mmoe", "method.experts=2"], methods=read_method).method.kind == "mmoe"
+    )
+    same = read_recipe(path, ["method.kind=easq"], methods=read_method)
+    assert same.method.rank == 3  # type: ignore[attr-defined]
+    overlay = tmp_path / "overlay.toml"
+    overlay.write_text('[method]\nkind = "behavior"\n')
+    assert read_recipe(path, (), [overlay], read_method).method.kind == "behavior"
+    with pytest.raises(
+        SettingsError, match=r"method.rank: unknown key; allowed: expert_width, experts, kind, "
+    ):
+        read_recipe(path, ["method.kind=behavior", "method.rank=3"], methods=read_method)
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (
+            "[ask]\npacing_minutes = 5.0",
+            "ask.pacing_minutes = 5.0 has no effect: only ask.daily_quota above 0",
+        ),
+        ("[method]\nteacher_weight = 3.0", "method.teacher_weight = 3.0 has no effect: only method.teacher"),
+        ("[method]\ntop_k = 1", "method.top_k = 1 has no effect: only method.routing = 'softmax_top_k'"),
+        (
+            '[answers]\nreplayed = 3\n[method]\nkind = "behavior"',
+            "answers.replayed = 3 has no effect: the method behavior reads no answers",
+        ),
+        (
+            '[method]\nkind = "probe"\nbehavior_budget = 0.1',
+            "method.behavior_budget has no effect: method.max_share is 0",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_named(tmp_path: Path, added: str, message: str) -> None:
+    with pytest.warns(SettingsWarning, match=re.escape(message)):
+        read_recipe(written(tmp_path, SMALLEST + added), methods=read_method)
+
+
+OLD = (
+    SMALLEST
+    + """
+[model]
+method = "probe"
+probe_dim = 4
+hidden = 32
+rank = 8
+[baselines]
+satisfaction_share = 2.0
+emer_top = 5
+[alignment]
+behavior_tolerance = 0.01
+replayed = 9
+scope = "batch"
+"""
+)
+
+
+def test_a_recipe_of_an_older_easq_is_refused_with_its_new_form(tmp_path: Path) -> None:
+    message = problem(tmp_path, OLD)
+    assert "this recipe is of easq 0.1" in message
+    new = message[message.index("[model]\nhidden") :]
+    recipe = read_recipe(written(tmp_path, SMALLEST + new), methods=read_method)
+    expected = ProbeSettings(probe_dim=4, max_share=2.0, behavior_budget=0.01, partners=False)
+    assert recipe.method == expected
+    assert (recipe.model.hidden, recipe.answers.replayed) == (32, 9)
+
+
+def test_a_kept_recipe_of_an_older_easq_is_read(tmp_path: Path) -> None:
+    recipe = read_kept_recipe(written(tmp_path, OLD), read_method)
+    assert (recipe.method.kind, recipe.model.hidden, recipe.answers.replayed) == ("probe", 32, 9)
+    default = read_kept_recipe(written(tmp_path, SMALLEST + "[alignment]\nridge = 5.0\n"), read_method)
+    assert default.method.kind == "easq"

@@ -4,41 +4,47 @@ import numpy as np
 import torch
 
 from easq.features.batch import Batch
-from easq.learn.answer_rows import question_rows
+from easq.learn.answer_rows import answer_rows
 from easq.learn.learner import Learner
+from easq.model.method import methods
 from easq.model.objective import Supervision
-from easq.recipe.learning import Alignment
 from tests.learn.test_learner import steps_of, trained
 from tests.support.small_worlds import small_recipe
 
-__all__ = ["learner_of", "moved_by", "trained_by"]
+__all__ = ["learner_of", "moved_by", "read_by", "trained_by"]
+
+
+def read_by(method: str, **settings: object) -> tuple[str, ...]:
+    """Return those of the settings that a method reads, as overrides; the probe's share has its own name."""
+    fields = methods()[method].__struct_fields__
+    named = {
+        ("max_share" if method == "probe" and k == "satisfaction_share" else k): v
+        for k, v in settings.items()
+    }
+    return tuple(f"method.{name}={value}" for name, value in named.items() if name in fields)
 
 
 def learner_of(method: str, *overrides: str) -> tuple[Learner, list[Batch]]:
-    return steps_of(small_recipe(f"model.method={method}", *overrides))
+    return steps_of(small_recipe(f"method.kind={method}", *overrides))
 
 
 def trained_by(method: str, *overrides: str) -> tuple[Learner, list[Batch]]:
-    return trained(f"model.method={method}", *overrides)
+    return trained(f"method.kind={method}", *overrides)
 
 
-def moved_by(
-    learner: Learner,
-    batch: Batch,
-    name: str,
-    alignment: Alignment = Alignment(),  # noqa: B008
-) -> set[str]:
+def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
     """Return the parameters that have a gradient other than zero under one loss alone."""
-    replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
-    questioned = None
-    if learner.objective.reads_answers:
-        questioned = question_rows(batch, replayed, 3, alignment)
-    rows, told = batch.rows, None
-    if learner.told is not None:
-        rows, told = learner.told.join(batch, rows, np.random.default_rng(0))
+    pairs = None
+    if learner.buffer is not None:
+        assert learner.answer_use is not None
+        replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
+        pairs = answer_rows(batch, replayed, 3, learner.answer_use)
+    rows, labelled = batch.rows, None
+    if learner.labelled is not None:
+        rows, labelled = learner.labelled.join(batch, rows, np.random.default_rng(0))
     touched = learner.table.touch(rows)
     x = learner.pooling(touched, torch.from_numpy(rows.request_N))
-    _, losses = learner.objective(x, Supervision(batch, questioned, told))
+    _, losses = learner.objective(x, Supervision(batch, pairs, labelled))
     learner.dense.zero_grad(set_to_none=True)
     losses.named()[name].backward()
     moved = {n for n, p in learner.dense.named_parameters() if p.grad is not None and p.grad.any()}

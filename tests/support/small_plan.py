@@ -28,10 +28,10 @@ scenarios = ["main"]
 answers = [0.01, 0.02]
 most_seeds = 1
 figure = "frontier"
-variants = [{ of = ["easq"], label = "no price", set = ["alignment.behavior_tolerance=0"] }]
+variants = [{ of = ["easq"], label = "no price", set = ["method.behavior_budget=0"] }]
 
 [experiments.rates.trials]
-easq = [["alignment.ridge=1"], ["alignment.ridge=50"]]
+easq = [["method.ridge=1"], ["method.ridge=50"]]
 """
 
 

@@ -1,7 +1,10 @@
 """Small worlds and recipes that several tests share."""
 
+import warnings
+
 from easq.log.events import Event
-from easq.recipe.read import read_recipe
+from easq.model.method import read_method
+from easq.recipe.read import SettingsWarning, read_recipe
 from easq.recipe.recipe import Recipe
 from easq.sources.world.record import events
 from easq.sources.world.simulate import AskRates, World
@@ -16,12 +19,15 @@ SMALL = (
     "training.threads=1",
     "evaluation.window_rows=1000",
     "evaluation.replicates=50",
-    "alignment.replayed=16",
+    "answers.replayed=16",
 )
 
 
 def small_recipe(*overrides: str) -> Recipe:
-    return read_recipe(RECIPES / "world.toml", [*SMALL, *overrides])
+    with warnings.catch_warnings():
+        # Some methods read no answers, and then nothing reads how many are replayed.
+        warnings.simplefilter("ignore", SettingsWarning)
+        return read_recipe(RECIPES / "world.toml", [*SMALL, *overrides], methods=read_method)
 
 
 def small_world(seed: int = 1, ask: float = 0.5, answer: float = 0.5) -> World:

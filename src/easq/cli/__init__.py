@@ -5,6 +5,8 @@ now (a message too; the same command may work later), 1 ours.
 """
 
 import sys
+import warnings
+from typing import TextIO
 
 from cyclopts import CycloptsError
 
@@ -12,6 +14,7 @@ from easq.cli import ab, ask, bench, demo, estimate, keys, live, privacy, replay
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
+from easq.recipe.read import SettingsWarning
 
 __all__ = [
     "ab",
@@ -32,6 +35,7 @@ __all__ = [
 
 def main() -> None:
     """Run the command line."""
+    warnings.showwarning = _show_warning
     try:
         app(exit_on_error=False, print_error=False, help_on_error=False)
     except (InputError, CycloptsError) as error:
@@ -46,3 +50,17 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("easq: stopped; `easq replay --resume` goes on where a replay was\n")
         sys.exit(130)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning about settings as words to the user; any other with its kind."""
+    del filename, lineno, file, line
+    about = "" if issubclass(category, SettingsWarning) else f" ({category.__name__})"
+    sys.stderr.write(f"easq: warning{about}: {message}\n")

@@ -38,6 +38,7 @@ def demo(
     seed
         Seed of the simulated viewers and items.
     """
+    from easq.model.method import read_method
     from easq.prove.closed_loop.demo_run import FAST, DemoSize, live_together
     from easq.prove.closed_loop.outcome import judge
     from easq.recipe.read import read_recipe
@@ -46,7 +47,7 @@ def demo(
     with progress() as watch:
         advance = watch(f"{size.viewers:,} viewers live, by days", size.days)
         lived = live_together(
-            read_recipe(recipe),
+            read_recipe(recipe, methods=read_method),
             out,
             seed,
             size,

@@ -208,11 +208,13 @@ def _made(folder: Path, arm: str | None) -> Any:
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> Any:
     """Return the home of who starts a role: made if need be, with its settings changed."""
     from easq.home.home import open_home
+    from easq.model.method import read_method
     from easq.recipe.read import read_recipe
 
     if recipe is None and (folder / "settings.toml").exists():
         recipe = folder / "settings.toml"
-    return open_home(folder, None if recipe is None else read_recipe(recipe, overrides or []))
+    given = None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method)
+    return open_home(folder, given, read_method)
 
 
 def _stop_signal(until_stdin_closes: bool) -> threading.Event:

@@ -74,12 +74,13 @@ def replay(
         Go on with a run that was stopped, to the same result.
     """
     from easq.log.sqlite import SqliteLog
+    from easq.model.method import read_method
     from easq.prove.offline.replay import replay as run_replay
     from easq.prove.offline.replay import run_folder
     from easq.recipe.read import read_recipe
     from easq.sources.datasets import load
 
-    settings = read_recipe(recipe, overrides or [])
+    settings = read_recipe(recipe, overrides or [], methods=read_method)
     if (log is None) == (data is None):
         raise InputError("give either --log FILE or --data PATH")
     if data is not None and settings.data is None:

@@ -172,13 +172,14 @@ def compare(
     seed
         The world's seed.
     """
+    from easq.model.method import read_method
     from easq.prove.bench.pair import compare as run
     from easq.recipe.read import read_recipe
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")
     with progress() as watch:
-        result = run(read_recipe(recipe), out, views, seed, watch)
+        result = run(read_recipe(recipe, methods=read_method), out, views, seed, watch)
     show(result, as_json, lambda: _print_compared(result))
 
 

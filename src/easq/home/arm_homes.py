@@ -14,7 +14,7 @@ from easq.errors import InputError, SettingsError
 from easq.home.home import Home, open_home
 from easq.recipe.arm_recipe import read_arm
 from easq.recipe.experiments import Arm
-from easq.recipe.read import read_recipe
+from easq.recipe.read import read_kept_recipe
 
 _FOLDER = "arms"
 
@@ -33,12 +33,16 @@ def open_arms(home: Home) -> dict[str, Home]:
     A recipe that changed since may change what `open_home` allows, and a file that is gone is not missed.
     Raises InputError for a version that the system does not keep.
     """
-    found = {}
+    found, reader = {}, home.recipe.method.reader
     for name, arm in arms_with_models(home):
         folder = _folder(home, name)
         if arm.recipe:
             path, kept = Path(arm.recipe), folder / "settings.toml"
-            recipe = read_arm(path, home.recipe) if path.exists() or not kept.exists() else read_recipe(kept)
+            recipe = (
+                read_arm(path, home.recipe)
+                if path.exists() or not kept.exists()
+                else read_kept_recipe(kept, reader)
+            )
             found[name] = replace(open_home(folder, recipe), main=home.folder)
         else:
             assert arm.version
@@ -51,7 +55,7 @@ def open_arms(home: Home) -> dict[str, Home]:
 def learned_arms(home: Home) -> list[Home]:
     """Return the home of every arm whose learner holds something, those of past experiments too."""
     found = [
-        replace(open_home(path.parent), main=home.folder)
+        replace(open_home(path.parent, methods=home.recipe.method.reader), main=home.folder)
         for path in sorted((home.folder / _FOLDER).glob("*/settings.toml"))
     ]
     return [arm for arm in found if arm.checkpoints.names()]
@@ -64,7 +68,8 @@ def arm_home(home: Home, name: str) -> Home:
         raise InputError(f"{_folder(home, name)} holds no model of {name}: start the system, which makes it")
     if name not in names:
         raise InputError(f"--arm: got {name!r}; allowed: {', '.join(names) or 'none has a model of its own'}")
-    return replace(open_home(_folder(home, name)), main=home.folder)
+    folder = _folder(home, name)
+    return replace(open_home(folder, methods=home.recipe.method.reader), main=home.folder)
 
 
 def serving_home(home: Home, experiment: str, arm: Arm) -> Home:

@@ -13,7 +13,8 @@ from easq.errors import InputError, SettingsError
 from easq.home.files import replace_file
 from easq.home.snapshots import Snapshots, State
 from easq.log.sqlite import SqliteLog
-from easq.recipe.read import read_recipe, to_toml
+from easq.recipe.method import MethodReader, unread_method
+from easq.recipe.read import read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 _MAY_CHANGE = (
@@ -124,12 +125,13 @@ class Home:
         return status if is_status else {}
 
 
-def open_home(folder: Path, recipe: Recipe | None = None) -> Home:
+def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader = unread_method) -> Home:
     """Return the home in `folder`; with `recipe` it is made if there is none, or its settings changed.
 
     Settings may change how the system runs but not what it computes: raises SettingsError, naming the
     tables that differ from those that it was made with, whoever changed them. Raises InputError for a
     folder of something else, or that cannot be written. Without `recipe` nothing is written.
+    `methods` reads the table `[method]`; with `recipe` it is read as that of `recipe` was.
     """
     settings, identity = folder / "settings.toml", folder / "identity.toml"
     if folder.exists() and not folder.is_dir():
@@ -140,9 +142,10 @@ def open_home(folder: Path, recipe: Recipe | None = None) -> Home:
         with _explained(folder):
             _make(folder, recipe)
         return Home(folder, recipe)
-    kept = read_recipe(settings)
+    methods = methods if recipe is None else recipe.method.reader
+    kept = read_kept_recipe(settings, methods)
     wanted = kept if recipe is None else recipe
-    _check_same(folder, read_recipe(identity) if identity.exists() else kept, wanted)
+    _check_same(folder, read_kept_recipe(identity, methods) if identity.exists() else kept, wanted)
     if recipe is not None:
         with _explained(folder):
             if not identity.exists():

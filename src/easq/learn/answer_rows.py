@@ -11,9 +11,9 @@ from easq.arrays import F32, I64, Bool
 from easq.features.batch import Batch
 from easq.features.encode import Rows
 from easq.learn.replay_buffer import AnsweredRows
+from easq.model.method import AnswerUse
 from easq.model.objective import AnswerPairs
 from easq.model.pairs import answer_pairs, list_pairs
-from easq.recipe.learning import Alignment
 
 
 def answered_rows(batch: Batch, list_length: int) -> AnsweredRows:
@@ -24,11 +24,12 @@ def answered_rows(batch: Batch, list_length: int) -> AnsweredRows:
     if list_length > 1:
         candidate_AV = _with_mates(batch, list_length)
     return AnsweredRows(
-        batch.rows.viewer_BW[request_A],
-        candidate_AV,
-        batch.user_B[request_A],
-        batch.option_A,
-        batch.weight_A,
+        viewer_AW=batch.rows.viewer_BW[request_A],
+        candidate_AV=candidate_AV,
+        user_A=batch.user_B[request_A],
+        option_A=batch.option_A,
+        weight_A=batch.weight_A,
+        behavior_AK=np.zeros((len(row_A), 0), np.int64),
     )
 
 
@@ -71,16 +72,19 @@ def _with_mates(batch: Batch, list_length: int) -> I64:
     return list_ALV.reshape(num, list_length * width)
 
 
-def question_rows(
+def answer_rows(
     batch: Batch,
     replayed: AnsweredRows,
     num_options: int,
-    alignment: Alignment,
+    use: AnswerUse,
+    *,
+    drops_uncertain: bool = False,
     bounded_A: F32 | None = None,
 ) -> AnswerPairs:
     """Choose Q and D+ for a batch whose replayed rows are appended behind its own.
 
-    `bounded_A` are the weights of the batch's own answers in the place of those that they were given.
+    With `drops_uncertain` options between the worst and the best are left out. `bounded_A` replaces the
+    weights of the batch's own answers.
     """
     num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
     num_listed = num_rows - num_viewed
@@ -92,19 +96,19 @@ def question_rows(
     option_A = np.concatenate([batch.option_A, replayed.option_A])
     weight_A = np.concatenate([batch.weight_A if bounded_A is None else bounded_A, replayed.weight_A])
     used = np.arange(len(place_A))
-    if alignment.uncertain == "drop":
+    if drops_uncertain:
         used = np.flatnonzero((option_A == 0) | (option_A == num_options - 1))
-    better, worse = answer_pairs(user_A[used], option_A[used], alignment.scope)
+    better, worse = answer_pairs(user_A[used], option_A[used], use.scope)
     better_P, worse_P = place_A[used[better]], place_A[used[worse]]
     weight_P = weight_A[used[better]] * weight_A[used[worse]]
-    if alignment.unasked == "request":
-        said = np.full(num_listed, -1, np.int64)
-        said[new_A] = batch.option_A
-        better, worse = list_pairs(batch.rows.request_N[num_viewed:], said, num_options - 1)
+    if use.unasked == "request":
+        option_R = np.full(num_listed, -1, np.int64)
+        option_R[new_A] = batch.option_A
+        better, worse = list_pairs(batch.rows.request_N[num_viewed:], option_R, num_options - 1)
         better_P, worse_P = np.concatenate([better_P, better]), np.concatenate([worse_P, worse])
         weight_R = np.ones(num_listed, np.float32)
         weight_R[new_A] = weight_A[: len(new_A)]
         weight_P = np.concatenate([weight_P, weight_R[better] * weight_R[worse]])
-    if alignment.unasked == "distill" or alignment.teacher:
+    if use.reads_viewed:
         row_Q = np.concatenate([row_Q, np.arange(num_viewed)])
     return AnswerPairs(row_Q, better_P, worse_P, weight_P, place_A[used], option_A[used], weight_A[used])

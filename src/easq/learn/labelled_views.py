@@ -1,7 +1,7 @@
-"""Answered views of which the behaviour is known too: what a privileged network learns from.
+"""Views of which behavior and answer are both known: what a privileged network learns from.
 
-Behaviour comes when a request's window closes, later than most answers, so these views have a replay
-buffer of their own. Shapes: T told views, V embedding rows of a candidate, K behaviours.
+Behavior comes when a request's window closes, later than most answers, so these views have a replay buffer
+of their own. Shapes: T labelled views, V embedding rows of a candidate, K behaviors.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from easq.model.objective import LabelledRows
 
 
 class LabelledViews:
-    """A ring of the last `capacity` told views; `replayed` of them join each step.
+    """A ring of the last `capacity` labelled views; `replayed` of them join each step.
 
     `viewer_weight` bounds what one viewer's views weigh together, as in the ReplayBuffer.
     """
@@ -31,38 +31,37 @@ class LabelledViews:
         num_behaviors: int,
         viewer_weight: float = 0.0,
     ) -> None:
-        # Behaviours stand behind the candidate's columns.
-        self._buffer = ReplayBuffer(capacity, viewer_width, candidate_width + num_behaviors, viewer_weight)
+        self._buffer = ReplayBuffer(capacity, viewer_width, candidate_width, num_behaviors, viewer_weight)
         self._replayed, self._width = replayed, candidate_width
 
     def join(self, batch: Batch, rows: Rows, random: np.random.Generator) -> tuple[Rows, LabelledRows]:
-        """Return a step's rows with replayed views behind them, and all that are told."""
+        """Return a step's rows with replayed views behind them, and all labelled rows among these."""
         past = self._buffer.sample(self._replayed, False, random)
         own = np.flatnonzero(batch.answer_M >= 0)
         user_T = batch.user_B[batch.rows.request_N[own]]
         own_weight_T = self._buffer.bounded(user_T, batch.answer_weight_M[own], new=True)
         replayed = len(rows.request_N) + np.arange(len(past.user_A))
-        behavior_TK = np.concatenate([batch.behavior_MK[own], past.candidate_AV[:, self._width :]])
-        told = LabelledRows(
+        behavior_TK = np.concatenate([batch.behavior_MK[own], past.behavior_AK])
+        labelled = LabelledRows(
             torch.from_numpy(np.concatenate([own, replayed])),
             torch.from_numpy(behavior_TK.astype(np.float32)),
             torch.from_numpy(np.concatenate([batch.answer_M[own], past.option_A])),
             torch.from_numpy(np.concatenate([own_weight_T, past.weight_A])),
         )
-        return with_replayed(rows, past._replace(candidate_AV=past.candidate_AV[:, : self._width])), told
+        return with_replayed(rows, past), labelled
 
     def add(self, batch: Batch) -> None:
-        """Keep a batch's told views."""
+        """Keep a batch's labelled views."""
         own = np.flatnonzero(batch.answer_M >= 0)
         request_T = batch.rows.request_N[own]
-        columns: I64 = np.concatenate([batch.rows.candidate_NV[own], batch.behavior_MK[own]], 1)
         self._buffer.add(
             AnsweredRows(
-                batch.rows.viewer_BW[request_T],
-                columns,
-                batch.user_B[request_T],
-                batch.answer_M[own],
-                batch.answer_weight_M[own],
+                viewer_AW=batch.rows.viewer_BW[request_T],
+                candidate_AV=batch.rows.candidate_NV[own],
+                user_A=batch.user_B[request_T],
+                option_A=batch.answer_M[own],
+                weight_A=batch.answer_weight_M[own],
+                behavior_AK=batch.behavior_MK[own].astype(np.int64),
             )
         )
 
@@ -76,4 +75,7 @@ class LabelledViews:
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Become the views whose `state` this is."""
+        if "behavior_AK" not in state:  # a state of easq 0.1: behaviors stand behind the candidate's columns
+            candidate_AV, behavior_AK = np.split(state["candidate_AV"], [self._width], axis=1)
+            state = {**state, "candidate_AV": candidate_AV, "behavior_AK": behavior_AK}
         self._buffer.restore(state)

@@ -13,15 +13,14 @@ from torch import nn
 from easq.arrays import F32, I64
 from easq.features.batch import Batch
 from easq.home.snapshots import State
-from easq.learn.answer_rows import answered_rows, question_rows, with_replayed
+from easq.learn.answer_rows import answer_rows, answered_rows, with_replayed
 from easq.learn.labelled_views import LabelledViews
 from easq.learn.replay_buffer import ReplayBuffer
+from easq.model.build import BuiltMethod
 from easq.model.embedding import EmbeddingTable
+from easq.model.method import AnswerUse
 from easq.model.objective import Supervision
-from easq.model.objectives import Objective
-from easq.model.pooling import Pooling
 from easq.model.scores import Scores
-from easq.recipe.learning import Alignment
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -48,66 +47,72 @@ class StepResult:
 
 
 class Learner:
-    """A ranking model in training: pooling, towers, embedding table, optimizer and replay buffer.
+    """A ranking model in training: pooling, network, embedding table, optimizer and replay buffers.
 
-    `objective` is what the model's method learns from a step; where it reads answers, `replayed` rows
-    join each step, with up to
-    `list_length` candidates of their request, their own included; and
-    `told` views of which behaviour and answer are known, where there are any.
+    answer_use   how the method uses answers; None where it reads none, and then `buffer` is None too.
+    buffer       answered rows, of which `replayed` join each step.
+    labelled     views whose behavior and answer are known, for methods that read them.
+    drops_uncertain   options between the worst and the best teach nothing.
     """
 
     def __init__(
         self,
-        model: nn.Module,
-        pooling: Pooling,
+        method: BuiltMethod,
         table: EmbeddingTable,
-        buffer: ReplayBuffer,
-        alignment: Alignment,
+        *,
+        answer_use: AnswerUse | None,
+        buffer: ReplayBuffer | None,
+        labelled: LabelledViews | None,
+        replayed: int,
+        drops_uncertain: bool,
         num_options: int,
-        objective: Objective,
         learning_rate: float,
         gradient_clip: float,
         seed: int,
-        list_length: int = 1,
-        told: LabelledViews | None = None,
     ) -> None:
-        self.model, self.pooling, self.table, self.buffer = model, pooling, table, buffer
-        self.told = told
-        self._alignment, self._num_options, self.objective = alignment, num_options, objective
-        self._gradient_clip, self._list_length = gradient_clip, list_length
-        self.dense = nn.ModuleDict({"pooling": pooling, "model": model})
+        self.pooling, self.network, self.objective = method
+        self.table, self.buffer, self.labelled = table, buffer, labelled
+        self.answer_use, self._replayed, self._drops_uncertain = answer_use, replayed, drops_uncertain
+        self._num_options, self._gradient_clip = num_options, gradient_clip
+        self.dense = nn.ModuleDict({"pooling": self.pooling, "model": self.network})
         self._adam = torch.optim.Adam(self.dense.parameters(), lr=learning_rate, fused=True)
         self._random = np.random.default_rng(seed)
-        self.steps = 0
+        self.step_count = 0
 
     @torch.no_grad()
     def score(self, batch: Batch) -> F32:
         """Return the served score of every row."""
         touched = self.table.touch(batch.rows)
         x = self.pooling(touched, torch.from_numpy(batch.rows.request_N))
-        return _array(self.model(x).served_N)
+        return _array(self.network(x).served_N)
 
     def step(self, batch: Batch) -> StepResult:
         """Score the batch, learn from it, and return the scores from before.
 
         Raises NonFiniteLossError before anything has changed.
         """
-        rows, own, questioned, told = batch.rows, None, None, None
-        if self.objective.reads_answers:
-            with_partners = self._alignment.scope != "batch"
-            replayed = self.buffer.sample(self._alignment.replayed, with_partners, self._random)
-            own = answered_rows(batch, self._list_length)
+        rows, own, pairs, labelled = batch.rows, None, None, None
+        if self.buffer is not None and self.answer_use is not None:
+            replayed = self.buffer.sample(self._replayed, self.answer_use.partners, self._random)
+            own = answered_rows(batch, self.answer_use.list_length)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
-            questioned = question_rows(batch, replayed, self._num_options, self._alignment, bounded_A)
+            pairs = answer_rows(
+                batch,
+                replayed,
+                self._num_options,
+                self.answer_use,
+                drops_uncertain=self._drops_uncertain,
+                bounded_A=bounded_A,
+            )
             rows = with_replayed(rows, replayed)
-        if self.told is not None:
-            rows, told = self.told.join(batch, rows, self._random)
+        if self.labelled is not None:
+            rows, labelled = self.labelled.join(batch, rows, self._random)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
-        scores, loss = self.objective(x, Supervision(batch, questioned, told))
+        scores, loss = self.objective(x, Supervision(batch, pairs, labelled))
         values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
-            raise NonFiniteLossError(f"step {self.steps}: the losses are {values}; nothing was changed")
+            raise NonFiniteLossError(f"step {self.step_count}: the losses are {values}; nothing was changed")
         gradient = 0.0
         if loss.total.requires_grad:
             self._adam.zero_grad()
@@ -119,19 +124,19 @@ class Learner:
             gradient = float(norm)
             self._adam.step()
             self.table.step(touched)
-        if own is not None:
+        if self.buffer is not None and own is not None:
             self.buffer.add(own)
-        if self.told is not None:
-            self.told.add(batch)
-        self.objective.learned()
-        self.steps += 1
+        if self.labelled is not None:
+            self.labelled.add(batch)
+        loss.after_step()
+        self.step_count += 1
         return self._report(batch, touched.rows_U, scores, values, gradient)
 
     def forget(self, user_A: I64) -> None:
         """Drop the kept answers of viewers; what was learned from them stays."""
-        self.buffer.forget(user_A)
-        if self.told is not None:
-            self.told.forget(user_A)
+        for rows in (self.buffer, self.labelled):
+            if rows is not None:
+                rows.forget(user_A)
 
     def _report(
         self, batch: Batch, touched_U: I64, scores: Scores, values: dict[str, float], gradient: float
@@ -161,12 +166,13 @@ class Learner:
         for number, moments in self._adam.state_dict()["state"].items():
             for name, value in moments.items():
                 state[f"adam.{number}.{name}"] = value.numpy()
-        state |= {f"buffer.{name}": value for name, value in self.buffer.state().items()}
-        if self.told is not None:
-            state |= {f"told.{name}": value for name, value in self.told.state().items()}
+        if self.buffer is not None:
+            state |= {f"buffer.{name}": value for name, value in self.buffer.state().items()}
+        if self.labelled is not None:
+            state |= {f"told.{name}": value for name, value in self.labelled.state().items()}
         random = json.dumps(self._random.bit_generator.state).encode()
         state["random"] = np.frombuffer(random, np.uint8)
-        state["steps"] = np.array([self.steps])
+        state["steps"] = np.array([self.step_count])
         return state
 
     def restore(self, state: State) -> None:
@@ -181,11 +187,12 @@ class Learner:
                 _, number, moment = name.split(".")
                 moments.setdefault(int(number), {})[moment] = torch.from_numpy(value.copy())
         self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
-        self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
-        if self.told is not None:
-            self.told.restore({n[5:]: v for n, v in state.items() if n.startswith("told.")})
+        if self.buffer is not None:
+            self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
+        if self.labelled is not None:
+            self.labelled.restore({n[5:]: v for n, v in state.items() if n.startswith("told.")})
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
-        self.steps = int(state["steps"][0])
+        self.step_count = int(state["steps"][0])
 
 
 def _array(values: torch.Tensor) -> F32:

@@ -25,7 +25,7 @@ def learn_until(
     rows, answers = trainer.waiting
     flush = answers > 0 or (rows > 0 and is_overdue)
     if flush:
-        steps += trainer.steps(flush=True)
+        steps += trainer.train_steps(flush=True)
     return flush, steps
 
 
@@ -48,7 +48,7 @@ def repeat(
         return []
     steps = _whole_batches(trainer, events, taken.until)
     if taken.flush:
-        steps += trainer.steps(flush=True)
+        steps += trainer.train_steps(flush=True)
     return steps
 
 
@@ -71,5 +71,5 @@ def touched_by(steps: Sequence[StepResult]) -> I64:
 def _whole_batches(trainer: Trainer, events: EventLog, until: Sequence[int]) -> list[StepResult]:
     steps: list[StepResult] = []
     for _ in trainer.read(events, until):
-        steps += trainer.steps()
+        steps += trainer.train_steps()
     return steps

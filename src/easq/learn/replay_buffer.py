@@ -12,31 +12,41 @@ from easq.arrays import F32, I64
 
 
 class AnsweredRows(NamedTuple):
-    """Answered rows as the model reads them, with who said what and how much it counts."""
+    """Answered rows as the model reads them: by whom, which option (0 is the worst), and how much it counts.
+
+    `behavior_AK` says which behaviors the view brought; K is 0 where nobody reads them.
+    """
 
     viewer_AW: I64
     candidate_AV: I64
     user_A: I64
     option_A: I64
     weight_A: F32
+    behavior_AK: I64
 
 
 class ReplayBuffer:
     """A ring of the last `capacity` answered rows.
 
-    The weights of one viewer's rows add up to `viewer_weight` at most; 0 is no bound. Those that were
-    given are kept, and scaled when they are read.
+    The weights of one viewer's rows add up to `viewer_weight` at most; 0 is no bound. Rows keep the weights
+    that they were added with; these are scaled when they are read.
     """
 
     def __init__(
-        self, capacity: int, viewer_width: int, candidate_width: int, viewer_weight: float = 0.0
+        self,
+        capacity: int,
+        viewer_width: int,
+        candidate_width: int,
+        num_behaviors: int = 0,
+        viewer_weight: float = 0.0,
     ) -> None:
         self._rows = AnsweredRows(
-            np.zeros((capacity, viewer_width), np.int64),
-            np.zeros((capacity, candidate_width), np.int64),
-            np.zeros(capacity, np.int64),
-            np.zeros(capacity, np.int64),
-            np.ones(capacity, np.float32),
+            viewer_AW=np.zeros((capacity, viewer_width), np.int64),
+            candidate_AV=np.zeros((capacity, candidate_width), np.int64),
+            user_A=np.zeros(capacity, np.int64),
+            option_A=np.zeros(capacity, np.int64),
+            weight_A=np.ones(capacity, np.float32),
+            behavior_AK=np.zeros((capacity, num_behaviors), np.int64),
         )
         self._capacity, self._added, self._viewer_weight = capacity, 0, viewer_weight
 
@@ -50,8 +60,8 @@ class ReplayBuffer:
             return
         skipped = max(0, num - self._capacity)
         place = (self._added + np.arange(skipped, num)) % self._capacity
-        kept, new = self._rows._asdict(), rows._asdict()
-        for name, column in kept.items():
+        columns, new = self._rows._asdict(), rows._asdict()
+        for name, column in columns.items():
             column[place] = new[name][skipped:]
         self._added += num
 
@@ -118,12 +128,16 @@ class ReplayBuffer:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the rows and how many have ever been added."""
         size = len(self)
-        kept = {name: rows[:size] for name, rows in self._rows._asdict().items()}
-        return {**kept, "added": np.array([self._added])}
+        columns = {name: column[:size] for name, column in self._rows._asdict().items()}
+        if not self._rows.behavior_AK.shape[1]:
+            del columns["behavior_AK"]
+        return {**columns, "added": np.array([self._added])}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Become the buffer whose `state` this is."""
         self._added = int(state["added"][0])
-        for name, rows in self._rows._asdict().items():
+        for name, column in self._rows._asdict().items():
+            if not column[:1].size:
+                continue
             # A buffer of before answers had weights holds none: each counted 1.
-            rows[: len(self)] = state.get(name, np.float32(1)) if name == "weight_A" else state[name]
+            column[: len(self)] = state.get(name, np.float32(1)) if name == "weight_A" else state[name]

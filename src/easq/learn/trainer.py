@@ -83,7 +83,7 @@ class Trainer:
         """End the wait of every open request, as at the end of a bounded log."""
         self._batcher.add(flush_all(self._joiners))
 
-    def steps(self, flush: bool = False) -> Iterator[StepResult]:
+    def train_steps(self, flush: bool = False) -> Iterator[StepResult]:
         """Learn from every whole batch that waits, with `flush` also from what is left."""
         recipe = self._recipe
         while examples := self._batcher.cut(flush):

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from easq.model.dims import Dims
 from easq.model.lora import Projection
 from easq.model.pooling import Inputs
 
@@ -17,11 +18,10 @@ class AnswerNetwork(nn.Module):
     With `num_behaviors` it is privileged: it sees what was done after the view, which serving cannot.
     """
 
-    def __init__(
-        self, viewer_dim: int, candidate_dim: int, hidden: int, width: int, num_behaviors: int = 0
-    ) -> None:
+    def __init__(self, dims: Dims, width: int, num_behaviors: int = 0) -> None:
         super().__init__()
-        self.backbone = Projection(viewer_dim, candidate_dim, hidden)
+        hidden = dims.hidden
+        self.backbone = Projection(dims.viewer, dims.candidate, hidden)
         self.behaviors = nn.Linear(num_behaviors, hidden, bias=False) if num_behaviors else None
         self.bias_D = nn.Parameter(torch.zeros(hidden))
         self.layers = nn.Sequential(nn.Linear(hidden, width), nn.ReLU(), nn.Linear(width, 1))

@@ -28,7 +28,7 @@ RELU = Routing()
 class MixtureOfExperts(nn.Module):
     """sum_k gate_k E_k(h) with gate = ReLU(W_gate h) and two-layer experts, as two matrix products.
 
-    Source: method.md section 3; ReLU routing as in ReMoE (Wang et al. 2024), without its penalty.
+    Source: docs/method.md section 3; ReLU routing as in ReMoE (Wang et al. 2024), without its penalty.
     """
 
     def __init__(self, in_dim: int, width: int, num_experts: int, routing: Routing) -> None:

@@ -1,8 +1,10 @@
-"""Which rows a step's losses read, and their weighted sum: L_main + lambda1 L_satis + lambda2 L_dpo.
+"""What a step learns from, and what it minimises. L_main, the loss of the behavior order, is every method's.
 
-Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs.
+Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs, T rows
+whose behavior and answer are known, K behaviors, B requests, C candidates.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -13,9 +15,7 @@ from torch import Tensor
 from easq.arrays import F32, I64
 from easq.features.batch import Batch
 from easq.model.grid import Grid
-from easq.model.losses import dpo_loss, main_loss, normal_loss, satisfaction_loss
-from easq.model.scores import Scores
-from easq.recipe.learning import Alignment
+from easq.model.losses import main_loss, satisfaction_loss
 
 OrderScope = Literal["request", "viewer", "batch"]
 
@@ -24,10 +24,14 @@ OrderScope = Literal["request", "viewer", "batch"]
 class AnswerPairs:
     """The rows Q that the satisfaction path scores and the pairs of D+ among them.
 
-    A pair weighs as much as its two rows together: the product of their weights, an unasked row's being 1.
-    All rows of the answered requests stand first, so that an answer is measured inside its list,
-    then the replayed ones, then rows that only a variant reads. `place_A` are the places in Q of the
-    answered rows, `option_A` what was said and `weight_A` how much it counts.
+    All rows of the answered requests stand first in Q, so that an answer is measured inside its list, then
+    the replayed ones, then rows that only a variant reads. A pair weighs the product of its rows' weights;
+    an unasked row weighs 1.
+
+    row_Q                         places in the step's rows.
+    better_P, worse_P, weight_P   places in Q of each pair's rows, and the pair's weight.
+    place_A, option_A, weight_A   places in Q of the answered rows, the option chosen (0 is the worst), and
+                                  how much the answer counts.
     """
 
     row_Q: I64
@@ -41,7 +45,7 @@ class AnswerPairs:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows of a step whose behaviour and answer are known: the batch's own first, then replayed ones."""
+    """Rows of a step whose behavior and answer are known: the batch's own first, then replayed ones."""
 
     row_T: Tensor
     behavior_TK: Tensor
@@ -49,24 +53,51 @@ class LabelledRows:
     weight_T: Tensor
 
 
-@dataclass(frozen=True)
 class Supervision:
-    """What a step may learn from beside the inputs of its rows."""
+    """What a step may learn from beside the inputs of its rows.
 
-    batch: Batch
-    questioned: AnswerPairs | None = None
-    told: LabelledRows | None = None
+    A method finds here what it asked for (`TrainableMethod.answer_use`): `pairs` raises LookupError in a
+    step of a method that reads no answers, `labelled` in one of a method that needs no labelled rows.
+    """
+
+    def __init__(
+        self, batch: Batch, pairs: AnswerPairs | None = None, labelled: LabelledRows | None = None
+    ) -> None:
+        self.batch, self._pairs, self._labelled = batch, pairs, labelled
+
+    @property
+    def pairs(self) -> AnswerPairs:
+        """The answered rows and their pairs."""
+        if self._pairs is None:
+            raise LookupError("this method reads no answers: its answer_use is None")
+        return self._pairs
+
+    @property
+    def labelled(self) -> LabelledRows:
+        """The rows whose behavior and answer are known."""
+        if self._labelled is None:
+            raise LookupError("this method reads no labelled rows: its answer_use does not ask for them")
+        return self._labelled
+
+
+def _nothing() -> None:
+    """Do nothing after a step."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The step's losses; `total` is what is minimised. `others` are those of one method alone."""
+    """The losses of one step; `total` is minimised, the others are reported by name.
+
+    `others` are those of one method alone. `after_step` runs once the parameters have taken the step: it
+    counts, or updates a controller by what this step observed.
+    """
 
     total: Tensor
     main: Tensor
     satisfaction: Tensor | None = None
     dpo: Tensor | None = None
     others: dict[str, Tensor] = field(default_factory=dict)
+    after_step: Callable[[], None] = _nothing
 
     def named(self) -> dict[str, Tensor]:
         """Return each loss by its name."""
@@ -79,7 +110,7 @@ class Losses:
 
 
 def behavior_loss(score_N: Tensor, batch: Batch, order_scope: OrderScope) -> Tensor:
-    """Return L_main of a score over B+."""
+    """Return L_main of a score over B+, the pairs of viewed rows in the order of their behavior."""
     row_M, group_M = _order_groups(batch, order_scope)
     grid = Grid.of(torch.from_numpy(group_M), int(group_M[-1]) + 1 if batch.num_viewed else 0)
     level_BC = grid.spread(torch.from_numpy(batch.level_M[row_M]), float("nan"))
@@ -87,58 +118,10 @@ def behavior_loss(score_N: Tensor, batch: Batch, order_scope: OrderScope) -> Ten
     return main_loss(score_BC, level_BC)[0]
 
 
-def losses(
-    scores: Scores,
-    batch: Batch,
-    questioned: AnswerPairs | None,
-    alignment: Alignment,
-    order_scope: OrderScope = "request",
-    response_P: Tensor | None = None,
-) -> Losses:
-    """Return the losses of one step; without `questioned` only the behaviour's.
-
-    `response_P` are weights of the pairs of D+ in L_satis, beside those of their answers.
-    """
-    num_viewed = batch.num_viewed
-    main = behavior_loss(scores.served_N, batch, order_scope)
-    if questioned is None or scores.satisfaction_A is None:
-        return Losses(main, main)
-    better_P, worse_P = torch.from_numpy(questioned.better_P), torch.from_numpy(questioned.worse_P)
-    served_Q = scores.served_N.index_select(0, torch.from_numpy(questioned.row_Q))
-    satisfaction_Q = scores.satisfaction_A
-    better_Q, worse_Q = satisfaction_Q[better_P], satisfaction_Q[worse_P]
-    weight_P = torch.from_numpy(questioned.weight_P)
-    counted_P = weight_P if response_P is None else weight_P * response_P
-    if scores.variance_A is None:
-        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, counted_P)
-    else:
-        variance_P = scores.variance_A[better_P] + scores.variance_A[worse_P]
-        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, counted_P)
-    if alignment.unasked == "distill":
-        request_M = torch.from_numpy(batch.rows.request_N[:num_viewed])
-        better, worse = _distilled(satisfaction_Q, len(questioned.row_Q) - num_viewed, request_M)
-        better_P, worse_P = torch.cat([better_P, better]), torch.cat([worse_P, worse])
-        weight_P = torch.cat([weight_P, torch.ones(len(better))])
-    if scores.variance_A is not None:
-        weight_P = weight_P * _sureness(satisfaction_Q, scores.variance_A, better_P, worse_P)
-    dpo, _ = dpo_loss(
-        served_Q[better_P],
-        served_Q[worse_P],
-        satisfaction_Q[better_P],
-        satisfaction_Q[worse_P],
-        alignment.beta,
-        weight_P,
-    )
-    total = main + alignment.satisfaction_weight * satisfaction + alignment.dpo_weight * dpo
-    return Losses(total, main, satisfaction, dpo)
-
-
-def _sureness(mean_Q: Tensor, variance_Q: Tensor, better_P: Tensor, worse_P: Tensor) -> Tensor:
-    """Return 2 Phi - 1 of each pair, 0 where the experts hold the other order: how hard L_dpo pulls."""
-    spread_P = (variance_Q[better_P] + variance_Q[worse_P]).detach().sqrt()
-    margin_P = (mean_Q[better_P] - mean_Q[worse_P]).detach() / spread_P
-    chance_P: Tensor = torch.special.ndtr(margin_P)
-    return (2 * chance_P - 1).clamp(min=0)
+def pair_loss(score_Q: Tensor, pairs: AnswerPairs) -> Tensor:
+    """Return L_satis of a score over D+."""
+    better_P, worse_P = torch.from_numpy(pairs.better_P), torch.from_numpy(pairs.worse_P)
+    return satisfaction_loss(score_Q[better_P], score_Q[worse_P], torch.from_numpy(pairs.weight_P))[0]
 
 
 def _order_groups(batch: Batch, scope: OrderScope) -> tuple[I64, I64]:
@@ -152,12 +135,3 @@ def _order_groups(batch: Batch, scope: OrderScope) -> tuple[I64, I64]:
     viewer_M = np.unique(batch.user_B[request_M], return_inverse=True)[1]
     row_M = np.argsort(viewer_M, kind="stable")
     return row_M, viewer_M[row_M]
-
-
-def _distilled(satisfaction_Q: Tensor, start: int, request_M: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of viewed rows of one request in the order of the satisfaction expert."""
-    grid = Grid.of(request_M, int(request_M[-1]) + 1 if len(request_M) else 0)
-    score_BC = grid.spread(satisfaction_Q.detach()[start:], float("nan"))
-    row_BC = grid.spread(torch.arange(start, len(satisfaction_Q)), -1)
-    request, better, worse = torch.nonzero(score_BC.unsqueeze(2) > score_BC.unsqueeze(1), as_tuple=True)
-    return row_BC[request, better], row_BC[request, worse]

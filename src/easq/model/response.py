@@ -8,7 +8,7 @@ from torch import Tensor
 
 from easq.features.batch import Batch
 from easq.model.answer import AnswerNetwork
-from easq.model.dense_losses import answer_loss
+from easq.model.losses import answer_loss
 from easq.model.objective import AnswerPairs
 from easq.model.pooling import Inputs
 
@@ -20,18 +20,16 @@ def response_loss(network: AnswerNetwork, x: Inputs, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def pair_weights(network: AnswerNetwork, x: Inputs, questioned: AnswerPairs, floor: float) -> Tensor:
+def pair_weights(network: AnswerNetwork, x: Inputs, pairs: AnswerPairs, floor: float) -> Tensor:
     """Return the weight of each pair of D+: inverse chances of its answers, with the mean 1.
 
     A row without an answer, which a variant of D+ may pair, weighs as the mean answer does.
     """
-    row_A = torch.from_numpy(questioned.row_Q[questioned.place_A])
+    row_A = torch.from_numpy(pairs.row_Q[pairs.place_A])
     weight_A = inverse(network(x.select(row_A)).sigmoid(), floor)
-    weight_Q = torch.ones(len(questioned.row_Q))
-    weight_Q[torch.from_numpy(questioned.place_A)] = weight_A
-    weight_P = (
-        weight_Q[torch.from_numpy(questioned.better_P)] * weight_Q[torch.from_numpy(questioned.worse_P)]
-    )
+    weight_Q = torch.ones(len(pairs.row_Q))
+    weight_Q[torch.from_numpy(pairs.place_A)] = weight_A
+    weight_P = weight_Q[torch.from_numpy(pairs.better_P)] * weight_Q[torch.from_numpy(pairs.worse_P)]
     return weight_P / weight_P.mean().clamp(min=1e-12) if len(weight_P) else weight_P
 
 

@@ -1,4 +1,4 @@
-"""The privileged teacher: it learns from views with behaviour and answer, and labels those without one.
+"""The privileged teacher: it learns from views with behavior and answer, and labels those without an answer.
 
 Shapes: M viewed rows, Q rows that the satisfaction path scores.
 """
@@ -7,34 +7,38 @@ import torch
 from torch import Tensor
 
 from easq.model.answer import AnswerNetwork
-from easq.model.dense_losses import answer_loss, believed, gap_loss
-from easq.model.losses import log_score
+from easq.model.losses import answer_loss, believed, gap_loss, log_score
 from easq.model.objective import Losses, Supervision
 from easq.model.pooling import Inputs
 from easq.model.scores import Scores
-from easq.recipe.learning import Alignment
 
 
 def with_teacher(
     losses: Losses,
     scores: Scores,
     x: Inputs,
-    lesson: Supervision,
+    supervision: Supervision,
     teacher: AnswerNetwork,
-    alignment: Alignment,
+    *,
     best: int,
+    beta: float,
+    satisfaction_weight: float,
+    dpo_weight: float,
+    teacher_weight: float,
 ) -> Losses:
     """Return the losses with the teacher's own, and with L_satis and L_dpo on the views that it labels.
 
-    The teacher reads sg(x), so it moves itself alone. Of the Q rows the viewed ones stand last. A pair of one
-    request counts by how far apart the teacher sees the two; where there is an answer, that holds.
+    The teacher reads sg(x), so its loss moves only itself. The viewed rows stand last in Q. A pair of one
+    request counts by how far apart the teacher sees the two; where there is an answer, the answer holds.
+    These two losses together weigh `teacher_weight` beside those of the answers.
     """
-    batch, told = lesson.batch, lesson.told
-    assert told is not None
+    batch, labelled = supervision.batch, supervision.labelled
     assert scores.satisfaction_A is not None
     still = x.detach()
     own = answer_loss(
-        teacher(still.select(told.row_T), told.behavior_TK), told.option_T / best, told.weight_T
+        teacher(still.select(labelled.row_T), labelled.behavior_TK),
+        labelled.option_T / best,
+        labelled.weight_T,
     )
     num_viewed = batch.num_viewed
     with torch.no_grad():
@@ -45,11 +49,11 @@ def with_teacher(
     request_M = x.request_N[:num_viewed]
     satisfaction = gap_loss(satisfaction_M, believed_M, request_M)
     # A margin of L_dpo is the difference of two rows' log y - log sg(s), so the same pairs serve for it.
-    pull_M = alignment.beta * _pull(scores.served_N[:num_viewed], satisfaction_M.detach())
+    pull_M = beta * _pull(scores.served_N[:num_viewed], satisfaction_M.detach())
     dpo = gap_loss(pull_M, believed_M, request_M)
-    dense = alignment.satisfaction_weight * satisfaction + alignment.dpo_weight * dpo
     others = losses.others | {"teacher": own, "taught_satisfaction": satisfaction, "taught_dpo": dpo}
-    total = losses.total + own + alignment.teacher_weight * dense
+    dense = satisfaction_weight * satisfaction + dpo_weight * dpo
+    total = losses.total + own + teacher_weight * dense
     return Losses(total, losses.main, losses.satisfaction, losses.dpo, others)
 
 

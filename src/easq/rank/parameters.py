@@ -17,7 +17,7 @@ from easq.home.snapshots import State
 from easq.log.events import Delta, delta_checksum
 from easq.log.ids import version_name
 from easq.log.packing import FLOAT, ID
-from easq.model.build import build_model, build_pooling
+from easq.model.build import build_method
 from easq.model.embedding import Touched
 from easq.recipe.recipe import Recipe
 
@@ -30,12 +30,11 @@ class Parameters:
 
     def __init__(self, recipe: Recipe) -> None:
         layout = Layout.of(recipe.features)
-        self._pooling = build_pooling(recipe, layout)
-        self._model = build_model(recipe, self._pooling)
-        dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._model}).requires_grad_(False)
+        self._pooling, self._network, _ = build_method(recipe, layout)
+        dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._network}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())
         self._table_RE = torch.zeros(layout.num_rows, sum(self._pooling.widths))
-        self._served = self._model.merged()
+        self._served = self._network.merged()
         self.seq = -1
 
     @property
@@ -59,7 +58,7 @@ class Parameters:
         with torch.inference_mode():
             touched = Touched.whole(self._table_RE, rows)
             x = self._pooling(touched, torch.from_numpy(rows.request_N))
-            found = self._model(x, torch.arange(len(rows.request_N)))
+            found = self._network(x, torch.arange(len(rows.request_N)))
         behavior_N = found.served_N if found.behavior_N is None else found.behavior_N
         satisfaction_N = found.satisfaction_A
         return behavior_N.numpy(), None if satisfaction_N is None else satisfaction_N.numpy()
@@ -74,7 +73,7 @@ class Parameters:
         for name, value in self._dense.items():
             value.copy_(torch.from_numpy(state[f"dense.{name}"]))
         self._table_RE = torch.from_numpy(state["table.weight"])
-        self._served = self._model.merged()
+        self._served = self._network.merged()
         self.seq = seq
 
     def apply(self, delta: Delta) -> None:
@@ -84,7 +83,7 @@ class Parameters:
         rows = torch.from_numpy(np.frombuffer(delta.rows, ID).astype(np.int64))
         values = torch.from_numpy(_floats(delta.values)).view(len(rows), self._table_RE.shape[1])
         self._table_RE.index_copy_(0, rows, values)
-        self._served = self._model.merged()
+        self._served = self._network.merged()
         self.seq = delta.seq
 
     def copy(self) -> "Parameters":

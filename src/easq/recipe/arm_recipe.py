@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 
 from easq.errors import SettingsError
-from easq.recipe.read import decode_recipe, lay_over, read_toml
+from easq.recipe.read import decode_recipe, lay_over, read_data, to_data
 from easq.recipe.recipe import Recipe
 
-OWN = ("name", "seed", "order", "model", "baselines", "alignment", "training", "live")
+OWN = ("name", "seed", "order", "model", "method", "answers", "training", "live")
 """Tables that an arm may have of its own. All others decide what is logged and shown, which all share."""
 
 
@@ -17,9 +17,9 @@ def read_arm(path: Path, running: Recipe) -> Recipe:
 
     Keys that the file leaves out are as in the running recipe. Raises SettingsError, naming the key.
     """
-    shared = msgspec.to_builtins(msgspec.structs.replace(running, experiments=()))
-    lay_over(shared, read_toml(path))
-    recipe = decode_recipe(shared)
+    shared = to_data(msgspec.structs.replace(running, experiments=()))
+    lay_over(shared, read_data(path))
+    recipe = decode_recipe(shared, running.method.reader)
     differing = [
         name
         for name in Recipe.__struct_fields__

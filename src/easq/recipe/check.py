@@ -1,126 +1,168 @@
-"""What types cannot say of a recipe: names are unique, references lead somewhere, sizes fit."""
+"""What types cannot say of a recipe: names are unique, references lead somewhere, sizes and times fit.
 
-from easq.errors import SettingsError
-from easq.recipe.check_experiments import problems
-from easq.recipe.features import Categorical, History
+Each check yields a message for each problem, so that all are reported at once.
+"""
+
+from collections.abc import Iterator
+
+from easq.recipe.check_experiments import experiment_problems
+from easq.recipe.features import Categorical, Feature, History
+from easq.recipe.learning import Answers
 from easq.recipe.questionnaire import BUILT_IN, SCALE5, AskedQuestion
 from easq.recipe.recipe import Recipe
 
 
-def _check(recipe: Recipe) -> None:
-    """Hold what one key's type cannot say: names are unique, references lead somewhere, sizes fit."""
+def problems(recipe: Recipe) -> Iterator[str]:
+    """Yield everything that is wrong with a recipe whose values have the right types."""
+    for check in _CHECKS:
+        yield from check(recipe)
+
+
+def without_effect(recipe: Recipe) -> Iterator[str]:
+    """Yield a warning for each setting that nothing reads, because another one switches it off."""
+    ask, explore, live = recipe.ask, recipe.explore, recipe.live
+    for key, value, default, is_read, reader in (
+        ("ask.adaptive_floor", ask.adaptive_floor, 0.25, ask.policy == "adaptive", "ask.policy = 'adaptive'"),
+        (
+            "ask.adaptive_half_life_hours",
+            ask.adaptive_half_life_hours,
+            24.0,
+            ask.policy == "adaptive",
+            "ask.policy = 'adaptive'",
+        ),
+        ("ask.pacing_minutes", ask.pacing_minutes, 30.0, ask.daily_quota > 0, "ask.daily_quota above 0"),
+        ("ask.pacing", ask.pacing, "even", ask.daily_quota > 0, "ask.daily_quota above 0"),
+        ("explore.depth", explore.depth, 10, explore.share > 0, "explore.share above 0"),
+        (
+            "live.guard_recent_pairs",
+            live.guard_recent_pairs,
+            20_000,
+            live.guard_share > 0,
+            "live.guard_share",
+        ),
+        ("live.guard_level_pairs", live.guard_level_pairs, 400_000, live.guard_share > 0, "live.guard_share"),
+    ):
+        if value != default and not is_read:
+            yield f"{key} = {value!r} has no effect: only {reader} reads it"
+    method, defaults = recipe.method, Answers()
+    for name in Answers.__struct_fields__:
+        value = getattr(recipe.answers, name)
+        if value != getattr(defaults, name) and not method.reads_answers:
+            yield f"answers.{name} = {value!r} has no effect: the method {method.kind} reads no answers"
+    yield from method.without_effect()
+
+
+def _names(recipe: Recipe) -> Iterator[str]:
     for place, names in (
         ("features", [f.name for f in recipe.features]),
         ("behaviors", [b.name for b in recipe.behaviors]),
         ("question.options", list(recipe.question.options)),
+        ("ask.questions", [question.name for question in recipe.ask.questions]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise SettingsError(f"{place}: {', '.join(twice)} stands there more than once; names are unique")
-    targets = [f.name for f in recipe.features if isinstance(f, Categorical) and f.side == "candidate"]
+            yield f"{place}: {', '.join(twice)} stands there more than once; names are unique"
+
+
+def _features(recipe: Recipe) -> Iterator[str]:
     if not any(getattr(f, "side", "viewer") == "candidate" for f in recipe.features):
-        raise SettingsError("features: at least one must have side = 'candidate', or nothing can be ranked")
+        yield "features: at least one must have side = 'candidate', or nothing can be ranked"
     for feature in recipe.features:
-        if isinstance(feature, History) and feature.of not in targets:
-            raise SettingsError(
-                f"features.{feature.name}.of: got {feature.of!r}; allowed are the categorical features of "
-                f"the candidate: {', '.join(targets) or 'none is declared'}"
-            )
-        rate = getattr(feature, "rate", None)
-        behavior = rate.behavior if rate else getattr(feature, "where", None)
-        if behavior is not None and behavior not in [b.name for b in recipe.behaviors]:
-            key = "rate.behavior" if rate else "where"
-            allowed = ", ".join(b.name for b in recipe.behaviors)
-            raise SettingsError(
-                f"features.{feature.name}.{key}: got {behavior!r}; allowed are the behaviors: {allowed}"
-            )
-        boundaries = getattr(feature, "boundaries", (0.0,))
-        if list(boundaries) != sorted(set(boundaries)):
-            raise SettingsError(f"features.{feature.name}.boundaries: got {boundaries}; they must rise")
-    if all(b.weight == 0 for b in recipe.behaviors):
-        raise SettingsError("behaviors: at least one needs a weight other than 0, or no order can be learned")
-    model, join = recipe.model, recipe.join
-    width = model.dim * len(recipe.features)
-    if model.rank >= min(width, model.hidden):
-        raise SettingsError(
-            f"model.rank: got {model.rank}; allowed: 0 to {min(width, model.hidden) - 1}, below both "
-            f"model.hidden ({model.hidden}) and the width of all features ({width})"
+        yield from _feature(feature, recipe)
+
+
+def _feature(feature: Feature, recipe: Recipe) -> Iterator[str]:
+    targets = [f.name for f in recipe.features if isinstance(f, Categorical) and f.side == "candidate"]
+    if isinstance(feature, History) and feature.of not in targets:
+        yield (
+            f"features.{feature.name}.of: got {feature.of!r}; allowed are the categorical features of "
+            f"the candidate: {', '.join(targets) or 'none is declared'}"
         )
-    _check_baselines(recipe)
+    rate = getattr(feature, "rate", None)
+    behavior = rate.behavior if rate else getattr(feature, "where", None)
+    if behavior is not None and behavior not in [b.name for b in recipe.behaviors]:
+        key = "rate.behavior" if rate else "where"
+        allowed = ", ".join(b.name for b in recipe.behaviors)
+        yield f"features.{feature.name}.{key}: got {behavior!r}; allowed are the behaviors: {allowed}"
+    boundaries = getattr(feature, "boundaries", (0.0,))
+    if list(boundaries) != sorted(set(boundaries)):
+        yield f"features.{feature.name}.boundaries: got {boundaries}; they must rise"
+
+
+def _order(recipe: Recipe) -> Iterator[str]:
+    if all(b.weight == 0 for b in recipe.behaviors):
+        yield "behaviors: at least one needs a weight other than 0, or no order can be learned"
+
+
+def _windows(recipe: Recipe) -> Iterator[str]:
+    join = recipe.join
     if join.answer_window < join.behavior_window:
-        raise SettingsError(
+        yield (
             f"join.answer_window: got {join.answer_window}; allowed: at least join.behavior_window "
             f"({join.behavior_window}), because an answer is one of the things that a view may get"
         )
-    _check_ask(recipe)
-    for problem in problems(recipe):
-        raise SettingsError(problem)
 
 
-def _check_baselines(recipe: Recipe) -> None:
-    model = recipe.model
-    if model.method == "saqrec" and not any(isinstance(f, History) for f in recipe.features):
-        raise SettingsError(
-            "model.method: got 'saqrec'; it reads the viewer's past, so features needs one of kind 'history'"
-        )
-    watch, names = recipe.baselines.emer_watch, [b.name for b in recipe.behaviors]
-    if watch is not None and watch not in names:
-        raise SettingsError(
-            f"baselines.emer_watch: got {watch!r}; allowed are the behaviors: {', '.join(names)}"
-        )
-    if model.method.startswith("emer") and model.hidden % recipe.baselines.emer_heads:
-        raise SettingsError(
-            f"baselines.emer_heads: got {recipe.baselines.emer_heads}; allowed: numbers that divide "
-            f"model.hidden ({model.hidden})"
-        )
-
-
-def _check_ask(recipe: Recipe) -> None:
-    """Hold the times of the questionnaire against each other, and its questions to their wordings."""
+def _ask_times(recipe: Recipe) -> Iterator[str]:
     ask = recipe.ask
     half_life_hours = ask.adaptive_half_life_hours if ask.policy == "adaptive" else 0.0
     for key, given, largest, why in (
         ("cool_down_minutes", ask.cool_down_minutes, ask.memory_days * 1440, "ask.memory_days"),
         ("session_gap_minutes", ask.session_gap_minutes, ask.memory_days * 1440, "ask.memory_days"),
         ("reserve_seconds", ask.reserve_seconds, ask.token_minutes * 60, "ask.token_minutes"),
-        # After seven of them a hundredth is left: what a restart does not read again hardly counts.
+        # After seven half-lives a hundredth is left: what a restart does not read again hardly counts.
         ("adaptive_half_life_hours", half_life_hours, ask.memory_days * 24 / 7, "ask.memory_days"),
     ):
         if given > largest:
-            raise SettingsError(f"ask.{key}: got {given}; allowed: at most {largest:g}, see {why}")
-    names = [question.name for question in ask.questions]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(
-            f"ask.questions: {', '.join(twice)} stands there more than once; names are unique"
-        )
-    for question in ask.questions:
-        _check_question(question, recipe)
+            yield f"ask.{key}: got {given}; allowed: at most {largest:g}, see {why}"
 
 
-def _check_question(question: AskedQuestion, recipe: Recipe) -> None:
+def _questions(recipe: Recipe) -> Iterator[str]:
+    for question in recipe.ask.questions:
+        yield from _question(question, recipe)
+
+
+def _question(question: AskedQuestion, recipe: Recipe) -> Iterator[str]:
     place, locale = f"ask.questions.{question.name}", recipe.ask.default_locale
     trains = question.name == recipe.question.name
     built_in = None if trains else BUILT_IN.get(question.name)
-    if question.options and (trains or built_in or question.kind == "scale5"):
-        whose = "[question]" if trains else "a scale" if question.kind == "scale5" else "a built-in question"
-        raise SettingsError(f"{place}.options: got {question.options}; those of {whose} are given already")
-    values = recipe.question.options if trains else built_in or question.options
     is_scale = question.kind == "scale5"
+    if question.options and (trains or built_in or is_scale):
+        whose = "[question]" if trains else "a scale" if is_scale else "a built-in question"
+        yield f"{place}.options: got {question.options}; those of {whose} are given already"
+        return
+    values = recipe.question.options if trains else built_in or question.options
     if is_scale and not built_in and not trains:
         values = SCALE5
     if is_scale != (values == SCALE5):
         allowed = "scale5" if values == SCALE5 else "options"
-        raise SettingsError(f"{place}.kind: got {question.kind!r}; allowed with its options: {allowed}")
+        yield f"{place}.kind: got {question.kind!r}; allowed with its options: {allowed}"
     if len(set(values)) != len(values) or len(values) < 2:
-        raise SettingsError(f"{place}.options: got {values}; allowed: two or more, each once")
+        yield f"{place}.options: got {values}; allowed: two or more, each once"
     for name, wording in question.wording.items():
         if len(wording.labels) != len(values):
-            raise SettingsError(
+            yield (
                 f"{place}.wording.{name}.labels: got {len(wording.labels)}; allowed: {len(values)}, one for "
                 f"each of {', '.join(values)}"
             )
     if not trains and not built_in and locale not in question.wording:
-        raise SettingsError(
+        yield (
             f"{place}.wording: got {', '.join(question.wording) or 'none'}; it needs ask.default_locale "
             f"({locale}), because {question.name} is not built in"
         )
+
+
+def _method(recipe: Recipe) -> Iterator[str]:
+    yield from recipe.method.problems(recipe)
+
+
+_CHECKS = (
+    _names,
+    _features,
+    _order,
+    _windows,
+    _ask_times,
+    _questions,
+    _method,
+    experiment_problems,
+)

@@ -7,7 +7,7 @@ from easq.recipe.features import Categorical, Numeric
 from easq.recipe.recipe import Recipe
 
 
-def problems(recipe: Recipe) -> Iterator[str]:
+def experiment_problems(recipe: Recipe) -> Iterator[str]:
     """Yield a message for each thing that cannot be, naming the key, what was given and what is allowed."""
     yield from _twice("experiments", [e.name for e in recipe.experiments])
     yield from _metrics(recipe)

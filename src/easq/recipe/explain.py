@@ -1,93 +1,100 @@
-"""Messages about a recipe: the key, what was given, and what is allowed."""
+"""Everything that is wrong with the data of a recipe: each problem names key, value given and values allowed.
+
+Data and types are walked together, so one pass reports all problems and not only the first.
+"""
 
 import math
-import re
 import types
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from msgspec import Struct
+import msgspec
+from msgspec import NODEFAULT, Struct
 
-from easq.errors import SettingsError
-from easq.recipe.recipe import Recipe
-
-
-def _refuse_unknown_keys(value: Any, kind: Any, place: str) -> None:
-    """Walk data and types together, so that the message can list the keys that are allowed."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SettingsError(f"{place}: got {value}; allowed: finite numbers")
-    kind = _plain(kind)
-    origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        kind = _chosen(value, args, place)
-        if kind is None:
-            return
-        origin, args = get_origin(kind), get_args(kind)
-    if origin is tuple and isinstance(value, list):
-        for index, item in enumerate(value):
-            name = item.get("name", index) if isinstance(item, dict) else index
-            _refuse_unknown_keys(item, args[0], f"{place}.{name}")
-    elif isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
-        hints = get_type_hints(kind, include_extras=True)
-        tag = kind.__struct_config__.tag_field
-        allowed = sorted({*kind.__struct_fields__, *([tag] if tag else [])})
-        for key, item in value.items():
-            if key not in allowed:
-                raise SettingsError(f"{_join(place, key)}: unknown key; allowed: {', '.join(allowed)}")
-            if key in hints:
-                _refuse_unknown_keys(item, hints[key], _join(place, key))
+from easq.errors import shown as format_value
 
 
-def _chosen(value: Any, kinds: tuple[Any, ...], place: str) -> Any:
-    """Return the struct that a tagged table means, or that an optional one is."""
-    structs = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Struct)]
-    if not isinstance(value, dict) or not structs:
-        return None
+def explain(data: Any, kind: Any, place: str = "") -> Iterator[str]:
+    """Yield a message for each part of plain TOML `data` that is not of type `kind`."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield f"{place}: got {data}; allowed: finite numbers"
+        return
+    bare = _bare(kind)
+    if get_origin(bare) in (Union, types.UnionType) and isinstance(data, dict):
+        structs = [k for k in get_args(bare) if isinstance(k, type) and issubclass(k, Struct)]
+        if structs:
+            bare = tagged(data, structs)
+            if bare is None:
+                yield _wrong_tag(data, structs, place)
+                return
+    problems = list(_inner(data, bare, place))
+    yield from problems
+    if not problems:
+        yield from _itself(data, bare if isinstance(bare, type) and issubclass(bare, Struct) else kind, place)
+
+
+def tagged(data: dict[str, Any], structs: list[type[Struct]]) -> type[Struct] | None:
+    """Return the struct that a table's tag names, None where it names none; one without a tag is meant."""
     tag_field = structs[0].__struct_config__.tag_field
     if tag_field is None:
         return structs[0]
     by_tag = {str(kind.__struct_config__.tag): kind for kind in structs}
-    tag = value.get(tag_field)
-    if tag not in by_tag:
-        given = "nothing" if tag is None else repr(tag)
-        raise SettingsError(f"{_join(place, tag_field)}: got {given}; allowed: {', '.join(by_tag)}")
-    return by_tag[tag]
+    return by_tag.get(str(data.get(tag_field)))
 
 
-def _plain(kind: Any) -> Any:
-    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
-
-
-def _join(place: str, key: str) -> str:
+def join_key(place: str, key: str) -> str:
+    """Return the key below a place, such as `model.rank`."""
     return f"{place}.{key}".lstrip(".")
 
 
-def _explain(message: str, data: Any) -> str:
-    """Turn a validation error into key, value given and values allowed."""
-    what, _, place = message.partition(" - at `$")
-    steps = re.findall(r"\[(\d+|\.\.\.)\]|\.?([A-Za-z_][A-Za-z_0-9]*)", place.rstrip("`"))
-    given, key, kind = data, "", Recipe
-    for index, field in steps:
-        if field:
-            key = _join(key, field)
-            kind = _field_type(kind, field, given)
-            given = given.get(field) if isinstance(given, dict) else None
-        elif isinstance(given, list) and index.isdigit() and int(index) < len(given):
-            given = given[int(index)]
-            name = given.get("name", index) if isinstance(given, dict) else index
-            key, kind = f"{key}.{name}", _item_type(kind)
-    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
-    if missing:
-        return f"{_join(key, missing.group(1))}: required, but nothing was given"
-    if get_origin(kind) is Literal:
-        what = "allowed: " + ", ".join(map(str, get_args(kind)))
-    return f"{key or 'recipe'}: got {given!r}; {what[:1].lower()}{what[1:]}"
+def _inner(data: Any, kind: Any, place: str) -> Iterator[str]:
+    """Yield what is wrong inside a table or a list."""
+    if get_origin(kind) is tuple and isinstance(data, list):
+        item_kind = get_args(kind)[0]
+        for index, item in enumerate(data):
+            name = item.get("name", index) if isinstance(item, dict) else index
+            yield from explain(item, item_kind, f"{place}.{name}")
+    elif get_origin(kind) is dict and isinstance(data, dict):
+        for key, item in data.items():
+            yield from explain(item, get_args(kind)[1], join_key(place, key))
+    elif isinstance(kind, type) and issubclass(kind, Struct) and isinstance(data, dict):
+        yield from _fields(data, kind, place)
 
 
-def _field_type(kind: Any, field: str, given: Any) -> Any:
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = _chosen(given, get_args(kind), "")
-    return _plain(get_type_hints(kind, include_extras=True).get(field)) if isinstance(kind, type) else None
+def _fields(data: dict[str, Any], kind: type[Struct], place: str) -> Iterator[str]:
+    hints = get_type_hints(kind, include_extras=True)
+    tag = kind.__struct_config__.tag_field
+    allowed = sorted({*kind.__struct_fields__, *([tag] if tag else [])})
+    for key, item in data.items():
+        if key not in allowed:
+            yield f"{join_key(place, key)}: unknown key; allowed: {', '.join(allowed)}"
+        elif key in hints and key != tag:
+            yield from explain(item, hints[key], join_key(place, key))
+    for field in msgspec.structs.fields(kind):
+        is_required = field.default is NODEFAULT and field.default_factory is NODEFAULT
+        if is_required and field.name not in data:
+            yield f"{join_key(place, field.name)}: required, but nothing was given"
 
 
-def _item_type(kind: Any) -> Any:
-    return _plain(get_args(kind)[0]) if get_origin(kind) is tuple else None
+def _itself(data: Any, kind: Any, place: str) -> Iterator[str]:
+    """Yield what is wrong with a value whose parts are right, if anything."""
+    try:
+        msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        what = str(error).partition(" - at `$")[0]
+        bare = _bare(kind)
+        if get_origin(bare) is Literal:
+            what = "allowed: " + ", ".join(map(str, get_args(bare)))
+        yield f"{place or 'recipe'}: got {format_value(data)}; {what[:1].lower()}{what[1:]}"
+
+
+def _wrong_tag(data: dict[str, Any], structs: list[type[Struct]], place: str) -> str:
+    tag_field = str(structs[0].__struct_config__.tag_field)
+    tag = data.get(tag_field)
+    given = "nothing" if tag is None else format_value(tag)
+    allowed = ", ".join(str(kind.__struct_config__.tag) for kind in structs)
+    return f"{join_key(place, tag_field)}: got {given}; allowed: {allowed}"
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind

@@ -1,6 +1,7 @@
-"""Read a recipe: TOML in, a checked `Recipe` out, or a message that says which key is wrong and why."""
+"""Read a recipe: TOML in, a checked `Recipe` out, or a message that says everything that is wrong with it."""
 
 import tomllib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,27 +10,70 @@ import msgspec
 import tomli_w
 
 from easq.errors import SettingsError
-from easq.recipe.check import _check
-from easq.recipe.explain import _explain, _refuse_unknown_keys
+from easq.recipe.check import problems as problems_of
+from easq.recipe.check import without_effect
+from easq.recipe.explain import explain
+from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod, unread_method
 from easq.recipe.recipe import Recipe
+from easq.recipe.upgrade import is_old, old_form_message, upgrade
 
 
-def read_recipe(path: Path, overrides: Sequence[str] = (), overlays: Sequence[Path] = ()) -> Recipe:
+class SettingsWarning(UserWarning):
+    """A setting of a recipe has no effect; the message names it and what would read it."""
+
+
+def read_recipe(
+    path: Path,
+    overrides: Sequence[str] = (),
+    overlays: Sequence[Path] = (),
+    methods: MethodReader = unread_method,
+) -> Recipe:
     """Return the recipe in the TOML file at `path`, changed by overlays and then by overrides.
 
-    An overlay is a file that holds some keys of a recipe, which stand in the place of the recipe's own. An
-    override is such as `model.rank=4`; its key leads through tables, and an entry of a list of tables is
-    named by its `name` (`features.tag.rows=512`). The recipes that arms name stand beside it. Raises
-    SettingsError.
+    A file may build on another (`extends = "world.toml"`, beside it): its own keys replace those of the
+    other, table by table; a list, such as `features`, is replaced whole. An overlay is a file with some keys
+    of a recipe, laid over in the same way. An override is such as `model.dim=4`; its key leads through
+    tables, and an entry of a list of tables is named by its `name` (`features.tag.rows=512`). A `[method]`
+    of another kind replaces the whole table. The recipes that arms name stand beside the file that names
+    them. `methods` reads the table `[method]`. Raises SettingsError with all problems; warns of settings
+    without effect.
     """
-    data = read_toml(path)
-    for arm in _arms_with_recipes(data):
-        arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
+    data = read_data(path)
     for overlay in overlays:
-        lay_over(data, read_toml(overlay))
+        lay_over(data, read_data(overlay))
     for change in overrides:
         override(data, change)
-    return decode_recipe(data)
+    recipe = decode_recipe(data, methods)
+    # What compares methods on one recipe lays over what some of them do not read.
+    for message in () if overlays else without_effect(recipe):
+        warnings.warn(message, SettingsWarning, stacklevel=2)
+    return recipe
+
+
+def read_kept_recipe(path: Path, methods: MethodReader = unread_method) -> Recipe:
+    """Return a recipe that easq itself wrote out, also in the form of 0.1; raises SettingsError."""
+    data = read_toml(path)
+    return decode_recipe(upgrade(data, methods) if is_old(data) else data, methods)
+
+
+def read_data(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the TOML data of a file with that of the files that it extends; raises SettingsError."""
+    own = read_toml(path)
+    for arm in _arms_with_recipes(own):
+        arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
+    base = own.pop("extends", None)
+    if base is None:
+        return own
+    if not isinstance(base, str):
+        raise SettingsError(f"{path}: extends: got {base!r}; allowed: the path of one recipe")
+    target = path.parent / base
+    if target.absolute() in (*(p.absolute() for p in seen), path.absolute()):
+        raise SettingsError(f"{path}: extends: got {base!r}, which extends this recipe itself")
+    if not target.exists():
+        raise SettingsError(f"{path}: extends: got {base!r}; there is no recipe at {target}")
+    data = read_data(target, (*seen, path))
+    lay_over(data, own)
+    return data
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -45,50 +89,51 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def lay_over(data: dict[str, Any], overlay: dict[str, Any]) -> None:
-    """Put the keys of an overlay in the place of plain TOML data's own, table by table."""
+    """Replace keys of plain TOML data by those of an overlay, table by table, in place."""
     for key, value in overlay.items():
-        if isinstance(value, dict) and isinstance(data.get(key), dict):
-            lay_over(data[key], value)
-        else:
+        table = data.get(key)
+        if not isinstance(value, dict) or not isinstance(table, dict):
             data[key] = value
+        elif key == "method" and "kind" in value and value["kind"] != table.get("kind", DEFAULT_KIND):
+            data[key] = dict(value)
+        else:
+            lay_over(table, value)
 
 
-def decode_recipe(data: dict[str, Any]) -> Recipe:
-    """Return the recipe that plain TOML data describes; raise SettingsError where it cannot be one."""
-    _refuse_unknown_keys(data, Recipe, "")
-    try:
-        recipe = msgspec.convert(data, Recipe)
-    except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error), data)) from None
-    _check(recipe)
+def decode_recipe(data: dict[str, Any], methods: MethodReader = unread_method) -> Recipe:
+    """Return the recipe that plain TOML data describes; raise SettingsError with all that is wrong."""
+    if is_old(data):
+        raise SettingsError(old_form_message(data, methods))
+    rest, table = {k: v for k, v in data.items() if k != "method"}, data.get("method", {})
+    problems = [f"method: got {table!r}; allowed: a table"] if not isinstance(table, dict) else []
+    problems += explain(rest, Recipe)
+    method = methods(table if isinstance(table, dict) else {}, problems)
+    if problems:
+        raise SettingsError(_joined(problems))
+    recipe = msgspec.structs.replace(msgspec.convert(rest, Recipe), method=method)
+    if problems := list(problems_of(recipe)):
+        raise SettingsError(_joined(problems))
     return recipe
 
 
 def to_toml(recipe: Recipe) -> str:
     """Return the recipe with every default written out, as TOML that reads back as the same recipe."""
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(recipe)))
+    return tomli_w.dumps(_without_none(to_data(recipe)))
 
 
-def _arms_with_recipes(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    experiments = data.get("experiments")
-    for experiment in experiments if isinstance(experiments, list) else ():
-        arms = experiment.get("arms") if isinstance(experiment, dict) else None
-        for arm in arms if isinstance(arms, list) else ():
-            if isinstance(arm, dict) and isinstance(arm.get("recipe"), str):
-                yield arm
-
-
-def _without_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
+def to_data(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as plain data, which `decode_recipe` takes."""
+    method = recipe.method
+    data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(recipe, method=UnreadMethod()))
+    data["method"] = method.table if isinstance(method, UnreadMethod) else msgspec.to_builtins(method)
+    return data
 
 
 def override(data: dict[str, Any], change: str) -> None:
-    """Change one key of plain TOML data; `change` is such as `model.rank=4`. Raises SettingsError."""
+    """Change one key of plain TOML data; `change` is such as `model.dim=4`. Raises SettingsError."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
-        raise SettingsError(f"--set takes key=value such as model.rank=4, got {change!r}")
+        raise SettingsError(f"--set takes key=value such as model.dim=4, got {change!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -104,7 +149,30 @@ def override(data: dict[str, Any], change: str) -> None:
             raise SettingsError(f"--set {key}: {part!r} stands below a value, not below a table")
     if not isinstance(place, dict):
         raise SettingsError(f"--set {key}: {last!r} does not name a key of a table")
+    if (*path, last) == ("method", "kind") and place.get("kind", DEFAULT_KIND) != value:
+        place.clear()
     place[last] = value
+
+
+def _joined(problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    return "\n".join([f"the recipe has {len(problems)} problems:", *(f"  {p}" for p in problems)])
+
+
+def _arms_with_recipes(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    experiments = data.get("experiments")
+    for experiment in experiments if isinstance(experiments, list) else ():
+        arms = experiment.get("arms") if isinstance(experiment, dict) else None
+        for arm in arms if isinstance(arms, list) else ():
+            if isinstance(arm, dict) and isinstance(arm.get("recipe"), str):
+                yield arm
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _named(tables: list[Any], name: str, key: str) -> Any:

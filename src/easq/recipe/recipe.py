@@ -1,8 +1,8 @@
-"""What a platform declares: features, behaviours, the question, the model and its training.
+"""What a platform declares: features, behaviors, the question, the method and its training.
 
-One TOML recipe is one run. It is decoded strictly: an unknown key, an impossible value or a
-reference to nothing stops the run with a message that names the key, what was given and what is
-allowed. Every choice that the EASQ paper leaves open is a setting here.
+One TOML recipe is one run. It is decoded strictly: an unknown key, an impossible value or a reference to
+nothing is refused with a message that names the key, what was given and what is allowed. Every choice that
+the EASQ paper leaves open is a setting.
 """
 
 from typing import Annotated
@@ -11,13 +11,11 @@ from msgspec import Meta
 
 from easq.recipe.experiments import Assignment, Experiment, Explore, MetricSettings
 from easq.recipe.features import BehaviorKind, Feature, OrderSettings
-from easq.recipe.learning import Alignment, Baselines, Model, Training
+from easq.recipe.learning import Answers, Model, Training
+from easq.recipe.method import MethodSettings, UnreadMethod
 from easq.recipe.operations import Clock, Data, Evaluation, Join, Live, Retention, Service
 from easq.recipe.questionnaire import AskSettings, Quality, Question
-from easq.recipe.values import (
-    Name,
-    Strict,
-)
+from easq.recipe.values import Name, Strict
 
 
 class Recipe(Strict, frozen=True):
@@ -33,8 +31,8 @@ class Recipe(Strict, frozen=True):
     ask: AskSettings = AskSettings()
     join: Join = Join()
     model: Model = Model()
-    baselines: Baselines = Baselines()
-    alignment: Alignment = Alignment()
+    method: MethodSettings = UnreadMethod()
+    answers: Answers = Answers()
     training: Training = Training()
     live: Live = Live()
     service: Service = Service()

@@ -7,7 +7,7 @@ from tests.learn.test_learner import all_parameters, late_batch
 from tests.support.method_learners import learner_of, moved_by, trained_by
 from tests.support.small_worlds import small_recipe
 
-TOLERANCE = "alignment.behavior_tolerance=0.02"
+TOLERANCE = "method.pair_accuracy_budget=0.02"
 
 
 def factor_after(epochs: int, *overrides: str) -> float:
@@ -15,9 +15,9 @@ def factor_after(epochs: int, *overrides: str) -> float:
     for _ in range(epochs):
         for batch in batches:
             learner.step(batch)
-    assert isinstance(learner.model, Easq)
-    assert learner.model.price is not None
-    return learner.model.price.factor.item()
+    assert isinstance(learner.network, Easq)
+    assert learner.network.price is not None
+    return learner.network.price.factor.item()
 
 
 def test_reference_learns_behaviour_and_moves_itself_alone() -> None:
@@ -27,7 +27,7 @@ def test_reference_learns_behaviour_and_moves_itself_alone() -> None:
 
 
 def test_pull_that_costs_too_much_is_let_down() -> None:
-    assert factor_after(8, "alignment.dpo_weight=300.0") < 0.9
+    assert factor_after(8, "method.dpo_weight=300.0") < 0.9
 
 
 def test_without_a_tolerance_there_is_neither_reference_nor_price() -> None:
@@ -36,7 +36,7 @@ def test_without_a_tolerance_there_is_neither_reference_nor_price() -> None:
 
 
 @pytest.mark.parametrize(
-    "switch", [TOLERANCE, "alignment.propensity_weights=true", "model.satisfaction_variance=true"]
+    "switch", [TOLERANCE, "method.propensity_weights=true", "method.satisfaction_variance=true"]
 )
 def test_state_of_what_is_beyond_the_paper_goes_on_bit_for_bit(switch: str) -> None:
     first, batches = trained_by("easq", switch)

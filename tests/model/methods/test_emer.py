@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from easq.model.methods.emer import Emer
-from easq.model.methods.emer_objective import dcg, predicted_orders
+from easq.model.methods.emer import Emer, dcg, predicted_orders
 from tests.support.method_learners import learner_of
 
 NAN = float("nan")
@@ -26,8 +25,8 @@ def test_interactions_are_ordered_by_their_share_of_watching() -> None:
 
 
 def test_serving_ranker_follows_at_its_intervals() -> None:
-    learner, batches = learner_of("emer", "baselines.emer_serving_steps=3")
-    model = learner.model
+    learner, batches = learner_of("emer", "method.serving_steps=3")
+    model = learner.network
     assert isinstance(model, Emer)
 
     def is_behind() -> bool:

@@ -1,7 +1,6 @@
 """What holds for every method: who may move what, resuming, serving, and that it learns."""
 
 import dataclasses
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,10 +11,10 @@ from easq.features.examples import AnsweredView, Viewed
 from easq.features.join import build_joiner
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
+from easq.model.method import methods
 from easq.model.pairwise_accuracy import pairs_right
-from easq.recipe.learning import BEHAVIOR_ONLY, Method
 from tests.learn.test_learner import late_batch
-from tests.support.method_learners import learner_of, moved_by, trained_by
+from tests.support.method_learners import learner_of, moved_by, read_by, trained_by
 from tests.support.small_worlds import small_recipe, world_events
 
 SHARED = ("table", "pooling", "model.backbone")
@@ -64,7 +63,7 @@ METHODS = sorted({method for method, _ in MOVES})
 
 
 def test_every_method_is_tested() -> None:
-    assert {*METHODS, "easq"} == set(get_args(Method)), "EASQ's own tests are in test_learner.py"
+    assert {*METHODS, "easq"} == set(methods()), "EASQ's own tests are in test_learner.py"
 
 
 @pytest.mark.parametrize(("method", "loss"), MOVES, ids=str)
@@ -91,15 +90,15 @@ def test_answers_are_read_by_all_but_the_behaviour_only_methods(method: str) -> 
         other.step(flipped)
     first, second = learner.state(), other.state()
     same = all(np.array_equal(first[n], second[n]) for n in first if not n.startswith("buffer."))
-    assert same == (method in BEHAVIOR_ONLY)
+    assert same == (not methods()[method]().reads_answers)
 
 
 @pytest.mark.parametrize(
     ("method", "switches"),
     [
         *((method, ()) for method in METHODS),
-        ("easq", ("model.satisfaction_variance=true", "alignment.propensity_weights=true")),
-        ("easq", ("alignment.teacher=true", "alignment.unasked=request")),
+        ("easq", ("method.satisfaction_variance=true", "method.propensity_weights=true")),
+        ("easq", ("method.teacher=true", "method.unasked=request")),
     ],
     ids=str,
 )
@@ -129,7 +128,7 @@ def test_answers_without_weight_teach_nothing_of_what_they_say(
 
 @pytest.mark.parametrize("method", METHODS)
 def test_score_of_a_request_does_not_depend_on_its_batch_mates(method: str) -> None:
-    recipe = small_recipe(f"model.method={method}", "baselines.satisfaction_share=0.5")
+    recipe = small_recipe(f"method.kind={method}", *read_by(method, satisfaction_share=0.5))
     encoder, join = build_encoder(recipe), build_joiner(recipe)
     examples = [x for e in world_events(20) for x in join.push(e)] + join.flush()
     learner = build_learner(recipe, encoder)
@@ -144,13 +143,13 @@ def test_score_of_a_request_does_not_depend_on_its_batch_mates(method: str) -> N
 
 @pytest.mark.parametrize("method", METHODS)
 def test_served_and_training_scores_are_one(method: str) -> None:
-    learner, batches = trained_by(method, "baselines.satisfaction_share=0.5")
+    learner, batches = trained_by(method, *read_by(method, satisfaction_share=0.5))
     batch = batches[-1]
     served = learner.score(batch)
     with torch.no_grad():
         touched = learner.table.touch(batch.rows)
         x = learner.pooling(touched, torch.from_numpy(batch.rows.request_N))
-        merged = learner.model.merged()(x).numpy()
+        merged = learner.network.merged()(x).numpy()
     np.testing.assert_allclose(merged, served, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(learner.step(batch).served_N, served, rtol=1e-5, atol=1e-6)
 
@@ -158,7 +157,7 @@ def test_served_and_training_scores_are_one(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_state_round_trip_goes_on_bit_for_bit(method: str) -> None:
     first, batches = trained_by(method)
-    recipe = small_recipe("training.embedding_scale=0.3", f"model.method={method}")
+    recipe = small_recipe("training.embedding_scale=0.3", f"method.kind={method}")
     second = build_learner(recipe, build_encoder(recipe))
     second.restore({name: value.copy() for name, value in first.state().items()})
     for learner in (first, second):
@@ -171,17 +170,17 @@ def test_state_round_trip_goes_on_bit_for_bit(method: str) -> None:
 
 
 BEYOND = (
-    "alignment.teacher=true",
-    "alignment.propensity_weights=true",
-    "model.satisfaction_variance=true",
-    "alignment.behavior_tolerance=0.01",
+    "method.teacher=true",
+    "method.propensity_weights=true",
+    "method.satisfaction_variance=true",
+    "method.pair_accuracy_budget=0.01",
 )
 
 
-@pytest.mark.parametrize("setting", [*(f"model.method={m}" for m in METHODS), *BEYOND])
+@pytest.mark.parametrize("setting", [*(f"method.kind={m}" for m in METHODS), *BEYOND])
 @pytest.mark.parametrize("buffer", [0, 64])
 def test_steps_of_views_alone_and_of_answers_alone_are_learned(setting: str, buffer: int) -> None:
-    recipe = small_recipe(setting, f"alignment.buffer={buffer}")
+    recipe = small_recipe(setting, f"answers.buffer={buffer}")
     encoder, join = build_encoder(recipe), build_joiner(recipe)
     examples = [x for e in world_events(20) for x in join.push(e)] + join.flush()
     learner = build_learner(recipe, encoder)
@@ -204,16 +203,11 @@ def test_every_method_learns_the_order_of_behaviour(method: str) -> None:
     assert after > max(0.7, before + 0.15)
 
 
-@pytest.mark.parametrize("method", [m for m in METHODS if m not in BEHAVIOR_ONLY])
+@pytest.mark.parametrize("method", [m for m in METHODS if methods()[m]().reads_answers])
 def test_every_method_that_reads_answers_learns_their_order(method: str) -> None:
     """Answers weigh twenty times as much; where little of them is served, the other head is asked."""
-    overrides = (
-        "baselines.satisfaction_share=1.0",
-        "alignment.satisfaction_weight=20.0",
-        "alignment.ridge=0.0",
-        "training.learning_rate=0.01",
-    )
-    learner, batches = learner_of(method, *overrides)
+    settings = read_by(method, satisfaction_share=1.0, satisfaction_weight=20.0, ridge=0.0)
+    learner, batches = learner_of(method, *settings, "training.learning_rate=0.01")
     for _ in range(8):
         for batch in batches:
             learner.step(batch)
@@ -225,7 +219,7 @@ def test_every_method_that_reads_answers_learns_their_order(method: str) -> None
 def satisfaction(learner: Learner, batch: Batch) -> np.ndarray:
     request_N = torch.from_numpy(batch.rows.request_N)
     x = learner.pooling(learner.table.touch(batch.rows), request_N)
-    return learner.model(x, torch.arange(len(request_N))).satisfaction_A.numpy()
+    return learner.network(x, torch.arange(len(request_N))).satisfaction_A.numpy()
 
 
 def pair_accuracy(scores: list[np.ndarray], batches: list[Batch]) -> float:

@@ -9,20 +9,20 @@ from easq.learn.learner import Learner
 from easq.model.scores import Scores
 from tests.support.method_learners import learner_of, moved_by
 
-SHARE = "baselines.satisfaction_share=1.0"
+SHARE = "method.max_share=1.0"
 
 
 @torch.no_grad()
 def scores(learner: Learner, batch: Batch) -> Scores:
     request_N = torch.from_numpy(batch.rows.request_N)
     x = learner.pooling(learner.table.touch(batch.rows), request_N)
-    found: Scores = learner.model(x, torch.arange(len(request_N)))
+    found: Scores = learner.network(x, torch.arange(len(request_N)))
     return found
 
 
 @pytest.mark.parametrize("probe_dim", [0, 8])
 def test_behavior_score_is_that_of_the_behavior_only_model(probe_dim: int) -> None:
-    probe, batches = learner_of("probe", SHARE, "training.gradient_clip=0", f"model.probe_dim={probe_dim}")
+    probe, batches = learner_of("probe", SHARE, "training.gradient_clip=0", f"method.probe_dim={probe_dim}")
     alone, _ = learner_of("behavior", "training.gradient_clip=0")
     for batch in batches[:-1]:
         probe.step(batch)
@@ -34,7 +34,7 @@ def test_behavior_score_is_that_of_the_behavior_only_model(probe_dim: int) -> No
 
 
 def test_own_embeddings_learn_from_behaviors_and_never_from_answers() -> None:
-    ridges = [learner_of("probe", SHARE, "model.probe_dim=8", f"alignment.ridge={r}") for r in (0.0, 1e4)]
+    ridges = [learner_of("probe", SHARE, "method.probe_dim=8", f"method.ridge={r}") for r in (0.0, 1e4)]
     tables = []
     for learner, batches in ridges:
         dim = learner.pooling.widths[0]
@@ -46,12 +46,12 @@ def test_own_embeddings_learn_from_behaviors_and_never_from_answers() -> None:
         assert learner.table.squares.shape[1] == 2
         tables.append(learner.table.weight)
     # Probes that differ have left everything else alike.
-    assert not torch.equal(ridges[0][0].model.probe.weight, ridges[1][0].model.probe.weight)
+    assert not torch.equal(ridges[0][0].network.probe.weight, ridges[1][0].network.probe.weight)
     torch.testing.assert_close(*tables)
 
 
 def test_each_loss_trains_parts_of_its_own() -> None:
-    learner, batches = learner_of("probe", SHARE, "model.probe_dim=8")
+    learner, batches = learner_of("probe", SHARE, "method.probe_dim=8")
     answered = next(batch for batch in batches if len(batch.option_A))
     learner.step(answered)  # the first weights of a probe are zero and so is what its prior moves
     found = {name: moved_by(learner, answered, name) for name in ("main", "heads", "satisfaction", "prior")}
@@ -67,7 +67,7 @@ def test_each_loss_trains_parts_of_its_own() -> None:
 
 
 def test_served_is_behavior_plus_the_share_of_the_logit() -> None:
-    learner, batches = learner_of("probe", "baselines.satisfaction_share=0.25")
+    learner, batches = learner_of("probe", "method.max_share=0.25")
     for batch in batches[:-1]:
         learner.step(batch)
     found = scores(learner, batches[-1])
@@ -80,17 +80,17 @@ def test_served_is_behavior_plus_the_share_of_the_logit() -> None:
 def test_a_stronger_prior_says_less() -> None:
     spread = []
     for ridge in (0.0, 1e4):
-        learner, batches = learner_of("probe", SHARE, f"alignment.ridge={ridge}")
+        learner, batches = learner_of("probe", SHARE, f"method.ridge={ridge}")
         for batch in batches:
             learner.step(batch)
-        spread.append(float(learner.model.probe.weight.detach().abs().sum()))
+        spread.append(float(learner.network.probe.weight.detach().abs().sum()))
     assert spread[1] < 0.2 * spread[0]
 
 
 @pytest.mark.parametrize("tolerance", [0.01, 0.3])
 def test_price_spends_no_more_behavior_than_is_tolerated(tolerance: float) -> None:
-    learner, batches = learner_of("probe", SHARE, f"alignment.behavior_tolerance={tolerance}")
-    price = learner.model.price
+    learner, batches = learner_of("probe", SHARE, f"method.behavior_budget={tolerance}")
+    price = learner.network.price
     for _ in range(4):
         for batch in batches:
             learner.step(batch)
@@ -101,6 +101,6 @@ def test_price_spends_no_more_behavior_than_is_tolerated(tolerance: float) -> No
 
 @pytest.mark.parametrize(("share", "first"), [(0.5, 0.5), (1.0, 1.0), (4.0, 1.0)])
 def test_a_high_cap_of_the_share_is_not_where_it_begins(share: float, first: float) -> None:
-    settings = f"baselines.satisfaction_share={share}", "alignment.behavior_tolerance=0.01"
+    settings = f"method.max_share={share}", "method.behavior_budget=0.01"
     learner, _ = learner_of("probe", *settings)
-    assert share * float(learner.model.price.factor) == pytest.approx(first)
+    assert share * float(learner.network.price.factor) == pytest.approx(first)

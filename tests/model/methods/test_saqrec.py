@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from easq.model.methods.saqrec import quantile_buckets
-from easq.model.methods.saqrec_objective import pseudo_labels, weighted_answers
+from easq.model.methods.saqrec import pseudo_labels, quantile_buckets, weighted_answers
 
 
 def test_answers_count_by_the_inverse_of_their_chance_down_to_a_floor() -> None:

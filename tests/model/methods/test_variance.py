@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from easq.learn.answer_rows import question_rows
+from easq.learn.answer_rows import answer_rows
 from easq.model.losses import normal_loss
-from easq.model.methods.easq import Easq
-from easq.model.objective import losses
+from easq.model.methods.easq import Easq, EasqSettings, easq_losses
 from tests.learn.test_learner import SATISFACTION, all_parameters, late_batch
 from tests.support.method_learners import moved_by, trained_by
-from tests.support.small_worlds import small_recipe
 
-VARIANCE = "model.satisfaction_variance=true"
+VARIANCE = "method.satisfaction_variance=true"
 
 
 def test_normal_loss_is_minus_log_of_phi() -> None:
@@ -34,17 +32,17 @@ def test_answers_train_the_variance_too() -> None:
 def test_weights_of_a_pair_multiply() -> None:
     """All answers weigh 1/2, so pairs 1/4; those of L_satis are weighed by 3 for non-response besides."""
     learner, batches = trained_by("easq", VARIANCE)
-    model, batch = learner.model, late_batch(batches, "satisfaction")
-    alignment = small_recipe().alignment
+    model, batch = learner.network, late_batch(batches, "satisfaction")
+    use = EasqSettings().answer_use
     replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
     x = learner.pooling(learner.table.touch(batch.rows), torch.from_numpy(batch.rows.request_N))
     whole, half = (
-        question_rows(batch, replayed, 3, alignment, np.full(len(batch.option_A), weight, np.float32))
+        answer_rows(batch, replayed, 3, use, bounded_A=np.full(len(batch.option_A), weight, np.float32))
         for weight in (1, 0.5)
     )
     scores = model(x, torch.from_numpy(whole.row_Q))
-    plain = losses(scores, batch, whole, alignment)
-    weighed = losses(scores, batch, half, alignment, response_P=torch.full((len(half.weight_P),), 3.0))
+    plain = easq_losses(scores, batch, whole)
+    weighed = easq_losses(scores, batch, half, response_P=torch.full((len(half.weight_P),), 3.0))
     assert plain.satisfaction is not None
     assert plain.dpo is not None
     assert weighed.satisfaction is not None
@@ -56,16 +54,16 @@ def test_weights_of_a_pair_multiply() -> None:
 
 def test_pairs_of_which_the_experts_are_unsure_pull_less() -> None:
     learner, batches = trained_by("easq", VARIANCE)
-    model, batch = learner.model, late_batch(batches, "satisfaction")
+    model, batch = learner.network, late_batch(batches, "satisfaction")
     assert isinstance(model, Easq)
-    alignment = small_recipe().alignment
+    use = EasqSettings().answer_use
     replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
-    questioned = question_rows(batch, replayed, 3, alignment)
+    questioned = answer_rows(batch, replayed, 3, use)
     x = learner.pooling(learner.table.touch(batch.rows), torch.from_numpy(batch.rows.request_N))
     scores = model(x, torch.from_numpy(questioned.row_Q))
     assert scores.variance_A is not None
     unsure = scores._replace(variance_A=scores.variance_A * 100)
-    sure, doubtful = (losses(s, batch, questioned, alignment).dpo for s in (scores, unsure))
+    sure, doubtful = (easq_losses(s, batch, questioned).dpo for s in (scores, unsure))
     assert sure is not None
     assert doubtful is not None
     assert 0 < doubtful < sure / 2

@@ -4,6 +4,8 @@ import msgspec
 import pytest
 
 from easq.errors import InputError
+from easq.model.method import read_method
+from easq.model.methods.easq import EasqSettings
 from easq.prove.bench.plan import REFERENCES, Cell, arms_of, passes, places_of, read_plan, scenario_name
 from easq.recipe.read import read_recipe
 from tests.support.small_plan import PLAN, RECIPES, small_bench
@@ -61,7 +63,9 @@ def test_every_setting_of_the_shipped_plan_makes_a_recipe() -> None:
     for experiment in plan.experiments.values():
         for arm in arms_of(experiment):
             if arm.method not in REFERENCES:
-                read_recipe(base, arm.set, [RECIPES / "bench" / "methods" / f"{arm.method}.toml"])
+                read_recipe(
+                    base, arm.set, [RECIPES / "bench" / "methods" / f"{arm.method}.toml"], read_method
+                )
 
 
 def test_validation_seeds_are_used_for_nothing_else() -> None:
@@ -71,17 +75,18 @@ def test_validation_seeds_are_used_for_nothing_else() -> None:
 
 
 def test_paper_recipe_differs_from_the_worlds_in_what_the_paper_says_alone() -> None:
-    paper, world = read_recipe(RECIPES / "paper.toml"), read_recipe(RECIPES / "world.toml")
+    paper, world = (read_recipe(RECIPES / f"{name}.toml", methods=read_method) for name in ("paper", "world"))
     assert (paper.features, paper.behaviors, paper.join) == (world.features, world.behaviors, world.join)
-    assert paper.model.method == "easq"
-    alignment = paper.alignment
-    assert (alignment.scope, alignment.buffer, alignment.unasked) == ("batch", 0, "none")
-    ours = (alignment.teacher, alignment.propensity_weights, alignment.behavior_tolerance)
+    method = paper.method
+    assert isinstance(method, EasqSettings)
+    assert (method.scope, paper.answers.buffer, method.unasked) == ("batch", 0, "none")
+    ours = (method.teacher, method.propensity_weights, method.pair_accuracy_budget)
     assert ours == (False, False, 0)
-    assert not paper.model.satisfaction_variance
+    assert not method.satisfaction_variance
 
 
 def test_recommended_recipe_is_the_world_with_what_the_bench_calls_easq() -> None:
-    recommended = read_recipe(RECIPES / "recommended.toml")
-    benched = read_recipe(RECIPES / "world.toml", (), [RECIPES / "bench" / "methods" / "easq.toml"])
+    recommended = read_recipe(RECIPES / "recommended.toml", methods=read_method)
+    overlay = RECIPES / "bench" / "methods" / "easq.toml"
+    benched = read_recipe(RECIPES / "world.toml", (), [overlay], read_method)
     assert msgspec.structs.replace(recommended, name="") == msgspec.structs.replace(benched, name="")

@@ -11,7 +11,7 @@ from easq.prove.bench.real_pass import is_kept, run_real, thin
 from tests.support.replay_process import make_log
 from tests.support.small_worlds import small_recipe
 
-RECIPE = small_recipe("model.method=behavior", "training.batch_rows=256")
+RECIPE = small_recipe("method.kind=behavior", "training.batch_rows=256")
 
 
 def events_of(log: SqliteLog) -> list[Event]:
@@ -48,7 +48,7 @@ def test_a_smaller_share_is_part_of_a_larger_one(whole: Path) -> None:
 
 
 def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
-    recipes = {m: small_recipe(f"model.method={m}", "training.batch_rows=256") for m in ("behavior", "easq")}
+    recipes = {m: small_recipe(f"method.kind={m}", "training.batch_rows=256") for m in ("behavior", "easq")}
     with SqliteLog(whole) as log:
         found = run_real(recipes, log, kept=0.2, seeds=(1, 2))
         total = len(answered(events_of(log)))

@@ -6,15 +6,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from easq.errors import InputError
 from easq.log.events import EVENTS, Behavior
 from easq.log.sqlite import SqliteLog
+from easq.model.method import methods
 from easq.prove.offline.replay import RunFolderError, replay
-from easq.recipe.learning import Method
+from tests.support.method_learners import read_by
 from tests.support.replay_process import make_log, run
 from tests.support.small_worlds import small_recipe, world_events
 
@@ -75,11 +75,11 @@ def test_killed_replay_resumes_to_the_same_bytes(
     assert results(tmp_path / "out") == straight
 
 
-@pytest.mark.parametrize("method", [m for m in get_args(Method) if m != "easq"])
+@pytest.mark.parametrize("method", [m for m in methods() if m != "easq"])
 def test_killed_replay_of_every_method_resumes_to_the_same_bytes(
     short_log: Path, tmp_path: Path, method: str
 ) -> None:
-    settings = (f"model.method={method}", "training.checkpoint_steps=2", "baselines.emer_serving_steps=5")
+    settings = (f"method.kind={method}", "training.checkpoint_steps=2", *read_by(method, serving_steps=5))
     run(short_log, tmp_path / "straight", False, *settings)
     assert killed_and_resumed(short_log, tmp_path / "out", 1, 1, *settings) == 1
     assert results(tmp_path / "out") == results(tmp_path / "straight")
@@ -150,7 +150,7 @@ def test_unfinished_run_is_neither_overwritten_nor_resumed_with_other_settings(
         with pytest.raises(RunFolderError, match="--resume goes on with it"):
             replay(small_recipe(), events, tmp_path)
         with pytest.raises(RunFolderError, match="other settings: rank = 3"):
-            replay(small_recipe("model.rank=3"), events, tmp_path, resume=True)
+            replay(small_recipe("method.rank=3"), events, tmp_path, resume=True)
         # A run of an easq that did not know a setting yet has the setting's default.
         settings = tmp_path / "settings.toml"
         older = [line for line in settings.read_text().splitlines() if not line.startswith("probe_dim")]

@@ -1,1 +1,4 @@
-"""Models that EASQ is compared with, one file each."""
+"""One file per method: network, loss, settings and label. Every file here is found by itself.
+
+A method is a subclass of `TrainableMethod` with a tag, its name. docs/add_a_method.md shows how to add one.
+"""

@@ -1,31 +1,26 @@
-"""The behaviour-only model: EASQ's backbone and main tower, without any answer."""
+"""The behavior-only model: EASQ's backbone and main tower, without any answer. Shapes: N rows."""
 
-from torch import Tensor, nn
+from typing import ClassVar
 
+from torch import Tensor
+
+from easq.model.dims import Dims
 from easq.model.lora import Projection
-from easq.model.methods.easq import MergedEasq
+from easq.model.method import RoutedMethod, Task
 from easq.model.moe import RELU, Routing, Tower
-from easq.model.pooling import Inputs
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.pooling import Inputs, Pooling
 from easq.model.scores import Scores
+from easq.model.serving import MergedTower, RankingNetwork
 
 
-class BehaviorOnly(nn.Module):
-    """What a platform serves today: the ranking that behaviour trains."""
+class BehaviorOnly(RankingNetwork):
+    """What a platform serves today: the ranking that behavior trains."""
 
-    def __init__(
-        self,
-        viewer_dim: int,
-        candidate_dim: int,
-        hidden: int,
-        expert_width: int,
-        num_experts: int,
-        head_width: int,
-        eps: float,
-        routing: Routing = RELU,
-    ) -> None:
+    def __init__(self, dims: Dims, *, expert_width: int, num_experts: int, routing: Routing = RELU) -> None:
         super().__init__()
-        self.backbone = Projection(viewer_dim, candidate_dim, hidden)
-        self.main = Tower(hidden, expert_width, num_experts, head_width, eps, routing)
+        self.backbone = Projection(dims.viewer, dims.candidate, dims.hidden)
+        self.main = Tower(dims.hidden, expert_width, num_experts, dims.head, dims.eps, routing)
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows; answers are not read."""
@@ -33,6 +28,38 @@ class BehaviorOnly(nn.Module):
         served_N, gate_NK = self.main(self.backbone(x))
         return Scores(served_N, None, gate_NK, None)
 
-    def merged(self) -> MergedEasq:
+    def merged(self) -> MergedTower:
         """Return the serving form."""
-        return MergedEasq(self.backbone.weight, self.backbone.viewer_dim, self.main)
+        return MergedTower(self.backbone.weight, self.backbone.viewer_dim, self.main)
+
+
+class BehaviorObjective:
+    """L_main of the served score."""
+
+    def __init__(self, network: RankingNetwork, order_scope: OrderScope) -> None:
+        self._network, self._order_scope = network, order_scope
+
+    def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
+        """Return the scores and L_main."""
+        scores = self._network(x)
+        main = behavior_loss(scores.served_N, supervision.batch, self._order_scope)
+        return scores, Losses(main, main)
+
+
+class BehaviorSettings(RoutedMethod, frozen=True, tag="behavior"):
+    """[method] kind = "behavior"."""
+
+    label: ClassVar[str] = "Behavior only"
+
+    def network(self, task: Task, pooling: Pooling) -> BehaviorOnly:
+        """Return the untrained network."""
+        return BehaviorOnly(
+            Dims.of(task.sizes, pooling),
+            expert_width=self.expert_width,
+            num_experts=self.experts,
+            routing=self.how_routed,
+        )
+
+    def objective(self, task: Task, network: RankingNetwork) -> BehaviorObjective:
+        """Return what trains it."""
+        return BehaviorObjective(network, task.order_scope)

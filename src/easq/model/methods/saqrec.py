@@ -1,22 +1,35 @@
-"""SAQRec (CIKM 2024): answers completed by a teacher, and interests told apart by satisfaction.
+"""SAQRec (CIKM 2024, 10.1145/3627673.3679643): a teacher completes the answers and sorts interests by them.
 
-Shapes: B requests, N rows, A answered rows, L entries of the history, E embedding, V viewer features,
-K buckets, W expert width.
+Each stage reads the earlier ones behind a stop-gradient, so all four are trained in one step.
+Shapes: B requests, N rows, M viewed rows, A answered rows, L entries of the history, E embedding, V viewer
+features, K buckets, W expert width.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
+from easq.model.dims import Dims
 from easq.model.lora import Projection
+from easq.model.losses import believed
+from easq.model.method import AnswerUse, RoutedMethod, Task
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.moe import RELU, MixtureOfExperts, PositiveHead, Routing
-from easq.model.pooling import Inputs, Past
-from easq.model.scores import Scores, Unmerged
+from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.pooling import FeaturePooling, Inputs, Past, Pooling
+from easq.model.scores import Scores
+from easq.model.serving import RankingNetwork
+from easq.recipe.features import History
+from easq.recipe.recipe import Recipe
+from easq.recipe.values import Weight
 
 _LAYERS = (200, 80)
+_LEAST_PROPENSITY = 0.05
 
 
 class PairNetwork(nn.Module):
@@ -60,14 +73,11 @@ class FinalModel(nn.Module):
 
     def __init__(
         self,
-        viewer_dim: int,
-        candidate_dim: int,
+        dims: Dims,
+        *,
         item_dim: int,
-        hidden: int,
         expert_width: int,
         num_experts: int,
-        head_width: int,
-        eps: float,
         num_buckets: int,
         routing: Routing,
     ) -> None:
@@ -76,16 +86,16 @@ class FinalModel(nn.Module):
         self.satisfied_EE = nn.Parameter(torch.eye(item_dim))
         self.dissatisfied_EE = nn.Parameter(torch.eye(item_dim))
         self.interest_EE = nn.Parameter(torch.eye(item_dim))
-        self.backbone = Projection(viewer_dim + 2 * item_dim, candidate_dim + item_dim, hidden)
-        self.experts = MixtureOfExperts(hidden, expert_width, num_experts, routing)
-        self.click = PositiveHead(expert_width, head_width, eps)
+        self.backbone = Projection(dims.viewer + 2 * item_dim, dims.candidate + item_dim, dims.hidden)
+        self.experts = MixtureOfExperts(dims.hidden, expert_width, num_experts, routing)
+        self.click = PositiveHead(expert_width, dims.head, dims.eps)
         self.satisfaction = nn.Sequential(
             nn.ReLU(), nn.Linear(expert_width, expert_width), nn.ReLU(), nn.Linear(expert_width, 1)
         )
 
-    def forward(self, x: Inputs, past: Past, seen_BL: Tensor) -> FinalScores:
-        """Return both heads' scores; `seen_BL` is the satisfaction that the teacher sees in the past."""
-        bucket_BL = quantile_buckets(seen_BL, past.is_padding_BL, self._num_buckets)
+    def forward(self, x: Inputs, past: Past, satisfaction_BL: Tensor) -> FinalScores:
+        """Return both heads' scores; `satisfaction_BL` is what the teacher sees in the past."""
+        bucket_BL = quantile_buckets(satisfaction_BL, past.is_padding_BL, self._num_buckets)
         quarter = max(1, self._num_buckets // 4)
         is_worst_BL = (bucket_BL >= 0) & (bucket_BL < quarter)
         is_best_BL = bucket_BL >= self._num_buckets - quarter
@@ -97,8 +107,8 @@ class FinalModel(nn.Module):
             )
         ]
         candidate_NC = torch.cat([x.candidate_NC, self._interests(x, past, bucket_BL)], 1)
-        told = Inputs(torch.cat([x.viewer_BV, *states], 1), candidate_NC, x.request_N)
-        mixture_NW, gate_NK = self.experts(self.backbone(told))
+        joined = Inputs(torch.cat([x.viewer_BV, *states], 1), candidate_NC, x.request_N)
+        mixture_NW, gate_NK = self.experts(self.backbone(joined))
         return FinalScores(self.click(mixture_NW), self.satisfaction(mixture_NW).squeeze(1), gate_NK)
 
     def _interests(self, x: Inputs, past: Past, bucket_BL: Tensor) -> Tensor:
@@ -112,58 +122,160 @@ class FinalModel(nn.Module):
         return (gate_NK.unsqueeze(1) @ interest_NKE).squeeze(1)
 
 
-class Saqrec(nn.Module):
+class Saqrec(RankingNetwork):
     """The four stages: base model, response propensity, satisfaction teacher, final model."""
 
     def __init__(
         self,
-        viewer_dim: int,
-        candidate_dim: int,
+        dims: Dims,
+        *,
         item_dim: int,
-        hidden: int,
         expert_width: int,
         num_experts: int,
-        head_width: int,
-        eps: float,
         num_buckets: int,
         routing: Routing = RELU,
     ) -> None:
         super().__init__()
-        self.base = BehaviorOnly(
-            viewer_dim, candidate_dim, hidden, expert_width, num_experts, head_width, eps, routing
-        )
-        self.propensity = PairNetwork(viewer_dim, item_dim)
-        self.teacher = PairNetwork(viewer_dim, item_dim)
+        self.base = BehaviorOnly(dims, expert_width=expert_width, num_experts=num_experts, routing=routing)
+        self.propensity = PairNetwork(dims.viewer, item_dim)
+        self.teacher = PairNetwork(dims.viewer, item_dim)
         self.final = FinalModel(
-            viewer_dim,
-            candidate_dim,
-            item_dim,
-            hidden,
-            expert_width,
-            num_experts,
-            head_width,
-            eps,
-            num_buckets,
-            routing,
+            dims,
+            item_dim=item_dim,
+            expert_width=expert_width,
+            num_experts=num_experts,
+            num_buckets=num_buckets,
+            routing=routing,
         )
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows by the click head, and the satisfaction of the rows that `answered_A` names."""
-        final = self.judge(x)
+        final = self.final_scores(x)
         satisfaction_A = None if answered_A is None else final.satisfaction_N.index_select(0, answered_A)
         return Scores(final.click_N, satisfaction_A, final.gate_NK, None)
 
-    def judge(self, x: Inputs) -> FinalScores:
-        """Return what the final model says."""
+    def final_scores(self, x: Inputs) -> FinalScores:
+        """Return the scores of the final model."""
         past = past_of(x)
         with torch.no_grad():
-            seen_BL = self.teacher.history(x, past)
-        final: FinalScores = self.final(x, past, seen_BL)
+            satisfaction_BL = self.teacher.history(x, past)
+        final: FinalScores = self.final(x, past, satisfaction_BL)
         return final
 
-    def merged(self) -> Unmerged:
-        """Return the serving form."""
-        return Unmerged(self)
+
+class SaqrecSettings(RoutedMethod, frozen=True, tag="saqrec"):
+    """[method] kind = "saqrec".
+
+    satisfaction_weight   weight of the final model's satisfaction head.
+    buckets               K: a viewer's history is divided by satisfaction into so many parts.
+    partners              half of the replayed answers bring another answer of the same viewer.
+    """
+
+    label: ClassVar[str] = "SAQRec"
+
+    satisfaction_weight: Weight = 1.0
+    buckets: Annotated[int, Meta(ge=2, le=64)] = 8
+    partners: bool = True
+
+    @property
+    def answer_use(self) -> AnswerUse:
+        """How the method uses answers."""
+        return AnswerUse(partners=self.partners)
+
+    def problems(self, recipe: Recipe) -> Iterator[str]:
+        """Yield a problem where no history is declared."""
+        if not any(isinstance(f, History) for f in recipe.features):
+            needs = "it reads the viewer's past, so features needs one of kind 'history'"
+            yield f"method.kind: got 'saqrec'; {needs}"
+
+    def pooling(self, task: Task) -> Pooling:
+        """Return inputs that bring the viewer's history entry by entry."""
+        return FeaturePooling(task.layout, task.sizes.dim, brings_past=True)
+
+    def network(self, task: Task, pooling: Pooling) -> Saqrec:
+        """Return the untrained network."""
+        return Saqrec(
+            Dims.of(task.sizes, pooling),
+            item_dim=task.sizes.dim,
+            expert_width=self.expert_width,
+            num_experts=self.experts,
+            num_buckets=self.buckets,
+            routing=self.how_routed,
+        )
+
+    def objective(self, task: Task, network: RankingNetwork) -> "SaqrecObjective":
+        """Return what trains it."""
+        assert isinstance(network, Saqrec)
+        return SaqrecObjective(network, self.satisfaction_weight, task.order_scope, task.best)
+
+
+class SaqrecObjective:
+    """L_base + L_propensity + L_teacher + L_click + lambda1 L_pseudo."""
+
+    def __init__(
+        self, network: Saqrec, satisfaction_weight: float, order_scope: OrderScope, best: int
+    ) -> None:
+        self._network, self._weight, self._order_scope, self._best = (
+            network,
+            satisfaction_weight,
+            order_scope,
+            best,
+        )
+
+    def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
+        """Return scores and losses of one step."""
+        batch, pairs, past = supervision.batch, supervision.pairs, past_of(x)
+        base = behavior_loss(self._network.base(x).served_N, batch, self._order_scope)
+        answer_M = torch.from_numpy(batch.answer_M)
+        num_viewed = len(answer_M)
+        response_N = self._network.propensity.rows(x, past)
+        propensity = _mean_cross_entropy(response_N[:num_viewed], (answer_M >= 0).float())
+        row_A = torch.from_numpy(pairs.row_Q[pairs.place_A])
+        teacher_N = self._network.teacher.rows(x, past)
+        teacher = weighted_answers(
+            teacher_N[row_A],
+            torch.from_numpy(pairs.option_A) / self._best,
+            response_N[row_A].detach().sigmoid(),
+            torch.from_numpy(pairs.weight_A),
+        )
+        final = self._network.final_scores(x)
+        click = behavior_loss(final.click_N, batch, self._order_scope)
+        student_M = final.satisfaction_N[:num_viewed]
+        label_M = pseudo_labels(student_M.detach(), teacher_N[:num_viewed].detach())
+        label_M = believed(label_M, answer_M, torch.from_numpy(batch.answer_weight_M), self._best)
+        pseudo = _mean_cross_entropy(student_M, label_M)
+        satisfaction_Q = final.satisfaction_N.index_select(0, torch.from_numpy(pairs.row_Q))
+        scores = Scores(final.click_N, satisfaction_Q, final.gate_NK, None)
+        total = base + propensity + teacher + click + self._weight * pseudo
+        others = {"base": base, "propensity": propensity, "teacher": teacher, "pseudo": pseudo}
+        return scores, Losses(total, click, others=others)
+
+
+def weighted_answers(logit_A: Tensor, answer_A: Tensor, propensity_A: Tensor, weight_A: Tensor) -> Tensor:
+    """Return the mean cross-entropy of answers, each by its weight over its chance, at least .05."""
+    loss_A = functional.binary_cross_entropy_with_logits(
+        logit_A, answer_A.float(), weight_A, reduction="none"
+    )
+    return (loss_A / propensity_A.clamp(min=_LEAST_PROPENSITY)).sum() / max(1, len(logit_A))
+
+
+def pseudo_labels(student_M: Tensor, teacher_M: Tensor) -> Tensor:
+    """Mix what student and teacher (logits) say: the more they differ, the more the student counts.
+
+    w = BetaCDF(minmax(cross-entropy); 1/2, 1/2), which is 2/pi arcsin(sqrt(.)).
+    """
+    if not len(student_M):
+        return student_M
+    teacher_M = teacher_M.sigmoid()
+    loss_M = functional.binary_cross_entropy_with_logits(student_M, teacher_M, reduction="none")
+    span = (loss_M.max() - loss_M.min()).clamp(min=1e-12)
+    weight_M = torch.asin(((loss_M - loss_M.min()) / span).clamp(0, 1).sqrt()) * 2 / math.pi
+    return weight_M * student_M.sigmoid() + (1 - weight_M) * teacher_M
+
+
+def _mean_cross_entropy(logit_M: Tensor, target_M: Tensor) -> Tensor:
+    total = functional.binary_cross_entropy_with_logits(logit_M, target_M, reduction="sum")
+    return total / max(1, len(logit_M))
 
 
 def past_of(x: Inputs) -> Past:
@@ -172,14 +284,14 @@ def past_of(x: Inputs) -> Past:
     return x.past
 
 
-def quantile_buckets(seen_BL: Tensor, is_padding_BL: Tensor, num_buckets: int) -> Tensor:
+def quantile_buckets(satisfaction_BL: Tensor, is_padding_BL: Tensor, num_buckets: int) -> Tensor:
     """Return each entry's bucket by its rank in its own history, 0 the least; -1 where there is no entry.
 
     Equal values stand in the order of the history, so buckets are even.
     """
-    order_BL = seen_BL.masked_fill(is_padding_BL, float("inf")).argsort(dim=1, stable=True)
+    order_BL = satisfaction_BL.masked_fill(is_padding_BL, float("inf")).argsort(dim=1, stable=True)
     rank_BL = torch.zeros_like(order_BL).scatter(
-        1, order_BL, torch.arange(seen_BL.shape[1]).expand_as(order_BL)
+        1, order_BL, torch.arange(satisfaction_BL.shape[1]).expand_as(order_BL)
     )
     num_B1 = (~is_padding_BL).sum(1, keepdim=True)
     # The middle of an entry's share decides, so that few entries spread from end to end.

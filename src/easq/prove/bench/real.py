@@ -8,6 +8,7 @@ from typing import Any
 
 from easq.home.files import replace_file
 from easq.log.sqlite import SqliteLog
+from easq.model.method import read_method
 from easq.prove.bench.plan import Real
 from easq.prove.bench.real_pass import BEHAVIOR, METRICS, MethodScores, run_real
 from easq.prove.bench.row_store import digest
@@ -62,7 +63,7 @@ def results(bench: Bench) -> list[dict[str, Any]]:
 
 def _recipes(bench: Bench, plans: Path, real: Real) -> dict[str, Recipe]:
     base = plans / real.recipe
-    return {m: read_recipe(base, (), [bench.methods / f"{m}.toml"]) for m in real.methods}
+    return {m: read_recipe(base, (), [bench.methods / f"{m}.toml"], read_method) for m in real.methods}
 
 
 def _layout(found: dict[str, MethodScores], num_seeds: int) -> dict[str, Any]:

@@ -132,8 +132,8 @@ def _steps(recipe: Recipe, whole: EventLog, kept: float, seed: int) -> Iterator[
         until = part.end_offsets(EVENTS)
         trainer = Trainer(recipe, len(until))
         for _ in trainer.read(part, until):
-            for step in trainer.steps():
+            for step in trainer.train_steps():
                 yield step, held
         trainer.close_windows()
-        for step in trainer.steps(flush=True):
+        for step in trainer.train_steps(flush=True):
             yield step, held

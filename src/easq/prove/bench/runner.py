@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from easq.errors import InputError
+from easq.model.method import read_method
 from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name
 from easq.prove.bench.row_store import MetricRow, RowStore, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
@@ -23,7 +24,7 @@ Progress = Callable[[int, int], None]
 """Hears of views learned and views in all, each method's counted."""
 
 _DECIDES = (
-    "features", "behaviors", "seed", "order", "question", "join", "model", "baselines", "alignment",
+    "features", "behaviors", "seed", "order", "question", "join", "model", "method", "answers",
     "training",
 )  # fmt: skip
 _shared: Any = None
@@ -45,8 +46,8 @@ class Bench:
         """Return the settings of a cell. Raises SettingsError where they cannot be."""
         overrides = [*cell.arm.set, f"seed={cell.seed}"]
         if cell.arm.method in REFERENCES:
-            return read_recipe(self.recipe, overrides)
-        return read_recipe(self.recipe, overrides, [self.methods / f"{cell.arm.method}.toml"])
+            return read_recipe(self.recipe, overrides, methods=read_method)
+        return read_recipe(self.recipe, overrides, [self.methods / f"{cell.arm.method}.toml"], read_method)
 
     @property
     def sitting(self) -> Sitting:

@@ -54,10 +54,10 @@ def winner(found: Sequence[Trial], most_cost: float = 0.01) -> Trial:
 def overlay(chosen: Sequence[str]) -> str:
     """Return settings as a file that changes a recipe.
 
-    >>> print(overlay(["alignment.ridge=5", "alignment.teacher=true"]), end="")
-    [alignment]
+    >>> print(overlay(["method.ridge=5", "method.probe_dim=8"]), end="")
+    [method]
     ridge = 5
-    teacher = true
+    probe_dim = 8
     """
     data: dict[str, object] = {}
     for one in chosen:

@@ -22,12 +22,12 @@ from easq.home.snapshots import Snapshots, State, save_parameters
 from easq.learn.trainer import Trainer, compute_alike, part_of
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
+from easq.model.method import method_of
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.truth import Truth
 from easq.prove.report.write import write_report
-from easq.recipe.learning import BEHAVIOR_ONLY
-from easq.recipe.read import read_recipe, to_toml
+from easq.recipe.read import read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 Progress = Callable[[int, int], None]
@@ -119,7 +119,7 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
     if unfinished and not resume:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
     # Compared are settings and not their text: one that is new in easq has its default there.
-    if unfinished and (before := read_recipe(settings)) != recipe:
+    if unfinished and (before := read_kept_recipe(settings, recipe.method.reader)) != recipe:
         given, kept = resolved.splitlines(), to_toml(before).splitlines()
         differing = [line for line in given if line not in kept]
         raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
@@ -153,14 +153,14 @@ class _Run:
         trainer = self.trainer
         with self._late_path.open("ab") as late:
             self._save(late.tell())
-            saved = trainer.learner.steps
+            saved = trainer.learner.step_count
             for _ in trainer.read(self._log, self._until):
                 self._write_late(late)
                 self._learn()
-                if trainer.learner.steps >= saved + every:
+                if trainer.learner.step_count >= saved + every:
                     late.flush()
                     self._save(late.tell())
-                    saved = trainer.learner.steps
+                    saved = trainer.learner.step_count
                 on_progress(sum(trainer.offsets), total)
             trainer.close_windows()
             self._write_late(late)
@@ -169,7 +169,6 @@ class _Run:
     def result(self) -> dict[str, Any]:
         """Return what the run has shown, in an order and a form that are the same every time."""
         recipe, counts = self._recipe, self.trainer.counts
-        is_aligned = recipe.model.method not in BEHAVIOR_ONLY
         rows = {slot.feature.name: slot.num_rows for side in self._sides() for slot in side}
         collisions = {
             name: {
@@ -182,11 +181,11 @@ class _Run:
         }
         return {
             "name": recipe.name,
-            "method": recipe.model.method,
-            "experts": [recipe.model.experts, is_aligned * recipe.model.satisfaction_experts],
+            "method": recipe.method.kind,
+            "experts": list(method_of(recipe).num_experts),
             "behaviors": [b.name for b in recipe.behaviors],
             "question": msgspec.to_builtins(recipe.question),
-            "steps": self.trainer.learner.steps,
+            "steps": self.trainer.learner.step_count,
             "counts": {"events": sum(self._until), **msgspec.to_builtins(counts)},
             "collisions": collisions,
             **self.progressive.result(),
@@ -197,7 +196,7 @@ class _Run:
         return layout.viewer, layout.candidate
 
     def _learn(self, flush: bool = False) -> None:
-        for step in self.trainer.steps(flush):
+        for step in self.trainer.train_steps(flush):
             self.progressive.observe(step)
 
     def _write_late(self, late: Any) -> None:
@@ -208,4 +207,4 @@ class _Run:
         parts: dict[str, State] = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
         state = {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
         notes = {"until": self._until, "late_bytes": late_bytes}
-        self._checkpoints.save(self.trainer.learner.steps, state, notes)
+        self._checkpoints.save(self.trainer.learner.step_count, state, notes)

@@ -86,15 +86,11 @@ def _timed(name: str, make: Callable[[], str]) -> BoardPart:
 
 
 def _learners(homes: dict[str, Home]) -> str:
+    from easq.model.method import method_of
     from easq.prove.report import board
 
     named = {name or "main": home for name, home in homes.items()}
-    sizes = {
-        name: (home.recipe.model.experts, home.recipe.model.satisfaction_experts)
-        if home.recipe.model.method in ("easq", "ple")
-        else (home.recipe.model.experts, 0)
-        for name, home in named.items()
-    }
+    sizes = {name: method_of(home.recipe).num_experts for name, home in named.items()}
     return board.learners({name: home.read_status("learner") for name, home in named.items()}, sizes)
 
 

@@ -1,0 +1,27 @@
+"""The sizes that towers and heads share."""
+
+from typing import NamedTuple
+
+from easq.model.pooling import FeaturePooling, TwinPooling
+from easq.recipe.learning import Model
+
+
+class Dims(NamedTuple):
+    """Widths of a network's inputs and layers.
+
+    viewer, candidate   of the two halves of x.
+    hidden              of the first projection.
+    head                hidden width of the heads; 0 makes them linear.
+    eps                 what keeps a score above zero.
+    """
+
+    viewer: int
+    candidate: int
+    hidden: int
+    head: int
+    eps: float
+
+    @staticmethod
+    def of(sizes: Model, pooling: FeaturePooling | TwinPooling) -> "Dims":
+        """Return the widths for inputs of a pooling."""
+        return Dims(pooling.viewer_dim, pooling.candidate_dim, sizes.hidden, sizes.head_width, sizes.eps)

@@ -1,0 +1,210 @@
+"""What a method is: settings that build a network and the objective that trains it.
+
+A file in `easq.model.methods` declares a subclass of `TrainableMethod` with a tag, its network and its loss.
+All files there are found by themselves, so nothing else names a method. docs/add_a_method.md shows how.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from easq.errors import SettingsError
+from easq.features.encode import Layout
+from easq.model.moe import RELU, Routing
+from easq.model.objective import Losses, OrderScope, Supervision
+from easq.model.pooling import FeaturePooling, Inputs, Pooling
+from easq.model.scores import Scores
+from easq.model.serving import RankingNetwork
+from easq.recipe.explain import explain
+from easq.recipe.features import BehaviorKind
+from easq.recipe.learning import Model
+from easq.recipe.method import DEFAULT_KIND, MethodReader, MethodSettings
+from easq.recipe.recipe import Recipe
+from easq.recipe.values import Width
+
+_METHODS = "easq.model.methods"
+
+PairScope = Literal["user_first", "user", "batch"]
+UnaskedPairs = Literal["none", "request"]
+Unasked = Literal["none", "request", "distill"]
+
+
+class Task(NamedTuple):
+    """What every method is built for: features, sizes, behaviors and their order, options of the question."""
+
+    layout: Layout
+    sizes: Model
+    behaviors: tuple[BehaviorKind, ...]
+    order_scope: OrderScope
+    num_options: int
+
+    @staticmethod
+    def of(recipe: Recipe, layout: Layout) -> "Task":
+        """Return the task that a recipe states."""
+        scope, num_options = recipe.order.scope, len(recipe.question.options)
+        return Task(layout, recipe.model, recipe.behaviors, scope, num_options)
+
+    @property
+    def num_behaviors(self) -> int:
+        """How many behaviors are declared, also those without a weight."""
+        return len(self.behaviors)
+
+    @property
+    def best(self) -> int:
+        """The number of the best option; the worst is 0."""
+        return self.num_options - 1
+
+
+class Objective(Protocol):
+    """Scores a step's rows and says what is to be minimised."""
+
+    def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
+        """Return the scores of all rows, those behind the batch's own included, and the losses."""
+        ...
+
+
+class AnswerUse(NamedTuple):
+    """Which answered rows a method wants in a step, and which pairs of them its losses read.
+
+    partners         half of the replayed rows bring another row of the same viewer, where there is one.
+    scope, unasked   of the pairs D+; see EasqSettings.
+    list_length      candidates kept with each replayed answer, its own first.
+    reads_viewed     the viewed rows are scored too.
+    labelled         the step also holds rows of which behavior and answer are known.
+    """
+
+    partners: bool = True
+    scope: PairScope = "batch"
+    unasked: Unasked = "none"
+    list_length: int = 1
+    reads_viewed: bool = False
+    labelled: bool = False
+
+
+class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
+    """Settings of a method that can be built; a subclass with a tag is one method."""
+
+    label: ClassVar[str]
+    """What reports call the method."""
+
+    @property
+    def reader(self) -> MethodReader:
+        """What reads the tables of all methods."""
+        return read_method
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether the method learns from answers."""
+        return self.answer_use is not None
+
+    @property
+    def answer_use(self) -> AnswerUse | None:
+        """How the method uses answers; None where it reads none."""
+        return None
+
+    @property
+    def num_experts(self) -> tuple[int, int]:
+        """How many gated experts stand behind the served score and behind the satisfaction score."""
+        return 0, 0
+
+    def pooling(self, task: Task) -> Pooling:
+        """Return how features become inputs."""
+        return FeaturePooling(task.layout, task.sizes.dim)
+
+    def network(self, task: Task, pooling: Pooling) -> RankingNetwork:
+        """Return an untrained network; its first parameters come from torch's global random state."""
+        raise NotImplementedError
+
+    def objective(self, task: Task, network: RankingNetwork) -> Objective:
+        """Return what trains the network."""
+        raise NotImplementedError
+
+
+class RoutedMethod(TrainableMethod, frozen=True):
+    """Settings of methods whose served score has a tower of routed experts.
+
+    experts, expert_width   how many experts the served score has, and how wide each is.
+    routing, top_k          relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over the
+                            `top_k` largest; none: one plain network of the experts' size.
+    """
+
+    experts: Width = 6
+    expert_width: Width = 32
+    routing: Literal["relu", "softmax_top_k", "none"] = "relu"
+    top_k: Width = 2
+
+    @property
+    def num_experts(self) -> tuple[int, int]:
+        """How many gated experts stand behind the served score and behind the satisfaction score."""
+        return self.experts, 0
+
+    def without_effect(self) -> Iterator[str]:
+        """Yield a warning where `top_k` is set and not read."""
+        if self.routing != "softmax_top_k" and self.top_k != RELU.top_k:
+            yield f"method.top_k = {self.top_k} has no effect: only method.routing = 'softmax_top_k' reads it"
+
+    @property
+    def how_routed(self) -> Routing:
+        """The routing of every tower."""
+        return Routing(self.routing, self.top_k)
+
+
+@cache
+def methods() -> Mapping[str, type[TrainableMethod]]:
+    """Return the settings of every method by its name, in order of names."""
+    for module in iter_modules(import_module(_METHODS).__path__):
+        import_module(f"{_METHODS}.{module.name}")
+    by_kind: dict[str, type[TrainableMethod]] = {}
+    for settings in _subclasses(TrainableMethod):
+        kind = str(settings.__struct_config__.tag)
+        if kind != settings.__name__:  # a class without a tag of its own stands for no method
+            if kind in by_kind:
+                raise TypeError(f"two methods are called {kind!r}: {by_kind[kind]} and {settings}")
+            by_kind[kind] = settings
+    return dict(sorted(by_kind.items()))
+
+
+def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMethod:
+    """Read the table `[method]`; a MethodReader."""
+    kind = table.get("kind", DEFAULT_KIND)
+    known = methods()
+    if kind not in known:
+        problems.append(f"method.kind: got {kind!r}; allowed: {', '.join(known)}")
+        return known[DEFAULT_KIND]()
+    data = {"kind": kind, **table}
+    if found := list(explain(data, known[kind], "method")):
+        problems += found
+        return known[kind]()
+    return msgspec.convert(data, known[kind])
+
+
+def method_of(recipe: Recipe) -> TrainableMethod:
+    """Return the recipe's method; a recipe that was read without `read_method` has it read now.
+
+    Raises SettingsError.
+    """
+    method = recipe.method
+    if isinstance(method, TrainableMethod):
+        return method
+    problems: list[str] = []
+    settings = read_method(getattr(method, "table", {}), problems)
+    problems = problems or list(settings.problems(recipe))
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return settings
+
+
+def label_of(kind: str) -> str:
+    """Return what reports call a method; a name that is no method's stays as it is."""
+    settings = methods().get(kind)
+    return kind if settings is None else settings.label
+
+
+def _subclasses(kind: type[TrainableMethod]) -> Iterator[type[TrainableMethod]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)

@@ -1,0 +1,71 @@
+"""The table `[method]`: which method ranks, and the settings that this method reads.
+
+Each method's settings are declared beside its network (`easq.model.methods`), two floors above this room, so
+whoever reads a recipe to build a model says who understands the table: `methods=read_method`. Whoever only
+reads the rest keeps the table as it is written.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import field
+
+from easq.recipe.values import Strict
+
+if TYPE_CHECKING:
+    from easq.recipe.recipe import Recipe
+
+DEFAULT_KIND = "easq"
+
+
+class MethodSettings(Strict, frozen=True):
+    """Settings of one method; a subclass with a tag declares the keys that the method reads."""
+
+    @property
+    def kind(self) -> str:
+        """The method's name in recipes, bench rows and reports."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def reader(self) -> "MethodReader":
+        """What reads a table as this one was read."""
+        return unread_method
+
+    def problems(self, recipe: "Recipe") -> Iterator[str]:
+        """Yield what is wrong with these settings in this recipe: key, value given, values allowed."""
+        del recipe
+        yield from ()
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether the method learns from answers; an unread table may."""
+        return True
+
+    def without_effect(self) -> Iterator[str]:
+        """Yield a warning for each setting that nothing reads, because another one switches it off."""
+        yield from ()
+
+
+class MethodReader(Protocol):
+    """Turns the table `[method]` into settings; adds what is wrong with it to `problems`."""
+
+    def __call__(self, table: Mapping[str, Any], problems: list[str]) -> MethodSettings:
+        """Return the settings; where there are problems they only stand in for the table's."""
+        ...
+
+
+class UnreadMethod(MethodSettings, frozen=True):
+    """The table as it is written, unchecked: for commands that build no model."""
+
+    table: dict[str, Any] = field(default_factory=lambda: {"kind": DEFAULT_KIND})
+
+    @property
+    def kind(self) -> str:
+        """The method's name."""
+        return str(self.table.get("kind", DEFAULT_KIND))
+
+
+def unread_method(table: Mapping[str, Any], problems: list[str]) -> MethodSettings:
+    """Keep the table as it is."""
+    del problems
+    return UnreadMethod(table={"kind": DEFAULT_KIND, **table})
