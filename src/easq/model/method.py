@@ -85,11 +85,27 @@ class AnswerUse(NamedTuple):
     labelled: bool = False
 
 
+class Moves(NamedTuple):
+    """Parameters that a loss trains, by the beginning of their names, without those of `but_not`.
+
+    `table` is the embedding table, `pooling` what joins its rows, `model.` the method's network.
+    """
+
+    parts: tuple[str, ...]
+    but_not: tuple[str, ...] = ()
+
+
+EMBEDDINGS = ("table", "pooling")
+
+
 class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
     """Settings of a method that can be built; a subclass with a tag is one method."""
 
     label: ClassVar[str]
     """What reports call the method."""
+
+    gradient_map: ClassVar[Mapping[str, Moves]]
+    """Which parameters each loss trains; all others it leaves alone. Tests hold every method to it."""
 
     @property
     def reader(self) -> MethodReader:

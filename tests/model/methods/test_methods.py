@@ -13,67 +13,29 @@ from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.model.method import methods
 from easq.model.pairwise_accuracy import pairs_right
-from tests.learn.test_learner import late_batch
 from tests.support.method_learners import learner_of, moved_by, read_by, trained_by
 from tests.support.small_worlds import small_recipe, world_events
 
-SHARED = ("table", "pooling", "model.backbone")
-MOVES = {
-    ("behavior", "main"): (*SHARED, "model.main"),
-    **{(m, "main"): (*SHARED, "model.body", "model.behavior") for m in ("shared_bottom", "mmoe", "ple")},
-    **{
-        (m, "satisfaction"): (*SHARED, "model.body", "model.satisfaction")
-        for m in ("shared_bottom", "mmoe", "ple")
-    },
-    ("emer", "main"): ("table", "pooling", "model.ranker"),
-    ("emer", "predicted_orders"): ("table", "pooling", "model.ranker"),
-    ("emer", "upstream"): ("table", "pooling", "model.upstream"),
-    ("emer_s", "satisfaction"): ("table", "pooling", "model.ranker"),
-    ("emer_s_head", "satisfaction"): ("table", "pooling", "model.ranker", "model.satisfaction"),
-    ("emer_s_head", "main"): ("table", "pooling", "model.ranker"),
-    **{
-        (m, loss): moved
-        for m in ("imputation", "imputation_privileged")
-        for loss, moved in (
-            ("main", (*SHARED, "model.main")),
-            ("imputed", (*SHARED, "model.main")),
-            ("answers", ("table", "pooling", "model.imputer")),
-        )
-    },
-    ("probe", "main"): ("table", "pooling", "model.behavior"),
-    ("probe", "heads"): ("model.heads",),
-    ("probe", "satisfaction"): ("model.probe",),
-    ("probe", "prior"): ("model.probe.weight",),
-    ("saqrec", "base"): ("table", "pooling", "model.base"),
-    ("saqrec", "propensity"): ("model.propensity",),
-    ("saqrec", "teacher"): ("model.teacher",),
-    ("saqrec", "main"): ("table", "pooling", "model.final"),
-    ("saqrec", "pseudo"): ("table", "pooling", "model.final"),
-}
-NOT_MOVED = {
-    ("mmoe", "main"): ("model.body.satisfaction",),
-    ("mmoe", "satisfaction"): ("model.body.behavior",),
-    ("emer_s_head", "satisfaction"): ("model.ranker.head",),
-    ("saqrec", "main"): ("model.final.satisfaction.",),
-    ("saqrec", "pseudo"): ("model.final.click",),
-    ("ple", "main"): ("model.body.second.satisfaction", "model.body.first.satisfaction_gate"),
-    ("ple", "satisfaction"): ("model.body.second.behavior", "model.body.first.behavior_gate"),
-}
-METHODS = sorted({method for method, _ in MOVES})
+METHODS = tuple(methods())
+LOSSES = [(kind, loss) for kind, settings in methods().items() for loss in settings.gradient_map]
 
 
-def test_every_method_is_tested() -> None:
-    assert {*METHODS, "easq"} == set(methods()), "EASQ's own tests are in test_learner.py"
+@pytest.mark.parametrize("method", METHODS)
+def test_the_gradient_map_names_every_loss(method: str) -> None:
+    learner, batches = learner_of(method)
+    losses = {name for batch in batches[:6] for name in learner.step(batch).losses}
+    assert losses == set(methods()[method].gradient_map)
 
 
-@pytest.mark.parametrize(("method", "loss"), MOVES, ids=str)
+@pytest.mark.parametrize(("method", "loss"), LOSSES, ids=str)
 def test_each_loss_moves_its_own_parameters_and_no_other(method: str, loss: str) -> None:
     learner, batches = trained_by(method)
-    moved = moved_by(learner, late_batch(batches, loss), loss)
+    moves = methods()[method].gradient_map[loss]
     names = {"table", *(name for name, _ in learner.dense.named_parameters())}
-    may = {n for n in names if n.startswith(MOVES[method, loss])}
-    may -= {n for n in names if n.startswith(NOT_MOVED.get((method, loss), ("-",)))}
-    assert moved == may
+    expected = {n for n in names if n.startswith(moves.parts) and not n.startswith(moves.but_not or "-")}
+    # Of views and of answers, and of viewers who have a history by now.
+    moved = [moved_by(learner, batch, loss) for batch in batches[-12:]]
+    assert set().union(*moved) == expected
 
 
 @pytest.mark.parametrize("method", METHODS)

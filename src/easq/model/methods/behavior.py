@@ -1,12 +1,13 @@
 """The behavior-only model: EASQ's backbone and main tower, without any answer. Shapes: N rows."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 
 from easq.model.dims import Dims
 from easq.model.lora import Projection
-from easq.model.method import RoutedMethod, Task
+from easq.model.method import EMBEDDINGS, Moves, RoutedMethod, Task
 from easq.model.moe import RELU, Routing, Tower
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pooling import Inputs, Pooling
@@ -50,6 +51,9 @@ class BehaviorSettings(RoutedMethod, frozen=True, tag="behavior"):
     """[method] kind = "behavior"."""
 
     label: ClassVar[str] = "Behavior only"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*EMBEDDINGS, "model.backbone", "model.main"))
+    }
 
     def network(self, task: Task, pooling: Pooling) -> BehaviorOnly:
         """Return the untrained network."""

@@ -4,7 +4,7 @@ Shapes: N rows, A answered rows, D hidden, K1 and K2 experts, Q rows that the sa
 P pairs, M viewed rows, B requests, C candidates. Source: docs/method.md section 3.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -20,7 +20,7 @@ from easq.model.dims import Dims
 from easq.model.grid import Grid
 from easq.model.lora import LowRankPath, Projection
 from easq.model.losses import dpo_loss, normal_loss, satisfaction_loss
-from easq.model.method import AnswerUse, PairScope, RoutedMethod, Task, Unasked
+from easq.model.method import EMBEDDINGS, AnswerUse, Moves, PairScope, RoutedMethod, Task, Unasked
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.moe import RELU, PositiveHead, Routing, Tower
 from easq.model.objective import AnswerPairs, Losses, OrderScope, Supervision, behavior_loss
@@ -132,6 +132,11 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
     """
 
     label: ClassVar[str] = "EASQ"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*EMBEDDINGS, "model.backbone", "model.main")),
+        "satisfaction": Moves(("model.low_rank", "model.satisfaction")),
+        "dpo": Moves((*EMBEDDINGS, "model.backbone", "model.main")),
+    }
 
     satisfaction_experts: Width = 3
     rank: Annotated[int, Meta(ge=0, le=4096)] = 8

@@ -6,7 +6,7 @@ D hidden, O predicted orders.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -22,7 +22,9 @@ from easq.model.grid import Grid
 from easq.model.lora import Projection
 from easq.model.losses import main_loss
 from easq.model.method import (
+    EMBEDDINGS,
     AnswerUse,
+    Moves,
     PairScope,
     Task,
     TrainableMethod,
@@ -147,6 +149,11 @@ class EmerSettings(TrainableMethod, frozen=True, tag="emer"):
     """
 
     label: ClassVar[str] = "EMER"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*EMBEDDINGS, "model.ranker")),
+        "predicted_orders": Moves((*EMBEDDINGS, "model.ranker")),
+        "upstream": Moves((*EMBEDDINGS, "model.upstream")),
+    }
 
     layers: Few = 1
     heads: Few = 4
@@ -177,6 +184,10 @@ class EmerSSettings(TrainableMethod, frozen=True, tag="emer_s"):
     """
 
     label: ClassVar[str] = "EMER_S"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        **EmerSettings.gradient_map,
+        "satisfaction": Moves((*EMBEDDINGS, "model.ranker")),
+    }
 
     layers: Few = 1
     heads: Few = 4
@@ -219,6 +230,10 @@ class EmerSHeadSettings(EmerSSettings, frozen=True, tag="emer_s_head"):
     """
 
     label: ClassVar[str] = "EMER_S, second head"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        **EmerSettings.gradient_map,
+        "satisfaction": Moves((*EMBEDDINGS, "model.ranker", "model.satisfaction"), ("model.ranker.head",)),
+    }
 
     satisfaction_share: Weight = 0.0
 

@@ -3,6 +3,7 @@
 Shapes: N rows, A answered rows, M viewed rows.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -12,7 +13,7 @@ from easq.model.answer import AnswerNetwork
 from easq.model.dims import Dims
 from easq.model.lora import Projection
 from easq.model.losses import answer_loss, believed, gap_loss
-from easq.model.method import AnswerUse, RoutedMethod, Task
+from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.moe import RELU, Routing, Tower
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pooling import Inputs, Pooling
@@ -62,6 +63,11 @@ class ImputationSettings(RoutedMethod, frozen=True, tag="imputation"):
     """
 
     label: ClassVar[str] = "Imputation"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*EMBEDDINGS, "model.backbone", "model.main")),
+        "imputed": Moves((*EMBEDDINGS, "model.backbone", "model.main")),
+        "answers": Moves((*EMBEDDINGS, "model.imputer")),
+    }
     is_privileged: ClassVar[bool] = False
 
     satisfaction_weight: Weight = 1.0

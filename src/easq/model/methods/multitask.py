@@ -4,6 +4,7 @@ Shared bottom (Caruana 1997), MMoE (Ma et al. 2018) and PLE (Tang et al. 2020) d
 Shapes: N rows, A answered rows, D hidden or input of a level, K experts or gates, W width.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -12,13 +13,15 @@ from torch.nn import functional
 
 from easq.model.dims import Dims
 from easq.model.lora import Projection
-from easq.model.method import AnswerUse, PairScope, Task, TrainableMethod, UnaskedPairs
+from easq.model.method import EMBEDDINGS, AnswerUse, Moves, PairScope, Task, TrainableMethod, UnaskedPairs
 from easq.model.moe import PositiveHead
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss, pair_loss
 from easq.model.pooling import Inputs, Pooling
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.values import Weight, Width
+
+_SHARED = (*EMBEDDINGS, "model.backbone", "model.body")
 
 
 class Tasks(NamedTuple):
@@ -245,6 +248,10 @@ class SharedBottomSettings(MultiTaskSettings, frozen=True, tag="shared_bottom"):
     """[method] kind = "shared_bottom"."""
 
     label: ClassVar[str] = "Shared bottom"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*_SHARED, "model.behavior")),
+        "satisfaction": Moves((*_SHARED, "model.satisfaction")),
+    }
 
     def body(self, hidden: int) -> SharedBottom:
         """Return the untrained body."""
@@ -255,6 +262,10 @@ class MmoeSettings(MultiTaskSettings, frozen=True, tag="mmoe"):
     """[method] kind = "mmoe"."""
 
     label: ClassVar[str] = "MMoE"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*_SHARED, "model.behavior"), ("model.body.satisfaction",)),
+        "satisfaction": Moves((*_SHARED, "model.satisfaction"), ("model.body.behavior",)),
+    }
 
     def body(self, hidden: int) -> Mmoe:
         """Return the untrained body."""
@@ -265,6 +276,16 @@ class PleSettings(MultiTaskSettings, frozen=True, tag="ple"):
     """[method] kind = "ple"; `satisfaction_experts` are the satisfaction task's own."""
 
     label: ClassVar[str] = "PLE"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves(
+            (*_SHARED, "model.behavior"),
+            ("model.body.second.satisfaction", "model.body.first.satisfaction_gate"),
+        ),
+        "satisfaction": Moves(
+            (*_SHARED, "model.satisfaction"),
+            ("model.body.second.behavior", "model.body.first.behavior_gate"),
+        ),
+    }
 
     satisfaction_experts: Width = 3
 

@@ -3,7 +3,7 @@
 Shapes: N rows, A answered rows, K behaviors, D hidden, P what the probe reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from easq.features.batch import Batch
 from easq.model.dims import Dims
 from easq.model.lora import Projection
 from easq.model.losses import answer_loss
-from easq.model.method import AnswerUse, RoutedMethod, Task
+from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pairwise_accuracy import first_levels
@@ -121,6 +121,12 @@ class ProbeSettings(RoutedMethod, frozen=True, tag="probe"):
     """
 
     label: ClassVar[str] = "Probe"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "main": Moves((*EMBEDDINGS, "model.behavior")),
+        "heads": Moves(("model.heads",)),
+        "satisfaction": Moves(("model.probe",)),
+        "prior": Moves(("model.probe.weight",)),
+    }
 
     probe_dim: Annotated[int, Meta(ge=0, le=4096)] = 0
     ridge: Weight = 5.0

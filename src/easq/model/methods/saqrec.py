@@ -6,7 +6,7 @@ features, K buckets, W expert width.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, NamedTuple
 
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional
 from easq.model.dims import Dims
 from easq.model.lora import Projection
 from easq.model.losses import believed
-from easq.model.method import AnswerUse, RoutedMethod, Task
+from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.moe import RELU, MixtureOfExperts, PositiveHead, Routing
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
@@ -172,6 +172,13 @@ class SaqrecSettings(RoutedMethod, frozen=True, tag="saqrec"):
     """
 
     label: ClassVar[str] = "SAQRec"
+    gradient_map: ClassVar[Mapping[str, Moves]] = {
+        "base": Moves((*EMBEDDINGS, "model.base")),
+        "propensity": Moves(("model.propensity",)),
+        "teacher": Moves(("model.teacher",)),
+        "main": Moves((*EMBEDDINGS, "model.final"), ("model.final.satisfaction.",)),
+        "pseudo": Moves((*EMBEDDINGS, "model.final"), ("model.final.click",)),
+    }
 
     satisfaction_weight: Weight = 1.0
     buckets: Annotated[int, Meta(ge=2, le=64)] = 8
