@@ -8,18 +8,17 @@ draw nearest a half is taken, here the sampling rate follows it, so that every v
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from easq.ask.decayed_sum import DecayedSum
+from easq.ask.recent import add_answer, forget_oldest, renew
 from easq.log.events import Answered
 
 PRIOR = 1.0
 """Answers of either kind that are believed in before there is any: all shares are as likely."""
 
-_MAX_KEYS = 1 << 16  # groups, and viewers, remembered; the longest silent are forgotten
-_KEPT = 32  # answers remembered of a viewer
 _BITS = 1 << 53  # as many as a sticky draw has
 
 
@@ -47,7 +46,7 @@ class Beliefs(msgspec.Struct):
     viewers: dict[str, list[BeliefAnswer]] = {}
 
 
-class Teaching(NamedTuple):
+class Teaching(msgspec.Struct, frozen=True):
     """What one more answer about a group is taken to teach: at most 1, where nothing is known of it."""
 
     group: str
@@ -72,15 +71,10 @@ def observe(
     if answer.option not in options:
         return
     worth = options.index(answer.option) / (len(options) - 1)
-    said = BeliefAnswer(answer.ts, group, worth, answer.weight)
-    for kept, part in ((beliefs.good, worth), (beliefs.bad, 1 - worth)):
-        kept[group] = kept.pop(group, DecayedSum())
-        kept[group].add(answer.ts, part * answer.weight, half_life_ms)
-        _forget_first(kept)
-    past = beliefs.viewers[answer.user_id] = beliefs.viewers.pop(answer.user_id, [])
-    past.append(said)
-    del past[:-_KEPT]
-    _forget_first(beliefs.viewers)
+    for sums, part in ((beliefs.good, worth), (beliefs.bad, 1 - worth)):
+        renew(sums, group, DecayedSum()).add(answer.ts, part * answer.weight, half_life_ms)
+        forget_oldest(sums)
+    add_answer(beliefs.viewers, answer.user_id, BeliefAnswer(answer.ts, group, worth, answer.weight))
 
 
 def believed(beliefs: Beliefs, group: str, user_id: str, now_ms: int, half_life_ms: float) -> Belief:
@@ -115,8 +109,3 @@ def mixed(rate: float, floor: float, gain: float) -> float:
     So 1 / propensity is at most 1 / floor times what it is without this policy.
     """
     return rate * (floor + (1 - floor) * gain)
-
-
-def _forget_first(kept: dict[str, Any]) -> None:
-    while len(kept) > _MAX_KEYS:
-        del kept[next(iter(kept))]

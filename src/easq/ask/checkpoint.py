@@ -61,7 +61,7 @@ class AsksFile:
 
     def take(self, asks: Asks) -> Taken:
         """Return what is to be written, in the thread that the asks belong to."""
-        fields = msgspec.structs.astuple(asks.kept())
+        fields = msgspec.structs.astuple(asks.state())
         return [field if isinstance(field, list) else _encode(field) for field in fields]
 
     def write(self, taken: Taken) -> None:

@@ -59,12 +59,12 @@ class KnownRequests:
         ]
         return max(found)[1] if found else ""
 
-    def kept(self) -> list[tuple[str, bytes]]:
+    def state(self) -> list[tuple[str, bytes]]:
         """Return all that is remembered, in the order in which it was heard."""
         return list(self._heard)
 
     def restore(self, kept: Iterable[tuple[str, bytes]]) -> None:
-        """Remember what `kept` returned."""
+        """Remember what `state` returned."""
         self._heard.extend(kept)
         self._by_id.update(self._heard)
 

@@ -6,11 +6,12 @@ against asks: a campaign answers nearly every ask about its author, and everybod
 
 import unicodedata
 from math import exp, inf, log
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from easq.ask.decayed_sum import DecayedSum
+from easq.ask.recent import MAX_ANSWERS, add_answer, forget_oldest, renew
 from easq.log.events import Answered, Asked
 from easq.log.ids import stable_id
 from easq.recipe.questionnaire import Quality
@@ -19,14 +20,9 @@ SPEEDER, STRAIGHT, BURST, LIMIT = "speeder", "straight_line", "burst", "daily_li
 FLOOD, FLOODER = "flood", "flooder"
 """Flags: what an answer's weight below 1 is owed to."""
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 _FLAGGED = 0.2  # of a speeder, a straight-liner and a burst: a doubt, not a proof
 _FLOODED = 0.1  # of whoever took part in a flood, whatever else is said
 _DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
-_KEPT = 32  # answers remembered of a viewer
-_MAX_KEYS = 1 << 16  # viewers, and authors and items, remembered; the longest silent are forgotten
 _MAX_VIEWERS = 64  # different viewers told apart in one flood
 _REACTION_MS = 250
 # Mean reading speeds in characters a second (IReST, Trauzettel-Klosinski and Dietz 2012: English 987 and
@@ -113,7 +109,7 @@ def observe(event: Asked | Answered, state: QualityState, rules: Quality, about:
     """Take what has been logged; an answer with the weight that it was given."""
     half_life_ms = rules.flood_hours * _HOUR_MS
     whole = state.everything.setdefault(event.question, Target())
-    targets = [whole, *(_renewed(state.targets, key, Target()) for key in _keys(event, about))]
+    targets = [whole, *(renew(state.targets, key, Target()) for key in _keys(event, about))]
     for target in targets:
         if isinstance(event, Asked):
             target.asks.add(event.ts, 1.0, half_life_ms)
@@ -123,13 +119,11 @@ def observe(event: Asked | Answered, state: QualityState, rules: Quality, about:
         if target is not whole:
             viewers = target.viewers.setdefault(event.option, {})
             viewers[stable_id(event.user_id)] = event.ts
-            _forget_first(viewers, _MAX_VIEWERS)
+            forget_oldest(viewers, _MAX_VIEWERS)
     if isinstance(event, Answered):
-        past = _renewed(state.viewers, event.user_id, [])
-        past.append(RecentAnswer(event.ts, event.question, event.option, FLOOD in event.flags))
-        del past[: -max(_KEPT, rules.max_per_day)]
-    _forget_first(state.viewers, _MAX_KEYS)
-    _forget_first(state.targets, _MAX_KEYS)
+        answer = RecentAnswer(event.ts, event.question, event.option, FLOOD in event.flags)
+        add_answer(state.viewers, event.user_id, answer, max(MAX_ANSWERS, rules.max_per_day))
+    forget_oldest(state.targets)
 
 
 def reading_ms(text: str, skimming: float) -> float:
@@ -207,14 +201,3 @@ def _since(past: list[RecentAnswer], ts: float) -> int:
 def _keys(event: Asked | Answered, about: AnswerContext) -> list[tuple[str, str, str]]:
     keys = [(event.question, "item", event.item_id)]
     return [*keys, (event.question, "author", about.author)] if about.author else keys
-
-
-def _renewed(kept: dict[K, V], key: K, new: V) -> V:
-    """Return the value of a key, moved to the end, where what was used last stands."""
-    value = kept[key] = kept.pop(key, new)
-    return value
-
-
-def _forget_first(kept: dict[K, V], most: int) -> None:
-    while len(kept) > most:
-        del kept[next(iter(kept))]

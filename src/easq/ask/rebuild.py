@@ -22,9 +22,8 @@ def catch_up(asks: Asks, log: EventLog, now_ms: int) -> None:
             first_since(log, partition, begin, end, since_ms)
             for partition, (begin, end) in enumerate(zip(begins, ends, strict=True))
         ]
-    for events in MergedReader(log, EVENTS, ends, starts):
-        asks.ingest([event for _, event in events])
-    asks.offsets = ends
+    merged = MergedReader(log, EVENTS, ends, starts)
+    asks.rebuild(([event for _, event in batch] for batch in merged), ends)
 
 
 def first_since(log: EventLog, partition: int, start: int, end: int, since_ms: int) -> int:

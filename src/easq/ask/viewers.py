@@ -31,12 +31,12 @@ class RecentViewers:
         self._active[user_id] = viewer
         self._active.move_to_end(user_id)
 
-    def kept(self) -> tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]:
+    def state(self) -> tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]:
         """Return active and rested viewers, each in the order in which they were last seen."""
         return list(self._active.items()), list(self._rested.items())
 
     def restore(self, active: list[tuple[str, Viewer]], rested: list[tuple[str, Viewer]]) -> None:
-        """Keep what `kept` returned."""
+        """Keep what `state` returned."""
         self._active.update(active)
         self._rested.update(rested)
 

@@ -53,9 +53,7 @@ class FanOut:
     def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
         """Hand on the next events of a partition."""
         if topic == EVENTS:
-            heard, begin = self._asks.offsets, self._profiles.offsets[partition]
-            self._asks.ingest(events[max(0, heard[partition] - begin) :])
-            heard[partition] = max(heard[partition], begin + len(events))
+            self._asks.ingest(partition, self._profiles.offsets[partition], events)
         self._profiles.apply(topic, partition, events)
 
 
