@@ -48,6 +48,53 @@ class Batch:
     weight_A: F32
     fresh_A: Bool
 
+    @staticmethod
+    def of_columns(
+        *,
+        rows: Rows,
+        level_M: F32,
+        behavior_MK: Bool,
+        answer_M: I64,
+        item_N: I64,
+        position_N: I64,
+        user_B: I64,
+        ts_B: I64,
+        request_ids: list[str],
+        answer_row_A: I64,
+        option_A: I64,
+        propensity_A: F32,
+        answer_weight_M: F32 | None = None,
+        weight_A: F32 | None = None,
+        fresh_A: Bool | None = None,
+    ) -> "Batch":
+        """Return a batch of columns. Weights that are not given are 1, and answers fresh."""
+        num_viewed, num_answers = len(level_M), len(option_A)
+        return Batch(
+            rows=rows,
+            num_viewed=num_viewed,
+            level_M=level_M,
+            behavior_MK=behavior_MK,
+            answer_M=answer_M,
+            answer_weight_M=np.ones(num_viewed, np.float32) if answer_weight_M is None else answer_weight_M,
+            item_N=item_N,
+            position_N=position_N,
+            user_B=user_B,
+            ts_B=ts_B,
+            request_ids=request_ids,
+            answer_row_A=answer_row_A,
+            option_A=option_A,
+            propensity_A=propensity_A,
+            weight_A=np.ones(num_answers, np.float32) if weight_A is None else weight_A,
+            fresh_A=np.ones(num_answers, np.bool_) if fresh_A is None else fresh_A,
+        )
+
+
+def levels(behavior_MK: Bool, behaviors: Sequence[BehaviorKind], cap: float) -> F32:
+    """Return each row's level: the weights of its behaviors added up, at most `cap` (recipe.Order)."""
+    weight_K = np.array([b.weight for b in behaviors], np.float32)
+    level_M: F32 = np.minimum(behavior_MK @ weight_K, np.float32(cap))
+    return level_M
+
 
 class Batcher:
     """A queue of examples, cut where it holds `batch_rows` viewed rows or `batch_answers` answers.
@@ -128,8 +175,7 @@ def make_batch(
 
     value_MK, exposed_M = reported(viewed, start_B, behaviors)
     behavior_MK = value_MK >= np.array([b.at_least for b in behaviors], np.float32)
-    weight_K = np.array([b.weight for b in behaviors], np.float32)
-    level_M = np.minimum(behavior_MK @ weight_K, np.float32(cap))
+    level_M = levels(behavior_MK, behaviors, cap)
     answer_M = np.full(num_candidates, -1, np.int64)
     answer_weight_M = np.ones(num_candidates, np.float32)
     for start, view in zip(start_B, viewed, strict=False):
@@ -144,9 +190,8 @@ def make_batch(
     first = dict(zip(listed, start_B[len(viewed) :].tolist(), strict=False))
     answer_row_A = place_N[[first[e.request.event_id] + e.position for e in answers]]
     items = [crc32(item.encode()) for request in requests for item in request.items]
-    return Batch(
+    return Batch.of_columns(
         rows=Rows(rows.viewer_BW, rows.candidate_NV[keep_N], rows.request_N[keep_N]),
-        num_viewed=int(np.count_nonzero(exposed_M)),
         level_M=level_M[exposed_M],
         behavior_MK=behavior_MK[exposed_M],
         answer_M=answer_M[exposed_M],

@@ -214,6 +214,28 @@ class SideEncoder:
         return rows_NW
 
 
+class ServingEncoder:
+    """Encodes the raw values of both sides for serving, as `Encoder` encodes the same values when logged."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        layout = Layout.of(features)
+        self.viewer_shape = Shape.of(features, "viewer")
+        self.candidate_shape = Shape.of(features, "candidate")
+        self._viewer = SideEncoder(layout, features, "viewer")
+        self._candidate = SideEncoder(layout, features, "candidate")
+
+    def encode(self, viewer: Columns, candidates: Columns, request_N: I64 | None = None) -> Rows:
+        """Return the embedding rows of one viewer's candidates.
+
+        `request_N` says which request each candidate belongs to, in order from 0; without it there is one.
+        """
+        if request_N is None:
+            request_N = np.zeros(len(candidates), np.int64)
+        num_requests = int(request_N[-1]) + 1 if len(request_N) else 1
+        viewer_BW = np.repeat(self._viewer.encode(viewer), num_requests, 0)
+        return Rows(viewer_BW, self._candidate.encode(candidates), request_N)
+
+
 def _interval_rows(slot: Slot, values: F32) -> I64:
     assert isinstance(slot.feature, Numeric)
     interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
