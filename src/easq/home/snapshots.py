@@ -7,9 +7,9 @@ Checkpoints of a run and versions of the parameters are both this.
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,67 @@ from safetensors.numpy import load_file, save_file
 from easq.errors import InputError
 from easq.home.files import force_to_disk
 
-State = dict[str, NDArray[np.generic]]
-"""Named arrays: what a part needs to go on exactly where it stood."""
+Array = NDArray[np.generic]
+
+State = dict[str, Array]
+"""Named arrays: what a component needs to continue exactly where it stopped."""
+
+Nested = Mapping[str, Union[Array, "Nested"]]
+"""A state in parts: arrays, and mappings of arrays, by name."""
+
+
+class Stateful(Protocol):
+    """A component whose state can be stored and restored."""
+
+    def state(self) -> Nested:
+        """Return what the component needs to continue exactly where it stopped."""
+        ...
+
+    def restore(self, state: Nested) -> None:
+        """Continue from what `state` returned."""
+        ...
+
+
+def flatten(state: Nested, sep: str = "/") -> State:
+    """Return a nested state as one mapping; names are the paths. `unflatten` is the inverse.
+
+    Empty parts are lost. Raises ValueError for a name that holds `sep`, which could not be split again.
+
+    >>> flatten({"a": {"b": np.int64(1)}})
+    {'a/b': np.int64(1)}
+    """
+    flat: State = {}
+    for name, part in state.items():
+        if sep in name:
+            raise ValueError(f"the name {name!r} holds {sep!r}, which separates names")
+        if isinstance(part, Mapping):
+            flat |= {f"{name}{sep}{path}": array for path, array in flatten(part, sep).items()}
+        else:
+            flat[name] = part
+    return flat
+
+
+def unflatten(state: Mapping[str, Array], sep: str = "/") -> dict[str, Any]:
+    """Return a flat state as nested mappings, split at `sep`.
+
+    Raises ValueError if one name is both an array and a part.
+
+    >>> unflatten({"a/b": np.int64(1), "c": np.int64(2)})
+    {'a': {'b': np.int64(1)}, 'c': np.int64(2)}
+    """
+    nested: dict[str, Any] = {}
+    for path, array in state.items():
+        *parts, name = path.split(sep)
+        place = nested
+        for part in parts:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{path!r}: {part!r} is an array, not a part")  # noqa: TRY004 - of a value
+        if name in place:
+            raise ValueError(f"{path!r} is both an array and a part")
+        place[name] = array
+    return nested
+
 
 _UNFINISHED = ".tmp-"
 
