@@ -40,7 +40,7 @@ class FollowedStream(Protocol):
 
 
 class FanOut:
-    """The profiles, and whatever else hears EVENTS and may have heard some of them before."""
+    """Hands events on to the profiles, and those of EVENTS to the asks, which may have some already."""
 
     def __init__(self, profiles: FollowedStream, asks: Asks) -> None:
         self._profiles, self._asks = profiles, asks
