@@ -100,11 +100,8 @@ class Parts:
 
     def _encode(self, query: Query) -> Rows:
         engine, profiles = self._engine, self._profiles
-        return Rows(
-            engine._viewer_encoder.encode(profiles.viewer(query.user_id, 0)),
-            engine._candidate_encoder.encode(profiles.candidates(query.candidates, 0)),
-            np.zeros(len(query.candidates), np.int64),
-        )
+        viewer, candidates = profiles.viewer(query.user_id, 0), profiles.candidates(query.candidates, 0)
+        return engine._encoder.encode(viewer, candidates)
 
     def steps(self) -> dict[str, Callable[[int], Any]]:
         """Return what is timed, each by the number of the query."""

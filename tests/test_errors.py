@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from easq.errors import cut, first_unknown, shown
+from easq.errors import cut, first_unknown, format_value
 
 
 class Counted:
@@ -20,21 +20,21 @@ class Counted:
 @pytest.mark.parametrize("hold", [list, tuple, lambda many: dict(enumerate(many))])
 def test_of_many_entries_only_a_few_are_looked_at(hold: Any) -> None:
     Counted.asked = 0
-    text = shown([hold([Counted()] * 10_000)] * 10_000)
+    text = format_value([hold([Counted()] * 10_000)] * 10_000)
     assert len(text) <= 60
     assert Counted.asked < 100
 
 
 @pytest.mark.parametrize("value", ["x" * 10_000, b"x" * 10_000, [b"x" * 10_000], 1 << 64, -1.5, None])
 def test_every_value_is_short(value: Any) -> None:
-    assert 0 < len(shown(value)) <= 60
+    assert 0 < len(format_value(value)) <= 60
 
 
 def test_lists_in_lists_of_any_depth_have_a_text() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    assert shown(deep) == "[[[[...]]]]"
+    assert format_value(deep) == "[[[[...]]]]"
 
 
 def test_text_is_cut_at_its_length_and_not_before() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easq.ask import adaptive
+from easq.ask import recent
 from easq.ask.adaptive import Belief, Beliefs, believed, group_of, mixed, observe, teaching
 from easq.ask.policy import sticky
 from easq.log.events import Answered
@@ -124,7 +124,7 @@ def test_a_rate_is_between_its_floor_and_the_rate(
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adaptive, "_MAX_KEYS", 3)
+    monkeypatch.setattr(recent, "MAX_KEYS", 3)
     beliefs = Beliefs()
     for n, group in zip(range(60), itertools.cycle("abcdef")):
         observe(beliefs, answer(f"u{n % 7}", "good", n), group, OPTIONS, HOUR)

@@ -44,7 +44,7 @@ def test_what_was_kept_goes_on_as_what_was_heard(tmp_path: Path, settings: tuple
     file.write(file.take(asks))
     kept, was_used = back(file, log, recipe)
     assert was_used
-    assert msgspec.to_builtins(kept.kept()) == msgspec.to_builtins(asks.kept())
+    assert msgspec.to_builtins(kept.state()) == msgspec.to_builtins(asks.state())
     later = a_day(asks, log, 40, first=60)
     catch_up(kept, log, LATER)
     whole = Asks(recipe, SECRET)
@@ -63,8 +63,8 @@ def test_only_what_came_after_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
     kept, _ = back(file, log, recipe)
     log.append(EVENTS, [said("u1", "satisfied", NOW)])
     heard: list[int] = []
-    hear = Asks.ingest
-    monkeypatch.setattr(Asks, "ingest", lambda self, events: (heard.append(len(events)), hear(self, events)))
+    observe = Asks.observe
+    monkeypatch.setattr(Asks, "observe", lambda self, e: (heard.append(len(e)), observe(self, e)))
     catch_up(kept, log, LATER)
     assert sum(heard) == 1
     log.close()
@@ -83,7 +83,7 @@ def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
     short = Asks(recipe, SECRET)
     assert not file.read(short, [0])
     assert not file.read(short, [*log.end_offsets(EVENTS), 5])
-    assert short.kept().offsets == []
+    assert short.state().offsets == []
     for at in (0, 20, len(packed) - 1):
         path.write_bytes(packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :])
         assert not back(file, log, recipe)[1]
@@ -101,7 +101,7 @@ def test_slices_make_what_encoding_at_once_makes(tmp_path: Path, num_views: int)
     a_day(asks, log, num_views)
     file = AsksFile(tmp_path / "asks", recipe)
     file.write(file.take(asks))
-    assert (tmp_path / "asks").read_bytes()[16:] == msgspec.msgpack.encode(asks.kept())
+    assert (tmp_path / "asks").read_bytes()[16:] == msgspec.msgpack.encode(asks.state())
     log.close()
 
 
@@ -109,10 +109,10 @@ def test_what_was_taken_stays_as_it_was(tmp_path: Path) -> None:
     recipe = small_recipe(*ADAPTIVE)
     log, asks = told(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
-    before, taken = msgspec.msgpack.encode(asks.kept()), file.take(asks)
+    before, taken = msgspec.msgpack.encode(asks.state()), file.take(asks)
     a_day(asks, log, 40, first=60)
     catch_up(asks, log, LATER)
-    assert msgspec.msgpack.encode(asks.kept()) != before
+    assert msgspec.msgpack.encode(asks.state()) != before
     file.write(taken)
     assert (tmp_path / "asks").read_bytes()[16:] == before
     log.close()

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from campaign import Campaign, disliked_author, judged
 
-from easq.ask import quality
-from easq.ask.quality import AnswerContext, QualityState, judge, observe, reading_ms
+from easq.ask import recent
+from easq.ask.quality import AnswerContext, AnswerWeight, QualityState, judge, observe, reading_ms
 from easq.log.events import Answered, Asked, Event
 from easq.recipe.questionnaire import Quality
 from easq.recipe.read import read_recipe
@@ -46,7 +46,7 @@ def answer(user: str, ts: int, option: str = "good", item: str = "i", took_ms: i
 
 def say(
     state: QualityState, said: Answered, about: AnswerContext = ABOUT, rules: Quality = RULES
-) -> quality.AnswerWeight:
+) -> AnswerWeight:
     """Judge an answer, log it, and show it to the state; return what was found."""
     found = judge(said, state, rules, about)
     observe(msgspec.structs.replace(said, weight=found.weight, flags=found.flags), state, rules, about)
@@ -173,7 +173,7 @@ def test_a_loved_author_with_ordinary_asks_is_no_flood() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality, "_MAX_KEYS", 50)
+    monkeypatch.setattr(recent, "MAX_KEYS", 50)
     state = QualityState()
     for n in range(400):
         say(state, answer(f"u{n % 130}", n * HOUR, item=f"i{n}"), AnswerContext(f"a{n}"))

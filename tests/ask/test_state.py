@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from easq.ask.decisions import ASKED, UNDECIDED, closed
+from easq.ask.explain import explain
 from easq.ask.policy import DAY_MS
 from easq.ask.rebuild import catch_up
-from easq.ask.state import Asks, View
-from easq.log.events import EVENTS, Answered, Asked, Event, Offered, Request
+from easq.ask.state import Asks
+from easq.ask.view import View
+from easq.log.events import EVENTS, Answered, Asked, Dismissed, Event, Ignored, Offered, Request
 from easq.log.sqlite import SqliteLog
 from tests.support.small_worlds import small_recipe
 
@@ -49,7 +52,7 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
         ts = NOW + n * MINUTE
         served = request(f"r{n}", f"u{rng.randrange(8)}", ts)
         events: list[Event] = [served]
-        asks.ingest(events)
+        asks.observe(events)
         for item in "ab":
             found = view(served, item)
             assert asks.why_not(found, ts) == ("", "")
@@ -59,7 +62,7 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
                 events.append(asked(asks, found, ts + 2000))
             views.append(found)
         log.append(EVENTS, events)
-        asks.ingest(events[1:])
+        asks.observe(events[1:])
     return views
 
 
@@ -85,7 +88,7 @@ def test_a_restart_goes_on_with_the_same_gates_quota_and_probabilities(
         assert stand(again, now_ms) == stand(live, now_ms)
         decided = [live.decided(found) for found in views[-100:]]
         assert decided == [again.decided(found) for found in views[-100:]]
-        assert {"", "sampling", "cool_down"} <= set(decided)
+        assert {ASKED, closed("sampling"), closed("cool_down")} <= set(decided)
 
 
 def test_only_what_is_remembered_is_read(tmp_path: Path) -> None:
@@ -120,21 +123,21 @@ def said(user: str, option: str, ts: int, item: str = "a") -> Answered:
 
 def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
     asks = Asks(small_recipe(*ADAPTIVE), SECRET, {"a": "kim", "b": "kim", "c": "lee"}.get)  # type: ignore[arg-type]
-    asks.ingest([said(f"v{n}", "satisfied", NOW) for n in range(30)])
+    asks.observe([said(f"v{n}", "satisfied", NOW) for n in range(30)])
     found = {
-        item: [asks.explain(View(f"u{n}", "r", item, 8000.0, 0), NOW) for n in range(200)] for item in "abc"
+        item: [explain(asks, View(f"u{n}", "r", item, 8000.0, 0), NOW) for n in range(200)] for item in "abc"
     }
-    mean = {item: sum(f["rate"] for f in rows) / len(rows) for item, rows in found.items()}
+    mean = {item: sum(f.rate for f in rows) / len(rows) for item, rows in found.items()}
     assert 0.1 <= mean["a"] < 0.12  # the floor is a quarter of .4
     assert mean["b"] < 0.12
     assert mean["c"] == pytest.approx(0.4 * (0.25 + 0.75 * 2 / 3), rel=0.05)
-    assert all(0.1 <= f["rate"] <= 0.4 for rows in found.values() for f in rows)
-    teaching = found["b"][0]["teaching"]
-    assert (teaching["group"], teaching["belief"]) == ("author kim", (30.0, 0.0))
+    assert all(0.1 <= f.rate <= 0.4 for rows in found.values() for f in rows)
+    teaching = found["b"][0].teaching
+    assert (teaching.group, teaching.belief) == ("author kim", (30.0, 0.0))
     # Whoever said all this is asked as if nobody had.
-    asks.ingest([said("only", "satisfied", NOW, "z")])
-    assert asks.explain(View("only", "r", "z", 8000.0, 0), NOW)["teaching"]["belief"] == (0.0, 0.0)
-    assert asks.explain(View("v1", "r", "z", 8000.0, 0), NOW)["teaching"]["belief"] == (1.0, 0.0)
+    asks.observe([said("only", "satisfied", NOW, "z")])
+    assert explain(asks, View("only", "r", "z", 8000.0, 0), NOW).teaching.belief == (0.0, 0.0)
+    assert explain(asks, View("v1", "r", "z", 8000.0, 0), NOW).teaching.belief == (1.0, 0.0)
 
 
 def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: Path) -> None:
@@ -144,7 +147,7 @@ def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: P
         views = a_day(live, log, 120)
         answers = [said(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(40)]
         log.append(EVENTS, answers)
-        live.ingest(answers)
+        live.observe(answers)
         again = Asks(recipe, SECRET)
         now_ms = NOW + 120 * MINUTE
         catch_up(again, log, now_ms)
@@ -160,10 +163,10 @@ def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: P
 def test_a_decision_read_back_counts_once() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
     served = request("r", "u", NOW)
-    asks.ingest([served])
+    asks.observe([served])
     offered = asks.decide(view(served), NOW)
     before = stand(asks, NOW + 1)
-    asks.ingest([offered])
+    asks.observe([offered])
     assert stand(asks, NOW + 1) == before
     assert asks.used(NOW) == 1
 
@@ -171,42 +174,45 @@ def test_a_decision_read_back_counts_once() -> None:
 def test_a_decision_read_back_late_counts_once() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.cool_down_minutes=0.0"), SECRET)
     served = request("r", "u", NOW)
-    asks.ingest([served])
+    asks.observe([served])
     offered = asks.decide(view(served), NOW)
     # Another partition is read first, and its time has passed all windows.
     later = request("s", "v", NOW + 20 * 60 * MINUTE)
-    asks.ingest([later])
-    assert asks.decided(view(served)) is None
-    asks.ingest([offered])
+    asks.observe([later])
+    assert asks.decided(view(served)) == UNDECIDED
+    asks.observe([offered])
     assert asks.used(NOW) == 1
     for days in (3, 6):
-        asks.ingest([request(f"d{days}", "v", NOW + days * DAY_MS)])
+        asks.observe([request(f"d{days}", "v", NOW + days * DAY_MS)])
     assert asks.ask_of(view(served)) is None
-    assert not asks._unheard
+    assert not asks._decisions._not_yet_read
 
 
 def test_a_decision_that_was_lost_is_forgotten_too() -> None:
     asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
     served = request("r", "u", NOW)
-    asks.ingest([served])
+    asks.observe([served])
     asks.decide(view(served), NOW)
-    asks.ingest([request("s", "v", NOW + 3 * DAY_MS)])
-    assert not asks._unheard
+    asks.observe([request("s", "v", NOW + 3 * DAY_MS)])
+    assert not asks._decisions._not_yet_read
 
 
 def test_a_reservation_lapses_unless_it_was_shown() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
     views = [view(request(f"r{n}", f"u{n}", NOW)) for n in range(3)]
-    asks.ingest([request(f"r{n}", f"u{n}", NOW) for n in range(3)])
+    asks.observe([request(f"r{n}", f"u{n}", NOW) for n in range(3)])
     for found in views:
         assert asks.decide(found, NOW).gate == ""
-    asks.ingest([asked(asks, views[0], NOW + 1000)])
+    asks.observe([asked(asks, views[0], NOW + 1000)])
     assert asks.used(NOW + 59_999) == 3
     assert asks.used(NOW + 60_000) == 1
     lapsed = asks.ask_of(views[1])
     assert lapsed is not None
+    assert not lapsed.is_lapsed  # a query changes nothing
+    asks.expire(NOW + 60_000)
     assert lapsed.is_lapsed
-    asks.ingest([asked(asks, views[1], NOW + 1000)])  # its event was on its way to the log
+    assert asks.used(NOW + 60_000) == 1
+    asks.observe([asked(asks, views[1], NOW + 1000)])  # its event was on its way to the log
     assert (asks.used(NOW + 60_000), asks.used(NOW + DAY_MS)) == (2, 0)
 
 
@@ -214,7 +220,7 @@ def test_a_platform_s_own_ask_closes_the_gates() -> None:
     asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
     served = request("r", "u", NOW)
     ask = {"user_id": "u", "request_id": "r", "item_id": "b", "question": "satisfaction", "propensity": 0.1}
-    asks.ingest([served, Asked(event_id="e", ts=NOW, **ask)])
+    asks.observe([served, Asked(event_id="e", ts=NOW, **ask)])
     offered = asks.decide(view(served), NOW + 1)
     assert (offered.gate, offered.propensity) == ("cool_down", 0.0)
 
@@ -222,7 +228,7 @@ def test_a_platform_s_own_ask_closes_the_gates() -> None:
 def test_what_cannot_be_asked_about_is_said() -> None:
     asks = Asks(small_recipe(), SECRET)
     served = request("r", "u", NOW)
-    asks.ingest([served])
+    asks.observe([served])
     assert asks.why_not(view(served, play_ms=100.0), NOW)[0] == "eligible"
     for other, why in (
         (View("u", "r2", "a", 8000, 0), "the ranking is not known"),
@@ -242,19 +248,19 @@ def test_memory_is_bounded_by_what_can_still_matter() -> None:
     asks = Asks(small_recipe(*OFTEN, "ask.memory_days=1.0"), SECRET)
     for n in range(2000):
         served = request(f"r{n}", f"u{n}", NOW + n * 5 * MINUTE)
-        asks.ingest([served])
-        asks.ingest([asks.decide(view(served), served.ts)])
+        asks.observe([served])
+        asks.observe([asks.decide(view(served), served.ts)])
     assert len(asks.viewers) < 2.2 * 24 * 12
-    assert len(asks._decided) <= 16
+    assert len(asks._decisions._gates) <= 16
     assert len(asks.served._by_id) <= 16
-    assert len(asks._asks) < 0.6 * 2 * 24 * 12
-    assert len(asks._used) <= 4
+    assert len(asks._decisions._asks) < 0.6 * 2 * 24 * 12
+    assert len(asks._quota._used) <= 4
 
 
 def test_an_outcome_on_the_log_is_the_ask_s() -> None:
     asks = Asks(small_recipe("ask.rate=1.0"), SECRET)
     served = request("r", "u", NOW)
-    asks.ingest([served])
+    asks.observe([served])
     offered = asks.decide(view(served), NOW)
     answer = Answered(
         event_id=f"a{view(served).key}",
@@ -267,7 +273,34 @@ def test_an_outcome_on_the_log_is_the_ask_s() -> None:
         propensity=1.0,
         ask_id=f"q{view(served).key}",
     )
-    asks.ingest([answer, answer])
+    asks.observe([answer, answer])
     ask = asks.ask(answer.ask_id)
     assert ask is not None
     assert ask.outcome == answer
+
+
+def test_events_that_were_taken_before_are_skipped() -> None:
+    asks = Asks(small_recipe(*ADAPTIVE), SECRET)
+    asks.rebuild([], [2, 0])
+    events = [said("v", "satisfied", NOW + n, "z") for n in range(4)]
+    asks.ingest(0, 1, events[1:3])
+    assert explain(asks, View("u", "r", "z", 8000.0, 0), NOW + 3).teaching.belief[0] == pytest.approx(1.0)
+    asks.ingest(0, 3, events[3:])
+    assert explain(asks, View("u", "r", "z", 8000.0, 0), NOW + 3).teaching.belief[0] == pytest.approx(2.0)
+    assert asks.offsets == [4, 0]
+
+
+def test_the_first_outcome_of_an_ask_stays() -> None:
+    asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
+    served = request("r", "u", NOW)
+    asks.observe([served])
+    asks.decide(view(served), NOW)
+    ask = asks.ask_of(view(served))
+    assert ask is not None
+    asks.expire(NOW + 60_000)
+    first, second = ask.outcome_event(Dismissed, NOW, 5), ask.outcome_event(Ignored, NOW, 6)
+    asks.conclude(ask, first)
+    asks.conclude(ask, second)
+    assert (ask.outcome, ask.is_shown, asks.used(NOW + 60_000)) == (first, True, 1)
+    ids = ask.ids
+    assert (first.event_id, second.event_id, first.ask_id) == (ids.dismissal, ids.ignoring, ids.ask)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from easq.ask.state import Asks, View
+from easq.ask.state import Asks
 from easq.ask.token import read_secret
+from easq.ask.view import View
 from easq.home.home import open_home
 from easq.log.events import EVENTS, PROFILES, Answered, ItemUpdate, Request
 from easq.log.packing import pack_ids
@@ -20,7 +21,7 @@ def test_a_view_is_explained_gate_by_gate(tmp_path: Path) -> None:
     now_ms = time.time_ns() // 1_000_000
     served = Request(event_id="r1", user_id="u", ts=now_ms, items=["a", "b"], viewer={}, candidates={})
     asks = Asks(home.recipe, read_secret(home.secret_path))
-    asks.ingest([served])
+    asks.observe([served])
     with home.open_events() as log:
         log.append(EVENTS, [served])
         told = ("ask", "explain", "--home", home.folder, "--user", "u", "--item")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.home.snapshots import Snapshots
+from easq.home.snapshots import Snapshots, flatten, unflatten
 
 
 def test_newest_whole_snapshot_is_found_and_two_are_kept(tmp_path: Path) -> None:
@@ -80,9 +80,27 @@ def test_views_of_arrays_are_saved_as_they_look(tmp_path: Path) -> None:
 
 
 def test_some_arrays_are_read_alone_and_an_unknown_name_is_told(tmp_path: Path) -> None:
-    versions = Snapshots(tmp_path, "v", kept=3)
+    versions = Snapshots(tmp_path, "v", keep=3)
     name = versions.save(7, {"dense.a": np.ones(2), "adam.a": np.zeros(2)}, {"seq": 7})
     assert (name, versions.notes(name)) == ("v000000000007", {"seq": 7})
     assert list(versions.load(name, ["dense."])) == ["dense.a"]
     with pytest.raises(InputError, match=r"no version 'v8' in .* it holds v000000000007"):
         versions.load("v8")
+
+
+def test_nested_state_is_flattened_to_paths_and_back() -> None:
+    x, y, z = np.ones(2), np.zeros(1), np.arange(3)
+    nested = {"a": {"b": x, "c": {"d": y}}, "e": z}
+    flat = flatten(nested)
+    assert flat == {"a/b": x, "a/c/d": y, "e": z}
+    assert unflatten(flat) == nested
+    assert unflatten(flatten({"a": {"b": x}}, sep="."), sep=".") == {"a": {"b": x}}
+    assert flatten({}) == unflatten({}) == {}
+
+
+def test_names_that_cannot_be_split_again_are_refused() -> None:
+    with pytest.raises(ValueError, match="'a/b' holds '/'"):
+        flatten({"a/b": np.ones(1)})
+    for clash in ({"a": np.ones(1), "a/b": np.ones(1)}, {"a/b": np.ones(1), "a": np.ones(1)}):
+        with pytest.raises(ValueError, match="'a'"):
+            unflatten(clash)

@@ -107,7 +107,7 @@ def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -
         assert list(export(system.events, USER, system.home.recipe))[:-1] == []
         profiles = Profiles.of(system.home.recipe, system.events.partitions(EVENTS))
         catch_up(profiles, system.events)
-        assert profiles.told_viewer(USER) is None
+        assert profiles.viewer_values(USER) is None
         assert not any(profiles.histories_of(USER).values())
 
 

@@ -78,7 +78,7 @@ def test_nothing_is_acknowledged_that_is_not_on_the_log(tmp_path: Path, trouble:
             assert served.http.get("/health/live").status_code == 200
             assert served.log.end_offsets(EVENTS) == before
         assert served.metric('easq_log_failures_total{doing="append"}') == 3
-        assert served.profiles.told_item("i1") == {"author_id": pack_ids([stable_id("kim")])}
+        assert served.profiles.item_values("i1") == {"author_id": pack_ids([stable_id("kim")])}
         assert call_all(served) == [(200, "")] * 3
         assert served.http.post("/v1/events", json={"events": [new]}).json()["accepted"] == 1
         assert [e.event_id for e in served.logged() if e.event_id in ("e1", "e2")].count("e2") == 1
@@ -123,5 +123,5 @@ def test_reading_that_fails_is_counted_and_goes_on(tmp_path: Path) -> None:
         served.log.read = read  # type: ignore[method-assign]
         assert (reply.status_code, reply.json()["error"]["code"]) == (503, "not_applied")
         assert served.metric('easq_log_failures_total{doing="follow"}') >= 1
-        until(lambda: served.profiles.told_item("i1") is not None)
+        until(lambda: served.profiles.item_values("i1") is not None)
         assert served.http.put("/v1/items", json={"items": [ITEM]}).status_code == 200

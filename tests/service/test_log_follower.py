@@ -68,7 +68,7 @@ def test_what_was_there_is_applied_before_it_is_ready(tmp_path: Path) -> None:
             assert not follower.caught_up
             await caught_up(follower)
             assert profiles.offsets == [*log.end_offsets(EVENTS), *log.end_offsets(PROFILES)]
-            assert profiles.told_item("i999") == {"author_id": pack_ids([999])}
+            assert profiles.item_values("i999") == {"author_id": pack_ids([999])}
 
         run(log, profiles, test)
 
@@ -81,7 +81,7 @@ def test_what_another_process_appends_is_found(tmp_path: Path) -> None:
             for n in range(20):
                 positions = await asyncio.to_thread(other.append, PROFILES, [told(n)])
                 await follower.reached(PROFILES, positions)
-                assert profiles.told_item(f"i{n}") is not None
+                assert profiles.item_values(f"i{n}") is not None
 
         profiles = Profiles.of(RECIPE, 4)
         run(log, profiles, test)
@@ -95,7 +95,7 @@ def test_it_goes_on_from_the_offsets_of_the_profiles(tmp_path: Path) -> None:
         log.append(PROFILES, [told(2)])
         run(log, profiles, caught_up)
         assert sum(profiles.offsets) == 2
-        assert profiles.told_item("i2") is not None
+        assert profiles.item_values("i2") is not None
 
 
 def test_saving_happens_between_changes_and_at_the_end(tmp_path: Path) -> None:

@@ -157,10 +157,10 @@ def test_asks_that_heard_half_of_a_chunk_are_not_kept(
 ) -> None:
     home = open_home(tmp_path / "home", small_recipe())
     recipe = home.recipe
-    hear = Asks.ingest
+    ingest = Asks.ingest
 
-    def half(asks: Asks, events: Sequence[Event]) -> None:
-        hear(asks, events[:1])
+    def half(asks: Asks, partition: int, start: int, events: Sequence[Event]) -> None:
+        ingest(asks, partition, start, events[:1])
         raise ZeroDivisionError("a fault")
 
     with home.open_events() as log:

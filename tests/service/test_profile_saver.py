@@ -34,8 +34,8 @@ def test_saves_are_written_in_their_order_and_the_last_one_is_waited_for(path: P
             saver.save(profiles)
     back = loaded(path)
     assert back.offsets == profiles.offsets
-    assert back.told_item("i0") == profiles.told_item("i0") == {"author": pack_ids([4])}
-    assert back.told_item("i41999") is not None
+    assert back.item_values("i0") == profiles.item_values("i0") == {"author": pack_ids([4])}
+    assert back.item_values("i41999") is not None
 
 
 def test_a_save_that_fails_is_made_up_for_by_the_next(path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_save_that_fails_is_made_up_for_by_the_next(path: Path) -> None:
     with ProfileSaver(store) as saver:
         saver.save(profiles)
     store.close()
-    assert loaded(path).told_item("i0") == {"author": pack_ids([7])}
+    assert loaded(path).item_values("i0") == {"author": pack_ids([7])}
 
 
 def test_writing_pauses_every_few_rows(path: Path) -> None:

@@ -121,7 +121,7 @@ def test_of_several_entries_for_one_item_the_last_stays(served: Served) -> None:
 def test_a_put_is_known_when_it_is_answered(served: Served) -> None:
     for n in range(50):
         put(served, {"item_id": f"i{n}", "features": {"author_id": n}})
-        assert served.profiles.told_item(f"i{n}") == {"author_id": pack_ids([n])}
+        assert served.profiles.item_values(f"i{n}") == {"author_id": pack_ids([n])}
 
 
 def test_messagepack_is_read_and_answered(served: Served) -> None:

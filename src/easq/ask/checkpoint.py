@@ -1,11 +1,11 @@
-"""What asking remembers, in a file: a restart reads of the log only what came after.
+"""The state of asking in a file: a restart reads only the part of the log that came after.
 
-The file is a copy of what the log says and never the only one. One that is damaged, of other settings or of a
-longer log is passed over, and the log is read as if there were none. A view that was decided and not
-asked may be in it and, after a crash, not on the log; it is then as decided as it was.
+The file is a copy of what the log says, never the only one. A file that is damaged, of other settings or of a
+longer log is ignored, and the log is read as if there were no file. A view that was decided and not asked may
+be in the file and, after a crash, not on the log. It stays decided.
 
-Days of asks may be hundreds of megabytes. The thread that decides gives away references alone, and what is
-made of them to be written is a slice at a time: neither a ranking nor memory feels that there is a file.
+Days of asks may take hundreds of megabytes. The thread that decides hands over references only, and they are
+encoded and written a slice at a time, so the file costs neither rankings nor memory.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(AsksState)
 
 Taken = list[list[Any] | bytes]
-"""The fields of `AsksState`: lists of what never changes, and packed already what does."""
+"""The fields of `AsksState`: lists of immutable values, and the fields that change as packed bytes."""
 
 
 class AsksFile:
-    """The file at `path` for the settings of one recipe. Any number of processes may read, one may write."""
+    """The file at `path`, for the settings of one recipe. Any number of processes may read, one may write."""
 
     def __init__(self, path: Path, recipe: Recipe) -> None:
         self._path = path
@@ -40,38 +40,40 @@ class AsksFile:
         self._mark = b"easq.asks.2" + msgspec.json.encode(settings) + b"\0"
 
     def read(self, asks: Asks, ends: Sequence[int]) -> bool:
-        """Bring asks that have heard nothing to where the file stands; return whether it could be used.
+        """Restore new asks from the file, and return whether it could be used.
 
         `ends` are the end offsets of EVENTS.
         """
         try:
-            found = self._path.read_bytes()
+            data = self._path.read_bytes()
         except OSError:
             return False
-        packed = memoryview(found)[_SUM_BYTES:]
+        packed = memoryview(data)[_SUM_BYTES:]
         digest = self._digest()
         digest.update(packed)
-        if found[:_SUM_BYTES] != digest.digest():
+        if data[:_SUM_BYTES] != digest.digest():
             return False
-        kept = _decoder.decode(packed)
-        if len(kept.offsets) != len(ends) or any(o > end for o, end in zip(kept.offsets, ends, strict=True)):
+        state = _decoder.decode(packed)
+        if len(state.offsets) != len(ends) or any(
+            o > end for o, end in zip(state.offsets, ends, strict=True)
+        ):
             return False
-        asks.restore(kept)
+        asks.restore(state)
         return True
 
     def take(self, asks: Asks) -> Taken:
-        """Return what is to be written, in the thread that the asks belong to."""
-        fields = msgspec.structs.astuple(asks.kept())
+        """Return what to write. For the thread that the asks belong to."""
+        fields = msgspec.structs.astuple(asks.state())
         return [field if isinstance(field, list) else _encode(field) for field in fields]
 
     def write(self, taken: Taken) -> None:
-        """Put it in the place of what was written before, whole, in any thread; raises OSError."""
-        # One name, so that what a kill leaves of it is overwritten and does not gather.
+        """Replace the file. May be called in any thread. Raises OSError."""
+        # A fixed name, so that what a kill leaves behind is overwritten and does not accumulate.
         part, digest = self._path.with_name(f"{self._path.name}.part"), self._digest()
-        # A service that stops writes a last time, and the thread that wrote meanwhile may not have ended.
+        # A service that stops writes a last time, while an earlier write may still run in its thread.
         with self._writing:
             try:
-                # Not forced to the disk: what a power cut leaves of it does not match its checksum.
+                # Not forced to disk: what a power cut leaves does not match its checksum.
                 with part.open("wb") as file:
                     file.write(bytes(_SUM_BYTES))
                     for piece in _pieces(taken):
@@ -84,12 +86,12 @@ class AsksFile:
                 part.unlink(missing_ok=True)
 
     def _digest(self) -> hashlib.blake2b:
-        """Return the beginning of a checksum that is another one for other settings too."""
+        """Return a new checksum, which depends on the settings too."""
         return hashlib.blake2b(self._mark, digest_size=_SUM_BYTES)
 
 
 def _pieces(taken: Taken) -> Iterator[bytes]:
-    """Yield, slice by slice, the bytes that encoding `AsksState` at once would give."""
+    """Yield, slice by slice, the same bytes as encoding `AsksState` at once."""
     yield _head(len(taken))
     for field in taken:
         if isinstance(field, bytes):
@@ -97,13 +99,13 @@ def _pieces(taken: Taken) -> Iterator[bytes]:
             continue
         yield _head(len(field))
         for start in range(0, len(field), _SLICE):
-            some = field[start : start + _SLICE]
-            yield _encode(some)[len(_head(len(some))) :]
+            part = field[start : start + _SLICE]
+            yield _encode(part)[len(_head(len(part))) :]
 
 
 def _head(length: int) -> bytes:
-    """Return what begins an array in MessagePack."""
-    if length < 16:  # the bounds are the format's
+    """Return the header of an array in MessagePack."""
+    if length < 16:  # the bounds of the format
         return bytes([0x90 | length])
     if length < 1 << 16:
         return b"\xdc" + struct.pack(">H", length)

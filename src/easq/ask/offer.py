@@ -1,17 +1,17 @@
-"""What an offer says: the service writes it, clients read it."""
+"""The reply to a client that reports a view: whether to ask, and the question."""
 
 from msgspec import Struct
 
 
 class OptionReply(Struct, frozen=True):
-    """One option, in the order to be shown."""
+    """One option of a question."""
 
     value: str
     label: str
 
 
 class QuestionReply(Struct, frozen=True):
-    """What the viewer reads."""
+    """The question as the viewer reads it, with the options in the order to be shown."""
 
     name: str
     version: str
@@ -21,7 +21,7 @@ class QuestionReply(Struct, frozen=True):
 
 
 class OfferReply(Struct, frozen=True):
-    """Whether to ask; `reason` is `asked` or the name of the gate that is closed."""
+    """Whether to ask. `reason` is `asked` or the name of the closed gate."""
 
     show: bool
     reason: str

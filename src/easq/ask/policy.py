@@ -1,9 +1,9 @@
 """Whether a view is asked, and with which probability: pure functions over a small state.
 
-A viewer's gates are open or not by the asks so far, and those were drawn at random. So beside where
-a viewer stands, the chance of each place where the draws could have led is kept: with the views as they
-came, and the sampling rates as they were, the probability that a view is asked is exact. For that the
-cool-down is counted in ticks, which keeps the places few.
+A viewer's gates depend on the asks so far, and those were drawn at random. So beside the viewer's actual
+place, the state holds the probability of every place to which the draws could have led. Given the actual
+views and sampling rates, the probability that a view is asked is then exact. The cool-down is counted in
+ticks, which keeps the number of places small.
 """
 
 import hashlib
@@ -16,18 +16,18 @@ from easq.recipe.questionnaire import AskSettings
 DAY_MS = 86_400_000
 NEVER = -1
 PARTS = 16
-"""Ticks of a cool-down."""
+"""Number of ticks of a cool-down."""
 
 _MINUTE_MS = 60_000
 
 Place = tuple[int, int, int]
-"""What the gates look at: the tick of the last ask (NEVER once it has cooled), asks in session and in day."""
+"""What the gates read: the tick of the last ask (NEVER after the cool-down), asks in session and in day."""
 
 NOT_ASKED: Place = (NEVER, 0, 0)
 
 
 class Rule(NamedTuple):
-    """The settings of `schema.Ask`, times in milliseconds. A tick is 0 where there is no cool-down."""
+    """The settings of `AskSettings`, times in milliseconds. A tick is 0 if there is no cool-down."""
 
     min_play_ms: float
     min_ratio: float
@@ -43,7 +43,7 @@ class Rule(NamedTuple):
 
     @staticmethod
     def of(ask: AskSettings) -> "Rule":
-        """Return the rule of a recipe; `lead` is how many asks even pacing may be ahead, 0 without it."""
+        """Return the rule of a recipe. `lead` is how many asks even pacing may be ahead, 0 without it."""
         is_even = ask.daily_quota and ask.pacing == "even"
         lead = max(1.0, ask.daily_quota * ask.pacing_minutes * _MINUTE_MS / DAY_MS) if is_even else 0.0
         return Rule(
@@ -62,14 +62,14 @@ class Rule(NamedTuple):
 
     @property
     def settled_ms(self) -> int:
-        """Return the pause after which every gate of a viewer is open again, whatever was drawn."""
+        """Return the pause after which all gates of a viewer are open again, whatever was drawn."""
         return max(DAY_MS, self.session_gap_ms, (PARTS + 1) * self.tick_ms)
 
 
 class Viewer(NamedTuple):
-    """One viewer as of the last eligible view at `seen`: where the gates stand, and where they could.
+    """One viewer as of the last eligible view at `seen`: the actual place, and the probability of each.
 
-    `asks` are the times of the asks that are remembered; the values of `chances` add up to 1.
+    `asks` are the times of the remembered asks. The values of `chances` add up to 1.
     """
 
     seen: int
@@ -80,7 +80,7 @@ class Viewer(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """One gate with what it looked at: it is open, or says so and why."""
+    """One gate: whether it is open, with the numbers that it read."""
 
     name: str
     is_open: bool
@@ -95,9 +95,9 @@ def is_eligible(rule: Rule, play_ms: float, ratio: float) -> bool:
 def rate_now(rule: Rule, used: int, now_ms: int, own: int = 0) -> float:
     """Return the sampling rate of this moment, with `used` of the day's quota shown or reserved.
 
-    Even pacing lowers the rate the more the quota is ahead of the clock, to 0 when it leads by `lead`. It
-    leaves out the `own` asks, which are the viewer's: with them a viewer's rate would depend on that viewer's
-    draws, and the propensity would be too low.
+    Even pacing lowers the rate in proportion to how far the quota is ahead of the clock, down to 0 at `lead`.
+    It leaves out the viewer's `own` asks: with them the rate would depend on the viewer's draws, and the
+    propensity would be too low.
     """
     if not rule.daily_quota:
         return rule.rate
@@ -110,10 +110,10 @@ def rate_now(rule: Rule, used: int, now_ms: int, own: int = 0) -> float:
 
 
 def own_lately(rule: Rule, viewer: Viewer) -> int:
-    """Return how many asks of this day the viewer had so lately that pacing has not made up for them.
+    """Return how many of the viewer's asks of this day are too recent for pacing to have made up for them.
 
-    `viewer` has been advanced to now. After `pacing_ms` others have been asked so much less that the rate is
-    what it would have been without the viewer's ask.
+    `viewer` has been advanced to now. `pacing_ms` after an ask, others have been asked so much less that the
+    rate is what it would have been without it.
     """
     day_ms = viewer.seen // DAY_MS * DAY_MS
     since_ms = max(day_ms, viewer.seen - rule.pacing_ms)
@@ -121,9 +121,9 @@ def own_lately(rule: Rule, viewer: Viewer) -> int:
 
 
 def advance(rule: Rule, viewer: Viewer | None, now_ms: int, session: str = "") -> Viewer:
-    """Return the viewer at a view of now, before its draw: sessions, days and cool-downs may have ended.
+    """Return the viewer at a view of now, before its draw. Sessions, days and cool-downs may have ended.
 
-    A session ends by its pause or where the caller names another. Time does not run backwards.
+    A session ends after a pause, or if the caller names another. Time does not run backwards.
     """
     if viewer is None or now_ms - viewer.seen > rule.memory_ms:
         return Viewer(now_ms, session, NOT_ASKED, {NOT_ASKED: 1.0}, ())
@@ -148,12 +148,12 @@ def advance(rule: Rule, viewer: Viewer | None, now_ms: int, session: str = "") -
 
 
 def chance_open(rule: Rule, viewer: Viewer) -> float:
-    """Return the probability that the viewer's gates are open, over all earlier draws."""
+    """Return the probability, over all earlier draws, that the viewer's gates are open."""
     return sum(chance for place, chance in viewer.chances.items() if _is_open(rule, place))
 
 
 def draw(rule: Rule, viewer: Viewer, rate: float, is_asked: bool) -> Viewer:
-    """Return the viewer after a view that was sampled at `rate` wherever the gates were open.
+    """Return the viewer after a view that was sampled at `rate` if the gates were open.
 
     `viewer` has been advanced to the view. A view that could not be asked changes nothing.
     """
@@ -174,7 +174,7 @@ def draw(rule: Rule, viewer: Viewer, rate: float, is_asked: bool) -> Viewer:
 
 
 def ask_elsewhere(rule: Rule, viewer: Viewer) -> Viewer:
-    """Return the viewer after an ask that no draw decided, such as a platform's own questionnaire."""
+    """Return the viewer after an ask without a draw, such as one of the platform's own questionnaire."""
     tick = viewer.seen // rule.tick_ms if rule.tick_ms else NEVER
     chances: dict[Place, float] = {}
     for place, chance in viewer.chances.items():
@@ -186,9 +186,9 @@ def ask_elsewhere(rule: Rule, viewer: Viewer) -> Viewer:
 
 
 def gates(rule: Rule, viewer: Viewer, used: int, rate: float, sample: float) -> list[Gate]:
-    """Return the gates of an eligible view in their order; it is asked if all are open.
+    """Return the gates of an eligible view, in their order. It is asked if all are open.
 
-    `viewer` has been advanced to the view, `rate` is that of the moment and `sample` the view's own draw.
+    `viewer` has been advanced to the view, `rate` is the current rate and `sample` the view's own draw.
     """
     tick, in_session, in_day = viewer.place
     cools = ""
@@ -210,14 +210,14 @@ def gates(rule: Rule, viewer: Viewer, used: int, rate: float, sample: float) -> 
 
 
 def sticky(salt: bytes, *names: str) -> float:
-    """Return the draw in [0, 1) that belongs to these names; nobody without the salt can tell it."""
+    """Return the draw in [0, 1) that belongs to these names. Without the salt nobody can predict it."""
     text = "".join(f"{len(name)}:{name}" for name in names)
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, key=salt).digest()
     return (int.from_bytes(digest, "little") >> 11) / (1 << 53)
 
 
 def choose(shares: Sequence[float], sample: float) -> int:
-    """Return the number of the entry that a draw in [0, 1) falls on."""
+    """Return the number of the share that a draw in [0, 1) falls on."""
     left = sample * sum(shares)
     for number, share in enumerate(shares[:-1]):
         left -= share

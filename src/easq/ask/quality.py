@@ -1,33 +1,29 @@
-"""How much an answer counts: haste, habit and campaigns, found by pure functions over a bounded state.
+"""How much an answer counts: pure functions over a bounded state detect haste, habit and campaigns.
 
-The state is a function of the asks and answers that it was shown, in their order. A flood is measured
-against asks: a campaign answers nearly every ask about its author, and everybody else few of them.
+The state is a function of the asks and answers observed, in their order. A flood is measured against
+asks: a campaign answers nearly every ask about its author, and other viewers answer few.
 """
 
 import unicodedata
 from math import exp, inf, log
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
 from easq.ask.decayed_sum import DecayedSum
+from easq.ask.recent import MAX_ANSWERS, add_answer, forget_oldest, renew
 from easq.log.events import Answered, Asked
 from easq.log.ids import stable_id
 from easq.recipe.questionnaire import Quality
 
 SPEEDER, STRAIGHT, BURST, LIMIT = "speeder", "straight_line", "burst", "daily_limit"
 FLOOD, FLOODER = "flood", "flooder"
-"""Flags: what an answer's weight below 1 is owed to."""
+"""Flags: why an answer's weight is below 1."""
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-_FLAGGED = 0.2  # of a speeder, a straight-liner and a burst: a doubt, not a proof
-_FLOODED = 0.1  # of whoever took part in a flood, whatever else is said
+_FLAGGED = 0.2  # weight of a speeder, a straight-liner and a burst: a doubt, not a proof
+_FLOODED = 0.1  # weight of all other answers of a viewer who took part in a flood
 _DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
-_KEPT = 32  # answers remembered of a viewer
-_MAX_KEYS = 1 << 16  # viewers, and authors and items, remembered; the longest silent are forgotten
-_MAX_VIEWERS = 64  # different viewers told apart in one flood
+_MAX_VIEWERS = 64  # viewers remembered of one flood
 _REACTION_MS = 250
 # Mean reading speeds in characters a second (IReST, Trauzettel-Klosinski and Dietz 2012: English 987 and
 # Chinese 255 characters a minute).
@@ -35,9 +31,9 @@ _SPARSE_PER_S, _DENSE_PER_S = 16.5, 4.25
 
 
 class AnswerContext(NamedTuple):
-    """What an event does not say of itself: the item's author, and the question as it was shown.
+    """What an event does not contain: the item's author, and the text of the question as shown.
 
-    `since_ms` is the service's own time from the offer to the answer: nobody read the question for longer.
+    `since_ms` is the service's own time from the offer to the answer, an upper bound of the reading time.
     """
 
     author: str = ""
@@ -53,7 +49,7 @@ class AnswerWeight(NamedTuple):
 
 
 class RecentAnswer(NamedTuple):
-    """One answer, as it is remembered of its viewer."""
+    """One remembered answer of a viewer."""
 
     ts: int
     question: str
@@ -62,7 +58,7 @@ class RecentAnswer(NamedTuple):
 
 
 class Target(msgspec.Struct):
-    """What came about one author or item: asks, and by option answers, their weights and their viewers."""
+    """Counts about one author or item: asks and, by option, answers, their weights and their viewers."""
 
     asks: DecayedSum = msgspec.field(default_factory=DecayedSum)
     answers: dict[str, DecayedSum] = {}
@@ -71,7 +67,7 @@ class Target(msgspec.Struct):
 
 
 class QualityState(msgspec.Struct):
-    """What is remembered: recent answers by viewer, and by question what came about each target.
+    """Recent answers by viewer, and by question the counts about each target.
 
     A target's key is question, kind and name; `everything` holds each question's sums.
     """
@@ -82,21 +78,21 @@ class QualityState(msgspec.Struct):
 
 
 def judge(answer: Answered, state: QualityState, rules: Quality, about: AnswerContext) -> AnswerWeight:
-    """Return how much an answer counts, before it is logged and shown to the state.
+    """Return how much an answer counts, before it is logged and observed.
 
-    `took_ms` is what the viewer's side says, 0 if it does not; the time since the offer bounds it.
+    `took_ms` is what the client says, 0 if it says nothing. The time since the offer bounds it.
     """
     past = state.viewers.get(answer.user_id, [])
     weight, flags = 1.0, []
-    for flag, is_so in (
+    for flag, applies in (
         (SPEEDER, _is_hasty(answer, past, rules, about)),
         (BURST, _since(past, answer.ts - rules.burst_seconds * 1000) + 1 >= rules.burst_answers),
         (STRAIGHT, _is_straight(answer, past, state, rules)),
     ):
-        if is_so:
+        if applies:
             flags.append(flag)
             weight *= _FLAGGED
-    if any(said.is_flood for said in past):
+    if any(earlier.is_flood for earlier in past):
         flags.append(FLOODER)
         weight *= _FLOODED
     if _since(past, answer.ts - _DAY_MS) >= rules.max_per_day:
@@ -110,10 +106,10 @@ def judge(answer: Answered, state: QualityState, rules: Quality, about: AnswerCo
 
 
 def observe(event: Asked | Answered, state: QualityState, rules: Quality, about: AnswerContext) -> None:
-    """Take what has been logged; an answer with the weight that it was given."""
+    """Add a logged ask, or a logged answer with its weight."""
     half_life_ms = rules.flood_hours * _HOUR_MS
     whole = state.everything.setdefault(event.question, Target())
-    targets = [whole, *(_renewed(state.targets, key, Target()) for key in _keys(event, about))]
+    targets = [whole, *(renew(state.targets, key, Target()) for key in _keys(event, about))]
     for target in targets:
         if isinstance(event, Asked):
             target.asks.add(event.ts, 1.0, half_life_ms)
@@ -123,17 +119,15 @@ def observe(event: Asked | Answered, state: QualityState, rules: Quality, about:
         if target is not whole:
             viewers = target.viewers.setdefault(event.option, {})
             viewers[stable_id(event.user_id)] = event.ts
-            _forget_first(viewers, _MAX_VIEWERS)
+            forget_oldest(viewers, _MAX_VIEWERS)
     if isinstance(event, Answered):
-        past = _renewed(state.viewers, event.user_id, [])
-        past.append(RecentAnswer(event.ts, event.question, event.option, FLOOD in event.flags))
-        del past[: -max(_KEPT, rules.max_per_day)]
-    _forget_first(state.viewers, _MAX_KEYS)
-    _forget_first(state.targets, _MAX_KEYS)
+        answer = RecentAnswer(event.ts, event.question, event.option, FLOOD in event.flags)
+        add_answer(state.viewers, event.user_id, answer, max(MAX_ANSWERS, rules.max_per_day))
+    forget_oldest(state.targets)
 
 
 def reading_ms(text: str, skimming: float) -> float:
-    """Return the least time in which a question can have been read, its script considered.
+    """Return the shortest time in which a question can be read, depending on its script.
 
     >>> round(reading_ms("Are you satisfied with this video?", 3.0))
     937
@@ -146,30 +140,30 @@ def reading_ms(text: str, skimming: float) -> float:
 
 
 def _is_hasty(answer: Answered, past: list[RecentAnswer], rules: Quality, about: AnswerContext) -> bool:
-    # Who has answered the question before need not read it again.
-    known = any(said.question == answer.question for said in past)
+    # A viewer who has answered the question before need not read it again.
+    known = any(earlier.question == answer.question for earlier in past)
     needed = _REACTION_MS if known else reading_ms(about.text, rules.skimming)
     return min(answer.took_ms or inf, about.since_ms) < needed
 
 
 def _is_straight(answer: Answered, past: list[RecentAnswer], state: QualityState, rules: Quality) -> bool:
-    """Say whether a run of one option is too long for how often everybody chooses it."""
+    """Return whether a run of one option is too long, given how often everybody chooses it."""
     run, own = 1, 0.0
-    for said in reversed(past):
-        if said.question == answer.question:
-            if said.option != answer.option:
+    for earlier in reversed(past):
+        if earlier.question == answer.question:
+            if earlier.option != answer.option:
                 break
             run += 1
-            own += 0.5 ** ((answer.ts - said.ts) / (rules.flood_hours * _HOUR_MS))
+            own += 0.5 ** ((answer.ts - earlier.ts) / (rules.flood_hours * _HOUR_MS))
     whole = state.everything.get(answer.question, Target())
     total = sum(answers.at(answer.ts) for answers in whole.answers.values())
-    # Of everybody else's answers; seven of ten while little is known, so that a short run proves nothing.
+    # Everybody else's share. The prior is seven of ten, so that a short run proves nothing.
     share = (max(0.0, _count(whole.answers, answer) - own) + 7.0) / (max(0.0, total - own) + 10.0)
     return run > 1 and min(share, 0.95) ** run < rules.straight_chance
 
 
 def _left(answer: Answered, key: tuple[str, str, str], state: QualityState, rules: Quality) -> float:
-    """Return how much weight a flood leaves for this answer; 1 where there is none."""
+    """Return how much weight a flood leaves for this answer, 1 if there is none."""
     target, whole = state.targets.get(key), state.everything.get(answer.question)
     if target is None or whole is None:
         return 1.0
@@ -179,7 +173,7 @@ def _left(answer: Answered, key: tuple[str, str, str], state: QualityState, rule
     if len(recent) < rules.flood_viewers:
         return 1.0
     asks, ts = target.asks.at(answer.ts), answer.ts
-    # Elsewhere, so that a flood does not make itself usual; one ask and a half answer before any came.
+    # Counted elsewhere, so that a flood is not its own baseline. The prior is one ask and half an answer.
     other_asks = max(0.0, whole.asks.at(ts) - asks) + 1.0
     elsewhere = _count(whole.answers, answer) - _count(target.answers, answer)
     usual = rules.flood_excess * max(asks, 1.0) * (max(0.0, elsewhere) + 0.5) / other_asks
@@ -189,32 +183,21 @@ def _left(answer: Answered, key: tuple[str, str, str], state: QualityState, rule
 
 
 def _chance_of(count: float, mean: float) -> float:
-    """Return how often a Poisson number of this mean is at least `count`; Chernoff's bound, for any count."""
+    """Return Chernoff's bound of the probability that a Poisson number of this mean is at least `count`."""
     if count <= mean:
         return 1.0
     return exp(count - mean - count * log(count / mean))
 
 
 def _count(counts: dict[str, DecayedSum], answer: Answered) -> float:
-    found = counts.get(answer.option)
-    return found.at(answer.ts) if found else 0.0
+    count = counts.get(answer.option)
+    return count.at(answer.ts) if count else 0.0
 
 
 def _since(past: list[RecentAnswer], ts: float) -> int:
-    return sum(said.ts > ts for said in past)
+    return sum(earlier.ts > ts for earlier in past)
 
 
 def _keys(event: Asked | Answered, about: AnswerContext) -> list[tuple[str, str, str]]:
     keys = [(event.question, "item", event.item_id)]
     return [*keys, (event.question, "author", about.author)] if about.author else keys
-
-
-def _renewed(kept: dict[K, V], key: K, new: V) -> V:
-    """Return the value of a key, moved to the end, where what was used last stands."""
-    value = kept[key] = kept.pop(key, new)
-    return value
-
-
-def _forget_first(kept: dict[K, V], most: int) -> None:
-    while len(kept) > most:
-        del kept[next(iter(kept))]

@@ -1,7 +1,7 @@
-"""Tokens: who has one may answer one ask, once, for a while; and the secret that makes them.
+"""Tokens, each of which allows one answer to one ask until it expires, and the secret that signs them.
 
-A token names the ask and all that it is bound to. It is signed and not encrypted: there is nothing in it
-that its viewer does not know.
+A token names the ask and all that it is bound to. It is signed but not encrypted: it holds nothing that its
+viewer does not know.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 class Ticket(msgspec.Struct, frozen=True, array_like=True):
-    """What a token is bound to; `until` is when it expires, in milliseconds UTC."""
+    """What a token is bound to. It expires at `until`, in milliseconds UTC."""
 
     ask_id: str
     user_id: str
@@ -34,7 +34,7 @@ class Ticket(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TokenError(InputError):
-    """A token is not taken; `code` is the reason for programs: forged or expired."""
+    """A token is refused. `code` is the reason for programs: forged or expired."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -45,16 +45,16 @@ class Tokens:
     """Makes and reads tokens with one secret."""
 
     def __init__(self, secret: bytes) -> None:
-        # SHA-384, because its 48 bytes fill their text: no bit of it is spare.
+        # SHA-384, because its 48 bytes fill their base64 text: no bit can change unnoticed.
         self._signer = Signer(secret, salt=b"easq.ask", key_derivation="hmac", digest_method=hashlib.sha384)
 
     def make(self, ticket: Ticket) -> str:
-        """Return the token of a ticket; equal tickets have equal tokens."""
+        """Return the token of a ticket. Equal tickets have equal tokens."""
         return self._signer.sign(urlsafe_b64encode(msgspec.json.encode(ticket)).rstrip(b"=")).decode()
 
     def read(self, token: str, now_ms: int) -> Ticket:
-        """Return what a token of ours says; raises TokenError if it is not, or has expired."""
-        # Compared whole with what would be signed: text that only decodes to the same is refused.
+        """Return the ticket of a token. Raises TokenError if the token is not ours or has expired."""
+        # Compare the whole text: another text that only decodes to the same bytes is refused.
         body = token.partition(".")[0].encode() if _SHAPE.fullmatch(token) else b""
         if not hmac.compare_digest(self._signer.sign(body), token.encode("utf-8", "replace")):
             raise TokenError("forged", "token: it is not one of this service; send it as the offer gave it")
@@ -66,9 +66,9 @@ class Tokens:
 
 
 def read_secret(path: Path) -> bytes:
-    """Return the secret in the file at `path`, made there if there is none, for its owner's eyes only.
+    """Return the secret in the file at `path`, which is made if it does not exist, readable by its owner.
 
-    Raises InputError for a file that is none.
+    Raises InputError if the file holds no secret.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     if not path.exists():
@@ -77,7 +77,7 @@ def read_secret(path: Path) -> bytes:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(part, path)  # fails where another process was first: then its secret holds
+            os.link(part, path)  # fails if another process was first: then its secret counts
         except FileExistsError:
             pass
         finally:

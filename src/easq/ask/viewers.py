@@ -1,4 +1,4 @@
-"""Where each viewer stands, for as long as it matters."""
+"""The state of each recent viewer, for as long as it matters."""
 
 from collections import OrderedDict
 
@@ -8,8 +8,8 @@ from easq.ask.policy import NOT_ASKED, Rule, Viewer
 class RecentViewers:
     """Viewers in the order in which they were last seen.
 
-    Whoever has not been seen while all gates open again is kept as the times of asks alone, and only
-    while those are remembered. To forget so changes no decision and no probability.
+    Of a viewer not seen for so long that all gates are open again, only the times of asks are kept, while
+    those are remembered. Forgetting the rest changes no decision and no probability.
     """
 
     def __init__(self, rule: Rule) -> None:
@@ -18,7 +18,7 @@ class RecentViewers:
         self._rested: OrderedDict[str, Viewer] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many viewers are kept."""
+        """Return the number of viewers."""
         return len(self._active) + len(self._rested)
 
     def get(self, user_id: str) -> Viewer | None:
@@ -26,22 +26,22 @@ class RecentViewers:
         return self._active.get(user_id) or self._rested.get(user_id)
 
     def put(self, user_id: str, viewer: Viewer) -> None:
-        """Keep a viewer as just seen."""
+        """Store a viewer that was just seen."""
         self._rested.pop(user_id, None)
         self._active[user_id] = viewer
         self._active.move_to_end(user_id)
 
-    def kept(self) -> tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]:
-        """Return active and rested viewers, each in the order in which they were last seen."""
+    def state(self) -> tuple[list[tuple[str, Viewer]], list[tuple[str, Viewer]]]:
+        """Return the active and the rested viewers, each in the order in which they were last seen."""
         return list(self._active.items()), list(self._rested.items())
 
     def restore(self, active: list[tuple[str, Viewer]], rested: list[tuple[str, Viewer]]) -> None:
-        """Keep what `kept` returned."""
+        """Store what `state` returned."""
         self._active.update(active)
         self._rested.update(rested)
 
     def forget(self, now_ms: int) -> None:
-        """Let go of what has no effect any more."""
+        """Forget what has no effect any more."""
         settled, memory = self._rule.settled_ms, self._rule.memory_ms
         while self._active and now_ms - (viewer := next(iter(self._active.values()))).seen > settled:
             user_id, _ = self._active.popitem(last=False)

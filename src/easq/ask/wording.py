@@ -1,4 +1,4 @@
-"""The questions as viewers read them: built in for some, in English and Chinese, else from the recipe."""
+"""The wording of questions: built in for some, in English and Chinese, otherwise from the recipe."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -38,7 +38,7 @@ _WORDINGS = {
 
 
 class WordedQuestion(NamedTuple):
-    """One question as it is asked; `values` are logged, and each wording has a label for each of them."""
+    """One question as it is asked. `values` are logged, and each wording has a label for each value."""
 
     name: str
     share: float
@@ -49,48 +49,48 @@ class WordedQuestion(NamedTuple):
 
 
 class Questions:
-    """All questions of a recipe; which one a view gets is as sticky as whether it is asked."""
+    """All questions of a recipe. Which one a view gets is as sticky as whether it is asked."""
 
     def __init__(self, recipe: Recipe) -> None:
         ask = recipe.ask
         asked = ask.questions or (_training(recipe.question),)
         total = sum(question.share for question in asked)
-        self._posed = {q.name: _posed(q, q.share / total, recipe) for q in asked}
+        self._by_name = {q.name: _worded(q, q.share / total, recipe) for q in asked}
         self._default, self._is_shuffled = ask.default_locale, ask.order == "random"
 
     def pick(self, salt: bytes, *view: str) -> WordedQuestion:
         """Return the question that a view would get."""
-        posed = list(self._posed.values())
-        return posed[choose([q.share for q in posed], sticky(salt, "question", *view))]
+        questions = list(self._by_name.values())
+        return questions[choose([q.share for q in questions], sticky(salt, "question", *view))]
 
-    def order(self, posed: WordedQuestion, salt: bytes, *view: str) -> list[str]:
-        """Return the values in the order in which this view would show them."""
-        if not self._is_shuffled or posed.is_scale:
-            return list(posed.values)
-        return sorted(posed.values, key=lambda value: sticky(salt, "order", value, *view))
+    def order(self, question: WordedQuestion, salt: bytes, *view: str) -> list[str]:
+        """Return the values in the order in which they are shown on this view."""
+        if not self._is_shuffled or question.is_scale:
+            return list(question.values)
+        return sorted(question.values, key=lambda value: sticky(salt, "order", value, *view))
 
-    def locale(self, posed: WordedQuestion, wanted: str) -> str:
-        """Return the locale nearest to the one wanted: itself, its language, the default, or the first."""
-        known = {name.lower(): name for name in posed.wording}
+    def locale(self, question: WordedQuestion, wanted: str) -> str:
+        """Return the locale nearest to the wanted one: the same, its language, the default, or the first."""
+        known = {name.lower(): name for name in question.wording}
         language = wanted.lower().replace("_", "-")
         for name in (language, language.partition("-")[0], self._default.lower()):
             if name in known:
                 return known[name]
-        return next(iter(posed.wording))
+        return next(iter(question.wording))
 
     def wording(self, name: str, version: str, locale: str) -> tuple[WordedQuestion, Wording] | None:
-        """Return a question with its wording, None if it is no longer asked so."""
-        posed = self._posed.get(name)
-        if posed is None or posed.version != version or locale not in posed.wording:
+        """Return a question with its wording, None if that version and locale is no longer asked."""
+        question = self._by_name.get(name)
+        if question is None or question.version != version or locale not in question.wording:
             return None
-        return posed, posed.wording[locale]
+        return question, question.wording[locale]
 
 
 def _training(question: Question) -> AskedQuestion:
     return AskedQuestion(name=question.name, kind="scale5" if question.options == SCALE5 else "options")
 
 
-def _posed(question: AskedQuestion, share: float, recipe: Recipe) -> WordedQuestion:
+def _worded(question: AskedQuestion, share: float, recipe: Recipe) -> WordedQuestion:
     trains = question.name == recipe.question.name
     built_in = BUILT_IN.get(question.name)
     values = recipe.question.options if trains else built_in or question.options or SCALE5
@@ -98,8 +98,8 @@ def _posed(question: AskedQuestion, share: float, recipe: Recipe) -> WordedQuest
     if values == built_in and (not trains or recipe.question.text == Question().text):
         wording = dict(_WORDINGS[question.name])
     elif trains:
-        said = Wording(text=recipe.question.text, labels=recipe.question.options, thanks="Thank you!")
-        wording = {recipe.ask.default_locale: said}
+        own = Wording(text=recipe.question.text, labels=recipe.question.options, thanks="Thank you!")
+        wording = {recipe.ask.default_locale: own}
     return WordedQuestion(
         question.name,
         share,

@@ -16,7 +16,7 @@ app.command(keys)
 
 @keys.command
 def create(*, home: Path, scope: str, label: str = "", as_json: Json = False) -> None:
-    """Make a key and print it; it cannot be shown again.
+    """Create a key and print it. It cannot be shown again.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def create(*, home: Path, scope: str, label: str = "", as_json: Json = False) ->
     scope
         server (rank, events, items, users), viewer (the questionnaire) or admin (everything).
     label
-        What it is for, shown in the list.
+        The purpose of the key, shown in the list.
     """
     from easq.service.http.keys import create_key
 
@@ -44,22 +44,22 @@ def list_keys(*, home: Path, as_json: Json = False) -> None:
     """
     from easq.service.http.keys import read_keys
 
-    found = read_keys(_path(home))
+    stored = read_keys(_path(home))
 
-    def tell() -> None:
+    def print_table() -> None:
         table = Table("id", "scope", "created (UTC)", "label")
-        for key in found:
-            made = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.created))
-            table.add_row(key.id, key.scope, made, key.label)
+        for key in stored:
+            created = time.strftime("%Y-%m-%d %H:%M", time.gmtime(key.created))
+            table.add_row(key.id, key.scope, created, key.label)
         console.print(table)
 
-    rows = [{"id": k.id, "scope": k.scope, "created": k.created, "label": k.label} for k in found]
-    show({"keys": rows}, as_json, tell)
+    rows = [{"id": k.id, "scope": k.scope, "created": k.created, "label": k.label} for k in stored]
+    show({"keys": rows}, as_json, print_table)
 
 
 @keys.command
 def revoke(key_id: str, *, home: Path, as_json: Json = False) -> None:
-    """Take a key out of use.
+    """Revoke a key.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def revoke(key_id: str, *, home: Path, as_json: Json = False) -> None:
 
 
 def _write(key: str) -> None:
-    """Print a key as it is: rich might break the line or colour it."""
+    """Print a key verbatim: rich might break the line or color it."""
     sys.stdout.write(key + "\n")
 
 

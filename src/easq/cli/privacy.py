@@ -1,11 +1,11 @@
-"""Commands on what is held of viewers: give it out, erase it, let it expire."""
+"""Commands on viewers' data: export it, erase it, let it expire."""
 
 import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from cyclopts import App, Parameter
@@ -13,7 +13,11 @@ from cyclopts import App, Parameter
 from easq.cli.shared import Json, app, console, show
 from easq.errors import InputError
 
-privacy = App(name="privacy", help="What is held of viewers: export it, erase it, let it expire.")
+if TYPE_CHECKING:
+    from easq.log.sqlite import SqliteLog
+    from easq.recipe.recipe import Recipe
+
+privacy = App(name="privacy", help="Viewers' data: export it, erase it, let it expire.")
 app.command(privacy)
 
 Users = Annotated[list[str], Parameter(name="--user", negative="", help="A viewer's id. Repeatable.")]
@@ -21,23 +25,23 @@ Users = Annotated[list[str], Parameter(name="--user", negative="", help="A viewe
 
 @privacy.command
 def export(*, user: str, home: Path | None = None, log: Path | None = None, out: Path | None = None) -> None:
-    """Write everything that is held of a viewer as JSON, one line for each event and one for the profile.
+    """Write all data of a viewer as JSON, one line for each event and one for the profile.
 
     Parameters
     ----------
     user
         The viewer's id.
     home
-        The folder of a live system; it may run.
+        The folder of a live system, which may be running.
     log
-        A log file, instead of a home; feature columns are then base64, and there is no profile.
+        A log file, instead of a home. Feature columns are then base64, and there is no profile.
     out
-        The file to write; standard output if it is left out.
+        The file to write. Default: standard output.
     """
-    from easq.learn import privacy as room
+    from easq.learn.privacy import export as lines_of
 
     with _opened(home, log) as (events, recipe):
-        lines = (msgspec.json.encode(_finite(line)) + b"\n" for line in room.export(events, user, recipe))
+        lines = (msgspec.json.encode(_finite(line)) + b"\n" for line in lines_of(events, user, recipe))
         if out is None:
             for line in lines:
                 sys.stdout.buffer.write(line)
@@ -48,10 +52,10 @@ def export(*, user: str, home: Path | None = None, log: Path | None = None, out:
 
 @privacy.command
 def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as_json: Json = False) -> None:
-    """Erase viewers: tombstones in the log, nothing in profiles, checkpoints and the replay buffer.
+    """Erase viewers from the log, the profiles, the checkpoints and the replay buffer.
 
-    A live system must be stopped. What was learned of them stays in the parameters; docs/privacy.md says
-    how to train without.
+    A live system must be stopped. What was learned from them stays in the parameters; docs/privacy.md says
+    how to train without it.
 
     Parameters
     ----------
@@ -60,17 +64,18 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
     log
         A log file, instead of a home.
     """
-    from easq.learn import privacy as room
+    from easq.home.home import open_home
+    from easq.learn import privacy as viewers
     from easq.log.sqlite import SqliteLog
 
     _one_of(home, log)
     if home is not None:
-        found = room.erase_home(_home(home), users)
+        result = viewers.erase_home(open_home(home), users)
     else:
         assert log is not None
         with SqliteLog(_file(log)) as events:
-            found = {"erased": room.erase(events, users)}
-    _tell(found, as_json)
+            result = {"erased": viewers.erase(events, users)}
+    _show_erased(result, as_json)
 
 
 @privacy.command
@@ -83,33 +88,29 @@ def expire(*, home: Path, as_json: Json = False) -> None:
         The folder of the live system.
     """
     from easq.home.clock import clock_of
-    from easq.learn import privacy as room
+    from easq.home.home import open_home
+    from easq.learn.privacy import expire_home
 
-    made = _home(home)
-    _tell(room.expire_home(made, clock_of(made)()), as_json)
+    system = open_home(home)
+    _show_erased(expire_home(system, clock_of(system)()), as_json)
 
 
-def _tell(found: dict[str, Any], as_json: bool) -> None:
-    words = ", ".join(f"{number:,} of topic {topic}" for topic, number in found["erased"].items())
-    show(found, as_json, lambda: console.print(f"events erased: {words}"))
+def _show_erased(result: dict[str, Any], as_json: bool) -> None:
+    words = ", ".join(f"{number:,} of topic {topic}" for topic, number in result["erased"].items())
+    show(result, as_json, lambda: console.print(f"events erased: {words}"))
 
 
 @contextmanager
-def _opened(home: Path | None, log: Path | None) -> Iterator[tuple[Any, Any]]:
+def _opened(home: Path | None, log: Path | None) -> Iterator[tuple["SqliteLog", "Recipe | None"]]:
+    from easq.home.home import open_home
     from easq.log.sqlite import SqliteLog
 
     _one_of(home, log)
-    made = _home(home) if home is not None else None
-    path = made.folder / "events.log" if made else log
+    system = open_home(home) if home is not None else None
+    path = system.folder / "events.log" if system else log
     assert path is not None
     with SqliteLog(_file(path), read_only=True) as events:
-        yield events, made.recipe if made else None
-
-
-def _home(folder: Path) -> Any:
-    from easq.home.home import open_home
-
-    return open_home(folder)
+        yield events, system.recipe if system else None
 
 
 def _one_of(home: Path | None, log: Path | None) -> None:
@@ -124,7 +125,7 @@ def _file(path: Path) -> Path:
 
 
 def _finite(value: Any) -> Any:
-    """Return plain data with None for numbers that JSON cannot say."""
+    """Return plain data with None in the place of numbers that JSON cannot hold."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""Raw feature values as arrays, one row per candidate or viewer: what is scored and what is logged.
+"""Raw feature values as arrays, one row per candidate or viewer, as they are scored and logged.
 
-A live request gathers its candidates' values here in a few array operations, whatever the number of
+The values of a live request's candidates are gathered in a few array operations, whatever the number of
 features. Shapes: N rows, K single ids (categorical), M numbers, L entries of a list.
 """
 
@@ -17,15 +17,15 @@ from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
 from easq.recipe.values import Side
 
 LONGEST = int(np.iinfo(COUNT).max)
-"""The most entries that a list may come with, however few of them are kept: 65,535."""
+"""The most entries that a list may have when it arrives, however few of them are used: 65,535."""
 
 UNKNOWN = stable_id("\0unknown")
-"""The id of a categorical value that nobody told: it trains an embedding of its own."""
+"""The id of a missing categorical value, which trains its own embedding."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The features of one side by kind, each kind in the order in which the recipe declares them."""
+    """The features of one side by kind, each kind in the order of the recipe."""
 
     singles: tuple[Categorical, ...]
     numbers: tuple[Numeric, ...]
@@ -33,7 +33,7 @@ class Shape:
 
     @staticmethod
     def of(features: Sequence[Feature], side: Side) -> "Shape":
-        """Return the shape of one side; histories are the viewer's."""
+        """Return the shape of one side. Histories belong to the viewer."""
         own = [f for f in features if ("viewer" if isinstance(f, History) else f.side) == side]
         return Shape(
             tuple(f for f in own if isinstance(f, Categorical)),
@@ -48,9 +48,9 @@ class Shape:
 
 
 class List(NamedTuple):
-    """A multi-valued feature: the first `count_N` ids of each row of `ids_NL` count.
+    """A multi-valued feature: the first `count_N` ids of each row of `ids_NL` are used.
 
-    Multi-valued features stand from their start, histories oldest first.
+    Histories are ordered oldest first.
     """
 
     ids_NL: I64
@@ -59,7 +59,7 @@ class List(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Raw values of N rows, in the order of a `Shape`. Unknown: UNKNOWN, NaN, an empty list."""
+    """Raw values of N rows, in the order of a `Shape`. Missing values are UNKNOWN, NaN or an empty list."""
 
     ids_NK: I64
     numbers_NM: F32
@@ -74,8 +74,8 @@ class Columns:
         return Columns(self.ids_NK[row_A], self.numbers_NM[row_A], lists)
 
     def pack(self, shape: Shape) -> tuple[dict[str, Column], dict[str, Column]]:
-        """Return the packed columns of a `Request` and the lengths of its multi-valued ones."""
-        # Column by column in memory, so that packing a feature is one copy.
+        """Return the packed columns of a `Request`, and the lengths of the multi-valued ones."""
+        # Transposed in memory, so that packing a feature is one copy.
         ids_KN = self.ids_NK.T.astype(ID, order="C")
         numbers_MN = self.numbers_NM.T.astype(FLOAT, order="C")
         packed = {f.name: ids_KN[k].tobytes() for k, f in enumerate(shape.singles)}
@@ -89,7 +89,7 @@ class Columns:
 
 
 def empty(shape: Shape, num_rows: int) -> Columns:
-    """Return rows of which nothing is known; lists are as wide as the model reads them."""
+    """Return rows of missing values. Lists are as wide as the model reads them."""
     return Columns(
         np.full((num_rows, len(shape.singles)), UNKNOWN, np.int64),
         np.full((num_rows, len(shape.numbers)), np.nan, np.float32),
@@ -102,7 +102,7 @@ def empty(shape: Shape, num_rows: int) -> Columns:
 def unpack(
     shape: Shape, columns: Mapping[str, Column], lengths: Mapping[str, Column], num_rows: int
 ) -> Columns:
-    """Return logged columns as arrays, the inverse of `Columns.pack`; a list without lengths is one row's."""
+    """Return logged columns as arrays, the inverse of `Columns.pack`. Without lengths, a list is one row."""
     lists = []
     for feature in shape.lists:
         ids = np.frombuffer(columns[feature.name], ID)

@@ -1,4 +1,4 @@
-"""Features to embedding rows: hash ids, bucket numbers, pad lists.
+"""From features to embedding rows: hash ids, bucket numbers, pad lists.
 
 Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and per candidate
 (padding included). Embedding row 0 is the padding.
@@ -23,7 +23,7 @@ from easq.recipe.values import Side
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a feature's embedding rows stand: columns `start:stop` of its side's matrix."""
+    """A feature's place: columns `start:stop` of its side's matrix, and its rows of the embedding table."""
 
     feature: Feature
     offset: int
@@ -34,7 +34,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of both sides and the rows of the one embedding table that all features share."""
+    """The columns of both sides, and the rows of the embedding table that all features share."""
 
     viewer: tuple[Slot, ...]
     candidate: tuple[Slot, ...]
@@ -42,7 +42,7 @@ class Layout:
 
     @staticmethod
     def of(features: Sequence[Feature]) -> "Layout":
-        """Lay out features, those of one row first; a history shares the rows of its target."""
+        """Lay out features, single-valued ones first. A history shares the rows of its target."""
         offset, tables = 1, {}
         for feature in features:
             if not isinstance(feature, History):
@@ -61,7 +61,7 @@ class Layout:
 
 
 class Ragged(NamedTuple):
-    """Lists of ids of several rows, one behind the other, and how many each row has."""
+    """The ids of several rows, concatenated, and the number of ids of each row."""
 
     ids: I64
     counts: I64
@@ -69,7 +69,7 @@ class Ragged(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """Features as embedding rows; candidate n belongs to request `request_N[n]`, requests in order."""
+    """Features as embedding rows. Candidate n belongs to request `request_N[n]`; requests are in order."""
 
     viewer_BW: I64
     candidate_NV: I64
@@ -78,7 +78,7 @@ class Rows:
 
 @dataclass
 class Collisions:
-    """How often an id met an embedding row that another id had taken first."""
+    """How often the embedding row of an id had been taken by another id first."""
 
     lookups: int = 0
     collided: int = 0
@@ -86,9 +86,9 @@ class Collisions:
 
 
 class Encoder:
-    """Turns requests into embedding rows; what it needs of a request is named by the layout.
+    """Turns logged requests into embedding rows, and counts collisions. The layout names the features needed.
 
-    `owner` holds the first id of each row, so that collisions are counted and not guessed.
+    `owner` holds the first id of each row, so that collisions are counted and not estimated.
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
@@ -100,7 +100,7 @@ class Encoder:
     def encode(self, requests: Sequence[Request]) -> Rows:
         """Return the rows of all candidates of all requests.
 
-        Raises InputError, naming feature and request, for a column that is absent or of a wrong size.
+        Raises InputError, naming feature and request, for a column that is missing or of a wrong size.
         """
         sizes = np.fromiter((len(r.items) for r in requests), np.int64, len(requests))
         viewer: dict[str, Anything | Ragged] = {}
@@ -124,10 +124,10 @@ class Encoder:
     def encode_columns(
         self, sizes: I64, viewer: Mapping[str, Anything | Ragged], candidate: Mapping[str, Anything | Ragged]
     ) -> Rows:
-        """Return the rows of requests whose features stand in columns, request after request.
+        """Return the rows of requests whose features are given as columns, request after request.
 
         `sizes` is the number of candidates of each request. A viewer column holds an int64 id or float32
-        number per request, a candidate column one per candidate; histories and multi-valued features are
+        number per request, a candidate column one per candidate. Histories and multi-valued features are
         ragged. Raises KeyError for a feature of the layout without a column.
         """
         viewer_BW = np.zeros((len(sizes), _width(self.layout.viewer)), np.int64)
@@ -145,15 +145,15 @@ class Encoder:
         return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return who owns which row, and the collisions counted."""
+        """Return the owners of the rows, and the collisions counted."""
         counts = [[c.lookups, c.collided, c.taken] for c in self.collisions.values()]
         return {"owner": self.owner, "owned": self.owned, "collisions": np.array(counts, np.int64)}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Become the encoder whose `state` this is."""
+        """Continue from what `state` returned."""
         self.owner, self.owned = state["owner"].astype(np.int64), state["owned"].astype(np.bool_)
-        for counted, row in zip(self.collisions.values(), state["collisions"].tolist(), strict=True):
-            counted.lookups, counted.collided, counted.taken = row
+        for collisions, row in zip(self.collisions.values(), state["collisions"].tolist(), strict=True):
+            collisions.lookups, collisions.collided, collisions.taken = row
 
     def _fill(self, slot: Slot, values: Anything, out: I64) -> None:
         if isinstance(slot.feature, Numeric):
@@ -169,22 +169,22 @@ class Encoder:
     def _hash(self, slot: Slot, ids: I64) -> I64:
         rows = _hash_rows(slot, ids)
         if not isinstance(slot.feature, History):
-            counted = self.collisions[slot.feature.name]
+            collisions = self.collisions[slot.feature.name]
             fresh = ~self.owned[rows]
             if fresh.any():
                 self.owner[rows[fresh]] = ids[fresh]
                 self.owned[rows[fresh]] = True
                 table = self.owned[slot.offset : slot.offset + slot.num_rows]
-                counted.taken = int(np.count_nonzero(table))
-            counted.lookups += len(ids)
-            counted.collided += int(np.count_nonzero(self.owner[rows] != ids))
+                collisions.taken = int(np.count_nonzero(table))
+            collisions.lookups += len(ids)
+            collisions.collided += int(np.count_nonzero(self.owner[rows] != ids))
         return rows
 
 
 class SideEncoder:
-    """Turns the raw values of one side into the rows that `Encoder` gives the same values.
+    """Turns the raw values of one side into the rows that `Encoder` returns for the same values.
 
-    For serving: all single ids of all candidates are hashed in one operation, and nothing is counted.
+    For serving: the single ids of all candidates are hashed in one operation, and nothing is counted.
     """
 
     def __init__(self, layout: Layout, features: Sequence[Feature], side: Side) -> None:
@@ -214,6 +214,28 @@ class SideEncoder:
         return rows_NW
 
 
+class ServingEncoder:
+    """Encodes the raw values of both sides for serving, as `Encoder` encodes the same values when logged."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        layout = Layout.of(features)
+        self.viewer_shape = Shape.of(features, "viewer")
+        self.candidate_shape = Shape.of(features, "candidate")
+        self._viewer = SideEncoder(layout, features, "viewer")
+        self._candidate = SideEncoder(layout, features, "candidate")
+
+    def encode(self, viewer: Columns, candidates: Columns, request_N: I64 | None = None) -> Rows:
+        """Return the embedding rows of one viewer's candidates.
+
+        `request_N` says which request each candidate belongs to, in order from 0; without it there is one.
+        """
+        if request_N is None:
+            request_N = np.zeros(len(candidates), np.int64)
+        num_requests = int(request_N[-1]) + 1 if len(request_N) else 1
+        viewer_BW = np.repeat(self._viewer.encode(viewer), num_requests, 0)
+        return Rows(viewer_BW, self._candidate.encode(candidates), request_N)
+
+
 def _interval_rows(slot: Slot, values: F32) -> I64:
     assert isinstance(slot.feature, Numeric)
     interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
@@ -222,15 +244,16 @@ def _interval_rows(slot: Slot, values: F32) -> I64:
 
 
 def _hash_rows(slot: Slot, ids: I64) -> I64:
-    # Histories share their target's rows, so the salt is the table's place and not the name.
+    # Histories share their target's rows, so the salt is the offset in the table and not the name.
     hashed = mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
     return slot.offset + hashed.astype(np.int64)
 
 
 def _padded(slot: Slot, first_R: I64, count_R: I64) -> tuple[I64, Bool]:
-    """Cut lists to the slot's width: a history newest first, other lists from their start.
+    """Cut lists to the slot's width: histories from their newest id backwards, other lists from their start.
 
-    Returns the places of the ids used, of lists that start at `first_R`, and where each goes.
+    List r has `count_R[r]` ids from place `first_R[r]` on. Returns the places of the ids used, and a mask of
+    where they go.
     """
     place = np.arange(slot.stop - slot.start)
     recent = isinstance(slot.feature, History)
@@ -258,7 +281,7 @@ def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) 
 
 
 def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: I64) -> Anything:
-    """Join columns of one value a row; where the sum is wrong, say which request's is."""
+    """Join columns with one value per row. Raises InputError naming the request with a wrong size."""
     kind = FLOAT if isinstance(slot.feature, Numeric) else ID
     if list(map(len, columns)) != (kind.itemsize * sizes).tolist():
         _refuse_sizes(columns, slot, requests, kind.itemsize * sizes)

@@ -1,4 +1,4 @@
-"""What the join makes of events: examples to learn from, and what came to none."""
+"""The results of the join: examples to learn from, and events that led to none."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from easq.log.events import Behavior, Event, Request
 
 
 class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
-    """A request whose window has closed: behaviour reports, and (position, option) per answer.
+    """A request whose window has closed, with its behavior reports and (position, option) per answer.
 
     `weights` are (position, weight) of the answers that count less than 1.
     """
@@ -18,15 +18,15 @@ class Viewed(msgspec.Struct, frozen=True, gc=False, tag="viewed"):
 
     @property
     def num_reported(self) -> int:
-        """Candidates named by the reports, one named twice counting twice."""
+        """The number of candidates named by the reports. One that is named twice counts twice."""
         return sum([len(positions) for positions, _ in self.reports])
 
 
 class AnsweredView(msgspec.Struct, frozen=True, gc=False, tag="answered"):
     """One answer: the candidate at `position` of its request got option number `option` (0 is worst).
 
-    `weight` is how much it counts, from 0 to 1. `after_view` says that the request's window had closed
-    before: its behaviour was learned first.
+    `weight` is how much it counts, from 0 to 1. With `after_view` the request's window had closed before, so
+    its behavior was learned first.
     """
 
     request: Request
@@ -41,18 +41,18 @@ Example = Viewed | AnsweredView
 
 
 class Late(msgspec.Struct, frozen=True):
-    """An event that came to no example, and why."""
+    """An event that led to no example, and why."""
 
     reason: str
     event: Event
 
 
 class Counts(msgspec.Struct):
-    """What has come in and what became of it; the kinds of events apart add up to all events.
+    """The number of events by what became of them. All but `unlogged_items` add up to all events.
 
-    `other_questions` are asks by our own policy of questions that do not train, and what became of them.
-    `unlogged_items` are entries of counted behaviours whose candidate was not logged. `elsewhere` are
-    requests that are not learned from here, because another arm served them, and all that was said of those.
+    `other_questions` are asks of our own policy with questions that do not train, and their outcomes.
+    `unlogged_items` are entries of counted behaviors whose candidate was not logged. `elsewhere` are requests
+    that are not learned here, because another arm served them, and the events that refer to them.
     """
 
     requests: int = 0

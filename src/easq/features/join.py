@@ -1,11 +1,11 @@
-"""Join what was shown, done and said into examples, in event time.
+"""Join requests, behaviors and answers into examples, in event time.
 
-A request waits for its behaviours until its window has passed in the partition's own event time,
-then it is a `Viewed` example. An answer is an `AnsweredView` at once, from the features of its own
+A request waits for its behaviors until its window has passed in the partition's own event time. Then it
+becomes a `Viewed` example. An answer becomes an `AnsweredView` at once, with the features of its own
 request. Nothing here reads a clock: the examples of a partition are a function of its events.
 
-Answers may come an hour later and are few. So once its behaviours are joined, only the offset of a
-request is kept, and the rare answer that comes afterwards has it read from the log again.
+Answers are few and may come an hour later. So once the behaviors of a request are joined, only its offset
+is kept. For a rare later answer, the request is read from the log again.
 """
 
 import heapq
@@ -32,7 +32,7 @@ from easq.recipe.recipe import Recipe
 
 
 class _Open(msgspec.Struct, gc=False):
-    """A request whose answers may come; `request` is None once it can be read again at `offset`."""
+    """A request that may still be answered. `request` is None once it can be read again at `offset`."""
 
     request: Request | None
     key: str
@@ -55,24 +55,24 @@ class _State(msgspec.Struct):
 
 
 _state_decoder = msgspec.msgpack.Decoder(_State)
-# Sets have no order of their own: equal states are to be equal bytes.
+# Sets have no order of their own, but equal states must give equal bytes.
 _state_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 Reread = Callable[[int], Event | None]
-"""Return the event at an offset of the partition, None when it was removed from the log."""
+"""Return the event at an offset of the partition, None if it was removed from the log."""
 
 Takes = Callable[[Request], bool]
-"""Say whether a request is learned from here."""
+"""Return whether a request is learned here."""
 
 
 class Joiner:
     """Joins one partition. Windows and lateness are milliseconds of event time.
 
-    Late means: after the request's window by its own time, or when the partition had moved
-    `lateness` past the window already. Such events, and those whose request never came, are
-    counted and handed out by `take_late`. A copy (same `event_id`) is dropped and counted.
-    Without `reread` whole requests are kept until their answers are late. What it does not take is counted.
+    An event is late if its own time is after the request's window, or if the partition was already
+    `lateness` past the window. Late events, and those whose request never came, are counted and returned by
+    `take_late`. A copy (same `event_id`) is dropped and counted. Without `reread`, whole requests are kept
+    until their answers are late. Requests for which `takes` returns False are counted.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Joiner:
         self.counts = Counts()
 
     def push(self, event: Event, offset: int = 0) -> list[Example]:
-        """Take the partition's next event, at `offset`, and return the examples that it completes."""
+        """Add the partition's next event, at `offset`, and return the examples that it completes."""
         examples: list[Example] = []
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Request):
@@ -137,7 +137,7 @@ class Joiner:
         return late
 
     def forget(self, users: Collection[str]) -> None:
-        """Drop the open requests of viewers and all that waits of them."""
+        """Drop the open requests and the waiting events of viewers."""
         self._open = {k: o for k, o in self._open.items() if o.user_id not in users}
         self._places.clear()
         waiting = {
@@ -148,13 +148,13 @@ class Joiner:
         self._late.clear()
 
     def state(self) -> bytes:
-        """Return everything that the future depends on; call `take_late` before."""
+        """Return everything that later results depend on. Call `take_late` first."""
         waiting = [list(events.values()) for events in self._waiting.values()]
         state = _State(self._newest, self.counts, list(self._open.values()), waiting)
         return _state_encoder.encode(state)
 
     def restore(self, data: bytes) -> None:
-        """Become the joiner whose `state` this is."""
+        """Continue from what `state` returned."""
         state = _state_decoder.decode(data)
         self._newest, self.counts = state.newest, state.counts
         self._open = {opened.key: opened for opened in state.open}
@@ -184,7 +184,7 @@ class Joiner:
         self._late.append(Late(reason, event))
 
     def _wait(self, event: Reply) -> None:
-        """Keep an event that came before its request."""
+        """Keep an event that arrived before its request."""
         waiting = self._waiting.setdefault(event.request_id, {})
         if event.event_id in waiting:
             self.counts.duplicates += 1
@@ -238,9 +238,9 @@ class Joiner:
     def _request(self, opened: _Open) -> Request | None:
         if opened.request is not None:
             return opened.request
-        found = self._reread(opened.offset) if self._reread else None
-        # A viewer who was erased leaves a tombstone there.
-        return found if isinstance(found, Request) and found.event_id == opened.key else None
+        event = self._reread(opened.offset) if self._reread else None
+        # After an erasure there is a tombstone.
+        return event if isinstance(event, Request) and event.event_id == opened.key else None
 
     def _add_behavior(self, opened: _Open, request: Request, event: Behavior) -> None:
         size = FLOAT.itemsize * len(event.items)
@@ -256,9 +256,9 @@ class Joiner:
             self._keep_apart(f"item {event.items[0]!r} is not in the request", event)
             return
         if len(known) < len(event.items):
-            # A long list is logged in part; what was done with the rest of it teaches nothing.
+            # A long list is logged in part. Behavior on the rest of it teaches nothing.
             self.counts.unlogged_items += len(event.items) - len(known)
-            event = _some(event, known)
+            event = _select(event, known)
         positions = [places[item] for item in event.items]
         self.counts.behaviors += 1
         opened.reports.append((positions, event))
@@ -294,8 +294,9 @@ class Joiner:
                 opened.answers.append((position, option))
                 if event.weight != 1:
                     opened.weights.append((position, event.weight))
-                found = AnsweredView(request, position, option, event.propensity, opened.viewed, event.weight)
-                examples.append(found)
+                examples.append(
+                    AnsweredView(request, position, option, event.propensity, opened.viewed, event.weight)
+                )
 
     def _close(self, until: int | None, examples: list[Example]) -> None:
         due = self._due
@@ -306,11 +307,11 @@ class Joiner:
                 for event in self._waiting.pop(key, {}).values():
                     self._keep_apart("orphan", event)
             elif self._due_at(opened) > ts:
-                pass  # the time of an event that waited for this request; the request has its own
+                pass  # due for an event that waited for this request, which has its own time
             elif opened.viewed:
                 del self._open[key]
             else:
-                assert opened.request is not None, "a request is let go of only here"
+                assert opened.request is not None, "a request is dropped only here"
                 view = Viewed(opened.request, opened.reports, list(opened.answers), list(opened.weights))
                 examples.append(view)
                 opened.viewed, opened.reports = True, []
@@ -320,10 +321,10 @@ class Joiner:
                 heapq.heappush(due, (self._due_at(opened), key))
 
 
-def _some(event: Behavior, kept: list[int]) -> Behavior:
-    """Return the report with some of its items."""
-    values = {name: np.frombuffer(c, FLOAT)[kept].tobytes() for name, c in event.values.items()}
-    return msgspec.structs.replace(event, items=[event.items[n] for n in kept], values=values)
+def _select(event: Behavior, places: list[int]) -> Behavior:
+    """Return the report with the items at some places."""
+    values = {name: np.frombuffer(c, FLOAT)[places].tobytes() for name, c in event.values.items()}
+    return msgspec.structs.replace(event, items=[event.items[n] for n in places], values=values)
 
 
 def flush_all(joiners: Iterable[Joiner]) -> list[Example]:
@@ -331,18 +332,18 @@ def flush_all(joiners: Iterable[Joiner]) -> list[Example]:
     return [example for joiner in joiners for example in joiner.flush()]
 
 
-_MINUTE = 60_000
+_MINUTE_MS = 60_000
 
 
 def build_joiner(recipe: Recipe, reread: Reread | None = None, takes: Takes = lambda _: True) -> Joiner:
-    """Return the joiner of one partition, which may let go of what it can `reread`."""
+    """Return the joiner of one partition. It drops requests that it can `reread`."""
     join = recipe.join
     return Joiner(
         recipe.question.name,
         recipe.question.options,
-        round(join.behavior_window * _MINUTE),
-        round(join.answer_window * _MINUTE),
-        round(join.lateness * _MINUTE),
+        round(join.behavior_window * _MINUTE_MS),
+        round(join.answer_window * _MINUTE_MS),
+        round(join.lateness * _MINUTE_MS),
         reread,
         takes,
     )

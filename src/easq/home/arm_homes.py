@@ -1,7 +1,7 @@
 """Folders for the models of arms, inside the home of the system that serves them.
 
-An arm with a recipe has a learner of its own, and so steps, versions and checkpoints of its own; an arm
-with a version has that one version and nobody who changes it. Events, profiles and keys are the system's.
+An arm with a recipe has its own learner, and so its own steps, versions and checkpoints. An arm with a
+version has that one version and no learner. Events, profiles and keys belong to the system.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _FOLDER = "arms"
 
 
 def arms_with_models(home: Home) -> Iterator[tuple[str, Arm]]:
-    """Yield each arm that has a model of its own, by the part of a label that names it."""
+    """Yield each arm that has its own model, with its name as in a label: `experiment/arm`."""
     for experiment in home.recipe.experiments:
         for arm in experiment.arms:
             if arm.recipe or arm.version:
@@ -28,41 +28,41 @@ def arms_with_models(home: Home) -> Iterator[tuple[str, Arm]]:
 
 
 def open_arms(home: Home) -> dict[str, Home]:
-    """Return the home of every arm that has a model of its own, made where it is not there yet.
+    """Return the home of every arm that has its own model; homes that do not exist yet are made.
 
-    A recipe that changed since may change what `open_home` allows, and a file that is gone is not missed.
+    A changed recipe may change what `open_home` allows. If its file is gone, the stored settings are used.
     Raises InputError for a version that the system does not keep.
     """
-    found, reader = {}, home.recipe.method.reader
+    homes = {}
     for name, arm in arms_with_models(home):
         folder = _folder(home, name)
         if arm.recipe:
-            path, kept = Path(arm.recipe), folder / "settings.toml"
+            path, settings = Path(arm.recipe), folder / "settings.toml"
             recipe = (
                 read_arm(path, home.recipe)
-                if path.exists() or not kept.exists()
-                else read_kept_recipe(kept, reader)
+                if path.exists() or not settings.exists()
+                else read_kept_recipe(settings, home.recipe.method.reader)
             )
-            found[name] = replace(open_home(folder, recipe), main=home.folder)
+            homes[name] = replace(open_home(folder, recipe), main=home.folder)
         else:
             assert arm.version
             recipe = structs.replace(home.recipe, experiments=())
-            found[name] = replace(open_home(folder, recipe), main=home.folder)
-            _fix(home, found[name], name, arm.version)
-    return found
+            homes[name] = replace(open_home(folder, recipe), main=home.folder)
+            _fix(home, homes[name], name, arm.version)
+    return homes
 
 
 def learned_arms(home: Home) -> list[Home]:
-    """Return the home of every arm whose learner holds something, those of past experiments too."""
-    found = [
+    """Return the home of every arm whose learner has a checkpoint, including arms of past experiments."""
+    arms = [
         replace(open_home(path.parent, methods=home.recipe.method.reader), main=home.folder)
         for path in sorted((home.folder / _FOLDER).glob("*/settings.toml"))
     ]
-    return [arm for arm in found if arm.checkpoints.names()]
+    return [arm for arm in arms if arm.checkpoints.names()]
 
 
 def arm_home(home: Home, name: str) -> Home:
-    """Return the home of one arm that was made before; raises InputError, naming those that there are."""
+    """Return the home of one arm, which must exist. Raises InputError, naming the arms that do."""
     names = [known for known, _ in arms_with_models(home)]
     if name in names and not (_folder(home, name) / "settings.toml").exists():
         raise InputError(f"{_folder(home, name)} holds no model of {name}: start the system, which makes it")
@@ -73,7 +73,7 @@ def arm_home(home: Home, name: str) -> Home:
 
 
 def serving_home(home: Home, experiment: str, arm: Arm) -> Home:
-    """Return the home of the model that serves an arm: one of its own, or the running one."""
+    """Return the home of the model that serves an arm: its own, or the system's."""
     return arm_home(home, f"{experiment}/{arm.name}") if arm.recipe or arm.version else home
 
 
@@ -82,14 +82,14 @@ def _folder(home: Home, name: str) -> Path:
 
 
 def _fix(home: Home, arm: Home, name: str, version: str) -> None:
-    """Copy the version that an arm is fixed at, so that it stays when the system keeps it no longer."""
-    held = arm.versions.names()
-    if held == [version]:
+    """Copy the version that an arm is fixed at, so that it outlives the system's own copy."""
+    stored = arm.versions.names()
+    if stored == [version]:
         return
     place = "experiments.{}.arms.{}.version".format(*name.split("/"))
-    if held:
+    if stored:
         raise SettingsError(
-            f"{place}: got {version}, and the arm is fixed at {held[0]}; allowed: that one, or another arm"
+            f"{place}: got {version}, and the arm is fixed at {stored[0]}; allowed: that one, or another arm"
         )
     if version not in home.versions.names():
         kept = ", ".join(home.versions.names()) or "none"

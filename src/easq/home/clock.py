@@ -1,4 +1,4 @@
-"""The clock that events are stamped by: real time, or for simulations a time that somebody holds."""
+"""The clock that stamps events: real time, or a held time for simulations."""
 
 import mmap
 import struct
@@ -22,15 +22,15 @@ def real_ms() -> int:
 
 
 def clock_of(home: Home) -> NowMs:
-    """Return what reads the clock of a home, which a file in it holds where its recipe says so."""
+    """Return the function that reads a home's clock: real time, unless its recipe says that it is held."""
     return HeldClock(home.folder).now_ms if home.recipe.clock.held else real_ms
 
 
 class HeldClock:
-    """A time in a file that all processes of a home read, and that one of them sets.
+    """A time in a file, which all processes of a home read and one of them sets.
 
-    It begins with `begin_ms`, or the real time of its first use. Eight bytes that lie on a word are read and
-    written whole.
+    It starts at `begin_ms`, or at the real time of its first use. Reads and writes of its eight aligned bytes
+    are atomic.
     """
 
     def __init__(self, folder: Path, begin_ms: int | None = None) -> None:
@@ -46,17 +46,17 @@ class HeldClock:
         return (folder / _FILE).exists()
 
     def now_ms(self) -> int:
-        """Return the time as it is held."""
+        """Return the held time."""
         return int(_TIME.unpack_from(self._bytes)[0])
 
     def set(self, now_ms: int) -> None:
-        """Let it be another time; raises ValueError for an earlier one, because time does not go back."""
+        """Set the time. Raises ValueError for an earlier one, because time does not go back."""
         if now_ms < self.now_ms():
             raise ValueError(f"time does not go back: it is {self.now_ms()}, got {now_ms}")
         _TIME.pack_into(self._bytes, 0, now_ms)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self._bytes.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Small files that others read while they are written: there whole or as they were before."""
+"""Small files that others read while they are written: readers see the old file or the new one."""
 
 import os
 import secrets
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
-    """Put `text` in the place of the file, for any number of processes that do so at once.
+    """Replace a file by `text`. Several processes may do so at once.
 
-    `durable` forces it to the disk first. Raises OSError, and then the file is as it was before.
+    `durable` forces the text to disk first. Raises OSError, and the file is then unchanged.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
@@ -26,7 +26,7 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 def force_to_disk(path: Path) -> None:
-    """Make what a file or a folder holds durable."""
+    """Force the contents of a file or a folder to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The folder of a live system: its settings, logs, versions, checkpoints, and who runs in it."""
+"""The folder of a live system: its settings, logs, versions, checkpoints and running roles."""
 
 import contextlib
 import errno
@@ -21,14 +21,14 @@ _MAY_CHANGE = (
     *("live", "service", "ask", "quality", "retention", "evaluation", "data", "name"),
     *("experiments", "assignment", "metrics", "explore"),
 )
-"""Tables of a recipe that a live system may be restarted with in another form."""
+"""Tables of a recipe that may change when a live system restarts."""
 
 _MOST_FROZEN = 10
 
 
 @dataclass(frozen=True)
 class Home:
-    """A live system's folder and the recipe that it runs by.
+    """A live system's folder and its recipe.
 
     The home of one arm's model reads the events of the system whose folder is `main`.
     """
@@ -39,12 +39,12 @@ class Home:
 
     @property
     def versions(self) -> Snapshots:
-        """Full versions of the parameters: what rankers start from, with what a rollback needs."""
+        """Full versions of the parameters: rankers start from them, and a rollback goes back to one."""
         return Snapshots(self.folder / "versions", "v", self.recipe.live.keep_versions)
 
     @property
     def frozen(self) -> Snapshots:
-        """Parameters that `easq ab freeze` keeps, however far the learner goes on."""
+        """Parameters that `easq ab freeze` keeps, whatever the learner does later."""
         return Snapshots(self.folder / "frozen", "v", _MOST_FROZEN)
 
     @property
@@ -54,11 +54,11 @@ class Home:
 
     @property
     def erasures(self) -> Snapshots:
-        """Where the learner stood after the last erasure, which is what `easq verify` begins from."""
-        return Snapshots(self.folder / "erasures", kept=1)
+        """The learner's state after the last erasure, from which `easq verify` starts."""
+        return Snapshots(self.folder / "erasures", keep=1)
 
     def erasure(self, seq: int) -> State:
-        """Return the trainer's state that the erasure of step `seq` left."""
+        """Return the trainer's state after the erasure of step `seq`."""
         erasures, part = self.erasures, "trainer:"
         state = erasures.load(erasures.name(seq), [part])
         return {name.removeprefix(part): value for name, value in state.items()}
@@ -75,32 +75,32 @@ class Home:
 
     @property
     def asks_path(self) -> Path:
-        """The file of what asking remembers."""
+        """The file with the state of asking."""
         return self.folder / "asks"
 
     @property
     def secret_path(self) -> Path:
-        """The file of the secret that signs asks and salts their sampling."""
+        """The file with the secret that signs asks and salts their sampling."""
         return self.folder / "secret"
 
     def open_events(self, locked_s: float = 30.0) -> SqliteLog:
-        """Open the log of everything that was served, done, said and told."""
+        """Open the log of requests, behaviors, asks, answers and profile updates."""
         return SqliteLog((self.main or self.folder) / "events.log", locked_s=locked_s)
 
     def open_updates(self) -> SqliteLog:
         """Open the log of the learner's steps and of its updates to rankers.
 
-        It is a file of its own, so that publishing never holds up what viewers wait for.
+        It is a separate file, so that publishing never delays viewers.
         """
         return SqliteLog(self.folder / "updates.log", partitions=1)
 
     @contextlib.contextmanager
     def alone(self, role: str) -> Iterator[None]:
-        """Hold the folder for one process of this role; raises InputError when another has it."""
+        """Hold the folder for one process of this role. Raises InputError if another process holds it."""
         try:
             lock = (self.folder / f".{role}.lock").open("w")
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # that may pass
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # such an error may be temporary
                 raise
             raise InputError(f"--home: {self.folder} cannot be written: {error.strerror}") from None
         with lock:
@@ -111,12 +111,12 @@ class Home:
             yield
 
     def write_status(self, role: str, status: dict[str, Any]) -> None:
-        """Leave a role's status, with the time `at`, for others to read; may raise OSError."""
-        # Not forced to the disk: what is told is old after a second, and the log waits for the same disk.
+        """Write a role's status, with the time `at` (seconds), for others to read. May raise OSError."""
+        # Not forced to disk: a status is out of date after a second, and the log waits for the same disk.
         replace_file(self.folder / f"{role}.json", json.dumps(status), durable=False)
 
     def read_status(self, role: str) -> dict[str, Any]:
-        """Return the last status that a role left; empty when there is none that can be read."""
+        """Return the last status that a role wrote; empty if none can be read."""
         try:
             status = json.loads((self.folder / f"{role}.json").read_text())
         except (OSError, ValueError, RecursionError):
@@ -126,12 +126,12 @@ class Home:
 
 
 def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader = unread_method) -> Home:
-    """Return the home in `folder`; with `recipe` it is made if there is none, or its settings changed.
+    """Return the home in `folder`. With `recipe`, make it if there is none, or change its settings.
 
     Settings may change how the system runs but not what it computes: raises SettingsError, naming the
-    tables that differ from those that it was made with, whoever changed them. Raises InputError for a
-    folder of something else, or that cannot be written. Without `recipe` nothing is written.
-    `methods` reads the table `[method]`; with `recipe` it is read as that of `recipe` was.
+    tables that differ from those the home was made with. Raises InputError for a folder that holds
+    something else or cannot be written. Without `recipe` nothing is written, and `methods` reads the table
+    `[method]`; with `recipe` it is read as that of `recipe` was.
     """
     settings, identity = folder / "settings.toml", folder / "identity.toml"
     if folder.exists() and not folder.is_dir():
@@ -139,28 +139,28 @@ def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader 
     if not settings.exists():
         if recipe is None:
             raise InputError(f"--home: {folder} holds no live system; `easq up --recipe` makes one")
-        with _explained(folder):
+        with _as_input_error(folder):
             _make(folder, recipe)
         return Home(folder, recipe)
     methods = methods if recipe is None else recipe.method.reader
-    kept = read_kept_recipe(settings, methods)
-    wanted = kept if recipe is None else recipe
-    _check_same(folder, read_kept_recipe(identity, methods) if identity.exists() else kept, wanted)
+    stored = read_kept_recipe(settings, methods)
+    wanted = stored if recipe is None else recipe
+    _check_same(folder, read_kept_recipe(identity, methods) if identity.exists() else stored, wanted)
     if recipe is not None:
-        with _explained(folder):
+        with _as_input_error(folder):
             if not identity.exists():
-                replace_file(identity, to_toml(kept))
-            if recipe != kept:
+                replace_file(identity, to_toml(stored))
+            if recipe != stored:
                 replace_file(settings, to_toml(recipe))
     return Home(folder, wanted)
 
 
 def _make(folder: Path, recipe: Recipe) -> None:
-    # Hidden files are nobody's data; one may be a file that another process writes now.
+    # Hidden files are not user data; another process may be writing one now.
     if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"--home: {folder} holds something else than a live system; choose another")
     folder.mkdir(parents=True, exist_ok=True)
-    # The settings make it a home. Its identity comes after them: until then theirs is the one that counts.
+    # The settings make it a home. Until the identity is written, the settings stand in for it.
     for name in ("settings.toml", "identity.toml"):
         replace_file(folder / name, to_toml(recipe))
 
@@ -180,7 +180,7 @@ def _check_same(folder: Path, made: Recipe, wanted: Recipe) -> None:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
+def _as_input_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Log lines of a process: JSON on standard error, one a line, no personal data beyond ids."""
+"""Log lines of a process: JSON on standard error, one object a line, no personal data beyond ids."""
 
 import logging
 import sys
@@ -16,7 +16,7 @@ def lines_to_stderr(level: int = logging.INFO) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        # Standard error as it is when a line is written, not as it was at the start.
+        # Look up standard error for each line: it may be replaced after the start.
         logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

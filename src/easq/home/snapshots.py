@@ -1,15 +1,15 @@
-"""Named arrays on disk: one directory a snapshot, there whole or not at all.
+"""Named arrays on disk: one directory per snapshot, complete or absent.
 
 A snapshot is written beside its final place, forced to disk and renamed, so a kill at any instant leaves
-the last whole one. The rename is the mark that it is ready: whoever lists the folder sees whole ones.
-Checkpoints of a run and versions of the parameters are both this.
+the last complete one. The rename marks it as ready: a listing of the folder holds only complete snapshots.
+Checkpoints of a run and versions of the parameters are both snapshots.
 """
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,27 +19,86 @@ from safetensors.numpy import load_file, save_file
 from easq.errors import InputError
 from easq.home.files import force_to_disk
 
-State = dict[str, NDArray[np.generic]]
-"""Named arrays: what a part needs to go on exactly where it stood."""
+Array = NDArray[np.generic]
+
+State = dict[str, Array]
+"""Named arrays: what a component needs to continue exactly where it stopped."""
+
+Nested = Mapping[str, Union[Array, "Nested"]]
+"""A state in parts: arrays, and mappings of arrays, by name."""
+
+
+class Stateful(Protocol):
+    """A component whose state can be stored and restored."""
+
+    def state(self) -> Nested:
+        """Return what the component needs to continue exactly where it stopped."""
+        ...
+
+    def restore(self, state: Nested) -> None:
+        """Continue from what `state` returned."""
+        ...
+
+
+def flatten(state: Nested, sep: str = "/") -> State:
+    """Return a nested state as one mapping; names are the paths. `unflatten` is the inverse.
+
+    Empty parts are lost. Raises ValueError for a name that holds `sep`, which could not be split again.
+
+    >>> flatten({"a": {"b": np.int64(1)}})
+    {'a/b': np.int64(1)}
+    """
+    flat: State = {}
+    for name, part in state.items():
+        if sep in name:
+            raise ValueError(f"the name {name!r} holds {sep!r}, which separates names")
+        if isinstance(part, Mapping):
+            flat |= {f"{name}{sep}{path}": array for path, array in flatten(part, sep).items()}
+        else:
+            flat[name] = part
+    return flat
+
+
+def unflatten(state: Mapping[str, Array], sep: str = "/") -> dict[str, Any]:
+    """Return a flat state as nested mappings, split at `sep`.
+
+    Raises ValueError if one name is both an array and a part.
+
+    >>> unflatten({"a/b": np.int64(1), "c": np.int64(2)})
+    {'a': {'b': np.int64(1)}, 'c': np.int64(2)}
+    """
+    nested: dict[str, Any] = {}
+    for path, array in state.items():
+        *parts, name = path.split(sep)
+        place = nested
+        for part in parts:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ValueError(f"{path!r}: {part!r} is an array, not a part")  # noqa: TRY004 - of a value
+        if name in place:
+            raise ValueError(f"{path!r} is both an array and a part")
+        place[name] = array
+    return nested
+
 
 _UNFINISHED = ".tmp-"
 
 
 class Snapshots:
-    """The snapshots in `folder`, named `prefix` and a number; the newest `kept` stay.
+    """The snapshots in `folder`, named `prefix` and a number. The newest `keep` stay.
 
     Any number of processes may read, one may write.
     """
 
-    def __init__(self, folder: Path, prefix: str = "step-", kept: int = 2) -> None:
-        self._folder, self._prefix, self._kept = folder, prefix, kept
+    def __init__(self, folder: Path, prefix: str = "step-", keep: int = 2) -> None:
+        self._folder, self._prefix, self._keep = folder, prefix, keep
 
     def name(self, number: int) -> str:
-        """Return the name of a snapshot; names sort as their numbers do."""
+        """Return the name of a snapshot. Names sort as their numbers do."""
         return f"{self._prefix}{number:012d}"
 
     def save(self, number: int, state: State, notes: dict[str, Any]) -> str:
-        """Write a snapshot and return its name; it exists when this returns, and never half."""
+        """Write a snapshot and return its name. It never exists in part."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(old)
@@ -54,7 +113,7 @@ class Snapshots:
         self._remove([name])
         unfinished.rename(self._folder / name)
         force_to_disk(self._folder)
-        self._remove(self.names()[: -self._kept])
+        self._remove(self.names()[: -self._keep])
         return name
 
     def keep_newest(self) -> None:
@@ -62,7 +121,7 @@ class Snapshots:
         self._remove(self.names()[:-1])
 
     def _remove(self, names: Sequence[str]) -> None:
-        """Remove snapshots: unlisted first, for what is listed is whole even if a kill comes between."""
+        """Remove snapshots. They are renamed first, so that listed ones are complete even after a kill."""
         for name in names:
             if (self._folder / name).exists():
                 (self._folder / name).rename(self._folder / f"{_UNFINISHED}old-{name}")
@@ -70,19 +129,19 @@ class Snapshots:
             shutil.rmtree(old)
 
     def names(self) -> list[str]:
-        """Return the names of the whole snapshots, oldest first."""
-        found = (path.name for path in self._folder.glob(f"{self._prefix}*"))
-        return sorted(name for name in found if name.removeprefix(self._prefix).isdecimal())
+        """Return the names of the complete snapshots, oldest first."""
+        names = (path.name for path in self._folder.glob(f"{self._prefix}*"))
+        return sorted(name for name in names if name.removeprefix(self._prefix).isdecimal())
 
     def latest(self) -> tuple[State, dict[str, Any]] | None:
-        """Return state and notes of the newest snapshot, None when there is none."""
+        """Return state and notes of the newest snapshot, None if there is none."""
         names = self.names()
         return (self._state(names[-1]), self.notes(names[-1])) if names else None
 
     def load(self, name: str, prefixes: Sequence[str] = ()) -> State:
-        """Return the arrays of a snapshot, or only those whose names begin with one of `prefixes`.
+        """Return the arrays of a snapshot, or only those whose names start with one of `prefixes`.
 
-        Raises InputError, naming those that there are, when there is none of this name.
+        Raises InputError, naming the existing snapshots, if there is none of this name.
         """
         self._require(name)
         if not prefixes:
@@ -92,7 +151,7 @@ class Snapshots:
             return {key: file.get_tensor(key) for key in keys}
 
     def notes(self, name: str) -> dict[str, Any]:
-        """Return what was noted with a snapshot; raises InputError as `load` does."""
+        """Return the notes of a snapshot. Raises InputError as `load` does."""
         self._require(name)
         notes: dict[str, Any] = json.loads((self._folder / name / "notes.json").read_text())
         return notes
@@ -108,5 +167,7 @@ class Snapshots:
 
 def save_parameters(path: Path, state: State) -> None:
     """Write the parameters of a learner's state, without optimizer and buffer."""
-    kept = {n: np.ascontiguousarray(v) for n, v in state.items() if n.startswith(("dense.", "table.weight"))}
-    save_file(kept, path)
+    parameters = {
+        n: np.ascontiguousarray(v) for n, v in state.items() if n.startswith(("dense.", "table.weight"))
+    }
+    save_file(parameters, path)

@@ -164,7 +164,7 @@ def _columns(columns: dict[str, Column], numbers: Collection[str] | None) -> dic
 
 
 def _profile(profiles: Profiles, user_id: str, ts: int, numbers: Collection[str]) -> dict[str, Any]:
-    told = profiles.told_viewer(user_id)
+    told = profiles.viewer_values(user_id)
     return {
         "told": None if told is None else _columns(told, numbers),
         "histories": profiles.histories_of(user_id),

@@ -1,7 +1,7 @@
-"""Tombstones in the embedded log: what is erased is gone from the file, and its id does not come back.
+"""Tombstones in the embedded log: erased events are gone from the file, and their ids cannot come back.
 
-Ids of erased events are kept as digests, in a table that a log has from its first erasure on. A digest
-tells nobody an id, though whoever can guess one can see that it was here.
+Ids of erased events are stored as digests, in a table that a log has from its first erasure on. A digest
+does not reveal an id, but somebody who guesses an id can check whether it was here.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS erased"
     " (topic INTEGER, digest BLOB, place INTEGER, PRIMARY KEY (topic, digest)) WITHOUT ROWID"
 )
-_IS_THERE = "SELECT count(*) FROM sqlite_master WHERE name = 'erased'"
+_TABLE_EXISTS = "SELECT count(*) FROM sqlite_master WHERE name = 'erased'"
 _PAUSE_S = 0.02
 
 
 def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) -> None:
-    """Replace the events at places of a topic, as far as they are there, within a transaction."""
+    """Replace the existing events at places of a topic by tombstones, within a transaction."""
     db.execute(_TABLE)
     for place in places:
-        found = db.execute("SELECT data FROM events WHERE place = ?", (place,)).fetchone()
-        event = decode(found[0]) if found else None
+        row = db.execute("SELECT data FROM events WHERE place = ?", (place,)).fetchone()
+        event = decode(row[0]) if row else None
         if event is None or isinstance(event, Erased):
             continue
         tombstone = encode(Erased(event_id="", user_id="", ts=event.ts))
@@ -34,23 +34,23 @@ def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) ->
 
 
 def known_digests(db: sqlite3.Connection, topic: int, ids: Sequence[str]) -> dict[str, int]:
-    """Return the place of every id whose event was erased."""
-    if not ids or not db.execute(_IS_THERE).fetchone()[0]:
+    """Return the place of each id whose event was erased."""
+    if not ids or not db.execute(_TABLE_EXISTS).fetchone()[0]:
         return {}
     sql = "SELECT place FROM erased WHERE topic = ? AND digest = ?"
-    found = {i: db.execute(sql, (topic, _digest(i))).fetchone() for i in set(ids)}
-    return {event_id: row[0] for event_id, row in found.items() if row}
+    rows = {i: db.execute(sql, (topic, _digest(i))).fetchone() for i in set(ids)}
+    return {event_id: row[0] for event_id, row in rows.items() if row}
 
 
 def forget_digests(db: sqlite3.Connection, first: int, end: int) -> None:
     """Forget the ids of erased events in a range of places."""
-    if db.execute(_IS_THERE).fetchone()[0]:
+    if db.execute(_TABLE_EXISTS).fetchone()[0]:
         db.execute("DELETE FROM erased WHERE place >= ? AND place < ?", (first, end))
 
 
 def scrub(db: sqlite3.Connection, wait_s: float) -> bool:
-    """Rewrite the file without what was deleted, and empty its WAL; False where a reader held that up."""
-    # Splitting pages leaves copies in their unused parts, which only rewriting removes.
+    """Rewrite the file without deleted data, and empty its WAL. Returns False if a reader prevented that."""
+    # Page splits leave copies in unused parts of pages, which only a rewrite removes.
     db.execute("VACUUM")
     deadline = time.monotonic() + wait_s
     while True:

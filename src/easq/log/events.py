@@ -1,8 +1,8 @@
-"""What is said on the log: one struct per kind of event, and the packed columns they carry.
+"""The events of the log: one struct per kind, with packed columns.
 
 A request holds its candidates' features as packed little-endian columns (int64 ids, float32
-numbers), so reading it costs per request and not per value. Times are milliseconds UTC, event time.
-Unknown fields are tolerated on the log; `v` names the version of the layout.
+numbers), so reading costs per request and not per value. Times are milliseconds UTC, event time.
+Unknown fields are tolerated on the log; `v` is the version of the layout.
 """
 
 import zlib
@@ -13,22 +13,22 @@ from easq.log.ids import version_name
 from easq.log.packing import Column
 
 EVENTS = "events"
-"""The topic of requests, behaviours, asks and answers, in order within each viewer's partition."""
+"""The topic of requests, behaviors, asks and answers, in order within each viewer's partition."""
 
 PROFILES = "profiles"
-"""The topic of what a platform tells of its viewers and items."""
+"""The topic of profile updates: what a platform knows of its viewers and items."""
 
 STEPS = "steps"
-"""The learner's topic of its live steps: where each was cut. One partition, step k at offset k - 1."""
+"""The learner's topic of its live steps and their boundaries. One partition, step k at offset k - 1."""
 
 UPDATES = "updates"
 """The learner's topic of parameter deltas and announced versions. One partition."""
 
 COMMANDS = "commands"
-"""The topic of what an operator asks of the learner. One partition."""
+"""The topic of operators' commands to the learner. One partition."""
 
 
-# Events hold no cycles; untracked, the many that wait in a window cost the garbage collector nothing.
+# Events hold no cycles. Untracked, the many that wait in a window cost the garbage collector nothing.
 class _BaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     event_id: str
     user_id: str
@@ -37,19 +37,19 @@ class _BaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
-    """A ranking that was served: the candidates and every feature value as it was scored.
+    """A ranking that was served: the candidates, and every feature value as it was scored.
 
     `viewer` columns hold one row (any number of ids for histories and multi-valued features);
-    `candidates` columns hold `len(items)` rows. A multi-valued candidate feature is one run of ids
-    whose per-row counts stand under the same name in `lengths`. The request's id is its `event_id`.
+    `candidates` columns hold `len(items)` rows. A multi-valued candidate feature is one run of ids,
+    with the number of ids per row under the same name in `lengths`. The request's id is its `event_id`.
 
     A live service logs the first candidates as ranked and a sample of the others: `scores` (float32)
     and `ranks` (uint16, 0 is first) are those of `items`, out of `num_candidates`. `version` names the
-    parameters and `arm` the experiment's arm. `as_of` holds the offsets, of the partitions of EVENTS and
-    then of PROFILES, up to which the profiles behind these features had been told.
+    parameters and `arm` the experiment's arm. `as_of` holds the offsets, by partition of EVENTS and
+    then of PROFILES, up to which the profiles behind these features had read the log.
 
-    Where rankings are drawn (`rank.explore`), `propensities` (float32) is the chance that each of `items`
-    had to stand among the first `top`, 0 for those that could not; a ranking that is sorted has none.
+    If rankings are explored (`rank.explore`), `propensities` (float32) holds the probability of each of
+    `items` to be among the first `top`, 0 if it could not be. A sorted ranking has none.
     """
 
     items: list[str]
@@ -67,10 +67,10 @@ class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
 
 
 class Behavior(_BaseEvent, frozen=True, gc=False, tag="behavior"):
-    """What a viewer did with some candidates of one request; naming a candidate says it was exposed.
+    """What a viewer did with some candidates of one request. A candidate that is named was exposed.
 
-    `values[name]` holds one float32 per entry of `items`; an absent name means nothing was done.
-    Reports are cumulative: of several for the same candidate the largest value holds.
+    `values[name]` holds one float32 per entry of `items`. An absent name means that nothing was done.
+    Reports are cumulative: of several for the same candidate the largest value counts.
     """
 
     request_id: str
@@ -79,12 +79,12 @@ class Behavior(_BaseEvent, frozen=True, gc=False, tag="behavior"):
 
 
 class Offered(_BaseEvent, frozen=True, gc=False, tag="offered"):
-    """An eligible view was put to the questionnaire's policy, once, and this was decided.
+    """The decision of the questionnaire's policy on an eligible view. There is one per view.
 
-    `gate` is what kept it from being asked, empty where it was asked. `rate` is the sampling rate of that
-    moment and `propensity` the probability that this view was asked, whatever the question. Of an ask
-    it holds the `question`, whose part of all asks is `share`, its `version` and `locale`, and the options
-    in the `order` to be shown.
+    `gate` is the gate that kept the view from being asked, empty if it was asked. `rate` is the sampling
+    rate of that moment and `propensity` the probability that this view was asked, whatever the question.
+    An ask also has its `question`, whose part of all asks is `share`, the `version` and `locale`, and the
+    options in the `order` to be shown.
     """
 
     request_id: str
@@ -103,10 +103,10 @@ class Offered(_BaseEvent, frozen=True, gc=False, tag="offered"):
 
 
 class Asked(_BaseEvent, frozen=True, gc=False, tag="asked"):
-    """The questionnaire was shown on one view; `propensity` is the probability of that ask.
+    """The questionnaire was shown on one view. `propensity` is the probability of that ask.
 
-    Its `event_id` is the id of the ask. `version` is that of the wording, `order` the options as they were
-    shown, `place` how many asks the viewer had before. A platform's own questionnaire has no `policy`.
+    The `event_id` is the id of the ask. `version` is that of the wording, `order` the options as shown,
+    `place` the number of earlier asks of the viewer. A platform's own questionnaire has no `policy`.
     """
 
     request_id: str
@@ -121,9 +121,10 @@ class Asked(_BaseEvent, frozen=True, gc=False, tag="asked"):
 
 
 class Answered(_BaseEvent, frozen=True, gc=False, tag="answered"):
-    """The viewer chose an option; `propensity` is repeated from the ask, so no look-up is needed.
+    """The viewer chose an option. `propensity` is repeated from the ask, so no look-up is needed.
 
-    `took_ms` is from shown to chosen. `weight` (0 to 1) is what the answer counts for, and `flags` say why.
+    `took_ms` is the time from shown to chosen. `weight` (0 to 1) is how much the answer counts, and
+    `flags` say why it is below 1.
     """
 
     request_id: str
@@ -151,15 +152,15 @@ class Dismissed(_Unanswered, frozen=True, gc=False, tag="dismissed"):
 
 
 class Ignored(_Unanswered, frozen=True, gc=False, tag="ignored"):
-    """The questionnaire went away by itself: the viewer had not reacted."""
+    """The questionnaire faded without a reaction of the viewer."""
 
 
 Reply = Behavior | Asked | Answered | Dismissed | Ignored
-"""What refers to a request by its id and is joined with it."""
+"""Events that refer to a request by its id and are joined with it."""
 
 
 class ViewerUpdate(_BaseEvent, frozen=True, gc=False, tag="viewer"):
-    """All that the platform knows of one viewer, in the place of what it said before.
+    """All that the platform knows of one viewer. It replaces earlier updates.
 
     `values[name]` is a packed column of one row: ids or one number.
     """
@@ -168,14 +169,14 @@ class ViewerUpdate(_BaseEvent, frozen=True, gc=False, tag="viewer"):
 
 
 class ItemUpdate(_BaseEvent, frozen=True, gc=False, tag="item"):
-    """All that the platform knows of one item; `user_id` is empty, so all items share a partition."""
+    """All that the platform knows of one item. `user_id` is empty, so all items share a partition."""
 
     item_id: str
     values: dict[str, Column]
 
 
 class Erased(_BaseEvent, frozen=True, gc=False, tag="erased"):
-    """Here stood an event that was erased; of it only its place and its time are left.
+    """An event was erased here. Only its place and its time are left.
 
     It names no viewer and has no id of its own.
     """
@@ -184,10 +185,10 @@ class Erased(_BaseEvent, frozen=True, gc=False, tag="erased"):
 class StepRecord(_BaseEvent, frozen=True, gc=False, tag="step"):
     """One live step of the learner, so that recovery and replay repeat exactly this one.
 
-    Step `seq` read the partitions of EVENTS up to `until` and trained on the batches that were full;
-    with `flush` also on what was left waiting. Instead of that it may go back to the parameters of the
-    version `restore`, for a `reason`. `commands` is how many commands had been heard. A step that is
-    `erased` forgot viewers whose events were then erased: earlier steps cannot be done again.
+    Step `seq` read the partitions of EVENTS up to `until` and trained on the full batches, with `flush`
+    also on the examples left over. Or it went back to the parameters of the version `restore`, for a
+    `reason`. `commands` is the number of commands read so far. A step that is `erased` forgot viewers
+    whose events were then erased: earlier steps cannot be repeated.
     """
 
     seq: int
@@ -202,11 +203,11 @@ class StepRecord(_BaseEvent, frozen=True, gc=False, tag="step"):
 class Delta(_BaseEvent, frozen=True, gc=False, tag="delta"):
     """The parameters that changed between version `after` and version `seq` of the learner.
 
-    Nothing was published between the two, so whoever has any version from `after` on may apply it.
+    Nothing was published between the two, so a reader with any version from `after` on may apply it.
     `rows` (int64) and `values` (float32, row by row) are the touched rows of the embedding table,
-    `dense` the whole dense part (float32 by name). `until` are the offsets of EVENTS that are learned,
-    `newest_answer` is the time of the newest answer among them, and `checksum` the CRC-32 of the columns
-    in this order.
+    `dense` the whole dense part (float32 by name). `until` are the offsets of EVENTS up to which events
+    are learned, `newest_answer` is the time of the newest answer among them, and `checksum` the CRC-32 of
+    the columns in this order.
     """
 
     seq: int
@@ -220,14 +221,14 @@ class Delta(_BaseEvent, frozen=True, gc=False, tag="delta"):
 
     @property
     def name(self) -> str:
-        """Return the name of the version that this leads to."""
+        """Return the name of the version that this delta leads to."""
         return version_name(self.seq)
 
 
 class VersionRecord(_BaseEvent, frozen=True, gc=False, tag="version"):
-    """A full snapshot of version `seq` is ready under `name`; with `reload` no delta leads to it.
+    """A full snapshot of version `seq` is ready under `name`. With `reload` no delta leads to it.
 
-    A version without `reload` only repeats what deltas have said, perhaps later ones too.
+    Without `reload`, deltas lead to the same parameters.
     """
 
     seq: int
@@ -242,7 +243,7 @@ class RollbackRequest(_BaseEvent, frozen=True, gc=False, tag="rollback"):
 
 
 ProfileUpdate = ViewerUpdate | ItemUpdate
-"""What is on the topic PROFILES."""
+"""The events of the topic PROFILES."""
 
 Event = (
     Request | Reply | Offered | Erased | ProfileUpdate | StepRecord | Delta | VersionRecord | RollbackRequest
@@ -264,7 +265,7 @@ def decode(data: bytes) -> Event:
 
 def delta_checksum(rows: Column, values: bytes, dense: dict[str, bytes]) -> int:
     """Return the CRC-32 of a delta's columns, the dense ones in the order of their names."""
-    found = zlib.crc32(values, zlib.crc32(rows))
+    checksum = zlib.crc32(values, zlib.crc32(rows))
     for name in sorted(dense):
-        found = zlib.crc32(dense[name], zlib.crc32(name.encode(), found))
-    return found
+        checksum = zlib.crc32(dense[name], zlib.crc32(name.encode(), checksum))
+    return checksum

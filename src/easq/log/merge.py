@@ -1,8 +1,8 @@
 """Read a topic's partitions as one sequence in event time.
 
-Reading one partition to its end before the next would let a learner see the future of half of the
-viewers. The merged order is a function of the log alone: it does not depend on how much was read
-at a time, nor on where a resumed reader started.
+Reading one partition to its end before the next would show a learner the future of half of the
+viewers. The merged order is a function of the log alone: it depends neither on how much was read at a
+time nor on where a resumed reader started.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +18,8 @@ _READ = 2048
 class MergedReader:
     """Events of all partitions ordered by (latest time seen in the partition, partition, offset).
 
-    The latest time seen, and not the event's own, keeps each partition's order where its events
-    are out of order. `offsets` and `newest` are the whole state: a reader built from them goes on.
+    The latest time seen, instead of the event's own, preserves each partition's order where its events
+    are out of order. `offsets` and `newest` are the whole state: a reader built from them continues.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MergedReader:
         self._keys: list[list[int]] = [[] for _ in self._until]
 
     def __iter__(self) -> Iterator[list[tuple[int, Event]]]:
-        """Yield lists of (partition, event); after each, `offsets` stand behind what was yielded."""
+        """Yield lists of (partition, event). After each, `offsets` point behind the events yielded."""
         while self._fill():
             chunk = self._take()
             if chunk:
@@ -66,7 +66,7 @@ class MergedReader:
         return bool(events)
 
     def _take(self) -> list[tuple[int, Event]]:
-        """Return what no unread event can precede; read on where a tie hides that."""
+        """Return the events that no unread event can precede. On a tie at the bound, read on."""
         unread = [p for p, end in enumerate(self._until) if self._read[p] < end]
         bound = min((self._keys[p][-1] for p in unread), default=None)
         counts = [

@@ -1,4 +1,4 @@
-"""Columns as bytes: ids are little-endian int64, numbers float32, counts uint16, without a type tag."""
+"""Columns as bytes without a type tag: ids are little-endian int64, numbers float32, counts uint16."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -6,13 +6,8 @@ from numpy.typing import ArrayLike, NDArray
 from easq.arrays import F32, I64
 
 ID = np.dtype("<i8")
-
-
 FLOAT = np.dtype("<f4")
-
-
 COUNT = np.dtype("<u2")
-
 
 Column = bytes
 """One packed column: int64 ids, float32 numbers or uint16 counts, little-endian."""
@@ -31,7 +26,7 @@ def pack_floats(values: ArrayLike) -> Column:
 def pack_counts(values: ArrayLike) -> Column:
     """Return the number of ids of each row of a multi-valued feature as a uint16 column.
 
-    Raises ValueError when a count does not fit.
+    Raises ValueError if a count does not fit.
     """
     counts = np.asarray(values)
     if counts.size and not 0 <= counts.min() <= counts.max() <= np.iinfo(COUNT).max:

@@ -1,8 +1,8 @@
 """The embedded log: one SQLite file in WAL mode, shared by the processes of one machine.
 
 An event's place is one integer, `stream << 40 | offset`, with a stream per topic and partition. It is
-the row id of the event, so a partition lies together in the file and is read as one range. Ids are
-indexed as they are and not by a digest: ids that grow with time then touch few pages per append.
+the row id of the event, so a partition is contiguous in the file and is read as one range. Ids are
+indexed as they are and not by digest: ids that grow with time then touch few pages per append.
 """
 
 import sqlite3
@@ -39,8 +39,8 @@ _SCHEMA = (
     f"PRAGMA user_version = {_LAYOUT}",
 )
 
-# Pages of the index change often: they are folded into the file seldom, with the WAL bounded. Some builds of
-# SQLite write zeros over what is deleted unless told otherwise, so a trim would write as much as it removes.
+# Pages of the index change often, so they are rarely folded into the file, with the WAL bounded. Some builds
+# of SQLite overwrite deleted data with zeros by default, so a trim would write as much as it removes.
 _TUNING = f"""PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA secure_delete = OFF;
     PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = {128 << 20}"""
 
@@ -69,10 +69,10 @@ _ADVICE = {
 class SqliteLog:
     """An event log in one SQLite file, for several processes and threads at once.
 
-    Creates the file when it is absent, with `partitions` partitions (4 unless given). An append waits
-    `locked_s` seconds for those of other processes. A process that was forked opens its own. Raises
-    ValueError when the file holds another number of partitions, and LogError when it cannot be opened
-    or is not a log.
+    Creates the file if it does not exist, with `partitions` partitions (default 4). An append waits up to
+    `locked_s` seconds for those of other processes. A forked process must open its own log. Raises
+    ValueError if the file has another number of partitions, and LogError if it cannot be opened or is not
+    a log.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class SqliteLog:
         self._write_lock, self._read_lock = RLock(), RLock()
         self._connections: list[sqlite3.Connection] = []
         try:
-            with self._explained("open"):
-                # Two connections, so that no read waits for the disk behind an append.
+            with self._as_log_error("open"):
+                # Two connections, so that no read waits behind an append for the disk.
                 self._writer = self._connect("ro" if read_only else "rwc")
                 self._num_partitions = self._prepare(partitions)
                 self._reader = self._connect("ro")
@@ -101,14 +101,14 @@ class SqliteLog:
     def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
         """Write all events or none and return their positions, once the bytes are durable.
 
-        An id that the topic holds already keeps its first position. Raises LogError when the events
-        could not be written; the log can be used again afterwards.
+        An id that the topic holds already keeps its first position. Raises LogError if the events could
+        not be written. The log can be used again afterwards.
         """
         if not events:
             return []
         n = self._num_partitions
         rows = [(e.event_id, partition_of(e.user_id, n), encode(e)) for e in events]
-        with self._write_lock, self._explained("append to"), self._transaction() as db:
+        with self._write_lock, self._as_log_error("append to"), self._transaction() as db:
             first, ends = _streams(db, topic, n)
             places = _write(db, first, ends, rows)
         return [Position((place >> _SHIFT) - first, place & _LAST_OFFSET) for place in places]
@@ -116,7 +116,7 @@ class SqliteLog:
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
         """Return up to `limit` events from `offset` on; empty at the end.
 
-        Raises ValueError for a position that cannot be, and LogError when it could not be read.
+        Raises ValueError for an impossible position, and LogError if it could not be read.
         """
         rows = self.read_encoded(topic, partition, offset, limit)
         try:
@@ -126,14 +126,14 @@ class SqliteLog:
             raise LogError(f"cannot read {self._path}: {where} hold what is not an event: {error}") from error
 
     def read_encoded(self, topic: str, partition: int, offset: int, limit: int) -> list[bytes]:
-        """Return what `read` returns, each event as its MessagePack; raises what it raises."""
+        """Return what `read` returns, each event as MessagePack. Raises what `read` raises."""
         if not 0 <= partition < self._num_partitions:
             raise ValueError(f"partition must lie between 0 and {self._num_partitions - 1}, got {partition}")
         if offset < 0 or limit < 0:
             raise ValueError(f"offset and limit must not be negative, got {offset} and {limit}")
         first, last = min(offset, _LAST_OFFSET), min(offset + limit, _LAST_OFFSET) - 1
         rows = self._fetch(_RANGE, topic, partition, first, last)
-        # Appends leave no gap: where the first event is not the one asked for, that one was removed.
+        # Appends leave no gap: if the first event is not the one asked for, that one was removed.
         if limit and (not rows or rows[0][0] & _LAST_OFFSET != first):
             start = self.start_offsets(topic)[partition]
             if start > first:
@@ -144,12 +144,12 @@ class SqliteLog:
         return [data for _, data in rows]
 
     def trim(self, topic: str, before: Sequence[int]) -> None:
-        """Remove the events of each partition before an offset, their ids too; offsets stay as they are.
+        """Remove each partition's events before an offset, with their ids. Offsets do not change.
 
-        Raises ValueError unless there is one offset per partition, and LogError when it failed.
+        Raises ValueError unless there is one offset per partition, and LogError if removing failed.
         """
         self._one_per_partition(before)
-        with self._write_lock, self._explained("trim"), self._transaction() as db:
+        with self._write_lock, self._as_log_error("trim"), self._transaction() as db:
             for (stream, end), offset in zip(db.execute(_STREAMS, (topic,)).fetchall(), before, strict=False):
                 places = (stream << _SHIFT, (stream << _SHIFT) + min(offset, end))
                 db.execute("DELETE FROM events WHERE place >= ? AND place < ?", places)
@@ -157,12 +157,12 @@ class SqliteLog:
                 forget_digests(db, *places)
 
     def erase(self, topic: str, positions: Sequence[Position]) -> None:
-        """Put tombstones in the place of events; their bytes are in no file of the log when this returns.
+        """Replace events by tombstones. No file of the log holds their bytes when this returns.
 
-        The file is rewritten: that takes as much free space again, and others wait to append. Raises
-        LogError; the events may then be tombstones already while files still hold their bytes.
+        The file is rewritten: that needs as much free space again, and appends wait. Raises LogError. The
+        events may then be tombstones already while files still hold their bytes.
         """
-        with self._write_lock, self._explained("erase from"):
+        with self._write_lock, self._as_log_error("erase from"):
             self._writer.execute("PRAGMA secure_delete = ON")
             with self._transaction() as db:
                 first, _ = _streams(db, topic, self._num_partitions)
@@ -175,26 +175,26 @@ class SqliteLog:
                 )
 
     def start_offsets(self, topic: str) -> list[int]:
-        """Return, per partition, the offset of the first event that was not removed."""
+        """Return, per partition, the offset of the first remaining event."""
         return [start for (start,) in self._fetch(_STARTS, topic)] or [0] * self._num_partitions
 
-    def partitions(self, topic: str) -> int:  # noqa: ARG002 - every topic of a file has as many
+    def partitions(self, topic: str) -> int:  # noqa: ARG002 - the same for every topic of a file
         """Return the number of partitions, fixed when the log was created."""
         return self._num_partitions
 
     def end_offsets(self, topic: str) -> list[int]:
-        """Return, per partition, the offset of the next event, all of one moment; or raise LogError."""
+        """Return, per partition, the offset of the next event, all as of one moment. May raise LogError."""
         return [end for _, end in self._fetch(_STREAMS, topic)] or [0] * self._num_partitions
 
     def wait(self, topic: str, offsets: Sequence[int], timeout_s: float) -> bool:
-        """Block until a partition reaches past its offset; False when the time ran out first.
+        """Block until a partition has grown past its offset. Returns False if the time ran out first.
 
-        Raises ValueError unless there is one offset per partition, and LogError as reading does.
+        Raises ValueError unless there is one offset per partition, and LogError if reading failed.
         """
         self._one_per_partition(offsets)
         deadline, seen = time.monotonic() + timeout_s, None
         while True:
-            # It changes with every commit, this object's own too: the reader never commits.
+            # The version changes with every commit, including this object's own: the reader never commits.
             version = self._fetch("PRAGMA data_version")
             if version != seen and any(map(gt, self.end_offsets(topic), offsets)):
                 return True
@@ -208,9 +208,9 @@ class SqliteLog:
             raise ValueError(f"one offset for each of {self._num_partitions} partitions, got {len(offsets)}")
 
     def close(self) -> None:
-        """Release files and connections; the log may be opened again."""
+        """Release files and connections. The log may be opened again."""
         with self._write_lock, self._read_lock:
-            # The writer last: only a connection that may write folds the WAL into the file.
+            # Close the writer last: only a connection that may write folds the WAL into the file.
             for connection in reversed(self._connections):
                 connection.close()
 
@@ -243,13 +243,13 @@ class SqliteLog:
             if _one(db, "PRAGMA journal_mode = WAL") != "wal":
                 raise LogError(f"cannot open {self._path}: its file system has no WAL; use a local disk")
             db.executescript(_TUNING)
-        found = int(_one(db, "SELECT partitions FROM layout"))
-        if asked not in (None, found):
-            raise ValueError(f"{self._path} has {found} partitions, {asked} were asked for; leave it out")
-        return found
+        stored = int(_one(db, "SELECT partitions FROM layout"))
+        if asked not in (None, stored):
+            raise ValueError(f"{self._path} has {stored} partitions, {asked} were asked for; leave it out")
+        return stored
 
     def _fetch(self, sql: str, *values: object) -> list[Any]:
-        with self._read_lock, self._explained("read"):
+        with self._read_lock, self._as_log_error("read"):
             return self._reader.execute(sql, values).fetchall()
 
     @contextmanager
@@ -264,7 +264,7 @@ class SqliteLog:
             raise
 
     @contextmanager
-    def _explained(self, doing: str) -> Iterator[None]:
+    def _as_log_error(self, doing: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
@@ -277,7 +277,7 @@ def _one(db: sqlite3.Connection, sql: str) -> Any:
 
 
 def _streams(db: sqlite3.Connection, topic: str, num: int) -> tuple[int, list[int]]:
-    """Return the topic's first stream and each stream's next place; a new topic gets its streams."""
+    """Return the topic's first stream and each stream's next place. A new topic gets its streams."""
     rows = db.execute(_STREAMS, (topic,)).fetchall()
     if not rows:
         first = _one(db, "SELECT ifnull(max(id), 0) + 1 FROM streams")
@@ -287,7 +287,7 @@ def _streams(db: sqlite3.Connection, topic: str, num: int) -> tuple[int, list[in
 
 
 def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]) -> list[int]:
-    """Write the rows whose id is new to the topic; return the place of every row."""
+    """Write the rows whose id is new to the topic, and return the place of every row."""
     known = _known(db, topic, [event_id for event_id, _, _ in rows])
     places, events, ids = [], [], []
     for event_id, partition, data in rows:
@@ -298,7 +298,7 @@ def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]
             events.append((place, data))
             ids.append((topic, event_id, place))
         places.append(place)
-    # In the order of the trees, so that each page is visited once.
+    # Sorted like the B-trees, so that each page is visited once.
     db.executemany("INSERT INTO events VALUES (?, ?)", sorted(events))
     db.executemany("INSERT INTO ids VALUES (?, ?, ?)", sorted(ids))
     moved = [(end & _LAST_OFFSET, end >> _SHIFT) for end in ends]
@@ -307,10 +307,10 @@ def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]
 
 
 def _known(db: sqlite3.Connection, topic: int, ids: list[str]) -> dict[str, int]:
-    """Return the place of every id that the topic holds already."""
+    """Return the place of each id that the topic holds already."""
     known: dict[str, int] = {}
     for start in range(0, len(ids), _IDS_PER_QUERY):
-        some = ids[start : start + _IDS_PER_QUERY]
-        sql = f"SELECT id, place FROM ids WHERE topic = ? AND id IN ({','.join('?' * len(some))})"
-        known.update(db.execute(sql, (topic, *some)).fetchall())
+        batch = ids[start : start + _IDS_PER_QUERY]
+        sql = f"SELECT id, place FROM ids WHERE topic = ? AND id IN ({','.join('?' * len(batch))})"
+        known.update(db.execute(sql, (topic, *batch)).fetchall())
     return known | known_digests(db, topic, [i for i in ids if i not in known])

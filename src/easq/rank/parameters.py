@@ -1,6 +1,6 @@
-"""One version of the parameters in the form that is served, changed in place by deltas.
+"""One version of the parameters as it is served, changed in place by deltas.
 
-Everything here belongs to one thread, the one that scores: between two requests it applies what others
+Everything here belongs to the thread that scores. Between two requests it applies changes that other threads
 have read and checked, so scoring needs no lock and never sees half a change.
 Shapes: B requests, N rows, R table rows, E embedding width.
 """
@@ -22,11 +22,11 @@ from easq.model.embedding import Touched
 from easq.recipe.recipe import Recipe
 
 SERVED = ("dense.", "table.weight")
-"""What serving reads of a version's arrays."""
+"""Prefixes of the arrays of a version that serving reads."""
 
 
 class Parameters:
-    """The served function and its version `seq`; `replace` and `apply` change both, `score` reads them."""
+    """The scoring function of version `seq`. `replace` and `apply` change the version, `score` uses it."""
 
     def __init__(self, recipe: Recipe) -> None:
         layout = Layout.of(recipe.features)
@@ -51,25 +51,25 @@ class Parameters:
         return scores
 
     def explain(self, rows: Rows) -> tuple[F32, F32 | None]:
-        """Return the score that behaviour trains and the satisfaction score of each row, which none may be.
+        """Return each row's behavior score and satisfaction score; the latter is None without one.
 
-        Slower than `score`, for people who ask why.
+        Slower than `score`. For explanations.
         """
         with torch.inference_mode():
             touched = Touched.whole(self._table_RE, rows)
             x = self._pooling(touched, torch.from_numpy(rows.request_N))
-            found = self._network(x, torch.arange(len(rows.request_N)))
-        behavior_N = found.served_N if found.behavior_N is None else found.behavior_N
-        satisfaction_N = found.satisfaction_A
+            scores = self._network(x, torch.arange(len(rows.request_N)))
+        behavior_N = scores.served_N if scores.behavior_N is None else scores.behavior_N
+        satisfaction_N = scores.satisfaction_A
         return behavior_N.numpy(), None if satisfaction_N is None else satisfaction_N.numpy()
 
     def state(self) -> State:
-        """Return the arrays that `replace` takes; they share this one's memory."""
+        """Return the arrays that `replace` takes. They share memory with these parameters."""
         dense = {f"dense.{name}": value.numpy() for name, value in self._dense.items()}
         return {**dense, "table.weight": self._table_RE.numpy()}
 
     def replace(self, seq: int, state: State) -> None:
-        """Become version `seq`, whose checked arrays these are; the table is taken over as it is."""
+        """Become version `seq` with these checked arrays. The table is not copied."""
         for name, value in self._dense.items():
             value.copy_(torch.from_numpy(state[f"dense.{name}"]))
         self._table_RE = torch.from_numpy(state["table.weight"])
@@ -77,7 +77,7 @@ class Parameters:
         self.seq = seq
 
     def apply(self, delta: Delta) -> None:
-        """Become the next version by a checked delta."""
+        """Become the next version by applying a checked delta."""
         for name, value in self._dense.items():
             value.copy_(torch.from_numpy(_floats(delta.dense[name])).view(value.shape))
         rows = torch.from_numpy(np.frombuffer(delta.rows, ID).astype(np.int64))
@@ -87,11 +87,11 @@ class Parameters:
         self.seq = delta.seq
 
     def copy(self) -> "Parameters":
-        """Return parameters of their own with the same values."""
+        """Return a copy that shares no memory."""
         return copy.deepcopy(self)
 
     def refuses(self, delta: Delta) -> str:
-        """Return why a delta cannot be applied, or nothing; may be asked in any thread."""
+        """Return why a delta cannot be applied, empty if it can. Any thread may call this."""
         if delta_checksum(delta.rows, delta.values, delta.dense) != delta.checksum:
             return "its checksum is wrong"
         sizes = {name: len(column) for name, column in delta.dense.items()}
@@ -109,7 +109,7 @@ class Parameters:
         return ""
 
     def refuses_version(self, state: State) -> str:
-        """Return why a version's arrays cannot be served, or nothing; may be asked in any thread."""
+        """Return why a version's arrays cannot be served, empty if they can. Any thread may call this."""
         shapes = {name: (value.shape, value.dtype) for name, value in state.items()}
         kind = np.dtype(np.float32)
         expected = {f"dense.{name}": (tuple(value.shape), kind) for name, value in self._dense.items()}

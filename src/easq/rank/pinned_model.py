@@ -1,10 +1,8 @@
-"""A model as it stood at one moment, with how far it had read the log: what came after is news to it."""
+"""A model as of one moment, with how far it had read the log. Later events are unseen data for it."""
 
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-from msgspec import Meta
 from safetensors import SafetensorError
 
 from easq.errors import InputError
@@ -13,14 +11,15 @@ from easq.home.snapshots import Snapshots
 from easq.log.base import TrimmedError
 from easq.log.events import UPDATES, Delta
 from easq.log.sqlite import SqliteLog
-from easq.rank.parameters import SERVED, Parameters
+from easq.rank.parameters import Parameters
+from easq.rank.stored_version import UnusableVersionError, read_version
 
 _READ = 64
 _TRIES = 3
 
 
 class PinnedModel(NamedTuple):
-    """Parameters that nobody changes; `until` is how far each partition of EVENTS had been read."""
+    """Parameters that nobody changes. `until` is how far each partition of EVENTS had been read."""
 
     home: Home
     parameters: Parameters
@@ -33,51 +32,51 @@ class PinnedModel(NamedTuple):
 
 
 def newest(home: Home) -> PinnedModel:
-    """Return the newest parameters that a home's learner published: its last version and what followed.
+    """Return the newest parameters that a home's learner published, with the updates after its last version.
 
-    Raises InputError where there is no version.
+    Raises InputError if there is no version, or if it cannot be used.
     """
     left = _TRIES
     while True:
         name = _last(home.versions.names(), home)
         try:
-            found = _of(home, home.versions, name)
+            model = _load(home, home.versions, name)
         except InputError:  # a newer one may have taken its place
             left -= 1
             if not left:
                 raise
         else:
-            return _followed(found)
+            return _apply_updates(model)
 
 
 def freeze(home: Home) -> str:
     """Keep the newest parameters of a home and return their version's name.
 
-    Raises InputError where there are none, where they cannot be written, and while another freeze runs.
+    Raises InputError if there are none, if they cannot be written, and while another freeze runs.
     """
     with home.alone("freeze"):
-        found = newest(home)
-        notes = {"seq": found.parameters.seq, "until": found.until}
+        model = newest(home)
+        notes = {"seq": model.parameters.seq, "until": model.until}
         try:
-            return home.frozen.save(found.parameters.seq, found.parameters.state(), notes)
+            return home.frozen.save(model.parameters.seq, model.parameters.state(), notes)
         except (OSError, SafetensorError) as error:
             raise InputError(f"{home.folder / 'frozen'} cannot be written: {error}") from None
 
 
 def frozen(home: Home, name: str | None = None) -> PinnedModel:
-    """Return the version `name`, frozen or kept; without one the newest frozen, or else the newest.
+    """Return the version `name`, frozen or kept. Without a name: the newest frozen, or else the newest.
 
-    Raises InputError for a version that is neither, naming those that there are.
+    Raises InputError for a version that is neither, naming those that exist.
     """
     names = home.frozen.names()
     if name is None:
-        return _of(home, home.frozen, names[-1]) if names else newest(home)
+        return _load(home, home.frozen, names[-1]) if names else newest(home)
     if name in names:
-        return _of(home, home.frozen, name)
+        return _load(home, home.frozen, name)
     if name not in home.versions.names():
-        there = ", ".join([*names, *home.versions.names()]) or "none"
-        raise InputError(f"version: got {name!r}; {home.folder} keeps {there}")
-    return _of(home, home.versions, name)
+        stored = ", ".join([*names, *home.versions.names()]) or "none"
+        raise InputError(f"version: got {name!r}; {home.folder} keeps {stored}")
+    return _load(home, home.versions, name)
 
 
 def _last(names: Sequence[str], home: Home) -> str:
@@ -86,45 +85,40 @@ def _last(names: Sequence[str], home: Home) -> str:
     return names[-1]
 
 
-class _Notes(msgspec.Struct):
-    seq: Annotated[int, Meta(ge=0)]
-    until: list[Annotated[int, Meta(ge=0)]]
-
-
-def _of(home: Home, snapshots: Snapshots, name: str) -> PinnedModel:
-    try:
-        notes, state = msgspec.convert(snapshots.notes(name), _Notes), snapshots.load(name, SERVED)
-    except InputError:
-        raise
-    except (OSError, ValueError, SafetensorError, msgspec.ValidationError) as error:
-        raise InputError(f"version {name} of {home.folder} cannot be read: {error}") from None
+def _load(home: Home, snapshots: Snapshots, name: str) -> PinnedModel:
     parameters = Parameters(home.recipe)
-    if reason := parameters.refuses_version(state):
-        raise InputError(f"version {name} of {home.folder} cannot be used: {reason}")
-    parameters.replace(notes.seq, state)
-    return PinnedModel(home, parameters, notes.until)
+    try:
+        version = read_version(snapshots, name, parameters)
+    except UnusableVersionError as error:
+        raise InputError(f"version {name} of {home.folder} {error}") from None
+    except OSError as error:
+        raise InputError(f"version {name} of {home.folder} cannot be read: {error}") from None
+    if version is None or version.until is None:
+        raise InputError(f"version {name} of {home.folder} cannot be read: its notes lack `until`")
+    parameters.replace(version.seq, version.state)
+    return PinnedModel(home, parameters, version.until)
 
 
-def _followed(found: PinnedModel) -> PinnedModel:
-    """Apply the updates that follow upon a version, up to one that does not fit."""
-    path, parameters, until = found.home.folder / "updates.log", found.parameters, found.until
-    if not path.exists():  # an arm that is fixed at a version has nobody who changes it
-        return found
+def _apply_updates(model: PinnedModel) -> PinnedModel:
+    """Apply the updates that follow a version, up to the first that does not fit."""
+    path, parameters, until = model.home.folder / "updates.log", model.parameters, model.until
+    if not path.exists():  # an arm fixed at a version has no learner
+        return model
     with SqliteLog(path, partitions=1, read_only=True) as updates:
         (offset,) = updates.start_offsets(UPDATES)
         while True:
             try:
                 events = updates.read(UPDATES, 0, offset, _READ)
-            except TrimmedError:  # the oldest went meanwhile; those that follow upon the version are there
+            except TrimmedError:  # the oldest updates were trimmed; those after the version remain
                 (offset,) = updates.start_offsets(UPDATES)
                 continue
             if not events:
-                return PinnedModel(found.home, parameters, until)
+                return PinnedModel(model.home, parameters, until)
             offset += len(events)
             for event in events:
                 if not isinstance(event, Delta) or event.seq <= parameters.seq:
                     continue
                 if event.after > parameters.seq or parameters.refuses(event):
-                    return PinnedModel(found.home, parameters, until)
+                    return PinnedModel(model.home, parameters, until)
                 parameters.apply(event)
                 until = list(event.until)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.arrays import F32, I64
-from easq.errors import InputError, first_unknown, shown
+from easq.errors import InputError, first_unknown, format_value
 from easq.features.columns import LONGEST, UNKNOWN, Columns, List, Shape
 from easq.log.ids import stable_ids
 from easq.log.packing import FLOAT, ID
@@ -132,9 +132,9 @@ def _packed(column: bytes, kind: np.dtype[Any], num_rows: int, feature: Feature,
 
 def _check_length(column: Any, num_rows: int, feature: Feature, field: str) -> None:
     if not isinstance(column, list) or len(column) != num_rows:
-        got = f"{len(column)} values" if isinstance(column, list) else shown(column)
+        got = f"{len(column)} values" if isinstance(column, list) else format_value(column)
         raise InputError(f"{field}.{feature.name}: got {got}; allowed: one value for each of {num_rows}")
 
 
 def _wrong(feature: Feature, field: str, column: Any, allowed: str) -> InputError:
-    return InputError(f"{field}.{feature.name}: got {shown(column)}; allowed: {allowed}")
+    return InputError(f"{field}.{feature.name}: got {format_value(column)}; allowed: {allowed}")

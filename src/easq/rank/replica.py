@@ -1,7 +1,7 @@
-"""Follow the learner: begin with its newest version, apply its deltas in order, refuse what is wrong.
+"""Follow the learner: start from its newest version, apply its deltas in order, refuse bad ones.
 
-Reading and checking happen in a thread of their own; only the change itself is handed to the thread that
-scores. Whatever is wrong with an update, the old parameters stay until a whole version replaces them.
+A thread of its own reads and checks. Only the change itself is handed to the thread that scores. If an
+update is bad, the old parameters stay until a full version replaces them.
 """
 
 import threading
@@ -9,27 +9,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import structlog
-from safetensors import SafetensorError
 
 from easq.errors import InputError
 from easq.home.home import Home
 from easq.log.base import EventLog, LogError, TrimmedError
 from easq.log.events import UPDATES, Delta, Event, VersionRecord
-from easq.rank.parameters import SERVED, Parameters
+from easq.rank.parameters import Parameters
+from easq.rank.stored_version import UnusableVersionError, read_version
 
 _READ = 64
 _WAIT_S = 0.25
 _RETRY_S = 1.0
 
 Hand = Callable[[Callable[[], None]], object]
-"""Hands a change to the thread that scores; changes are made in the order in which they are handed."""
+"""Hand a change to the thread that scores, which makes changes in the order in which it gets them."""
 
 logger = structlog.get_logger()
 
 
 @dataclass
 class ReplicaStatus:
-    """What has been followed: counts, and the newest answer that is in the parameters (event time, ms)."""
+    """Progress of a replica: counts, and the time of the newest answer in the parameters (event time, ms)."""
 
     seq: int = -1
     applied: int = 0
@@ -43,8 +43,8 @@ class ReplicaStatus:
 class Replica:
     """Keeps `parameters` at the learner's newest version.
 
-    `poll` reads what is there; `start` does so in a thread, until `stop`. `on_change` hears, in the
-    thread that scores, of every delta that was applied.
+    `poll` reads available updates once. `start` does so in a thread until `stop`. `on_change` is called with
+    every applied delta, in the thread that scores.
     """
 
     def __init__(
@@ -65,25 +65,25 @@ class Replica:
         self.followed = ReplicaStatus()
 
     def start(self) -> None:
-        """Follow in a thread of its own."""
+        """Start following in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread and wait for its end."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def poll(self) -> bool:
-        """Read on once and hand over what fits; return whether there was anything.
+        """Read the next updates once and hand over those that fit; return whether there were any.
 
-        Raises LogError when the updates cannot be read.
+        Raises LogError if the updates cannot be read.
         """
         if self.followed.seq < 0 and not self._load_newest():
             return False
         try:
             events = self._updates.read(UPDATES, 0, self._offset, _READ)
-        except TrimmedError:  # if one was needed, the next that is there does not fit
+        except TrimmedError:  # if a trimmed update was needed, the next one does not fit
             (self._offset,) = self._updates.start_offsets(UPDATES)
             return True
         self._offset += len(events)
@@ -101,7 +101,7 @@ class Replica:
                 logger.warning("updates cannot be read", reason=str(error))
                 self._stop.wait(_RETRY_S)
             except Exception:
-                # Whatever is on the topic, rankings go on and a later version may heal it.
+                # Whatever the topic holds, rankings go on, and a later version may repair this.
                 self.followed.failures += 1
                 logger.exception("an update could not be followed")
                 self._is_behind = True
@@ -115,13 +115,13 @@ class Replica:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, VersionRecord):
-            # Of a reload, the version at hand may be another one of the same number.
-            is_news = event.reload and event.seq >= self.followed.seq
-            if is_news or self._is_behind:
-                self._load_newest(even_if_old=is_news)
+            # After a reload, the version at hand may be another one with the same number.
+            is_newer = event.reload and event.seq >= self.followed.seq
+            if is_newer or self._is_behind:
+                self._load_newest(even_if_old=is_newer)
         elif isinstance(event, Delta) and event.seq > self.followed.seq:
             if event.after > self.followed.seq:
-                self._fall_behind(f"version {event.after} never came, which {event.seq} follows upon")
+                self._fall_behind(f"version {event.after} is missing, which {event.seq} follows")
             elif reason := self._parameters.refuses(event):
                 self.followed.refused += 1
                 self._fall_behind(f"the update to {event.seq} is refused: {reason}")
@@ -140,7 +140,7 @@ class Replica:
         self._hand(change)
 
     def _fall_behind(self, reason: str) -> None:
-        """Keep the old parameters, unless a newer version is there already."""
+        """Keep the old parameters, unless a newer version exists already."""
         if not self._is_behind:
             self.followed.gaps += 1
             logger.warning("parameters stay as they are", seq=self.followed.seq, reason=reason)
@@ -148,30 +148,28 @@ class Replica:
         self._load_newest()
 
     def _load_newest(self, even_if_old: bool = False) -> bool:
-        """Load the newest version, if it is news, and read the updates again from their beginning."""
+        """Load the newest version if it is newer, and read the updates again from the start."""
         names = self._versions.names()
         if not names:
             return False
+        newer_than = -1 if even_if_old else self.followed.seq
         try:
-            seq = int(self._versions.notes(names[-1])["seq"])
-            if seq <= self.followed.seq and not even_if_old:
-                return False
-            state = self._versions.load(names[-1], SERVED)
+            version = read_version(self._versions, names[-1], self._parameters, newer_than)
         except (InputError, OSError):  # it was removed meanwhile; there is a newer one
             return False
-        except (ValueError, KeyError, TypeError, SafetensorError) as error:
-            return self._refuse_version(names[-1], f"it is damaged: {error}")
-        if reason := self._parameters.refuses_version(state):
-            return self._refuse_version(names[-1], reason)
-        self.followed.seq, self._is_behind = seq, False
+        except UnusableVersionError as error:
+            return self._refuse_version(names[-1], str(error))
+        if version is None:
+            return False
+        self.followed.seq, self._is_behind = version.seq, False
         self.followed.loaded += 1
         if not even_if_old:
             (self._offset,) = self._updates.start_offsets(UPDATES)
-        self._hand(lambda: self._parameters.replace(seq, state))
+        self._hand(lambda: self._parameters.replace(version.seq, version.state))
         return True
 
     def _refuse_version(self, name: str, reason: str) -> bool:
-        if name != self._refused_version:  # said once, though it is looked at again and again
+        if name != self._refused_version:  # logged once, though it is read again at every poll
             self._refused_version = name
             self.followed.refused += 1
             logger.error("version is refused", version=name, reason=reason)
@@ -179,18 +177,18 @@ class Replica:
 
 
 class Replicas:
-    """The follower of the running model, whose `followed` this has, and those of the arms' models."""
+    """The replica of the running model, whose `followed` this exposes, and those of the arms' models."""
 
     def __init__(self, main: Replica, arms: Iterable[Replica]) -> None:
         self._all = (main, *arms)
         self.followed = main.followed
 
     def start(self) -> None:
-        """Follow, each in a thread of its own."""
-        for follower in self._all:
-            follower.start()
+        """Start every replica in a thread of its own."""
+        for replica in self._all:
+            replica.start()
 
     def stop(self) -> None:
-        """End the threads."""
-        for follower in self._all:
-            follower.stop()
+        """Stop all threads."""
+        for replica in self._all:
+            replica.stop()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import NODEFAULT, Struct
 
-from easq.errors import shown as format_value
+from easq.errors import format_value
 
 
 def explain(data: Any, kind: Any, place: str = "") -> Iterator[str]:

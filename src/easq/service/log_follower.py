@@ -40,7 +40,7 @@ class FollowedStream(Protocol):
 
 
 class FanOut:
-    """The profiles, and whatever else hears EVENTS and may have heard some of them before."""
+    """Hands events on to the profiles, and those of EVENTS to the asks, which may have some already."""
 
     def __init__(self, profiles: FollowedStream, asks: Asks) -> None:
         self._profiles, self._asks = profiles, asks
@@ -53,9 +53,7 @@ class FanOut:
     def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
         """Hand on the next events of a partition."""
         if topic == EVENTS:
-            heard, begin = self._asks.offsets, self._profiles.offsets[partition]
-            self._asks.ingest(events[max(0, heard[partition] - begin) :])
-            heard[partition] = max(heard[partition], begin + len(events))
+            self._asks.ingest(partition, self._profiles.offsets[partition], events)
         self._profiles.apply(topic, partition, events)
 
 

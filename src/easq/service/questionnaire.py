@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
+from easq.ask.decisions import Ask, AskOutcome, DecisionStatus
 from easq.ask.judge import Judge
 from easq.ask.offer import OfferReply, OptionReply, QuestionReply
-from easq.ask.state import Ask, Asks, Outcome, View
+from easq.ask.state import Asks
 from easq.ask.token import Ticket, TokenError, Tokens
+from easq.ask.view import View
 from easq.errors import InputError
 from easq.home.clock import NowMs
-from easq.log.events import EVENTS, Answered, Asked, Dismissed, Ignored
+from easq.log.events import EVENTS, Answered, Dismissed, Ignored
 from easq.recipe.questionnaire import AskSettings
 from easq.service.counters import ServiceCounters
 from easq.service.http.ask_messages import AnswerCall, AskCall, AskReply, OfferCall
@@ -70,9 +72,8 @@ class Questionnaire:
         call: AskCall = self._read(AskCall, body, given)
         ask = self._ask(call)
         status = "counted before" if ask.is_shown else "accepted"
-        if not ask.is_shown:
-            self._asks.show(ask)
-        await self._writing.append(EVENTS, [_asked(ask, self._now_ms())])
+        self._asks.show(ask)
+        await self._writing.append(EVENTS, [ask.shown_event(self._now_ms())])
         self._count("asked", status)
         return wanted.encode(AskReply(status))
 
@@ -83,7 +84,7 @@ class Questionnaire:
         if call.option not in ask.offered.order:
             allowed = ", ".join(ask.offered.order)
             raise Refusal(400, "invalid", f"option: got {call.option!r}; allowed: {allowed}")
-        answer = Answered(option=call.option, **_outcome("a", ask, call.took_ms, self._now_ms()))
+        answer = ask.outcome_event(Answered, self._now_ms(), call.took_ms, option=call.option)
         weight, flags = self._judge(answer, self._asks) if ask.outcome is None else (1.0, [])
         answer = msgspec.structs.replace(answer, weight=weight, flags=flags)
         return wanted.encode(await self._conclude(ask, answer, "answered"))
@@ -92,30 +93,26 @@ class Questionnaire:
         """Log that a viewer closed the question."""
         call: AskCall = self._read(AskCall, body, given)
         ask = self._ask(call)
-        return wanted.encode(
-            await self._conclude(
-                ask, Dismissed(**_outcome("d", ask, call.took_ms, self._now_ms())), "dismissed"
-            )
-        )
+        dismissed = ask.outcome_event(Dismissed, self._now_ms(), call.took_ms)
+        return wanted.encode(await self._conclude(ask, dismissed, "dismissed"))
 
     async def ignored(self, body: bytes, given: Format, wanted: Format) -> bytes:
         """Log that a question went away by itself."""
         call: AskCall = self._read(AskCall, body, given)
         ask = self._ask(call)
-        return wanted.encode(
-            await self._conclude(ask, Ignored(**_outcome("i", ask, call.took_ms, self._now_ms())), "ignored")
-        )
+        ignored = ask.outcome_event(Ignored, self._now_ms(), call.took_ms)
+        return wanted.encode(await self._conclude(ask, ignored, "ignored"))
 
     async def _decide(self, view: View, now_ms: int, locale: str) -> str:
         """Return the closed gate of a view, now decided and, if it is asked, on the log."""
-        gate = self._asks.decided(view)
-        if gate is None:
+        decision = self._asks.decided(view)
+        if decision.status is DecisionStatus.CLOSED:
+            return decision.gate
+        if decision.status is DecisionStatus.UNDECIDED:
             offered = self._asks.decide(view, now_ms, locale)
             if offered.gate:
                 self._writing.post(EVENTS, [offered])
                 return offered.gate
-        elif gate:
-            return gate
         ask = self._asks.ask_of(view)
         if ask is None or ask.is_shown or ask.outcome or self._has_lapsed(ask, now_ms):
             return "view"
@@ -148,21 +145,18 @@ class Questionnaire:
         return ask
 
     def _has_lapsed(self, ask: Ask, now_ms: int) -> bool:
-        self._asks.used(now_ms)
+        self._asks.expire(now_ms)
         return ask.is_lapsed
 
-    async def _conclude(self, ask: Ask, outcome: Outcome, name: str) -> AskReply:
+    async def _conclude(self, ask: Ask, outcome: AskOutcome, name: str) -> AskReply:
         """Log what became of an ask, with the ask itself if its own report was lost."""
         before = ask.outcome
         if before is not None and not _is_same(before, outcome):
             raise self._refusal("used", f"token: the ask was {_words(before)} already; it counts once")
-        if before is None:
-            ask.outcome = outcome
-        if not ask.is_shown:
-            self._asks.show(ask)
+        self._asks.conclude(ask, outcome)
         # Said again it is appended again, and the log keeps the first: so this reply too is true.
         shown_ms = max(ask.offered.ts, outcome.ts - outcome.took_ms)
-        await self._writing.append(EVENTS, [_asked(ask, shown_ms), before or outcome])
+        await self._writing.append(EVENTS, [ask.shown_event(shown_ms), before or outcome])
         status = "accepted" if before is None else "counted before"
         self._count(name, status)
         return AskReply(status)
@@ -176,7 +170,7 @@ class Questionnaire:
         options = [OptionReply(value, labels[value]) for value in offered.order]
         question = QuestionReply(posed.name, posed.version, wording.text, options, wording.thanks)
         ticket = Ticket(
-            f"q{offered.event_id[1:]}",
+            ask.ids.ask,
             offered.user_id,
             offered.request_id,
             offered.item_id,
@@ -212,45 +206,11 @@ class Questionnaire:
             self._metrics.accepted.labels(name).inc()
 
 
-def _asked(ask: Ask, ts: int) -> Asked:
-    offered = ask.offered
-    return Asked(
-        event_id=f"q{offered.event_id[1:]}",
-        user_id=offered.user_id,
-        ts=ts,
-        request_id=offered.request_id,
-        item_id=offered.item_id,
-        question=offered.question,
-        propensity=offered.propensity * offered.share,
-        version=offered.version,
-        locale=offered.locale,
-        order=offered.order,
-        policy=offered.policy,
-        place=offered.place,
-    )
-
-
-def _outcome(letter: str, ask: Ask, took_ms: int, now_ms: int) -> dict[str, Any]:
-    """Return what all outcomes of an ask say."""
-    offered = ask.offered
-    return {
-        "event_id": f"{letter}{offered.event_id[1:]}",
-        "user_id": offered.user_id,
-        "ts": now_ms,
-        "request_id": offered.request_id,
-        "item_id": offered.item_id,
-        "question": offered.question,
-        "propensity": offered.propensity * offered.share,
-        "ask_id": f"q{offered.event_id[1:]}",
-        "took_ms": took_ms,
-    }
-
-
-def _is_same(one: Outcome, other: Outcome) -> bool:
+def _is_same(one: AskOutcome, other: AskOutcome) -> bool:
     return one.event_id == other.event_id and getattr(one, "option", "") == getattr(other, "option", "")
 
 
-def _words(outcome: Outcome) -> str:
+def _words(outcome: AskOutcome) -> str:
     if isinstance(outcome, Answered):
         return f"answered with {outcome.option!r}"
     return type(outcome).__name__.lower()

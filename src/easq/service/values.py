@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from msgspec import Raw
 
-from easq.errors import InputError, cut, shown
+from easq.errors import InputError, cut, format_value
 from easq.features.columns import LONGEST
 from easq.log.ids import stable_ids
 from easq.log.packing import Column, pack_floats, pack_ids
@@ -74,7 +74,7 @@ def _pack(feature: Feature, value: Any) -> Column | None:
             return pack_ids(stable_ids(value))
     one = "a text or an integer of 64 bits"
     allowed = one if isinstance(feature, Categorical) else f"a list, each {one}"
-    raise InputError(f"features.{feature.name}: got {shown(value)}; allowed: {allowed}")
+    raise InputError(f"features.{feature.name}: got {format_value(value)}; allowed: {allowed}")
 
 
 def _pack_number(name: str, value: Any) -> Column | None:
@@ -83,7 +83,9 @@ def _pack_number(name: str, value: Any) -> Column | None:
     # NaN and what a float32 cannot hold fail the comparison.
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return pack_floats([value])
-    raise InputError(f"features.{name}: got {shown(value)}; allowed: a finite number of 32 bits, or null")
+    raise InputError(
+        f"features.{name}: got {format_value(value)}; allowed: a finite number of 32 bits, or null"
+    )
 
 
 def _is_category(value: object) -> bool:

@@ -77,13 +77,13 @@ def test_offsets_count_events_by_topic_and_partition() -> None:
 
 def test_what_is_told_replaces_all_that_was_told_before() -> None:
     profiles = apply(nothing(), item("i0", author=pack_ids([7]), tags=pack_ids([1, 2, 3, 4])))
-    assert profiles.told_item("i0") == {"author": pack_ids([7]), "tags": pack_ids([1, 2, 3])}
+    assert profiles.item_values("i0") == {"author": pack_ids([7]), "tags": pack_ids([1, 2, 3])}
     apply(profiles, item("i0", seconds=pack_floats([9])))
     found = item_of(profiles)
     assert found["author"] == pack_ids([UNKNOWN])
     assert found["seconds"] == pack_floats([9])
     assert found["tags"] == b""
-    assert profiles.told_item("i0") == {"seconds": pack_floats([9])}
+    assert profiles.item_values("i0") == {"seconds": pack_floats([9])}
 
 
 def test_of_two_tellings_in_one_call_the_last_holds() -> None:
@@ -98,7 +98,7 @@ def test_names_stand_for_themselves_unless_told() -> None:
     assert viewer_of(profiles, "new")["user_id"] == pack_ids([stable_id("new")])
     assert item_of(profiles)["item_id"] == pack_ids([8])
     assert item_of(profiles, "new")["item_id"] == pack_ids([stable_id("new")])
-    assert profiles.told_viewer("u0") == {"country": pack_ids([3])}
+    assert profiles.viewer_values("u0") == {"country": pack_ids([3])}
 
 
 def test_of_strangers_only_the_prior_is_known() -> None:
@@ -109,9 +109,9 @@ def test_of_strangers_only_the_prior_is_known() -> None:
     assert stranger["groups"] == stranger["seen"] == new["tags"] == b""
     assert new["like_rate"] == stranger["likes_given"] == pack_floats([1.0])
     assert new["play_rate"] == pack_floats([0.0])
-    assert profiles.told_item("new") is None
-    assert profiles.told_item("i0") is None
-    assert profiles.told_viewer("stranger") is None
+    assert profiles.item_values("new") is None
+    assert profiles.item_values("i0") is None
+    assert profiles.viewer_values("stranger") is None
 
 
 def test_before_anything_happened_rates_are_unknown() -> None:
@@ -158,7 +158,7 @@ def test_memory_holds_the_requests_of_a_window_and_rates_that_still_weigh() -> N
     profiles = nothing()
     for n in range(2000):
         apply(profiles, request(f"r{n}", ts=n * MINUTE), report(f"r{n}", ts=n * MINUTE, items=(f"new{n}",)))
-    assert max(len(s.open) for s in profiles._sightings) <= WINDOW // MINUTE + 1
+    assert max(len(s.open) for s in profiles._reports) <= WINDOW // MINUTE + 1
     hours = 8.0 * 5 + 1  # five half-lives of the slower rate, and one bucket
     assert profiles._items.index.num_rows <= hours * 60 + 2
 
@@ -184,7 +184,7 @@ def test_what_is_known_need_not_be_told_again() -> None:
 
 def test_told_that_nothing_is_known_is_told() -> None:
     profiles = apply(nothing(), item("i0"))
-    assert profiles.told_item("i0") == {}
+    assert profiles.item_values("i0") == {}
     assert profiles.knows(item("i0"))
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easq.features.profiles import Rates
-from easq.features.profiles.buckets import KEPT, PER_HALF_LIFE, Buckets
+from easq.features.profiles.buckets import NUM_BUCKETS, PER_HALF_LIFE, Buckets
 
 DAY = 86_400_000
 WIDTH = DAY // PER_HALF_LIFE
@@ -45,11 +45,11 @@ def test_the_rate_of_all_outlives_a_pause() -> None:
 
 def test_what_is_too_old_is_forgotten_and_its_row_used_again() -> None:
     rates = Rates(DAY, 1)
-    for key in range(3 * KEPT):
+    for key in range(3 * NUM_BUCKETS):
         rates.observe(key, key * WIDTH, True)
-    assert rates._index.num_rows == KEPT + 2  # nobody's, and one more while the ring moves
+    assert rates._index.num_rows == NUM_BUCKETS + 2  # nobody's, and one more while the ring moves
     rates.observe(5, 0, False)
-    assert rate(rates, 5, 3 * KEPT * WIDTH) == 1
+    assert rate(rates, 5, 3 * NUM_BUCKETS * WIDTH) == 1
 
 
 @pytest.mark.parametrize("wrong", [(0, 1), (DAY, 0)])
@@ -58,7 +58,7 @@ def test_impossible_settings_are_refused(wrong: tuple[float, float]) -> None:
         Rates(*wrong)
 
 
-buckets_of_time = st.sampled_from([0, 1, 20, KEPT - 1, KEPT, KEPT + 1, 60])
+buckets_of_time = st.sampled_from([0, 1, 20, NUM_BUCKETS - 1, NUM_BUCKETS, NUM_BUCKETS + 1, 60])
 times = st.builds(lambda bucket, ms: bucket * WIDTH + ms, buckets_of_time, st.integers(0, WIDTH - 1))
 views = st.lists(st.tuples(st.integers(0, 4), times, st.booleans(), st.booleans()), max_size=20)
 cuts = st.lists(st.integers(0, 20), max_size=5)
@@ -97,7 +97,7 @@ def test_rates_are_weighted_counts(
         return float(2.0 ** -(max(0.0, ts - (bucket + 0.5) * WIDTH) / DAY))
 
     def sums(row: int | None, ts: int) -> tuple[float, float]:
-        kept = [(r, t // WIDTH, v, s) for r, t, v, s in views if t // WIDTH > newest - KEPT]
+        kept = [(r, t // WIDTH, v, s) for r, t, v, s in views if t // WIDTH > newest - NUM_BUCKETS]
         mine = [k for k in kept if row in (None, k[0])]
         return sum(weight(b, ts) * v for _, b, v, _ in mine), sum(weight(b, ts) * s for _, b, _, s in mine)
 

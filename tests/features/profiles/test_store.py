@@ -79,8 +79,8 @@ def test_a_restart_after_any_save_changes_nothing(
     assert stopped.offsets == straight.offsets
     assert stopped.refused == straight.refused
     assert features_at(stopped, ts) == features_at(straight, ts)
-    assert [stopped.told_item(i) for i in ITEMS] == [straight.told_item(i) for i in ITEMS]
-    assert [stopped.told_viewer(u) for u in USERS] == [straight.told_viewer(u) for u in USERS]
+    assert [stopped.item_values(i) for i in ITEMS] == [straight.item_values(i) for i in ITEMS]
+    assert [stopped.viewer_values(u) for u in USERS] == [straight.viewer_values(u) for u in USERS]
 
 
 def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
         assert not any(store._unwritten.values())
         apply(profiles, item("i7"), viewer("u1"), report("r", items=("i8",)))
         snapshot = store.snapshot(profiles)
-    assert [set(told) for told in snapshot.told] == [{"u1"}, {"i7"}]
+    assert [set(told) for told in snapshot.values] == [{"u1"}, {"i7"}]
     assert [set(counted.keys) for counted in snapshot.counted] == [{"u0"}, {"i8"}]
     assert set(snapshot.histories) == {"u0"}
     assert snapshot.requests == [(partition_of("u0", PARTITIONS), 0, "r", "u0", {"i0": 1, "i8": 1})]
@@ -174,7 +174,7 @@ def test_a_file_that_knows_more_than_the_log_is_set_aside(tmp_path: Path) -> Non
     with ProfileStore(path) as store:
         reason = store.load(profiles, [0] * (2 * PARTITIONS))
     assert reason is not None
-    assert f"it knows the log up to {known.offsets}, and the log ends at [0, 0, 0, 0]" in reason
+    assert f"it is as of offsets {known.offsets}, and the log ends at [0, 0, 0, 0]" in reason
 
 
 def _zeros(path: Path) -> None:

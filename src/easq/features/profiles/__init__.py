@@ -1,8 +1,8 @@
-"""What is known of viewers and items before a request: what was told, recent histories, rates.
+"""The state of viewers and items before a request: values from the platform, recent histories, rates.
 
-The code that writes a request's features reads them here; nothing after the request can leak in,
-because a profile holds only what was observed before. Live ranking and the loaders of data sets share
-one implementation of histories and of rates.
+The features of a request are read from here. Nothing after the request can leak in, because a profile
+holds only what was observed before. Live ranking and the data set loaders share one implementation of
+histories and of rates.
 """
 
 from easq.features.profiles.histories import Histories

@@ -8,42 +8,43 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.features.profiles.reports import New
+from easq.features.profiles.reports import NewReport
 from easq.features.profiles.value_table import Values, ValueTable
 from easq.log.events import Behavior, Event, Request
 
 VIEWERS, ITEMS = 0, 1
-"""The two sides, wherever something is kept for each."""
+"""The two sides, as an index."""
 
 OpenRequest = tuple[int, int, str, str, dict[str, int]]
 """Partition, time, id, viewer, and the bits reached by item."""
 
 
 class ProfilesState(msgspec.Struct, frozen=True):
-    """What is not kept by key.
+    """The part of the state that is not stored by key.
 
-    By partition of EVENTS, `heard` holds the event time and the reports refused; by side, `rings` holds
-    the newest bucket of each rate. Requests older than `window_ms` before the event time are closed.
+    By partition of EVENTS, `progress` holds the event time and the number of refused reports. By side,
+    `rings` holds the newest bucket of each rate. Requests more than `window_ms` older than the event time
+    are closed.
     """
 
     offsets: list[int]
     refused: int
     window_ms: int
-    heard: list[tuple[int, int]]
+    progress: list[tuple[int, int]] = msgspec.field(name="heard")
     rings: list[list[int]]
 
 
 @dataclass
 class Changes:
-    """Notes of what changed; a key that is named without need does no harm."""
+    """What changed. A key that is named without need does no harm."""
 
-    told: tuple[dict[str, Values], dict[str, Values]] = field(default_factory=lambda: ({}, {}))
+    values: tuple[dict[str, Values], dict[str, Values]] = field(default_factory=lambda: ({}, {}))
     counted: tuple[set[str], set[str]] = field(default_factory=lambda: (set(), set()))
     viewers: set[str] = field(default_factory=set)
     requests: set[tuple[int, str]] = field(default_factory=set)
 
-    def heard(self, partition: int, events: Iterable[Event], new: Iterable[New]) -> None:
-        """Note what events of a partition changed, besides counts."""
+    def add_events(self, partition: int, events: Iterable[Event], new: Iterable[NewReport]) -> None:
+        """Note what events of a partition changed, except counts."""
         for event in events:
             if isinstance(event, Behavior):
                 self.requests.add((partition, event.request_id))
@@ -53,7 +54,7 @@ class Changes:
 
 
 class CountRows(NamedTuple):
-    """Copies of counts: of each rate a row for each of `keys`; nothing is left of `gone`."""
+    """Copies of counts: one row per key of `keys` for each rate. Nothing is left of the keys `gone`."""
 
     keys: list[str]
     gone: list[str]
@@ -62,10 +63,10 @@ class CountRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What changed since the last snapshot, by side where there are two."""
+    """What changed since the last snapshot; tuples and `counted` are by side."""
 
     state: ProfilesState
-    told: tuple[dict[str, Values], dict[str, Values]]
+    values: tuple[dict[str, Values], dict[str, Values]]
     counted: list[CountRows]
     histories: dict[str, list[list[str]]]
     requests: list[OpenRequest]
@@ -73,10 +74,10 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Stored:
-    """Everything, as a store reads it; `counts[side][rate]` holds entries of `Buckets` by key."""
+    """The whole state, as a store reads it. `counts[side][rate]` holds entries of `Buckets` by key."""
 
     state: ProfilesState
-    told: Sequence[Iterable[tuple[str, Values]]]
+    values: Sequence[Iterable[tuple[str, Values]]]
     counts: Sequence[Sequence[Mapping[str, bytes]]]
     histories: Iterable[tuple[str, list[list[str]]]]
     requests: Iterable[OpenRequest]
@@ -84,6 +85,7 @@ class Stored:
 
 def counts_of(table: ValueTable, keys: set[str]) -> CountRows:
     """Return copies of the counts of some keys."""
-    found = [key for key in keys if key in table.index.row_of]
-    rows = table.index.rows(found)
-    return CountRows(found, list(keys.difference(found)), [kept.buckets.counts(rows) for kept in table.rates])
+    known = [key for key in keys if key in table.index.row_of]
+    rows = table.index.rows(known)
+    counts = [rate.buckets.counts(rows) for rate in table.rates]
+    return CountRows(known, list(keys.difference(known)), counts)

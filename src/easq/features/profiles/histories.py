@@ -1,4 +1,4 @@
-"""What each viewer consumed last."""
+"""The items that each viewer consumed last."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, TypeVar
@@ -25,7 +25,7 @@ class Histories(Generic[T]):
             del recent[: -self._length]
 
     def recent(self, user_id: str) -> Sequence[T]:
-        """Return the viewer's items, oldest first; none for an unknown viewer."""
+        """Return the viewer's items, oldest first. An unknown viewer has none."""
         return self._items.get(user_id, ())
 
     def all(self) -> Mapping[str, Sequence[T]]:

@@ -1,4 +1,4 @@
-"""Which row of an array belongs to which key."""
+"""The rows of arrays, by key."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import repeat
@@ -11,11 +11,11 @@ K = TypeVar("K", bound=Hashable)
 Rows = NDArray[np.intp]
 
 NOBODY = 0
-"""The row of all keys that have none: what it holds is what is known of an unknown key."""
+"""The row of all unknown keys; it holds their default values."""
 
 
 class Index(Generic[K]):
-    """Row numbers from 1 on, by key; rows that were given up are used again."""
+    """Row numbers from 1 on, by key. Released rows are used again."""
 
     def __init__(self) -> None:
         self.row_of: dict[K, int] = {}
@@ -24,11 +24,11 @@ class Index(Generic[K]):
 
     @property
     def num_rows(self) -> int:
-        """Return how many rows an array needs: all that were ever in use at once, and nobody's."""
+        """Return how many rows an array needs: the most that were in use at once, and NOBODY."""
         return len(self._keys)
 
     def add(self, key: K) -> int:
-        """Return the key's row; a new key gets one."""
+        """Return the key's row, a new one for a new key."""
         row = self.row_of.get(key)
         if row is None:
             if self._free:
@@ -41,7 +41,7 @@ class Index(Generic[K]):
         return row
 
     def rows(self, keys: Sequence[K]) -> Rows:
-        """Return the row of each key, NOBODY for the unknown."""
+        """Return the row of each key, NOBODY for unknown keys."""
         return np.fromiter(map(self.row_of.get, keys, repeat(NOBODY)), np.intp, len(keys))
 
     def key(self, row: int) -> K:
@@ -51,12 +51,12 @@ class Index(Generic[K]):
         return key
 
     def same(self, key: K) -> K:
-        """Return the key's own object where it has a row, so that its text is in memory once."""
+        """Return the stored object of an equal key, if there is one, so that its text is in memory once."""
         row = self.row_of.get(key)
         return key if row is None else self.key(row)
 
     def release(self, rows: Iterable[int]) -> list[K]:
-        """Give up those of the rows that are in use and return their keys."""
+        """Release those of the rows that are in use, and return their keys."""
         keys = []
         for row in rows:
             key = self._keys[row]

@@ -1,4 +1,4 @@
-"""What is known of viewers and items, as a function of what was said on the log and of nothing else."""
+"""Profiles of viewers and items: a function of the log and of nothing else."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ import numpy as np
 
 from easq.arrays import I64
 from easq.features.columns import Columns, List, Shape
-from easq.features.profiles.buckets import KEPT, PER_HALF_LIFE
+from easq.features.profiles.buckets import NUM_BUCKETS, PER_HALF_LIFE
 from easq.features.profiles.changes import ITEMS, VIEWERS, Changes, ProfilesState, Snapshot, Stored, counts_of
 from easq.features.profiles.histories import Histories
-from easq.features.profiles.reports import SEEN, BehaviorReports, Conditions, New, OpenRequest
+from easq.features.profiles.reports import SEEN, BehaviorReports, Conditions, NewReport, OpenRequest
 from easq.features.profiles.value_table import Values, ValueTable
 from easq.log.events import EVENTS, PROFILES, Event, ItemUpdate, ProfileUpdate, ViewerUpdate
 from easq.log.packing import Column
@@ -24,15 +24,15 @@ _RESTORED_AT_ONCE = 4096
 
 
 class Profiles:
-    """Viewers and items as of `offsets`: what a platform told, recent histories, rates.
+    """Viewers and items as of `offsets`: values from the platform, recent histories, rates.
 
     The same offsets give the same features to the byte, whatever the order of the partitions and the
-    cuts between calls. `behaviors` say when a rate counts a behaviour as shown; `window_ms` is how long a
-    request waits for reports, and `num_partitions` is that of both topics.
+    cuts between calls. `behaviors` define from which value on a rate counts a behavior. `window_ms` is how
+    long a request waits for reports. Both topics have `num_partitions`.
     """
 
     offsets: list[int]
-    """Of the partitions of EVENTS and then of PROFILES: everything before is applied."""
+    """Offsets by partition of EVENTS and then of PROFILES. Everything before is applied."""
 
     def __init__(
         self,
@@ -72,47 +72,45 @@ class Profiles:
         self._histories: dict[str, Histories[str]] = {
             f.name: Histories(f.length) for f in self._shape.lists if isinstance(f, History)
         }
-        self._sightings = [
-            BehaviorReports(self._conditions, self._window) for _ in range(self._num_partitions)
-        ]
+        self._reports = [BehaviorReports(self._conditions, self._window) for _ in range(self._num_partitions)]
         self._refused = 0
 
     @property
     def refused(self) -> int:
-        """Return how many events held a value of a wrong size and were passed over."""
-        return self._refused + sum(s.refused for s in self._sightings)
+        """Return how many events were ignored because a value had a wrong size."""
+        return self._refused + sum(s.refused for s in self._reports)
 
     def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
-        """Take the next events of a partition, in order. Raises ValueError for an unknown place."""
+        """Apply the next events of a partition, in order. Raises ValueError for an unknown partition."""
         if topic not in (EVENTS, PROFILES) or not 0 <= partition < self._num_partitions:
             raise ValueError(
                 f"profiles read partitions 0 to {self._num_partitions - 1} of {EVENTS} and {PROFILES}, "
                 f"got {partition} of {topic}"
             )
         if topic == EVENTS:
-            new = self._sightings[partition].ingest(events)
+            new = self._reports[partition].ingest(events)
             if self._changes:
-                self._changes.heard(partition, events, new)
+                self._changes.add_events(partition, events, new)
             if new:
                 self._remember(new)
                 self._count(new)
             self.offsets[partition] += len(events)
         else:
-            self._tell(VIEWERS, [(e.user_id, e.values) for e in events if isinstance(e, ViewerUpdate)])
-            self._tell(ITEMS, [(e.item_id, e.values) for e in events if isinstance(e, ItemUpdate)])
+            self._put(VIEWERS, [(e.user_id, e.values) for e in events if isinstance(e, ViewerUpdate)])
+            self._put(ITEMS, [(e.item_id, e.values) for e in events if isinstance(e, ItemUpdate)])
             self.offsets[self._num_partitions + partition] += len(events)
 
     def viewer(self, user_id: str, ts: int) -> Columns:
         """Return the features of a viewer as of `ts`, in one row."""
-        told = self._viewers.read([user_id], ts)
-        multi = iter(told.lists)
+        row = self._viewers.read([user_id], ts)
+        multi = iter(row.lists)
         lists = tuple(
             self._recent(user_id, f) if isinstance(f, History) else next(multi) for f in self._shape.lists
         )
-        return Columns(told.ids_NK, told.numbers_NM, lists)
+        return Columns(row.ids_NK, row.numbers_NM, lists)
 
     def histories_of(self, user_id: str) -> dict[str, list[str]]:
-        """Return the names of the items in a viewer's histories, oldest first."""
+        """Return the items in a viewer's histories, by feature, oldest first."""
         return {name: list(history.recent(user_id)) for name, history in self._histories.items()}
 
     def rates_of(self, user_id: str, ts: int) -> dict[str, float]:
@@ -121,52 +119,52 @@ class Profiles:
         return {f.name: float(numbers_NM[0, m]) for m, f in enumerate(self._shape.numbers) if f.rate}
 
     def candidates(self, items: Sequence[str], ts: int) -> Columns:
-        """Return the features of items as of `ts`, a row each."""
+        """Return the features of items as of `ts`, one row per item."""
         return self._items.read(items, ts)
 
-    def told_viewer(self, user_id: str) -> dict[str, Column] | None:
-        """Return what was told of a viewer, lists cut to their length; None when nothing was."""
-        return self._viewers.told(user_id)
+    def viewer_values(self, user_id: str) -> dict[str, Column] | None:
+        """Return a viewer's values from the platform, with lists cut to length; None if there are none."""
+        return self._viewers.values(user_id)
 
-    def told_item(self, item_id: str) -> dict[str, Column] | None:
-        """Return what was told of an item, lists cut to their length; None when nothing was."""
-        return self._items.told(item_id)
+    def item_values(self, item_id: str) -> dict[str, Column] | None:
+        """Return an item's values from the platform, with lists cut to length; None if there are none."""
+        return self._items.values(item_id)
 
     def author_of(self, feature: str, item_id: str) -> str:
-        """Return an item's value of a feature, as it was told and as text; empty where nothing was."""
-        return (self.told_item(item_id) or {}).get(feature, b"").hex()
+        """Return an item's value of a feature in hexadecimal, empty if there is none."""
+        return (self.item_values(item_id) or {}).get(feature, b"").hex()
 
-    def knows(self, told: ProfileUpdate) -> bool:
-        """Return whether this says nothing that was not told before, so that it need not be logged."""
-        if isinstance(told, ViewerUpdate):
-            return self._viewers.told(told.user_id) == self._viewers.cut(told.values)
-        return self._items.told(told.item_id) == self._items.cut(told.values)
+    def knows(self, update: ProfileUpdate) -> bool:
+        """Return whether an update changes nothing, so that it need not be logged."""
+        if isinstance(update, ViewerUpdate):
+            return self._viewers.values(update.user_id) == self._viewers.cut(update.values)
+        return self._items.values(update.item_id) == self._items.cut(update.values)
 
     @property
     def identity(self) -> str:
-        """Return a digest of all that decides what is kept: declarations of features, windows, partitions."""
+        """Return a digest of all that decides what is stored: features, behaviors, windows, partitions."""
         declared = [
             self._features,
             [(b.name, b.at_least) for b in self._behaviors],
-            [self._window, self._num_partitions, PER_HALF_LIFE, KEPT],
+            [self._window, self._num_partitions, PER_HALF_LIFE, NUM_BUCKETS],
         ]
         return hashlib.blake2b(msgspec.json.encode(declared), digest_size=16).hexdigest()
 
     def track(self) -> None:
-        """From here on keep note of changes, for `take_changes`; only before the first event.
+        """Track changes from here on, for `take_changes`.
 
-        Raises ValueError afterwards, because what came before would be missing.
+        Raises ValueError after the first event, because earlier changes would be missing.
         """
         if any(self.offsets):
             raise ValueError(
-                f"changes are noted from the first event on, and {sum(self.offsets)} were applied"
+                f"changes are tracked from the first event on, and {sum(self.offsets)} were applied"
             )
         self._changes = Changes()
 
     def take_changes(self) -> Snapshot:
-        """Return what changed since the last call, in copies that nobody changes any more.
+        """Return what changed since the last call, as copies that do not change any more.
 
-        Raises ValueError where changes are not tracked.
+        Raises ValueError if changes are not tracked.
         """
         if self._changes is None:
             raise ValueError("changes are not tracked; load the store before the first event")
@@ -176,47 +174,47 @@ class Profiles:
                 list(self.offsets),
                 self._refused,
                 self._window,
-                [(s.newest, s.refused) for s in self._sightings],
-                [[kept.buckets.newest for kept in table.rates] for table in self._tables],
+                [(s.newest, s.refused) for s in self._reports],
+                [[rate.buckets.newest for rate in table.rates] for table in self._tables],
             ),
-            changes.told,
+            changes.values,
             [counts_of(table, keys) for table, keys in zip(self._tables, changes.counted, strict=True)],
             {user: [list(h.recent(user)) for h in self._histories.values()] for user in changes.viewers},
             [
                 (partition, opened.ts, request_id, opened.user_id, dict(opened.reached))
                 for partition, request_id in changes.requests
-                if (opened := self._sightings[partition].open.get(request_id)) is not None
+                if (opened := self._reports[partition].open.get(request_id)) is not None
             ],
         )
 
     def restore(self, stored: Stored) -> None:
-        """Become the profiles whose changes, put together, these are; only before the first event."""
+        """Restore the stored state. Only before the first event."""
         state = stored.state
-        for table, told, counts, newest in zip(
-            self._tables, stored.told, stored.counts, state.rings, strict=True
+        for table, values, counts, newest in zip(
+            self._tables, stored.values, stored.counts, state.rings, strict=True
         ):
-            rest = iter(told)
-            while some := list(islice(rest, _RESTORED_AT_ONCE)):
-                table.tell(some)
-            for rate, kept in enumerate(counts):
-                table.restore_counts(rate, newest[rate], kept)
+            rest = iter(values)
+            while batch := list(islice(rest, _RESTORED_AT_ONCE)):
+                table.put(batch)
+            for rate, entries in enumerate(counts):
+                table.restore_counts(rate, newest[rate], entries)
         for user_id, histories in stored.histories:
             for history, items in zip(self._histories.values(), histories, strict=True):
                 history.observe(user_id, map(self._items.index.same, items))
-        opened: list[dict[str, OpenRequest]] = [{} for _ in self._sightings]
+        opened: list[dict[str, OpenRequest]] = [{} for _ in self._reports]
         for partition, ts, request_id, user_id, reached in stored.requests:
             opened[partition][request_id] = OpenRequest(user_id, ts, reached)
-        for sightings, (newest_ts, refused), requests in zip(
-            self._sightings, state.heard, opened, strict=True
+        for reports, (newest_ts, refused), requests in zip(
+            self._reports, state.progress, opened, strict=True
         ):
-            sightings.restore(newest_ts, requests, refused)
+            reports.restore(newest_ts, requests, refused)
         self.offsets, self._refused = list(state.offsets), state.refused
 
-    def _tell(self, side: int, told: list[tuple[str, Values]]) -> None:
-        held, refused = self._tables[side].tell(told)
+    def _put(self, side: int, updates: list[tuple[str, Values]]) -> None:
+        current, refused = self._tables[side].put(updates)
         self._refused += refused
         if self._changes:
-            self._changes.told[side].update(held)
+            self._changes.values[side].update(current)
 
     def _recent(self, user_id: str, feature: History) -> List:
         items = self._histories[feature.name].recent(user_id)
@@ -224,20 +222,20 @@ class Profiles:
         ids_NL[0, : len(items)] = self._items.ids(items, self._place[feature.of])
         return List(ids_NL, np.array([len(items)], np.int64))
 
-    def _remember(self, new: list[New]) -> None:
+    def _remember(self, new: list[NewReport]) -> None:
         for name, bit in self._history_bits.items():
             observe = self._histories[name].observe
             for user_id, item_id, _, bits in new:
                 if bits & bit:
                     observe(user_id, (self._items.index.same(item_id),))
 
-    def _count(self, new: list[New]) -> None:
+    def _count(self, new: list[NewReport]) -> None:
         times = [ts for _, _, ts, _ in new]
         is_view = [bits & SEEN > 0 for *_, bits in new]
         for side, counted in enumerate(self._rate_bits):
             if counted:
                 keys = [user_id if side == VIEWERS else item_id for user_id, item_id, *_ in new]
-                shown = [[bits & bit > 0 for *_, bits in new] for bit in counted]
-                gone = self._tables[side].count(keys, times, is_view, shown)
+                positives = [[bits & bit > 0 for *_, bits in new] for bit in counted]
+                gone = self._tables[side].count(keys, times, is_view, positives)
                 if self._changes:
                     self._changes.counted[side].update(keys, gone)

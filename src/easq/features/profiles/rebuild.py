@@ -1,4 +1,4 @@
-"""Bring profiles to where the log ends, or to any offsets before."""
+"""Bring profiles to the end of the log, or to any offsets before."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,11 +9,11 @@ from easq.log.events import EVENTS, PROFILES
 
 CHUNK_EVENTS = 4096
 SAVED_EVENTS = 1 << 18
-"""Events between two saves of a long rebuild, so that the notes of changes stay small."""
+"""Events between two saves of a long rebuild, which bounds the changes in memory."""
 
 
 def end_offsets(log: EventLog) -> list[int]:
-    """Return where both topics end, as `Profiles.offsets` counts; may raise LogError."""
+    """Return the end offsets of both topics, in the order of `Profiles.offsets`. May raise LogError."""
     return [*log.end_offsets(EVENTS), *log.end_offsets(PROFILES)]
 
 
@@ -25,8 +25,8 @@ def catch_up(
 ) -> None:
     """Apply the log's events up to the offsets `until`, or to its end now.
 
-    `after_chunk` is called with the number of events each time some were applied. Raises ValueError where
-    the profiles are past `until`, and LogError when the log cannot be read or ends before.
+    `after_chunk` is called after each chunk with its number of events. Raises ValueError if the profiles are
+    past `until`, and LogError if the log cannot be read or ends before.
     """
     ends = end_offsets(log) if until is None else list(until)
     if any(offset > end for offset, end in zip(profiles.offsets, ends, strict=True)):
@@ -45,20 +45,20 @@ def catch_up(
 
 
 def resume(profiles: Profiles, store: ProfileStore, log: EventLog) -> str | None:
-    """Bring new profiles to the end of the log, from the store as far as that leads, and save them.
+    """Bring new profiles to the end of the log, starting from the store, and save them.
 
-    Returns why the store's file could not be used, None when it could or there was none.
+    Returns why the store's file could not be used, None if it could or there was none.
     """
     reason = store.load(profiles, end_offsets(log))
     unsaved = 0
 
-    def save_now_and_then(num_events: int) -> None:
+    def save_if_due(num_events: int) -> None:
         nonlocal unsaved
         unsaved += num_events
         if unsaved >= SAVED_EVENTS:
             store.save(profiles)
             unsaved = 0
 
-    catch_up(profiles, log, after_chunk=save_now_and_then)
+    catch_up(profiles, log, after_chunk=save_if_due)
     store.save(profiles)
     return reason

@@ -1,4 +1,4 @@
-"""What behaviour reports say that is new: reports are cumulative, and copies say nothing."""
+"""What is new in behavior reports: reports are cumulative, and copies add nothing."""
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
@@ -11,17 +11,17 @@ from easq.log.packing import FLOAT, Column
 from easq.recipe.features import BehaviorKind, Feature, History, Numeric
 
 Condition = tuple[str, float]
-"""A behaviour and the value that it has to reach."""
+"""A behavior and the value that it has to reach."""
 
 SEEN = 1
-"""The bit of a view itself; condition n has bit `SEEN << n + 1`."""
+"""The bit of the view itself. Condition n has the bit `SEEN << n + 1`."""
 
-New = tuple[str, str, int, int]
-"""Viewer, item, the request's time and the bits that were reached for the first time."""
+NewReport = tuple[str, str, int, int]
+"""Viewer, item, the request's time, and the bits reached for the first time."""
 
 
 class Conditions:
-    """What reports are read for: the conditions of all histories and rates, each one once."""
+    """The distinct conditions of all histories and rates, each with a bit."""
 
     def __init__(self, features: Sequence[Feature], behaviors: Sequence[BehaviorKind]) -> None:
         self._at_least = {b.name: b.at_least for b in behaviors}
@@ -31,7 +31,7 @@ class Conditions:
                 self.bit(feature)
 
     def bit(self, feature: History | Numeric) -> int:
-        """Return the bit of a history or of what a rate counts; raise ValueError for an unknown behaviour."""
+        """Return the bit of a history or a rate. Raises ValueError for an unknown behavior."""
         if isinstance(feature, History):
             if feature.where is None:
                 return SEEN
@@ -46,9 +46,9 @@ class Conditions:
         return self._bits.setdefault(condition, SEEN << len(self._bits) + 1)
 
     def reached(self, values: dict[str, Column], num: int) -> list[int]:
-        """Return the bits of each of `num` items; raise ValueError for a column of a wrong size."""
+        """Return the bits reached by each of `num` items. Raises ValueError for a column of a wrong size."""
         if any(len(column) != num * FLOAT.itemsize for column in values.values()):
-            raise ValueError("a column does not have a value an item")
+            raise ValueError("a column does not have one value per item")
         bits = [SEEN] * num
         for (name, at_least), bit in self._bits.items():
             column = values.get(name)
@@ -70,9 +70,8 @@ class OpenRequest(msgspec.Struct, gc=False):
 class BehaviorReports:
     """The open requests of one partition of EVENTS.
 
-    A request is open for `window_ms` of its own time, until the partition's event time has passed that.
-    A report of a request that is not open is late or refers to nothing, and one of another viewer's request
-    is nobody's: they say nothing new.
+    A request is open until the partition's event time is more than `window_ms` past the request's own.
+    Reports on requests that are not open, or that belong to another viewer, are ignored.
     """
 
     def __init__(self, conditions: Conditions, window_ms: int) -> None:
@@ -82,9 +81,9 @@ class BehaviorReports:
         self._due: list[tuple[int, str]] = []
         self.refused = 0
 
-    def ingest(self, events: Sequence[Event]) -> list[New]:
-        """Take the partition's next events and return what they say that is new, in order."""
-        new: list[New] = []
+    def ingest(self, events: Sequence[Event]) -> list[NewReport]:
+        """Apply the partition's next events and return what is new in them, in order."""
+        new: list[NewReport] = []
         window, opened_by_id = self._window, self.open
         for event in events:
             self.newest = max(self.newest, event.ts)
@@ -102,13 +101,13 @@ class BehaviorReports:
         return new
 
     def restore(self, newest: int, opened: dict[str, OpenRequest], refused: int) -> None:
-        """Become the sightings that had these open requests at this event time."""
+        """Continue with these open requests at this event time."""
         self.newest, self.open, self.refused = newest, opened, refused
         self._due = [(o.ts, request_id) for request_id, o in opened.items()]
         heapify(self._due)
         self._forget()
 
-    def _add(self, opened: OpenRequest, event: Behavior, new: list[New]) -> None:
+    def _add(self, opened: OpenRequest, event: Behavior, new: list[NewReport]) -> None:
         try:
             bits = self._conditions.reached(event.values, len(event.items))
         except ValueError:

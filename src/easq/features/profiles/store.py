@@ -1,7 +1,7 @@
-"""The embedded store of profiles: one SQLite file that holds the whole state as of its offsets.
+"""The embedded store of profiles: one SQLite file with the whole state as of its offsets.
 
-It is a copy of what the log says and never the only one, so a file that cannot be used is set aside and
-the profiles are built from the log again. Each save is one transaction with what changed since the last.
+It is a copy of what the log says, never the only one. So a file that cannot be used is set aside, and the
+profiles are rebuilt from the log. Each save is one transaction with the changes since the last.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from easq.features.profiles.profiles import Profiles
 _APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 2
 _LOCKED_S = 10.0
 _SLICE = 256
-"""Rows between two pauses: about a millisecond of the interpreter, which others in the process want too."""
+"""Rows between two pauses: they hold the interpreter for about a millisecond."""
 _SIDES = (VIEWERS, ITEMS)
 
 _KEYS = {
@@ -30,7 +30,7 @@ _KEYS = {
     "histories": ("key TEXT",),
     "requests": ("partition INTEGER", "ts INTEGER", "id TEXT"),
 }
-"""Tables and their keys; beside its key a row holds `data`."""
+"""Tables and their keys. Beside its key a row holds `data`."""
 
 _SCHEMA = (
     *(
@@ -43,34 +43,34 @@ _SCHEMA = (
     f"PRAGMA user_version = {_LAYOUT}",
 )
 
-# A save that a power cut undoes is made again from the log, so commits need not wait for the disk.
+# The log can make up for a save that a power cut undoes, so commits need not wait for the disk.
 _TUNING = f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = {64 << 20}"
 
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT)
 
 _Row = tuple[tuple[Any, ...], bytes | None]
 _Rows = dict[str, dict[tuple[Any, ...], bytes | None]]
-"""What is to be written, by table and key; None deletes."""
+"""Rows to write, by table and key. None deletes a row."""
 
 Pause = Callable[[], object]
 
 _encode = msgspec.msgpack.Encoder().encode
 _state = msgspec.msgpack.Decoder(ProfilesState)
-_told = msgspec.msgpack.Decoder(dict[str, bytes])
+_values = msgspec.msgpack.Decoder(dict[str, bytes])
 _histories = msgspec.msgpack.Decoder(list[list[str]])
 _request = msgspec.msgpack.Decoder(tuple[str, dict[str, int]])
 
 
 class StoreError(Exception):
-    """The profiles could not be saved or loaded; what was saved before stands."""
+    """The profiles could not be saved or loaded. Earlier saves are unaffected."""
 
 
 class _UnusableError(Exception):
-    """The file is there and cannot be used."""
+    """The file exists but cannot be used."""
 
 
 class ProfileStore:
-    """The profiles of one service in the file at `path`, which only this object writes."""
+    """The profiles of one service in the file at `path`. Only this object may write it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,11 +80,11 @@ class ProfileStore:
         self._unwritten: _Rows = {table: {} for table in _KEYS}
 
     def load(self, profiles: Profiles, ends: Sequence[int]) -> str | None:
-        """Bring profiles that were told nothing yet to where the file stands, and track them from there.
+        """Restore new profiles from the file, and track their changes from there.
 
-        `ends` are the log's end offsets. A file that is damaged, was made for other features, or knows
-        more than the log is renamed to `*.unusable`; returns the reason, else None. Raises ValueError when
-        the profiles have been told something, and StoreError when the file cannot be opened at all.
+        `ends` are the log's end offsets. A file that is damaged, was made for other features, or is ahead of
+        the log is renamed to `*.unusable`. Returns the reason, else None. Raises ValueError if events were
+        applied to the profiles, and StoreError if the file cannot be opened at all.
         """
         profiles.track()
         self._identity = profiles.identity
@@ -105,19 +105,19 @@ class ProfileStore:
         return reason
 
     def snapshot(self, profiles: Profiles) -> Snapshot:
-        """Return what changed since the last snapshot; quick, for the thread that applies events."""
+        """Return what changed since the last snapshot. Fast, for the thread that applies events."""
         return profiles.take_changes()
 
     def write(self, snapshot: Snapshot, pause: Pause = lambda: None) -> None:
-        """Write a snapshot, in any thread; snapshots are written in the order in which they were taken.
+        """Write a snapshot, in any thread. Snapshots must be written in the order in which they were taken.
 
-        `pause` is called between slices of rows, so that other threads come to their turn. Raises
-        StoreError when it could not be written; the next call writes it too.
+        `pause` is called between slices of rows, so that other threads get their turn. Raises StoreError if
+        the snapshot could not be written. The next call writes it too.
         """
         with self._lock:
             for table, rows in _rows(snapshot):
-                for some in _slices(rows):
-                    self._unwritten[table].update(some)
+                for batch in _slices(rows):
+                    self._unwritten[table].update(batch)
                     pause()
             try:
                 self._commit(snapshot.state, pause)
@@ -128,7 +128,7 @@ class ProfileStore:
             self._unwritten = {table: {} for table in _KEYS}
 
     def save(self, profiles: Profiles) -> None:
-        """Write what changed since the last save. Raises StoreError, and the next save makes up for it."""
+        """Write what changed since the last save. Raises StoreError; the next save includes them."""
         self.write(self.snapshot(profiles))
 
     def close(self) -> None:
@@ -145,7 +145,7 @@ class ProfileStore:
         self.close()
 
     def _open(self, profiles: Profiles, ends: Sequence[int]) -> None:
-        """Open or make the file and restore what it holds; raise _UnusableError where that cannot be."""
+        """Open or make the file and restore its contents. Raises _UnusableError if it cannot be used."""
         self.close()
         self._db = db = sqlite3.connect(
             self._path, timeout=_LOCKED_S, isolation_level=None, check_same_thread=False
@@ -160,10 +160,10 @@ class ProfileStore:
             ):
                 raise _UnusableError("it is not a store of profiles of this version")
             db.executescript(_TUNING)
-            found = db.execute("SELECT saves, identity, data FROM state").fetchone()
-            self._saves = found[0] if found else 0
-            if found:
-                self._restore(db, profiles, found[1], _state.decode(found[2]), ends)
+            row = db.execute("SELECT saves, identity, data FROM state").fetchone()
+            self._saves = row[0] if row else 0
+            if row:
+                self._restore(db, profiles, row[1], _state.decode(row[2]), ends)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                 raise _UnusableError(f"it is damaged: {error}") from error
@@ -182,12 +182,12 @@ class ProfileStore:
         if identity != self._identity:
             raise _UnusableError("it was made for other features, behaviors, windows or partitions")
         if any(offset > end for offset, end in zip(state.offsets, ends, strict=True)):
-            raise _UnusableError(f"it knows the log up to {state.offsets}, and the log ends at {list(ends)}")
+            raise _UnusableError(f"it is as of offsets {state.offsets}, and the log ends at {list(ends)}")
         profiles.restore(
             Stored(
                 state,
-                [_told_of(db, side) for side in _SIDES],
-                [[_counts_of(db, s, rate) for rate in range(len(state.rings[s]))] for s in _SIDES],
+                [_read_values(db, side) for side in _SIDES],
+                [[_read_counts(db, s, rate) for rate in range(len(state.rings[s]))] for s in _SIDES],
                 ((key, _histories.decode(data)) for key, data in db.execute("SELECT * FROM histories")),
                 (
                     (p, ts, i, *_request.decode(data))
@@ -204,10 +204,10 @@ class ProfileStore:
             db.execute("BEGIN IMMEDIATE")
             self._check_owner(db)
             for table, rows in self._unwritten.items():
-                for some in _slices(rows.items()):
-                    _write(db, table, some)
+                for batch in _slices(rows.items()):
+                    _write(db, table, batch)
                     pause()
-            for partition, (newest, _) in enumerate(state.heard):
+            for partition, (newest, _) in enumerate(state.progress):
                 closed = (partition, newest - state.window_ms)
                 db.execute("DELETE FROM requests WHERE partition = ? AND ts < ?", closed)
             db.execute("DELETE FROM state")
@@ -222,9 +222,9 @@ class ProfileStore:
         self._saves += 1
 
     def _check_owner(self, db: sqlite3.Connection) -> None:
-        """Refuse unless the file's last save is this object's, which is what the changes follow on."""
-        found = db.execute("SELECT saves FROM state").fetchone()
-        if (found[0] if found else 0) != self._saves:
+        """Raise an error unless the file's last save is this object's, on which the changes build."""
+        row = db.execute("SELECT saves FROM state").fetchone()
+        if (row[0] if row else 0) != self._saves:
             raise sqlite3.IntegrityError("another process saves profiles in this file; end one of them")
 
     def _set_aside(self) -> None:
@@ -235,12 +235,12 @@ class ProfileStore:
 
 
 def _rows(snapshot: Snapshot) -> Iterator[tuple[str, Iterator[_Row]]]:
-    """Yield, table by table, what a snapshot writes into it, row by row in the order of the table's keys.
+    """Yield, table by table, the rows that a snapshot writes, in the order of the table's keys.
 
     In that order each page of the file is visited once.
     """
-    for side, told in enumerate(snapshot.told):
-        yield "told", (((side, key), _encode(dict(told[key]))) for key in sorted(told))
+    for side, values in enumerate(snapshot.values):
+        yield "told", (((side, key), _encode(dict(values[key]))) for key in sorted(values))
     for side, counted in enumerate(snapshot.counted):
         order = sorted(range(len(counted.keys)), key=counted.keys.__getitem__)
         keys = [counted.keys[n] for n in order]
@@ -258,28 +258,28 @@ def _counts(side: int, rate: int, keys: Sequence[str], packed: Iterable[bytes]) 
 
 def _slices(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
     rest = iter(rows)
-    while some := list(islice(rest, _SLICE)):
-        yield some
+    while batch := list(islice(rest, _SLICE)):
+        yield batch
 
 
 def _write(db: sqlite3.Connection, table: str, rows: Sequence[_Row]) -> None:
     names = [key.split()[0] for key in _KEYS[table]]
     marks = ", ".join("?" * (len(names) + 1))
-    kept = [(*key, data) for key, data in rows if data is not None]
-    db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", kept)
-    gone = [key for key, data in rows if data is None]
-    db.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{n} = ?' for n in names)}", gone)
+    written = [(*key, data) for key, data in rows if data is not None]
+    db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", written)
+    deleted = [key for key, data in rows if data is None]
+    db.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{n} = ?' for n in names)}", deleted)
 
 
-def _told_of(db: sqlite3.Connection, side: int) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _read_values(db: sqlite3.Connection, side: int) -> Iterator[tuple[str, dict[str, bytes]]]:
     for key, data in db.execute("SELECT key, data FROM told WHERE side = ?", (side,)):
-        yield key, _told.decode(data)
+        yield key, _values.decode(data)
 
 
-def _counts_of(db: sqlite3.Connection, side: int, rate: int) -> dict[str, bytes]:
+def _read_counts(db: sqlite3.Connection, side: int, rate: int) -> dict[str, bytes]:
     where = "SELECT key, data FROM counts WHERE side = ? AND rate = ?"
-    found: Iterable[tuple[str, bytes]] = db.execute(where, (side, rate))
-    return dict(found)
+    rows: Iterable[tuple[str, bytes]] = db.execute(where, (side, rate))
+    return dict(rows)
 
 
 def _one(db: sqlite3.Connection, sql: str) -> Any:

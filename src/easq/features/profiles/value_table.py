@@ -1,7 +1,7 @@
-"""What a platform told of all viewers or all items, and the rates that are kept beside it.
+"""Values from the platform of all viewers or all items, with the rates of each.
 
-Values stand in arrays by row, so that the candidates of a request are gathered in one operation a kind.
-Shapes: R rows, N keys that are read, K single ids, M numbers, L entries of a list, F features told, E views.
+Values are arrays by row, so that the candidates of a request are gathered in one operation per kind.
+Shapes: R rows, N keys to read, K single ids, M numbers, L entries of a list, F features given, E views.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from easq.arrays import I64
 from easq.features.columns import UNKNOWN, Columns, List, Shape, empty
-from easq.features.profiles.buckets import ENTRY, KEPT, Buckets
+from easq.features.profiles.buckets import ENTRY, NUM_BUCKETS, Buckets
 from easq.features.profiles.index import NOBODY, Index
 from easq.log.ids import stable_id
 from easq.log.packing import FLOAT, ID, Column, pack_floats, pack_ids
@@ -28,7 +28,7 @@ Values = Mapping[str, Column]
 """Packed columns of one row, by feature."""
 
 
-class KeptRate(NamedTuple):
+class RateColumn(NamedTuple):
     """The counts behind a numeric feature, and its place among the numbers."""
 
     place: int
@@ -36,18 +36,18 @@ class KeptRate(NamedTuple):
 
 
 class _Values(NamedTuple):
-    """The values of one row as bytes, and which of the features were told."""
+    """The values of one row as bytes, and which of the features were given."""
 
     ids: bytes
     numbers: bytes
     lists: list[bytes]
-    is_told: list[bool]
+    is_given: list[bool]
 
 
 class ValueTable:
-    """One side's values by key; the categorical feature `own` is the key itself unless told.
+    """One side's values by key. The categorical feature `own` is the key itself unless given.
 
-    Rates and histories cannot be told. A list is kept as far as the model reads it.
+    Rates and histories cannot be given. Lists are cut to the length that the model reads.
     """
 
     def __init__(self, shape: Shape, own: str) -> None:
@@ -55,10 +55,10 @@ class ValueTable:
         self._own = next((k for k, f in enumerate(shape.singles) if f.name == own), None)
         self._single_names = [f.name for f in shape.singles]
         self._number_names = [f.name for f in shape.numbers if f.rate is None]
-        self._told_numbers = [m for m, f in enumerate(shape.numbers) if f.rate is None]
-        self._told_names = [*self._single_names, *self._number_names, *(f.name for f in self._multi)]
+        self._given_numbers = [m for m, f in enumerate(shape.numbers) if f.rate is None]
+        self._given_names = [*self._single_names, *self._number_names, *(f.name for f in self._multi)]
         self.rates = [
-            KeptRate(m, Buckets(f.rate.half_life_hours * _HOUR_MS, f.rate.prior_views))
+            RateColumn(m, Buckets(f.rate.half_life_hours * _HOUR_MS, f.rate.prior_views))
             for m, f in enumerate(shape.numbers)
             if f.rate is not None
         ]
@@ -67,66 +67,70 @@ class ValueTable:
         self._ids_RK, self._numbers_RM = nothing.ids_NK, nothing.numbers_NM
         self._lists = nothing.lists
         self._is_known_R = np.zeros(1, np.bool_)
-        self._is_told_RF = np.zeros((1, len(self._told_names)), np.bool_)
+        self._is_given_RF = np.zeros((1, len(self._given_names)), np.bool_)
 
-    def tell(self, told: Iterable[tuple[str, Values]]) -> tuple[dict[str, Values], int]:
-        """Put values in the place of all that was told of their keys before, in this order.
+    def put(self, updates: Iterable[tuple[str, Values]]) -> tuple[dict[str, Values], int]:
+        """Replace all values of the keys, in this order.
 
-        Names that cannot be told here are passed over. Values of which one has a wrong size change
-        nothing. Returns the values that hold now by key, and how many were of a wrong size.
+        Unknown names are ignored. An update with a value of a wrong size changes nothing. Returns the
+        current values by key, and how many updates had a wrong size.
         """
-        packed, held, refused = {}, {}, 0
-        for key, values in told:
+        packed, current, refused = {}, {}, 0
+        for key, values in updates:
             row = self._pack(key, values)
             if row is None:
                 refused += 1
             else:
-                packed[key], held[key] = row, values
+                packed[key], current[key] = row, values
         if packed:
-            self._put([self._row(key) for key in packed], list(packed.values()))
-        return held, refused
+            self._write([self._row(key) for key in packed], list(packed.values()))
+        return current, refused
 
-    def told(self, key: str) -> dict[str, Column] | None:
-        """Return what was told of a key, lists cut to what is kept; None when nothing was."""
+    def values(self, key: str) -> dict[str, Column] | None:
+        """Return the values given for a key, with lists cut to their length; None if there are none."""
         row = self.index.row_of.get(key, NOBODY)
         if not self._is_known_R[row]:
             return None
         columns = [pack_ids(value) for value in self._ids_RK[row]]
-        columns += [pack_floats(value) for value in self._numbers_RM[row, self._told_numbers]]
+        columns += [pack_floats(value) for value in self._numbers_RM[row, self._given_numbers]]
         columns += [pack_ids(ids_RL[row, : count_R[row]]) for ids_RL, count_R in self._lists]
-        told = zip(self._told_names, columns, self._is_told_RF[row], strict=True)
-        return {name: column for name, column, is_told in told if is_told}
+        given = zip(self._given_names, columns, self._is_given_RF[row], strict=True)
+        return {name: column for name, column, is_given in given if is_given}
 
     def cut(self, values: Values) -> dict[str, Column]:
-        """Return values as `told` would return them had they been told."""
+        """Return values as `values` would return them after `put`."""
         lengths = {f.name: f.length * ID.itemsize for f in self._multi}
-        return {n: values[n][: lengths.get(n)] for n in self._told_names if n in values}
+        return {n: values[n][: lengths.get(n)] for n in self._given_names if n in values}
 
     def count(
-        self, keys: Sequence[str], ts_E: Sequence[int], is_view_E: Sequence[bool], shown: Sequence[list[bool]]
+        self,
+        keys: Sequence[str],
+        ts_E: Sequence[int],
+        is_view_E: Sequence[bool],
+        positives: Sequence[list[bool]],
     ) -> list[str]:
-        """Count views and, for each rate, the behaviours shown.
+        """Count views and, for each rate, its positives.
 
-        Forgets keys of which nothing is left, and returns them.
+        Forgets the keys of which nothing is left, and returns them.
         """
         rows = [self._row(key) for key in keys]
         moved = [
-            kept.buckets.add(rows, ts_E, is_view_E, is_shown_E)
-            for kept, is_shown_E in zip(self.rates, shown, strict=True)
+            rate.buckets.add(rows, ts_E, is_view_E, is_positive_E)
+            for rate, is_positive_E in zip(self.rates, positives, strict=True)
         ]
         if not any(moved):
             return []
         is_quiet_R = ~self._is_known_R
-        for kept in self.rates:
-            is_quiet_R &= kept.buckets.is_quiet()
+        for rate in self.rates:
+            is_quiet_R &= rate.buckets.is_quiet()
         return self.index.release(np.flatnonzero(is_quiet_R[: self.index.num_rows]).tolist())
 
     def restore_counts(self, rate: int, newest: int, stored: Mapping[str, bytes]) -> None:
-        """Put back the counts of one rate that `Buckets` gave out; those too old by now are passed over."""
+        """Restore the counts of one rate, as `Buckets` gave them. Buckets too old by now are ignored."""
         buckets = self.rates[rate].buckets
         buckets.advance(newest)
         entry_E = np.frombuffer(b"".join(stored.values()), ENTRY)
-        is_fresh_E = entry_E["bucket"] > newest - KEPT
+        is_fresh_E = entry_E["bucket"] > newest - NUM_BUCKETS
         keys, num_entries = list(stored), [len(data) // ENTRY.itemsize for data in stored.values()]
         key_E = np.repeat(np.arange(len(keys)), num_entries)[is_fresh_E]
         fresh, place_E = np.unique(key_E, return_inverse=True)
@@ -134,20 +138,20 @@ class ValueTable:
         buckets.restore(rows[place_E], entry_E[is_fresh_E])
 
     def read(self, keys: Sequence[str], ts: int) -> Columns:
-        """Return the values of each key as of `ts`, without the histories."""
+        """Return the values of each key as of `ts`, without histories."""
         row_N = self.index.rows(keys)
         ids_NK = self._ids_RK.take(row_N, axis=0)
         if self._own is not None:
             for n in np.flatnonzero(row_N == NOBODY).tolist():
                 ids_NK[n, self._own] = stable_id(keys[n])
         numbers_NM = self._numbers_RM.take(row_N, axis=0)
-        for kept in self.rates:
-            numbers_NM[:, kept.place] = kept.buckets.rates(row_N, ts)
+        for rate in self.rates:
+            numbers_NM[:, rate.place] = rate.buckets.rates(row_N, ts)
         lists = tuple(List(ids_RL.take(row_N, axis=0), count_R[row_N]) for ids_RL, count_R in self._lists)
         return Columns(ids_NK, numbers_NM, lists)
 
     def ids(self, keys: Sequence[str], single: int) -> I64:
-        """Return one single id, by its place in the shape, of each key."""
+        """Return one single id of each key. `single` is its place in the shape."""
         row_N = self.index.rows(keys)
         id_N: I64 = self._ids_RK[row_N, single]
         if single == self._own:
@@ -166,13 +170,13 @@ class ValueTable:
         return row
 
     def _grow(self) -> None:
-        """Double the rows; a new row knows what nobody's does."""
+        """Double the rows. New rows hold the values of NOBODY."""
         capacity = 2 * len(self._ids_RK)
         self._ids_RK, self._numbers_RM = _doubled(self._ids_RK), _doubled(self._numbers_RM)
         self._lists = tuple(List(_doubled(i), _doubled(c)) for i, c in self._lists)
-        self._is_known_R, self._is_told_RF = _doubled(self._is_known_R), _doubled(self._is_told_RF)
-        for kept in self.rates:
-            kept.buckets.reserve(capacity)
+        self._is_known_R, self._is_given_RF = _doubled(self._is_known_R), _doubled(self._is_given_RF)
+        for rate in self.rates:
+            rate.buckets.reserve(capacity)
 
     def _pack(self, key: str, values: Values) -> _Values | None:
         ids = [values.get(name, _UNKNOWN) for name in self._single_names]
@@ -186,20 +190,20 @@ class ValueTable:
         sizes |= {len(column) % ID.itemsize for column in lists}
         if sizes - {0}:
             return None
-        return _Values(b"".join(ids), b"".join(numbers), lists, [n in values for n in self._told_names])
+        return _Values(b"".join(ids), b"".join(numbers), lists, [n in values for n in self._given_names])
 
-    def _put(self, rows: list[int], values: list[_Values]) -> None:
+    def _write(self, rows: list[int], values: list[_Values]) -> None:
         num = len(rows)
         self._ids_RK[rows] = np.frombuffer(b"".join([v.ids for v in values]), ID).reshape(num, -1)
         numbers = np.frombuffer(b"".join([v.numbers for v in values]), FLOAT).reshape(num, -1)
-        self._numbers_RM[np.ix_(rows, self._told_numbers)] = numbers
+        self._numbers_RM[np.ix_(rows, self._given_numbers)] = numbers
         for n, (ids_RL, count_R) in enumerate(self._lists):
             width = ids_RL.shape[1]
             entries = [v.lists[n] for v in values]
             filled = b"".join([e.ljust(width * ID.itemsize, b"\0") for e in entries])
             ids_RL[rows] = np.frombuffer(filled, ID).reshape(num, width)
             count_R[rows] = [len(e) // ID.itemsize for e in entries]
-        self._is_told_RF[rows] = [v.is_told for v in values]
+        self._is_given_RF[rows] = [v.is_given for v in values]
         self._is_known_R[rows] = True
 
 

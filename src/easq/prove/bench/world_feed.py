@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.arrays import F32, I64
-from easq.features.batch import Batch
+from easq.features.batch import Batch, levels
 from easq.features.encode import Encoder, Ragged, Rows
 from easq.log.base import partition_of
 from easq.log.ids import stable_id
@@ -190,15 +190,12 @@ class _Maker:
         get = held.columns
         num_candidates = self._world.candidates
         behavior_MK = np.stack([get["did " + b.name][viewed].ravel() for b in self._behaviors], 1)
-        weight_K = np.array([b.weight for b in self._behaviors], np.float32)
         item_N = get["item"][place_B].ravel()
-        batch = Batch(
+        batch = Batch.of_columns(
             rows=self._rows(place_B),
-            num_viewed=len(viewed) * num_candidates,
-            level_M=np.minimum(behavior_MK @ weight_K, np.float32(self._cap)),
+            level_M=levels(behavior_MK, self._behaviors, self._cap),
             behavior_MK=behavior_MK,
             answer_M=self._option_of[get["option"][viewed].ravel()],
-            answer_weight_M=np.ones(len(viewed) * num_candidates, np.float32),
             item_N=self._crc(item_N),
             position_N=np.tile(np.arange(num_candidates), len(place_B)),
             user_B=self._stable_U[get["user"][place_B]],
@@ -207,8 +204,6 @@ class _Maker:
             answer_row_A=(len(viewed) + rank[inverse]) * num_candidates + position_A,
             option_A=self._option_of[get["option"][asked, position_A]],
             propensity_A=np.full(len(asked), self._propensity, np.float32),
-            weight_A=np.ones(len(asked), np.float32),
-            fresh_A=np.ones(len(asked), np.bool_),
         )
         return FedBatch(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
 

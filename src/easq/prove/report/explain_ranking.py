@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from easq.arrays import F32, I64
+from easq.errors import InputError
 from easq.features.columns import UNKNOWN, Columns, List, Shape, unpack
-from easq.features.encode import Layout, Rows, SideEncoder
+from easq.features.encode import ServingEncoder
 from easq.home.home import Home
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, Request
 from easq.log.packing import unpack_counts, unpack_floats
-from easq.log.sqlite import SqliteLog
 from easq.rank.parameters import Parameters
-from easq.rank.replica import Replica
+from easq.rank.pinned_model import newest
 from easq.recipe.recipe import Recipe
 
 _BACK = 512  # offsets of a partition, behind its end, in which rankings are looked for
@@ -30,12 +30,9 @@ class LoggedScorer:
     """Behaviour and satisfaction scores of logged candidates by some parameters, with features as served."""
 
     def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
-        layout = Layout.of(recipe.features)
         self._parameters = parameters
-        self.viewer_shape = Shape.of(recipe.features, "viewer")
-        self.shape = Shape.of(recipe.features, "candidate")
-        self._viewer = SideEncoder(layout, recipe.features, "viewer")
-        self._candidate = SideEncoder(layout, recipe.features, "candidate")
+        self._encoder = ServingEncoder(recipe.features)
+        self.viewer_shape, self.shape = self._encoder.viewer_shape, self._encoder.candidate_shape
 
     @property
     def name(self) -> str:
@@ -44,22 +41,17 @@ class LoggedScorer:
 
     def score(self, viewer: Columns, candidates: Columns) -> tuple[F32, F32 | None]:
         """Return behaviour scores of pairs of candidates, and their satisfaction scores or None."""
-        # Pairs are requests of their own: a set-wise model compares what stands in one.
+        # Pairs are requests of their own: a set-wise model compares the candidates of one request.
         request_N = np.arange(len(candidates)) // 2
-        viewer_BW = np.repeat(self._viewer.encode(viewer), len(candidates) // 2, 0)
-        return self._parameters.explain(Rows(viewer_BW, self._candidate.encode(candidates), request_N))
+        return self._parameters.explain(self._encoder.encode(viewer, candidates, request_N))
 
 
 def newest_scorer(home: Home) -> LoggedScorer | None:
-    """Return a scorer by the newest parameters that a home's learner published; None before any."""
-    if not home.versions.names():
+    """Return a scorer by the newest parameters that a home's learner published; None if none can be read."""
+    try:
+        return LoggedScorer(home.recipe, newest(home).parameters)
+    except InputError:
         return None
-    parameters = Parameters(home.recipe)
-    with SqliteLog(home.folder / "updates.log", partitions=1, read_only=True) as updates:
-        follower = Replica(home, updates, parameters, lambda change: change())
-        while follower.poll():
-            pass
-    return LoggedScorer(home.recipe, parameters) if parameters.seq >= 0 else None
 
 
 def newest_rankings(log: EventLog, limit: int) -> list[Request]:
