@@ -85,7 +85,7 @@ def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path)
             system.clock.now += 0.2
             learner.tick()
         learner._save_checkpoint()
-        learner._keeper.collect(wait=True)
+        learner._checkpointer.collect(wait=True)
         kept = (*system.home.versions.names(), *system.home.checkpoints.names())
 
         def go_on(seq: int, total: int) -> None:
@@ -95,7 +95,7 @@ def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path)
                 system.clock.now += 100
                 for _ in ("version", "checkpoint"):
                     learner.tick()
-                    learner._keeper.collect(wait=True)
+                    learner._checkpointer.collect(wait=True)
 
         verified = verify(system.home, system.events, system.updates, go_on)
         assert not {*system.home.versions.names(), *system.home.checkpoints.names()} & {*kept}
@@ -142,7 +142,7 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
                         system.clock.now += 0.5
                         system.say(chapters(3)[0][:1])
                 with suppress(DeadError):  # a version that was under way may be announced, and dies too
-                    learner._keeper.close()
+                    learner._checkpointer.close()
                 learner = system.learner()
             learner.tick()
         learner.close()
@@ -165,7 +165,7 @@ def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) ->
         live_through(system, system.learner())
         assert system.home.checkpoints.names() == []
         recovered = system.learner()
-        recovered._keeper.close()
+        recovered._checkpointer.close()
         assert system.home.checkpoints.names() == [system.home.checkpoints.name(recovered.seq)]
         assert verify(system.home, system.events, system.updates).different == []
 
@@ -183,7 +183,7 @@ def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path:
         with pytest.raises(NonFiniteLossError):
             learner.run(threading.Event())
         assert (len(deltas(system)), system.updates.end_offsets(STEPS)) == (published, [seq])
-        learner._keeper.close()
+        learner._checkpointer.close()
         again = system.learner()
         assert again.tick()
         again.close()

@@ -41,7 +41,7 @@ def publish(publisher: Publisher, num: int, size: int = 10) -> None:
 
 
 def test_deltas_before_the_last_version_but_one_go_a_few_at_a_time(updates: SqliteLog) -> None:
-    publisher, starts = Publisher(updates), []
+    publisher, starts = Publisher.open(updates), []
     for version in range(6):
         for _ in range(100):
             publish(publisher, 1)
@@ -55,12 +55,12 @@ def test_deltas_before_the_last_version_but_one_go_a_few_at_a_time(updates: Sqli
 
 
 def test_a_new_life_goes_on_where_the_last_one_stood(updates: SqliteLog) -> None:
-    publisher = Publisher(updates)
+    publisher = Publisher.open(updates)
     for version in range(3):
         publish(publisher, 100)
         publisher.announce(publisher.last, f"v{version}", ts=version, reload=False)
     assert updates.start_offsets(UPDATES) == [100]
-    again = Publisher(updates)
+    again = Publisher.open(updates)
     assert (again.last, set(again.checksums)) == (300, set(range(101, 301)))
     publish(again, 80)
     assert updates.start_offsets(UPDATES) == [2 * 101 - 1]
@@ -68,7 +68,7 @@ def test_a_new_life_goes_on_where_the_last_one_stood(updates: SqliteLog) -> None
 
 @pytest.mark.parametrize("per_version", [1, 3, 7, 15])
 def test_old_deltas_go_however_seldom_deltas_come(updates: SqliteLog, per_version: int) -> None:
-    publisher = Publisher(updates)
+    publisher = Publisher.open(updates)
     publisher.announce(0, "v0", ts=0, reload=True)
     for version in range(1, 200 // per_version):
         publish(publisher, per_version)
@@ -79,14 +79,14 @@ def test_old_deltas_go_however_seldom_deltas_come(updates: SqliteLog, per_versio
 
 def test_lives_of_a_few_deltas_trim_too(updates: SqliteLog) -> None:
     for version in range(30):
-        publisher = Publisher(updates)
+        publisher = Publisher.open(updates)
         publish(publisher, 3)
         publisher.announce(publisher.last, f"v{version}", ts=version, reload=False)
     assert updates.end_offsets(UPDATES)[0] - updates.start_offsets(UPDATES)[0] < 16
 
 
 def test_what_goes_is_not_written_again(tmp_path: Path, updates: SqliteLog) -> None:
-    publisher = Publisher(updates)
+    publisher = Publisher.open(updates)
     publish(publisher, 64, size=100_000)
     updates._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     updates.trim(UPDATES, [60])

@@ -53,7 +53,7 @@ def test_learner_that_dies_in_a_rollback_still_tells_everyone(
         learner._publisher._updates = learner._updates
         with pytest.raises(DeadError):
             learner.tick()
-        learner._keeper.close()
+        learner._checkpointer.close()
         learner = system.learner()
         system.say(chapters(30)[0])
         live_through(system, learner)
@@ -89,9 +89,9 @@ def test_rollback_to_a_version_that_is_going_changes_nothing(
     with living(tmp_path, "live.keep_versions=2") as system:
         learner = system.learner()
         live_through(system, learner)
-        learner._keeper.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
+        learner._checkpointer.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
         oldest = system.home.versions.names()[0]
-        keeper, collect = learner._keeper, learner._keeper.collect
+        keeper, collect = learner._checkpointer, learner._checkpointer.collect
 
         def collect_at_last(wait: bool = False) -> None:
             if wait:

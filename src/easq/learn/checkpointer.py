@@ -15,7 +15,7 @@ class Checkpointer:
 
     def __init__(self, home: Home, publisher: Publisher) -> None:
         self._home, self._publisher = home, publisher
-        self._thread = ThreadPoolExecutor(1, "keeper")
+        self._thread = ThreadPoolExecutor(1, "checkpointer")
         self._writing: Future[Any] | None = None
         self._version: tuple[int, int] | None = None
 

@@ -1,39 +1,58 @@
 """What a learner's steps found, as a curve of few points over its whole life in this process."""
 
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from easq.learn.learner import StepResult
 
 _MOST = 96
 
 
-class Trend:
-    """Means over stretches of steps: at most `_MOST` points, so stretches double when there are more.
+class TrendPoint(msgspec.Struct, frozen=True):
+    """Means over a stretch of steps; a loss is None where no step of the stretch had a pair for it.
 
-    A point holds when it ended (ms), the step's `seq`, how many steps it is of, the losses, recent pair
-    accuracy, the experts that fired, and the norm of the dense gradient.
+    at_ms, seq       when the last step ended (ms), and its number.
+    steps            how many steps the stretch holds.
+    pair_accuracy    recent progressive pair accuracy after the last step.
+    gradient         norm of the dense part's gradient before it is clipped.
     """
 
+    at_ms: int
+    seq: int
+    steps: int
+    losses: dict[str, float | None]
+    pair_accuracy: float
+    active_experts: float | None
+    active_satisfaction_experts: float | None
+    gradient: float | None
+
+
+class Trend:
+    """At most `_MOST` points: when there are more, the stretches of steps double. `last` is the last step."""
+
     def __init__(self) -> None:
-        self.points: list[dict[str, Any]] = []
-        self.last: dict[str, Any] = {}
+        self.points: list[TrendPoint] = []
+        self.last: TrendPoint | None = None
         self._every = 1
 
     def add(self, ts: int, seq: int, step: StepResult, pair_accuracy: float) -> None:
-        """Take a step."""
-        self.last = {
-            "at_ms": ts,
-            "seq": seq,
-            "steps": 1,
-            "losses": dict(step.losses),
-            "pair_accuracy": pair_accuracy,
-            "active_experts": step.active_experts,
-            "active_satisfaction_experts": step.active_satisfaction_experts,
-            "gradient": step.gradient,
-        }
-        # A loss of nothing is 0: a step without pairs says nothing of it.
-        point = {**self.last, "losses": {n: loss or None for n, loss in step.losses.items()}}
-        if self.points and self.points[-1]["steps"] < self._every:
+        """Add a step."""
+        self.last = TrendPoint(
+            at_ms=ts,
+            seq=seq,
+            steps=1,
+            losses=dict(step.losses),
+            pair_accuracy=pair_accuracy,
+            active_experts=step.active_experts,
+            active_satisfaction_experts=step.active_satisfaction_experts,
+            gradient=step.gradient,
+        )
+        # A loss over no pair is 0: a step without pairs says nothing about it.
+        losses = {name: loss or None for name, loss in step.losses.items()}
+        point = msgspec.structs.replace(self.last, losses=losses)
+        if self.points and self.points[-1].steps < self._every:
             self.points[-1] = _merged(self.points[-1], point)
             return
         if len(self.points) == _MOST:
@@ -42,26 +61,30 @@ class Trend:
             self.points = [_merged(first, second) for first, second in pairs]
         self.points.append(point)
 
+    def to_json(self) -> list[Mapping[str, Any]]:
+        """Return the points as plain data for the status."""
+        points: list[Mapping[str, Any]] = msgspec.to_builtins(self.points)
+        return points
 
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+
+def _merged(first: TrendPoint, second: TrendPoint) -> TrendPoint:
     """Return two points as one: means weighted by steps, and the second's place."""
-    sizes = first["steps"], second["steps"]
-    total = sum(sizes)
+    sizes = first.steps, second.steps
 
     def mean(a: float | None, b: float | None) -> float | None:
         known = [(v, size) for v, size in zip((a, b), sizes, strict=True) if v is not None]
         return sum(v * size for v, size in known) / sum(size for _, size in known) if known else None
 
-    names = {**first["losses"], **second["losses"]}
-    merged = {
-        key: mean(first[key], second[key])
-        for key in ("active_experts", "active_satisfaction_experts", "gradient")
-    }
-    return {
-        "at_ms": second["at_ms"],
-        "seq": second["seq"],
-        "steps": total,
-        "losses": {name: mean(first["losses"].get(name), second["losses"].get(name)) for name in names},
-        "pair_accuracy": second["pair_accuracy"],
-        **merged,
-    }
+    names = {**first.losses, **second.losses}
+    return TrendPoint(
+        at_ms=second.at_ms,
+        seq=second.seq,
+        steps=sum(sizes),
+        losses={name: mean(first.losses.get(name), second.losses.get(name)) for name in names},
+        pair_accuracy=second.pair_accuracy,
+        active_experts=mean(first.active_experts, second.active_experts),
+        active_satisfaction_experts=mean(
+            first.active_satisfaction_experts, second.active_satisfaction_experts
+        ),
+        gradient=mean(first.gradient, second.gradient),
+    )
