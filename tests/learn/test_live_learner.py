@@ -134,8 +134,8 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
             if moment.random() < 0.3:
                 deaths += 1
                 dying = Dying(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
-                learner._updates = dying.over(system.updates)  # type: ignore[assignment]
-                learner._publisher._updates = learner._updates
+                learner._journal._updates = dying.over(system.updates)  # type: ignore[assignment]
+                learner._publisher._updates = learner._journal._updates
                 with pytest.raises(DeadError):
                     while True:
                         learner.tick()

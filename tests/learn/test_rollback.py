@@ -49,8 +49,8 @@ def test_learner_that_dies_in_a_rollback_still_tells_everyone(
             pass
         asked = RollbackRequest(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
         system.updates.append(COMMANDS, [asked])
-        learner._updates = Dying(topic, after).over(system.updates)  # type: ignore[assignment]
-        learner._publisher._updates = learner._updates
+        learner._journal._updates = Dying(topic, after).over(system.updates)  # type: ignore[assignment]
+        learner._publisher._updates = learner._journal._updates
         with pytest.raises(DeadError):
             learner.tick()
         learner._checkpointer.close()

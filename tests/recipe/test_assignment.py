@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from easq.log.ids import stable_ids
-from easq.recipe.assignment import HOLDOUT, NOBODYS, Arms, arm_of, arms_in
+from easq.recipe.assignment import HOLDOUT, NO_EXPERIMENT, Arms, arm_of, arms_in
 from easq.recipe.experiments import Arm, Assignment, Eligible, Experiment
 
 VIEWERS = np.array(stable_ids(f"u{n}" for n in range(60_000)))
@@ -17,7 +17,7 @@ def experiment(name: str = "one", **changes: object) -> Experiment:
 
 def deal(*experiments: Experiment, **assignment: object) -> list[np.ndarray]:
     arms = Arms(experiments, Assignment(**assignment))  # type: ignore[arg-type]
-    return list(arms.deal(VIEWERS, NOTHING_TOLD).values())
+    return list(arms.assign(VIEWERS, NOTHING_TOLD).values())
 
 
 def test_arms_get_their_shares() -> None:
@@ -70,7 +70,7 @@ def test_the_holdout_is_in_no_experiment_of_any_layer() -> None:
     arms = Arms([experiment(), experiment("two", layer="layout")], Assignment(holdout=0.1))
     held = arms.held_out(VIEWERS)
     assert stats.binomtest(int(held.sum()), len(held), 0.1).pvalue > 0.001
-    for arm in arms.deal(VIEWERS, NOTHING_TOLD).values():
+    for arm in arms.assign(VIEWERS, NOTHING_TOLD).values():
         assert np.array_equal(arm == -1, held)
 
 
@@ -86,7 +86,7 @@ def test_the_holdout_is_in_no_experiment_of_any_layer() -> None:
 def test_only_eligible_viewers_take_part(eligible: Eligible, told: np.ndarray, expected: list[int]) -> None:
     arms = Arms([experiment(eligible=eligible)], Assignment())
     assert arms.reads == (eligible.feature,)
-    dealt = arms.deal(VIEWERS[:3], {eligible.feature: told})["one"]
+    dealt = arms.assign(VIEWERS[:3], {eligible.feature: told})["one"]
     assert (dealt >= 0).astype(int).tolist() == expected
 
 
@@ -94,7 +94,7 @@ def test_a_label_says_what_was_dealt() -> None:
     rank = experiment("rank", arms=(Arm(name="control"), Arm(name="easq", recipe="recipes/easq.toml")))
     layout = experiment("layout", layer="layout", share=0.5)
     arms = Arms([rank, layout], Assignment(holdout=0.2))
-    dealt = arms.deal(VIEWERS[:300], NOTHING_TOLD)
+    dealt = arms.assign(VIEWERS[:300], NOTHING_TOLD)
     labels = [arms.label(f"u{n}", NOTHING_TOLD) for n in range(300)]
     for name, names in (("rank", ["", "control", "easq"]), ("layout", ["", "control", "treatment"])):
         assert [arm_of(label, name) for label in labels] == [names[n + 1] for n in dealt[name]]
@@ -102,4 +102,4 @@ def test_a_label_says_what_was_dealt() -> None:
     # By these parts the service finds the model of an arm.
     parts = {part for label in labels for part in arms_in(label)}
     assert parts == {"rank/control", "rank/easq", "layout/control", "layout/treatment", HOLDOUT}
-    assert Arms([], Assignment()).label("u1", NOTHING_TOLD) == NOBODYS
+    assert Arms([], Assignment()).label("u1", NOTHING_TOLD) == NO_EXPERIMENT

@@ -48,7 +48,7 @@ class LiveLearner:
         seconds: Callable[[], float] = time.monotonic,
         wall_seconds: Callable[[], float] = time.time,
     ) -> None:
-        self._home, self._events, self._updates = home, events, updates
+        self._home, self._events = home, events
         self._wall_seconds = wall_seconds
         self._live = live = home.recipe.live
         compute_alike(home.recipe.training.threads)

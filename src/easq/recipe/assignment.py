@@ -1,8 +1,8 @@
 """Which arm of which experiment a viewer is in: a pure function of the settings and the viewer.
 
-A viewer has a point in [0, 1) for each layer, and another for each experiment. Experiments of a layer own
-intervals of the first, so they share nobody; the second chooses the arm, so raising a share moves
-nobody from one arm to another. Every point is a hash, salted by the layer's or the experiment's name.
+A viewer has a point in [0, 1) for each layer, and another for each experiment. The experiments of a layer
+own intervals of the first, so they share no viewer. The second chooses the arm, so raising a share moves no
+viewer from one arm to another. Every point is a hash, salted by the name of the layer or the experiment.
 Shapes: U viewers.
 """
 
@@ -17,12 +17,12 @@ from easq.log.ids import mix, stable_id, stable_ids
 from easq.recipe.experiments import Assignment, Eligible, Experiment
 from easq.recipe.recipe import Recipe
 
-Told = Mapping[str, I64 | F64]
+ViewerFeatures = Mapping[str, I64 | F64]
 
-NOBODYS, HOLDOUT = "default", "holdout"
-"""The labels of viewers in no experiment and of those that are kept out of all."""
+NO_EXPERIMENT, HOLDOUT = "default", "holdout"
+"""The labels of viewers in no experiment, and of those that are kept out of all experiments."""
 
-_ASIDE, _WITHIN = ",", "/"
+_ARM_SEPARATOR, _NAME_SEPARATOR = ",", "/"
 
 
 @dataclass(frozen=True)
@@ -35,30 +35,30 @@ class _Place:
 
 
 class Arms:
-    """Deals viewers out to the arms of all experiments.
+    """Assigns viewers to the arms of all experiments.
 
-    `told` holds what eligibility reads: by feature, an int64 id (`events.stable_ids`) or a float number for
-    each viewer, NaN where nothing was told.
+    `features` holds what eligibility reads: by name, an int64 id (`ids.stable_ids`) or a float number of each
+    viewer, NaN where it is unknown.
     """
 
     def __init__(self, experiments: Iterable[Experiment], assignment: Assignment) -> None:
         self._salt, self._holdout = assignment.salt, assignment.holdout
         self._places: list[_Place] = []
-        taken: dict[str, float] = {}
+        ends: dict[str, float] = {}
         for experiment in experiments:
-            low = taken.get(experiment.layer, 0.0)
-            taken[experiment.layer] = low + experiment.room
+            low = ends.get(experiment.layer, 0.0)
+            ends[experiment.layer] = low + experiment.reserved_share
             weights = list(accumulate(arm.weight for arm in experiment.arms))
             self._places.append(_Place(experiment, low, np.array(weights) / weights[-1]))
 
     @staticmethod
     def of(recipe: Recipe) -> "Arms":
-        """Return what a recipe says."""
+        """Return the arms of a recipe."""
         return Arms(recipe.experiments, recipe.assignment)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Return the told features of the viewer that decide who is eligible."""
+        """Return the features of the viewer that decide who is eligible."""
         names = [p.experiment.eligible.feature for p in self._places if p.experiment.eligible]
         return tuple(dict.fromkeys(names))
 
@@ -66,33 +66,33 @@ class Arms:
         """Return who is in the holdout; `viewer_U` is `stable_id` of each viewer's id."""
         return np.asarray(self._points(viewer_U, "holdout") < self._holdout)
 
-    def deal(self, viewer_U: I64, told: Told) -> dict[str, I64]:
+    def assign(self, viewer_U: I64, features: ViewerFeatures) -> dict[str, I64]:
         """Return, by experiment, the number of each viewer's arm, -1 where a viewer has none.
 
-        Raises KeyError when a feature of `reads` is not told.
+        Raises KeyError when a feature of `reads` is missing.
         """
         free_U = ~self.held_out(viewer_U)
-        return {place.experiment.name: self._deal(place, viewer_U, told, free_U) for place in self._places}
+        return {p.experiment.name: self._assign(p, viewer_U, features, free_U) for p in self._places}
 
-    def label(self, user_id: str, told: Told) -> str:
-        """Return the label that one viewer's requests bear, see `join_label`; `told` has one row."""
+    def label(self, user_id: str, features: ViewerFeatures) -> str:
+        """Return the label of one viewer's requests, see `join_label`; `features` has one row."""
         viewer_U = np.array([stable_id(user_id)])
-        dealt = self.deal(viewer_U, told)
+        arm_of_experiment = self.assign(viewer_U, features)
         arms = {
             p.experiment.name: p.experiment.arms[number].name
             for p in self._places
-            if (number := int(dealt[p.experiment.name][0])) >= 0
+            if (number := int(arm_of_experiment[p.experiment.name][0])) >= 0
         }
-        return join_label(arms) or (HOLDOUT if self.held_out(viewer_U)[0] else NOBODYS)
+        return join_label(arms) or (HOLDOUT if self.held_out(viewer_U)[0] else NO_EXPERIMENT)
 
-    def _deal(self, place: _Place, viewer_U: I64, told: Told, free_U: Bool) -> I64:
+    def _assign(self, place: _Place, viewer_U: I64, features: ViewerFeatures, free_U: Bool) -> I64:
         experiment = place.experiment
         if not experiment.enabled:
             return np.full(len(viewer_U), -1)
         point_U = self._points(viewer_U, f"layer {experiment.layer}")
         in_U = free_U & (point_U >= place.low) & (point_U < place.low + experiment.share)
         if experiment.eligible:
-            in_U &= _is_eligible(experiment.eligible, told)
+            in_U &= _is_eligible(experiment.eligible, features)
         arm_U = np.searchsorted(place.arm_ends, self._points(viewer_U, f"arm {experiment.name}"), "right")
         return np.where(in_U, np.minimum(arm_U, len(experiment.arms) - 1), -1)
 
@@ -102,8 +102,8 @@ class Arms:
         return point_U
 
 
-def _is_eligible(eligible: Eligible, told: Told) -> Bool:
-    value_U = told[eligible.feature]
+def _is_eligible(eligible: Eligible, features: ViewerFeatures) -> Bool:
+    value_U = features[eligible.feature]
     if eligible.values:
         return np.isin(value_U, stable_ids(eligible.values))
     low = -np.inf if eligible.at_least is None else eligible.at_least
@@ -112,12 +112,12 @@ def _is_eligible(eligible: Eligible, told: Told) -> Bool:
 
 
 def join_label(arms: Mapping[str, str]) -> str:
-    """Return what a request's `arm` says of a viewer's arms by experiment.
+    """Return the label that names a viewer's arms by experiment.
 
     >>> join_label({"easq": "treatment", "layout": "wide"})
     'easq/treatment,layout/wide'
     """
-    return _ASIDE.join(f"{experiment}{_WITHIN}{arm}" for experiment, arm in arms.items())
+    return _ARM_SEPARATOR.join(f"{experiment}{_NAME_SEPARATOR}{arm}" for experiment, arm in arms.items())
 
 
 def arms_in(label: str) -> list[str]:
@@ -126,7 +126,7 @@ def arms_in(label: str) -> list[str]:
     >>> arms_in("easq/treatment,layout/wide"), arms_in("default")
     (['easq/treatment', 'layout/wide'], ['default'])
     """
-    return label.split(_ASIDE)
+    return label.split(_ARM_SEPARATOR)
 
 
 def arm_of(label: str, experiment: str) -> str:
@@ -135,5 +135,5 @@ def arm_of(label: str, experiment: str) -> str:
     >>> arm_of("easq/treatment,layout/wide", "layout"), arm_of("default", "layout")
     ('wide', '')
     """
-    head = experiment + _WITHIN
+    head = experiment + _NAME_SEPARATOR
     return next((part[len(head) :] for part in arms_in(label) if part.startswith(head)), "")

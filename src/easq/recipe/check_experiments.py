@@ -15,9 +15,9 @@ def experiment_problems(recipe: Recipe) -> Iterator[str]:
     for experiment in recipe.experiments:
         yield from _experiment(experiment, recipe, allowed)
     for layer in dict.fromkeys(e.layer for e in recipe.experiments):
-        room = sum(e.room for e in recipe.experiments if e.layer == layer)
-        if room > 1 + 1e-9:
-            yield f"experiments: those of layer {layer!r} take {room:g} of its viewers; allowed: 1 together"
+        reserved = sum(e.reserved_share for e in recipe.experiments if e.layer == layer)
+        if reserved > 1 + 1e-9:
+            yield f"experiments: those of layer {layer!r} take {reserved:g} of its viewers; allowed: 1 together"
     serving = {e.layer for e in recipe.experiments if any(a.recipe or a.version for a in e.arms)}
     if len(serving) > 1:
         yield (
@@ -34,7 +34,7 @@ def experiment_problems(recipe: Recipe) -> Iterator[str]:
 def _experiment(experiment: Experiment, recipe: Recipe, metrics: tuple[str, ...]) -> Iterator[str]:
     place, share, days = f"experiments.{experiment.name}", experiment.share, experiment.days
     yield from _twice(f"{place}.arms", [arm.name for arm in experiment.arms])
-    if experiment.room < share:
+    if experiment.reserved_share < share:
         yield f"{place}.reserved: got {experiment.reserved}; allowed: at least its share ({share})"
     if experiment.least_days > days:
         yield f"{place}.least_days: got {experiment.least_days}; allowed: at most its days ({days})"

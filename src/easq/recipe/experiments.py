@@ -1,4 +1,4 @@
-"""What a recipe says of its experiments: who takes part, which arms there are, what decides."""
+"""Settings of experiments: who takes part, the arms, the metric that decides."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from msgspec import Meta
 from easq.recipe.values import Count, Name, Rate, Share, Strict, Text, Weight
 
 SATISFACTION = "satisfaction"
-"""The metric that decides unless an experiment names another: what viewers say, weighted."""
+"""The default metric of an experiment: weighted answers."""
 
 BUILT_IN_METRICS = (
     "lt7",
@@ -25,14 +25,14 @@ BUILT_IN_METRICS = (
     "q_dissatisfied",
     SATISFACTION,
 )
-"""The metrics of the EASQ paper's Table 2 and those beside it; docs/ab.md defines each."""
+"""Built-in metrics: those of the EASQ paper's Table 2 and a few more; docs/ab.md defines each."""
 
 COUNTED = ("requests", "views", "days", "asked", "answered")
-"""What a metric may count beside behaviours."""
+"""What a metric may count beside behaviors."""
 
 
 class Eligible(Strict, frozen=True):
-    """Only viewers whose told `feature` is one of `values`, or lies in [`at_least`, `below`)."""
+    """Only viewers whose `feature` is one of `values`, or lies in [`at_least`, `below`)."""
 
     feature: Name
     values: tuple[int | str, ...] = ()
@@ -41,10 +41,12 @@ class Eligible(Strict, frozen=True):
 
 
 class Arm(Strict, frozen=True):
-    """One arm: its part of an experiment's viewers is `weight` out of the sum of all weights.
+    """One arm of an experiment.
 
-    `recipe` is a file whose model serves the arm and `version` a fixed version of the running one. With
-    neither the arm is served as everyone is, and the platform may act on its name in the reply.
+    weight    its share of the experiment's viewers, out of the sum of all weights.
+    recipe    a file: the arm is served by a model of its own with these settings.
+    version   the arm is served by this fixed version of the running model.
+    With neither it is served like everyone, and the platform may act on the arm's name in the reply.
     """
 
     name: Name
@@ -54,7 +56,7 @@ class Arm(Strict, frozen=True):
 
 
 class Guardrail(Strict, frozen=True):
-    """A metric that may get worse by `tolerance` at most: a part of its value in the control arm."""
+    """A metric that may get worse by at most `tolerance`, a share of its value in the control arm."""
 
     metric: Name
     tolerance: Share = 0.01
@@ -64,13 +66,13 @@ class Experiment(Strict, frozen=True):
     """Arms over a share of viewers; the first arm is the control.
 
     layer        experiments of one layer never share a viewer; those of different layers are independent.
-    share        of the layer's viewers that take part now. Raising it adds viewers and moves none.
-    reserved     of the layer's viewers, kept for this experiment so that it may grow; `share` unless given.
-    enabled      the kill switch: false serves everyone as outside of the experiment.
+    share        share of the layer's viewers that take part. Raising it adds viewers and moves none.
+    reserved     share of the layer's viewers that no other experiment may take; `share` by default.
+    enabled      the kill switch; false: everyone is served as outside of the experiment.
     metric       decides; `guardrails` must not get worse.
-    days         how long it is planned to run; `least_days` must pass before it may ship.
+    days         planned length; `least_days` must pass before it may ship.
     pre_days     days before the start that reduce variance (CUPED).
-    start        the first UTC day that counts; without it the day of the first request of an arm.
+    start        first UTC day that counts; by default the day of the first request of an arm.
     confidence   of all intervals; `power` is what `easq ab plan` plans with.
     """
 
@@ -91,15 +93,16 @@ class Experiment(Strict, frozen=True):
     power: Annotated[float, Meta(ge=0.5, lt=1)] = 0.8
 
     @property
-    def room(self) -> float:
-        """Return the share of the layer that no other experiment may take."""
+    def reserved_share(self) -> float:
+        """The share of the layer that no other experiment may take."""
         return self.share if self.reserved is None else self.reserved
 
 
 class Assignment(Strict, frozen=True):
-    """How viewers are dealt out. `holdout` of all viewers takes part in no experiment of any layer.
+    """How viewers are assigned to arms.
 
-    Another `salt` deals all of them anew.
+    holdout   share of all viewers that take part in no experiment of any layer.
+    salt      another salt assigns all viewers anew.
     """
 
     salt: str = ""
@@ -107,13 +110,13 @@ class Assignment(Strict, frozen=True):
 
 
 class Metric(Strict, frozen=True):
-    """A metric of a platform's own, by viewer over the days of an experiment.
+    """A metric of the platform's own, per viewer over the days of an experiment.
 
-    count        views whose behaviour `of` reached `at_least`.
-    sum          the sum of `of` over views.
-    ratio        the sum of `of` over that of `per`.
-    conversion   the share of viewers with at least `at_least` of `of`.
-    `of` is a behaviour, or with ratio and conversion also requests, views, days, asked, answered.
+    count        number of views whose behavior `of` reached `at_least`.
+    sum          sum of `of` over views.
+    ratio        sum of `of` over the sum of `per`.
+    conversion   share of viewers with at least `at_least` of `of`.
+    `of` is a behavior; with ratio and conversion also requests, views, days, asked or answered.
     """
 
     name: Name
@@ -125,10 +128,10 @@ class Metric(Strict, frozen=True):
 
 
 class MetricSettings(Strict, frozen=True):
-    """Where the metrics of an experiment come from.
+    """How the metrics of experiments are computed.
 
-    watch                 the behaviour whose value is the time watched, in milliseconds.
-    session_gap_minutes   a session ends when nothing is heard of a viewer for so long.
+    watch                 behavior whose value is the time watched, in milliseconds.
+    session_gap_minutes   a session ends after so long without an event of the viewer.
     own                   metrics of the platform's own.
     """
 
@@ -138,12 +141,12 @@ class MetricSettings(Strict, frozen=True):
 
 
 class Explore(Strict, frozen=True):
-    """Rankings that are drawn and not sorted, so that other rankings can be judged from the log.
+    """Rankings that are drawn at random, so that the log can estimate what other rankings would do.
 
-    share         of requests that are drawn; 0 explores nothing.
-    kind          uniform: any order is as likely; plackett_luce: places are drawn one after the other, an
-                  item by exp(score / `temperature`), scores in deviations among those drawn.
-    depth         the first so many of the sorted ranking are drawn, the others stay behind them.
+    share         share of requests whose ranking is drawn; 0: none.
+    kind          uniform: every order is equally likely; plackett_luce: places are drawn one after another,
+                  each item with weight exp(score / `temperature`), scores in standard deviations.
+    depth         the first so many candidates of the sorted ranking are drawn; the others keep their places.
     top           the logged propensity of an item is its chance to be among the first `top`.
     """
 

@@ -15,7 +15,7 @@ from easq.recipe.values import (
 
 
 class Categorical(Strict, frozen=True, tag="categorical", tag_field="kind"):
-    """One id per row, hashed into `rows` embedding rows."""
+    """One id per viewer or candidate, hashed into `rows` embedding rows."""
 
     name: Name
     side: Side
@@ -23,7 +23,7 @@ class Categorical(Strict, frozen=True, tag="categorical", tag_field="kind"):
 
 
 class Multi(Strict, frozen=True, tag="multi", tag_field="kind"):
-    """Several ids per row, of which the first `length` are averaged."""
+    """Several ids per viewer or candidate; the embeddings of the first `length` are averaged."""
 
     name: Name
     side: Side
@@ -32,10 +32,10 @@ class Multi(Strict, frozen=True, tag="multi", tag_field="kind"):
 
 
 class RateOf(Strict, frozen=True):
-    """A rate that the live service keeps from events: how often `behavior` was shown per view.
+    """A rate that the live service computes from events: how often a view brings `behavior`.
 
-    The past fades by half every `half_life_hours`; with few views the rate is drawn to that of all, as
-    if there had been `prior_views` of those.
+    half_life_hours   the weight of past views halves in this time.
+    prior_views       with few views the rate is shrunk towards the global rate, by so many views of it.
     """
 
     behavior: Name
@@ -44,9 +44,9 @@ class RateOf(Strict, frozen=True):
 
 
 class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
-    """A number, embedded by the interval of `boundaries` that holds it; unknown has its own.
+    """A number; each interval between `boundaries` has an embedding, and so has an unknown value.
 
-    With `rate` the live service keeps it from events, of the item or of the viewer by `side`.
+    With `rate` the live service computes it from events, per item or per viewer as `side` says.
     """
 
     name: Name
@@ -56,10 +56,10 @@ class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
 
 
 class History(Strict, frozen=True, tag="history", tag_field="kind"):
-    """The viewer's recent ids of the candidate feature `of`; the last `length` are attended to.
+    """The viewer's recent ids of the candidate feature `of`; the model attends to the last `length`.
 
-    The live service keeps it from events: items whose behaviour `where` reached `at_least`, or all that
-    were exposed.
+    The live service keeps it from events: items whose behavior `where` reached `at_least`, or all exposed
+    items without `where`.
     """
 
     name: Name
@@ -73,9 +73,9 @@ Feature = Categorical | Multi | Numeric | History
 
 
 class BehaviorKind(Strict, frozen=True):
-    """A behaviour counts as shown when its value is at least `at_least`.
+    """A behavior; a view brought it if its value is at least `at_least`.
 
-    `weight` is its part in the order of a request's items; 0 measures it without training on it.
+    `weight` is its share in the order of a request's items. 0: it is measured and not trained on.
     """
 
     name: Name
@@ -84,11 +84,11 @@ class BehaviorKind(Strict, frozen=True):
 
 
 class OrderSettings(Strict, frozen=True):
-    """Which rows B+ orders, and how.
+    """The pairs B+ of the behavior order.
 
-    cap      an item's level is the weight of the behaviours it got, at most this (many > one > none).
-    scope    request: pairs of one request (EASQ); viewer: of one viewer's rows in the step; batch:
-             any two rows of the step, for logs whose requests have too few items to be ranked.
+    cap      an item's level is the summed weight of its behaviors, at most this (many > one > none).
+    scope    which rows are compared. request: those of one request (EASQ); viewer: those of one viewer in the
+             step; batch: any two of the step, for logs whose requests hold too few items.
     """
 
     cap: Rate = 2.0

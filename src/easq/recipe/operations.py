@@ -14,9 +14,11 @@ from easq.recipe.values import (
 
 
 class Join(Strict, frozen=True):
-    """Minutes of event time: how long a request waits for behaviours and answers.
+    """How long a request waits, in minutes of event time.
 
-    `lateness` is how far out of order a partition may be.
+    behavior_window   for behavior.
+    answer_window     for an answer; at least as long.
+    lateness          how far out of order the events of a partition may be.
     """
 
     behavior_window: Rate = 30.0
@@ -27,15 +29,16 @@ class Join(Strict, frozen=True):
 class Live(Strict, frozen=True):
     """How the learner follows the log. Seconds are wall-clock time.
 
-    step_seconds          at least this between the beginnings of two steps.
-    flush_seconds         behaviour waits for a whole batch at most this long; an answer never waits.
-    read_events           of one partition read in one step, at most.
-    checkpoint_seconds    between checkpoints: what a killed learner repeats when it comes back.
-    snapshot_seconds      between full versions: what a ranker starts from, and what a rollback goes to.
-    keep_versions         full versions kept; the newest is never removed.
+    step_seconds          minimum time between the starts of two steps.
+    flush_seconds         maximum time that behavior waits for a whole batch; an answer never waits.
+    read_events           maximum of events that one step reads of a partition.
+    checkpoint_seconds    time between checkpoints; a restarted learner repeats at most this much.
+    snapshot_seconds      time between full versions: rankers start from one, a rollback returns to one.
+    keep_versions         how many full versions are kept; the newest is never removed.
     guard_share           roll back when recent pair accuracy above chance falls below this share of its
-                          earlier level; 0 never does. Recent and earlier are means over about
-    guard_recent_pairs    and guard_level_pairs pairs of progressive validation.
+                          earlier level; 0: never.
+    guard_recent_pairs    about so many pairs of progressive validation are recent,
+    guard_level_pairs     and about so many make the earlier level.
     """
 
     step_seconds: Rate = 0.1
@@ -52,15 +55,15 @@ class Live(Strict, frozen=True):
 class Service(Strict, frozen=True):
     """The HTTP service.
 
-    log_top, log_sample     logged of each ranking: the first candidates returned, and this many of the rest.
+    log_top, log_sample     how many candidates of a ranking are logged: the first, and a sample of the rest.
     when_log_is_down        refuse: a ranking that cannot be logged is a 503; serve: it is served and counted.
-    log_wait_seconds        how long a reply may wait for the log.
-    body_seconds            how long the body of a request may take to come.
-    max_uploads             bodies over 64 KiB that may be on their way at once; memory holds at most as many.
-    max_...                 limits; a request beyond one is refused with a 4xx that says the limit.
-    requests_per_second     by key, with bursts of twice as many; 0 is no limit.
-    clock_skew_seconds      an event may lie this far in the future by the server's clock.
-    profile_store_seconds   between saves of the profiles, which a restart goes on from.
+    log_wait_seconds        maximum time that a reply waits for the log.
+    body_seconds            maximum time that a request's body takes to arrive.
+    max_uploads             maximum of bodies over 64 KiB that arrive at once; bounds memory.
+    max_...                 limits of a request; one beyond a limit is refused with a 4xx that states it.
+    requests_per_second     per key, with bursts of twice as many; 0: no limit.
+    clock_skew_seconds      how far an event may lie in the future of the server's clock.
+    profile_store_seconds   time between saves of the profiles; a restart continues from the last one.
     """
 
     log_top: Annotated[int, Meta(ge=1, le=1000)] = 20
@@ -79,13 +82,13 @@ class Service(Strict, frozen=True):
 
 
 class Clock(Strict, frozen=True):
-    """By which clock events are stamped. For simulations it may be `held`: somebody sets it in a file."""
+    """The clock that stamps events; `held`: its time is set in a file, for simulations."""
 
     held: bool = False
 
 
 class Retention(Strict, frozen=True):
-    """How long events are kept: `easq privacy expire` erases older ones. 0 keeps them for good."""
+    """How long events are kept, in days; `easq privacy expire` erases older ones. 0: for good."""
 
     keep_days: Weight = 0.0
 
@@ -101,7 +104,7 @@ class Evaluation(Strict, frozen=True):
 
 
 class Data(Strict, frozen=True):
-    """Which loader reads `easq replay --data`; `mapping` is the table loader's file."""
+    """The loader of `easq replay --data`; `mapping` is the file that the table loader reads."""
 
     loader: Literal["kuairand", "eeg_svrec", "table"]
     mapping: str | None = None

@@ -19,7 +19,7 @@ from easq.recipe.values import (
 
 
 class Question(Strict, frozen=True):
-    """The question and its options from worst to best; the order is what D+ learns."""
+    """The question that trains, and its options from worst to best; D+ learns this order."""
 
     name: Name = "satisfaction"
     text: str = "Are you satisfied with this video?"
@@ -35,11 +35,11 @@ BUILT_IN = {
     "come_back": SCALE5,
     "worth_time": ("no", "partly", "yes"),
 }
-"""The questions that have a wording of their own, and their values."""
+"""The questions with a built-in wording, and their values from worst to best."""
 
 
 class Wording(Strict, frozen=True):
-    """What a viewer reads: the question, a label for each option in their own order, and the thanks."""
+    """What a viewer reads: the question, a label for each option in the order of the options, the thanks."""
 
     text: Text
     labels: tuple[Text, ...]
@@ -47,12 +47,14 @@ class Wording(Strict, frozen=True):
 
 
 class AskedQuestion(Strict, frozen=True):
-    """One question of the questionnaire; `share` of the asks are of it, out of the sum of all shares.
+    """One question of the questionnaire.
 
-    options   the values that are logged, from worst to best. A scale has 1 to 5, a built-in question its
-              own, and the question that trains those of `[question]`.
-    version   of the wording; an answer says which one was read.
-    wording   by locale; a built-in question (satisfaction, come_back, worth_time) has English and Chinese.
+    share     its share of the asks, out of the sum of all shares.
+    options   logged values from worst to best. Not to be given for a scale (1 to 5), for a built-in question,
+              or for the question that trains, whose options are those of `[question]`.
+    version   of the wording; each answer states the version that the viewer read.
+    wording   by locale. The built-in questions (satisfaction, come_back, worth_time) have English and
+              Chinese.
     """
 
     name: Name
@@ -66,26 +68,27 @@ class AskedQuestion(Strict, frozen=True):
 class AskSettings(Strict, frozen=True):
     """When the questionnaire is shown; docs/ask.md has the rule and its probabilities.
 
-    policy                   uniform: all eligible views at one rate; adaptive: more where an answer teaches
-                             more, rate being the most (docs/ask.md).
-    adaptive_floor           adaptive: no view's rate is below this part of it.
-    adaptive_half_life_hours adaptive: what answers say of an author fades by half.
-    min_play_ms, min_ratio   a view is eligible that was played this long, or this part of the item.
-    rate                     the share of eligible views that is asked while all gates are open.
-    cool_down_minutes        a viewer is not asked again so soon. Kept in 16 parts, never shorter.
-    session_gap_minutes      a session ends when no eligible view comes for so long.
-    daily_quota              of all viewers, by the UTC day; 0 is none. It is never exceeded.
+    policy                   uniform: all eligible views are asked at one rate. adaptive: at a higher rate
+                             where an answer teaches more; `rate` is then the maximum.
+    adaptive_floor           adaptive: the minimum rate, as a share of `rate`.
+    adaptive_half_life_hours adaptive: the weight of past answers about an author halves in this time.
+    min_play_ms, min_ratio   a view is eligible once it was played so many milliseconds, or for this share of
+                             the item.
+    rate                     share of eligible views that are asked while all gates are open.
+    cool_down_minutes        minimum time between two asks of a viewer; kept in 16 ticks and never shorter.
+    session_gap_minutes      a session ends after so long without an eligible view.
+    daily_quota              maximum of asks per UTC day over all viewers; 0: no quota.
     pacing                   even: the quota is spread over the day; none: first come, first asked.
-    pacing_minutes           even pacing may run ahead of the clock by this much of the quota.
-    reserve_seconds          an offered ask counts for the quota this long without being shown, then it
-                             cannot be shown any more.
-    token_minutes            an answer is taken this long after the offer, within join.answer_window.
-    memory_days              how long a viewer's asks are remembered; a restart reads this much of the log.
-    fade_seconds             the question goes away by itself after this long.
-    order                    of the options: as they are, or shuffled for each ask. A scale stays as it is.
-    default_locale           where there is no wording in the viewer's own.
+    pacing_minutes           how far even pacing may run ahead of the clock.
+    reserve_seconds          how long an offered ask counts against the quota before it is shown; afterwards
+                             it cannot be shown.
+    token_minutes            how long after the offer an answer is accepted, within join.answer_window.
+    memory_days              how long a viewer's asks are remembered; a restart reads so many days of the log.
+    fade_seconds             the question disappears by itself after this time.
+    order                    of the options: fixed, or shuffled for each ask. A scale is never shuffled.
+    default_locale           used where a question has no wording in the viewer's locale.
     origins                  web origins whose pages may call the service (CORS).
-    questions                what is asked; if none is named, the question that trains.
+    questions                the questions that are asked; none: only the question that trains.
     """
 
     policy: Literal["uniform", "adaptive"] = "uniform"
@@ -112,17 +115,18 @@ class AskSettings(Strict, frozen=True):
 
 
 class Quality(Strict, frozen=True):
-    """Which answers count less, and from where on; docs/answers.md has the rules.
+    """Which answers are trusted less; docs/answers.md has the rules.
 
-    author             the candidate feature by which floods are counted, beside the item itself.
-    max_per_day        answers of one viewer in 24 hours that count.
-    burst_answers      in burst_seconds from one viewer: from this many on they count less.
-    skimming           how many times faster than people read on average a question may be answered.
-    straight_chance    the same option again and again counts less where chance would do that so seldom.
-    flood_hours        half-life of what is remembered of an author's or an item's answers.
-    flood_viewers      so many different viewers at least make a flood.
-    flood_excess       a flood counts as much as this many times what its asks lead to elsewhere.
-    flood_chance       a flood is what would come by chance so seldom although this often were usual.
+    author             candidate feature by which floods are detected, beside the item itself.
+    max_per_day        maximum of a viewer's answers in 24 hours that count.
+    burst_answers      from so many answers of one viewer within burst_seconds on, they count less.
+    skimming           an answer given more than this many times faster than the mean reading speed counts
+                       less.
+    straight_chance    a run of the same option counts less if chance makes such a run less often than this.
+    flood_hours        half-life of the counts of an author's or an item's answers.
+    flood_viewers      minimum number of viewers that make a flood.
+    flood_excess       a flood counts at most this many times the answers that its asks bring elsewhere.
+    flood_chance       a flood is a number of answers that chance reaches less often than this.
     """
 
     author: Name = "author_id"
