@@ -198,7 +198,7 @@ arms = [{ name = "control" }, { name = "easq", version = "v7" }]
         (EXPERIMENT + EXPERIMENT, "experiments: easq stands there more than once"),
         (
             EXPERIMENT + EXPERIMENT.replace('"easq"\narms', '"other"\narms'),
-            "experiments: those of layer 'main' take 2 of its viewers; allowed: 1 together",
+            "experiments: those of layer 'main' take 2 of its viewers; allowed: at most 1",
         ),
         (
             EXPERIMENT + EXPERIMENT.replace('"easq"\narms', '"other"\nlayer = "second"\narms'),
