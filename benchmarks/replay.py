@@ -148,7 +148,7 @@ def main() -> None:
             f"whole replay: {result['views_per_second']:,.0f} views/s (rounds: {[round(r) for r in rates]})"
         ]
         lines += [f"step, {method}: {1000 * value:.2f} ms" for method, value in medians.items()]
-        lines += [f"EASQ step over behaviour-only step: {result['easq_over_behavior_step']:.2f}"]
+        lines += [f"EASQ step over behavior-only step: {result['easq_over_behavior_step']:.2f}"]
         lines += [f"{stage}: {1e6 * value / views:.2f} us per view" for stage, value in stages.items()]
         return "\n".join(lines)
 

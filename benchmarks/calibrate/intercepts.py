@@ -1,4 +1,4 @@
-"""Solve the logits of behaviours so that expected rates are the real ones, band by band.
+"""Solve the logits of behaviors so that expected rates are the real ones, band by band.
 
 Shapes: N views, U viewers.
 """
@@ -23,9 +23,9 @@ RATES = {**real_figures.BY_RATIO, "forward": _FORWARD, "profile_enter": _PROFILE
 _FREE_SLOPES = {"hate": -0.8, "profile_enter": 0.3}
 
 
-# Free: where a behaviour stops growing with what is felt, if only one figure speaks of its slope.
+# Free: where a behavior stops growing with what is felt, if only one figure speaks of its slope.
 _TURN = 1.0
-# What the slopes are fitted to: within the tolerances of EASQ's later behaviour, and off its middle where
+# What the slopes are fitted to: within the tolerances of EASQ's later behavior, and off its middle where
 # another figure pulls. EEG-SVRec's likes at level 5 (.79) want steeper likes among the satisfied than
 # 1.46; follows reach no more than 1.8 with the dissatisfied at their lower bound.
 _SATISFIED = {**real_figures.LATER["satisfied"], "like": 1.54}
@@ -47,7 +47,7 @@ class Views:
 
 
 def solve(views: Views) -> tuple[dict[str, BehaviorLogit], tuple[float, ...]]:
-    """Return every behaviour's logit, and by class of duration how much more freely videos are liked."""
+    """Return every behavior's logit, and by class of duration how much more freely videos are liked."""
     by_length, like = np.zeros(len(real_figures.DURATIONS)), BehaviorLogit((-4.0,) * 6, 3.0, 0.9, 0.0)
     for turn in range(8):
         offset = by_length[views.length_N]
@@ -75,7 +75,7 @@ def _means(place_N: NDArray[np.integer], value_N: Anything, num: int) -> list[fl
 def _with_slopes(
     views: Views, name: str, start: BehaviorLogit, offset: Anything | float, liked_N: Anything | None
 ) -> BehaviorLogit:
-    """Fit slopes to later behaviour by answer (EASQ), everything else anew at each step."""
+    """Fit slopes to later behavior by answer (EASQ), everything else anew at each step."""
 
     def at(low: float, high: float, turn: float) -> BehaviorLogit:
         return _with_liked(views, name, replace(start, low=low, high=high, turn=turn), offset, liked_N)
@@ -102,7 +102,7 @@ def _with_slopes(
     if name == "like":
         high = bisect(lambda x: later(at(low_for(x, 0.0), x, 0.0), 2) - satisfied, 0.0, 2.0, 8)
         return at(low_for(high, 0.0), high, 0.0)
-    # Later behaviour rises with the turn and falls again: take the nearest of some.
+    # Later behavior rises with the turn and falls again: take the nearest of some.
     tried = [at(low_for(0.0, turn), 0.0, turn) for turn in (0.8, 1.1, 1.4, 1.7)]
     return min(tried, key=lambda behavior: abs(later(behavior, 2) - satisfied))
 
@@ -152,7 +152,7 @@ def _chance(
 
 
 def relative(views: Views, chance_N: Anything, answer: int) -> float:
-    """Return how much a behaviour goes with an answer, relative to the viewers' other eligible views."""
+    """Return how much a behavior goes with an answer, relative to the viewers' other eligible views."""
     kept = views.eligible_N
     user_N, chance_N = views.user_N[kept], chance_N[kept]
     num_U, sum_U = np.bincount(user_N), np.bincount(user_N, chance_N)

@@ -135,7 +135,7 @@ def test_a_history_with_a_condition_gains_an_item_when_its_value_is_reached() ->
         assert seen(profiles) == [stable_id("i0")]
 
 
-def test_a_view_counts_once_and_a_behaviour_when_it_is_first_reached() -> None:
+def test_a_view_counts_once_and_a_behavior_when_it_is_first_reached() -> None:
     profiles = apply(nothing(), request("r"), report("r"), report("r", ts=1))
     apply(profiles, request("s", items=("i1",)), report("s", items=("i1",), like=1.0))
     apply(profiles, report("r", ts=2, like=1.0), report("r", ts=3, like=1.0), report("r", ts=4, like=0.0))

@@ -240,7 +240,7 @@ def test_names_cannot_run_into_one_another(tmp_path: Path) -> None:
 def test_wrong_paths_are_explained(tmp_path: Path) -> None:
     declared = mapping(tmp_path / "m")
     with pytest.raises(
-        InputError, match=r"expected a CSV or Parquet file, a glob of them, or a folder .* nothing is there"
+        InputError, match=r"expected a CSV or Parquet file, a glob of them, or a folder .* no file matches"
     ):
         load_table(tmp_path / "none*.csv", declared)
     with pytest.raises(InputError, match=r"it holds mapping\.toml"):

@@ -1,4 +1,4 @@
-"""The file that says which columns of a table are what; recipes/table_mapping.toml is an example."""
+"""The file that declares the columns of a table. recipes/table_mapping.toml is an example."""
 
 import tomllib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ViewColumns(_Strict, frozen=True):
-    """Who saw what when. Without a `request` column views are cut into requests by their times."""
+    """Who saw what, and when. Without a `request` column, views are grouped into requests by time."""
 
     user: str
     item: str
@@ -30,7 +30,7 @@ class ViewColumns(_Strict, frozen=True):
 
 
 class FeatureColumn(_Strict, frozen=True):
-    """A column that was known before the view; a multi's values stand between separators (a comma)."""
+    """A column that was known before the view. The values of a multi are separated by a comma by default."""
 
     name: Name
     column: str
@@ -40,14 +40,14 @@ class FeatureColumn(_Strict, frozen=True):
 
 
 class BehaviorColumn(_Strict, frozen=True):
-    """A column of numbers (or true and false): how much of a behaviour a view got."""
+    """A column of numbers (or true and false): the value of a behavior on a view."""
 
     name: Name
     column: str
 
 
 class HistoryRule(_Strict, frozen=True):
-    """A viewer's last ids of a categorical candidate feature, of views whose `where` got `at_least`."""
+    """A viewer's last ids of a categorical candidate feature, from views whose `where` is `at_least`."""
 
     name: Name
     of: Name
@@ -57,9 +57,9 @@ class HistoryRule(_Strict, frozen=True):
 
 
 class AnswerColumn(_Strict, frozen=True):
-    """What viewers said: the option of each value, and values that are no answer.
+    """Viewers' answers: the option of each value, and the values that are not answers.
 
-    `propensity` is the column of the probability of the ask; empty means not asked.
+    `propensity` is the column with the probability of the ask. An empty cell means not asked.
     """
 
     column: str
@@ -70,7 +70,7 @@ class AnswerColumn(_Strict, frozen=True):
 
 
 class Mapping(_Strict, frozen=True):
-    """A table's columns; `name` begins every event id."""
+    """A table's columns. `name` is the start of every event id."""
 
     name: Name
     columns: ViewColumns
@@ -82,15 +82,15 @@ class Mapping(_Strict, frozen=True):
     def needed(self) -> list[str]:
         """Return every column that the mapping names, once."""
         columns, answer = self.columns, self.answer
-        said = [answer.column, answer.propensity] if answer else []
-        named = [columns.user, columns.item, columns.time, columns.request, *said]
+        answers = [answer.column, answer.propensity] if answer else []
+        named = [columns.user, columns.item, columns.time, columns.request, *answers]
         named += [feature.column for feature in self.features]
         named += [behavior.column for behavior in self.behaviors]
         return [name for name in dict.fromkeys(named) if name is not None]
 
 
 def read_mapping(path: Path) -> Mapping:
-    """Return the mapping in a TOML file; raise InputError naming the key, what was given, what is allowed."""
+    """Return the mapping in a TOML file. Raises InputError naming key, value and what is allowed."""
     try:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -108,7 +108,7 @@ def read_mapping(path: Path) -> Mapping:
 
 
 def _problems(given: Any, kind: Any, key: str) -> Iterator[str]:
-    """Yield what is wrong with a value, innermost first, so that the message names the very key."""
+    """Yield what is wrong with a value, innermost first, so that the message names the exact key."""
     if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(given, dict):
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         prefix = f"{key}." if key else ""
@@ -143,9 +143,9 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
     behaviors = [behavior.name for behavior in mapping.behaviors]
     ids = [f.name for f in mapping.features if f.side == "candidate" and f.kind == "categorical"]
     names = [feature.name for feature in mapping.features] + [h.name for h in mapping.histories]
-    for kind, found in (("features and histories", names), ("behaviors", behaviors)):
-        if repeated := sorted({name for name in found if found.count(name) > 1}):
-            yield f"{kind} need names of their own; repeated: {', '.join(repeated)}"
+    for kind, declared in (("features and histories", names), ("behaviors", behaviors)):
+        if repeated := sorted({name for name in declared if declared.count(name) > 1}):
+            yield f"{kind} need distinct names; repeated: {', '.join(repeated)}"
     yield from _feature_contradictions(mapping)
     numeric = [f.column for f in mapping.features if f.kind == "numeric"]
     if mapping.columns.time in (*numeric, *(behavior.column for behavior in mapping.behaviors)):
@@ -154,7 +154,7 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
         yield "features hold none with side = 'candidate'; a ranking needs at least one"
     for place, history in enumerate(mapping.histories):
         if history.of not in ids:
-            allowed = ", ".join(ids) or "none, for want of a categorical candidate feature"
+            allowed = ", ".join(ids) or "none, because there is no categorical candidate feature"
             yield f"histories[{place}].of = {history.of!r}; allowed: {allowed}"
         if history.where is not None and history.where not in behaviors:
             yield f"histories[{place}].where = {history.where!r}; allowed: {', '.join(behaviors) or 'none'}"

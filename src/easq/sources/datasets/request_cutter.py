@@ -1,4 +1,4 @@
-"""Views into requests: what one viewer saw in one go."""
+"""Group views into requests: what one viewer saw in one go."""
 
 import polars as pl
 
@@ -6,15 +6,15 @@ GAP_MS = 30 * 60 * 1000
 """A pause this long ends a request."""
 
 MOST_ITEMS = 20
-"""A request whose bounds the data does not give holds at most this many items."""
+"""The most items of a request, if the data does not give its bounds."""
 
 
 def into_requests(views: pl.DataFrame, given: bool = False) -> pl.DataFrame:
     """Return the views in the order of their requests, with `request_ts` and `start`, the request's number.
 
     A viewer's consecutive views are one request until a pause of GAP_MS, MOST_ITEMS items, a change of
-    the column `request` (where there is one) or an item that the request holds already, because
-    candidates are distinct. With `given`, the column `request` alone bounds it, and repeated items.
+    the column `request` (if there is one) or an item that the request holds already, because candidates
+    are distinct. With `given`, only the column `request` and repeated items end a request.
     """
     by_request = ["request"] if "request" in views.columns else []
     views = views.sort("user", *(by_request if given else []), "ts", "item")
