@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from easq.errors import InputError
 from easq.recipe.values import Count, Name, Side
@@ -92,50 +93,50 @@ class Mapping(_Strict, frozen=True):
 def read_mapping(path: Path) -> Mapping:
     """Return the mapping in a TOML file. Raises InputError naming key, value and what is allowed."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist; expected a TOML file that names the table's columns"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
-    if problem := next(_problems(given, Mapping, ""), None):
+    if problem := next(_problems(value, Mapping, ""), None):
         raise InputError(f"{path}: {problem}")
-    mapping = msgspec.convert(given, Mapping)
+    mapping = msgspec.convert(value, Mapping)
     if problem := next(_contradictions(mapping), None):
         raise InputError(f"{path}: {problem}")
     return mapping
 
 
-def _problems(given: Any, kind: Any, key: str) -> Iterator[str]:
+def _problems(value: Any, kind: Any, key: str) -> Iterator[str]:
     """Yield what is wrong with a value, innermost first, so that the message names the exact key."""
-    if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(given, dict):
+    if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         prefix = f"{key}." if key else ""
-        for name in given:
+        for name in value:
             if name not in fields:
-                yield f"unknown key {prefix}{name} = {given[name]!r}; allowed: {', '.join(fields)}"
+                yield f"unknown key {prefix}{name} = {value[name]!r}; allowed: {', '.join(fields)}"
         for name, field in fields.items():
-            if name in given:
-                yield from _problems(given[name], field.type, prefix + name)
+            if name in value:
+                yield from _problems(value[name], field.type, prefix + name)
             elif field.required:
                 yield f"{prefix}{name} is missing; {key or 'a mapping'} needs {_required(fields)}"
-    elif get_origin(kind) is tuple and isinstance(given, list):
-        for place, part in enumerate(given):
+    elif get_origin(kind) is tuple and isinstance(value, list):
+        for place, part in enumerate(value):
             yield from _problems(part, get_args(kind)[0], f"{key}[{place}]")
     else:
         inner = [part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Struct)]
-        if inner and isinstance(given, dict):
-            yield from _problems(given, inner[0], key)
+        if inner and isinstance(value, dict):
+            yield from _problems(value, inner[0], key)
             return
         try:
-            msgspec.convert(given, kind)
+            msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             options = f"; allowed: {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
-            yield f"{key} = {given!r}: {error}{options}"
+            yield f"{key} = {value!r}: {error}{options}"
 
 
-def _required(fields: dict[str, Any]) -> str:
+def _required(fields: dict[str, FieldInfo]) -> str:
     return ", ".join(name for name, field in fields.items() if field.required)
 
 

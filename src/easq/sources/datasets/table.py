@@ -37,10 +37,10 @@ def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> Loaded
     files = _files(path)
     root = Path(commonpath([file.parent for file in files]))
     sources = [open_file(file, root, declared.needed()) for file in files]
-    is_given = declared.columns.request is not None
+    is_bounded = declared.columns.request is not None
     views = Views(
         name=declared.name,
-        rows=into_requests(read_views(sources, _parse(declared), rejected), given=is_given),
+        rows=into_requests(read_views(sources, _parse(declared), rejected), is_bounded=is_bounded),
         features=partial(_features, declared=declared.features),
         viewer=[feature.name for feature in declared.features if feature.side == "viewer"],
         candidate=[feature.name for feature in declared.features if feature.side == "candidate"],
