@@ -1,10 +1,10 @@
-"""Latency of an offer over HTTP: 200 a second, the service on one core and the client on another.
+"""Latency of an offer over HTTP, at 200 per second, with the service on one core and the client on another.
 
     python benchmarks/offer.py [--seconds N] [--json]
 
-Every offer is of another view, so each is decided; a viewer has 60 views and more. Twice: with the paper's
-rate, where hardly an offer waits for the disk, and with every view asked, where every offer does. In the same
-rounds calls of /health/live, which do nothing: what the machine and HTTP cost.
+Every offer is for a new view, so each is decided. A viewer has 60 or more views. There are two runs: with the
+paper's rate, where hardly any offer waits for the disk, and with every view asked, where every offer does.
+The same rounds include calls of /health/live, which do nothing: they show the cost of the machine and HTTP.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _EVERY = AskSettings(rate=1.0, cool_down_minutes=0.0, max_per_session=100, max_p
 
 
 def views(home: Path, ask: AskSettings, number: int) -> list[Call]:
-    """Make a home whose log holds rankings of now; return offers of their views."""
+    """Make a home whose log holds current rankings, and return offers of their views."""
     recipe = msgspec.structs.replace(live_recipe(), ask=ask)
     recipe = msgspec.structs.replace(recipe, join=msgspec.structs.replace(recipe.join, answer_window=60.0))
     now_ms = time.time_ns() // 1_000_000
@@ -76,7 +76,7 @@ def takes_offers(port: int) -> bool:
 
 
 def measure(ask: AskSettings, seconds: float, cores: list[int]) -> dict[str, float]:
-    """Return the medians, over rounds, of percentiles in ms of offers and of calls that do nothing."""
+    """Return, for offers and for calls that do nothing, the medians over rounds of percentiles in ms."""
     asked = 0
 
     def count(_: Call, body: bytes) -> None:

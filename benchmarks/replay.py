@@ -1,10 +1,10 @@
-"""Impressions per second from the log through join, batch, score and train; and EASQ's price per step.
+"""Impressions per second from the log through join, batch, score and train, and the cost of EASQ per step.
 
     python benchmarks/replay.py [--views N] [--rounds N] [--json]
 
-The rate is of whole replays, measuring and checkpoints included. All methods' steps are timed in
-turn on the same batches, so that a busy machine slows them alike. The stages are timed one after the
-other over the whole log; docs/performance.md reads them.
+The rate is of complete replays, including evaluation and checkpoints. The steps of all methods are timed in
+turn on the same batches, so that a busy machine slows all of them. The stages are timed one after the other
+over the whole log. docs/performance.md explains them.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def timed_recipes() -> dict[str, Recipe]:
 
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:
-    """Return views per second of whole EASQ replays."""
+    """Return views per second of complete EASQ replays."""
     return [replay(DEFAULT, log, folder / f"run{n}")[0]["views_per_second"] for n in range(rounds)]
 
 
@@ -97,11 +97,11 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 
 
 def time_steps(batches: list[Batch]) -> dict[str, list[float]]:
-    """Return seconds of each step by method, the methods taking turns on every few batches."""
+    """Return the seconds of each step by method. Methods take turns every few batches."""
     encoder = build_encoder(DEFAULT)
     learners = {name: build_learner(recipe, encoder) for name, recipe in timed_recipes().items()}
     seconds: dict[str, list[float]] = {method: [] for method in learners}
-    # A few steps in a row, or each method would find the caches full of the others' parameters.
+    # A few steps in a row: otherwise the caches would always hold other methods' parameters.
     for number, start in enumerate(range(0, min(len(batches), MOST_STEPS), IN_A_ROW)):
         order = list(learners) if number % 2 else list(learners)[::-1]
         for method in order:

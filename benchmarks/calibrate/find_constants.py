@@ -1,9 +1,9 @@
-"""The calibration step, run offline: find the constants that reproduce the figures of real_figures.py.
+"""Find the constants with which the world reproduces the figures of real_figures.py. Run offline.
 
     python benchmarks/calibrate/find_constants.py > src/easq/sources/world/calibration.py
 
-Each constant answers to a figure of its own, so they are found one after the other by bisection. The
-sample's seed is not one that any test or default run uses. Nothing here looks at a ranking method.
+Each constant is fitted to its own figure, so they are found one after the other by bisection. No test and no
+default run uses the sample's seed. Nothing here depends on a ranking method.
 Shapes: N views of the main feed, by viewers U.
 """
 
@@ -49,12 +49,12 @@ from easq.sources.world.watching import PlayTable
 
 SEED = 977
 _PEOPLE, _VIEWERS, _PER_VIEWER, _ITEMS = 5000, 16_000, 40, 12_000
-# EEG-SVRec, 24 people: of the dissatisfied .501 said 1, of the satisfied .783 said 4.
+# EEG-SVRec, 24 people: 0.501 of the dissatisfied answered 1, 0.783 of the satisfied answered 4.
 _LEVELS = (0.416 * 0.501, 0.416, 0.614, 0.614 + 0.386 * 0.783)
 
 
 def feed(sharpness: float) -> tuple[Viewers, Exposure]:
-    """Return viewers and what the main feed brings them on its first day."""
+    """Return viewers, and the items that the main feed shows them on its first day."""
     random, main = np.random.default_rng(SEED), SCENARIOS["main"]
     items = make_items(make_authors(main, _ITEMS // 12, random), main, _ITEMS, 0.0, random)
     viewers = make_viewers(_VIEWERS, random)
@@ -66,12 +66,12 @@ def feed(sharpness: float) -> tuple[Viewers, Exposure]:
 
 
 def place(known: Calibration) -> Surroundings:
-    """Return the feed under constants that are still being sought."""
+    """Return the feed under constants that are not final yet."""
     return Surroundings(PlayTable(FEED_RATIO_DQ, known.pull_levels), felt_shift=known.feed_felt)
 
 
 def fit_feelings(known: Calibration) -> Calibration:
-    """Fit scales, thresholds (EEG-SVRec's answers) and taste (its personalised against random sessions)."""
+    """Fit scales, thresholds (EEG-SVRec's answers) and taste (its personalized against random sessions)."""
 
     def at(sharpness: float) -> tuple[Calibration, Guests]:
         guests, (_, exposure) = draw_guests(_PEOPLE, SEED, sharpness), feed(sharpness)
@@ -114,7 +114,7 @@ def cuts(guests: Guests, known: Calibration) -> tuple[float, ...]:
 
 
 def fit_mood(known: Calibration) -> Calibration:
-    """Fit how mood holds viewers to what EEG-SVRec's play ratios say of satisfaction, in tolerances."""
+    """Fit how mood keeps viewers watching to EEG-SVRec's play ratios by satisfaction, in tolerances."""
     guests = draw_guests(_PEOPLE, SEED, known.sharpness)
     wanted = [
         (f.name, f.value, f.tolerance)
@@ -133,7 +133,7 @@ def fit_mood(known: Calibration) -> Calibration:
 
 
 def fit_pull(known: Calibration) -> Calibration:
-    """Find the pull's quantiles among the feed's views and among the laboratory's."""
+    """Find the quantiles of the pull among the feed's views and among the laboratory's."""
     levels = [float(x) for x in LEVELS.split()]
 
     def quantiles(exposure: Exposure) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""A world that speaks to a live learner, and a log that dies at a chosen append."""
+"""A world whose events a live learner learns, and a log that fails at a chosen append."""
 
 from easq.learn.live_learner import LiveLearner
 from easq.log.events import UPDATES, Delta
@@ -6,7 +6,7 @@ from tests.support.live_home import Living, chapters
 
 
 def live_through(system: Living, learner: LiveLearner) -> None:
-    """Let the world speak piece by piece and the learner listen."""
+    """Append the world's events batch by batch, and let the learner take them."""
     for chapter in chapters():
         system.say(chapter)
         system.clock.now += 0.2
@@ -24,7 +24,7 @@ class DeadError(Exception):
 
 
 class Dying:
-    """Dies before or after the next append to a topic has reached the disk."""
+    """Fails before or after the next append to a topic has reached the disk."""
 
     def __init__(self, topic: str, after: bool) -> None:
         self._topic, self._after = topic, after

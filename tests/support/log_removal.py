@@ -1,4 +1,4 @@
-"""What every event log must do when events are removed or erased; inherited beside `LogConformance`."""
+"""Tests of removal and erasure for every event log. Inherited together with `LogConformance`."""
 
 from contextlib import closing
 
@@ -52,10 +52,10 @@ class RemovalConformance:
                 (found,) = log.read(TOPIC, *position, 1)
                 is_erased = position in there[::3]
                 assert found == (Erased(event_id="", user_id="", ts=event.ts) if is_erased else event)
-            # Nothing is written again, of the erased or of the others, nor is another topic touched.
+            # Neither erased nor other events are written again, and no other topic is touched.
             assert log.append(TOPIC, batch("a", 60)) == there
             assert log.end_offsets(TOPIC) == ends
             assert stored(log, "other") == before
-            # Trimming takes the memory of ids with it, as it does of events that were not erased.
+            # Trimming forgets the ids of erased events too.
             log.trim(TOPIC, ends)
             assert log.append(TOPIC, batch("a", 1))[0].offset == ends[there[0].partition]

@@ -1,4 +1,4 @@
-"""Small data sets in the real formats, and what is read back from them."""
+"""Small data sets in the real formats, and helpers to read their events."""
 
 import csv
 import json
@@ -75,7 +75,7 @@ def kuairand_features(
 
 
 def kuairand(root: Path, views: Iterable[Mapping[str, Any]], file: str = "log_standard_x.csv") -> Path:
-    """Write a folder as one downloads it, with viewers 1 and 2 and videos 10 to 12 known."""
+    """Write a folder as it is downloaded, with viewers 1 and 2 and videos 10 to 12 known."""
     kuairand_features(root / "data")
     write_csv(root / "data" / file, KUAIRAND_LOG, views)
     return root
