@@ -22,7 +22,7 @@ NOW = 1_700_000_000_000
 ITEMS = [f"i{n}" for n in range(40)]
 
 
-def told(n: int) -> ItemUpdate:
+def item_update(n: int) -> ItemUpdate:
     values = {"author_id": pack_ids([n % 7]), "topic": pack_ids([n % 5]), "tags": pack_ids([n, n + 1])}
     values |= {"duration_s": pack_floats([5.0 + n]), "style": pack_ids([n % 3])}
     return ItemUpdate(event_id=f"told{n}", user_id="", ts=0, item_id=f"i{n}", values=values)
@@ -46,7 +46,7 @@ def engine_of(
     while follower.poll():
         pass
     profiles = Profiles.of(system.home.recipe, 1)
-    profiles.apply(PROFILES, 0, [told(n) for n in range(30)])
+    profiles.apply(PROFILES, 0, [item_update(n) for n in range(30)])
     viewer = ViewerUpdate(event_id="v", user_id="u1", ts=0, values={"segment": pack_ids([3])})
     profiles.apply(PROFILES, 0, [viewer])
     recipe = msgspec.structs.replace(system.home.recipe, explore=drawing or Explore())

@@ -6,7 +6,7 @@ import pytest
 
 from easq.log.base import EventLog, Position, TrimmedError
 from easq.log.events import Erased
-from tests.support.log_conformance import TOPIC, Opener, batch, said, stored
+from tests.support.log_conformance import TOPIC, Opener, a_report, batch, stored
 
 
 class RemovalConformance:
@@ -27,7 +27,7 @@ class RemovalConformance:
                     log.read(TOPIC, partition, start - 1, 100)
 
     def test_a_partition_trimmed_to_its_end_goes_on_there(self, log: EventLog) -> None:
-        (first,) = log.append(TOPIC, [said("a", "u")])
+        (first,) = log.append(TOPIC, [a_report("a", "u")])
         ends = log.end_offsets(TOPIC)
         log.trim(TOPIC, [end + 5 for end in ends])
         assert log.start_offsets(TOPIC) == log.end_offsets(TOPIC) == ends
@@ -35,7 +35,7 @@ class RemovalConformance:
         with pytest.raises(TrimmedError):
             log.read(TOPIC, first.partition, 0, 10)
         # Its id was removed with it, so the same event is a new one.
-        assert log.append(TOPIC, [said("a", "u")]) == [Position(first.partition, 1)]
+        assert log.append(TOPIC, [a_report("a", "u")]) == [Position(first.partition, 1)]
         with pytest.raises(ValueError, match="one offset for each"):
             log.trim(TOPIC, [*ends, 0])
 

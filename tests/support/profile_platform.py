@@ -111,7 +111,7 @@ _numbers = st.floats(0, 100, width=32).map(lambda x: pack_floats([x]))
 _wrong = st.just(b"\0" * 5)
 
 
-def _told_values(ids: str, number: str, entries: str, own: str) -> st.SearchStrategy[dict[str, Column]]:
+def _given_values(ids: str, number: str, entries: str, own: str) -> st.SearchStrategy[dict[str, Column]]:
     optional = {ids: _ids | _wrong, number: _numbers, entries: _id_lists, own: _ids, "other": _ids}
     return st.fixed_dictionaries({}, optional=optional)
 
@@ -133,10 +133,10 @@ def logs(draw: st.DrawFn) -> Log:
         if kind == "request" or (kind != "told" and not requests):
             events.append(request(f"r{n}", user, draw(_times), tuple(ITEMS)))
         elif kind == "told" and draw(st.booleans()):
-            values = draw(_told_values("author", "seconds", "tags", "item_id"))
+            values = draw(_given_values("author", "seconds", "tags", "item_id"))
             log[PROFILES, partition_of("", PARTITIONS)].append(item(draw(items), **values))
         elif kind == "told":
-            told = viewer(user, **draw(_told_values("country", "age", "groups", "user_id")))
+            told = viewer(user, **draw(_given_values("country", "age", "groups", "user_id")))
             log[PROFILES, partition_of(user, PARTITIONS)].append(told)
         else:
             of = draw(st.sampled_from(requests))
@@ -161,7 +161,7 @@ def logs(draw: st.DrawFn) -> Log:
 
 
 @st.composite
-def tellings(draw: st.DrawFn, log: Log) -> list[tuple[str, int, list[Event]]]:
+def read_orders(draw: st.DrawFn, log: Log) -> list[tuple[str, int, list[Event]]]:
     """Draw an order in which a log can be read: partitions interleaved, each in order and cut anywhere."""
     left = {place: list(events) for place, events in log.items() if events}
     calls = []
@@ -175,7 +175,7 @@ def tellings(draw: st.DrawFn, log: Log) -> list[tuple[str, int, list[Event]]]:
     return calls
 
 
-def told_by(calls: list[tuple[str, int, list[Event]]], profiles: Profiles | None = None) -> Profiles:
+def profiles_after(calls: list[tuple[str, int, list[Event]]], profiles: Profiles | None = None) -> Profiles:
     """Return profiles after these calls."""
     profiles = profiles or nothing()
     for topic, partition, events in calls:

@@ -25,10 +25,10 @@ from tests.support.profile_platform import (
     item,
     logs,
     nothing,
+    profiles_after,
+    read_orders,
     report,
     request,
-    tellings,
-    told_by,
 )
 
 VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate")
@@ -50,7 +50,7 @@ def test_rebuilt_is_live(
     folder = tmp_path_factory.mktemp("log")
     log, kept = logged(folder / "events.log", said)
     with log:
-        live, rebuilt = told_by(data.draw(tellings(kept))), nothing()
+        live, rebuilt = profiles_after(data.draw(read_orders(kept))), nothing()
         catch_up(rebuilt, log)
         assert rebuilt.offsets == live.offsets == end_offsets(log)
         assert features_at(rebuilt, ts) == features_at(live, ts)
