@@ -155,7 +155,7 @@ def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, se
         follower = system.follower()
         while follower.poll():
             pass
-        assert follower.followed.gaps == 0
+        assert follower.status.gaps == 0
         weight = learner.trainer.learner.table.weight.numpy()
         assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
 
@@ -240,5 +240,5 @@ def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:
 
 
 def test_one_learner_a_home(tmp_path: Path) -> None:
-    with living(tmp_path) as system, system.home.alone("learner"):
+    with living(tmp_path) as system, system.home.lock("learner"):
         assert sum(system.events.end_offsets(EVENTS)) == 0

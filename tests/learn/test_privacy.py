@@ -147,7 +147,7 @@ def test_after_an_erasure_verification_begins_there_and_finds_nothing(tmp_path: 
         follower = system.follower()
         while follower.poll():
             pass
-        assert follower.followed.gaps == 0
+        assert follower.status.gaps == 0
     done = easq("verify", "--home", tmp_path / "home")
     assert done.returncode == 0, done.stderr
     assert f"steps 1 to {step} are not comparable" in done.stdout
@@ -237,7 +237,7 @@ def test_answers_of_others_train_as_if_the_erased_had_not_been_there(tmp_path: P
 _ROLE = """
 import sys, pathlib
 from easq.home.home import open_home
-with open_home(pathlib.Path(sys.argv[2])).alone(sys.argv[1]):
+with open_home(pathlib.Path(sys.argv[2])).lock(sys.argv[1]):
     print("on", flush=True)
     sys.stdin.read()
 """

@@ -27,7 +27,7 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
         while follower.poll():
             pass
         assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
-        assert follower.followed.seq == learner.seq
+        assert follower.status.seq == learner.seq
         # It goes on from there, and a repetition finds the way back too.
         system.say(chapters(30)[0])
         live_through(system, learner)
@@ -59,7 +59,7 @@ def test_learner_that_dies_in_a_rollback_still_tells_everyone(
         live_through(system, learner)
         while follower.poll():
             pass
-        assert follower.followed.seq == learner.status()["version"]
+        assert follower.status.seq == learner.status()["version"]
         served, learned = follower._parameters._table_RE.numpy(), learner.trainer.learner.table.weight.numpy()
         assert np.array_equal(served, learned)
         learner.close()
@@ -124,5 +124,5 @@ def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
         assert "recent pair accuracy is" in rolled_back[0].reason
         while follower.poll():
             pass
-        assert follower.followed.seq == learner.status()["version"]
+        assert follower.status.seq == learner.status()["version"]
         assert verify(system.home, system.events, system.updates).different == []

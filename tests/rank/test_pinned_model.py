@@ -32,7 +32,7 @@ def test_the_newest_model_is_what_rankers_have_and_says_how_far_it_read(tmp_path
         while follower.poll():
             pass
         found = newest(system.home)
-        assert found.parameters.seq == follower.followed.seq > 0
+        assert found.parameters.seq == follower.status.seq > 0
         served = follower._parameters.state()
         assert all(np.array_equal(served[name], array) for name, array in found.parameters.state().items())
         # What was read since and waits for a step is not in the parameters.
@@ -142,7 +142,7 @@ def test_one_freezes_at_a_time_and_says_so(tmp_path: Path) -> None:
         f"""
 from pathlib import Path
 from easq.home.home import Home, open_home
-with open_home(Path({str(home.folder)!r})).alone("freeze"):
+with open_home(Path({str(home.folder)!r})).lock("freeze"):
     print(flush=True)
     input()
 """,

@@ -54,9 +54,9 @@ def test_deltas_lead_to_the_learners_parameters(tmp_path: Path) -> None:
         late = system.follower()
         follow(late)
         assert np.array_equal(table(late), table(early))
-        assert late.followed.seq == early.followed.seq
-        assert early.followed.newest_answer == learner.trainer.newest_answer > 0
-        assert (early.followed.gaps, early.followed.refused) == (0, 0)
+        assert late.status.seq == early.status.seq
+        assert early.status.newest_answer == learner.trainer.newest_answer > 0
+        assert (early.status.gaps, early.status.refused) == (0, 0)
         learner.close()
 
 
@@ -101,12 +101,12 @@ def test_wrong_update_is_refused_and_the_next_version_heals(tmp_path: Path, what
         learn_on(system, 0, 6)
         follower = system.follower()
         follow(follower)
-        before, seq = table(follower), follower.followed.seq
+        before, seq = table(follower), follower.status.seq
         system.updates.append(UPDATES, [spoiled(last_delta(system), what)])
         follow(follower)
-        assert (follower.followed.refused, follower.followed.gaps) == (1, 1)
+        assert (follower.status.refused, follower.status.gaps) == (1, 1)
         assert np.array_equal(table(follower), before)
-        assert follower._parameters.seq == follower.followed.seq == seq
+        assert follower._parameters.seq == follower.status.seq == seq
 
 
 def test_gap_keeps_the_old_parameters_until_a_version_is_there(tmp_path: Path) -> None:
@@ -120,14 +120,14 @@ def test_gap_keeps_the_old_parameters_until_a_version_is_there(tmp_path: Path) -
         )
         system.updates.append(UPDATES, [missing])
         follow(follower)
-        assert (follower.followed.gaps, follower.followed.applied > 0) == (1, True)
+        assert (follower.status.gaps, follower.status.applied > 0) == (1, True)
         assert np.array_equal(table(follower), before)
         system.clock.now += 1000  # a version is due
         learn_on(system, 4, 12)
         follow(follower)
         late = system.follower()
         follow(late)
-        assert follower.followed.gaps == 1
+        assert follower.status.gaps == 1
 
 
 def test_update_that_was_trimmed_away_is_made_up_for_by_a_version(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_update_that_was_trimmed_away_is_made_up_for_by_a_version(tmp_path: Path
         fresh = system.follower()
         follow(fresh)
         assert np.array_equal(table(follower), table(fresh))
-        assert follower.followed.seq == fresh.followed.seq
+        assert follower.status.seq == fresh.status.seq
 
 
 def test_a_trim_while_a_ranker_starts_is_no_gap(tmp_path: Path) -> None:
@@ -151,8 +151,8 @@ def test_a_trim_while_a_ranker_starts_is_no_gap(tmp_path: Path) -> None:
             late = Replica(system.home, updates, Parameters(system.home.recipe), lambda change: change())
             follow(late)
         assert system.updates.start_offsets(UPDATES) == [1]
-        assert (late.followed.gaps, late.followed.applied > 0) == (0, True)
-        assert late.followed.seq == last_delta(system).seq
+        assert (late.status.gaps, late.status.applied > 0) == (0, True)
+        assert late.status.seq == last_delta(system).seq
 
 
 def test_parameters_of_a_past_version_are_those_it_had(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Pa
         follower = system.follower()
         for _ in range(3):
             assert not follower.poll()
-        assert (follower.followed.refused, follower._parameters.seq) == (1, -1)
+        assert (follower.status.refused, follower._parameters.seq) == (1, -1)
         state = {
             n: np.nan_to_num(v.astype(np.float32), posinf=0) if n == "table.weight" else v
             for n, v in state.items()
@@ -206,5 +206,5 @@ def test_version_of_another_model_is_refused(tmp_path: Path) -> None:
         system.home.versions.save(10**6, {"table.weight": np.zeros((2, 2), np.float32)}, {"seq": 10**6})
         follower = system.follower()
         follow(follower)
-        assert follower.followed.refused > 0
+        assert follower.status.refused > 0
         assert follower._parameters.seq == -1

@@ -12,7 +12,7 @@ import pytest
 
 from easq.log.events import Answered, Asked, Behavior, Event, Request
 from easq.log.packing import unpack_floats, unpack_ids
-from easq.sources.datasets.base import Loaded
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.kuairand import FLAGS, LOG_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS
 from tests.support.paths import ROOT
 
@@ -112,11 +112,11 @@ def eeg_svrec(root: Path, viewers: Mapping[str, Any]) -> Path:
     return root
 
 
-def events_of(loaded: Loaded) -> list[Event]:
+def events_of(loaded: EventSource) -> list[Event]:
     return [event for chunk in loaded for event in chunk]
 
 
-def requests_of(loaded: Loaded) -> list[Request]:
+def requests_of(loaded: EventSource) -> list[Request]:
     return [event for event in events_of(loaded) if isinstance(event, Request)]
 
 

@@ -40,7 +40,7 @@ class Rejects:
                 )
 
 
-class Loaded:
+class EventSource:
     """A data set that has been read: its events in chunks, ordered by event time.
 
     Iterating again gives the same events.
@@ -67,7 +67,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
 
 
 def import_events(
-    log: EventLog, chunks: Loaded, on_progress: Callable[[int, int], None] = lambda *_: None
+    log: EventLog, chunks: EventSource, on_progress: Callable[[int, int], None] = lambda *_: None
 ) -> ImportSummary:
     """Append a data set's events to the log, and return the counts of events and of rejected rows.
 

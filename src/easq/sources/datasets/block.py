@@ -6,7 +6,7 @@ import polars as pl
 
 from easq.log.events import Answered, Asked, Behavior, Event, Request
 from easq.log.packing import Column, pack_floats
-from easq.sources.datasets.pack import Packed
+from easq.sources.datasets.pack import PackedColumn
 from easq.sources.datasets.rows import DID
 from easq.sources.datasets.views import HistoryOf, Views
 
@@ -39,8 +39,8 @@ class Block:
         self._keys = _keys(rows)
         self._times = rows["request_ts"].to_list()
         self._reported = rows["reported"].to_list()
-        self._viewer = {name: Packed(features[name]) for name in views.viewer}
-        self._candidate = {name: Packed(features[name]) for name in views.candidate}
+        self._viewer = {name: PackedColumn(features[name]) for name in views.viewer}
+        self._candidate = {name: PackedColumn(features[name]) for name in views.candidate}
         done = {name: rows[DID + name].fill_null(0.0) for name in views.behaviors}
         self._values = {name: pack_floats(values.to_numpy()) for name, values in done.items()}
         self._done = list(zip(*done.values(), strict=True)) or [()] * rows.height

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
@@ -54,7 +54,7 @@ VIDEO_NUMBERS = {
 OPTIONS = {1: "dissatisfied", 2: "dissatisfied", 3: "uncertain", 4: "satisfied", 5: "satisfied"}
 
 
-def load_eeg_svrec(path: Path, rejects: Path | None = None) -> Loaded:
+def load_eeg_svrec(path: Path, rejects: Path | None = None) -> EventSource:
     """Return the events of an EEG-SVRec folder. Rows that cannot be used go to the file `rejects`.
 
     Raises InputError if a file, a column or a field is missing.
@@ -102,7 +102,7 @@ def load_eeg_svrec(path: Path, rejects: Path | None = None) -> Loaded:
             ViewRate(name="tag_rate", of="video_tag", behavior="long_view", half_life_days=365.0),
         ),
     )
-    return Loaded(partial(events_of, views), rejected)
+    return EventSource(partial(events_of, views), rejected)
 
 
 def _read(file: Path) -> list[dict[str, Any]]:

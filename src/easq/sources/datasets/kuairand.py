@@ -18,7 +18,7 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import id_lists, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
@@ -56,7 +56,7 @@ USER_COLUMNS = (
 VIDEO_COLUMNS = ("author_id", "music_id", "video_type", "upload_type")
 
 
-def load_kuairand(path: Path, rejects: Path | None = None) -> Loaded:
+def load_kuairand(path: Path, rejects: Path | None = None) -> EventSource:
     """Return the events of a KuaiRand folder. Rows that cannot be used go to the file `rejects`.
 
     Raises InputError if a file or a column is missing.
@@ -96,7 +96,7 @@ def load_kuairand(path: Path, rejects: Path | None = None) -> Loaded:
             ViewRate(name="author_rate", of="author_id", behavior="long_view"),
         ),
     )
-    return Loaded(partial(events_of, views), rejected)
+    return EventSource(partial(events_of, views), rejected)
 
 
 def _parse() -> Parse:

@@ -5,7 +5,7 @@ import polars as pl
 from easq.log.packing import Column, pack_counts, pack_floats, pack_ids
 
 
-class Packed:
+class PackedColumn:
     """A column of ids (int64), numbers (float32) or lists of ids, as the bytes that events carry."""
 
     def __init__(self, values: pl.Series) -> None:

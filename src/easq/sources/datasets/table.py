@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, number, whole
 from easq.sources.datasets.mapping import AnswerColumn, FeatureColumn, Mapping, TimeUnit, read_mapping
 from easq.sources.datasets.request_cutter import into_requests
@@ -26,7 +26,7 @@ SUFFIXES = (".csv", ".parquet")
 RAW = "raw:"
 
 
-def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> Loaded:
+def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> EventSource:
     """Return the events of a file, of the files that match a glob, or of a folder's files.
 
     Rows that cannot be used go to the file `rejects`. Raises InputError for a wrong mapping, a missing
@@ -51,7 +51,7 @@ def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> Loaded
         ],
         question=declared.answer.question if declared.answer else "satisfaction",
     )
-    return Loaded(partial(events_of, views), rejected)
+    return EventSource(partial(events_of, views), rejected)
 
 
 def _files(path: Path) -> list[Path]:
