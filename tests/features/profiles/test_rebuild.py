@@ -111,7 +111,7 @@ def test_profiles_do_not_go_back(tmp_path: Path) -> None:
     profiles = nothing()
     with log:
         catch_up(profiles, log)
-        with pytest.raises(ValueError, match=r"stand at .* and cannot go back to \[0, 0, 0, 0\]"):
+        with pytest.raises(ValueError, match=r"are at .* and cannot go back to \[0, 0, 0, 0\]"):
             catch_up(profiles, log, [0] * 4)
 
 
