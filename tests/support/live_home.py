@@ -36,7 +36,7 @@ class TrimmedMeanwhile(SqliteLog):
 
 
 @dataclass
-class Living:
+class LiveSystem:
     """All parts of one live system, in one process."""
 
     home: Home
@@ -50,23 +50,23 @@ class Living:
         learner.recover()
         return learner
 
-    def follower(self) -> Replica:
+    def replica(self) -> Replica:
         """Return a replica that applies changes at once."""
         parameters = Parameters(self.home.recipe)
         return Replica(self.home, self.updates, parameters, hand=lambda change: change())
 
-    def say(self, events: list[Event]) -> None:
+    def append(self, events: list[Event]) -> None:
         self.events.append(EVENTS, events)
 
 
 @contextmanager
-def living(folder: Path, *overrides: str) -> Iterator[Living]:
+def live_system(folder: Path, *overrides: str) -> Iterator[LiveSystem]:
     home = open_home(folder / "home", small_recipe(*LIVE, *overrides))
     with home.open_events() as events, home.open_updates() as updates:
-        yield Living(home, events, updates, Clock())
+        yield LiveSystem(home, events, updates, Clock())
 
 
-def chapters(num_requests: int = 120, size: int = 40) -> list[list[Event]]:
+def event_batches(num_requests: int = 120, size: int = 40) -> list[list[Event]]:
     """Return a world's events in batches, as they would arrive."""
     events = sorted(world_events(num_requests), key=lambda event: event.ts)
     return [events[start : start + size] for start in range(0, len(events), size)]
