@@ -48,7 +48,7 @@ def features(num_rates: int) -> list[Feature]:
     ]
 
 
-def told(items: list[str], declared: list[Feature]) -> list[Event]:
+def updates(items: list[str], declared: list[Feature]) -> list[Event]:
     """Return updates of all items."""
     values = {f.name: pack_ids([7]) for f in declared if f.name.startswith("id")}
     values |= {f.name: pack_floats([7]) for f in declared if f.name.startswith("number")}
@@ -92,23 +92,23 @@ def measure(num_items: int, num_rates: int, folder: Path) -> dict[str, float]:
     events = happened(items, rng)
     with ProfileStore(folder / f"profiles{num_rates}.db") as store:
         store.load(profiles, [1 << 40] * 2)
-        found = {
-            "items_told_per_s": apply(profiles, PROFILES, told(items, declared)),
+        results = {
+            "items_told_per_s": apply(profiles, PROFILES, updates(items, declared)),
             "views_per_s": VIEWS / 2 * apply(profiles, EVENTS, events[: -2 * SAVED]),
         }
         store.save(profiles)
         apply(profiles, EVENTS, events[-2 * SAVED :])
         snapshots = []
-        found["snapshot_ms"] = 1e3 * seconds(lambda: snapshots.append(store.snapshot(profiles)))
-        found["write_ms"] = 1e3 * seconds(lambda: store.write(snapshots[0]))
+        results["snapshot_ms"] = 1e3 * seconds(lambda: snapshots.append(store.snapshot(profiles)))
+        results["write_ms"] = 1e3 * seconds(lambda: store.write(snapshots[0]))
     ts = 20 * REQUESTS
     for num in (200, 2000):
         asked = [rng.sample(items, num) for _ in range(500)]
         times = [seconds(partial(profiles.candidates, some, ts)) for some in asked]
-        found[f"candidates_{num}_ms"] = 1e3 * median(times)
+        results[f"candidates_{num}_ms"] = 1e3 * median(times)
     users = [f"u{n}" for n in range(500)]
-    found["viewer_ms"] = 1e3 * median([seconds(partial(profiles.viewer, user, ts)) for user in users])
-    return found
+    results["viewer_ms"] = 1e3 * median([seconds(partial(profiles.viewer, user, ts)) for user in users])
+    return results
 
 
 def main() -> None:

@@ -58,9 +58,9 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         started = time.perf_counter()
-        found = work()
+        result = work()
         seconds[name] = time.perf_counter() - started
-        return found
+        return result
 
     reader = MergedReader(log, EVENTS, log.end_offsets(EVENTS))
     events = timed("read", lambda: [pair for chunk in reader for pair in chunk])
@@ -130,7 +130,7 @@ def main() -> None:
             stages, batches = time_stages(log)
             steps = time_steps(batches)
     # The first steps warm up caches and allocate.
-    medians = {method: statistics.median(found[10:] or found) for method, found in steps.items()}
+    medians = {method: statistics.median(times[10:] or times) for method, times in steps.items()}
     views = sum(b.num_viewed for b in batches)
     result = {
         "views_per_second": statistics.median(rates),

@@ -52,7 +52,7 @@ def live_logged(views: int) -> int:
 
     training, encoder = DEFAULT.training, Encoder(DEFAULT.features)
     batcher = Batcher(training.batch_rows, training.batch_answers)
-    found = 0
+    num_views = 0
 
     def take(final: bool = False) -> int:
         num = 0
@@ -66,9 +66,9 @@ def live_logged(views: int) -> int:
         for events in MergedReader(log, EVENTS, log.end_offsets(EVENTS)):
             for partition, event in events:
                 batcher.add(joiners[partition].push(event))
-            found += take()
+            num_views += take()
         batcher.add(flush_all(joiners))
-        return found + take(final=True)
+        return num_views + take(final=True)
 
 
 def rate(work: Callable[[int], int], views: int) -> float:
@@ -112,7 +112,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, work in works.items():
             rates[name].append(rate(work, _VIEWS))
-    medians = {f"{name}_per_second": statistics.median(found) for name, found in rates.items()}
+    medians = {f"{name}_per_second": statistics.median(values) for name, values in rates.items()}
     peaks = {str(views): peak(views) for views in options.views}
     result = {
         **medians,

@@ -87,8 +87,8 @@ def fit_feelings(known: Calibration) -> Calibration:
         return replace(scaled, thresholds=cuts(guests, scaled)), guests
 
     def gap(sharpness: float) -> float:
-        found, guests = at(sharpness)
-        session = run_session(guests, SEED, found)
+        fitted, guests = at(sharpness)
+        session = run_session(guests, SEED, fitted)
         means = [session.level_RC[session.personalised_R == side].mean() for side in (True, False)]
         wanted = real_figures.LAB_MEANS["personalised"] - real_figures.LAB_MEANS["random"]
         return float(means[0] - means[1] - wanted)
@@ -124,8 +124,8 @@ def fit_mood(known: Calibration) -> Calibration:
 
     def error(shared_cap: tuple[float, float]) -> float:
         tried = fit_pull(replace(known, mood_shared=shared_cap[0], mood_cap=shared_cap[1]))
-        found = play_against_satisfaction(run_session(guests, SEED, tried))
-        return sum(((found[name] - value) / tolerance) ** 2 for name, value, tolerance in wanted)
+        figures = play_against_satisfaction(run_session(guests, SEED, tried))
+        return sum(((figures[name] - value) / tolerance) ** 2 for name, value, tolerance in wanted)
 
     tried = [(s, c) for s in (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0) for c in (0.0, 0.25, 0.5, 0.75, 1.0)]
     shared, cap = min(tried, key=error)
@@ -176,8 +176,8 @@ def fit_responses(known: Calibration) -> Calibration:
 
     def error(slope: float) -> float:
         chance = np.exp(-slope * felt)
-        found = np.log([chance[levels == k].mean() for k in range(5)])
-        return float(((found - found.mean() - wanted) ** 2 * real_figures.IMPRESSIONS).sum())
+        response = np.log([chance[levels == k].mean() for k in range(5)])
+        return float(((response - response.mean() - wanted) ** 2 * real_figures.IMPRESSIONS).sum())
 
     slope = float(min(np.linspace(0, 0.4, 201), key=error))
     return replace(known, response_slope=slope, response_scale=float(1 / np.exp(-slope * felt).mean()))
@@ -218,8 +218,8 @@ def fit_behaviors(known: Calibration) -> Calibration:
         answer_N=answer_RC.ravel(),
         weight_N=answer_chance(reactions.felt_RC, 0.01, known).ravel(),
     )
-    found, by_length = solve(views)
-    return replace(known, behaviors=found, like_by_length=by_length)
+    behaviors, by_length = solve(views)
+    return replace(known, behaviors=behaviors, like_by_length=by_length)
 
 
 def _round(value: Any) -> Any:

@@ -61,11 +61,11 @@ def solve(views: Views) -> tuple[dict[str, BehaviorLogit], tuple[float, ...]]:
     offset = by_length[views.length_N]
     like = _with_rates(views, "like", like, offset, None)
     liked_N = _chance(views, "like", like, offset)
-    found = {"like": like}
+    logits = {"like": like}
     for name in HABIT:
         if name != "like":
-            found[name] = _with_slopes(views, name, BehaviorLogit((-7.0,) * 6, 1.0, 0.0, 1.0), 0.0, liked_N)
-    return {name: found[name] for name in HABIT}, tuple(by_length.tolist())
+            logits[name] = _with_slopes(views, name, BehaviorLogit((-7.0,) * 6, 1.0, 0.0, 1.0), 0.0, liked_N)
+    return {name: logits[name] for name in HABIT}, tuple(by_length.tolist())
 
 
 def _means(place_N: NDArray[np.integer], value_N: Anything, num: int) -> list[float]:
@@ -113,16 +113,16 @@ def _with_liked(
     wanted = real_figures.GIVEN.get((name, "like"))
     if wanted is None or liked_N is None:
         return _with_rates(views, name, start, offset, None)
-    found = replace(start, liked=0.0)
+    logit = replace(start, liked=0.0)
 
     def error(liked: float) -> float:
-        nonlocal found
-        found = _with_rates(views, name, replace(found, liked=liked), offset, liked_N)
-        after_N = _chance(views, name, found, offset, liked)
+        nonlocal logit
+        logit = _with_rates(views, name, replace(logit, liked=liked), offset, liked_N)
+        after_N = _chance(views, name, logit, offset, liked)
         return float((after_N * liked_N).sum() / liked_N.sum()) - wanted[0]
 
     liked = bisect(error, -1.0, 6.0, 9)
-    return _with_rates(views, name, replace(found, liked=liked), offset, liked_N)
+    return _with_rates(views, name, replace(logit, liked=liked), offset, liked_N)
 
 
 def _with_rates(
@@ -153,11 +153,11 @@ def _chance(
 
 def relative(views: Views, chance_N: Anything, answer: int) -> float:
     """Return the rate of a behavior by answer, relative to the viewers' other eligible views."""
-    kept = views.eligible_N
-    user_N, chance_N = views.user_N[kept], chance_N[kept]
+    eligible_N = views.eligible_N
+    user_N, chance_N = views.user_N[eligible_N], chance_N[eligible_N]
     num_U, sum_U = np.bincount(user_N), np.bincount(user_N, chance_N)
     other_N = (sum_U[user_N] - chance_N) / np.maximum(num_U[user_N] - 1, 1)
-    weight_N = views.weight_N[kept] * (views.answer_N[kept] == answer) * (num_U[user_N] > 1)
+    weight_N = views.weight_N[eligible_N] * (views.answer_N[eligible_N] == answer) * (num_U[user_N] > 1)
     return float((weight_N * chance_N).sum() / (weight_N * other_N).sum())
 
 

@@ -37,8 +37,8 @@ def bend(ratios: F64, mean: float) -> float:
     low, high = 0.5, 2.0
     for _ in range(50):
         middle = (low + high) / 2
-        found = ordered[(rank**middle * len(ordered)).astype(np.int64)].mean()
-        low, high = (middle, high) if found > mean else (low, middle)
+        bent_mean = ordered[(rank**middle * len(ordered)).astype(np.int64)].mean()
+        low, high = (middle, high) if bent_mean > mean else (low, middle)
     return low
 
 
@@ -54,11 +54,11 @@ def kuairand(path: Path) -> tuple[F64, list[F64]]:
 
 def eeg(folder: Path) -> F64:
     """Return the play ratios of EEG-SVRec's views."""
-    found = []
+    ratios = []
     for path in sorted(folder.glob("metadata/*_behavior_MAES.json")):
         views = json.loads(path.read_text()).values()
-        found += [(v["end_time"] - v["start_time"]) / 1000 / v["video_duration"] for v in views]
-    return np.array(found)
+        ratios += [(v["end_time"] - v["start_time"]) / 1000 / v["video_duration"] for v in views]
+    return np.array(ratios)
 
 
 def _text(values: Iterable[float]) -> str:

@@ -142,7 +142,7 @@ def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere()
     assert found[0] == (1.0, [])
     assert found[-1].flags == ["flood"]
     # 100 asks; elsewhere one of twenty is answered so; twice that is let through, and what came before
-    # four viewers had said it.
+    # four viewers had answered so.
     assert sum(f.weight for f in found) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
     # Who took part is doubted elsewhere too; who did not is not.
     assert weigh(state, answer("h99", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (

@@ -26,8 +26,8 @@ def request(key: str, user: str, ts: int, items: str = "abc") -> Request:
 
 
 def view(request: Request, item: str = "a", **other: object) -> View:
-    told = {"play_ms": 8000.0, "ratio": 0.2} | other
-    return View(request.user_id, request.event_id, item, **told)  # type: ignore[arg-type]
+    fields = {"play_ms": 8000.0, "ratio": 0.2} | other
+    return View(request.user_id, request.event_id, item, **fields)  # type: ignore[arg-type]
 
 
 def asked(asks: Asks, found: View, ts: int) -> Asked:
@@ -67,7 +67,7 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
 
 
 def stand(asks: Asks, now_ms: int) -> object:
-    """Return all that the next decisions depend on, but for what is only kept to save memory."""
+    """Return all that the next decisions depend on."""
     users = [f"u{n}" for n in range(8)]
     found = [asks.gates(View(user, "new", "a", 8000.0, 0.0), now_ms) for user in users]
     return asks.used(now_ms), found

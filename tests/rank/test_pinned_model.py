@@ -1,4 +1,4 @@
-"""A model kept as it stood, and how far it had read."""
+"""A model as of one moment, and how far it had read the log."""
 
 import shutil
 import subprocess
@@ -70,7 +70,7 @@ def test_a_frozen_model_stays_while_the_learner_goes_on(tmp_path: Path) -> None:
         assert again.until == before.until == ends
         state = before.parameters.state()
         assert all(np.array_equal(state[key], array) for key, array in again.parameters.state().items())
-        # What is kept is what is served, no row of the replay buffer.
+        # Only the served parameters are stored, no rows of the replay buffer.
         assert all(key.startswith(("dense.", "table.")) for key in system.home.frozen.load(name))
         kept = system.home.versions.names()[0]
         assert frozen(system.home, kept).name == kept

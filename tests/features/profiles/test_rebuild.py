@@ -35,7 +35,7 @@ VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate"
 
 
 def logged(path: Path, log: Log) -> tuple[SqliteLog, Log]:
-    """Return a real log of these events, and what stands in it."""
+    """Return a real log of these events, and its contents."""
     opened = SqliteLog(path, PARTITIONS)
     for (topic, _), events in log.items():
         opened.append(topic, events)
