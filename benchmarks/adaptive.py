@@ -27,7 +27,7 @@ from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.log.events import Answered, Asked, Event, Request
-from easq.sources.world.answering import AskRates, answer_chance, eligible, option, said
+from easq.sources.world.answering import AskRates, answer_chance, eligible, named_level, option
 from easq.sources.world.record import events
 from easq.sources.world.simulate import World, WorldChunk
 
@@ -59,7 +59,7 @@ class Questionnaire:
         random = np.random.default_rng([self.seed, 11, number])
         draw_RC, teach_RC, reply_RC = random.random((3, *chunk.item_RC.shape))
         style_RC = np.broadcast_to(world.viewers.answer_style_U[chunk.user_R][:, None], chunk.item_RC.shape)
-        would_say_RC = option(said(chunk.felt_RC, style_RC, random))
+        would_say_RC = option(named_level(chunk.felt_RC, style_RC, random))
         ratio_RC = chunk.play_s_RC / catalogue.duration_s_I[chunk.item_RC]
         rate_RC = self._rates(chunk, teach_RC)
         asked_RC = eligible(chunk.play_s_RC, ratio_RC) & (draw_RC < rate_RC)

@@ -25,7 +25,7 @@ from easq.ask.policy import (
     rate_now,
 )
 from easq.recipe.questionnaire import AskSettings
-from easq.sources.world.answering import AskRates, option, said
+from easq.sources.world.answering import AskRates, named_level, option
 from easq.sources.world.simulate import World, WorldChunk
 
 RULE = AskSettings(rate=0.08, cool_down_minutes=240.0, max_per_session=1, max_per_day=2)
@@ -91,7 +91,7 @@ def eligible_views(seed: int, num_requests: int = _REQUESTS, num_viewers: int = 
     row_V, column_V, ts_V = row_V[order_V], column_V[order_V], ts_V[order_V]
     felt_V = joined("felt_RC")[row_V, column_V]
     style_V = world.viewers.answer_style_U[user_R[row_V]]
-    option_V = option(said(felt_V.astype(np.float32), style_V, random))
+    option_V = option(named_level(felt_V.astype(np.float32), style_V, random))
     num_seen = int(takes_place_R.sum()) * world.candidates
     return Views(user_R[row_V], ts_V, option_V, felt_V, _seen(chunks, row_V, column_V), num_seen)
 

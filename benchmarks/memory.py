@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--views N N] [--json]
 
-Each length is replayed in a process of its own; its peak resident memory is the kernel's own figure.
+Each length is replayed in its own process. The peak resident memory is the kernel's figure.
 """
 
 import argparse

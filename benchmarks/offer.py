@@ -1,10 +1,10 @@
-"""Latency of an offer over HTTP: 200 a second, the service on one core and the client on another.
+"""Latency of an offer over HTTP, at 200 per second, with the service on one core and the client on another.
 
     python benchmarks/offer.py [--seconds N] [--json]
 
-Every offer is of another view, so each is decided; a viewer has 60 views and more. Twice: with the paper's
-rate, where hardly an offer waits for the disk, and with every view asked, where every offer does. In the same
-rounds calls of /health/live, which do nothing: what the machine and HTTP cost.
+Every offer is for a new view, so each is decided. A viewer has 60 or more views. There are two runs: with the
+paper's rate, where hardly any offer waits for the disk, and with every view asked, where every offer does.
+The same rounds include calls of /health/live, which do nothing: they show the cost of the machine and HTTP.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _EVERY = AskSettings(rate=1.0, cool_down_minutes=0.0, max_per_session=100, max_p
 
 
 def views(home: Path, ask: AskSettings, number: int) -> list[Call]:
-    """Make a home whose log holds rankings of now; return offers of their views."""
+    """Make a home whose log holds current rankings, and return offers of their views."""
     recipe = msgspec.structs.replace(live_recipe(), ask=ask)
     recipe = msgspec.structs.replace(recipe, join=msgspec.structs.replace(recipe.join, answer_window=60.0))
     now_ms = time.time_ns() // 1_000_000
@@ -76,7 +76,7 @@ def takes_offers(port: int) -> bool:
 
 
 def measure(ask: AskSettings, seconds: float, cores: list[int]) -> dict[str, float]:
-    """Return the medians, over rounds, of percentiles in ms of offers and of calls that do nothing."""
+    """Return, for offers and for calls that do nothing, the medians over rounds of percentiles in ms."""
     asked = 0
 
     def count(_: Call, body: bytes) -> None:
@@ -96,7 +96,7 @@ def measure(ask: AskSettings, seconds: float, cores: list[int]) -> dict[str, flo
                 nothing.append(percentiles(asyncio.run(load(port, [_NOTHING], RATE, seconds))))
                 some = calls[n * size : (n + 1) * size]
                 offers.append(percentiles(asyncio.run(load(port, some, RATE, seconds, on_reply=count))))
-    (p50, p99), (_, floor) = (np.median(found, axis=0).tolist() for found in (offers, nothing))
+    (p50, p99), (_, floor) = (np.median(times, axis=0).tolist() for times in (offers, nothing))
     return {"p50_ms": p50, "p99_ms": p99, "floor_p99_ms": floor, "asked": asked / (_ROUNDS * size)}
 
 
@@ -109,19 +109,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    found = measure(AskSettings(), options.seconds, cores)
+    usual = measure(AskSettings(), options.seconds, cores)
     every = measure(_EVERY, options.seconds, cores)
 
     def table() -> str:
         lines = [f"{f'{RATE:g} offers/s, service on one core':44}p50 ms   p99 ms   asked   p99 of nothing"]
-        for name, row in (("the paper's rate", found), ("every view asked", every)):
+        for name, row in (("the paper's rate", usual), ("every view asked", every)):
             numbers = (
                 f"{row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {row['asked']:7.1%} {row['floor_p99_ms']:8.2f}"
             )
             lines.append(f"{name:42}{numbers}")
         return "\n".join(lines)
 
-    result = {**found, **{f"every_asked_{name}": value for name, value in every.items()}}
+    result = {**usual, **{f"every_asked_{name}": value for name, value in every.items()}}
     show(result, options.json, table)
 
 

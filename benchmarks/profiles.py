@@ -2,7 +2,7 @@
 
     python benchmarks/profiles.py [--items 100000] [--json]
 
-30 features a candidate: 22 ids, 2 lists of up to 4 ids, and 6 numbers, of which 0 or 2 are rates.
+30 features per candidate: 22 ids, 2 lists of up to 4 ids, and 6 numbers, 0 or 2 of which are rates.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Mu
 
 WINDOW_MS = 1_800_000
 REQUESTS, VIEWS, LIKED = 20_000, 20, 0.2
-SAVED = 1500  # requests between two saves: half a minute at 50 a second
+SAVED = 1500  # requests between two saves: 30 s at 50 per second
 CHUNK = 4096
 
 
 def features(num_rates: int) -> list[Feature]:
-    """Return the features, with so many rates among the numbers."""
+    """Return the features, with `num_rates` rates among the numbers."""
     numbers: list[Feature] = [
         Numeric(name=f"number{n}", side="candidate", boundaries=(1.0,)) for n in range(6 - num_rates)
     ]
@@ -48,8 +48,8 @@ def features(num_rates: int) -> list[Feature]:
     ]
 
 
-def told(items: list[str], declared: list[Feature]) -> list[Event]:
-    """Return what a platform tells of all items."""
+def updates(items: list[str], declared: list[Feature]) -> list[Event]:
+    """Return updates of all items."""
     values = {f.name: pack_ids([7]) for f in declared if f.name.startswith("id")}
     values |= {f.name: pack_floats([7]) for f in declared if f.name.startswith("number")}
     values |= {f.name: pack_ids([1, 2, 3]) for f in declared if f.name.startswith("list")}
@@ -57,7 +57,7 @@ def told(items: list[str], declared: list[Feature]) -> list[Event]:
 
 
 def happened(items: list[str], rng: random.Random) -> list[Event]:
-    """Return requests and a report of each."""
+    """Return requests, with one report on each."""
     events: list[Event] = []
     for n in range(REQUESTS):
         user, ts, shown = f"u{rng.randrange(5000)}", 20 * n, rng.sample(items, VIEWS)
@@ -72,43 +72,43 @@ def happened(items: list[str], rng: random.Random) -> list[Event]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long the work takes."""
+    """Return the duration of the work in seconds."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
 
 
 def apply(profiles: Profiles, topic: str, events: list[Event]) -> float:
-    """Apply events and return how many a second that was."""
+    """Apply events and return the number per second."""
     chunks = [events[n : n + CHUNK] for n in range(0, len(events), CHUNK)]
     return len(events) / sum(seconds(partial(profiles.apply, topic, 0, chunk)) for chunk in chunks)
 
 
 def measure(num_items: int, num_rates: int, folder: Path) -> dict[str, float]:
-    """Return rates per second and milliseconds by what was done."""
+    """Return rates per second and durations in milliseconds, by operation."""
     rng = random.Random(1)
     items, declared = [f"item{n}" for n in range(num_items)], features(num_rates)
     profiles = Profiles(declared, WINDOW_MS, 1, [BehaviorKind(name="like")])
     events = happened(items, rng)
     with ProfileStore(folder / f"profiles{num_rates}.db") as store:
         store.load(profiles, [1 << 40] * 2)
-        found = {
-            "items_told_per_s": apply(profiles, PROFILES, told(items, declared)),
+        results = {
+            "items_told_per_s": apply(profiles, PROFILES, updates(items, declared)),
             "views_per_s": VIEWS / 2 * apply(profiles, EVENTS, events[: -2 * SAVED]),
         }
         store.save(profiles)
         apply(profiles, EVENTS, events[-2 * SAVED :])
         snapshots = []
-        found["snapshot_ms"] = 1e3 * seconds(lambda: snapshots.append(store.snapshot(profiles)))
-        found["write_ms"] = 1e3 * seconds(lambda: store.write(snapshots[0]))
+        results["snapshot_ms"] = 1e3 * seconds(lambda: snapshots.append(store.snapshot(profiles)))
+        results["write_ms"] = 1e3 * seconds(lambda: store.write(snapshots[0]))
     ts = 20 * REQUESTS
     for num in (200, 2000):
         asked = [rng.sample(items, num) for _ in range(500)]
         times = [seconds(partial(profiles.candidates, some, ts)) for some in asked]
-        found[f"candidates_{num}_ms"] = 1e3 * median(times)
+        results[f"candidates_{num}_ms"] = 1e3 * median(times)
     users = [f"u{n}" for n in range(500)]
-    found["viewer_ms"] = 1e3 * median([seconds(partial(profiles.viewer, user, ts)) for user in users])
-    return found
+    results["viewer_ms"] = 1e3 * median([seconds(partial(profiles.viewer, user, ts)) for user in users])
+    return results
 
 
 def main() -> None:

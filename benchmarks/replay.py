@@ -1,10 +1,10 @@
-"""Impressions per second from the log through join, batch, score and train; and EASQ's price per step.
+"""Impressions per second from the log through join, batch, score and train, and the cost of EASQ per step.
 
     python benchmarks/replay.py [--views N] [--rounds N] [--json]
 
-The rate is of whole replays, measuring and checkpoints included. All methods' steps are timed in
-turn on the same batches, so that a busy machine slows them alike. The stages are timed one after the
-other over the whole log; docs/performance.md reads them.
+The rate is of complete replays, including evaluation and checkpoints. The steps of all methods are timed in
+turn on the same batches, so that a busy machine slows all of them. The stages are timed one after the other
+over the whole log. docs/performance.md explains them.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def timed_recipes() -> dict[str, Recipe]:
 
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:
-    """Return views per second of whole EASQ replays."""
+    """Return views per second of complete EASQ replays."""
     return [replay(DEFAULT, log, folder / f"run{n}")[0]["views_per_second"] for n in range(rounds)]
 
 
@@ -58,9 +58,9 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         started = time.perf_counter()
-        found = work()
+        result = work()
         seconds[name] = time.perf_counter() - started
-        return found
+        return result
 
     reader = MergedReader(log, EVENTS, log.end_offsets(EVENTS))
     events = timed("read", lambda: [pair for chunk in reader for pair in chunk])
@@ -97,11 +97,11 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
 
 
 def time_steps(batches: list[Batch]) -> dict[str, list[float]]:
-    """Return seconds of each step by method, the methods taking turns on every few batches."""
+    """Return the seconds of each step by method. Methods take turns every few batches."""
     encoder = build_encoder(DEFAULT)
     learners = {name: build_learner(recipe, encoder) for name, recipe in timed_recipes().items()}
     seconds: dict[str, list[float]] = {method: [] for method in learners}
-    # A few steps in a row, or each method would find the caches full of the others' parameters.
+    # A few steps in a row: otherwise the caches would always hold other methods' parameters.
     for number, start in enumerate(range(0, min(len(batches), MOST_STEPS), IN_A_ROW)):
         order = list(learners) if number % 2 else list(learners)[::-1]
         for method in order:
@@ -130,7 +130,7 @@ def main() -> None:
             stages, batches = time_stages(log)
             steps = time_steps(batches)
     # The first steps warm up caches and allocate.
-    medians = {method: statistics.median(found[10:] or found) for method, found in steps.items()}
+    medians = {method: statistics.median(times[10:] or times) for method, times in steps.items()}
     views = sum(b.num_viewed for b in batches)
     result = {
         "views_per_second": statistics.median(rates),
@@ -148,7 +148,7 @@ def main() -> None:
             f"whole replay: {result['views_per_second']:,.0f} views/s (rounds: {[round(r) for r in rates]})"
         ]
         lines += [f"step, {method}: {1000 * value:.2f} ms" for method, value in medians.items()]
-        lines += [f"EASQ step over behaviour-only step: {result['easq_over_behavior_step']:.2f}"]
+        lines += [f"EASQ step over behavior-only step: {result['easq_over_behavior_step']:.2f}"]
         lines += [f"{stage}: {1e6 * value / views:.2f} us per view" for stage, value in stages.items()]
         return "\n".join(lines)
 

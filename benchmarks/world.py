@@ -1,11 +1,11 @@
-"""Views per second of a world on one core, straight and as batches, and its memory against its length.
+"""Views per second of a world on one core, alone and as batches, and its memory against its length.
 
     python benchmarks/world.py [--views N N] [--rounds N] [--json]
 
-`views_per_second` is of `World.chunks`, `fed_per_second` of batches straight from the world (world/feed.py),
-`logged_per_second` of the same batches through a log: recorded, read, joined, batched. The three take
-turns. Memory is the peak of a process of its own that lets a world live: the kernel's VmHWM, which, unlike
-getrusage's, leaves out what the parent held before.
+`views_per_second` is of `World.chunks`, `fed_per_second` of batches made directly from the world
+(prove/bench/world_feed.py), `logged_per_second` of the same batches through a log: recorded, read, joined,
+batched. The three take turns. Memory is the peak of a separate process that simulates a world: the kernel's
+VmHWM, which, unlike getrusage's, excludes what the parent held before.
 """
 
 import argparse
@@ -35,24 +35,24 @@ _VIEWS = 500_000
 
 
 def live(views: int) -> int:
-    """Let a world live; return how many views it had."""
+    """Simulate a world and return the number of its views."""
     return sum(chunk.item_RC.size for chunk in World(1, RATES).chunks(views // World.candidates))
 
 
 def live_fed(views: int) -> int:
-    """Make batches straight from a world; return how many views they held."""
+    """Make batches directly from a world and return the number of their views."""
     fed = feed(World(1, RATES), views // World.candidates, DEFAULT, Encoder(DEFAULT.features))
     return sum(one.batch.num_viewed for one in fed)
 
 
 def live_logged(views: int) -> int:
-    """Make the same batches through a log; return how many views they held."""
-    # Its room brings torch along, which a world does without.
+    """Make the same batches through a log and return the number of their views."""
+    # This import brings in torch, which a world does not need.
     from easq.features.join import build_joiner
 
     training, encoder = DEFAULT.training, Encoder(DEFAULT.features)
     batcher = Batcher(training.batch_rows, training.batch_answers)
-    found = 0
+    num_views = 0
 
     def take(final: bool = False) -> int:
         num = 0
@@ -66,9 +66,9 @@ def live_logged(views: int) -> int:
         for events in MergedReader(log, EVENTS, log.end_offsets(EVENTS)):
             for partition, event in events:
                 batcher.add(joiners[partition].push(event))
-            found += take()
+            num_views += take()
         batcher.add(flush_all(joiners))
-        return found + take(final=True)
+        return num_views + take(final=True)
 
 
 def rate(work: Callable[[int], int], views: int) -> float:
@@ -79,14 +79,14 @@ def rate(work: Callable[[int], int], views: int) -> float:
 
 
 def peak(views: int) -> float:
-    """Return the peak memory of a process in which a world lives, in MiB."""
+    """Return the peak memory in MiB of a process that simulates a world."""
     command = [sys.executable, __file__, "--live", str(views)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return float(json.loads(done.stdout)["peak_mib"])
 
 
 def peak_of_this_process() -> float:
-    """Return the most memory this process has had, in MiB (Linux)."""
+    """Return the peak memory of this process in MiB (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / _KIB_IN_MIB
 
@@ -112,7 +112,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, work in works.items():
             rates[name].append(rate(work, _VIEWS))
-    medians = {f"{name}_per_second": statistics.median(found) for name, found in rates.items()}
+    medians = {f"{name}_per_second": statistics.median(values) for name, values in rates.items()}
     peaks = {str(views): peak(views) for views in options.views}
     result = {
         **medians,

@@ -3,8 +3,8 @@
     python benchmarks/calibrate/real_tables.py --kuairand PARQUET --eeg FOLDER \
         > src/easq/sources/world/play.py
 
-Only quantiles leave the data. KuaiRand's views are those of the main feed (tab 1); their ranks are
-bent by one power per duration so that the mean ratio is the published one of all 173,008 rows.
+Only quantiles leave the data. KuaiRand's views are those of the main feed (tab 1). Their ranks are bent by
+one power per duration, so that the mean ratio equals the published one of all 173,008 rows.
 """
 
 import argparse
@@ -20,9 +20,9 @@ import polars as pl
 from easq.arrays import F64
 from easq.sources.world.real_figures import DURATION_EDGES_S, MEAN_RATIO
 
-_HEAD = '''"""Quantiles of real play ratios and durations: what the world draws watching from.
+_HEAD = '''"""Quantiles of real play ratios and durations, from which the world draws watching.
 
-Made by `python benchmarks/calibrate/real_tables.py`; do not edit. Sources: KuaiRand-Pure, main feed
+Made by `python benchmarks/calibrate/real_tables.py`. Do not edit. Sources: KuaiRand-Pure, main feed
 (Gao et al. 2022, CC BY-SA 4.0) and EEG-SVRec (Zhang et al. 2024), by rank `LEVELS`.
 """
 
@@ -37,8 +37,8 @@ def bend(ratios: F64, mean: float) -> float:
     low, high = 0.5, 2.0
     for _ in range(50):
         middle = (low + high) / 2
-        found = ordered[(rank**middle * len(ordered)).astype(np.int64)].mean()
-        low, high = (middle, high) if found > mean else (low, middle)
+        bent_mean = ordered[(rank**middle * len(ordered)).astype(np.int64)].mean()
+        low, high = (middle, high) if bent_mean > mean else (low, middle)
     return low
 
 
@@ -54,11 +54,11 @@ def kuairand(path: Path) -> tuple[F64, list[F64]]:
 
 def eeg(folder: Path) -> F64:
     """Return the play ratios of EEG-SVRec's views."""
-    found = []
+    ratios = []
     for path in sorted(folder.glob("metadata/*_behavior_MAES.json")):
         views = json.loads(path.read_text()).values()
-        found += [(v["end_time"] - v["start_time"]) / 1000 / v["video_duration"] for v in views]
-    return np.array(found)
+        ratios += [(v["end_time"] - v["start_time"]) / 1000 / v["video_duration"] for v in views]
+    return np.array(ratios)
 
 
 def _text(values: Iterable[float]) -> str:

@@ -32,7 +32,7 @@ def answer(user: str, option: str, ts: int = 0, weight: float = 1.0) -> Answered
     )
 
 
-def heard(*answers: Answered, group: str = "g") -> Beliefs:
+def beliefs_of(*answers: Answered, group: str = "g") -> Beliefs:
     beliefs = Beliefs()
     for one in answers:
         observe(beliefs, one, group, OPTIONS, HOUR)
@@ -49,17 +49,17 @@ def test_an_author_is_a_group_and_an_item_without_one() -> None:
 
 
 def test_answers_are_good_and_bad_by_their_place_and_weight() -> None:
-    beliefs = heard(answer("a", "good"), answer("b", "so", weight=0.5), answer("c", "bad"))
+    beliefs = beliefs_of(answer("a", "good"), answer("b", "so", weight=0.5), answer("c", "bad"))
     assert believed(beliefs, "g", "other", 0, HOUR) == Belief(1.25, 1.25)
     assert believed(beliefs, "elsewhere", "other", 0, HOUR) == NOTHING
 
 
 def test_what_is_no_option_says_nothing() -> None:
-    assert heard(answer("a", "great")) == Beliefs()
+    assert beliefs_of(answer("a", "great")) == Beliefs()
 
 
 def test_answers_fade() -> None:
-    beliefs = heard(answer("a", "good"), answer("b", "bad", HOUR))
+    beliefs = beliefs_of(answer("a", "good"), answer("b", "bad", HOUR))
     assert believed(beliefs, "g", "other", 2 * HOUR, HOUR) == Belief(0.25, 0.5)
 
 
@@ -79,14 +79,14 @@ def test_a_viewer_s_own_answers_play_no_part(said: list[tuple[str, str, int, flo
     answers = [
         answer(user, option, ts, weight) for user, option, ts, weight in sorted(said, key=lambda s: s[2])
     ]
-    found = believed(heard(*answers), "g", "a", 6 * HOUR, HOUR)
-    without = believed(heard(*(one for one in answers if one.user_id != "a")), "g", "a", 6 * HOUR, HOUR)
+    found = believed(beliefs_of(*answers), "g", "a", 6 * HOUR, HOUR)
+    without = believed(beliefs_of(*(one for one in answers if one.user_id != "a")), "g", "a", 6 * HOUR, HOUR)
     assert isclose(found.good, without.good, abs_tol=1e-9)
     assert isclose(found.bad, without.bad, abs_tol=1e-9)
 
 
 def test_of_own_answers_only_those_of_the_group_are_left_out() -> None:
-    beliefs = heard(answer("a", "good"))
+    beliefs = beliefs_of(answer("a", "good"))
     observe(beliefs, answer("a", "bad"), "h", OPTIONS, HOUR)
     observe(beliefs, answer("b", "bad"), "h", OPTIONS, HOUR)
     assert believed(beliefs, "h", "a", 0, HOUR) == Belief(0.0, 1.0)

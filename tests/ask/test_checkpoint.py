@@ -13,23 +13,23 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.log.sqlite import SqliteLog
 from easq.recipe.recipe import Recipe
-from tests.ask.test_state import ADAPTIVE, MINUTE, NOW, SECRET, a_day, said, stand
+from tests.ask.test_state import ADAPTIVE, MINUTE, NOW, SECRET, a_day, answered, stand
 from tests.support.small_worlds import small_recipe
 
 LATER = NOW + 100 * MINUTE
 
 
-def told(folder: Path, recipe: Recipe) -> tuple[SqliteLog, Asks]:
-    """Return a log, and asks that have heard all of it."""
+def log_and_asks(folder: Path, recipe: Recipe) -> tuple[SqliteLog, Asks]:
+    """Return a log, and asks that have taken all of it."""
     log = SqliteLog(folder / "events.log", 1)
     a_day(Asks(recipe, SECRET), log, 60)
-    log.append(EVENTS, [said(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(20)])
+    log.append(EVENTS, [answered(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(20)])
     asks = Asks(recipe, SECRET)
     catch_up(asks, log, LATER)
     return log, asks
 
 
-def back(file: AsksFile, log: EventLog, recipe: Recipe) -> tuple[Asks, bool]:
+def read_back(file: AsksFile, log: EventLog, recipe: Recipe) -> tuple[Asks, bool]:
     asks = Asks(recipe, SECRET)
     return asks, file.read(asks, log.end_offsets(EVENTS))
 
@@ -37,12 +37,12 @@ def back(file: AsksFile, log: EventLog, recipe: Recipe) -> tuple[Asks, bool]:
 @pytest.mark.parametrize(
     "settings", [(*ADAPTIVE, "ask.daily_quota=200"), ("ask.rate=0.3", "ask.memory_days=1.0")]
 )
-def test_what_was_kept_goes_on_as_what_was_heard(tmp_path: Path, settings: tuple[str, ...]) -> None:
+def test_a_restored_state_goes_on_like_the_original(tmp_path: Path, settings: tuple[str, ...]) -> None:
     recipe = small_recipe(*settings)
-    log, asks = told(tmp_path, recipe)
+    log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     file.write(file.take(asks))
-    kept, was_used = back(file, log, recipe)
+    kept, was_used = read_back(file, log, recipe)
     assert was_used
     assert msgspec.to_builtins(kept.state()) == msgspec.to_builtins(asks.state())
     later = a_day(asks, log, 40, first=60)
@@ -57,38 +57,38 @@ def test_what_was_kept_goes_on_as_what_was_heard(tmp_path: Path, settings: tuple
 
 def test_only_what_came_after_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = small_recipe(*ADAPTIVE)
-    log, asks = told(tmp_path, recipe)
+    log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     file.write(file.take(asks))
-    kept, _ = back(file, log, recipe)
-    log.append(EVENTS, [said("u1", "satisfied", NOW)])
-    heard: list[int] = []
+    kept, _ = read_back(file, log, recipe)
+    log.append(EVENTS, [answered("u1", "satisfied", NOW)])
+    batch_sizes: list[int] = []
     observe = Asks.observe
-    monkeypatch.setattr(Asks, "observe", lambda self, e: (heard.append(len(e)), observe(self, e)))
+    monkeypatch.setattr(Asks, "observe", lambda self, e: (batch_sizes.append(len(e)), observe(self, e)))
     catch_up(kept, log, LATER)
-    assert sum(heard) == 1
+    assert sum(batch_sizes) == 1
     log.close()
 
 
 def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
     recipe = small_recipe(*ADAPTIVE)
-    log, asks = told(tmp_path, recipe)
+    log, asks = log_and_asks(tmp_path, recipe)
     path = tmp_path / "asks"
     file = AsksFile(path, recipe)
-    assert not back(file, log, recipe)[1]
+    assert not read_back(file, log, recipe)[1]
     file.write(file.take(asks))
     packed = path.read_bytes()
     other = small_recipe(*ADAPTIVE, "ask.rate=0.3")
-    assert not back(AsksFile(path, other), log, other)[1]
+    assert not read_back(AsksFile(path, other), log, other)[1]
     short = Asks(recipe, SECRET)
     assert not file.read(short, [0])
     assert not file.read(short, [*log.end_offsets(EVENTS), 5])
     assert short.state().offsets == []
     for at in (0, 20, len(packed) - 1):
         path.write_bytes(packed[:at] + bytes([packed[at] ^ 1]) + packed[at + 1 :])
-        assert not back(file, log, recipe)[1]
+        assert not read_back(file, log, recipe)[1]
     path.write_bytes(packed[:-5])
-    assert not back(file, log, recipe)[1]
+    assert not read_back(file, log, recipe)[1]
     assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
     log.close()
 
@@ -107,7 +107,7 @@ def test_slices_make_what_encoding_at_once_makes(tmp_path: Path, num_views: int)
 
 def test_what_was_taken_stays_as_it_was(tmp_path: Path) -> None:
     recipe = small_recipe(*ADAPTIVE)
-    log, asks = told(tmp_path, recipe)
+    log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     before, taken = msgspec.msgpack.encode(asks.state()), file.take(asks)
     a_day(asks, log, 40, first=60)
@@ -120,18 +120,18 @@ def test_what_was_taken_stays_as_it_was(tmp_path: Path) -> None:
 
 def test_what_a_kill_leaves_is_overwritten_by_the_next(tmp_path: Path) -> None:
     recipe = small_recipe(*ADAPTIVE)
-    log, asks = told(tmp_path, recipe)
+    log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     (tmp_path / "asks.part").write_bytes(b"half of what a killed process wrote" * 100_000)
     file.write(file.take(asks))
-    assert back(file, log, recipe)[1]
+    assert read_back(file, log, recipe)[1]
     assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
     log.close()
 
 
 def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
     recipe = small_recipe(*ADAPTIVE)
-    log, asks = told(tmp_path, recipe)
+    log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     with ThreadPoolExecutor(4) as pool:
         done = []
@@ -139,9 +139,9 @@ def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None
             done.append(pool.submit(file.write, file.take(asks)))
             a_day(asks, log, 10, first=60 + 10 * n)
             if n % 3 == 2:
-                kept, was_used = back(file, log, recipe)
+                kept, was_used = read_back(file, log, recipe)
                 assert was_used or kept.offsets == []
         assert [one.result() for one in done] == [None] * 12
-    assert back(file, log, recipe)[1]
+    assert read_back(file, log, recipe)[1]
     assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
     log.close()

@@ -44,13 +44,13 @@ def answer(user: str, ts: int, option: str = "good", item: str = "i", took_ms: i
     )
 
 
-def say(
-    state: QualityState, said: Answered, about: AnswerContext = ABOUT, rules: Quality = RULES
+def weigh(
+    state: QualityState, given: Answered, about: AnswerContext = ABOUT, rules: Quality = RULES
 ) -> AnswerWeight:
-    """Judge an answer, log it, and show it to the state; return what was found."""
-    found = judge(said, state, rules, about)
-    observe(msgspec.structs.replace(said, weight=found.weight, flags=found.flags), state, rules, about)
-    return found
+    """Judge an answer, let the state observe it as logged, and return its weight."""
+    weight = judge(given, state, rules, about)
+    observe(msgspec.structs.replace(given, weight=weight.weight, flags=weight.flags), state, rules, about)
+    return weight
 
 
 def usual(state: QualityState, hours: int = 10) -> None:
@@ -59,16 +59,16 @@ def usual(state: QualityState, hours: int = 10) -> None:
         about = AnswerContext(f"author{n % 41}")
         observe(asked(f"v{n}", n * MINUTE, f"i{n % 211}"), state, RULES, about)
         if n % 10 == 0:
-            said = answer(f"v{n}", n * MINUTE + 3000, "good" if n % 20 else "bad", f"i{n % 211}")
-            assert say(state, said, about) == (1.0, [])
+            given = answer(f"v{n}", n * MINUTE + 3000, "good" if n % 20 else "bad", f"i{n % 211}")
+            assert weigh(state, given, about) == (1.0, [])
 
 
 def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
     needed = round(reading_ms(ABOUT.text, RULES.skimming))
-    assert say(QualityState(), answer("u", 0, took_ms=needed - 1)) == (0.2, ["speeder"])
-    assert say(QualityState(), answer("u", 0, took_ms=needed + 1)) == (1.0, [])
+    assert weigh(QualityState(), answer("u", 0, took_ms=needed - 1)) == (0.2, ["speeder"])
+    assert weigh(QualityState(), answer("u", 0, took_ms=needed + 1)) == (1.0, [])
     # What took how long is not known of old answers.
-    assert say(QualityState(), answer("u", 0, took_ms=0)) == (1.0, [])
+    assert weigh(QualityState(), answer("u", 0, took_ms=0)) == (1.0, [])
 
 
 @pytest.mark.parametrize("took_ms", [0, 3000, 2**31 - 1])
@@ -77,23 +77,23 @@ def test_nobody_read_longer_than_since_the_offer(took_ms: int) -> None:
     needed = reading_ms(ABOUT.text, RULES.skimming)
     for since_ms, flags in ((needed - 1, ["speeder"]), (needed + 1, [])):
         assert (
-            say(QualityState(), answer("u", 0, took_ms=took_ms), ABOUT._replace(since_ms=since_ms)).flags
+            weigh(QualityState(), answer("u", 0, took_ms=took_ms), ABOUT._replace(since_ms=since_ms)).flags
             == flags
         )
 
 
 def test_who_knows_the_question_need_not_read_it_again() -> None:
     state = QualityState()
-    say(state, answer("u", 0))
-    assert say(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
-    assert say(state, answer("u", 2 * HOUR, took_ms=200)).flags == ["speeder"]
+    weigh(state, answer("u", 0))
+    assert weigh(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
+    assert weigh(state, answer("u", 2 * HOUR, took_ms=200)).flags == ["speeder"]
 
 
 def test_a_visitor_of_the_demo_page_who_answers_every_clip_counts_in_full() -> None:
     rules, state = read_recipe(RECIPES / "demo.toml").quality, QualityState()
     for n in range(40):
         said = answer("u", n * 4000, ("good", "bad", "good")[n % 3], f"i{n % 20}", took_ms=1200)
-        assert say(state, said, AnswerContext("", ABOUT.text), rules) == (1.0, [])
+        assert weigh(state, said, AnswerContext("", ABOUT.text), rules) == (1.0, [])
 
 
 def test_chinese_is_read_by_fewer_characters_a_second() -> None:
@@ -102,7 +102,7 @@ def test_chinese_is_read_by_fewer_characters_a_second() -> None:
 
 def test_answers_in_a_burst_count_less_from_the_fourth_on() -> None:
     state = QualityState()
-    found = [say(state, answer("u", n * 9000, "good" if n % 2 else "bad", f"i{n}")) for n in range(5)]
+    found = [weigh(state, answer("u", n * 9000, "good" if n % 2 else "bad", f"i{n}")) for n in range(5)]
     assert [f.flags for f in found] == [[], [], [], ["burst"], ["burst"]]
 
 
@@ -112,22 +112,23 @@ def test_one_option_for_ever_counts_less_once_chance_would_not_do_that() -> None
     # Half of all answers are good, so ten in a row come by chance once in a thousand times.
     start = 10 * HOUR
     found = [
-        say(state, answer("u", start + n * 3 * HOUR, item=f"x{n}"), AnswerContext(f"a{n}")) for n in range(20)
+        weigh(state, answer("u", start + n * 3 * HOUR, item=f"x{n}"), AnswerContext(f"a{n}"))
+        for n in range(20)
     ]
     straight = [n for n, f in enumerate(found) if f.flags == ["straight_line"]]
     assert straight == list(range(straight[0], 20))
     assert 8 <= straight[0] <= 16
-    assert say(state, answer("u", start + 500 * HOUR, "bad", "y"), AnswerContext("other")).flags == []
+    assert weigh(state, answer("u", start + 500 * HOUR, "bad", "y"), AnswerContext("other")).flags == []
 
 
 def test_answers_beyond_the_daily_limit_count_nothing_until_a_day_has_passed() -> None:
     state, rules = QualityState(), msgspec.structs.replace(RULES, max_per_day=3)
     found = [
-        say(state, answer("u", n * HOUR, "good" if n % 2 else "bad", f"i{n}"), AnswerContext(), rules)
+        weigh(state, answer("u", n * HOUR, "good" if n % 2 else "bad", f"i{n}"), AnswerContext(), rules)
         for n in range(5)
     ]
     assert [f.weight for f in found] == [1, 1, 1, 0, 0]
-    assert say(state, answer("u", 29 * HOUR, item="z"), AnswerContext(), rules) == (1.0, [])
+    assert weigh(state, answer("u", 29 * HOUR, item="z"), AnswerContext(), rules) == (1.0, [])
 
 
 def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere() -> None:
@@ -137,27 +138,30 @@ def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere()
     for n in range(100):
         ts = start + n * MINUTE
         observe(asked(f"h{n}", ts, f"k{n % 9}"), state, RULES, ABOUT)
-        found.append(say(state, answer(f"h{n}", ts + 3000, item=f"k{n % 9}")))
+        found.append(weigh(state, answer(f"h{n}", ts + 3000, item=f"k{n % 9}")))
     assert found[0] == (1.0, [])
     assert found[-1].flags == ["flood"]
     # 100 asks; elsewhere one of twenty is answered so; twice that is let through, and what came before
-    # four viewers had said it.
+    # four viewers had answered so.
     assert sum(f.weight for f in found) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
     # Who took part is doubted elsewhere too; who did not is not.
-    assert say(state, answer("h99", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
+    assert weigh(state, answer("h99", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
         0.1,
         ["flooder"],
     )
-    assert say(state, answer("new", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (1.0, [])
+    assert weigh(state, answer("new", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
+        1.0,
+        [],
+    )
 
 
 def test_one_viewer_alone_is_no_flood_and_an_item_can_be_flooded_without_its_author_known() -> None:
     state = QualityState()
     usual(state)
-    alone = [say(state, answer("u", 10 * HOUR + n * 20 * MINUTE, item="k")) for n in range(6)]
+    alone = [weigh(state, answer("u", 10 * HOUR + n * 20 * MINUTE, item="k")) for n in range(6)]
     assert not any("flood" in f.flags for f in alone)
     several = [
-        say(state, answer(f"w{n}", 13 * HOUR + n * MINUTE, item="k"), AnswerContext()) for n in range(9)
+        weigh(state, answer(f"w{n}", 13 * HOUR + n * MINUTE, item="k"), AnswerContext()) for n in range(9)
     ]
     assert several[-1].flags == ["flood"]
 
@@ -169,14 +173,14 @@ def test_a_loved_author_with_ordinary_asks_is_no_flood() -> None:
         ts = 10 * HOUR + n * MINUTE
         observe(asked(f"w{n}", ts, f"k{n % 9}"), state, RULES, ABOUT)
         if n % 11 == 0:
-            assert say(state, answer(f"w{n}", ts + 3000, item=f"k{n % 9}")) == (1.0, [])
+            assert weigh(state, answer(f"w{n}", ts + 3000, item=f"k{n % 9}")) == (1.0, [])
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent, "MAX_KEYS", 50)
     state = QualityState()
     for n in range(400):
-        say(state, answer(f"u{n % 130}", n * HOUR, item=f"i{n}"), AnswerContext(f"a{n}"))
+        weigh(state, answer(f"u{n % 130}", n * HOUR, item=f"i{n}"), AnswerContext(f"a{n}"))
     assert len(state.viewers) == len(state.targets) == 50
     assert max(len(past) for past in state.viewers.values()) <= 32
     assert "u9" in state.viewers  # the last to speak: 399 % 130

@@ -26,8 +26,8 @@ def request(key: str, user: str, ts: int, items: str = "abc") -> Request:
 
 
 def view(request: Request, item: str = "a", **other: object) -> View:
-    told = {"play_ms": 8000.0, "ratio": 0.2} | other
-    return View(request.user_id, request.event_id, item, **told)  # type: ignore[arg-type]
+    fields = {"play_ms": 8000.0, "ratio": 0.2} | other
+    return View(request.user_id, request.event_id, item, **fields)  # type: ignore[arg-type]
 
 
 def asked(asks: Asks, found: View, ts: int) -> Asked:
@@ -67,7 +67,7 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
 
 
 def stand(asks: Asks, now_ms: int) -> object:
-    """Return all that the next decisions depend on, but for what is only kept to save memory."""
+    """Return all that the next decisions depend on."""
     users = [f"u{n}" for n in range(8)]
     found = [asks.gates(View(user, "new", "a", 8000.0, 0.0), now_ms) for user in users]
     return asks.used(now_ms), found
@@ -108,7 +108,7 @@ def test_only_what_is_remembered_is_read(tmp_path: Path) -> None:
 ADAPTIVE = ('ask.policy="adaptive"', *OFTEN)
 
 
-def said(user: str, option: str, ts: int, item: str = "a") -> Answered:
+def answered(user: str, option: str, ts: int, item: str = "a") -> Answered:
     return Answered(
         event_id=f"{user}{ts}{item}",
         user_id=user,
@@ -123,7 +123,7 @@ def said(user: str, option: str, ts: int, item: str = "a") -> Answered:
 
 def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
     asks = Asks(small_recipe(*ADAPTIVE), SECRET, {"a": "kim", "b": "kim", "c": "lee"}.get)  # type: ignore[arg-type]
-    asks.observe([said(f"v{n}", "satisfied", NOW) for n in range(30)])
+    asks.observe([answered(f"v{n}", "satisfied", NOW) for n in range(30)])
     found = {
         item: [explain(asks, View(f"u{n}", "r", item, 8000.0, 0), NOW) for n in range(200)] for item in "abc"
     }
@@ -134,8 +134,8 @@ def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
     assert all(0.1 <= f.rate <= 0.4 for rows in found.values() for f in rows)
     teaching = found["b"][0].teaching
     assert (teaching.group, teaching.belief) == ("author kim", (30.0, 0.0))
-    # Whoever said all this is asked as if nobody had.
-    asks.observe([said("only", "satisfied", NOW, "z")])
+    # The rate of a viewer who gave all these answers does not depend on them.
+    asks.observe([answered("only", "satisfied", NOW, "z")])
     assert explain(asks, View("only", "r", "z", 8000.0, 0), NOW).teaching.belief == (0.0, 0.0)
     assert explain(asks, View("v1", "r", "z", 8000.0, 0), NOW).teaching.belief == (1.0, 0.0)
 
@@ -145,7 +145,7 @@ def test_an_adaptive_ask_is_logged_with_its_own_rate_and_found_again(tmp_path: P
     live = Asks(recipe, SECRET)
     with SqliteLog(tmp_path / "events.log", 1) as log:  # sums of several differ in the last bit
         views = a_day(live, log, 120)
-        answers = [said(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(40)]
+        answers = [answered(f"u{n % 8}", "uncertain", NOW + n, "ab"[n % 2]) for n in range(40)]
         log.append(EVENTS, answers)
         live.observe(answers)
         again = Asks(recipe, SECRET)
@@ -282,7 +282,7 @@ def test_an_outcome_on_the_log_is_the_ask_s() -> None:
 def test_events_that_were_taken_before_are_skipped() -> None:
     asks = Asks(small_recipe(*ADAPTIVE), SECRET)
     asks.rebuild([], [2, 0])
-    events = [said("v", "satisfied", NOW + n, "z") for n in range(4)]
+    events = [answered("v", "satisfied", NOW + n, "z") for n in range(4)]
     asks.ingest(0, 1, events[1:3])
     assert explain(asks, View("u", "r", "z", 8000.0, 0), NOW + 3).teaching.belief[0] == pytest.approx(1.0)
     asks.ingest(0, 3, events[3:])

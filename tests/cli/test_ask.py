@@ -24,18 +24,18 @@ def test_a_view_is_explained_gate_by_gate(tmp_path: Path) -> None:
     asks.observe([served])
     with home.open_events() as log:
         log.append(EVENTS, [served])
-        told = ("ask", "explain", "--home", home.folder, "--user", "u", "--item")
-        found = json.loads(easq(*told, "a", "--json").stdout)
+        command = ("ask", "explain", "--home", home.folder, "--user", "u", "--item")
+        found = json.loads(easq(*command, "a", "--json").stdout)
         assert (found["show"], found["request_id"], found["propensity"]) == (True, "r1", 1.0)
         log.append(EVENTS, [asks.decide(View("u", "r1", "a", 8000.0, 0.0), now_ms)])
-        again = json.loads(easq(*told, "a", "--json").stdout)
+        again = json.loads(easq(*command, "a", "--json").stdout)
         assert (again["reason"], again["decided"]) == ("view", "asked")
-        other = json.loads(easq(*told, "b", "--json").stdout)
+        other = json.loads(easq(*command, "b", "--json").stdout)
         assert (other["reason"], other["rate"], other["chance_open"]) == ("cool_down", 1.0, 0.0)
         assert [gate["name"] for gate in other["gates"] if not gate["open"]] == ["cool_down", "session"]
-        short = easq(*told, "b", "--play-ms", "100", "--ratio", "0.1")
+        short = easq(*command, "b", "--play-ms", "100", "--ratio", "0.1")
         assert "it would not be asked: eligible" in short.stdout, short.stderr
-        unknown = json.loads(easq(*told, "z", "--json").stdout)
+        unknown = json.loads(easq(*command, "z", "--json").stdout)
         assert unknown["reason"] == "unknown_view"
 
 
@@ -62,12 +62,12 @@ def test_an_adaptive_view_is_explained_with_what_is_known_of_its_author(tmp_path
     with home.open_events() as log:
         log.append(PROFILES, items)
         log.append(EVENTS, [served, answer])
-    told = ("ask", "explain", "--home", home.folder, "--user", "u", "--item", "a")
-    found = json.loads(easq(*told, "--json").stdout)
+    command = ("ask", "explain", "--home", home.folder, "--user", "u", "--item", "a")
+    found = json.loads(easq(*command, "--json").stdout)
     assert found["teaching"]["group"] == f"author {pack_ids([7]).hex()}"
     assert found["teaching"]["belief"] == [pytest.approx(1.0, abs=1e-3), 0.0]
     assert 0.125 <= found["rate"] <= 0.5
-    words = " ".join(easq(*told).stdout.split())
+    words = " ".join(easq(*command).stdout.split())
     assert "1 answers of others are remembered, 1 of them good" in words
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easq.features.columns import UNKNOWN, Columns, List, Shape, empty, unpack
-from easq.features.encode import Encoder, Layout, SideEncoder
+from easq.features.encode import Encoder, ServingEncoder
 from easq.log.events import Request
 from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
 
@@ -64,10 +64,11 @@ def request(viewer: Columns, candidates: Columns) -> Request:
 
 @given(viewer=values(VIEWER, 1), candidates=st.integers(1, 5).flatmap(lambda n: values(CANDIDATE, n)))
 def test_serving_encodes_as_training_does(viewer: Columns, candidates: Columns) -> None:
-    layout = Layout.of(FEATURES)
     trained = Encoder(FEATURES).encode([request(viewer, candidates)])
-    assert np.array_equal(SideEncoder(layout, FEATURES, "viewer").encode(viewer), trained.viewer_BW)
-    assert np.array_equal(SideEncoder(layout, FEATURES, "candidate").encode(candidates), trained.candidate_NV)
+    served = ServingEncoder(FEATURES).encode(viewer, candidates)
+    assert np.array_equal(served.viewer_BW, trained.viewer_BW)
+    assert np.array_equal(served.candidate_NV, trained.candidate_NV)
+    assert np.array_equal(served.request_N, trained.request_N)
 
 
 @given(candidates=st.integers(1, 5).flatmap(lambda n: values(CANDIDATE, n)))
@@ -80,7 +81,7 @@ def test_nothing_known_is_unknown_and_can_be_encoded() -> None:
     nothing = empty(CANDIDATE, 2)
     assert (nothing.ids_NK == UNKNOWN).all()
     assert np.isnan(nothing.numbers_NM).all()
-    rows = SideEncoder(Layout.of(FEATURES), FEATURES, "candidate").encode(nothing)
+    rows = ServingEncoder(FEATURES).encode(empty(VIEWER, 1), nothing).candidate_NV
     assert np.array_equal(rows[0], rows[1])
 
 

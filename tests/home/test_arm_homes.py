@@ -11,7 +11,7 @@ from easq.learn.live_learner import LiveLearner
 from easq.model.method import read_method
 from easq.recipe.arm_recipe import read_arm
 from easq.recipe.read import read_recipe, to_toml
-from tests.support.live_home import chapters, living
+from tests.support.live_home import event_batches, live_system
 from tests.support.paths import RECIPES
 from tests.support.small_worlds import small_recipe
 
@@ -74,15 +74,15 @@ def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, text: str, message: st
 
 
 def test_a_fixed_arm_keeps_its_version_when_the_system_has_gone_on(tmp_path: Path) -> None:
-    with living(tmp_path, "live.keep_versions=2", "live.snapshot_seconds=0.5") as system:
+    with live_system(tmp_path, "live.keep_versions=2", "live.snapshot_seconds=0.5") as system:
         learner = system.learner()
         version = system.home.versions.names()[0]
         text = to_toml(system.home.recipe).replace("experiments = []\n", "")
         (tmp_path / "next.toml").write_text(text + ARMS % f'version = "{version}"')
         home = open_home(system.home.folder, read_recipe(tmp_path / "next.toml", methods=read_method))
         (arm,) = open_arms(home).values()
-        for chapter in chapters():
-            system.say(chapter)
+        for batch in event_batches():
+            system.append(batch)
             learner.tick()
             system.clock.now += 1000
         learner.close()
@@ -101,7 +101,7 @@ def test_a_version_that_never_was_is_refused(tmp_path: Path) -> None:
 
 
 def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         (tmp_path / "arm.toml").write_text('[method]\nkind = "behavior"\n[training]\narms = ["default"]\n')
         text = to_toml(system.home.recipe).replace("experiments = []\n", "")
         path = str(tmp_path / "arm.toml")
@@ -111,8 +111,8 @@ def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> Non
         with arm.open_updates() as updates:
             learner = LiveLearner(arm, system.events, updates, system.clock, system.clock)
             learner.recover()
-            for chapter in chapters():
-                system.say(chapter)
+            for batch in event_batches():
+                system.append(batch)
                 learner.tick()
             counts = learner.trainer.counts
             # The requests of this log bear no label, so none was served by `default`.

@@ -1,4 +1,4 @@
-"""A file is there whole or as it was, whoever else writes it."""
+"""A file is complete or unchanged, also if several processes write it."""
 
 from pathlib import Path
 from threading import Thread

@@ -26,23 +26,23 @@ from easq.log.events import EVENTS, PROFILES, Answered, Erased, Request, ViewerU
 from easq.log.ids import stable_id
 from easq.log.packing import pack_ids
 from tests.cli.test_cli import easq
-from tests.support.live_home import LIVE, Living, chapters, living
+from tests.support.live_home import LIVE, LiveSystem, event_batches, live_system
 from tests.support.small_worlds import small_recipe
 
 # Whoever answers most, so that every part of the system holds something.
-USER = Counter(e.user_id for c in chapters() for e in c if isinstance(e, Answered)).most_common(1)[0][0]
+USER = Counter(e.user_id for c in event_batches() for e in c if isinstance(e, Answered)).most_common(1)[0][0]
 NAME = bytes([0xA0 + len(USER)]) + USER.encode()
 """The id as MessagePack writes it; as a mere part of other bytes it may come by chance."""
 
 
-def lived(system: Living, first: int = 0, last: int = 60) -> None:
+def lived(system: LiveSystem, first: int = 0, last: int = 60) -> None:
     """Let the world speak, and the learner and the profiles hear and leave their state on disk."""
     system.events.append(
         PROFILES, [ViewerUpdate(event_id="t", user_id=USER, ts=1, values={"device": pack_ids([2])})]
     )
     learner = system.learner()
-    for chapter in chapters()[first:last]:
-        system.say(chapter)
+    for batch in event_batches()[first:last]:
+        system.append(batch)
         system.clock.now += 0.2
         while learner.tick():
             system.clock.now += 0.1
@@ -56,19 +56,19 @@ def bytes_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-def buffered(system: Living) -> np.ndarray[Any, Any]:
+def buffered(system: LiveSystem) -> np.ndarray[Any, Any]:
     state = system.home.checkpoints.latest()
     assert state is not None
     return state[0]["trainer:learner:buffer.user_A"]
 
 
 def test_everything_of_a_viewer_is_given_out_and_nothing_of_others(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system)
         lines = list(export(system.events, USER, system.home.recipe))
         *events, profile = lines
         json.dumps(lines)
-        said = [e for chapter in chapters() for e in chapter if e.user_id == USER]
+        said = [e for batch in event_batches() for e in batch if e.user_id == USER]
         assert [line["event"]["event_id"] for line in events] == [e.event_id for e in said] + ["t"]
         assert profile["profile"]["told"] == {"device": [2]}
         request = next(e for e in said if isinstance(e, Request))
@@ -81,7 +81,7 @@ def test_everything_of_a_viewer_is_given_out_and_nothing_of_others(tmp_path: Pat
 
 
 def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system)
         before = [system.events.read(EVENTS, p, 0, 10**6) for p in range(4)]
         assert stable_id(USER) in buffered(system)
@@ -94,14 +94,14 @@ def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -
     held = bytes_of(home.folder)
     assert NAME not in held
     assert not [*home.folder.glob("profiles.db*"), *home.folder.glob("asks*")]
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         for part, kept in enumerate(before):
             now = system.events.read(EVENTS, part, 0, 10**6)
             assert [e.ts for e in now] == [e.ts for e in kept]
             is_gone = [isinstance(e, Erased) for e in now]
             assert is_gone == [e.user_id == USER for e in kept]
             assert [e for e in now if not isinstance(e, Erased)] == [e for e in kept if e.user_id != USER]
-            system.say(kept)  # whoever repeats what was sent writes nothing
+            system.append(kept)  # whoever repeats what was sent writes nothing
             assert len(system.events.read(EVENTS, part, 0, 10**6)) == len(kept)
         assert stable_id(USER) not in buffered(system)
         assert list(export(system.events, USER, system.home.recipe))[:-1] == []
@@ -112,14 +112,14 @@ def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -
 
 
 def test_the_learners_of_arms_forget_too_when_their_experiment_is_over(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         folder = system.home.folder / "arms" / "past.treatment"
         arm = replace(open_home(folder, system.home.recipe), main=system.home.folder)
         with arm.open_updates() as updates:
             learner = LiveLearner(arm, system.events, updates, system.clock, system.clock)
             learner.recover()
-            for chapter in chapters():
-                system.say(chapter)
+            for batch in event_batches():
+                system.append(batch)
                 learner.tick()
             learner.close()
         assert stable_id(USER) in learner.trainer.learner.state()["buffer.user_A"]
@@ -134,20 +134,20 @@ def test_the_learners_of_arms_forget_too_when_their_experiment_is_over(tmp_path:
 
 
 def test_after_an_erasure_verification_begins_there_and_finds_nothing(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system, 0, 15)
     step = erase_home(open_home(tmp_path / "home"), [USER])["step"]
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         system.clock.now += 1000
         lived(system, 15)
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
         assert (verified.since, verified.steps > 5, verified.deltas > 0) == (step, True, True)
         assert verified.checkpoints >= 1
-        follower = system.follower()
+        follower = system.replica()
         while follower.poll():
             pass
-        assert follower.followed.gaps == 0
+        assert follower.status.gaps == 0
     done = easq("verify", "--home", tmp_path / "home")
     assert done.returncode == 0, done.stderr
     assert f"steps 1 to {step} are not comparable" in done.stdout
@@ -156,7 +156,7 @@ def test_after_an_erasure_verification_begins_there_and_finds_nothing(tmp_path: 
 def test_an_erasure_that_is_cut_short_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system, 0, 15)
     home = open_home(tmp_path / "home")
 
@@ -169,13 +169,13 @@ def test_an_erasure_that_is_cut_short_is_finished_by_the_next(
             erase_home(home, [USER])
     assert erase_home(home, [USER])["erased"][EVENTS] > 0
     assert NAME not in bytes_of(home.folder)
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system, 15)
         assert verify(system.home, system.events, system.updates).different == []
 
 
 def test_a_running_role_holds_an_erasure_up(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system, 0, 3)
     for role in ("service", "learner"):
         with _running(role, tmp_path / "home"), pytest.raises(InputError, match=f"running {role} already"):
@@ -183,14 +183,14 @@ def test_a_running_role_holds_an_erasure_up(tmp_path: Path) -> None:
 
 
 def test_what_is_older_than_the_retention_expires(tmp_path: Path) -> None:
-    with living(tmp_path, "retention.keep_days=0.01") as system:
+    with live_system(tmp_path, "retention.keep_days=0.01") as system:
         lived(system)
         events = [e for p in range(4) for e in system.events.read(EVENTS, p, 0, 10**6)]
     home = open_home(tmp_path / "home")
     middle = sorted(e.ts for e in events)[len(events) // 2]
     expired = expire_home(home, middle + round(0.01 * 86_400_000))
     assert expired["erased"] == {EVENTS: sum(e.ts < middle for e in events)}
-    with living(tmp_path, "retention.keep_days=0.01") as system:
+    with live_system(tmp_path, "retention.keep_days=0.01") as system:
         left = [e for p in range(4) for e in system.events.read(EVENTS, p, 0, 10**6)]
         assert all(isinstance(e, Erased) == (e.ts < middle) for e in left)
         assert verify(system.home, system.events, system.updates).different == []
@@ -200,7 +200,7 @@ def test_what_is_older_than_the_retention_expires(tmp_path: Path) -> None:
 
 
 def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         lived(system, 0, 10)
     log = tmp_path / "home" / "events.log"
     out = easq("privacy", "export", "--log", log, "--user", USER)
@@ -224,7 +224,7 @@ def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
 def test_answers_of_others_train_as_if_the_erased_had_not_been_there(tmp_path: Path) -> None:
     """The join of a log with tombstones gives the examples of a log without the viewer."""
     recipe = small_recipe(*LIVE)
-    events = sorted((e for c in chapters() for e in c), key=lambda e: e.ts)
+    events = sorted((e for c in event_batches() for e in c), key=lambda e: e.ts)
     erased = [Erased(event_id="", user_id="", ts=e.ts) if e.user_id == USER else e for e in events]
     first, second = build_joiner(recipe), build_joiner(recipe)
     full = [x for e in events for x in first.push(e) if x.request.user_id != USER]
@@ -237,7 +237,7 @@ def test_answers_of_others_train_as_if_the_erased_had_not_been_there(tmp_path: P
 _ROLE = """
 import sys, pathlib
 from easq.home.home import open_home
-with open_home(pathlib.Path(sys.argv[2])).alone(sys.argv[1]):
+with open_home(pathlib.Path(sys.argv[2])).lock(sys.argv[1]):
     print("on", flush=True)
     sys.stdin.read()
 """

@@ -9,14 +9,14 @@ import pytest
 from easq.home.snapshots import Snapshots, State
 from easq.learn.verify import verify
 from easq.log.events import COMMANDS, STEPS, UPDATES, RollbackRequest, StepRecord
-from tests.support.crashing_log import DeadError, Dying, live_through
-from tests.support.live_home import chapters, living
+from tests.support.crashing_log import CrashError, CrashingLog, run_through
+from tests.support.live_home import event_batches, live_system
 
 
 def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
-    with living(tmp_path, "live.snapshot_seconds=2") as system:
-        learner, follower = system.learner(), system.follower()
-        live_through(system, learner)
+    with live_system(tmp_path, "live.snapshot_seconds=2") as system:
+        learner, follower = system.learner(), system.replica()
+        run_through(system, learner)
         while follower.poll():
             pass
         target = system.home.versions.names()[-2]
@@ -27,10 +27,10 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
         while follower.poll():
             pass
         assert np.array_equal(follower._parameters._table_RE.numpy(), weight)
-        assert follower.followed.seq == learner.seq
+        assert follower.status.seq == learner.seq
         # It goes on from there, and a repetition finds the way back too.
-        system.say(chapters(30)[0])
-        live_through(system, learner)
+        system.append(event_batches(30)[0])
+        run_through(system, learner)
         learner.close()
         again = system.learner()
         assert again.seq == learner.seq
@@ -42,24 +42,24 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
 def test_learner_that_dies_in_a_rollback_still_tells_everyone(
     tmp_path: Path, topic: str, after: bool
 ) -> None:
-    with living(tmp_path) as system:
-        learner, follower = system.learner(), system.follower()
-        live_through(system, learner)
+    with live_system(tmp_path) as system:
+        learner, follower = system.learner(), system.replica()
+        run_through(system, learner)
         while follower.poll():
             pass
         asked = RollbackRequest(event_id="c", user_id="", ts=0, name=system.home.versions.names()[0])
         system.updates.append(COMMANDS, [asked])
-        learner._journal._updates = Dying(topic, after).over(system.updates)  # type: ignore[assignment]
+        learner._journal._updates = CrashingLog(topic, after).over(system.updates)  # type: ignore[assignment]
         learner._publisher._updates = learner._journal._updates
-        with pytest.raises(DeadError):
+        with pytest.raises(CrashError):
             learner.tick()
         learner._checkpointer.close()
         learner = system.learner()
-        system.say(chapters(30)[0])
-        live_through(system, learner)
+        system.append(event_batches(30)[0])
+        run_through(system, learner)
         while follower.poll():
             pass
-        assert follower.followed.seq == learner.status()["version"]
+        assert follower.status.seq == learner.status()["version"]
         served, learned = follower._parameters._table_RE.numpy(), learner.trainer.learner.table.weight.numpy()
         assert np.array_equal(served, learned)
         learner.close()
@@ -67,7 +67,7 @@ def test_learner_that_dies_in_a_rollback_still_tells_everyone(
 
 
 def test_rollback_to_a_version_that_is_gone_changes_nothing(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         learner = system.learner()
         system.updates.append(COMMANDS, [RollbackRequest(event_id="c", user_id="", ts=0, name="v9")])
         assert not learner.tick()
@@ -86,9 +86,9 @@ def test_rollback_to_a_version_that_is_going_changes_nothing(
         is_waited_for.wait()
         return save(self, number, state, notes)
 
-    with living(tmp_path, "live.keep_versions=2") as system:
+    with live_system(tmp_path, "live.keep_versions=2") as system:
         learner = system.learner()
-        live_through(system, learner)
+        run_through(system, learner)
         learner._checkpointer.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
         oldest = system.home.versions.names()[0]
         keeper, collect = learner._checkpointer, learner._checkpointer.collect
@@ -114,9 +114,9 @@ def test_rollback_to_a_version_that_is_going_changes_nothing(
 def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
     # A share of 1 takes any fall below the level, which chance brings about.
     guard = ("live.guard_share=1", "live.guard_recent_pairs=20", "live.guard_level_pairs=100")
-    with living(tmp_path, *guard, "live.snapshot_seconds=1") as system:
-        learner, follower = system.learner(), system.follower()
-        live_through(system, learner)
+    with live_system(tmp_path, *guard, "live.snapshot_seconds=1") as system:
+        learner, follower = system.learner(), system.replica()
+        run_through(system, learner)
         learner.close()
         taken = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepRecord)]
         rolled_back = [t for t in taken if t.restore]
@@ -124,5 +124,5 @@ def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
         assert "recent pair accuracy is" in rolled_back[0].reason
         while follower.poll():
             pass
-        assert follower.followed.seq == learner.status()["version"]
+        assert follower.status.seq == learner.status()["version"]
         assert verify(system.home, system.events, system.updates).different == []

@@ -22,12 +22,12 @@ from tests.support.log_conformance import (
     TOPIC,
     LogConformance,
     Opener,
+    a_report,
     append_each,
     batch,
-    hear,
     ids,
+    receive,
     running,
-    said,
     stored,
     whole_batches,
 )
@@ -103,10 +103,10 @@ def test_processes_may_create_one_log_at_once(path: Path) -> None:
         work = [[batch(f"{number}:5", 5)] for number in range(3)]
         started = [stack.enter_context(running(append_each, partial(SqliteLog, path), each)) for each in work]
         for _, pipe in started:
-            assert hear(pipe) == "ready"
+            assert receive(pipe) == "ready"
             pipe.send("go")
         for _, pipe in started:
-            hear(pipe)
+            receive(pipe)
     with SqliteLog(path) as log:
         assert whole_batches(log) == {"0:5", "1:5", "2:5"}
 
@@ -171,9 +171,9 @@ def test_an_acknowledged_append_was_flushed(path: Path) -> None:
 def test_an_event_that_cannot_be_written_leaves_nothing_behind(path: Path) -> None:
     with SqliteLog(path) as log:
         with pytest.raises(UnicodeEncodeError):
-            log.append(TOPIC, [*batch("x:9", 9), said("\ud800", "u")])
+            log.append(TOPIC, [*batch("x:9", 9), a_report("\ud800", "u")])
         with pytest.raises(LogError, match="cannot append to"):
-            log.append(TOPIC, [*batch("x:9", 9), said(("no", "text"), "u")])  # type: ignore[arg-type]
+            log.append(TOPIC, [*batch("x:9", 9), a_report(("no", "text"), "u")])  # type: ignore[arg-type]
         assert ids(log) == []
         log.append(TOPIC, batch("x:9", 9))
         assert whole_batches(log) == {"x:9"}
@@ -182,7 +182,7 @@ def test_an_event_that_cannot_be_written_leaves_nothing_behind(path: Path) -> No
 def test_erased_bytes_are_in_no_file_of_the_log(path: Path) -> None:
     """Ids that do not grow split pages everywhere, and leave copies in what pages no longer use."""
     rng = random.Random(1)
-    events = [said(f"{rng.randbytes(5).hex()}-u{n % 5}", f"viewer-{n % 5}", n) for n in range(4000)]
+    events = [a_report(f"{rng.randbytes(5).hex()}-u{n % 5}", f"viewer-{n % 5}", n) for n in range(4000)]
     with SqliteLog(path) as log, SqliteLog(path, read_only=True) as reader:
         there = [p for start in range(0, 4000, 100) for p in log.append(TOPIC, events[start : start + 100])]
         reader.read(TOPIC, 0, 0, 10)
@@ -208,7 +208,7 @@ def test_a_reader_that_holds_old_bytes_is_said(path: Path) -> None:
 
 
 def test_stored_events_may_hold_more_fields_or_be_damaged(path: Path) -> None:
-    event = said("e", "u", 5)
+    event = a_report("e", "u", 5)
     later = msgspec.to_builtins(event, builtin_types=[bytes]) | {"v": 3, "mood": {"good": [1, None]}}
     with SqliteLog(path, 1) as log, closing(sqlite3.connect(path, isolation_level=None)) as db:
         log.append(TOPIC, [event])
@@ -283,11 +283,11 @@ def _fill(path: Path, limit: int, pipe: Connection) -> None:
 @pytest.mark.parametrize("limit", [150_000, 401_234, 1_000_000])
 def test_a_disk_that_takes_no_more_is_an_error_and_no_more(path: Path, limit: int) -> None:
     with running(_fill, path, limit) as (_, pipe):
-        written, message, found = hear(pipe)
+        written, message, found = receive(pipe)
         assert found == set(written)
         assert len(written) > 1
         assert f"cannot append to {path}: disk I/O error; check the disk" in message
-        last, found = hear(pipe)
+        last, found = receive(pipe)
     with SqliteLog(path) as log:
         assert whole_batches(log) == found == {*written, last}
 

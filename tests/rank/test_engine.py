@@ -16,13 +16,13 @@ from easq.prove.offpolicy.drawn_log import scores_of
 from easq.rank.engine import Engine
 from easq.rank.query import Query
 from easq.recipe.experiments import Explore
-from tests.support.live_home import Living, chapters, living
+from tests.support.live_home import LiveSystem, event_batches, live_system
 
 NOW = 1_700_000_000_000
 ITEMS = [f"i{n}" for n in range(40)]
 
 
-def told(n: int) -> ItemUpdate:
+def item_update(n: int) -> ItemUpdate:
     values = {"author_id": pack_ids([n % 7]), "topic": pack_ids([n % 5]), "tags": pack_ids([n, n + 1])}
     values |= {"duration_s": pack_floats([5.0 + n]), "style": pack_ids([n % 3])}
     return ItemUpdate(event_id=f"told{n}", user_id="", ts=0, item_id=f"i{n}", values=values)
@@ -30,36 +30,36 @@ def told(n: int) -> ItemUpdate:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with living(tmp_path_factory.mktemp("engine")) as system:
+    with live_system(tmp_path_factory.mktemp("engine")) as system:
         learner = system.learner()
-        for chapter in chapters():
-            system.say(chapter)
+        for batch in event_batches():
+            system.append(batch)
             learner.tick()
         learner.close()
         yield system
 
 
 def engine_of(
-    system: Living, log_top: int = 20, log_sample: int = 5, drawing: Explore | None = None
+    system: LiveSystem, log_top: int = 20, log_sample: int = 5, drawing: Explore | None = None
 ) -> Engine:
-    follower = system.follower()
+    follower = system.replica()
     while follower.poll():
         pass
     profiles = Profiles.of(system.home.recipe, 1)
-    profiles.apply(PROFILES, 0, [told(n) for n in range(30)])
+    profiles.apply(PROFILES, 0, [item_update(n) for n in range(30)])
     viewer = ViewerUpdate(event_id="v", user_id="u1", ts=0, values={"segment": pack_ids([3])})
     profiles.apply(PROFILES, 0, [viewer])
     recipe = msgspec.structs.replace(system.home.recipe, explore=drawing or Explore())
     return Engine(recipe, profiles, follower._parameters, log_top, log_sample)
 
 
-def scores_of_logged(system: Living, engine: Engine, event: Request) -> np.ndarray:
+def scores_of_logged(system: LiveSystem, engine: Engine, event: Request) -> np.ndarray:
     """Score a log entry as training would."""
     rows = Encoder(system.home.recipe.features).encode([event])
     return engine._parameters.score(Rows(rows.viewer_BW, rows.candidate_NV, rows.request_N))
 
 
-def test_logged_features_give_the_served_scores(system: Living) -> None:
+def test_logged_features_give_the_served_scores(system: LiveSystem) -> None:
     engine = engine_of(system)
     ranked = engine.rank(Query("u1", ITEMS, context={"device": 2, "hour": 9}), NOW)
     event = ranked.event
@@ -74,7 +74,7 @@ def test_logged_features_give_the_served_scores(system: Living) -> None:
     assert event.as_of == [0, 31]
 
 
-def test_score_does_not_depend_on_the_other_candidates(system: Living) -> None:
+def test_score_does_not_depend_on_the_other_candidates(system: LiveSystem) -> None:
     engine = engine_of(system)
     whole = engine.rank(Query("u1", ITEMS), NOW)
     by_item = dict(zip(whole.items, whole.scores.tolist(), strict=True))
@@ -83,7 +83,7 @@ def test_score_does_not_depend_on_the_other_candidates(system: Living) -> None:
         assert alone.scores[0] == pytest.approx(by_item[item], abs=1e-6)
 
 
-def test_given_values_go_before_stored_ones(system: Living) -> None:
+def test_given_values_go_before_stored_ones(system: LiveSystem) -> None:
     engine = engine_of(system)
     stored = engine.rank(Query("u1", ["i1", "i2"]), NOW).event
     given = engine.rank(
@@ -98,7 +98,7 @@ def test_given_values_go_before_stored_ones(system: Living) -> None:
     assert given.viewer["segment"] != stored.viewer["segment"] == pack_ids([3])
 
 
-def test_packed_columns_are_as_good_as_lists(system: Living) -> None:
+def test_packed_columns_are_as_good_as_lists(system: LiveSystem) -> None:
     engine = engine_of(system)
     seconds = [float(n) for n in range(40)]
     plain = engine.rank(Query("u1", ITEMS, {}, {"duration_s": seconds, "topic": list(range(40))}), NOW)
@@ -106,18 +106,18 @@ def test_packed_columns_are_as_good_as_lists(system: Living) -> None:
     assert np.array_equal(engine.rank(Query("u1", ITEMS, {}, packed), NOW).scores, plain.scores)
 
 
-def test_limit_cuts_the_reply_and_not_the_log(system: Living) -> None:
+def test_limit_cuts_the_reply_and_not_the_log(system: LiveSystem) -> None:
     ranked = engine_of(system).rank(Query("u1", ITEMS, limit=3), NOW)
     assert (len(ranked.items), len(ranked.scores), len(ranked.event.items)) == (3, 3, 25)
 
 
-def test_few_candidates_are_logged_whole(system: Living) -> None:
+def test_few_candidates_are_logged_whole(system: LiveSystem) -> None:
     event = engine_of(system, log_top=2, log_sample=9).rank(Query("u1", ITEMS[:5]), NOW).event
     assert sorted(event.items) == ITEMS[:5]
     assert np.frombuffer(event.ranks, "<u2").tolist() == [0, 1, 2, 3, 4]
 
 
-def test_nobody_and_nothing_known_is_ranked_all_the_same(system: Living) -> None:
+def test_nobody_and_nothing_known_is_ranked_all_the_same(system: LiveSystem) -> None:
     ranked = engine_of(system).rank(Query("stranger", ["new1", "new2"]), NOW)
     assert np.isfinite(ranked.scores).all()
 
@@ -142,12 +142,12 @@ def test_nobody_and_nothing_known_is_ranked_all_the_same(system: Living) -> None
         ({"features": {"tags": b""}}, "features.tags: got bytes; allowed: a list"),
     ],
 )
-def test_wrong_query_is_told_what_is_wrong(system: Living, query: dict[str, Any], message: str) -> None:
+def test_wrong_query_is_told_what_is_wrong(system: LiveSystem, query: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         engine_of(system).rank(msgspec.structs.replace(Query("u1", ["a"]), **query), NOW)
 
 
-def test_a_drawn_ranking_is_what_is_shown_and_its_propensities_are_on_the_log(system: Living) -> None:
+def test_a_drawn_ranking_is_what_is_shown_and_its_propensities_are_on_the_log(system: LiveSystem) -> None:
     query = Query("u1", ITEMS[:30])
     best = engine_of(system).rank(query, NOW)
     engine = engine_of(system, drawing=Explore(share=1.0, depth=10, top=3))

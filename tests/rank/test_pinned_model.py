@@ -1,4 +1,4 @@
-"""A model kept as it stood, and how far it had read."""
+"""A model as of one moment, and how far it had read the log."""
 
 import shutil
 import subprocess
@@ -13,27 +13,27 @@ from easq.home.home import Home, open_home
 from easq.learn.live_learner import LiveLearner
 from easq.log.events import EVENTS, UPDATES, Delta, Event
 from easq.rank.pinned_model import freeze, frozen, newest
-from tests.support.live_home import Living, TrimmedMeanwhile, chapters, living
+from tests.support.live_home import LiveSystem, TrimmedMeanwhile, event_batches, live_system
 from tests.support.small_worlds import small_recipe
 
 
-def learn(system: Living, learner: LiveLearner, pieces: list[list[Event]]) -> None:
+def learn(system: LiveSystem, learner: LiveLearner, pieces: list[list[Event]]) -> None:
     for piece in pieces:
-        system.say(piece)
+        system.append(piece)
         learner.tick()
         system.clock.now += 1000
 
 
 def test_the_newest_model_is_what_rankers_have_and_says_how_far_it_read(tmp_path: Path) -> None:
-    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+    with live_system(tmp_path, "live.snapshot_seconds=1e9") as system:
         learner = system.learner()
-        learn(system, learner, chapters())
-        follower = system.follower()
-        while follower.poll():
+        learn(system, learner, event_batches())
+        replica = system.replica()
+        while replica.poll():
             pass
         found = newest(system.home)
-        assert found.parameters.seq == follower.followed.seq > 0
-        served = follower._parameters.state()
+        assert found.parameters.seq == replica.status.seq > 0
+        served = replica._parameters.state()
         assert all(np.array_equal(served[name], array) for name, array in found.parameters.state().items())
         # What was read since and waits for a step is not in the parameters.
         last = [e for e in system.updates.read(UPDATES, 0, 0, 1000) if isinstance(e, Delta)][-1]
@@ -45,18 +45,18 @@ def test_the_newest_model_is_what_rankers_have_and_says_how_far_it_read(tmp_path
 def test_updates_that_go_meanwhile_do_not_end_the_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+    with live_system(tmp_path, "live.snapshot_seconds=1e9") as system:
         learner = system.learner()
-        learn(system, learner, chapters())
+        learn(system, learner, event_batches())
         monkeypatch.setattr("easq.rank.pinned_model.SqliteLog", TrimmedMeanwhile)
         assert newest(system.home).parameters.seq == learner.status()["version"] > 0
         learner.close()
 
 
 def test_a_frozen_model_stays_while_the_learner_goes_on(tmp_path: Path) -> None:
-    with living(tmp_path, "live.snapshot_seconds=0.5", "live.keep_versions=2") as system:
+    with live_system(tmp_path, "live.snapshot_seconds=0.5", "live.keep_versions=2") as system:
         learner = system.learner()
-        pieces = chapters()
+        pieces = event_batches()
         learn(system, learner, pieces[:3])
         name = freeze(system.home)
         before = frozen(system.home)
@@ -70,7 +70,7 @@ def test_a_frozen_model_stays_while_the_learner_goes_on(tmp_path: Path) -> None:
         assert again.until == before.until == ends
         state = before.parameters.state()
         assert all(np.array_equal(state[key], array) for key, array in again.parameters.state().items())
-        # What is kept is what is served, no row of the replay buffer.
+        # Only the served parameters are stored, no rows of the replay buffer.
         assert all(key.startswith(("dense.", "table.")) for key in system.home.frozen.load(name))
         kept = system.home.versions.names()[0]
         assert frozen(system.home, kept).name == kept
@@ -85,7 +85,7 @@ def test_a_home_whose_learner_never_ran_has_no_model_to_freeze(tmp_path: Path) -
 
 def one_step(folder: Path) -> Home:
     """Return a home with one version, which was frozen too."""
-    with living(folder) as system:
+    with live_system(folder) as system:
         learner = system.learner()
         learner.close()
         freeze(system.home)
@@ -142,7 +142,7 @@ def test_one_freezes_at_a_time_and_says_so(tmp_path: Path) -> None:
         f"""
 from pathlib import Path
 from easq.home.home import Home, open_home
-with open_home(Path({str(home.folder)!r})).alone("freeze"):
+with open_home(Path({str(home.folder)!r})).lock("freeze"):
     print(flush=True)
     input()
 """,

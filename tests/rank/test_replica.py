@@ -11,52 +11,52 @@ from easq.log.events import UPDATES, Delta, delta_checksum
 from easq.log.packing import pack_floats, pack_ids
 from easq.rank.parameters import Parameters
 from easq.rank.replica import Replica
-from tests.support.live_home import Living, TrimmedMeanwhile, chapters, living
+from tests.support.live_home import LiveSystem, TrimmedMeanwhile, event_batches, live_system
 from tests.support.past_parameters import parameters_of
 
 Changes = dict[str, object]
 
 
-def learn_on(system: Living, first: int, last: int) -> None:
+def learn_on(system: LiveSystem, first: int, last: int) -> None:
     learner = system.learner()
-    for chapter in chapters()[first:last]:
-        system.say(chapter)
+    for batch in event_batches()[first:last]:
+        system.append(batch)
         system.clock.now += 0.2
         learner.tick()
     learner.close()
 
 
-def follow(follower: Replica) -> None:
-    while follower.poll():
+def follow(replica: Replica) -> None:
+    while replica.poll():
         pass
 
 
-def last_delta(system: Living) -> Delta:
+def last_delta(system: LiveSystem) -> Delta:
     (start,) = system.updates.start_offsets(UPDATES)
     return [e for e in system.updates.read(UPDATES, 0, start, 10_000) if isinstance(e, Delta)][-1]
 
 
-def table(follower: Replica) -> np.ndarray:
-    return follower._parameters._table_RE.numpy().copy()
+def table(replica: Replica) -> np.ndarray:
+    return replica._parameters._table_RE.numpy().copy()
 
 
 def test_deltas_lead_to_the_learners_parameters(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
-        early = system.follower()
+    with live_system(tmp_path) as system:
+        early = system.replica()
         assert not early.poll()
         learner = system.learner()
         follow(early)
-        for chapter in chapters():
-            system.say(chapter)
+        for batch in event_batches():
+            system.append(batch)
             learner.tick()
             follow(early)
             assert np.array_equal(table(early), learner.trainer.learner.table.weight.numpy())
-        late = system.follower()
+        late = system.replica()
         follow(late)
         assert np.array_equal(table(late), table(early))
-        assert late.followed.seq == early.followed.seq
-        assert early.followed.newest_answer == learner.trainer.newest_answer > 0
-        assert (early.followed.gaps, early.followed.refused) == (0, 0)
+        assert late.status.seq == early.status.seq
+        assert early.status.newest_answer == learner.trainer.newest_answer > 0
+        assert (early.status.gaps, early.status.refused) == (0, 0)
         learner.close()
 
 
@@ -97,73 +97,73 @@ def spoiled(delta: Delta, what: str) -> Delta:
     ],
 )
 def test_wrong_update_is_refused_and_the_next_version_heals(tmp_path: Path, what: str) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         learn_on(system, 0, 6)
-        follower = system.follower()
-        follow(follower)
-        before, seq = table(follower), follower.followed.seq
+        replica = system.replica()
+        follow(replica)
+        before, seq = table(replica), replica.status.seq
         system.updates.append(UPDATES, [spoiled(last_delta(system), what)])
-        follow(follower)
-        assert (follower.followed.refused, follower.followed.gaps) == (1, 1)
-        assert np.array_equal(table(follower), before)
-        assert follower._parameters.seq == follower.followed.seq == seq
+        follow(replica)
+        assert (replica.status.refused, replica.status.gaps) == (1, 1)
+        assert np.array_equal(table(replica), before)
+        assert replica._parameters.seq == replica.status.seq == seq
 
 
 def test_gap_keeps_the_old_parameters_until_a_version_is_there(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         learn_on(system, 0, 4)
-        follower = system.follower()
-        follow(follower)
-        before, delta = table(follower), last_delta(system)
+        replica = system.replica()
+        follow(replica)
+        before, delta = table(replica), last_delta(system)
         missing = msgspec.structs.replace(
             delta, event_id="after a gap", seq=delta.seq + 5, after=delta.seq + 3
         )
         system.updates.append(UPDATES, [missing])
-        follow(follower)
-        assert (follower.followed.gaps, follower.followed.applied > 0) == (1, True)
-        assert np.array_equal(table(follower), before)
+        follow(replica)
+        assert (replica.status.gaps, replica.status.applied > 0) == (1, True)
+        assert np.array_equal(table(replica), before)
         system.clock.now += 1000  # a version is due
         learn_on(system, 4, 12)
-        follow(follower)
-        late = system.follower()
+        follow(replica)
+        late = system.replica()
         follow(late)
-        assert follower.followed.gaps == 1
+        assert replica.status.gaps == 1
 
 
 def test_update_that_was_trimmed_away_is_made_up_for_by_a_version(tmp_path: Path) -> None:
-    with living(tmp_path, "live.snapshot_seconds=0.5") as system:
+    with live_system(tmp_path, "live.snapshot_seconds=0.5") as system:
         learn_on(system, 0, 2)
-        follower = system.follower()
-        follow(follower)
+        replica = system.replica()
+        follow(replica)
         learn_on(system, 2, 20)
-        assert system.updates.start_offsets(UPDATES)[0] > follower._offset
-        follow(follower)
-        fresh = system.follower()
+        assert system.updates.start_offsets(UPDATES)[0] > replica._offset
+        follow(replica)
+        fresh = system.replica()
         follow(fresh)
-        assert np.array_equal(table(follower), table(fresh))
-        assert follower.followed.seq == fresh.followed.seq
+        assert np.array_equal(table(replica), table(fresh))
+        assert replica.status.seq == fresh.status.seq
 
 
 def test_a_trim_while_a_ranker_starts_is_no_gap(tmp_path: Path) -> None:
-    with living(tmp_path, "live.snapshot_seconds=1e9") as system:
+    with live_system(tmp_path, "live.snapshot_seconds=1e9") as system:
         learn_on(system, 0, 6)
         with TrimmedMeanwhile(system.home.folder / "updates.log") as updates:
             late = Replica(system.home, updates, Parameters(system.home.recipe), lambda change: change())
             follow(late)
         assert system.updates.start_offsets(UPDATES) == [1]
-        assert (late.followed.gaps, late.followed.applied > 0) == (0, True)
-        assert late.followed.seq == last_delta(system).seq
+        assert (late.status.gaps, late.status.applied > 0) == (0, True)
+        assert late.status.seq == last_delta(system).seq
 
 
 def test_parameters_of_a_past_version_are_those_it_had(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
-        learner, follower = system.learner(), system.follower()
+    with live_system(tmp_path) as system:
+        learner, replica = system.learner(), system.replica()
         past = {}
-        for chapter in chapters()[:8]:
-            system.say(chapter)
+        for batch in event_batches()[:8]:
+            system.append(batch)
             learner.tick()
-            follow(follower)
-            past[follower._parameters.name] = table(follower)
+            follow(replica)
+            past[replica._parameters.name] = table(replica)
         learner.close()
         for name, weight in past.items():
             assert np.array_equal(parameters_of(system.home, system.updates, name)._table_RE.numpy(), weight)
@@ -173,7 +173,7 @@ def test_parameters_of_a_past_version_are_those_it_had(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["notes", "arrays", "kind", "values"])
 def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Path, damage: str) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         learn_on(system, 0, 4)
         versions = system.home.versions
         state = versions.load(versions.names()[-1])
@@ -187,24 +187,24 @@ def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Pa
             (folder / "notes.json").write_text("{")
         elif damage == "arrays":
             (folder / "state.safetensors").write_bytes(b"\xff" * 100)
-        follower = system.follower()
+        replica = system.replica()
         for _ in range(3):
-            assert not follower.poll()
-        assert (follower.followed.refused, follower._parameters.seq) == (1, -1)
+            assert not replica.poll()
+        assert (replica.status.refused, replica._parameters.seq) == (1, -1)
         state = {
             n: np.nan_to_num(v.astype(np.float32), posinf=0) if n == "table.weight" else v
             for n, v in state.items()
         }
         versions.save(10**6 + 1, state, {"seq": 10**6 + 1})
-        assert follower.poll()
-        assert follower._parameters.seq == 10**6 + 1
+        assert replica.poll()
+        assert replica._parameters.seq == 10**6 + 1
 
 
 def test_version_of_another_model_is_refused(tmp_path: Path) -> None:
-    with living(tmp_path) as system:
+    with live_system(tmp_path) as system:
         learn_on(system, 0, 2)
         system.home.versions.save(10**6, {"table.weight": np.zeros((2, 2), np.float32)}, {"seq": 10**6})
-        follower = system.follower()
-        follow(follower)
-        assert follower.followed.refused > 0
-        assert follower._parameters.seq == -1
+        replica = system.replica()
+        follow(replica)
+        assert replica.status.refused > 0
+        assert replica._parameters.seq == -1

@@ -1,4 +1,4 @@
-"""A live system without HTTP: a home, a clock that tests move, and a world that speaks to its log."""
+"""A live system without HTTP: a home, a clock that tests move, and a world whose events go to its log."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +25,10 @@ class Clock:
 
 
 class TrimmedMeanwhile(SqliteLog):
-    """Updates whose first event goes between a reader's look at the start and its first read."""
+    """A log whose first event is trimmed between a reader's call of `start_offsets` and its first read."""
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
-        """Let the first event go, then read."""
+        """Trim the first event, then read."""
         if self.start_offsets(UPDATES) == [0]:
             with SqliteLog(self._path) as learner:
                 learner.trim(UPDATES, [1])
@@ -36,8 +36,8 @@ class TrimmedMeanwhile(SqliteLog):
 
 
 @dataclass
-class Living:
-    """Everything of one home, in one process."""
+class LiveSystem:
+    """All parts of one live system, in one process."""
 
     home: Home
     events: SqliteLog
@@ -50,23 +50,23 @@ class Living:
         learner.recover()
         return learner
 
-    def follower(self) -> Replica:
-        """Return a follower whose changes are made at once."""
+    def replica(self) -> Replica:
+        """Return a replica that applies changes at once."""
         parameters = Parameters(self.home.recipe)
         return Replica(self.home, self.updates, parameters, hand=lambda change: change())
 
-    def say(self, events: list[Event]) -> None:
+    def append(self, events: list[Event]) -> None:
         self.events.append(EVENTS, events)
 
 
 @contextmanager
-def living(folder: Path, *overrides: str) -> Iterator[Living]:
+def live_system(folder: Path, *overrides: str) -> Iterator[LiveSystem]:
     home = open_home(folder / "home", small_recipe(*LIVE, *overrides))
     with home.open_events() as events, home.open_updates() as updates:
-        yield Living(home, events, updates, Clock())
+        yield LiveSystem(home, events, updates, Clock())
 
 
-def chapters(num_requests: int = 120, size: int = 40) -> list[list[Event]]:
-    """Return a world's events in pieces, as they would arrive."""
+def event_batches(num_requests: int = 120, size: int = 40) -> list[list[Event]]:
+    """Return a world's events in batches, as they would arrive."""
     events = sorted(world_events(num_requests), key=lambda event: event.ts)
     return [events[start : start + size] for start in range(0, len(events), size)]

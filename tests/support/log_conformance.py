@@ -33,7 +33,7 @@ PATIENCE_S = 30.0
 _spawning = multiprocessing.get_context("spawn")
 
 
-def said(event_id: str, user: str, ts: int = 0, note: bytes = b"") -> Behavior:
+def a_report(event_id: str, user: str, ts: int = 0, note: bytes = b"") -> Behavior:
     """Return a small event; `ts` is a number that order can be seen by."""
     return Behavior(
         event_id=event_id, user_id=user, ts=ts, request_id="r", items=["i"], values={"note": note}
@@ -42,7 +42,7 @@ def said(event_id: str, user: str, ts: int = 0, note: bytes = b"") -> Behavior:
 
 def batch(name: str, size: int, note: bytes = b"") -> list[Behavior]:
     """Return events of five viewers with ids that name their batch."""
-    return [said(f"{name}/{i}", f"u{i % 5}", i, note) for i in range(size)]
+    return [a_report(f"{name}/{i}", f"u{i % 5}", i, note) for i in range(size)]
 
 
 def stored(log: EventLog, topic: str = TOPIC) -> list[list[Event]]:
@@ -96,8 +96,8 @@ def running(work: Callable[..., None], *values: Any) -> Iterator[tuple[BaseProce
         ours.close()
 
 
-def hear(pipe: Connection) -> Any:
-    """Return what the process says next; fail when it says nothing."""
+def receive(pipe: Connection) -> Any:
+    """Return the next message of the process; fail if it sends none."""
     assert pipe.poll(PATIENCE_S), "the process is silent"
     return pipe.recv()
 
@@ -157,7 +157,7 @@ class LogConformance:
 
     def test_each_partition_is_in_order_without_gaps(self, log: EventLog) -> None:
         rng = random.Random(1)
-        events = [said(f"e{i}", f"u{rng.randrange(50)}", i) for i in range(1000)]
+        events = [a_report(f"e{i}", f"u{rng.randrange(50)}", i) for i in range(1000)]
         positions: list[Position] = []
         while len(positions) < len(events):
             positions += log.append(TOPIC, events[len(positions) :][: rng.randrange(1, 90)])
@@ -170,7 +170,7 @@ class LogConformance:
         ]
 
     def test_a_viewer_meets_in_one_partition(self, log: EventLog) -> None:
-        log.append(TOPIC, [said(f"{user}/{i}", f"u{user}") for i in range(20) for user in range(40)])
+        log.append(TOPIC, [a_report(f"{user}/{i}", f"u{user}") for i in range(20) for user in range(40)])
         home: dict[str, set[int]] = defaultdict(set)
         for partition, part in enumerate(stored(log)):
             for event in part:
@@ -179,7 +179,7 @@ class LogConformance:
         assert all(len(partitions) == 1 for partitions in home.values())
 
     def test_read_returns_the_asked_range(self, log: EventLog) -> None:
-        events = [said(f"e{i}", "u") for i in range(10)]
+        events = [a_report(f"e{i}", "u") for i in range(10)]
         partition = log.append(TOPIC, events)[0].partition
         assert log.read(TOPIC, partition, 0, 10**9) == events
         assert log.read(TOPIC, partition, 3, 4) == events[3:7]
@@ -192,7 +192,7 @@ class LogConformance:
     def test_topics_are_apart(self, log: EventLog) -> None:
         topics = ["events", "updates", 'it\'s; a "topic"', "äß"]
         for number, topic in enumerate(topics):
-            assert log.append(topic, [said("same", "u", number)])[0].offset == 0
+            assert log.append(topic, [a_report("same", "u", number)])[0].offset == 0
         assert [[e.ts for part in stored(log, topic) for e in part] for topic in topics] == [
             [0],
             [1],
@@ -201,14 +201,14 @@ class LogConformance:
         ]
 
     def test_an_event_is_written_once(self, log: EventLog) -> None:
-        first, second = said("a", "u", 1), said("b", "v", 2)
+        first, second = a_report("a", "u", 1), a_report("b", "v", 2)
         there = log.append(TOPIC, [first, second])
         assert log.append(TOPIC, [second, first]) == there[::-1]
-        assert log.append(TOPIC, [said("a", "another viewer", 9)]) == there[:1]
+        assert log.append(TOPIC, [a_report("a", "another viewer", 9)]) == there[:1]
         assert sorted(e.ts for part in stored(log) for e in part) == [1, 2]
 
     def test_an_event_twice_in_one_append_is_written_once(self, log: EventLog) -> None:
-        again = [said("a", "u", 1), said("b", "u", 2), said("a", "u", 3), said("a", "v", 4)]
+        again = [a_report("a", "u", 1), a_report("b", "u", 2), a_report("a", "u", 3), a_report("a", "v", 4)]
         positions = log.append(TOPIC, again)
         assert positions[0] == positions[2] == positions[3]
         assert positions[1].offset == positions[0].offset + 1
@@ -237,7 +237,7 @@ class LogConformance:
             rng = random.Random(seed)
             with running(_append_until_killed, opener, seed) as (process, pipe):
                 for _ in range(rng.randrange(1, 60)):
-                    acknowledged.add(hear(pipe))
+                    acknowledged.add(receive(pipe))
                 time.sleep(rng.random() / 50)
                 process.kill()
                 with suppress(EOFError, OSError):
@@ -260,7 +260,7 @@ class LogConformance:
             running(append_each, opener, work[2]) as (_, three),
         ):
             pipes = one, two, three
-            assert [hear(pipe) for pipe in pipes] == ["ready"] * num_writers
+            assert [receive(pipe) for pipe in pipes] == ["ready"] * num_writers
             for pipe in pipes:
                 pipe.send("go")
             parts: list[list[Event]] = [[] for _ in range(log.partitions(TOPIC))]
@@ -271,7 +271,7 @@ class LogConformance:
             assert parts == stored(log)
             assert len(whole_batches(log)) == num_writers * batches
             for events, pipe in zip(work, pipes, strict=True):
-                for written, positions in zip(events, hear(pipe), strict=True):
+                for written, positions in zip(events, receive(pipe), strict=True):
                     assert [parts[p][offset] for p, offset in positions] == written
 
     def test_two_processes_that_append_the_same_write_it_once(self, opener: Opener) -> None:
@@ -280,10 +280,10 @@ class LogConformance:
             running(append_each, opener, batches) as (_, one),
             running(append_each, opener, batches) as (_, two),
         ):
-            assert hear(one) == hear(two) == "ready"
+            assert receive(one) == receive(two) == "ready"
             one.send("go")
             two.send("go")
-            assert hear(one) == hear(two)
+            assert receive(one) == receive(two)
         with closing(opener()) as log:
             assert ids(log) == sorted(event.event_id for events in batches for event in events)
 
@@ -295,7 +295,7 @@ class LogConformance:
             try:
                 for b in range(batches):
                     events = batch(f"{number}.{b}:5", 5)
-                    positions = log.append(TOPIC, [*events, said("all", "u0")])
+                    positions = log.append(TOPIC, [*events, a_report("all", "u0")])
                     assert [log.read(TOPIC, *position, 1)[0] for position in positions[:5]] == events
             except BaseException as error:
                 failures.append(error)
@@ -311,12 +311,12 @@ class LogConformance:
     def test_wait_ends_with_an_append_of_another_process(self, opener: Opener) -> None:
         with closing(opener()) as log, running(append_each, opener, [batch("x:1", 1)]) as (_, pipe):
             ends = log.end_offsets(TOPIC)
-            assert hear(pipe) == "ready"
+            assert receive(pipe) == "ready"
             timer = threading.Timer(0.05, pipe.send, ["go"])
             timer.start()
             assert log.wait(TOPIC, ends, PATIENCE_S)
             timer.join()
-            ((position,),) = hear(pipe)
+            ((position,),) = receive(pipe)
             assert log.read(TOPIC, position.partition, position.offset, 1) == batch("x:1", 1)
 
     def test_wait_ends_with_an_append_of_its_own_process(self, log: EventLog) -> None:
@@ -326,15 +326,15 @@ class LogConformance:
         timer.join()
 
     def test_wait_ends_at_once_when_there_is_more(self, log: EventLog) -> None:
-        log.append(TOPIC, [said("a", "u")])
+        log.append(TOPIC, [a_report("a", "u")])
         assert log.wait(TOPIC, [0] * log.partitions(TOPIC), 0)
 
     def test_wait_times_out_where_nothing_is_appended(self, log: EventLog) -> None:
-        log.append(TOPIC, [said("a", "u")])
-        log.append("another", [said("a", "u")])
+        log.append(TOPIC, [a_report("a", "u")])
+        log.append("another", [a_report("a", "u")])
         assert not log.wait(TOPIC, log.end_offsets(TOPIC), 0.05)
         assert not log.wait(TOPIC, log.end_offsets(TOPIC), 0)
-        timer = threading.Timer(0.02, log.append, ["another", [said("b", "u")]])
+        timer = threading.Timer(0.02, log.append, ["another", [a_report("b", "u")]])
         timer.start()
         assert not log.wait(TOPIC, log.end_offsets(TOPIC), 0.1)
         timer.join()
@@ -363,7 +363,7 @@ class LogConformance:
                 if reopen:
                     log.close()
                     log = opener()
-                events = [said(f"e{event}", f"u{user}") for event, user in pairs]
+                events = [a_report(f"e{event}", f"u{user}") for event, user in pairs]
                 assert log.append(topic, events) == _model_append(parts, places, events)
                 assert log.end_offsets(topic) == [len(part) for part in parts]
             assert [[e.event_id for e in part] for part in stored(log, topic)] == parts

@@ -21,7 +21,7 @@ from easq.log.packing import pack_counts, pack_floats, pack_ids
 
 
 class LaterBehavior(Behavior, frozen=True, tag="behavior"):
-    """A behaviour as a later version might write it."""
+    """A behavior as a later version might write it."""
 
     mood: dict[str, list[int]]
 

@@ -1,4 +1,4 @@
-"""What every event log must do when events are removed or erased; inherited beside `LogConformance`."""
+"""Tests of removal and erasure for every event log. Inherited together with `LogConformance`."""
 
 from contextlib import closing
 
@@ -6,7 +6,7 @@ import pytest
 
 from easq.log.base import EventLog, Position, TrimmedError
 from easq.log.events import Erased
-from tests.support.log_conformance import TOPIC, Opener, batch, said, stored
+from tests.support.log_conformance import TOPIC, Opener, a_report, batch, stored
 
 
 class RemovalConformance:
@@ -27,7 +27,7 @@ class RemovalConformance:
                     log.read(TOPIC, partition, start - 1, 100)
 
     def test_a_partition_trimmed_to_its_end_goes_on_there(self, log: EventLog) -> None:
-        (first,) = log.append(TOPIC, [said("a", "u")])
+        (first,) = log.append(TOPIC, [a_report("a", "u")])
         ends = log.end_offsets(TOPIC)
         log.trim(TOPIC, [end + 5 for end in ends])
         assert log.start_offsets(TOPIC) == log.end_offsets(TOPIC) == ends
@@ -35,7 +35,7 @@ class RemovalConformance:
         with pytest.raises(TrimmedError):
             log.read(TOPIC, first.partition, 0, 10)
         # Its id was removed with it, so the same event is a new one.
-        assert log.append(TOPIC, [said("a", "u")]) == [Position(first.partition, 1)]
+        assert log.append(TOPIC, [a_report("a", "u")]) == [Position(first.partition, 1)]
         with pytest.raises(ValueError, match="one offset for each"):
             log.trim(TOPIC, [*ends, 0])
 
@@ -52,10 +52,10 @@ class RemovalConformance:
                 (found,) = log.read(TOPIC, *position, 1)
                 is_erased = position in there[::3]
                 assert found == (Erased(event_id="", user_id="", ts=event.ts) if is_erased else event)
-            # Nothing is written again, of the erased or of the others, nor is another topic touched.
+            # Neither erased nor other events are written again, and no other topic is touched.
             assert log.append(TOPIC, batch("a", 60)) == there
             assert log.end_offsets(TOPIC) == ends
             assert stored(log, "other") == before
-            # Trimming takes the memory of ids with it, as it does of events that were not erased.
+            # Trimming forgets the ids of erased events too.
             log.trim(TOPIC, ends)
             assert log.append(TOPIC, batch("a", 1))[0].offset == ends[there[0].partition]

@@ -1,4 +1,4 @@
-"""Parameters of a past version, for whoever checks what was served then."""
+"""Parameters of a past version, to check what was served then."""
 
 from easq.errors import InputError
 from easq.home.home import Home
@@ -10,7 +10,7 @@ _READ = 64
 
 
 def parameters_of(home: Home, updates: EventLog, name: str) -> Parameters:
-    """Return the parameters of version `name`: a kept version and the deltas that led on from it.
+    """Return the parameters of version `name`: a stored version and the deltas after it.
 
     Raises InputError when neither a kept version nor the updates that are still there lead to it.
     """

@@ -1,4 +1,4 @@
-"""A small platform: its features, and any log of it."""
+"""A small platform: its features, and a strategy of arbitrary logs."""
 
 from hypothesis import strategies as st
 
@@ -86,7 +86,7 @@ def viewer(user_id: str, /, **values: Column) -> ViewerUpdate:
 
 
 def apply(profiles: Profiles, *events: Event) -> Profiles:
-    """Say events in this order, each where it belongs."""
+    """Apply events in this order, each to its topic and partition."""
     for event in events:
         topic = PROFILES if isinstance(event, ItemUpdate | ViewerUpdate) else EVENTS
         profiles.apply(topic, partition_of(event.user_id, PARTITIONS), [event])
@@ -94,7 +94,7 @@ def apply(profiles: Profiles, *events: Event) -> Profiles:
 
 
 def features_at(profiles: Profiles, ts: int) -> list[bytes]:
-    """Return every feature of everybody, known or not, as bytes."""
+    """Return every feature of all viewers and items, known or not, as bytes."""
     viewers = [profiles.viewer(user, ts) for user in [*USERS, "stranger"]]
     return [b for columns in (*viewers, profiles.candidates([*ITEMS, "new"], ts)) for b in _bytes(columns)]
 
@@ -111,7 +111,7 @@ _numbers = st.floats(0, 100, width=32).map(lambda x: pack_floats([x]))
 _wrong = st.just(b"\0" * 5)
 
 
-def _told_values(ids: str, number: str, entries: str, own: str) -> st.SearchStrategy[dict[str, Column]]:
+def _given_values(ids: str, number: str, entries: str, own: str) -> st.SearchStrategy[dict[str, Column]]:
     optional = {ids: _ids | _wrong, number: _numbers, entries: _id_lists, own: _ids, "other": _ids}
     return st.fixed_dictionaries({}, optional=optional)
 
@@ -123,7 +123,7 @@ def _done(num: int) -> st.SearchStrategy[dict[str, Column]]:
 
 @st.composite
 def logs(draw: st.DrawFn) -> Log:
-    """Any log: requests, reports of them and of nothing, answers, and what is told, times in any order."""
+    """Draw a log: requests, reports with and without a request, answers, updates, times in any order."""
     log: Log = {(topic, p): [] for topic in (EVENTS, PROFILES) for p in range(PARTITIONS)}
     users, items = st.sampled_from(USERS), st.sampled_from(ITEMS)
     for n in range(draw(st.integers(0, 30))):
@@ -133,10 +133,10 @@ def logs(draw: st.DrawFn) -> Log:
         if kind == "request" or (kind != "told" and not requests):
             events.append(request(f"r{n}", user, draw(_times), tuple(ITEMS)))
         elif kind == "told" and draw(st.booleans()):
-            values = draw(_told_values("author", "seconds", "tags", "item_id"))
+            values = draw(_given_values("author", "seconds", "tags", "item_id"))
             log[PROFILES, partition_of("", PARTITIONS)].append(item(draw(items), **values))
         elif kind == "told":
-            told = viewer(user, **draw(_told_values("country", "age", "groups", "user_id")))
+            told = viewer(user, **draw(_given_values("country", "age", "groups", "user_id")))
             log[PROFILES, partition_of(user, PARTITIONS)].append(told)
         else:
             of = draw(st.sampled_from(requests))
@@ -161,8 +161,8 @@ def logs(draw: st.DrawFn) -> Log:
 
 
 @st.composite
-def tellings(draw: st.DrawFn, log: Log) -> list[tuple[str, int, list[Event]]]:
-    """Any order in which a log can be read: partitions interleaved, each in order and cut anywhere."""
+def read_orders(draw: st.DrawFn, log: Log) -> list[tuple[str, int, list[Event]]]:
+    """Draw an order in which a log can be read: partitions interleaved, each in order and cut anywhere."""
     left = {place: list(events) for place, events in log.items() if events}
     calls = []
     while left:
@@ -175,8 +175,8 @@ def tellings(draw: st.DrawFn, log: Log) -> list[tuple[str, int, list[Event]]]:
     return calls
 
 
-def told_by(calls: list[tuple[str, int, list[Event]]], profiles: Profiles | None = None) -> Profiles:
-    """Return profiles that were told this."""
+def profiles_after(calls: list[tuple[str, int, list[Event]]], profiles: Profiles | None = None) -> Profiles:
+    """Return profiles after these calls."""
     profiles = profiles or nothing()
     for topic, partition, events in calls:
         profiles.apply(topic, partition, events)

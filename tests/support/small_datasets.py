@@ -1,4 +1,4 @@
-"""Small data sets in the real formats, and what is read back from them."""
+"""Small data sets in the real formats, and helpers to read their events."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ import pytest
 
 from easq.log.events import Answered, Asked, Behavior, Event, Request
 from easq.log.packing import unpack_floats, unpack_ids
-from easq.sources.datasets.base import Loaded
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.kuairand import FLAGS, LOG_COLUMNS, USER_COLUMNS, VIDEO_COLUMNS
 from tests.support.paths import ROOT
 
@@ -75,7 +75,7 @@ def kuairand_features(
 
 
 def kuairand(root: Path, views: Iterable[Mapping[str, Any]], file: str = "log_standard_x.csv") -> Path:
-    """Write a folder as one downloads it, with viewers 1 and 2 and videos 10 to 12 known."""
+    """Write a folder as it is downloaded, with viewers 1 and 2 and videos 10 to 12 known."""
     kuairand_features(root / "data")
     write_csv(root / "data" / file, KUAIRAND_LOG, views)
     return root
@@ -112,11 +112,11 @@ def eeg_svrec(root: Path, viewers: Mapping[str, Any]) -> Path:
     return root
 
 
-def events_of(loaded: Loaded) -> list[Event]:
+def events_of(loaded: EventSource) -> list[Event]:
     return [event for chunk in loaded for event in chunk]
 
 
-def requests_of(loaded: Loaded) -> list[Request]:
+def requests_of(loaded: EventSource) -> list[Request]:
     return [event for event in events_of(loaded) if isinstance(event, Request)]
 
 

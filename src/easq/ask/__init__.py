@@ -1,1 +1,1 @@
-"""The questionnaire: which views are asked, by which probability, and what becomes of an ask."""
+"""The questionnaire: which views are asked, with which probability, and what becomes of an ask."""

@@ -26,7 +26,7 @@ _SLICE = 500  # entries, about a millisecond
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(AsksState)
 
-Taken = list[list[Any] | bytes]
+PackedState = list[list[Any] | bytes]
 """The fields of `AsksState`: lists of immutable values, and the fields that change as packed bytes."""
 
 
@@ -61,12 +61,12 @@ class AsksFile:
         asks.restore(state)
         return True
 
-    def take(self, asks: Asks) -> Taken:
+    def take(self, asks: Asks) -> PackedState:
         """Return what to write. For the thread that the asks belong to."""
         fields = msgspec.structs.astuple(asks.state())
         return [field if isinstance(field, list) else _encode(field) for field in fields]
 
-    def write(self, taken: Taken) -> None:
+    def write(self, packed: PackedState) -> None:
         """Replace the file. May be called in any thread. Raises OSError."""
         # A fixed name, so that what a kill leaves behind is overwritten and does not accumulate.
         part, digest = self._path.with_name(f"{self._path.name}.part"), self._digest()
@@ -76,7 +76,7 @@ class AsksFile:
                 # Not forced to disk: what a power cut leaves does not match its checksum.
                 with part.open("wb") as file:
                     file.write(bytes(_SUM_BYTES))
-                    for piece in _pieces(taken):
+                    for piece in _pieces(packed):
                         digest.update(piece)
                         file.write(piece)
                     file.seek(0)
@@ -90,10 +90,10 @@ class AsksFile:
         return hashlib.blake2b(self._mark, digest_size=_SUM_BYTES)
 
 
-def _pieces(taken: Taken) -> Iterator[bytes]:
+def _pieces(state: PackedState) -> Iterator[bytes]:
     """Yield, slice by slice, the same bytes as encoding `AsksState` at once."""
-    yield _head(len(taken))
-    for field in taken:
+    yield _head(len(state))
+    for field in state:
         if isinstance(field, bytes):
             yield field
             continue

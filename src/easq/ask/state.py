@@ -21,10 +21,7 @@ from easq.ask.policy import (
     Gate,
     Rule,
     Viewer,
-    advance,
-    ask_elsewhere,
     chance_open,
-    draw,
     gates,
     is_eligible,
     own_lately,
@@ -142,7 +139,7 @@ class Asks:
 
     def gates(self, view: View, now_ms: int) -> AskChance:
         """Return the gates that need the viewer, with the numbers behind them. Changes nothing."""
-        viewer = advance(self.rule, self.viewers.get(view.user_id), now_ms, view.session)
+        viewer = self.viewers.at(view.user_id, now_ms, view.session)
         used = self.used(now_ms)
         rate = rate_now(self.rule, used, now_ms, own_lately(self.rule, viewer))
         teaching = self._answers.teaching(view, now_ms, self._salt)
@@ -246,8 +243,7 @@ class Asks:
 
     def _count(self, offered: Offered) -> None:
         """Count a decision just made, or read from the log."""
-        viewer = advance(self.rule, self.viewers.get(offered.user_id), offered.ts, offered.session)
-        self.viewers.put(offered.user_id, draw(self.rule, viewer, offered.rate, not offered.gate))
+        self.viewers.draw(offered)
         if (ask := self._decisions.record(offered)) is not None:
             self._quota.reserve(ask)
 
@@ -256,8 +252,7 @@ class Asks:
         if ask is not None:
             self.show(ask)
         elif not event.policy:  # the platform's own questionnaire
-            viewer = advance(self.rule, self.viewers.get(event.user_id), event.ts)
-            self.viewers.put(event.user_id, ask_elsewhere(self.rule, viewer))
+            self.viewers.ask_elsewhere(event)
 
     def _forget(self) -> None:
         now_ms = self._newest - _SKEW_MS

@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 
-from easq.ask.policy import NOT_ASKED, Rule, Viewer
+from easq.ask.policy import NOT_ASKED, Rule, Viewer, advance, ask_elsewhere, draw
+from easq.log.events import Asked, Offered
 
 
 class RecentViewers:
@@ -24,6 +25,20 @@ class RecentViewers:
     def get(self, user_id: str) -> Viewer | None:
         """Return a viewer as last seen."""
         return self._active.get(user_id) or self._rested.get(user_id)
+
+    def at(self, user_id: str, now_ms: int, session: str = "") -> Viewer:
+        """Return a viewer at a view of now, before its draw. Changes nothing."""
+        return advance(self._rule, self.get(user_id), now_ms, session)
+
+    def draw(self, offered: Offered) -> None:
+        """Move a viewer on by a decision."""
+        viewer = self.at(offered.user_id, offered.ts, offered.session)
+        self.put(offered.user_id, draw(self._rule, viewer, offered.rate, is_asked=not offered.gate))
+
+    def ask_elsewhere(self, asked: Asked) -> None:
+        """Move a viewer on by an ask of the platform's own questionnaire."""
+        viewer = self.at(asked.user_id, asked.ts)
+        self.put(asked.user_id, ask_elsewhere(self._rule, viewer))
 
     def put(self, user_id: str, viewer: Viewer) -> None:
         """Store a viewer that was just seen."""

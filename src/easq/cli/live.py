@@ -112,7 +112,7 @@ def learn(
     if arm is not None:
         open_arms(system)
         system = arm_home(system, arm)
-    with system.alone("learner"), system.open_events() as events, system.open_updates() as updates:
+    with system.lock("learner"), system.open_events() as events, system.open_updates() as updates:
         learner = LiveLearner(system, events, updates)
         gc.freeze()  # modules stay: collecting garbage among them would delay learning by 150 ms
         try:

@@ -181,7 +181,7 @@ class Encoder:
         return rows
 
 
-class SideEncoder:
+class _SideEncoder:
     """Turns the raw values of one side into the rows that `Encoder` returns for the same values.
 
     For serving: the single ids of all candidates are hashed in one operation, and nothing is counted.
@@ -221,8 +221,8 @@ class ServingEncoder:
         layout = Layout.of(features)
         self.viewer_shape = Shape.of(features, "viewer")
         self.candidate_shape = Shape.of(features, "candidate")
-        self._viewer = SideEncoder(layout, features, "viewer")
-        self._candidate = SideEncoder(layout, features, "candidate")
+        self._viewer = _SideEncoder(layout, features, "viewer")
+        self._candidate = _SideEncoder(layout, features, "candidate")
 
     def encode(self, viewer: Columns, candidates: Columns, request_N: I64 | None = None) -> Rows:
         """Return the embedding rows of one viewer's candidates.

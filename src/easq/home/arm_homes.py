@@ -83,16 +83,16 @@ def _folder(home: Home, name: str) -> Path:
 
 def _fix(home: Home, arm: Home, name: str, version: str) -> None:
     """Copy the version that an arm is fixed at, so that it outlives the system's own copy."""
-    stored = arm.versions.names()
-    if stored == [version]:
+    fixed = arm.versions.names()
+    if fixed == [version]:
         return
     place = "experiments.{}.arms.{}.version".format(*name.split("/"))
-    if stored:
+    if fixed:
         raise SettingsError(
-            f"{place}: got {version}, and the arm is fixed at {stored[0]}; allowed: that one, or another arm"
+            f"{place}: got {version}, and the arm is fixed at {fixed[0]}; allowed: that one, or another arm"
         )
     if version not in home.versions.names():
-        kept = ", ".join(home.versions.names()) or "none"
-        raise SettingsError(f"{place}: got {version!r}; kept are {kept} (`easq status`)")
+        stored = ", ".join(home.versions.names()) or "none"
+        raise SettingsError(f"{place}: got {version!r}; kept are {stored} (`easq status`)")
     state, notes = home.versions.load(version), home.versions.notes(version)
     arm.versions.save(int(notes["seq"]), state, notes)

@@ -95,7 +95,7 @@ class Home:
         return SqliteLog(self.folder / "updates.log", partitions=1)
 
     @contextlib.contextmanager
-    def alone(self, role: str) -> Iterator[None]:
+    def lock(self, role: str) -> Iterator[None]:
         """Hold the folder for one process of this role. Raises InputError if another process holds it."""
         try:
             lock = (self.folder / f".{role}.lock").open("w")

@@ -59,7 +59,7 @@ def erase(log: EventLog, users: Collection[str]) -> dict[str, int]:
 
 def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
     """Erase viewers from a stopped live system. Raises InputError while a role runs."""
-    with home.alone("service"), home.open_events() as events:
+    with home.lock("service"), home.open_events() as events:
         seq = _forget(home, events, users)
         found = erase(events, users)
         _remove_copies(home)
@@ -75,7 +75,7 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
     if not days:
         raise InputError("retention.keep_days: got 0, which keeps everything; set how many days to keep")
     oldest = now_ms - round(days * _DAY_MS)
-    with home.alone("service"), home.open_events() as events:
+    with home.lock("service"), home.open_events() as events:
         seq = _forget(home, events, ())
         partitions = range(events.partitions(EVENTS))
         found = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
@@ -109,7 +109,7 @@ def _forget(home: Home, events: EventLog, users: Collection[str]) -> int:
     with ExitStack() as held:
         homes = [home, *learned_arms(home)]
         for found in homes:
-            held.enter_context(found.alone("learner"))
+            held.enter_context(found.lock("learner"))
         seq, *_ = [_let_forget(found, events, users) for found in homes]
         return seq
 

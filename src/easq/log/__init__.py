@@ -1,1 +1,1 @@
-"""Where events live: append-only, partitioned by viewer, durable before it answers."""
+"""The event log: append-only, partitioned by viewer, durable before an append returns."""

@@ -54,7 +54,7 @@ def freeze(home: Home) -> str:
 
     Raises InputError if there are none, if they cannot be written, and while another freeze runs.
     """
-    with home.alone("freeze"):
+    with home.lock("freeze"):
         model = newest(home)
         notes = {"seq": model.parameters.seq, "until": model.until}
         try:

@@ -62,7 +62,7 @@ class Replica:
         self._refused_version = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow-updates", daemon=True)
-        self.followed = ReplicaStatus()
+        self.status = ReplicaStatus()
 
     def start(self) -> None:
         """Start following in a thread."""
@@ -79,7 +79,7 @@ class Replica:
 
         Raises LogError if the updates cannot be read.
         """
-        if self.followed.seq < 0 and not self._load_newest():
+        if self.status.seq < 0 and not self._load_newest():
             return False
         try:
             events = self._updates.read(UPDATES, 0, self._offset, _READ)
@@ -97,18 +97,18 @@ class Replica:
                 if not self.poll():
                     self._wait()
             except (LogError, OSError) as error:
-                self.followed.failures += 1
+                self.status.failures += 1
                 logger.warning("updates cannot be read", reason=str(error))
                 self._stop.wait(_RETRY_S)
             except Exception:
                 # Whatever the topic holds, rankings go on, and a later version may repair this.
-                self.followed.failures += 1
+                self.status.failures += 1
                 logger.exception("an update could not be followed")
                 self._is_behind = True
                 self._stop.wait(_RETRY_S)
 
     def _wait(self) -> None:
-        if self.followed.seq < 0:
+        if self.status.seq < 0:
             self._stop.wait(_WAIT_S)
         else:
             self._updates.wait(UPDATES, [self._offset], _WAIT_S)
@@ -116,22 +116,22 @@ class Replica:
     def _take(self, event: Event) -> None:
         if isinstance(event, VersionRecord):
             # After a reload, the version at hand may be another one with the same number.
-            is_newer = event.reload and event.seq >= self.followed.seq
+            is_newer = event.reload and event.seq >= self.status.seq
             if is_newer or self._is_behind:
                 self._load_newest(even_if_old=is_newer)
-        elif isinstance(event, Delta) and event.seq > self.followed.seq:
-            if event.after > self.followed.seq:
+        elif isinstance(event, Delta) and event.seq > self.status.seq:
+            if event.after > self.status.seq:
                 self._fall_behind(f"version {event.after} is missing, which {event.seq} follows")
             elif reason := self._parameters.refuses(event):
-                self.followed.refused += 1
+                self.status.refused += 1
                 self._fall_behind(f"the update to {event.seq} is refused: {reason}")
             else:
                 self._apply(event)
 
     def _apply(self, delta: Delta) -> None:
-        self.followed.seq, self._is_behind = delta.seq, False
-        self.followed.applied += 1
-        self.followed.newest_answer = max(self.followed.newest_answer, delta.newest_answer)
+        self.status.seq, self._is_behind = delta.seq, False
+        self.status.applied += 1
+        self.status.newest_answer = max(self.status.newest_answer, delta.newest_answer)
 
         def change() -> None:
             self._parameters.apply(delta)
@@ -142,8 +142,8 @@ class Replica:
     def _fall_behind(self, reason: str) -> None:
         """Keep the old parameters, unless a newer version exists already."""
         if not self._is_behind:
-            self.followed.gaps += 1
-            logger.warning("parameters stay as they are", seq=self.followed.seq, reason=reason)
+            self.status.gaps += 1
+            logger.warning("parameters stay as they are", seq=self.status.seq, reason=reason)
         self._is_behind = True
         self._load_newest()
 
@@ -152,7 +152,7 @@ class Replica:
         names = self._versions.names()
         if not names:
             return False
-        newer_than = -1 if even_if_old else self.followed.seq
+        newer_than = -1 if even_if_old else self.status.seq
         try:
             version = read_version(self._versions, names[-1], self._parameters, newer_than)
         except (InputError, OSError):  # it was removed meanwhile; there is a newer one
@@ -161,8 +161,8 @@ class Replica:
             return self._refuse_version(names[-1], str(error))
         if version is None:
             return False
-        self.followed.seq, self._is_behind = version.seq, False
-        self.followed.loaded += 1
+        self.status.seq, self._is_behind = version.seq, False
+        self.status.loaded += 1
         if not even_if_old:
             (self._offset,) = self._updates.start_offsets(UPDATES)
         self._hand(lambda: self._parameters.replace(version.seq, version.state))
@@ -171,17 +171,17 @@ class Replica:
     def _refuse_version(self, name: str, reason: str) -> bool:
         if name != self._refused_version:  # logged once, though it is read again at every poll
             self._refused_version = name
-            self.followed.refused += 1
+            self.status.refused += 1
             logger.error("version is refused", version=name, reason=reason)
         return False
 
 
 class Replicas:
-    """The replica of the running model, whose `followed` this exposes, and those of the arms' models."""
+    """The replica of the running model, whose `status` this exposes, and those of the arms' models."""
 
     def __init__(self, main: Replica, arms: Iterable[Replica]) -> None:
         self._all = (main, *arms)
-        self.followed = main.followed
+        self.status = main.status
 
     def start(self) -> None:
         """Start every replica in a thread of its own."""

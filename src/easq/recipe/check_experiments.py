@@ -17,7 +17,8 @@ def experiment_problems(recipe: Recipe) -> Iterator[str]:
     for layer in dict.fromkeys(e.layer for e in recipe.experiments):
         reserved = sum(e.reserved_share for e in recipe.experiments if e.layer == layer)
         if reserved > 1 + 1e-9:
-            yield f"experiments: those of layer {layer!r} take {reserved:g} of its viewers; allowed: at most 1"
+            share = f"{reserved:g} of its viewers; allowed: at most 1"
+            yield f"experiments: those of layer {layer!r} take {share}"
     serving = {e.layer for e in recipe.experiments if any(a.recipe or a.version for a in e.arms)}
     if len(serving) > 1:
         yield (

@@ -114,7 +114,7 @@ def create_app(
         updates = None
         if follow_updates is not None:
             updates = follow_updates(asyncio.get_running_loop().call_soon_threadsafe, freshness.heard)
-            watch_updates(metrics, engine, updates.followed, freshness)
+            watch_updates(metrics, engine, updates.status, freshness)
             updates.start()
         tasks = [asyncio.create_task(desk.warm_up()), asyncio.create_task(_watch_keys(keys))]
         if asks_file is not None:

@@ -18,7 +18,7 @@ _MOST = 10_000  # answers remembered while no learner runs
 class Updates(Protocol):
     """What follows the learner's updates (rank.follow.Follower)."""
 
-    followed: ReplicaStatus
+    status: ReplicaStatus
 
     def start(self) -> None:
         """Follow in a thread of its own."""

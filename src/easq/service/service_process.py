@@ -55,7 +55,7 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
     check_address(host, keys)
     with (
         ExitStack() as opened,
-        home.alone("service"),
+        home.lock("service"),
         home.open_events(home.recipe.service.log_wait_seconds) as events,
         ProfileStore(home.profiles_path) as store,
         ProfileSaver(store) as saver,

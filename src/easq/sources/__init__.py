@@ -1,1 +1,1 @@
-"""Where events come from when nobody is live: the simulated world and public data sets."""
+"""Sources of events without live viewers: the simulated world and public data sets."""

@@ -25,10 +25,10 @@ from tests.support.profile_platform import (
     item,
     logs,
     nothing,
+    profiles_after,
+    read_orders,
     report,
     request,
-    tellings,
-    told_by,
     viewer,
 )
 
@@ -49,7 +49,7 @@ def seen(profiles: Profiles, user_id: str = "u0") -> list[int]:
 
 @given(data=st.data(), log=logs(), ts=st.integers(0, 70 * WINDOW))
 def test_the_same_offsets_give_the_same_features(data: st.DataObject, log: Log, ts: int) -> None:
-    one, other = told_by(data.draw(tellings(log))), told_by(data.draw(tellings(log)))
+    one, other = profiles_after(data.draw(read_orders(log))), profiles_after(data.draw(read_orders(log)))
     assert one.offsets == other.offsets
     assert one.refused == other.refused
     assert features_at(one, ts) == features_at(other, ts)
@@ -57,7 +57,7 @@ def test_the_same_offsets_give_the_same_features(data: st.DataObject, log: Log, 
 
 @given(data=st.data(), log=logs(), ts=st.integers(0, 70 * WINDOW))
 def test_copies_of_reports_change_nothing(data: st.DataObject, log: Log, ts: int) -> None:
-    once = told_by(data.draw(tellings(log)))
+    once = profiles_after(data.draw(read_orders(log)))
     before = features_at(once, ts)
     for (topic, partition), events in log.items():
         if topic == EVENTS:
@@ -135,7 +135,7 @@ def test_a_history_with_a_condition_gains_an_item_when_its_value_is_reached() ->
         assert seen(profiles) == [stable_id("i0")]
 
 
-def test_a_view_counts_once_and_a_behaviour_when_it_is_first_reached() -> None:
+def test_a_view_counts_once_and_a_behavior_when_it_is_first_reached() -> None:
     profiles = apply(nothing(), request("r"), report("r"), report("r", ts=1))
     apply(profiles, request("s", items=("i1",)), report("s", items=("i1",), like=1.0))
     apply(profiles, report("r", ts=2, like=1.0), report("r", ts=3, like=1.0), report("r", ts=4, like=0.0))

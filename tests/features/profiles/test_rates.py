@@ -47,7 +47,7 @@ def test_what_is_too_old_is_forgotten_and_its_row_used_again() -> None:
     rates = Rates(DAY, 1)
     for key in range(3 * NUM_BUCKETS):
         rates.observe(key, key * WIDTH, True)
-    assert rates._index.num_rows == NUM_BUCKETS + 2  # nobody's, and one more while the ring moves
+    assert rates._index.num_rows == NUM_BUCKETS + 2  # the row of NOBODY, and one more while the ring moves
     rates.observe(5, 0, False)
     assert rate(rates, 5, 3 * NUM_BUCKETS * WIDTH) == 1
 

@@ -25,17 +25,17 @@ from tests.support.profile_platform import (
     item,
     logs,
     nothing,
+    profiles_after,
+    read_orders,
     report,
     request,
-    tellings,
-    told_by,
 )
 
 VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate")
 
 
 def logged(path: Path, log: Log) -> tuple[SqliteLog, Log]:
-    """Return a real log of these events, and what stands in it."""
+    """Return a real log of these events, and its contents."""
     opened = SqliteLog(path, PARTITIONS)
     for (topic, _), events in log.items():
         opened.append(topic, events)
@@ -50,7 +50,7 @@ def test_rebuilt_is_live(
     folder = tmp_path_factory.mktemp("log")
     log, kept = logged(folder / "events.log", said)
     with log:
-        live, rebuilt = told_by(data.draw(tellings(kept))), nothing()
+        live, rebuilt = profiles_after(data.draw(read_orders(kept))), nothing()
         catch_up(rebuilt, log)
         assert rebuilt.offsets == live.offsets == end_offsets(log)
         assert features_at(rebuilt, ts) == features_at(live, ts)
@@ -111,7 +111,7 @@ def test_profiles_do_not_go_back(tmp_path: Path) -> None:
     profiles = nothing()
     with log:
         catch_up(profiles, log)
-        with pytest.raises(ValueError, match=r"stand at .* and cannot go back to \[0, 0, 0, 0\]"):
+        with pytest.raises(ValueError, match=r"are at .* and cannot go back to \[0, 0, 0, 0\]"):
             catch_up(profiles, log, [0] * 4)
 
 

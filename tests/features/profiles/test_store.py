@@ -13,7 +13,7 @@ from easq.features.profiles.store import ProfileStore, StoreError
 from easq.log.base import partition_of
 from easq.log.events import EVENTS, PROFILES, Event
 from easq.log.packing import pack_floats, pack_ids
-from tests.support.log_conformance import hear, running
+from tests.support.log_conformance import receive, running
 from tests.support.profile_platform import (
     BEHAVIORS,
     FEATURES,
@@ -28,10 +28,10 @@ from tests.support.profile_platform import (
     item,
     logs,
     nothing,
+    profiles_after,
+    read_orders,
     report,
     request,
-    tellings,
-    told_by,
     viewer,
 )
 
@@ -62,8 +62,8 @@ def test_a_restart_after_any_save_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, log: Log, ts: int
 ) -> None:
     path = tmp_path_factory.mktemp("store") / "profiles.db"
-    calls = data.draw(tellings(log))
-    straight, stopped = told_by(calls), nothing()
+    calls = data.draw(read_orders(log))
+    straight, stopped = profiles_after(calls), nothing()
     store = ProfileStore(path)
     store.load(stopped, FAR)
     for topic, partition, events in calls:
@@ -260,15 +260,15 @@ def test_a_store_is_loaded_before_the_first_event_and_before_a_save(tmp_path: Pa
         store.load(profiles, FAR)
 
 
-def said(seed: int) -> Iterator[tuple[str, int, list[Event]]]:
+def endless_log(seed: int) -> Iterator[tuple[str, int, list[Event]]]:
     """Yield chunks of a log without end, always the same ones."""
     rng = random.Random(seed)
     for n in range(1 << 30):
         user, ts = rng.choice(USERS), n * MINUTE
         partition = partition_of(user, PARTITIONS)
-        shown = tuple(rng.sample(ITEMS, 3))
-        done = report(f"r{n}", user, ts, shown, like=rng.choice([0, 1]), played_s=rng.choice([0, 8, 20]))
-        yield EVENTS, partition, [request(f"r{n}", user, ts, shown), done]
+        items = tuple(rng.sample(ITEMS, 3))
+        done = report(f"r{n}", user, ts, items, like=rng.choice([0, 1]), played_s=rng.choice([0, 8, 20]))
+        yield EVENTS, partition, [request(f"r{n}", user, ts, items), done]
         author = pack_ids([rng.randrange(9)])
         yield PROFILES, partition_of("", PARTITIONS), [item(f"x{rng.randrange(500)}", author=author)] * 20
 
@@ -276,7 +276,7 @@ def said(seed: int) -> Iterator[tuple[str, int, list[Event]]]:
 def save_until_killed(path: Path, pipe: Connection) -> None:
     profiles, store = nothing(), ProfileStore(path)
     store.load(profiles, FAR)
-    known, calls = sum(profiles.offsets), said(1)
+    known, calls = sum(profiles.offsets), endless_log(1)
     num = 0
     while num < known:
         num += len(next(calls)[2])
@@ -291,9 +291,9 @@ def test_a_killed_save_leaves_the_last_good_state(tmp_path: Path) -> None:
     path, rng, acknowledged = tmp_path / "profiles.db", random.Random(4), 0
     for _ in range(6):
         with running(save_until_killed, path) as (process, pipe):
-            acknowledged = max(acknowledged, hear(pipe))
+            acknowledged = max(acknowledged, receive(pipe))
             if pipe.poll(rng.uniform(0, 0.1)):
-                acknowledged = max(acknowledged, hear(pipe))
+                acknowledged = max(acknowledged, receive(pipe))
             process.kill()
             process.join()
             try:
@@ -305,7 +305,7 @@ def test_a_killed_save_leaves_the_last_good_state(tmp_path: Path) -> None:
         assert reason is None
         assert sum(profiles.offsets) >= acknowledged
         rebuilt = nothing()
-        for call in said(1):
+        for call in endless_log(1):
             if sum(rebuilt.offsets) == sum(profiles.offsets):
                 break
             rebuilt.apply(*call)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easq.log.events import Answered, Behavior, Request, encode
-from easq.sources.datasets.base import Loaded
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.kuairand import HISTORY, load_kuairand
 from easq.sources.datasets.request_cutter import GAP_MS
 from tests.support.small_datasets import NOON, events_of, ids_in, kuairand, kuairand_view
@@ -42,7 +42,7 @@ good_logs = st.lists(good_rows, max_size=40)
 logs = st.lists(st.one_of(good_rows, odd_rows), max_size=40)
 
 
-def load(root: str, rows: list[Row], name: str = "a") -> tuple[Loaded, Path]:
+def load(root: str, rows: list[Row], name: str = "a") -> tuple[EventSource, Path]:
     rejects = Path(root) / f"{name}.jsonl"
     return load_kuairand(kuairand(Path(root) / name, rows), rejects), rejects
 

@@ -55,7 +55,11 @@ def test_a_mapping_names_each_column_once(tmp_path: Path) -> None:
         ('kind = "categorical"', 'kind = "text"', r"kind = 'text': .*; allowed: categorical, multi, numeric"),
         ('kind = "categorical" }', 'kind = "categorical", separator = "," }', "separator has no effect"),
         ('kind = "categorical" }', 'kind = "multi", separator = "" }', "give at least one character"),
-        (f"[{FEATURE}]", f"[{FEATURE}, {FEATURE}]", "features and histories need names .* repeated: item"),
+        (
+            f"[{FEATURE}]",
+            f"[{FEATURE}, {FEATURE}]",
+            "features and histories need distinct names; repeated: item",
+        ),
         (f"[{FEATURE}]", "[]", "features hold none with side = 'candidate'"),
         ('side = "candidate"', 'side = "viewer"', "features hold none with side = 'candidate'"),
         (

@@ -7,7 +7,7 @@ import pytest
 from easq.log.events import Answered, Behavior
 from easq.recipe.features import Categorical, History, Multi, Numeric
 from easq.recipe.read import read_recipe
-from easq.sources.datasets.base import Loaded
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.eeg_svrec import load_eeg_svrec
 from easq.sources.datasets.kuairand import load_kuairand
 from tests.support.paths import RECIPES
@@ -22,7 +22,7 @@ from tests.support.small_datasets import (
 )
 
 
-def fabricated(name: str, root: Path) -> Loaded:
+def fabricated(name: str, root: Path) -> EventSource:
     if name == "eeg_svrec":
         return load_eeg_svrec(eeg_svrec(root, {"01": {"10": eeg_view(NOON, 40, like=1)}}))
     flags = ("is_click", "long_view", "is_comment", "is_follow", "is_forward", "is_profile_enter", "is_like")

@@ -53,5 +53,5 @@ def test_a_change_of_the_request_column_ends_a_request() -> None:
 
 def test_given_requests_are_kept_whole_except_for_repeated_items() -> None:
     rows = [(1, 1, 0), (1, 9, 1), (1, 2, 5 * GAP_MS), (1, 1, 6 * GAP_MS)]
-    cut = into_requests(frame(rows, request=["a", "b", "a", "a"]), given=True)
+    cut = into_requests(frame(rows, request=["a", "b", "a", "a"]), is_bounded=True)
     assert as_lists(cut) == [[(1, 1, 0), (1, 2, 5 * GAP_MS)], [(1, 9, 1)], [(1, 1, 6 * GAP_MS)]]

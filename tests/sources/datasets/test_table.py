@@ -10,7 +10,7 @@ from easq.log.ids import stable_id
 from easq.log.packing import unpack_counts
 from easq.recipe.features import History, Multi, Numeric
 from easq.recipe.read import read_recipe
-from easq.sources.datasets.base import Loaded
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.table import load_table
 from tests.support.paths import RECIPES
@@ -88,7 +88,7 @@ def mapping(folder: Path, columns: str = "", answer: str = "") -> Path:
     return file
 
 
-def load(folder: Path, rows: list[dict[str, Any]], columns: str = "", answer: str = "") -> Loaded:
+def load(folder: Path, rows: list[dict[str, Any]], columns: str = "", answer: str = "") -> EventSource:
     return load_table(write_csv(folder / "views.csv", COLUMNS, rows), mapping(folder, columns, answer))
 
 
@@ -240,7 +240,7 @@ def test_names_cannot_run_into_one_another(tmp_path: Path) -> None:
 def test_wrong_paths_are_explained(tmp_path: Path) -> None:
     declared = mapping(tmp_path / "m")
     with pytest.raises(
-        InputError, match=r"expected a CSV or Parquet file, a glob of them, or a folder .* nothing is there"
+        InputError, match=r"expected a CSV or Parquet file, a glob of them, or a folder .* no file matches"
     ):
         load_table(tmp_path / "none*.csv", declared)
     with pytest.raises(InputError, match=r"it holds mapping\.toml"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from easq.sources.world.answering import AskRates, answer_chance, eligible, option, said
+from easq.sources.world.answering import AskRates, answer_chance, eligible, named_level, option
 from easq.sources.world.simulate import World, WorldChunk
 
 
@@ -51,7 +51,7 @@ def test_answers_follow_the_truth() -> None:
 
 def test_way_of_answering_moves_the_level() -> None:
     felt, random = np.zeros(2000, np.float32), np.random.default_rng(1)
-    kind, harsh = (said(felt, np.full(2000, s, np.float32), random).mean() for s in (0.5, -0.5))
+    kind, harsh = (named_level(felt, np.full(2000, s, np.float32), random).mean() for s in (0.5, -0.5))
     assert kind > harsh + 0.5
 
 

@@ -4,36 +4,36 @@ from dataclasses import replace
 
 import numpy as np
 
-from easq.sources.world.lab import hold, invite
+from easq.sources.world.lab import draw_guests, run_session
 from easq.sources.world.population import SCENARIOS, make_authors, make_items, make_viewers
-from easq.sources.world.react import BEHAVIORS, Exposure, meet, react
+from easq.sources.world.react import BEHAVIORS, Exposure, expose, react
 from easq.sources.world.retention import return_chance
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 
 
-def meeting(num_viewers: int = 2000, num_items: int = 10) -> Exposure:
+def exposure(num_viewers: int = 2000, num_items: int = 10) -> Exposure:
     random = np.random.default_rng(4)
     items = make_items(make_authors(SCENARIOS["main"], 60, random), SCENARIOS["main"], 600, 0.0, random)
     viewers = make_viewers(num_viewers, random)
     item_RC = random.integers(0, 600, (num_viewers, num_items))
-    return meet(viewers, items, viewers.interest_on(0), np.arange(num_viewers), item_RC)
+    return expose(viewers, items, viewers.interest_on(0), np.arange(num_viewers), item_RC)
 
 
 def test_any_viewers_may_be_given_any_items() -> None:
-    given = meeting(3, 1)
+    given = exposure(3, 1)
     found = react(given, np.random.default_rng(1))
     assert found.play_s_RC.shape == found.satisfaction_RC.shape == (3, 1)
     assert found.did.keys() == {*BEHAVIORS, "click", "long_view"}
 
 
 def test_reactions_depend_on_the_given_generator_alone() -> None:
-    given = meeting(50)
+    given = exposure(50)
     first, second, other = (react(given, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first.play_s_RC.tobytes() == second.play_s_RC.tobytes() != other.play_s_RC.tobytes()
 
 
 def test_more_interest_is_watched_longer_and_felt_better() -> None:
-    given = meeting()
+    given = exposure()
     more = replace(given, interest_RC=given.interest_RC + np.float32(1))
     before, after = (react(m, np.random.default_rng(1)) for m in (given, more))
     assert (after.ratio_RC >= before.ratio_RC).all()
@@ -41,7 +41,7 @@ def test_more_interest_is_watched_longer_and_felt_better() -> None:
 
 
 def test_regret_is_felt_and_not_seen_in_watching() -> None:
-    given = meeting()
+    given = exposure()
     sorry = replace(given, regret_R=given.regret_R * np.float32(2))
     before, after = (react(m, np.random.default_rng(1)) for m in (given, sorry))
     assert np.array_equal(after.ratio_RC, before.ratio_RC)
@@ -74,9 +74,9 @@ def test_an_empty_topic_is_never_aimed_at() -> None:
 
 
 def test_people_in_the_laboratory_watch_longer_and_like_more() -> None:
-    guests = invite(200, 5, 2.0)
-    session = hold(guests, 5)
-    in_feed = react(guests.meeting, np.random.default_rng(5))
+    guests = draw_guests(200, 5, 2.0)
+    session = run_session(guests, 5)
+    in_feed = react(guests.exposure, np.random.default_rng(5))
     assert session.reactions.ratio_RC.mean() > in_feed.ratio_RC.mean()
     assert session.reactions.did["like"].mean() > 5 * in_feed.did["like"].mean()
     assert session.personalised_R.mean() == 0.65

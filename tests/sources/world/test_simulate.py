@@ -82,7 +82,7 @@ def test_truth_is_the_share_of_satisfied_moments() -> None:
         assert satisfied[kept].mean() == pytest.approx(truth[kept].mean(), abs=0.04)
 
 
-def test_behaviours_keep_their_definitions() -> None:
+def test_behaviors_keep_their_definitions() -> None:
     world, chunks = lived(num_requests=1000)
     seconds = every(chunks, "play_s_RC")
     duration = world.catalogue.duration_s_I[every(chunks, "item_RC")]

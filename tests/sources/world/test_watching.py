@@ -6,7 +6,7 @@ import pytest
 from easq.sources.world import real_figures
 from easq.sources.world.calibration import CALIBRATION
 from easq.sources.world.play import FEED_RATIO_DQ, LEVELS
-from easq.sources.world.watching import FEED, PlayTable, seen
+from easq.sources.world.watching import FEED, PlayTable, watched_for
 
 NUM = 200_000
 
@@ -45,4 +45,4 @@ def test_table_meets_its_quantiles() -> None:
 
 def test_short_video_is_seen_when_it_is_over() -> None:
     seconds, duration = np.array([5.0, 5.0, 18.0], np.float32), np.array([5.0, 60.0, 60.0], np.float32)
-    assert seen(seconds, duration, 18).tolist() == [True, False, True]
+    assert watched_for(seconds, duration, 18).tolist() == [True, False, True]

@@ -15,7 +15,7 @@ from easq.log.events import Behavior, Event, Request
 VIEWERS, ITEMS = 0, 1
 """The two sides, as an index."""
 
-OpenRequest = tuple[int, int, str, str, dict[str, int]]
+OpenRequestRow = tuple[int, int, str, str, dict[str, int]]
 """Partition, time, id, viewer, and the bits reached by item."""
 
 
@@ -69,7 +69,7 @@ class Snapshot:
     values: tuple[dict[str, Values], dict[str, Values]]
     counted: list[CountRows]
     histories: dict[str, list[list[str]]]
-    requests: list[OpenRequest]
+    requests: list[OpenRequestRow]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Stored:
     values: Sequence[Iterable[tuple[str, Values]]]
     counts: Sequence[Sequence[Mapping[str, bytes]]]
     histories: Iterable[tuple[str, list[list[str]]]]
-    requests: Iterable[OpenRequest]
+    requests: Iterable[OpenRequestRow]
 
 
 def counts_of(table: ValueTable, keys: set[str]) -> CountRows:

@@ -30,7 +30,7 @@ def catch_up(
     """
     ends = end_offsets(log) if until is None else list(until)
     if any(offset > end for offset, end in zip(profiles.offsets, ends, strict=True)):
-        raise ValueError(f"profiles stand at {profiles.offsets} and cannot go back to {ends}")
+        raise ValueError(f"profiles are at {profiles.offsets} and cannot go back to {ends}")
     num_partitions = log.partitions(EVENTS)
     for place, end in enumerate(ends):
         topic = EVENTS if place < num_partitions else PROFILES

@@ -16,10 +16,10 @@ def load(
     mapping: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
-    """Import the data set at `path` into the log file `log` and return the counts.
+    """Import the data set at `path` into the log file `log`, and return the counts.
 
-    Rows that cannot be used stand beside the log, in `<log>.rejects.jsonl`. Raises InputError for an
-    unknown loader, a mapping where none belongs or none where one does, and data of another form.
+    Rows that cannot be used are written to `<log>.rejects.jsonl`. Raises InputError for an unknown loader,
+    an unexpected or missing mapping, and data of another format.
     """
     from easq.log.sqlite import SqliteLog
     from easq.sources.datasets.base import import_events

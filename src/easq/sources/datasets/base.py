@@ -1,4 +1,4 @@
-"""What every loader returns, what it could not use, and how the events reach the log."""
+"""The result of every loader, the rows that it rejected, and the import into the log."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +13,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Rejects:
-    """What could not be used and why, each on one JSON line of `path`: source, row, reason, values.
+    """Rejected rows and the reasons, each on one JSON line of `path`: source, row, reason, values.
 
-    `rows` counts the rows that were left out and `answers` those that were used without their
-    answer, by reason. Always `read == used + sum(rows.values())`. Without a path nothing is written.
+    `rows` counts the rejected rows, and `answers` the rows used without their answer, by reason. Always
+    `read == used + sum(rows.values())`. Without a path nothing is written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -29,21 +29,21 @@ class Rejects:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
 
-    def write(self, source: str, found: Iterator[tuple[int, str, Mapping[str, str | None]]]) -> None:
+    def write(self, source: str, lines: Iterator[tuple[int, str, Mapping[str, str | None]]]) -> None:
         """Add a line for each (row number from 1, reason, values as read) of one source."""
         if self.path is None:
             return
         with self.path.open("ab") as file:
-            for row, reason, values in found:
+            for row, reason, values in lines:
                 file.write(
                     _encode({"source": source, "row": row, "reason": reason, "values": values}) + b"\n"
                 )
 
 
-class Loaded:
+class EventSource:
     """A data set that has been read: its events in chunks, ordered by event time.
 
-    Iterating again gives the same events again.
+    Iterating again gives the same events.
     """
 
     def __init__(self, events: Callable[[], Iterator[list[Event]]], rejects: Rejects) -> None:
@@ -55,7 +55,7 @@ class Loaded:
 
 
 class ImportSummary(msgspec.Struct, kw_only=True):
-    """Counts of one import; `answers` by option, `rejected` and `rejected_answers` by reason."""
+    """Counts of one import: `answers` by option, `rejected` and `rejected_answers` by reason."""
 
     rows_read: int
     requests: int = 0
@@ -67,12 +67,12 @@ class ImportSummary(msgspec.Struct, kw_only=True):
 
 
 def import_events(
-    log: EventLog, chunks: Loaded, on_progress: Callable[[int, int], None] = lambda *_: None
+    log: EventLog, chunks: EventSource, on_progress: Callable[[int, int], None] = lambda *_: None
 ) -> ImportSummary:
-    """Append a data set's events to the log and return what was said and what was left out.
+    """Append a data set's events to the log, and return the counts of events and of rejected rows.
 
-    Event ids follow from the data alone and the log keeps the first of each, so an import that was
-    cut short or is repeated adds only what is missing. `on_progress` hears of views done and in all.
+    Event ids depend only on the data, and the log keeps the first event of each id. So an import that was
+    interrupted or is repeated adds only what is missing. `on_progress` gets the views done and in all.
     """
     rejects = chunks.rejects
     summary = ImportSummary(

@@ -1,4 +1,4 @@
-"""Some whole requests of a data set with everything that is said of them."""
+"""Some complete requests of a data set, with all events that refer to them."""
 
 from typing import NamedTuple
 
@@ -6,29 +6,30 @@ import polars as pl
 
 from easq.log.events import Answered, Asked, Behavior, Event, Request
 from easq.log.packing import Column, pack_floats
-from easq.sources.datasets.pack import Packed
+from easq.sources.datasets.pack import PackedColumn
 from easq.sources.datasets.rows import DID
 from easq.sources.datasets.views import HistoryOf, Views
 
-Seen = tuple[tuple[int, ...], ...]
+Consumed = tuple[tuple[int, ...], ...]
 
 
 class Report(NamedTuple):
-    """What is said of one view once its behaviour is known.
+    """The events on one view, once its behavior is known.
 
-    `seen` is what each history gains, `shown` what each rate does: an id and whether it showed.
+    `consumed` holds the ids that each history gains, `rated` for each rate the id and whether the behavior
+    occurred.
     """
 
     ts: int
     order: int
     user_id: str
     events: list[Event]
-    seen: Seen
-    shown: tuple[tuple[int, bool], ...]
+    consumed: Consumed
+    rated: tuple[tuple[int, bool], ...]
 
 
 class Block:
-    """Requests from rows that are in the order of their requests; `spans` has each one's rows."""
+    """Requests from rows in the order of their requests. `spans` holds the first row and the end of each."""
 
     def __init__(self, views: Views, rows: pl.DataFrame) -> None:
         self._views = views
@@ -38,35 +39,37 @@ class Block:
         self._keys = _keys(rows)
         self._times = rows["request_ts"].to_list()
         self._reported = rows["reported"].to_list()
-        self._viewer = {name: Packed(features[name]) for name in views.viewer}
-        self._candidate = {name: Packed(features[name]) for name in views.candidate}
+        self._viewer = {name: PackedColumn(features[name]) for name in views.viewer}
+        self._candidate = {name: PackedColumn(features[name]) for name in views.candidate}
         done = {name: rows[DID + name].fill_null(0.0) for name in views.behaviors}
         self._values = {name: pack_floats(values.to_numpy()) for name, values in done.items()}
         self._done = list(zip(*done.values(), strict=True)) or [()] * rows.height
         gained = [_gained(features[history.of], rows, history) for history in views.histories]
-        self._seen = list(zip(*gained, strict=True)) or [()] * rows.height
+        self._consumed = list(zip(*gained, strict=True)) or [()] * rows.height
         self._rated = {rate.name: features[rate.of].to_list() for rate in views.rates}
         counted = [(rows[DID + rate.behavior] >= rate.at_least).fill_null(False) for rate in views.rates]
-        shown = [zip(self._rated[r.name], c, strict=True) for r, c in zip(views.rates, counted, strict=True)]
-        self._shown = list(zip(*shown, strict=True)) or [()] * rows.height
+        positives = [
+            zip(self._rated[r.name], c, strict=True) for r, c in zip(views.rates, counted, strict=True)
+        ]
+        self._positives = list(zip(*positives, strict=True)) or [()] * rows.height
         self._options = rows["option"].to_list()
         self._propensities = rows["propensity"].to_list()
         firsts = starts(rows)
         self.spans = list(zip(firsts, [*firsts[1:], rows.height], strict=True))
 
-    def whose(self, row: int) -> tuple[int, str]:
-        """Return when the request of a row began and whose it is."""
+    def time_and_viewer(self, row: int) -> tuple[int, str]:
+        """Return the time and the viewer of a row's request."""
         return self._times[row], self._users[row]
 
     def rated(self, name: str, first: int, end: int) -> list[int]:
-        """Return the ids that a rate is asked of for a request's rows: one if they are the viewer's."""
+        """Return the ids whose rate a request needs: one per row, or one in all for a viewer's feature."""
         is_viewer = next(rate.of for rate in self._views.rates if rate.name == name) in self._viewer
         return self._rated[name][first : first + 1 if is_viewer else end]
 
     def request(
         self, first: int, end: int, histories: dict[str, Column], rates: dict[str, Column]
     ) -> Request:
-        """Return the request of some rows with the histories and rates as of its time."""
+        """Return the request of some rows, with the histories and rates as of its time."""
         viewer = {name: column.rows(first, first + 1) for name, column in self._viewer.items()}
         viewer |= {rate.name: rates[rate.name] for rate in self._views.rates if rate.of in self._viewer}
         candidates = {name: column.rows(first, end) for name, column in self._candidate.items()}
@@ -84,7 +87,7 @@ class Block:
         )
 
     def report(self, row: int, request_id: str, order: int) -> Report:
-        """Return what is said of the view in one row; `order` settles which of two at once comes first."""
+        """Return the report on the view in one row. `order` breaks ties between reports of the same time."""
         user, item, ts, question = (
             self._users[row],
             self._items[row],
@@ -128,22 +131,22 @@ class Block:
                     propensity=1.0 if propensity is None else propensity,
                 )
             )
-        return Report(ts, order, user, events, self._seen[row], self._shown[row])
+        return Report(ts, order, user, events, self._consumed[row], self._positives[row])
 
     def _id(self, kind: str, row: int) -> str:
         return f"{self._views.name}:{self._keys[row]}:{kind}"
 
 
 def starts(rows: pl.DataFrame) -> list[int]:
-    """Return the places at which a request begins."""
+    """Return the rows at which requests begin."""
     is_first = pl.col("start").ne_missing(pl.col("start").shift())
     return rows.select(pl.arg_where(is_first)).to_series().to_list()
 
 
 def _keys(rows: pl.DataFrame) -> list[str]:
-    """Return what names each row's view, its time first, as logs keep ids best that grow with time.
+    """Return a key of each row's view. It starts with the time, because logs store growing ids best.
 
-    Names are escaped, so that two cannot run into the same text.
+    Names are escaped, so that different names cannot give the same key.
     """
     key = [name for name in ("ts", "user", "item", "request") if name in rows.columns]
     text = pl.col(key).cast(pl.String)

@@ -1,11 +1,11 @@
-"""Cells of text, as data sets write them, turned into numbers and ids."""
+"""Turn cells of text, as data sets write them, into numbers and ids."""
 
 import polars as pl
 
 from easq.log.ids import stable_id, stable_ids
 
 MISSING = stable_id("easq: missing")
-"""The id of a categorical value that is not known."""
+"""The id of a missing categorical value."""
 
 _LARGEST_EXACT = 2.0**53
 _TRUTH = {"true": "1", "false": "0"}
@@ -17,13 +17,13 @@ def blank(column: str) -> pl.Expr:
 
 
 def number(column: str) -> pl.Expr:
-    """Return a cell as float64; null where it is empty, not finite or no number. true is 1, false is 0."""
+    """Return a cell as float64, null if it is empty, not finite or not a number. true is 1, false is 0."""
     value = pl.col(column).str.strip_chars().str.to_lowercase().replace(_TRUTH).cast(pl.Float64, strict=False)
     return pl.when(value.is_finite()).then(value)
 
 
 def whole(column: str) -> pl.Expr:
-    """Return a cell as int64, also where it is written as a float (`712.0`); null where it is neither."""
+    """Return a cell as int64, also if it is written as a float (`712.0`). Null if it is neither."""
     text = pl.col(column).str.strip_chars()
     value = text.cast(pl.Float64, strict=False)
     is_exact = (value == value.floor()) & (value.abs() < _LARGEST_EXACT)
@@ -33,9 +33,9 @@ def whole(column: str) -> pl.Expr:
 
 
 def ids(values: pl.Series) -> pl.Series:
-    """Return an int64 id per value: whole numbers stand for themselves, other text for its stable id.
+    """Return an int64 id per value: a whole number is its own id, other text gets its stable id.
 
-    `4` and `4.0` are the same value; nothing and the empty text are MISSING.
+    `4` and `4.0` are the same value. Null and the empty text are MISSING.
     """
     text = values.cast(pl.String).str.strip_chars()
     plain = text.str.strip_suffix(".0")
@@ -50,7 +50,7 @@ def ids(values: pl.Series) -> pl.Series:
 
 
 def id_lists(values: pl.Series, separator: str) -> pl.Series:
-    """Return the ids of the parts of each text; an empty list where there is none."""
+    """Return the ids of the parts of each text, an empty list for an empty text."""
     parts = values.cast(pl.String).fill_null("").str.split(separator)
     words = parts.explode().unique()
     parts = parts.list.eval(pl.element().filter(pl.element().str.strip_chars() != ""))

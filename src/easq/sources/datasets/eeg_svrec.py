@@ -2,8 +2,8 @@
 
 One JSON file per viewer (`NN_behavior_MAES.json`, viewer NN), whose keys are item ids. Everybody is
 asked about every video, so each rated view is an ask of propensity 1 and its answer: satisfaction 1-2
-is `dissatisfied`, 3 `uncertain`, 4-5 `satisfied`. A view's behaviour and answer are said at its
-`end_time`. The data has no long view of its own: here it is a play ratio of at least 0.7, and a video is
+is `dissatisfied`, 3 `uncertain`, 4-5 `satisfied`. A view's behavior and answer are reported at its
+`end_time`. The data does not define a long view: here it is a play ratio of at least 0.7, and a video is
 finished from 0.95 on. The ratings other than satisfaction and the EEG are never features.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
@@ -30,7 +30,7 @@ from easq.sources.datasets.sources import (
     open_file,
     require,
 )
-from easq.sources.datasets.stream import say
+from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, ViewRate, Views
 
 ZONE_MS = 8 * 3600 * 1000
@@ -54,10 +54,10 @@ VIDEO_NUMBERS = {
 OPTIONS = {1: "dissatisfied", 2: "dissatisfied", 3: "uncertain", 4: "satisfied", 5: "satisfied"}
 
 
-def load_eeg_svrec(path: Path, rejects: Path | None = None) -> Loaded:
-    """Return the events of an EEG-SVRec folder; rows that cannot be used go to the file `rejects`.
+def load_eeg_svrec(path: Path, rejects: Path | None = None) -> EventSource:
+    """Return the events of an EEG-SVRec folder. Rows that cannot be used go to the file `rejects`.
 
-    Raises InputError when a file, a column or a field is missing.
+    Raises InputError if a file, a column or a field is missing.
     """
     expected = f"{LOGS} (one per viewer), participants.csv and video_features.csv"
     check_folder(path, expected)
@@ -67,17 +67,17 @@ def load_eeg_svrec(path: Path, rejects: Path | None = None) -> Loaded:
     users = _users(find_one(path, "participant*.csv", "who took part"), path)
     videos = _videos(find_one(path, "video_features.csv", "features of videos"), path)
 
-    read = [_read(log) for log in logs]
-    found = sorted({field for rows in read for row in rows for field in row})
-    rating = next((field for field in SATISFACTION if field in found), SATISFACTION[0])
+    rows_by_log = [_read(log) for log in logs]
+    present = sorted({field for rows in rows_by_log for row in rows for field in row})
+    rating = next((field for field in SATISFACTION if field in present), SATISFACTION[0])
     fields = [*FIELDS, *CONTEXT, rating]
-    require(fields, found, f"{path}: {LOGS}")
-    left_out = Rejects(rejects)
+    require(fields, present, f"{path}: {LOGS}")
+    rejected = Rejects(rejects)
     sources = [
         _source(str(log.relative_to(path)), rows, [*fields, "preference"])
-        for log, rows in zip(logs, read, strict=True)
+        for log, rows in zip(logs, rows_by_log, strict=True)
     ]
-    rows = into_requests(read_views(sources, _parse(rating), left_out))
+    rows = into_requests(read_views(sources, _parse(rating), rejected))
     rows = rows.with_columns(
         users.places(rows["user"]).alias("user_place"), videos.places(rows["item"]).alias("video_place")
     )
@@ -102,11 +102,11 @@ def load_eeg_svrec(path: Path, rejects: Path | None = None) -> Loaded:
             ViewRate(name="tag_rate", of="video_tag", behavior="long_view", half_life_days=365.0),
         ),
     )
-    return Loaded(partial(say, views), left_out)
+    return EventSource(partial(events_of, views), rejected)
 
 
 def _read(file: Path) -> list[dict[str, Any]]:
-    """Return a viewer's interactions in the order of the file; also those whose item id repeats."""
+    """Return a viewer's interactions in the order of the file, including those of a repeated item id."""
     try:
         content = json.loads(file.read_bytes(), object_pairs_hook=_Pairs)
     except ValueError as error:
@@ -124,7 +124,7 @@ def _read(file: Path) -> list[dict[str, Any]]:
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with all its keys, so that a repeated one is not lost."""
+    """A JSON object with all its keys, so that repeated ones are not lost."""
 
 
 def _source(name: str, rows: list[dict[str, Any]], fields: list[str]) -> Source:

@@ -1,4 +1,4 @@
-"""Features kept by key, for viewers and items that rows only name."""
+"""Features by key, for viewers and items that rows only name."""
 
 import polars as pl
 
@@ -6,9 +6,9 @@ from easq.sources.datasets.cells import MISSING
 
 
 class FeatureRows:
-    """Feature rows by int64 key; a key that is not there has ids MISSING, numbers NaN and empty lists.
+    """Feature rows by int64 key. An unknown key has the ids MISSING, numbers NaN and empty lists.
 
-    Of several rows with the same key the first counts.
+    Of several rows with the same key, the first counts.
     """
 
     def __init__(self, keys: pl.Series, features: pl.DataFrame) -> None:
@@ -22,11 +22,11 @@ class FeatureRows:
         self._features = pl.concat([features.filter(first), unknown])
 
     def places(self, keys: pl.Series) -> pl.Series:
-        """Return where the feature row of each key stands, for `take`."""
+        """Return the place of each key's feature row, for `take`."""
         wanted = pl.DataFrame({"key": keys})
-        found = wanted.join(self._keys, on="key", how="left", maintain_order="left")
-        return found["place"].fill_null(self._features.height - 1)
+        joined = wanted.join(self._keys, on="key", how="left", maintain_order="left")
+        return joined["place"].fill_null(self._features.height - 1)
 
     def take(self, places: pl.Series) -> pl.DataFrame:
-        """Return the feature rows that stand at `places`."""
+        """Return the feature rows at `places`."""
         return self._features[places]

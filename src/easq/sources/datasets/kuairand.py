@@ -1,14 +1,14 @@
 """KuaiRand: logs of a short-video app (Gao et al., CIKM 2022; kuairand.com).
 
-Reads the data set's own CSV logs where there are any, else the Parquet form (`splits/*.parquet`, with
-`user_sequences.parquet` for what viewers watched before); never both, so no row counts twice. Of that
-file a viewer's sequence is used only when it ends before the viewer's first view in the logs. The
+Reads the data set's own CSV logs if there are any, otherwise the Parquet form (`splits/*.parquet`, with
+`user_sequences.parquet` for what viewers watched before). It never reads both, so no row counts twice. A
+viewer's sequence in that file is used only if it ends before the viewer's first view in the logs. The
 feature files are the data set's own. Pure, 1K and 27K have the same columns. All rows of the logs are in
-memory at once, their features and events only some at a time.
+memory at once, but their features and events only in parts.
 
-There is no questionnaire. The stand-in: like is `satisfied`, hate is `dissatisfied`, and neither is a
-behaviour. `time_ms` counts as the beginning of a view and its play time as what it takes until the
-behaviour is known. The hour, the weekday and an item's age are those of the app's home, UTC+8.
+There is no questionnaire. As a stand-in, like is `satisfied`, hate is `dissatisfied`, and neither is a
+behavior. A view starts at `time_ms`, and its behavior is known after its play time. Hour, weekday and an
+item's age are in the app's home time zone, UTC+8.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import id_lists, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import DID, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import check_folder, find, find_one, listing, open_file, require
-from easq.sources.datasets.stream import say
+from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, ViewRate, Views
 
 ZONE_MS = 8 * 3600 * 1000
@@ -56,10 +56,10 @@ USER_COLUMNS = (
 VIDEO_COLUMNS = ("author_id", "music_id", "video_type", "upload_type")
 
 
-def load_kuairand(path: Path, rejects: Path | None = None) -> Loaded:
-    """Return the events of a KuaiRand folder; rows that cannot be used go to the file `rejects`.
+def load_kuairand(path: Path, rejects: Path | None = None) -> EventSource:
+    """Return the events of a KuaiRand folder. Rows that cannot be used go to the file `rejects`.
 
-    Raises InputError when a file or a column is missing.
+    Raises InputError if a file or a column is missing.
     """
     expected = "log_standard_*.csv or splits/*.parquet, user_features*.csv and video_features_basic*.csv"
     check_folder(path, expected)
@@ -71,9 +71,9 @@ def load_kuairand(path: Path, rejects: Path | None = None) -> Loaded:
     users = _users(find_one(path, "user_features*.csv", "features of viewers"), path)
     videos = _videos(find_one(path, "video_features_basic*.csv", "features of videos"), path)
 
-    left_out = Rejects(rejects)
+    rejected = Rejects(rejects)
     sources = [open_file(log, path, [*LOG_COLUMNS, *FLAGS.values()]) for log in logs]
-    rows = into_requests(read_views(sources, _parse(), left_out))
+    rows = into_requests(read_views(sources, _parse(), rejected))
     rows = rows.with_columns(
         users.places(rows["user"]).alias("user_place"), videos.places(rows["item"]).alias("video_place")
     )
@@ -96,7 +96,7 @@ def load_kuairand(path: Path, rejects: Path | None = None) -> Loaded:
             ViewRate(name="author_rate", of="author_id", behavior="long_view"),
         ),
     )
-    return Loaded(partial(say, views), left_out)
+    return EventSource(partial(events_of, views), rejected)
 
 
 def _parse() -> Parse:
@@ -172,25 +172,25 @@ def _features(rows: pl.DataFrame, users: FeatureRows, videos: FeatureRows) -> pl
 
 
 def _before(root: Path, rows: pl.DataFrame) -> tuple[Past, Past]:
-    """Return what viewers had watched, and watched for long, before their first view in the logs."""
+    """Return what viewers watched, and watched for long, before their first view in the logs."""
     if not find(root, [SEQUENCES]):
         return [], []
     file = find_one(root, SEQUENCES, "what viewers watched before")
     try:
-        kept = pl.read_parquet(file)
-        require(["user_id", "last_time_ms", "watch_seq"], kept.columns, str(file))
-        lists = ["watch_seq", *(["long_watch_seq"] if "long_watch_seq" in kept.columns else [])]
-        kept = kept.select(
+        sequences = pl.read_parquet(file)
+        require(["user_id", "last_time_ms", "watch_seq"], sequences.columns, str(file))
+        lists = ["watch_seq", *(["long_watch_seq"] if "long_watch_seq" in sequences.columns else [])]
+        sequences = sequences.select(
             pl.col("user_id", "last_time_ms").cast(pl.Int64),
             pl.col(lists).cast(pl.List(pl.Int64)).list.drop_nulls(),
         )
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{file} cannot be read: {error}") from error
-    kept = kept.drop_nulls(["user_id", "last_time_ms"])
+    sequences = sequences.drop_nulls(["user_id", "last_time_ms"])
     firsts = rows.group_by("user").agg(pl.col("ts").min().alias("first"))
-    kept = kept.join(firsts, left_on="user_id", right_on="user").filter(
+    sequences = sequences.join(firsts, left_on="user_id", right_on="user").filter(
         pl.col("last_time_ms") < pl.col("first")
     )
-    kept = kept.sort("user_id", "last_time_ms").with_columns(pl.col("user_id").cast(pl.String))
-    past = [list(kept.select("user_id", column).drop_nulls().iter_rows()) for column in lists]
+    sequences = sequences.sort("user_id", "last_time_ms").with_columns(pl.col("user_id").cast(pl.String))
+    past = [list(sequences.select("user_id", column).drop_nulls().iter_rows()) for column in lists]
     return past[0], past[1] if len(past) > 1 else []

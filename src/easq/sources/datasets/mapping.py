@@ -1,4 +1,4 @@
-"""The file that says which columns of a table are what; recipes/table_mapping.toml is an example."""
+"""The file that declares the columns of a table. recipes/table_mapping.toml is an example."""
 
 import tomllib
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import FieldInfo
 
 from easq.errors import InputError
 from easq.recipe.values import Count, Name, Side
@@ -20,7 +21,7 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ViewColumns(_Strict, frozen=True):
-    """Who saw what when. Without a `request` column views are cut into requests by their times."""
+    """Who saw what, and when. Without a `request` column, views are grouped into requests by time."""
 
     user: str
     item: str
@@ -30,7 +31,7 @@ class ViewColumns(_Strict, frozen=True):
 
 
 class FeatureColumn(_Strict, frozen=True):
-    """A column that was known before the view; a multi's values stand between separators (a comma)."""
+    """A column that was known before the view. The values of a multi are separated by a comma by default."""
 
     name: Name
     column: str
@@ -40,14 +41,14 @@ class FeatureColumn(_Strict, frozen=True):
 
 
 class BehaviorColumn(_Strict, frozen=True):
-    """A column of numbers (or true and false): how much of a behaviour a view got."""
+    """A column of numbers (or true and false): the value of a behavior on a view."""
 
     name: Name
     column: str
 
 
 class HistoryRule(_Strict, frozen=True):
-    """A viewer's last ids of a categorical candidate feature, of views whose `where` got `at_least`."""
+    """A viewer's last ids of a categorical candidate feature, from views whose `where` is `at_least`."""
 
     name: Name
     of: Name
@@ -57,9 +58,9 @@ class HistoryRule(_Strict, frozen=True):
 
 
 class AnswerColumn(_Strict, frozen=True):
-    """What viewers said: the option of each value, and values that are no answer.
+    """Viewers' answers: the option of each value, and the values that are not answers.
 
-    `propensity` is the column of the probability of the ask; empty means not asked.
+    `propensity` is the column with the probability of the ask. An empty cell means not asked.
     """
 
     column: str
@@ -70,7 +71,7 @@ class AnswerColumn(_Strict, frozen=True):
 
 
 class Mapping(_Strict, frozen=True):
-    """A table's columns; `name` begins every event id."""
+    """A table's columns. `name` is the start of every event id."""
 
     name: Name
     columns: ViewColumns
@@ -82,60 +83,60 @@ class Mapping(_Strict, frozen=True):
     def needed(self) -> list[str]:
         """Return every column that the mapping names, once."""
         columns, answer = self.columns, self.answer
-        said = [answer.column, answer.propensity] if answer else []
-        named = [columns.user, columns.item, columns.time, columns.request, *said]
+        answers = [answer.column, answer.propensity] if answer else []
+        named = [columns.user, columns.item, columns.time, columns.request, *answers]
         named += [feature.column for feature in self.features]
         named += [behavior.column for behavior in self.behaviors]
         return [name for name in dict.fromkeys(named) if name is not None]
 
 
 def read_mapping(path: Path) -> Mapping:
-    """Return the mapping in a TOML file; raise InputError naming the key, what was given, what is allowed."""
+    """Return the mapping in a TOML file. Raises InputError naming key, value and what is allowed."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        value = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist; expected a TOML file that names the table's columns"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
-    if problem := next(_problems(given, Mapping, ""), None):
+    if problem := next(_problems(value, Mapping, ""), None):
         raise InputError(f"{path}: {problem}")
-    mapping = msgspec.convert(given, Mapping)
+    mapping = msgspec.convert(value, Mapping)
     if problem := next(_contradictions(mapping), None):
         raise InputError(f"{path}: {problem}")
     return mapping
 
 
-def _problems(given: Any, kind: Any, key: str) -> Iterator[str]:
-    """Yield what is wrong with a value, innermost first, so that the message names the very key."""
-    if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(given, dict):
+def _problems(value: Any, kind: Any, key: str) -> Iterator[str]:
+    """Yield what is wrong with a value, innermost first, so that the message names the exact key."""
+    if isinstance(kind, type) and issubclass(kind, Struct) and isinstance(value, dict):
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         prefix = f"{key}." if key else ""
-        for name in given:
+        for name in value:
             if name not in fields:
-                yield f"unknown key {prefix}{name} = {given[name]!r}; allowed: {', '.join(fields)}"
+                yield f"unknown key {prefix}{name} = {value[name]!r}; allowed: {', '.join(fields)}"
         for name, field in fields.items():
-            if name in given:
-                yield from _problems(given[name], field.type, prefix + name)
+            if name in value:
+                yield from _problems(value[name], field.type, prefix + name)
             elif field.required:
                 yield f"{prefix}{name} is missing; {key or 'a mapping'} needs {_required(fields)}"
-    elif get_origin(kind) is tuple and isinstance(given, list):
-        for place, part in enumerate(given):
+    elif get_origin(kind) is tuple and isinstance(value, list):
+        for place, part in enumerate(value):
             yield from _problems(part, get_args(kind)[0], f"{key}[{place}]")
     else:
         inner = [part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Struct)]
-        if inner and isinstance(given, dict):
-            yield from _problems(given, inner[0], key)
+        if inner and isinstance(value, dict):
+            yield from _problems(value, inner[0], key)
             return
         try:
-            msgspec.convert(given, kind)
+            msgspec.convert(value, kind)
         except msgspec.ValidationError as error:
             options = f"; allowed: {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""
-            yield f"{key} = {given!r}: {error}{options}"
+            yield f"{key} = {value!r}: {error}{options}"
 
 
-def _required(fields: dict[str, Any]) -> str:
+def _required(fields: dict[str, FieldInfo]) -> str:
     return ", ".join(name for name, field in fields.items() if field.required)
 
 
@@ -143,9 +144,9 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
     behaviors = [behavior.name for behavior in mapping.behaviors]
     ids = [f.name for f in mapping.features if f.side == "candidate" and f.kind == "categorical"]
     names = [feature.name for feature in mapping.features] + [h.name for h in mapping.histories]
-    for kind, found in (("features and histories", names), ("behaviors", behaviors)):
-        if repeated := sorted({name for name in found if found.count(name) > 1}):
-            yield f"{kind} need names of their own; repeated: {', '.join(repeated)}"
+    for kind, declared in (("features and histories", names), ("behaviors", behaviors)):
+        if repeated := sorted({name for name in declared if declared.count(name) > 1}):
+            yield f"{kind} need distinct names; repeated: {', '.join(repeated)}"
     yield from _feature_contradictions(mapping)
     numeric = [f.column for f in mapping.features if f.kind == "numeric"]
     if mapping.columns.time in (*numeric, *(behavior.column for behavior in mapping.behaviors)):
@@ -154,7 +155,7 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
         yield "features hold none with side = 'candidate'; a ranking needs at least one"
     for place, history in enumerate(mapping.histories):
         if history.of not in ids:
-            allowed = ", ".join(ids) or "none, for want of a categorical candidate feature"
+            allowed = ", ".join(ids) or "none, because there is no categorical candidate feature"
             yield f"histories[{place}].of = {history.of!r}; allowed: {allowed}"
         if history.where is not None and history.where not in behaviors:
             yield f"histories[{place}].where = {history.where!r}; allowed: {', '.join(behaviors) or 'none'}"

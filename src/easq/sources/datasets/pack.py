@@ -1,11 +1,11 @@
-"""Columns of a block of rows, packed once, of which each request takes its part."""
+"""Columns of a block of rows, packed once. Each request takes its part."""
 
 import polars as pl
 
 from easq.log.packing import Column, pack_counts, pack_floats, pack_ids
 
 
-class Packed:
+class PackedColumn:
     """A column of ids (int64), numbers (float32) or lists of ids, as the bytes that events carry."""
 
     def __init__(self, values: pl.Series) -> None:
@@ -30,5 +30,5 @@ class Packed:
         return self._data[self._width * first : self._width * end]
 
     def counts(self, first: int, end: int) -> Column:
-        """Return how many ids each of some rows of a column of lists holds."""
+        """Return the number of ids of each of some rows of a column of lists."""
         return self._counts[2 * first : 2 * end]

@@ -1,4 +1,4 @@
-"""Rows of text into typed views, with nothing lost: every row is used or rejected with a reason."""
+"""Turn rows of text into typed views. Every row is used, or rejected with a reason."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from easq.sources.datasets.cells import blank
 from easq.sources.datasets.sources import ROW, Source
 
 DID = "did:"
-"""Prefix of the columns that hold a behaviour's value."""
+"""Prefix of the columns of behaviors' values."""
 
 LATEST_MS = 4_102_444_800_000
-"""2100-01-01: a later time is not a time but a mistaken unit."""
+"""2100-01-01. A later time is probably in another unit."""
 
 Check = tuple[str, pl.Expr]
 
@@ -24,11 +24,11 @@ _READ = "read:"
 class Parse:
     """How rows of text become views.
 
-    `cells` are the columns that are not text, as read; `value(column)` stands for them in what follows.
-    `columns` gives user, item, ts (ms, when the view began), reported (ms, when its behaviour was
-    known), option and propensity (null: not answered, not asked), optionally request, one DID column
-    per behaviour, and whatever the features need. `bad` and `bad_answer` are (reason, test) pairs,
-    of which the first that holds rejects the row or only its answer.
+    `cells` are the parsed columns that are not text. The other expressions use them as `value(column)`.
+    `columns` gives user, item, ts (ms, when the view began), reported (ms, when its behavior was known),
+    option and propensity (null: not answered, not asked), optionally request, one DID column per behavior,
+    and whatever the features need. `bad` and `bad_answer` are (reason, test) pairs. The first test that
+    holds rejects the row, or only its answer.
     """
 
     cells: Mapping[str, pl.Expr]
@@ -38,12 +38,12 @@ class Parse:
 
 
 def value(column: str) -> pl.Expr:
-    """Return a cell as read."""
+    """Return a parsed cell."""
     return pl.col(_READ + column)
 
 
 def checks(column: str, at_least: float | None = None, needed: bool = True) -> list[Check]:
-    """Return the tests of one column: there (when needed), readable, and not less than allowed."""
+    """Return the tests of one column: missing (if it is needed), unreadable, or less than allowed."""
     bad = value(column).is_null() & ~blank(column)
     if at_least is not None:
         bad |= (value(column) < at_least).fill_null(False)
@@ -57,9 +57,9 @@ def time_checks(column: str) -> list[Check]:
 
 
 def read_views(sources: Iterable[Source], parse: Parse, rejects: Rejects) -> pl.DataFrame:
-    """Return the usable rows of all sources, one per user, item, time (and request, where given).
+    """Return the usable rows of all sources, one per user, item, time (and request, if given).
 
-    Of rows that agree in those, the one with the largest behaviour stays, whatever the order of rows.
+    Of rows that agree in those, the one with the largest behavior is used, whatever the order of rows.
     """
     sources = list(sources)
     parts = [_typed(number, source, parse) for number, source in enumerate(sources)]
@@ -112,9 +112,9 @@ def _first(tests: Sequence[Check]) -> pl.Expr:
     return pl.coalesce(*reasons, pl.lit(None, pl.String))
 
 
-def _write(sources: Sequence[Source], found: pl.DataFrame, rejects: Rejects) -> None:
+def _write(sources: Sequence[Source], reasons: pl.DataFrame, rejects: Rejects) -> None:
     for number, source in enumerate(sources):
-        wanted = found.filter(pl.col("_source") == number).select(ROW, "_reason").sort(ROW, "_reason")
+        wanted = reasons.filter(pl.col("_source") == number).select(ROW, "_reason").sort(ROW, "_reason")
         if wanted.height:
             lines = source.raw(wanted).iter_rows(named=True)
             rejects.write(source.name, ((line.pop(ROW), line.pop("_reason"), line) for line in lines))

@@ -1,4 +1,4 @@
-"""Where rows come from: files of a data set read as text, each row with its number."""
+"""Sources of rows: files of a data set read as text, each row with its number."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,18 +10,18 @@ from easq.errors import InputError
 ROW = "_row"
 
 _WHOLE_ROWS = pl.QueryOptFlags(projection_pushdown=False)
-"""Read every column of a CSV: a row with too many fields goes unnoticed when only some are read."""
+"""Read every column of a CSV: otherwise a row with too many fields would go unnoticed."""
 
 
 class Source:
-    """Rows of text from one file; `row` counts from 1, without the heading."""
+    """Rows of text from one file. Row numbers count from 1, without the heading."""
 
     def __init__(self, name: str, rows: pl.LazyFrame) -> None:
         self.name = name
         self._rows = rows
 
     def select(self, cells: Mapping[str, pl.Expr], columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
-        """Return columns made of text and `cells`, which are made first, and the row numbers.
+        """Return the row numbers, and columns computed from text and `cells`, which are computed first.
 
         Raises InputError for an unreadable file.
         """
@@ -32,7 +32,7 @@ class Source:
             raise InputError(f"{self.name} cannot be read: {error}") from error
 
     def raw(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        """Return the text of the rows whose number stands in `wanted`, with its other columns first."""
+        """Return the text of the rows whose numbers are in `wanted`, after its other columns."""
         rows = self._rows.filter(pl.col(ROW).is_in(wanted[ROW].unique().implode())).collect()
         return wanted.join(rows, on=ROW, how="left", maintain_order="left")
 
@@ -40,7 +40,7 @@ class Source:
 def open_file(path: Path, root: Path, needed: Iterable[str]) -> Source:
     """Return the needed columns of a CSV or Parquet file as text.
 
-    Raises InputError when the file cannot be read or lacks a needed column.
+    Raises InputError if the file cannot be read or lacks a needed column.
     """
     try:
         is_parquet = path.suffix.lower() == ".parquet"
@@ -61,19 +61,19 @@ def _text(column: str, dtype: pl.DataType) -> pl.Expr:
     return value.cast(pl.String)
 
 
-def require(needed: Iterable[str], found: Collection[str], where: str) -> None:
-    """Raise InputError naming every needed column that is not among those found."""
-    if missing := [column for column in needed if column not in found]:
-        raise InputError(f"{where} lacks {', '.join(missing)}; its columns are {', '.join(found)}")
+def require(needed: Iterable[str], present: Collection[str], where: str) -> None:
+    """Raise InputError naming every needed column that is not present."""
+    if missing := [column for column in needed if column not in present]:
+        raise InputError(f"{where} lacks {', '.join(missing)}; its columns are {', '.join(present)}")
 
 
 def find(root: Path, patterns: Sequence[str]) -> list[Path]:
-    """Return the files anywhere under `root` that match one of the patterns, in the order of their names."""
+    """Return the files anywhere under `root` that match one of the patterns, sorted by name."""
     return sorted({path for pattern in patterns for path in root.rglob(pattern) if path.is_file()})
 
 
 def find_one(root: Path, pattern: str, what: str) -> Path:
-    """Return the only file under `root` that matches; raise InputError when there are none or several."""
+    """Return the only file under `root` that matches. Raises InputError if there is none or several."""
     match find(root, [pattern]):
         case [path]:
             return path
@@ -85,7 +85,7 @@ def find_one(root: Path, pattern: str, what: str) -> Path:
 
 
 def check_folder(root: Path, expected: str) -> None:
-    """Raise InputError, saying what is expected there, when `root` is not a folder."""
+    """Raise InputError, naming what is expected, if `root` is not a folder."""
     if not root.is_dir():
         state = "is a file" if root.exists() else "does not exist"
         raise InputError(f"{root} {state}; expected a folder with {expected}")

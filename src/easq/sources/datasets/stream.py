@@ -1,8 +1,8 @@
-"""Views into events: requests, what was done and what was answered, in the order of event time.
+"""Turn views into events: requests, behaviors, asks and answers, in the order of event time.
 
-A request is said at the time of its first view, before the behaviour of any of its views; a view is
-said when its behaviour was known. Histories and rates are kept from what has been said, so what a
-request holds is what was known strictly before it.
+A request comes at the time of its first view, before the behavior of any of its views. A view is reported
+when its behavior was known. Histories and rates are updated from these events, so the features of a request
+hold only what was known strictly before it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ BLOCK_ROWS = 8192
 _DAY_MS = 86_400_000
 
 
-def say(views: Views) -> Iterator[list[Event]]:
+def events_of(views: Views) -> Iterator[list[Event]]:
     """Yield the events of all views, a few thousand at a time."""
     chunk: list[Event] = []
-    for events in _said(views):
+    for events in _in_order(views):
         chunk += events
         if len(chunk) >= CHUNK_EVENTS:
             yield chunk
@@ -34,14 +34,14 @@ def say(views: Views) -> Iterator[list[Event]]:
         yield chunk
 
 
-def _said(views: Views) -> Iterator[list[Event]]:
+def _in_order(views: Views) -> Iterator[list[Event]]:
     recent = _Recent(views.histories, views.rates)
     waiting: list[Report] = []
     order = count()
     for rows in _blocks(views.rows):
         block = Block(views, rows)
         for first, end in block.spans:
-            ts, user = block.whose(first)
+            ts, user = block.time_and_viewer(first)
             while waiting and waiting[0].ts < ts:
                 yield recent.ingest(heappop(waiting))
             request = block.request(first, end, recent.columns(user), recent.rates(block, first, end))
@@ -53,7 +53,7 @@ def _said(views: Views) -> Iterator[list[Event]]:
 
 
 def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Cut the rows between requests, so that the features of only some rows are in memory."""
+    """Yield blocks of complete requests, so that the features of only some rows are in memory."""
     begin, last = 0, 0
     for end in [*starts(rows)[1:], rows.height]:
         if end - begin > BLOCK_ROWS and last > begin:
@@ -65,7 +65,7 @@ def _blocks(rows: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 class _Recent:
-    """The histories of all viewers and the rates of all ids, kept from what has been said."""
+    """The histories of all viewers and the rates of all ids, as of the reports so far."""
 
     def __init__(self, declared: Sequence[HistoryOf], rates: Sequence[ViewRate]) -> None:
         self._rates = {rate.name: Rates(rate.half_life_days * _DAY_MS, rate.prior_views) for rate in rates}
@@ -77,15 +77,15 @@ class _Recent:
                 self._histories[history.name].observe(user, ids)
 
     def ingest(self, report: Report) -> list[Event]:
-        for history, ids in zip(self._histories.values(), report.seen, strict=True):
+        for history, ids in zip(self._histories.values(), report.consumed, strict=True):
             if ids:
                 history.observe(report.user_id, ids)
-        for rates, (key, is_shown) in zip(self._rates.values(), report.shown, strict=True):
-            rates.observe(key, report.ts, is_shown)
+        for rates, (key, is_positive) in zip(self._rates.values(), report.rated, strict=True):
+            rates.observe(key, report.ts, is_positive)
         return report.events
 
     def rates(self, block: Block, first: int, end: int) -> dict[str, Column]:
-        ts, _ = block.whose(first)
+        ts, _ = block.time_and_viewer(first)
         return {
             name: pack_floats(rates.rates(block.rated(name, first, end), ts))
             for name, rates in self._rates.items()

@@ -1,8 +1,8 @@
-"""Any table of views, CSV or Parquet: a mapping says which column is what.
+"""Load any table of views, CSV or Parquet. A mapping declares its columns.
 
-One row is one view of one item by one viewer. Times without a zone are UTC. A behaviour counts as
-known at the view's time. A cell that is empty is unknown (features), nothing done (behaviours) or no
-answer; a cell that cannot be read rejects its row.
+One row is one view of one item by one viewer. Times without a zone are UTC. A behavior counts as known at
+the view's time. An empty cell means missing (features), not done (behaviors) or no answer. A cell that
+cannot be read rejects its row.
 """
 
 from datetime import UTC, datetime
@@ -13,34 +13,34 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import Loaded, Rejects
+from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, number, whole
 from easq.sources.datasets.mapping import AnswerColumn, FeatureColumn, Mapping, TimeUnit, read_mapping
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import listing, open_file
-from easq.sources.datasets.stream import say
+from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, Views
 
 SUFFIXES = (".csv", ".parquet")
 RAW = "raw:"
 
 
-def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> Loaded:
-    """Return the events of a file, of the files that a glob names, or of a folder's files.
+def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> EventSource:
+    """Return the events of a file, of the files that match a glob, or of a folder's files.
 
     Rows that cannot be used go to the file `rejects`. Raises InputError for a wrong mapping, a missing
-    column, or a path that holds no table.
+    column, or a path without a table.
     """
     declared = read_mapping(mapping)
-    left_out = Rejects(rejects)
+    rejected = Rejects(rejects)
     files = _files(path)
     root = Path(commonpath([file.parent for file in files]))
     sources = [open_file(file, root, declared.needed()) for file in files]
-    is_given = declared.columns.request is not None
+    is_bounded = declared.columns.request is not None
     views = Views(
         name=declared.name,
-        rows=into_requests(read_views(sources, _parse(declared), left_out), given=is_given),
+        rows=into_requests(read_views(sources, _parse(declared), rejected), is_bounded=is_bounded),
         features=partial(_features, declared=declared.features),
         viewer=[feature.name for feature in declared.features if feature.side == "viewer"],
         candidate=[feature.name for feature in declared.features if feature.side == "candidate"],
@@ -51,7 +51,7 @@ def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> Loaded
         ],
         question=declared.answer.question if declared.answer else "satisfaction",
     )
-    return Loaded(partial(say, views), left_out)
+    return EventSource(partial(events_of, views), rejected)
 
 
 def _files(path: Path) -> list[Path]:
@@ -63,9 +63,9 @@ def _files(path: Path) -> list[Path]:
         matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
         files = sorted(file for file in matches if file.is_file())
     if not files:
-        found = f"; it holds {listing(path)}" if path.is_dir() else ", and nothing is there"
+        contents = f"; it holds {listing(path)}" if path.is_dir() else ", and no file matches"
         raise InputError(
-            f"{path}: expected a CSV or Parquet file, a glob of them, or a folder with them{found}"
+            f"{path}: expected a CSV or Parquet file, a glob of them, or a folder with them{contents}"
         )
     kinds = {file.suffix.lower() for file in files}
     if others := kinds.difference(SUFFIXES):
@@ -130,14 +130,14 @@ def _iso_ms(text: str) -> int | None:
 
 
 def _answer(answer: AnswerColumn | None) -> tuple[pl.Expr, pl.Expr, list[Check]]:
-    """Return the option, the propensity of the ask, and what rejects an answer."""
+    """Return the option, the propensity of the ask, and the tests that reject an answer."""
     if answer is None:
         return pl.lit(None, pl.String), pl.lit(None, pl.Float64), []
-    said = pl.col(answer.column).str.strip_chars().str.strip_suffix(".0")
+    answer_text = pl.col(answer.column).str.strip_chars().str.strip_suffix(".0")
     options = {key.strip().removesuffix(".0"): option for key, option in answer.options.items()}
     ignored = [key.strip().removesuffix(".0") for key in answer.ignored]
-    option = said.replace_strict(options, default=None, return_dtype=pl.String)
-    unknown = option.is_null() & ~said.is_in(ignored) & ~blank(answer.column)
+    option = answer_text.replace_strict(options, default=None, return_dtype=pl.String)
+    unknown = option.is_null() & ~answer_text.is_in(ignored) & ~blank(answer.column)
     tests = [(f"unknown_{answer.column}", unknown)]
     if answer.propensity is None:
         return option, pl.lit(None, pl.Float64), tests

@@ -1,4 +1,4 @@
-"""What a loader hands over: all views of a data set and how to say them."""
+"""The result of reading a data set: all its views, and how to turn them into events."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import polars as pl
 
 @dataclass(frozen=True)
 class HistoryOf:
-    """A viewer's last `length` ids of the candidate feature `of`, of views whose `where` got `at_least`.
+    """A viewer's last `length` ids of the candidate feature `of`, from views whose `where` is `at_least`.
 
     `before` holds what viewers consumed before the data begins, oldest first.
     """
@@ -23,9 +23,9 @@ class HistoryOf:
 
 @dataclass(frozen=True)
 class ViewRate:
-    """How often views with the same id of the feature `of` got `at_least` of `behavior` before.
+    """The share of earlier views with the same id of the feature `of` on which `behavior` was `at_least`.
 
-    `of` may be a viewer's or a candidate's feature; the rate is a number of the same side.
+    `of` may be a viewer's or a candidate's feature. The rate is a number of the same side.
     """
 
     name: str
@@ -41,7 +41,8 @@ class Views:
     """All views of a data set, in the order of their requests.
 
     `features` returns the feature columns of some rows: int64 is an id, float32 a number, a list
-    several ids. A request's viewer features are those of its first row. `name` begins every event id.
+    several ids. A request's viewer features are those of its first row. `name` is the start of every event
+    id.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""A simulated platform whose viewers have a known satisfaction."""
+"""A simulated platform with known satisfaction of its viewers."""

@@ -1,4 +1,4 @@
-"""The questionnaire as viewers meet it: which views may be asked about, who answers, and what.
+"""The questionnaire from the viewers' side: which views may be asked about, who answers, and what.
 
 Shapes: as in react.py; E asked views.
 """
@@ -17,9 +17,9 @@ _OPTION_OF_LEVEL = np.array([0, 0, 1, 2, 2])
 
 @dataclass(frozen=True)
 class AskRates:
-    """How often an eligible view is asked about and an ask is answered (EASQ: 0.5 % and under 2 %).
+    """How often an eligible view is asked about, and an ask is answered (EASQ: 0.5 % and under 2 %).
 
-    `bias` is how strongly answering depends on what is felt, in units of the calibrated strength.
+    `bias` is how strongly answering depends on what is felt, relative to the calibrated strength.
     """
 
     ask: float = 0.005
@@ -27,7 +27,7 @@ class AskRates:
     bias: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what is not a probability."""
+        """Check that the rates are probabilities."""
         for name, value in (("ask", self.ask), ("answer", self.answer)):
             if not 0 <= value <= 1:
                 raise ValueError(f"the {name} rate must lie between 0 and 1, got {value}")
@@ -41,17 +41,17 @@ def eligible(play_s_RC: F32, ratio_RC: F32) -> Bool:
 
 
 def level(felt_E: F32, calibration: Calibration = CALIBRATION) -> I64:
-    """Return what is felt on a scale from 0 to 4, cut where EEG-SVRec's answers are."""
+    """Return what is felt as a level from 0 to 4, cut to match EEG-SVRec's answers."""
     return np.searchsorted(np.array(calibration.thresholds, np.float32), felt_E)
 
 
-def said(
+def named_level(
     felt_E: F32,
     style_E: F32,
     random: np.random.Generator,
     calibration: Calibration = CALIBRATION,
 ) -> I64:
-    """Return the level that viewers would name: what is felt, their way of answering, and noise."""
+    """Return the level that viewers would name, from what is felt, their way of answering, and noise."""
     noise_E = random.standard_normal(felt_E.shape, np.float32)
     return level(felt_E + style_E + np.float32(ANSWER_NOISE) * noise_E, calibration)
 
@@ -62,10 +62,10 @@ def option(level_E: I64) -> I64:
 
 
 def answer_chance(felt_E: F32, rate: float, calibration: Calibration = CALIBRATION, bias: float = 1.0) -> F32:
-    """Return the chance that an ask is answered: who is annoyed answers more (Wikimedia).
+    """Return the probability that an ask is answered. Annoyed viewers answer more often (Wikimedia).
 
-    With the calibrated bias its mean over the main feed's eligible views is `rate`, as long as no chance
-    reaches 1; with another it is not.
+    With the calibrated bias, its mean over the main feed's eligible views is `rate`, unless a probability
+    reaches 1. With another bias, it is not.
     """
     chance_E = np.exp(np.float32(-calibration.response_slope * bias) * felt_E)
     chance_E *= np.float32(rate * calibration.response_scale)

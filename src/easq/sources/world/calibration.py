@@ -1,6 +1,6 @@
-"""Constants that make the world reproduce the figures of figures.py.
+"""Constants with which the world reproduces the figures of real_figures.py.
 
-Found by `python benchmarks/calibrate/find_constants.py`; do not edit the numbers by hand.
+Found by `python benchmarks/calibrate/find_constants.py`. Do not edit the numbers by hand.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BehaviorLogit:
-    """One behaviour's logit: by band of the play ratio, below and above `turn` of what is felt, if liked."""
+    """One behavior's logit: by band of play ratio, by what is felt below and above `turn`, and by a like."""
 
     by_ratio: tuple[float, ...]
     low: float
@@ -19,17 +19,17 @@ class BehaviorLogit:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What each constant answers to is said by the function of calibrate.py that finds it.
+    """The function of find_constants.py that finds a constant describes what it is fitted to.
 
-    pull_mean, pull_scale, felt_mean, felt_scale   put weighed interest, quality and bait on one scale
-    mood_shared, mood_cap                          how the moment's mood holds a viewer: EEG-SVRec
+    pull_mean, pull_scale, felt_mean, felt_scale   put weighted interest, quality and bait on one scale
+    mood_shared, mood_cap                          how far mood keeps a viewer watching: EEG-SVRec
     pull_levels, lab_pull_levels                   the pull at play.LEVELS, in the feed and in the laboratory
-    thresholds, sharpness                          levels of satisfaction; how far taste decides: EEG-SVRec
+    thresholds, sharpness                          levels of satisfaction; weight of taste: EEG-SVRec
     like_by_length                                 likes by duration: KuaiRand
     lab_like                                       how freely people like in the laboratory: EEG-SVRec
     feed_felt                                      how content the feed leaves people: EEG-SVRec, EASQ
     response_slope, response_scale                 who answers: Wikimedia
-    behaviors                                      KuaiRand's rates, EASQ's later behaviour
+    behaviors                                      KuaiRand's rates, EASQ's later behavior
     """
 
     pull_mean: float

@@ -1,4 +1,4 @@
-"""Hold a world to the real figures: the real figure beside the simulated one, and the tolerance."""
+"""Compare a world with the real figures: real figure, simulated figure, and tolerance."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,17 +9,17 @@ from easq.arrays import F64, Bool
 from easq.sources.world import real_figures
 from easq.sources.world.calibration import CALIBRATION
 from easq.sources.world.figure_sums import FigureSums
-from easq.sources.world.lab import Session, hold, invite, play_against_satisfaction
+from easq.sources.world.lab import Session, draw_guests, play_against_satisfaction, run_session
 from easq.sources.world.real_figures import Figure
 from easq.sources.world.simulate import AskRates, World
 
 RATES = AskRates(ask=1.0, answer=0.6)
-"""Every eligible view is asked about: nobody acts otherwise for it, and rare figures need answers."""
+"""Every eligible view is asked about: that changes nobody's behavior, and rare figures need answers."""
 _VIEWERS, _ITEMS, _PEOPLE = 40_000, 6_000, 3_000
 
 
 class CheckRow(NamedTuple):
-    """One line of the table; what is not `held` is shown for comparison and fails nothing."""
+    """One line of the table. A row that is not `held` is for comparison only and cannot fail."""
 
     group: str
     name: str
@@ -38,16 +38,16 @@ class CheckRow(NamedTuple):
 def check(
     seed: int, views: int, scenario: str = "main", on_views: Callable[[int], None] = lambda _: None
 ) -> list[CheckRow]:
-    """Let a world live for `views` views and a laboratory for some more; return the table.
+    """Simulate `views` views of a world and some more of a laboratory, and return the table.
 
-    KuaiRand and the paper speak of a main feed: in another scenario their rows are not held.
+    KuaiRand's and the paper's figures are of a main feed: in another scenario their rows are not held.
     """
     world = World(seed, RATES, _VIEWERS, _ITEMS, scenario)
     tally = FigureSums(world)
     for chunk in world.chunks(-(-views // world.candidates)):
         tally.add(chunk)
         on_views(chunk.item_RC.size)
-    found = tally.values() | lab_values(seed)
+    simulated = tally.values() | lab_values(seed)
     is_main = scenario == "main"
 
     def row(figure: Figure) -> CheckRow:
@@ -56,7 +56,7 @@ def check(
             group,
             name,
             real,
-            found[group, name],
+            simulated[group, name],
             tolerance,
             source,
             is_main or not source.startswith(("KuaiRand", "EASQ")),
@@ -67,32 +67,32 @@ def check(
 
 def lab_values(seed: int, num_people: int = _PEOPLE) -> dict[tuple[str, str], float]:
     """Return the simulated counterparts of EEG-SVRec's figures, by group and name."""
-    session = hold(invite(num_people, seed, CALIBRATION.sharpness), seed)
+    session = run_session(draw_guests(num_people, seed, CALIBRATION.sharpness), seed)
     did, level_RC = session.reactions.did, session.level_RC
-    found = {}
+    values = {}
     for name, option in zip(("dissatisfied", "uncertain", "satisfied"), ((0, 1), (2,), (3, 4)), strict=True):
-        found["lab answers", name] = float(np.isin(level_RC, option).mean())
+        values["lab answers", name] = float(np.isin(level_RC, option).mean())
     played = play_against_satisfaction(session)
     for k, name in enumerate(real_figures.LEVELS_5):
-        found["play ratio by satisfaction", name] = played[name]
-        found["like by satisfaction", name] = float(did["like"][level_RC == k].mean())
-    against = "behaviour against satisfaction"
+        values["play ratio by satisfaction", name] = played[name]
+        values["like by satisfaction", name] = float(did["like"][level_RC == k].mean())
+    against = "behavior against satisfaction"
     for name in ("watched to the end, dissatisfied", "left before 30 %, satisfied"):
-        found[against, name] = played[name]
-    found[against, "liked, dissatisfied"] = float((level_RC[did["like"]] <= 1).mean())
-    found[against, "AUC of satisfied from behaviour"] = behaviour_auc(session)
+        values[against, name] = played[name]
+    values[against, "liked, dissatisfied"] = float((level_RC[did["like"]] <= 1).mean())
+    values[against, "AUC of satisfied from behavior"] = behavior_auc(session)
     for name in real_figures.LAB_BANDS:
-        found["satisfied by play ratio", name] = played[name]
+        values["satisfied by play ratio", name] = played[name]
     for name, rows in (("personalised", session.personalised_R), ("random", ~session.personalised_R)):
-        found["mean satisfaction", name] = float(level_RC[rows].mean() + 1)
-    found["mean satisfaction", "spread between viewers"] = float(level_RC.mean(1).std())
-    return found
+        values["mean satisfaction", name] = float(level_RC[rows].mean() + 1)
+    values["mean satisfaction", "spread between viewers"] = float(level_RC.mean(1).std())
+    return values
 
 
-def behaviour_auc(session: Session) -> float:
+def behavior_auc(session: Session) -> float:
     """Return the AUC of "satisfied" from play ratio and like, learned on other people.
 
-    The score of a cell of 20 ranks of play ratio by like is its satisfied share among every second person.
+    Cells are 20 ranks of play ratio by like. A cell's score is its satisfied share among every second person.
     """
     ratio_RC, satisfied_RC = session.reactions.ratio_RC, session.level_RC >= 3
     edges = np.quantile(ratio_RC, np.arange(1, 20) / 20)

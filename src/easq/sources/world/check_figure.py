@@ -1,6 +1,6 @@
 """The check's table as a figure (SVG) and as Markdown.
 
-A dot stands where the simulated figure lies in units of the tolerance: the band from -1 to 1 is inside.
+A dot shows the distance of the simulated figure in units of the tolerance: from -1 to 1 is inside.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _INSIDE, _OUTSIDE, _UNHELD = "#2a7", "#c33", "#999"
 
 
 def number(value: float) -> str:
-    """Return a figure with three digits, small ones without an exponent.
+    """Return a figure with three digits, without an exponent.
 
     >>> number(0.0004), number(0.3481), number(8.96)
     ('.0004', '.348', '8.96')
@@ -33,10 +33,10 @@ def markdown(rows: Sequence[CheckRow]) -> str:
     lines = ["| figure | | real | simulated | tolerance | | source |", "|---|---|---|---|---|---|---|"]
     group = ""
     for row in rows:
-        shown = "" if row.group == group else row.group
+        heading = "" if row.group == group else row.group
         group = row.group
         values = " | ".join(number(x) for x in (row.real, row.simulated, row.tolerance))
-        lines.append(f"| {shown} | {row.name} | {values} | {word(row)} | {row.source} |")
+        lines.append(f"| {heading} | {row.name} | {values} | {word(row)} | {row.source} |")
     return "\n".join(lines)
 
 
@@ -53,15 +53,16 @@ def svg(rows: Sequence[CheckRow], title: str) -> str:
     group = ""
     for n, row in enumerate(rows):
         y = _TOP + _LINE * n + 11
-        # A figure that the world was too short for stands at the edge.
+        # A figure far outside, or undefined in a short world, is drawn at the edge.
         off = max(-_REACH, min(_REACH, (row.simulated - row.real) / row.tolerance))
-        colour = _UNHELD if not row.held else _INSIDE if row.inside else _OUTSIDE
-        shown = "" if row.group == group else escape(row.group)
+        color = _UNHELD if not row.held else _INSIDE if row.inside else _OUTSIDE
+        heading = "" if row.group == group else escape(row.group)
         group = row.group
         values = f"{number(row.simulated)} / {number(row.real)} ±{number(row.tolerance)}"
         parts += [
-            f'<text x="8" y="{y}" fill="#555">{shown}</text><text x="200" y="{y}">{escape(row.name)}</text>',
-            f'<circle cx="{_x(off):.1f}" cy="{y - 3.5}" r="3.5" fill="{colour}"/>',
+            f'<text x="8" y="{y}" fill="#555">{heading}</text>'
+            f'<text x="200" y="{y}">{escape(row.name)}</text>',
+            f'<circle cx="{_x(off):.1f}" cy="{y - 3.5}" r="3.5" fill="{color}"/>',
             f'<text x="{_LEFT + _WIDE + 10}" y="{y}">{values}</text>',
         ]
     foot = _TOP + _LINE * len(rows) + 14
@@ -75,8 +76,8 @@ def _x(off: float) -> float:
     return _LEFT + _WIDE * (off + _REACH) / (2 * _REACH)
 
 
-def _box(start: float, stop: float, y: float, height: float, colour: str) -> str:
+def _box(start: float, stop: float, y: float, height: float, color: str) -> str:
     return (
         f'<rect x="{_x(start):.1f}" y="{y}" width="{_x(stop) - _x(start):.1f}" height="{height}" '
-        f'fill="{colour}"/>'
+        f'fill="{color}"/>'
     )

@@ -1,8 +1,8 @@
-"""Count a living world as KuaiRand, Wikimedia and EASQ's paper were counted, in bounded memory.
+"""Compute the figures of KuaiRand, Wikimedia and EASQ's paper on a simulated world, in bounded memory.
 
-"Later behaviour" is what the viewer did in the same view once the questionnaire was there: it comes up
-while the video plays, and the world's behaviours stand at the end of the view. It is compared with the
-same viewer's other eligible views, so that habit and mere watching cancel.
+"Later behavior" is what the viewer did in the same view after the questionnaire was shown: it appears while
+the video plays, and the world's behaviors come at the end of the view. It is compared with the same
+viewer's other eligible views, so that habit and mere watching cancel.
 Shapes: U viewers, R requests, C candidates.
 """
 
@@ -20,7 +20,7 @@ _FINISHED = 0.95
 
 
 class FigureSums:
-    """Sums over chunks; `values` are the figures' simulated counterparts, by group and name."""
+    """Sums over chunks. `values` returns the simulated figures by group and name."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -28,11 +28,11 @@ class FigureSums:
         self._views = self._played = self._log_sum = self._log_squares = 0.0
         self._did = dict.fromkeys(real_figures.RATE, 0.0)
         self._both = dict.fromkeys(real_figures.GIVEN, 0.0)
-        # Per duration: views, play ratio, finished, likes. Per band of play ratio: views, then behaviours.
+        # Per duration: views, play ratio, finished, likes. Per band of play ratio: views, then behaviors.
         self._durations = np.zeros((4, len(real_figures.DURATIONS)))
         self._bands = np.zeros((1 + len(real_figures.BY_RATIO), len(real_figures.RATIOS)))
         self._asked, self._replied = np.zeros(5), np.zeros(5)
-        # Per viewer: eligible views and their behaviour; the same of views with each answer.
+        # Per viewer: eligible views and their behavior, and the same for views with each answer.
         self._own_U = np.zeros((1 + len(_LATER), num_viewers))
         self._answered_OU = np.zeros((3, 1 + len(_LATER), num_viewers))
 
@@ -63,51 +63,51 @@ class FigureSums:
         self._replied += np.bincount(level_E, chunk.option_RC[chunk.asked_RC] >= 0, 5)
         # A viewer has one request in a chunk, so sums over a request are sums of its viewer.
         columns = (np.ones_like(ratio_RC), *(chunk.behaviors[name] for name in _LATER))
-        kept_RC = eligible(chunk.play_s_RC, ratio_RC)
+        eligible_RC = eligible(chunk.play_s_RC, ratio_RC)
         for row, column_RC in enumerate(columns):
-            self._own_U[row, chunk.user_R] += (column_RC * kept_RC).sum(1)
+            self._own_U[row, chunk.user_R] += (column_RC * eligible_RC).sum(1)
             for option in range(3):
-                said_RC = chunk.option_RC == option
-                self._answered_OU[option, row, chunk.user_R] += (column_RC * said_RC).sum(1)
+                has_option_RC = chunk.option_RC == option
+                self._answered_OU[option, row, chunk.user_R] += (column_RC * has_option_RC).sum(1)
 
     def values(self) -> dict[tuple[str, str], float]:
         """Return every simulated figure of the feed and of people's answers, by group and name."""
-        found = {("rate", name): num / self._views for name, num in self._did.items()}
+        values = {("rate", name): num / self._views for name, num in self._did.items()}
         mean = self._log_sum / self._played
-        found["play", "log play ms, mean"] = mean
-        found["play", "log play ms, sd"] = float(np.sqrt(self._log_squares / self._played - mean**2))
-        found["play", "not played at all"] = 1 - self._played / self._views
+        values["play", "log play ms, mean"] = mean
+        values["play", "log play ms, sd"] = float(np.sqrt(self._log_squares / self._played - mean**2))
+        values["play", "not played at all"] = 1 - self._played / self._views
         for d, name in enumerate(real_figures.DURATIONS):
             num, ratio, finished, liked = self._durations[:, d].tolist()
-            found["mean play ratio", name] = _share(ratio, num)
-            found["finished", name] = _share(finished, num)
-            found["like by duration", name] = _share(liked, num)
+            values["mean play ratio", name] = _share(ratio, num)
+            values["finished", name] = _share(finished, num)
+            values["like by duration", name] = _share(liked, num)
         for row, behavior in enumerate(real_figures.BY_RATIO, 1):
             for b, name in enumerate(real_figures.RATIOS):
-                found[f"{behavior} by play ratio", name] = _share(*self._bands[(row, 0), b])
+                values[f"{behavior} by play ratio", name] = _share(*self._bands[(row, 0), b])
         for (name, given), both in self._both.items():
             with_it, all_of_it = self._did[given], self._did[name]
-            found["one given another", f"{name} given {given}"] = _share(both, with_it)
+            values["one given another", f"{name} given {given}"] = _share(both, with_it)
             without = _share(all_of_it - both, self._views - with_it)
-            found["one given another", f"{name} without {given}"] = without
+            values["one given another", f"{name} without {given}"] = without
         response = [_share(*pair) for pair in zip(self._replied, self._asked, strict=True)]
         for name, value in zip(real_figures.RESPONSE_LABELS, response, strict=True):
-            found["relative response by truth", name] = _share(value * len(response), sum(response))
+            values["relative response by truth", name] = _share(value * len(response), sum(response))
         for option, word in ((0, "dissatisfied"), (2, "satisfied")):
             for row, name in enumerate(_LATER, 1):
-                found[f"later behaviour, {word}", name] = self._relative(option, row)
-        return found
+                values[f"later behavior, {word}", name] = self._relative(option, row)
+        return values
 
     def _relative(self, option: int, row: int) -> float:
         num_U, sum_U = self._own_U[0], self._own_U[row]
-        answers_U, shown_U = self._answered_OU[option, 0], self._answered_OU[option, row]
+        answers_U, behavior_U = self._answered_OU[option, 0], self._answered_OU[option, row]
         many = num_U > 1
-        other = ((answers_U * sum_U - shown_U)[many] / (num_U[many] - 1)).sum()
-        return _share(shown_U[many].sum(), other)
+        other = ((answers_U * sum_U - behavior_U)[many] / (num_U[many] - 1)).sum()
+        return _share(behavior_U[many].sum(), other)
 
 
 def _share(part: float, whole: float) -> float:
-    """Return a quotient, NaN where there is nothing to divide by: a world may be too short for a figure."""
+    """Return a quotient, NaN if the divisor is 0: a world may be too short for a figure."""
     return float(part) / float(whole) if whole else float("nan")
 
 

@@ -1,8 +1,8 @@
 """The world's viewers in a laboratory like EEG-SVRec's, where every view was asked about.
 
-People who watch in a laboratory have time, so play ratios follow EEG-SVRec's own distribution, and they
-like far more freely: both are conditions of the place. What pulls, what is felt and how these hang
-together are the same viewers' as in the feed.
+People in a laboratory have time, so play ratios follow EEG-SVRec's own distribution, and they like far more
+freely. Both are conditions of the place. What pulls viewers, what they feel and how these are related is
+the same as in the feed.
 Shapes: R viewers, C views of each.
 """
 
@@ -12,23 +12,23 @@ import numpy as np
 
 from easq.arrays import F32, I64
 from easq.sources.world import real_figures
-from easq.sources.world.answering import said
+from easq.sources.world.answering import named_level
 from easq.sources.world.calibration import CALIBRATION, Calibration
 from easq.sources.world.population import NUM_TOPICS, SCENARIOS, make_authors, make_items, make_viewers
-from easq.sources.world.react import Exposure, Reactions, Surroundings, meet, react
+from easq.sources.world.react import Exposure, Reactions, Surroundings, expose, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 from easq.sources.world.watching import LAB, PlayTable
 
 PERSONALISED = 0.652
-"""Share of EEG-SVRec's views from personalised sessions, a mixed session counting half."""
+"""Share of EEG-SVRec's views from personalized sessions. A mixed session counts half."""
 HABIT = 0.6
-"""EEG-SVRec: the spread of 24 people's rates of liking is .167, less than habits in the feed would give."""
+"""EEG-SVRec: 24 people's like rates have a spread of 0.167, less than habits in the feed would give."""
 _VIEWS = 120
 _NUM_ITEMS = 6000
 
 
 class Session(NamedTuple):
-    """What people in the laboratory did and said: a row for each, and which rows were personalised."""
+    """What people in the laboratory did and answered, one row each, and which rows were personalized."""
 
     reactions: Reactions
     level_RC: I64
@@ -38,13 +38,13 @@ class Session(NamedTuple):
 class Guests(NamedTuple):
     """People and what they were shown."""
 
-    meeting: Exposure
+    exposure: Exposure
     style_R: F32
     personalised_R: np.ndarray
 
 
-def invite(num_people: int, seed: int, sharpness: float) -> Guests:
-    """Draw people and show each 120 videos of the main scenario, by their taste or from anywhere."""
+def draw_guests(num_people: int, seed: int, sharpness: float) -> Guests:
+    """Draw people, and show each 120 videos of the main scenario, by taste or at random."""
     random = np.random.default_rng([seed, 9])
     main = SCENARIOS["main"]
     items = make_items(make_authors(main, _NUM_ITEMS // 12, random), main, _NUM_ITEMS, 0.0, random)
@@ -59,18 +59,20 @@ def invite(num_people: int, seed: int, sharpness: float) -> Guests:
             retrieve(shelf, taste_UT[num:], _VIEWS, 0.0, random),
         ]
     )
-    meeting = meet(viewers, items, interest_UT, np.arange(num_people), item_RC)
-    return Guests(meeting, viewers.answer_style_U, np.arange(num_people) < num)
+    exposure = expose(viewers, items, interest_UT, np.arange(num_people), item_RC)
+    return Guests(exposure, viewers.answer_style_U, np.arange(num_people) < num)
 
 
-def hold(guests: Guests, seed: int, calibration: Calibration = CALIBRATION) -> Session:
+def run_session(guests: Guests, seed: int, calibration: Calibration = CALIBRATION) -> Session:
     """Let the guests watch, act, and name a level from 0 to 4 for every view."""
     random = np.random.default_rng([seed, 10])
     table = LAB if calibration is CALIBRATION else PlayTable(LAB.rows, calibration.lab_pull_levels)
     place = Surroundings(table, calibration.lab_like, HABIT)
-    reactions = react(guests.meeting, random, place, calibration)
+    reactions = react(guests.exposure, random, place, calibration)
     style_RC = np.broadcast_to(guests.style_R[:, None], reactions.felt_RC.shape)
-    return Session(reactions, said(reactions.felt_RC, style_RC, random, calibration), guests.personalised_R)
+    return Session(
+        reactions, named_level(reactions.felt_RC, style_RC, random, calibration), guests.personalised_R
+    )
 
 
 PLAY_FIGURES = (
@@ -82,7 +84,7 @@ PLAY_FIGURES = (
 
 
 def play_against_satisfaction(session: Session) -> dict[str, float]:
-    """Return what play ratios say of satisfaction, by the names of PLAY_FIGURES."""
+    """Return how play ratios relate to satisfaction, by the names of PLAY_FIGURES."""
     ratio_RC, level_RC = session.reactions.ratio_RC, session.level_RC
     means = [float(ratio_RC[level_RC == k].mean()) for k in range(5)]
     finished = float((level_RC[ratio_RC >= 0.9] <= 1).mean())

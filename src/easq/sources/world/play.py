@@ -1,6 +1,6 @@
-"""Quantiles of real play ratios and durations: what the world draws watching from.
+"""Quantiles of real play ratios and durations, from which the world draws watching.
 
-Made by `python benchmarks/calibrate/real_tables.py`; do not edit. Sources: KuaiRand-Pure, main feed
+Made by `python benchmarks/calibrate/real_tables.py`. Do not edit. Sources: KuaiRand-Pure, main feed
 (Gao et al. 2022, CC BY-SA 4.0) and EEG-SVRec (Zhang et al. 2024), by rank `LEVELS`.
 """
 

@@ -1,7 +1,7 @@
-"""Who lives in a world: items that may be bait, and viewers who watch bait and regret it.
+"""The population of a world: items that may be bait, and viewers who watch bait and regret it.
 
-Shapes: I items, U viewers, T topics, A authors. Everything is drawn from one seed. Spreads name the
-figure that sets them, "free" where no public figure does; docs/world.md lists the free ones.
+Shapes: I items, U viewers, T topics, A authors. Everything is drawn from one seed. Comments name the
+figure that sets a spread, or "free" if no public figure does. docs/world.md lists the free ones.
 """
 
 from dataclasses import dataclass, fields
@@ -16,16 +16,16 @@ from easq.sources.world.real_figures import DURATION_EDGES_S
 NUM_TOPICS = 20
 _NUM_SEGMENTS = 12
 MEAN_AGE_DAYS = 20.0
-"""Free: items leave at random, one in twenty a day, so that their ages are exponential."""
+"""Free: items leave at random, one in 20 per day, so their ages are exponential."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A feed: how much its authors live from bait, how long videos are, how far it follows taste.
+    """A feed: how much its authors rely on bait, how long videos are, how far it follows taste.
 
     author_bait   a and b of the Beta distribution of authors' bait (free)
     duration      factor on KuaiRand's durations
-    taste_share   share of candidates drawn by the viewer's taste; the rest come from anywhere
+    taste_share   share of candidates drawn by the viewer's taste; the rest are drawn at random
     """
 
     name: str
@@ -41,7 +41,7 @@ SCENARIOS = {
 
 @dataclass(frozen=True)
 class Authors:
-    """Authors keep to a topic and a habit: some live from bait."""
+    """Authors. Each has one topic, and a typical quality and bait."""
 
     topic_A: I64
     bait_A: F32
@@ -50,7 +50,7 @@ class Authors:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items there ever were: what a platform knows, and `quality` and `bait`, which nobody is told.
+    """All items that ever existed: what a platform knows, and `quality` and `bait`, which are hidden.
 
     `born_day_I` may be negative: before the world began. `length_I` is the class of the duration.
     """
@@ -66,7 +66,7 @@ class Catalogue:
     bait_I: F32
 
     def __add__(self, other: "Catalogue") -> "Catalogue":
-        """Return the catalogue with the other's items behind its own."""
+        """Return a catalogue with the other's items after its own."""
         return Catalogue(
             *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
         )
@@ -74,9 +74,9 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Viewers:
-    """Viewers: tastes, patience, how much bait pulls them and is regretted, habits of doing and saying.
+    """Viewers: tastes, patience, how much bait pulls them and is regretted, habits of acting and answering.
 
-    Interests turn slowly from `start_UT` to `other_UT` and back; every viewer's over 120 days (free).
+    Interests turn slowly from `start_UT` to `other_UT` and back, over 120 days for every viewer (free).
     """
 
     start_UT: F32
@@ -92,21 +92,21 @@ class Viewers:
     loyalty_U: F32
 
     def interest_on(self, day: int) -> F32:
-        """Return interest by viewer and topic on a day: standard normal over the population."""
+        """Return interest by viewer and topic on a day. It is standard normal over the population."""
         angle = 2 * np.pi * day / 120
         start, other = np.float32(np.cos(angle)), np.float32(np.sin(angle))
         return np.asarray(start * self.start_UT + other * self.other_UT)
 
 
 def make_authors(scenario: Scenario, num_authors: int, random: np.random.Generator) -> Authors:
-    """Draw authors, as many of every topic: `num_authors` or a few more.
+    """Draw authors, equally many of every topic: `num_authors` or a few more.
 
-    Bait and quality are spread alike in every topic of every world; who has which is chance.
+    Bait and quality have the same distribution in every topic of every world. Who has which is random.
     """
     num = -(-num_authors // NUM_TOPICS)
 
     def spread(drawn: F64) -> F32:
-        """Give each topic one of every NUM_TOPICS neighbours in rank, in an order of its own."""
+        """Give each topic one of every NUM_TOPICS neighbors in rank, in random order."""
         ranked = random.permuted(np.sort(drawn)[32::64].reshape(num, NUM_TOPICS), axis=1)
         return random.permuted(ranked, axis=0).ravel().astype(np.float32)
 
@@ -120,11 +120,11 @@ def make_authors(scenario: Scenario, num_authors: int, random: np.random.Generat
 def make_items(
     authors: Authors, scenario: Scenario, num_items: int, day: float, random: np.random.Generator
 ) -> Catalogue:
-    """Draw items born on `day`; on day 0 they are of all ages."""
+    """Draw items born on `day`. On day 0 they are of all ages."""
     author_I = random.integers(0, len(authors.topic_A), num_items)
     topic_I = authors.topic_A[author_I]
     bait_I = np.clip(authors.bait_A[author_I] + random.normal(0, 0.15, num_items), 0, 1)
-    # The style of a title is seen by everyone and goes with bait, though not always.
+    # The style of a title is visible to everyone and correlates with bait.
     style_I = np.minimum((bait_I + random.normal(0, 0.2, num_items)).clip(0, 0.999) * 8, 7).astype(np.int64)
     quantiles = np.log([float(x) for x in DURATION_S_Q.split()])
     rank_I = random.permutation((np.arange(num_items) + random.random(num_items)) / max(num_items, 1))
@@ -146,7 +146,7 @@ def make_items(
 
 
 def make_viewers(num_viewers: int, random: np.random.Generator) -> Viewers:
-    """Draw viewers; a segment of viewers shares half of the variance of its taste (free).
+    """Draw viewers. A segment of viewers shares half of the variance of taste (free).
 
     Viewers differ in which topics they like, not in how much they like their best.
     """
@@ -169,14 +169,14 @@ def make_viewers(num_viewers: int, random: np.random.Generator) -> Viewers:
         other_UT=interest(),
         segment_U=segment_U,
         device_U=random.integers(0, 4, num_viewers),
-        # KuaiRand: viewers' shares of long views spread by .157 beyond chance (those with 10 views or more).
+        # KuaiRand: the spread of long-view shares is 0.157 beyond chance (viewers with 10 or more views).
         patience_U=normal(0.42),
         bait_pull_U=random.gamma(4.0, 0.25, num_viewers).astype(np.float32),
         regret_U=random.gamma(4.0, 0.25, num_viewers).astype(np.float32),
-        # KuaiRand: viewers' like rates spread by .052 beyond chance around .0195.
+        # KuaiRand: the spread of viewers' like rates is 0.052 beyond chance, around 0.0195.
         habit_U=normal(1.4),
-        # EEG-SVRec: the spread of people's mean answers, .49 of a level of 1.26, of which what they feel
-        # makes a part. A little less, because it also bounds EASQ's later behaviour.
+        # EEG-SVRec: the spread of people's mean answers is 0.49 levels of 1.26, partly from what they feel.
+        # Slightly less here, because it also bounds EASQ's later behavior.
         answer_style_U=normal(0.18),
         # KuaiRand: views per viewer, 90 % over median 16 / 5, 99 % over median 36 / 5.
         activity_U=np.exp(normal(0.88)),

@@ -1,7 +1,7 @@
 """What viewers would do with given items, and what they feel: pure functions on arrays.
 
-Shapes: R viewers (one row each), C items of each. Who serves which items is not decided here, nor
-who comes back: a closed loop serves its own and calls the same functions.
+Shapes: R viewers (one row each), C items of each. Serving and returning are not decided here: a closed
+loop serves its own items and calls the same functions.
 """
 
 from dataclasses import dataclass
@@ -14,28 +14,28 @@ from easq.arrays import F32, I64, Bool
 from easq.sources.world.calibration import CALIBRATION, Calibration
 from easq.sources.world.population import Catalogue, Viewers
 from easq.sources.world.real_figures import RATIO_EDGES
-from easq.sources.world.watching import FEED, PlayTable, seen
+from easq.sources.world.watching import FEED, PlayTable, watched_for
 
 # Free: what pulls and what is felt, relative to each other. Bait pulls and is regretted.
 _PULL = (0.65, 0.4, 1.3)
 _FELT = (1.0, 0.5, -1.8)
 # Viewers' patience has .18 of the pull's variance (population.py); the items' part is free.
 ITEM_PART, MOOD_PART = 0.25, 0.57
-# Half of what is felt is for the item, half is the moment's mood (free). How far the same mood holds a
-# viewer is calibrated: a bad one sends people away, a good one keeps them no longer than the video lasts.
+# Half of what is felt is for the item, half is the moment's mood (free). How far the mood keeps a viewer
+# watching is calibrated: a bad mood sends people away, a good one keeps them no longer than the video lasts.
 FELT_PART = 0.5
 # Free: how far the same person's answer to the same view would differ from one time to the next.
 ANSWER_NOISE = 0.1
-# How strongly a viewer's habit moves each behaviour (free, but for the like's: population.py).
+# How strongly a viewer's habit moves each behavior (free, except for likes: population.py).
 HABIT = {"like": 1.0, "comment": 0.7, "follow": 0.7, "forward": 0.7, "hate": 0.0, "profile_enter": 0.5}
 BEHAVIORS = tuple(HABIT)
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a place does to all views.
+    """The effects of a place on all views.
 
-    table        how long they last
+    table        how long views last
     like_shift   how freely people like
     habit        how far habits of liking differ
     felt_shift   how content people are
@@ -52,7 +52,7 @@ FEED_PLACE = Surroundings(FEED, felt_shift=CALIBRATION.feed_felt)
 
 @dataclass(frozen=True)
 class Exposure:
-    """Viewers and items brought together: one entry per viewer and item, or per viewer."""
+    """Viewers exposed to items: one entry per viewer and item, or per viewer."""
 
     interest_RC: F32
     quality_RC: F32
@@ -70,7 +70,7 @@ class Exposure:
 class Reactions:
     """What was done, and what is felt (mean 0, variance 1 in the laboratory), mood included.
 
-    `satisfaction_RC` is the probability, mood and wording apart, that the viewer is satisfied: the truth.
+    `satisfaction_RC` is the truth: the probability, over mood and wording, that the viewer is satisfied.
     """
 
     play_s_RC: F32
@@ -80,8 +80,8 @@ class Reactions:
     satisfaction_RC: F32
 
 
-def meet(viewers: Viewers, catalogue: Catalogue, interest_UT: F32, user_R: I64, item_RC: I64) -> Exposure:
-    """Look up what viewers and items bring; `interest_UT` is that of the day."""
+def expose(viewers: Viewers, catalogue: Catalogue, interest_UT: F32, user_R: I64, item_RC: I64) -> Exposure:
+    """Look up the properties of viewers and items. `interest_UT` is that of the day."""
     num_topics = interest_UT.shape[1]
     return Exposure(
         interest_RC=interest_UT.ravel()[user_R[:, None] * num_topics + catalogue.topic_I[item_RC]],
@@ -97,105 +97,105 @@ def meet(viewers: Viewers, catalogue: Catalogue, interest_UT: F32, user_R: I64, 
     )
 
 
-def raw(meeting: Exposure, weights: tuple[float, float, float], bait_R: F32) -> F32:
-    """Return interest, quality and bait weighed, bait by the viewer's own `bait_R`."""
+def raw(exposure: Exposure, weights: tuple[float, float, float], bait_R: F32) -> F32:
+    """Return the weighted sum of interest, quality and bait, with bait times the viewer's `bait_R`."""
     interest, quality, bait = (np.float32(w) for w in weights)
-    raw_RC = interest * meeting.interest_RC
-    raw_RC += quality * meeting.quality_RC
-    raw_RC += (bait * bait_R)[:, None] * meeting.bait_RC
+    raw_RC = interest * exposure.interest_RC
+    raw_RC += quality * exposure.quality_RC
+    raw_RC += (bait * bait_R)[:, None] * exposure.bait_RC
     return raw_RC
 
 
-def raw_pull(meeting: Exposure) -> F32:
+def raw_pull(exposure: Exposure) -> F32:
     """Return how much items pull, before scaling."""
-    return raw(meeting, _PULL, meeting.bait_pull_R)
+    return raw(exposure, _PULL, exposure.bait_pull_R)
 
 
-def raw_felt(meeting: Exposure) -> F32:
-    """Return what viewers feel for items apart from the moment, before scaling."""
-    return raw(meeting, _FELT, meeting.regret_R)
+def raw_felt(exposure: Exposure) -> F32:
+    """Return what viewers feel for items, without mood, before scaling."""
+    return raw(exposure, _FELT, exposure.regret_R)
 
 
-def pull(meeting: Exposure, mood_RC: F32, own_RC: F32, calibration: Calibration) -> F32:
-    """Return what holds viewers: patience, the item, the mood as far as it matters, and chance."""
+def pull(exposure: Exposure, mood_RC: F32, own_RC: F32, calibration: Calibration) -> F32:
+    """Return what keeps viewers watching: patience, the item, the capped mood, and chance."""
     known = calibration
-    held = NormalDist()
+    normal = NormalDist()
     cap, shared = known.mood_cap, known.mood_shared
     # Mean and variance of min(mood, cap) for a standard normal mood.
-    mean = cap * (1 - held.cdf(cap)) - held.pdf(cap)
-    square = held.cdf(cap) - cap * held.pdf(cap) + cap**2 * (1 - held.cdf(cap))
+    mean = cap * (1 - normal.cdf(cap)) - normal.pdf(cap)
+    square = normal.cdf(cap) - cap * normal.pdf(cap) + cap**2 * (1 - normal.cdf(cap))
     weight = shared * (MOOD_PART / (square - mean**2)) ** 0.5
-    pull_RC = (raw_pull(meeting) - np.float32(known.pull_mean)) * np.float32(known.pull_scale)
-    pull_RC += meeting.patience_R[:, None]
+    pull_RC = (raw_pull(exposure) - np.float32(known.pull_mean)) * np.float32(known.pull_scale)
+    pull_RC += exposure.patience_R[:, None]
     pull_RC += np.float32(weight) * (np.minimum(mood_RC, np.float32(cap)) - np.float32(mean))
     pull_RC += np.float32((MOOD_PART * (1 - shared**2)) ** 0.5) * own_RC
     return pull_RC
 
 
 def react(
-    meeting: Exposure,
+    exposure: Exposure,
     random: np.random.Generator,
     place: Surroundings | None = None,
     calibration: Calibration = CALIBRATION,
 ) -> Reactions:
-    """Let viewers watch and act in a place; without one, in the feed."""
+    """Let viewers watch and act in a place, by default in the feed."""
     place = place or FEED_PLACE
     known = calibration
-    shape = meeting.interest_RC.shape
+    shape = exposure.interest_RC.shape
     mood_RC, own_RC = random.standard_normal((2, *shape), np.float32)
-    pull_RC = pull(meeting, mood_RC, own_RC, known)
-    expected_RC = expected_felt(meeting, place, known)
+    pull_RC = pull(exposure, mood_RC, own_RC, known)
+    expected_RC = expected_felt(exposure, place, known)
     felt_RC = expected_RC + np.float32((1 - FELT_PART) ** 0.5) * mood_RC
     satisfaction_RC = satisfaction(expected_RC, known)
-    ratio_RC = place.table.ratio(meeting.length_RC, pull_RC)
-    play_s_RC = ratio_RC * meeting.duration_s_RC
-    did = act(meeting, ratio_RC, felt_RC, random, place, known)
-    did["click"] = seen(play_s_RC, meeting.duration_s_RC, 7)
-    did["long_view"] = seen(play_s_RC, meeting.duration_s_RC, 18)
+    ratio_RC = place.table.ratio(exposure.length_RC, pull_RC)
+    play_s_RC = ratio_RC * exposure.duration_s_RC
+    did = act(exposure, ratio_RC, felt_RC, random, place, known)
+    did["click"] = watched_for(play_s_RC, exposure.duration_s_RC, 7)
+    did["long_view"] = watched_for(play_s_RC, exposure.duration_s_RC, 18)
     return Reactions(play_s_RC, ratio_RC, did, felt_RC, satisfaction_RC)
 
 
-def expected_felt(meeting: Exposure, place: Surroundings, calibration: Calibration) -> F32:
-    """Return what viewers feel for items in a place, the moment's mood apart."""
-    felt_RC = (raw_felt(meeting) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
+def expected_felt(exposure: Exposure, place: Surroundings, calibration: Calibration) -> F32:
+    """Return what viewers feel for items in a place, without mood."""
+    felt_RC = (raw_felt(exposure) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
     felt_RC += np.float32(place.felt_shift)
     return felt_RC
 
 
 def satisfaction(expected_RC: F32, calibration: Calibration = CALIBRATION) -> F32:
-    """Return the chance that viewers are satisfied, of what they are expected to feel."""
-    # 1.702 makes the logistic curve a normal one, within .01.
+    """Return the probability that viewers are satisfied, from what they are expected to feel."""
+    # With 1.702 the logistic curve is within 0.01 of the normal one.
     steepness = 1.702 / (1 - FELT_PART + ANSWER_NOISE**2) ** 0.5
     return logistic(np.float32(steepness) * (expected_RC - np.float32(calibration.thresholds[2])))
 
 
 def act(
-    meeting: Exposure,
+    exposure: Exposure,
     ratio_RC: F32,
     felt_RC: F32,
     random: np.random.Generator,
     place: Surroundings,
     calibration: Calibration,
 ) -> dict[str, Bool]:
-    """Draw the rare behaviours: each depends on the play ratio, what is felt, habit, and on a like.
+    """Draw the rare behaviors: each depends on the play ratio, what is felt, habit, and on a like.
 
-    Who calls little satisfying also likes little: a viewer's way of answering counts in both.
+    A viewer's way of answering counts in both: viewers who call little satisfying also like little.
     """
     band_RC = bands(ratio_RC)
-    content_RC = felt_RC + meeting.style_R[:, None]
+    content_RC = felt_RC + exposure.style_R[:, None]
     drawn_BRC = random.random((len(BEHAVIORS), *ratio_RC.shape), np.float32)
     did: dict[str, Bool] = {}
     for b, behavior in enumerate(BEHAVIORS):
         known = calibration.behaviors[behavior]
         logit_RC = np.array(known.by_ratio, np.float32)[band_RC]
-        logit_RC += (np.float32(place.habit * HABIT[behavior]) * meeting.habit_R)[:, None]
+        logit_RC += (np.float32(place.habit * HABIT[behavior]) * exposure.habit_R)[:, None]
         above_RC = content_RC - np.float32(known.turn)
         logit_RC += np.float32(known.low) * np.minimum(above_RC, 0)
         if known.high:
             logit_RC += np.float32(known.high) * np.maximum(above_RC, 0)
         if behavior == "like":
             logit_RC += np.float32(place.like_shift)
-            logit_RC += np.array(calibration.like_by_length, np.float32)[meeting.length_RC]
+            logit_RC += np.array(calibration.like_by_length, np.float32)[exposure.length_RC]
         elif known.liked:
             logit_RC += np.float32(known.liked) * did["like"]
         did[behavior] = drawn_BRC[b] < logistic(logit_RC)
@@ -203,7 +203,7 @@ def act(
 
 
 def bands(ratio_RC: F32) -> NDArray[np.int8]:
-    """Return the band of each play ratio, as in figures.RATIOS."""
+    """Return the band of each play ratio, as in real_figures.RATIOS."""
     band_RC = np.zeros(ratio_RC.shape, np.int8)
     for edge in RATIO_EDGES:
         band_RC += ratio_RC > np.float32(edge)

@@ -1,11 +1,11 @@
-"""The real figures that the world is held to, each with the tolerance it was given before the fit.
+"""The real figures with which the world is compared, and tolerances that were set before the fit.
 
-A tolerance is twice the sampling error of the real figure plus a slack for what a model leaves out.
-Feed rates: viewers differ, so their errors are those of half as many independent views; slack 5 % of
-the value, 10 % within play ratios and durations, 20 % for one behaviour given another; rounded digits
-are allowed for. Lab figures: errors from resampling people; slack 0.03, and 0.10 of a level for means
-on the 1 to 5 scale. Wikimedia: slack 5 %. The paper gives no errors: slack 0.10 of a viewer's own
-average; for "clearly down" we take below 0.8.
+A tolerance is twice the sampling error of the real figure, plus a slack for what the model leaves out.
+Feed rates: viewers differ, so errors are those of half as many independent views. The slack is 5 % of the
+value, 10 % within play ratios and durations, 20 % for one behavior given another. Rounding of the source is
+added. Lab figures: errors from resampling people, slack 0.03, and 0.10 levels for means on the 1 to 5
+scale. Wikimedia: slack 5 %. The paper gives no errors: slack 0.10 of a viewer's own average. "Clearly down"
+is taken as below 0.8.
 """
 
 from math import sqrt
@@ -42,7 +42,7 @@ BY_RATIO = {
     "follow": (0.0006, 0.0008, 0.0015, 0.0015, 0.0033, 0.0038),
     "hate": (0.0009, 0.0010, 0.0007, 0.0007, 0.0007, 0.0003),
 }
-# How far one rounded digit of the source reaches.
+# Half a unit of the last digit of the source.
 _ROUNDED = {"like": 0.0005, "comment": 0.00005, "follow": 0.00005, "hate": 0.00005}
 GIVEN = {
     ("follow", "like"): (0.033, 0.0008),
@@ -75,7 +75,7 @@ LATER = {
 
 
 class Figure(NamedTuple):
-    """One real figure: inside means at most `tolerance` away."""
+    """One real figure. A simulated figure is inside if it is at most `tolerance` away."""
 
     group: str
     name: str
@@ -90,16 +90,16 @@ def _share(value: float, num: float, slack: float, rounded: float = 0.0) -> floa
 
 def _feed() -> list[Figure]:
     source = "KuaiRand"
-    found = [Figure("rate", b, v, _share(v, NUM_VIEWS, 0.05), source) for b, v in RATE.items()]
+    figures = [Figure("rate", b, v, _share(v, NUM_VIEWS, 0.05), source) for b, v in RATE.items()]
     # Errors of means of log play time are below 0.01; the slack is 0.10.
-    found.append(Figure("play", "log play ms, mean", 8.96, 0.10, source))
-    found.append(Figure("play", "log play ms, sd", 1.54, 0.10, source))
-    found.append(Figure("play", "not played at all", 0.006, _share(0.006, NUM_VIEWS, 0.05, 0.0005), source))
+    figures.append(Figure("play", "log play ms, mean", 8.96, 0.10, source))
+    figures.append(Figure("play", "log play ms, sd", 1.54, 0.10, source))
+    figures.append(Figure("play", "not played at all", 0.006, _share(0.006, NUM_VIEWS, 0.05, 0.0005), source))
     for d, name in enumerate(DURATIONS):
         num = NUM_VIEWS * SHARE_BY_DURATION[d]
-        # The spread of a play ratio is about its mean where that is large, and never above 1.
+        # The spread of a play ratio is about its mean if that is large, and never above 1.
         error = 2 * sqrt(2 / num) * min(1.0, 1.2 * MEAN_RATIO[d])
-        found += [
+        figures += [
             Figure("mean play ratio", name, MEAN_RATIO[d], error + 0.1 * MEAN_RATIO[d] + 0.005, source),
             Figure("finished", name, FINISHED[d], _share(FINISHED[d], num, 0.1, 0.005), source),
             Figure(
@@ -113,14 +113,14 @@ def _feed() -> list[Figure]:
     for behavior, values in BY_RATIO.items():
         for r, name in enumerate(RATIOS):
             wide = _share(values[r], NUM_VIEWS * SHARE_BY_RATIO[r], 0.1, _ROUNDED[behavior])
-            found.append(Figure(f"{behavior} by play ratio", name, values[r], wide, source))
+            figures.append(Figure(f"{behavior} by play ratio", name, values[r], wide, source))
     for (behavior, given), pair in GIVEN.items():
         for value, share, word in zip(
             pair, (RATE[given], 1 - RATE[given]), ("given", "without"), strict=True
         ):
             wide = _share(value, NUM_VIEWS * share, 0.2)
-            found.append(Figure("one given another", f"{behavior} {word} {given}", value, wide, source))
-    return found
+            figures.append(Figure("one given another", f"{behavior} {word} {given}", value, wide, source))
+    return figures
 
 
 def _lab() -> list[Figure]:
@@ -130,7 +130,7 @@ def _lab() -> list[Figure]:
         "ratio": (0.022, 0.036, 0.049, 0.033, 0.023),
         "like": (0.004, 0.022, 0.055, 0.054, 0.036),
     }
-    found = [
+    figures = [
         Figure("lab answers", name, value, 2 * error + 0.03, source)
         for name, value, error in zip(
             ("dissatisfied", "uncertain", "satisfied"), ANSWERS, errors["answers"], strict=True
@@ -141,41 +141,43 @@ def _lab() -> list[Figure]:
         ("like by satisfaction", LAB_LIKE, "like"),
     ):
         for name, value, error in zip(LEVELS_5, values, errors[key], strict=True):
-            found.append(Figure(group, name, value, 2 * error + 0.03, source))
+            figures.append(Figure(group, name, value, 2 * error + 0.03, source))
     for name, value, error in (
         ("watched to the end, dissatisfied", FINISHED_DISSATISFIED, 0.025),
         ("left before 30 %, satisfied", LEFT_SATISFIED, 0.024),
         ("liked, dissatisfied", LIKED_DISSATISFIED, 0.014),
-        ("AUC of satisfied from behaviour", LAB_AUC, 0.02),
+        ("AUC of satisfied from behavior", LAB_AUC, 0.02),
     ):
-        found.append(Figure("behaviour against satisfaction", name, value, 2 * error + 0.03, source))
+        figures.append(Figure("behavior against satisfaction", name, value, 2 * error + 0.03, source))
     for name, value, error in zip(LAB_BANDS, LAB_SATISFIED, LAB_SATISFIED_ERROR, strict=True):
-        found.append(Figure("satisfied by play ratio", name, value, 2 * error + 0.03, source))
+        figures.append(Figure("satisfied by play ratio", name, value, 2 * error + 0.03, source))
     for name, error in (("personalised", 0.124), ("random", 0.136)):
-        found.append(Figure("mean satisfaction", name, LAB_MEANS[name], 2 * error + 0.10, source))
-    found.append(Figure("mean satisfaction", "spread between viewers", ANSWER_STYLE, 2 * 0.07 + 0.10, source))
-    return found
+        figures.append(Figure("mean satisfaction", name, LAB_MEANS[name], 2 * error + 0.10, source))
+    figures.append(
+        Figure("mean satisfaction", "spread between viewers", ANSWER_STYLE, 2 * 0.07 + 0.10, source)
+    )
+    return figures
 
 
 def _people() -> list[Figure]:
     # Rates relative to the mean of the five.
     mean = sum(RESPONSE) / len(RESPONSE)
-    found = []
+    figures = []
     for name, value, num in zip(RESPONSE_LABELS, RESPONSE, IMPRESSIONS, strict=True):
         wide = (2 * sqrt(value * (1 - value) / num) + 0.05 * value) / mean
-        found.append(Figure("relative response by truth", name, value / mean, wide, "Wikimedia"))
+        figures.append(Figure("relative response by truth", name, value / mean, wide, "Wikimedia"))
     for option, values in LATER.items():
         for behavior, value in values.items():
-            found.append(Figure(f"later behaviour, {option}", behavior, value, 0.10, "EASQ"))
+            figures.append(Figure(f"later behavior, {option}", behavior, value, 0.10, "EASQ"))
     down = [
-        Figure("later behaviour, dissatisfied", behavior, 0.4, 0.4, "EASQ: clearly down")
+        Figure("later behavior, dissatisfied", behavior, 0.4, 0.4, "EASQ: clearly down")
         for behavior in ("comment", "forward")
     ]
-    return found + down
+    return figures + down
 
 
-def _by_group(found: list[Figure]) -> tuple[Figure, ...]:
-    return tuple(f for group in dict.fromkeys(f.group for f in found) for f in found if f.group == group)
+def _by_group(figures: list[Figure]) -> tuple[Figure, ...]:
+    return tuple(f for group in dict.fromkeys(f.group for f in figures) for f in figures if f.group == group)
 
 
 FEED, LAB, PEOPLE = _by_group(_feed()), _by_group(_lab()), _by_group(_people())

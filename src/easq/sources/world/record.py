@@ -1,7 +1,6 @@
-"""Write a world down: what a platform would log as events, and the truth in a file of its own.
+"""Record a world: what a platform would log as events, and the truth in a separate file.
 
-Nothing that reads the log can reach the truth: it is keyed by request in another file, which only
-the measuring side opens.
+Readers of the log cannot reach the truth: it is in another file, by request, which only evaluation opens.
 """
 
 import sqlite3
@@ -23,9 +22,9 @@ TO_ANSWER_MS = 3_000
 
 
 def record(world: World, num_views: int, log: EventLog, truth: Path, on_views: Callable[[int], None]) -> int:
-    """Let the world live for at least `num_views` views; return how many there were.
+    """Record at least `num_views` views of a world, and return their number.
 
-    `on_views` hears of progress. The truth file must not exist yet.
+    `on_views` is called with the views of each chunk. The truth file must not exist yet.
     """
     num_requests = -(-num_views // world.candidates)
     with TruthWriter(truth) as writer:
@@ -37,7 +36,7 @@ def record(world: World, num_views: int, log: EventLog, truth: Path, on_views: C
 
 
 class TruthWriter:
-    """The true satisfaction of every candidate, by request."""
+    """Writes the true satisfaction of every candidate, by request."""
 
     def __init__(self, path: Path) -> None:
         if path.exists():
@@ -46,7 +45,7 @@ class TruthWriter:
         self._db.execute("CREATE TABLE truth (request_id TEXT PRIMARY KEY, satisfaction BLOB) WITHOUT ROWID")
 
     def write(self, request_ids: Sequence[str], satisfaction_RC: np.ndarray) -> None:
-        """Keep one float32 per candidate of each request."""
+        """Write one float32 per candidate of each request."""
         rows = zip(request_ids, (row.tobytes() for row in satisfaction_RC.astype("<f4")), strict=True)
         with self._db:
             self._db.executemany("INSERT INTO truth VALUES (?, ?)", rows)
@@ -84,7 +83,7 @@ def events(world: World, chunk: WorldChunk) -> Iterator[Event]:
 
 
 def _replies(chunk: WorldChunk, r: int, request: Request) -> Iterator[Event]:
-    """Yield what the viewer did, reported in two halves as an app does, and said."""
+    """Yield the viewer's behavior, in two reports as from an app, and the asks and answers."""
     half = len(request.items) // 2
     values = {name: value_RC[r] for name, value_RC in chunk.behaviors.items()}
     for part, place in enumerate((slice(0, half), slice(half, None))):
@@ -129,5 +128,5 @@ def _pack(column: Column) -> bytes:
 
 
 def request_ids(chunk: WorldChunk) -> list[str]:
-    """Return the ids of a chunk's requests; they grow with time, and carry the world's seed."""
+    """Return the ids of a chunk's requests. They grow with time and contain the world's seed."""
     return [f"r{chunk.name}.{r}" for r in range(len(chunk.ts_R))]

@@ -1,7 +1,7 @@
-"""A world lives: who is there, what they are served, what they do with it, and what they would say.
+"""Simulate a world: who is there, what they are served, what they do, and what they would answer.
 
 Shapes: R requests of a chunk, C candidates, L length of a history, U viewers. A view's true
-satisfaction is the probability that its viewer is satisfied; it stands apart from all that is observed.
+satisfaction is the probability that its viewer is satisfied. It is separate from all observed data.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from easq.sources.world.population import (
     make_items,
     make_viewers,
 )
-from easq.sources.world.react import Reactions, meet, react
+from easq.sources.world.react import Reactions, expose, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 
 __all__ = ["DAY_MS", "START_MS", "AskRates", "World", "WorldChunk"]
@@ -36,9 +36,9 @@ _AUTHORS, _ITEMS, _CHUNK, _DAY = range(4)
 
 @dataclass(frozen=True)
 class WorldChunk:
-    """Requests in order of time with all that follows them; `option_RC` is -1 where nothing was said.
+    """Requests in order of time, with all that follows them. `option_RC` is -1 without an answer.
 
-    `satisfaction_RC` is the truth and `felt_RC` the moment's part with it. They are for measuring alone.
+    `satisfaction_RC` is the truth, and `felt_RC` includes the moment's mood. Both are for evaluation only.
     """
 
     name: str
@@ -66,7 +66,7 @@ class WorldChunk:
 
     @property
     def behaviors(self) -> dict[str, F32]:
-        """Each behaviour's values, by the name it has on the log."""
+        """The values of each behavior, by its name on the log."""
         return {name: getattr(self, f"{name}_RC") for name in BEHAVIORS}
 
 
@@ -84,11 +84,11 @@ BEHAVIORS = (
 
 
 class World:
-    """A platform with its items and viewers; `chunks` lets it live.
+    """A platform with its items and viewers. `chunks` simulates it.
 
-    Equal arguments give equal chunks. Each chunk and each day draws from a seed of its own; what a
-    chunk takes over from its predecessors is the time, histories, and who is there today.
-    `catalogue` grows by the items born each day, and an item keeps its number.
+    Equal arguments give equal chunks. Each chunk and each day has its own seed. From its predecessors a
+    chunk takes the time, the histories, and who is there today. `catalogue` grows by the items born each
+    day, and an item keeps its number.
     """
 
     candidates = 10
@@ -112,7 +112,7 @@ class World:
             raise ValueError(f"num_viewers: got {num_viewers}; allowed: 1 or more")
         self.scenario = SCENARIOS[scenario]
         self._seed, self._rates, self.candidates = seed, rates, candidates
-        # Part of each request's id, so that a truth file of another world is told.
+        # Part of each request's id, so that the truth file of another world is noticed.
         self._name = f"{seed}" if scenario == "main" else f"{scenario}{seed}"
         random = np.random.default_rng([seed, _AUTHORS])
         self._authors = make_authors(self.scenario, max(NUM_TOPICS, num_items // 12), random)
@@ -130,13 +130,13 @@ class World:
 
     @property
     def propensity(self) -> float:
-        """The chance that an eligible view is asked about."""
+        """The probability that an eligible view is asked about."""
         return self._rates.ask
 
     def chunks(self, num_requests: int, size: int = 1024) -> Iterator[WorldChunk]:
         """Yield requests in order of time, up to `size` different viewers at a time.
 
-        A world lives once: its time, histories and catalogue are those after the last chunk.
+        A world can be simulated once: afterwards its time, histories and catalogue are those of the end.
         """
         number = start = 0
         while start < num_requests:
@@ -149,7 +149,7 @@ class World:
             number, start = number + 1, start + len(chunk.user_R)
 
     def _time(self, request: Any) -> Any:
-        """Return the milliseconds since the start at which a request of this number comes."""
+        """Return the time of a request by its number, in milliseconds since the start."""
         return request * (DAY_MS * self.candidates / self.views_per_day)
 
     def _start_day(self) -> None:
@@ -174,7 +174,7 @@ class World:
         np.divide(self._satisfied_U, self._views_U, out=share_U, where=self._views_U > 0)
         chance_U = retention.return_chance(share_U, self.viewers.loyalty_U)
         here_U = random.random(len(chance_U)) < chance_U
-        # A world without anyone would stand still.
+        # Without viewers the world would stop.
         self._here_U = here_U if here_U.any() else np.ones_like(here_U)
         self._views_U[:] = self._satisfied_U[:] = 0
 
@@ -186,9 +186,9 @@ class World:
             self._shelf, self._taste_UT[user_R], self.candidates, self.scenario.taste_share, random
         )
         history_RL, size_R = self._histories(user_R)
-        meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_R, item_RC)
-        reactions = react(meeting, random)
-        self._remember(user_R, item_RC, reactions.play_s_RC >= np.float32(0.5) * meeting.duration_s_RC)
+        exposure = expose(self.viewers, self.catalogue, self._interest_UT, user_R, item_RC)
+        reactions = react(exposure, random)
+        self._remember(user_R, item_RC, reactions.play_s_RC >= np.float32(0.5) * exposure.duration_s_RC)
         self._views_U[user_R] += self.candidates
         self._satisfied_U[user_R] += (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
         asked_RC, option_RC = self._ask(user_R, reactions, random)
@@ -212,7 +212,7 @@ class World:
         )
 
     def _who(self, size: int, random: np.random.Generator) -> I64:
-        """Draw different viewers of those who are here, by their activity (Efraimidis and Spirakis 2006)."""
+        """Draw distinct viewers of those who are here, by activity (Efraimidis and Spirakis 2006)."""
         here_U = np.flatnonzero(self._here_U)
         wait_U = random.standard_exponential(len(here_U), np.float32) / self.viewers.activity_U[here_U]
         first_U = np.argpartition(wait_U, size - 1)[:size] if size < len(here_U) else np.arange(size)
@@ -224,15 +224,15 @@ class World:
         request_E, place_E = np.nonzero(asked_RC)
         felt_E = reactions.felt_RC[request_E, place_E]
         style_E = self.viewers.answer_style_U[user_R[request_E]]
-        said_E = answering.option(answering.said(felt_E, style_E, random))
+        answer_E = answering.option(answering.named_level(felt_E, style_E, random))
         chance_E = answering.answer_chance(felt_E, self._rates.answer, bias=self._rates.bias)
         silent_E = random.random(felt_E.shape) >= chance_E
         option_RC = np.full(asked_RC.shape, -1)
-        option_RC[request_E, place_E] = np.where(silent_E, -1, said_E)
+        option_RC[request_E, place_E] = np.where(silent_E, -1, answer_E)
         return asked_RC, option_RC
 
     def _histories(self, user_R: I64) -> tuple[I64, I64]:
-        """Return histories, oldest first, and how many of their entries are filled."""
+        """Return histories, oldest first, and the number of entries of each."""
         watched_R = self._watched_U[user_R]
         first_R = np.where(watched_R >= self.history, watched_R, 0)
         place_RL = (first_R[:, None] + np.arange(self.history)) % self.history
@@ -240,7 +240,7 @@ class World:
         return history_RL, np.minimum(watched_R, self.history)
 
     def _remember(self, user_R: I64, item_RC: I64, watched_RC: Bool) -> None:
-        """Keep each viewer's watched items in a ring, in the order in which they were watched."""
+        """Store each viewer's watched items in a ring, in the order in which they were watched."""
         before_RC: I64 = np.cumsum(watched_RC, 1) - watched_RC
         place_RC = (self._watched_U[user_R, None] + before_RC) % self.history
         flat_RC = user_R[:, None] * self.history + place_RC

@@ -1,4 +1,4 @@
-"""A world whose feed is somebody else's: its viewers come, watch what they are given, and come back or not.
+"""A world whose feed is ranked elsewhere: viewers come, watch what they are shown, and return or not.
 
 Shapes: U viewers, V visits, C candidates, K items watched on a visit.
 """
@@ -10,7 +10,7 @@ import numpy as np
 from easq.arrays import F32, I64, Bool
 from easq.sources.world import answering
 from easq.sources.world.calibration import CALIBRATION
-from easq.sources.world.react import FEED_PLACE, Reactions, expected_felt, meet, react, satisfaction
+from easq.sources.world.react import FEED_PLACE, Reactions, expected_felt, expose, react, satisfaction
 from easq.sources.world.retrieve import retrieve
 from easq.sources.world.simulate import DAY_MS, AskRates, World
 
@@ -19,10 +19,10 @@ _VISITS, _WATCHING = 10, 11
 
 @dataclass(frozen=True)
 class WatchedViews:
-    """What viewers did with what they were given, by visit and item.
+    """What viewers did with the items shown, by visit and item.
 
-    `option_VK` is what each would answer if asked now, -1 who would not answer. `satisfaction_VK` is the
-    truth and for measuring alone.
+    `option_VK` is what each would answer if asked now, -1 for no answer. `satisfaction_VK` is the truth, for
+    evaluation only.
     """
 
     play_ms_VK: I64
@@ -33,9 +33,9 @@ class WatchedViews:
 
 
 class Society(World):
-    """Viewers who live days in a feed that others rank; equal arguments and rankings give equal lives.
+    """Viewers in a feed that is ranked elsewhere. Equal arguments and rankings give equal results.
 
-    `rates.answer` is the mean chance that an ask is answered; who is asked is decided by the platform.
+    `rates.answer` is the mean probability that an ask is answered. The platform decides who is asked.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Society(World):
         self._start_day()
 
     def visits(self, per_day: float) -> tuple[I64, I64]:
-        """Return when today's visits begin (ms of the day, in order) and whose they are.
+        """Return the times of today's visits (ms of the day, in order) and their viewers.
 
-        Who is here today comes once, and again by how active they are: `per_day` times in the mean.
+        Every viewer who is here today comes once, and more often with activity: `per_day` times on average.
         """
         random = np.random.default_rng([self._seed, _VISITS, self._day])
         here_U = np.flatnonzero(self._here_U)
@@ -68,9 +68,9 @@ class Society(World):
         return retrieve(self._shelf, taste_VT, num, self.scenario.taste_share, self._watching)
 
     def watch(self, user_V: I64, item_VK: I64) -> WatchedViews:
-        """Let viewers watch the items that they were given; the share that satisfies decides who returns."""
-        meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_V, item_VK)
-        reactions = react(meeting, self._watching)
+        """Let viewers watch the items shown. The share that satisfies them decides who returns."""
+        exposure = expose(self.viewers, self.catalogue, self._interest_UT, user_V, item_VK)
+        reactions = react(exposure, self._watching)
         np.add.at(self._views_U, user_V, item_VK.shape[1])
         satisfied_V = (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
         np.add.at(self._satisfied_U, user_V, satisfied_V)
@@ -83,13 +83,13 @@ class Society(World):
         )
 
     def satisfaction_of(self, user_V: I64, item_VC: I64) -> F32:
-        """Return how satisfied viewers would truly be with items today, watched or not; changes nothing."""
-        meeting = meet(self.viewers, self.catalogue, self._interest_UT, user_V, item_VC)
-        return satisfaction(expected_felt(meeting, FEED_PLACE, CALIBRATION))
+        """Return viewers' true satisfaction with items today, watched or not. Changes nothing."""
+        exposure = expose(self.viewers, self.catalogue, self._interest_UT, user_V, item_VC)
+        return satisfaction(expected_felt(exposure, FEED_PLACE, CALIBRATION))
 
     def _options(self, user_V: I64, reactions: Reactions) -> I64:
         felt_VK, random = reactions.felt_RC, self._watching
         style_VK = np.broadcast_to(self.viewers.answer_style_U[user_V][:, None], felt_VK.shape)
-        said_VK = answering.option(answering.said(felt_VK, style_VK, random))
+        answer_VK = answering.option(answering.named_level(felt_VK, style_VK, random))
         is_silent_VK = random.random(felt_VK.shape) >= answering.answer_chance(felt_VK, self._rates.answer)
-        return np.where(is_silent_VK, -1, said_VK)
+        return np.where(is_silent_VK, -1, answer_VK)

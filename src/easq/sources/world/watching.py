@@ -1,7 +1,7 @@
-"""How long a view lasts: a viewer's pull to a play ratio with the real quantiles.
+"""How long a view lasts: map a viewer's pull to a play ratio with the real quantiles.
 
-A rank of pull among all views of the main feed is the same rank of play ratio among KuaiRand's views of
-that duration (a copula), so the real distribution holds by construction, whatever stands behind the pull.
+A rank of pull among all views of the main feed becomes the same rank of play ratio among KuaiRand's views of
+that duration (a copula). So the distribution is the real one by construction, whatever makes up the pull.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ _WIDTH = 2 * _REACH * _STEPS + 1
 
 
 class PlayTable:
-    """Log play ratio by class of duration and pull, tabulated at 64 steps a unit of pull.
+    """Log play ratio by class of duration and pull, tabulated at 64 steps per unit of pull.
 
-    `rows` holds the quantiles of play ratios, `at` the pull's at the same ranks.
+    `rows` holds the quantiles of play ratios, `at` those of the pull at the same ranks.
     """
 
     def __init__(self, rows: tuple[str, ...], at: tuple[float, ...]) -> None:
@@ -28,7 +28,7 @@ class PlayTable:
         self._nothing = np.float32(at[0])
 
     def ratio(self, length_RC: I64, pull_RC: F32) -> F32:
-        """Return play ratios; below the lowest quantile the video was not played at all."""
+        """Return play ratios, 0 below the lowest quantile: the video was not played at all."""
         place_RC = np.clip((pull_RC + _REACH) * _STEPS, 0, _WIDTH - 1.001)
         below_RC = place_RC.astype(np.int32)
         weight_RC = place_RC - below_RC
@@ -44,9 +44,9 @@ LAB = PlayTable((LAB_RATIO_Q,) * len(FEED_RATIO_DQ), CALIBRATION.lab_pull_levels
 """EEG-SVRec's laboratory, where people had time: one distribution for all durations."""
 
 
-def seen(play_s_RC: F32, duration_s_RC: F32, seconds: float) -> Bool:
-    """Return whether a view lasted so many seconds, or the whole of a shorter video.
+def watched_for(play_s_RC: F32, duration_s_RC: F32, seconds: float) -> Bool:
+    """Return whether a view lasted at least `seconds`, or the whole of a shorter video.
 
-    KuaiRand's click is this with 7 seconds, its long view with 18: true of 98 and 99 % of its rows.
+    KuaiRand's click is this with 7 seconds, its long view with 18: correct for 98 % and 99 % of its rows.
     """
     return np.asarray(play_s_RC >= np.minimum(np.float32(seconds), duration_s_RC))

@@ -1,4 +1,4 @@
-"""What a platform knows of viewers and items when it serves: the world's features, by name.
+"""The features of a world, by name: what a platform knows of viewers and items when it serves.
 
 Shapes: R requests, C candidates, G tags of an item.
 """
@@ -10,7 +10,7 @@ Column = I64 | F32
 
 
 def viewer_columns(viewers: Viewers, user_R: I64, ts_R: I64) -> dict[str, I64]:
-    """Return one id per request and feature; histories are the world's own."""
+    """Return one id per request and feature, without histories."""
     return {
         "user_id": user_R,
         "segment": viewers.segment_U[user_R],
@@ -32,5 +32,5 @@ def candidate_columns(catalogue: Catalogue, item_RC: I64, age_days_RC: F32) -> d
 
 
 def tags(catalogue: Catalogue, item_RC: I64) -> I64:
-    """Return the tags of each candidate, as many for every item: one axis more than `item_RC`."""
+    """Return the tags of each candidate, equally many for every item: one more axis than `item_RC`."""
     return catalogue.tags_I[item_RC]
