@@ -2,23 +2,34 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
-from easq.ask.judge import weigh
-from easq.ask.state import Asks
 from easq.ask.token import Ticket, Tokens, read_secret
+from easq.home.clock import real_ms
 from easq.log.events import Answered, Asked, Dismissed, Ignored, Offered
 from easq.service.http.keys import create_key
 from tests.support.http_service import serving, until
 from tests.support.questionnaire_calls import ALWAYS, a_token, a_view, offer, say, told
 
 
+@dataclass
+class OwnClock:
+    """The service's clock, moved ahead by a test."""
+
+    ahead_ms: int = 0
+
+    def __call__(self) -> int:
+        return real_ms() + self.ahead_ms
+
+
 def test_an_answer_goes_from_the_offer_to_the_log(tmp_path: Path) -> None:
-    with serving(tmp_path, *ALWAYS) as served:
+    clock = OwnClock()
+    with serving(tmp_path, *ALWAYS, now_ms=clock) as served:
         view = a_view(served, locale="zh-CN", session_id="s")
         reply = offer(served, view).json()
         assert (reply["show"], reply["reason"], reply["locale"], reply["fade_ms"]) == (
@@ -35,6 +46,7 @@ def test_an_answer_goes_from_the_offer_to_the_log(tmp_path: Path) -> None:
         )
         assert question["options"][2] == {"value": "satisfied", "label": "满意"}
         assert say(served, "shown", reply["token"]) == (200, "accepted")
+        clock.ahead_ms += 2000  # the question was read
         assert say(served, "answer", reply["token"], option="satisfied", took_ms=1500) == (200, "accepted")
         offered, asked, answered = told(served)
     assert isinstance(offered, Offered)
@@ -225,15 +237,15 @@ def test_a_body_about_an_ask_is_small(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_weighed_before_it_is_logged(tmp_path: Path) -> None:
-    def judge(answer: Answered, asks: Asks) -> tuple[float, list[str]]:
-        assert asks.ask(answer.ask_id) is not None
-        return (0.25, ["fast"]) if answer.took_ms < 500 else (1.0, [])
-
-    with serving(tmp_path, *ALWAYS, judge=judge) as served:
+    """Nobody reads the question in 100 ms; later than 250 ms a viewer who has read it before may answer."""
+    clock = OwnClock()
+    with serving(tmp_path, *ALWAYS, now_ms=clock) as served:
         for took_ms in (100, 2000):
-            say(served, "answer", a_token(served), option="satisfied", took_ms=took_ms)
+            token = a_token(served)
+            clock.ahead_ms += 3000
+            say(served, "answer", token, option="satisfied", took_ms=took_ms)
         answers = [event for event in told(served) if isinstance(event, Answered)]
-    assert [(a.weight, a.flags) for a in answers] == [(0.25, ["fast"]), (1.0, [])]
+    assert [(a.weight, a.flags) for a in answers] == [(0.2, ["speeder"]), (1.0, [])]
 
 
 @pytest.mark.parametrize("took_ms", [0, 300, 60_000])
@@ -241,7 +253,7 @@ def test_answers_before_the_question_could_be_read_are_flagged_and_logged_so(
     tmp_path: Path, took_ms: int
 ) -> None:
     """The offer was a moment ago, so a long time is made up."""
-    with serving(tmp_path, *ALWAYS, "quality.skimming=0.01", judge=weigh) as served:
+    with serving(tmp_path, *ALWAYS, "quality.skimming=0.01") as served:
         say(served, "answer", a_token(served), option="satisfied", took_ms=took_ms)
         answers = [event for event in told(served) if isinstance(event, Answered)]
     assert [(a.weight, a.flags) for a in answers] == [(0.2, ["speeder"])]

@@ -11,7 +11,7 @@ from typing import Any
 
 import easq
 from easq.recipe.questionnaire import AskSettings
-from easq.service.pages import widget
+from easq.service.routes.widget import widget_script
 
 WIDGET = Path(easq.__file__).parent / "ask" / "widget" / "easq.js"
 QUICK = AskSettings(min_play_ms=500.0, min_ratio=1.0)
@@ -80,7 +80,7 @@ def stand_in() -> Iterator[StandIn]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._reply(200, widget(state.rule), "text/javascript; charset=utf-8")
+            self._reply(200, widget_script(state.rule), "text/javascript; charset=utf-8")
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))

@@ -7,7 +7,6 @@ The event loop never waits for a reading. At most one child runs at a time. Afte
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from tempfile import TemporaryFile
 from threading import Thread
@@ -20,9 +19,13 @@ from easq.errors import InputError
 from easq.home.arm_homes import arm_home, arms_with_models
 from easq.home.board import BoardPart, BoardQuery
 from easq.home.home import Home
+from easq.service.http.messages import Json
 
 _EVERY_S, _SHARE = 10.0, 9.0
 _KEPT = 8  # experiments whose last look is kept
+
+LearnerStatus = Json
+"""The status that a learner wrote last, without the course of its losses."""
 
 logger = structlog.get_logger("easq.service")
 
@@ -62,7 +65,7 @@ class DashboardReader:
             self._thread.start()
         return board
 
-    def learners(self) -> dict[str, Mapping[str, Any]]:
+    def learners(self) -> dict[str, LearnerStatus]:
         """Return what the learners told last, the course of their losses left out; reads files."""
         for name, arm in arms_with_models(self._home):
             if arm.recipe and name not in self._learning:

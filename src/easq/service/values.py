@@ -10,7 +10,7 @@ from easq.errors import InputError, cut, shown
 from easq.features.columns import LONGEST
 from easq.log.ids import stable_ids
 from easq.log.packing import Column, pack_floats, pack_ids
-from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric, platform_features
 from easq.recipe.values import Side
 from easq.service.feature_values import read_value
 from easq.service.http.messages import Format
@@ -19,21 +19,12 @@ LARGEST = float(np.finfo(np.float32).max)
 """What a float32 can hold."""
 
 
-def told_features(features: Sequence[Feature], side: Side) -> dict[str, Feature]:
-    """Return the features of a side that a platform tells: not those that are kept from events."""
-    return {
-        f.name: f
-        for f in features
-        if not isinstance(f, History) and not (isinstance(f, Numeric) and f.rate) and f.side == side
-    }
-
-
 class ValueReader:
     """Checks and packs the features of one side."""
 
     def __init__(self, features: Sequence[Feature], side: Side) -> None:
         self._side = side
-        self._told = told_features(features, side)
+        self._told = platform_features(features, side)
         self._others = {f.name: _why_not(f) for f in features if f.name not in self._told}
 
     def pack(self, values: Mapping[str, Raw], form: Format) -> dict[str, Column]:
