@@ -32,8 +32,8 @@ from live import (
     load,
     mostly,
     percentiles,
+    put_items,
     running,
-    tell_items,
     wait_until,
 )
 
@@ -170,7 +170,7 @@ def main() -> None:
             wait_until(lambda: bool(home.versions.names()), "a first version")
         with running(home.folder, "serve", port=port):
             wait_until(lambda: is_ready(port), "the service")
-            tell_items(port)
+            put_items(port)
             with home.open_events() as log, Home(Path(name), home.recipe).open_events() as spare:
                 parts = Parts(home, log, spare, asked)
             for form in calls:
