@@ -4,7 +4,6 @@ Shapes: N candidates of one request, L of them logged.
 """
 
 import random
-from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -12,7 +11,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from easq.arrays import F32, I64
-from easq.errors import InputError
 from easq.features.columns import Columns, Shape
 from easq.features.encode import Layout, Rows, SideEncoder
 from easq.log.events import Request
@@ -21,7 +19,7 @@ from easq.log.packing import pack_counts, pack_floats
 from easq.rank.arm_lookup import ArmLookup
 from easq.rank.explore import ExploredOrder, explore
 from easq.rank.parameters import Parameters
-from easq.rank.query import Query, one_row, with_given
+from easq.rank.query import ParsedQuery, Query, QueryParser
 from easq.recipe.assignment import arms_in
 from easq.recipe.recipe import Recipe
 
@@ -70,6 +68,8 @@ class Engine:
         layout = Layout.of(recipe.features)
         self._viewer_shape = Shape.of(recipe.features, "viewer")
         self._candidate_shape = Shape.of(recipe.features, "candidate")
+        # Checks a query and turns its feature values into arrays; `rank` trusts what it returns.
+        self.parse = QueryParser(self._viewer_shape, self._candidate_shape).parse
         self._viewer_encoder = SideEncoder(layout, recipe.features, "viewer")
         self._candidate_encoder = SideEncoder(layout, recipe.features, "candidate")
         self._knowledge, self._parameters = knowledge, parameters
@@ -92,19 +92,17 @@ class Engine:
         """Return the names of the parameters of the arms that have some of their own."""
         return {arm: parameters.name for arm, parameters in self._arms.items()}
 
-    def rank(self, query: Query, now_ms: int) -> RankResult:
+    def rank(self, query: Query | ParsedQuery, now_ms: int) -> RankResult:
         """Rank the query's candidates.
 
-        Raises InputError, naming the field, what was given and what is allowed.
+        Raises InputError for a query that `parse` refuses, naming the field, what was given and what is
+        allowed.
         """
-        _check(query)
+        if isinstance(query, Query):
+            query = self.parse(query.user_id, query.candidates, query.context, query.features, query.limit)
         knowledge = self._knowledge
-        viewer = with_given(
-            knowledge.viewer(query.user_id, now_ms), self._viewer_shape, one_row(query.context), "context"
-        )
-        columns = with_given(
-            knowledge.candidates(query.candidates, now_ms), self._candidate_shape, query.features, "features"
-        )
+        viewer = query.context.put_into(knowledge.viewer(query.user_id, now_ms))
+        columns = query.features.put_into(knowledge.candidates(query.candidates, now_ms))
         arm = self._dealt.label(query.user_id, viewer)
         parameters = self._served_by(arm)
         scores_N = self._score(parameters, viewer, columns)
@@ -142,7 +140,7 @@ class Engine:
     def _event(
         self,
         request_id: str,
-        query: Query,
+        query: ParsedQuery,
         now_ms: int,
         viewer: Columns,
         columns: Columns,
@@ -178,14 +176,3 @@ class Engine:
         others = range(min(self._log_top, num_candidates), num_candidates)
         sample = random.Random(request_id).sample(others, min(self._log_sample, len(others)))
         return np.array([*range(others.start), *sorted(sample)], np.int64)
-
-
-def _check(query: Query) -> None:
-    candidates = query.candidates
-    if not candidates:
-        raise InputError("candidates: got none; allowed: at least one item id")
-    if len(set(candidates)) != len(candidates):
-        twice, _ = Counter(candidates).most_common(1)[0]
-        raise InputError(f"candidates: {twice!r} stands there more than once; each item once")
-    if query.limit is not None and query.limit < 1:
-        raise InputError(f"limit: got {query.limit}; allowed: 1 or more")

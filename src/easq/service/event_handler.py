@@ -10,6 +10,7 @@ from easq.log.events import EVENTS, Answered, Asked, Behavior, Reply
 from easq.log.packing import pack_floats
 from easq.recipe.recipe import Recipe
 from easq.service.counters import ServiceCounters
+from easq.service.feature_values import LARGEST
 from easq.service.http.error_replies import too_large
 from easq.service.http.formats import Formats
 from easq.service.http.messages import (
@@ -28,7 +29,6 @@ from easq.service.http.messages import (
     entry_id,
 )
 from easq.service.log_writer import LogWriter
-from easq.service.values import LARGEST
 
 _MINUTE_MS = 60_000
 

@@ -13,6 +13,7 @@ from easq.log.packing import Column
 from easq.recipe.recipe import Recipe
 from easq.recipe.values import Side
 from easq.service.counters import ServiceCounters
+from easq.service.feature_values import FeaturePacker
 from easq.service.http.error_replies import too_large, unavailable
 from easq.service.http.formats import Formats
 from easq.service.http.messages import (
@@ -32,7 +33,6 @@ from easq.service.http.messages import (
 from easq.service.log_follower import LogFollower
 from easq.service.log_writer import LogWriter
 from easq.service.readiness import Readiness
-from easq.service.values import ValueReader
 
 IsKnown = Callable[[ProfileUpdate], bool]
 """Returns whether the profiles hold all of an update already."""
@@ -52,7 +52,7 @@ class PutHandler:
         now_ms: NowMs,
         side: Side,
     ) -> None:
-        self._values, self._is_known = ValueReader(recipe.features, side), is_known
+        self._packer, self._is_known = FeaturePacker(recipe.features, side), is_known
         self._writer, self._follower, self._readiness = writer, follower, readiness
         self._metrics, self._now_ms = metrics, now_ms
         self._max_entries, self._wait_s = recipe.service.max_puts, recipe.service.log_wait_seconds
@@ -106,7 +106,7 @@ class PutHandler:
         put = self._readers[body_format].read(entry)
         key: str = getattr(put, self._id_field)
         check_ids(self._id_field, key)
-        return key, self._values.pack(put.features, body_format)
+        return key, self._packer.pack(put.features, body_format)
 
     def _update(self, key: str, columns: dict[str, Column], now_ms: int) -> ProfileUpdate:
         event_id = time_ordered_id(now_ms)

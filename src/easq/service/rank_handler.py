@@ -1,14 +1,13 @@
 """POST /v1/rank: check, score, log, reply."""
 
 from easq.ask.state import Asks
-from easq.features.columns import Shape
 from easq.home.clock import NowMs
 from easq.log.packing import FLOAT
 from easq.rank.engine import Engine
 from easq.rank.query import Query
 from easq.recipe.recipe import Recipe
 from easq.service.counters import ServiceCounters
-from easq.service.feature_values import read_columns, read_context
+from easq.service.feature_values import DECODERS
 from easq.service.http.error_replies import too_large, unavailable
 from easq.service.http.formats import Formats
 from easq.service.http.messages import MSGPACK, RankCall, RankReply, check_ids
@@ -39,8 +38,6 @@ class RankHandler:
         self._follower, self._readiness = follower, readiness
         self._engine, self._writer, self._metrics = engine, writer, metrics
         self._max_candidates = recipe.service.max_candidates
-        self._viewer = Shape.of(recipe.features, "viewer")
-        self._candidate = Shape.of(recipe.features, "candidate")
 
     async def rank(self, call: RankCall, formats: Formats) -> RankReply:
         """Rank the candidates; raise Refusal or InputError."""
@@ -55,9 +52,10 @@ class RankHandler:
         check_ids("candidates", call.candidates)
         if not self._engine.is_ready:
             raise unavailable("not_ready", "there is no model yet; see /health/ready")
-        context = read_context(call.context, self._viewer, formats.body)
-        columns = read_columns(call.features, self._candidate, len(call.candidates), formats.body)
-        query = Query(call.user_id, call.candidates, context, columns, call.limit)
+        decoder = DECODERS[formats.body]
+        query = self._engine.parse(
+            call.user_id, call.candidates, call.context, call.features, call.limit, decoder
+        )
         ranking = self._engine.rank(query, self._now_ms())
         is_logged = await self._writer.log_ranking(ranking.event)
         if is_logged:
