@@ -22,7 +22,7 @@ from easq.rank.engine import Engine
 from easq.rank.parameters import Parameters
 from easq.rank.replica import Replica
 from easq.service.http.keys import Keys, create_key
-from easq.service.service import Service
+from easq.service.service import LiveService
 from tests.support.http_service import a_client, a_model, running, serving, until
 from tests.support.small_worlds import small_recipe
 
@@ -115,7 +115,7 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
     with home.open_events() as log, home.open_updates() as updates:
         profiles, parameters = Profiles.of(recipe, log.partitions(EVENTS)), Parameters(recipe)
         engine = Engine(recipe, profiles, parameters, 20, 5)
-        service = Service.build(
+        service = LiveService.build(
             home,
             log,
             engine,
@@ -166,7 +166,7 @@ def test_asks_that_heard_half_of_a_chunk_are_not_kept(
         profiles = Profiles.of(recipe, log.partitions(EVENTS))
         engine = Engine(recipe, profiles, a_model(recipe), 20, 5)
         file, keys = AsksFile(home.asks_path, recipe), Keys(home.keys_path)
-        service = Service.build(home, log, engine, profiles, keys, secret=bytes(32), asks_file=file)
+        service = LiveService.build(home, log, engine, profiles, keys, secret=bytes(32), asks_file=file)
         with running(service) as (url, _), a_client(url) as http:
             until(lambda: http.get("/health/ready").status_code == 200)
             if is_faulty:

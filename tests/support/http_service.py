@@ -1,4 +1,4 @@
-"""A real service on loopback, with a real log, for the tests of this folder."""
+"""A real service on loopback, with a real log."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ from easq.recipe.recipe import Recipe
 from easq.service.http.app import make_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import make_server
-from easq.service.service import Service
+from easq.service.service import LiveService
 from tests.support.small_worlds import small_recipe
 
 PATIENCE_S = 30.0
@@ -45,7 +45,7 @@ class Served:
     app: Litestar
 
     def logged(self, topic: str = EVENTS) -> list[Event]:
-        """Return all that is on a topic, partition after partition."""
+        """Return all events of a topic, partition after partition."""
         parts = range(self.log.partitions(topic))
         return [event for p in parts for event in self.log.read(topic, p, 0, 1 << 20)]
 
@@ -58,7 +58,7 @@ class Served:
 
 
 def a_model(recipe: Recipe) -> Parameters:
-    """Return parameters as a learner begins with them."""
+    """Return parameters as a learner starts with them."""
     state = Trainer(recipe, 1).learner.state()
     parameters = Parameters(recipe)
     parameters.replace(0, {name: value for name, value in state.items() if name.startswith(SERVED)})
@@ -83,7 +83,7 @@ def serving(
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         secret = read_secret(folder / "secret")
-        service = Service.build(home, log, engine, profiles, keys, secret=secret, now_ms=now_ms)
+        service = LiveService.build(home, log, engine, profiles, keys, secret=secret, now_ms=now_ms)
         with running(service) as (url, app), a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)
@@ -97,7 +97,7 @@ def a_client(url: str, token: str = "") -> httpx.Client:
 
 
 @contextmanager
-def running(service: Service) -> Iterator[tuple[str, Litestar]]:
+def running(service: LiveService) -> Iterator[tuple[str, Litestar]]:
     """Run a service in a thread and yield its address and app."""
     app = make_app(service)
     server = make_server(app, "127.0.0.1", 0, service.keys)
@@ -121,5 +121,5 @@ def until(holds: Any) -> None:
     """Wait until something holds."""
     end = monotonic() + PATIENCE_S
     while not holds():
-        assert monotonic() < end, "it did not come"
+        assert monotonic() < end, "it did not happen in time"
         sleep(0.01)

@@ -1,4 +1,4 @@
-"""The dashboard's data: read from the log on demand by a process of its own, and kept until it is old.
+"""The dashboard's data: read from the log on demand by a process of its own, and cached.
 
 The event loop never waits for a reading, and at most one takes place at a time. After a reading there is a
 pause of `_EVERY_S` seconds and at least nine times what the reading took, so reading costs at most a tenth of
@@ -20,7 +20,7 @@ from easq.service.board_process import BoardProcess
 from easq.service.http.messages import Json
 
 _EVERY_S, _PAUSE_SHARE = 10.0, 9.0
-_MAX_BOARDS = 8  # experiments whose last reading is kept
+_MAX_BOARDS = 8  # experiments whose last reading is cached
 
 LearnerStatus = Json
 """The status that a learner wrote last, without the course of its losses."""

@@ -43,7 +43,7 @@ logger = structlog.get_logger("easq.service")
 
 
 @dataclass(kw_only=True)
-class Service:
+class LiveService:
     """The parts of one service. `build` puts them together, `running` starts and stops them."""
 
     recipe: Recipe

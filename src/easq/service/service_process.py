@@ -34,7 +34,7 @@ from easq.service.http.app import make_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import check_address, make_server
 from easq.service.profile_saver import ProfileSaver
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 _STATUS_S = 1.0
 _POLL_S = 0.05
@@ -73,7 +73,7 @@ def _build(
     store: ProfileStore,
     saver: ProfileSaver,
     keys: Keys,
-) -> Service:
+) -> LiveService:
     """Build the service; the model of the arm "" serves every viewer without an arm that has its own."""
     profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
     if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
@@ -96,7 +96,7 @@ def _build(
         ]
         return Replicas(first, others)
 
-    return Service.build(
+    return LiveService.build(
         home,
         events,
         engine,
@@ -110,7 +110,7 @@ def _build(
     )
 
 
-async def _serve(home: Home, service: Service, host: str, port: int, stop: threading.Event) -> None:
+async def _serve(home: Home, service: LiveService, host: str, port: int, stop: threading.Event) -> None:
     async with service.running():
         server = make_server(make_app(service), host, port, service.keys)
         # Modules and state stay: a garbage collection of them would hold up rankings for 150 ms.
@@ -130,7 +130,7 @@ async def _serve(home: Home, service: Service, host: str, port: int, stop: threa
                 task.cancel()
 
 
-async def _write_status(home: Home, service: Service, server: uvicorn.Server) -> None:
+async def _write_status(home: Home, service: LiveService, server: uvicorn.Server) -> None:
     """Write the service's status into the home every second; log each kind of failure once."""
     last_reason = ""
     while True:

@@ -17,13 +17,13 @@ from easq.service.http.request_metrics import RequestMetrics
 from easq.service.http.route import HttpRequest, Route
 from easq.service.http.uploads import Uploads
 from easq.service.routes import ROUTES
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 logger = structlog.get_logger("easq.service")
 
 
-def make_app(service: Service, routes: Sequence[Route] = ROUTES) -> RequestMetrics:
-    """Return the ASGI app of a service. The caller runs the service; see `Service.running`."""
+def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestMetrics:
+    """Return the ASGI app of a service. The caller runs the service; see `LiveService.running`."""
     recipe = service.recipe
     uploads = Uploads(recipe.service)
     app = Litestar(
@@ -38,7 +38,7 @@ def make_app(service: Service, routes: Sequence[Route] = ROUTES) -> RequestMetri
     return RequestMetrics(app, [route.path for route in routes], service.metrics)
 
 
-def _route_handler(route: Route, service: Service, uploads: Uploads) -> HTTPRouteHandler:
+def _route_handler(route: Route, service: LiveService, uploads: Uploads) -> HTTPRouteHandler:
     limit, _ = route.limit(service.recipe)
     handler = HTTPRouteHandler(
         route.path,

@@ -53,6 +53,6 @@ class AnswerCall(AskCall, frozen=True, kw_only=True):
 
 
 class AskReply(Struct, frozen=True):
-    """It is on the log; `counted before` where it had been told already."""
+    """It is on the log; `counted before` if it had been reported already."""
 
     status: Annotated[str, Meta(extra_json_schema={"enum": ["accepted", "counted before"]})]

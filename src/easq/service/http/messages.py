@@ -82,7 +82,7 @@ class _Event(_Body, frozen=True, kw_only=True, tag_field="type"):
 class BehaviorBody(_Event, frozen=True, kw_only=True, tag="behavior"):
     """What a viewer did with some items of one ranking; to name an item says that it was shown.
 
-    `values[name]` holds one number per entry of `items`; a behaviour that is not named did not happen.
+    `values[name]` holds one number per entry of `items`; a behavior that is not named did not happen.
     """
 
     items: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]

@@ -15,7 +15,7 @@ from easq.service.http.formats import Formats, negotiate
 from easq.service.http.keys import Scope
 from easq.service.http.messages import JSON, MSGPACK, Json
 from easq.service.http.uploads import Uploads
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 HttpRequest = Request[Any, Any, Any]
 Endpoint = Callable[[HttpRequest], Awaitable[ASGIResponse]]
@@ -74,7 +74,7 @@ class Route:
         """Return the most bytes of a body, and the setting that says so; an empty one where it is fixed."""
         return recipe.service.max_body_bytes, "service.max_body_bytes"
 
-    def endpoint(self, service: Service, uploads: Uploads) -> Endpoint:
+    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
         """Return what answers requests to a running service."""
         raise NotImplementedError
 
@@ -83,9 +83,9 @@ class Route:
 class PageRoute(Route):
     """A route without a body; `page` makes its endpoint."""
 
-    page: Callable[[Service], Endpoint]
+    page: Callable[[LiveService], Endpoint]
 
-    def endpoint(self, service: Service, uploads: Uploads) -> Endpoint:  # noqa: ARG002 - there is no body
+    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:  # noqa: ARG002 - there is no body
         """Return the endpoint of a service."""
         return self.page(service)
 
@@ -102,7 +102,7 @@ class CallRoute(Route):
 
     call: type[msgspec.Struct]
     reply: type[msgspec.Struct]
-    handler: Callable[[Service], Handler]
+    handler: Callable[[LiveService], Handler]
     example: Callable[[Recipe], Json]
     entries: tuple[str, Any] | None = None
     body_limit: int | None = None
@@ -117,7 +117,7 @@ class CallRoute(Route):
         """Return the most bytes of a body, and the setting that says so; an empty one where it is fixed."""
         return super().limit(recipe) if self.body_limit is None else (self.body_limit, "")
 
-    def endpoint(self, service: Service, uploads: Uploads) -> Endpoint:
+    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
         """Return the endpoint of a service: read, decode, handle, encode."""
         handle, is_beacon = self.handler(service), self.is_beacon
         readers = {form: form.reader(self.call) for form in (JSON, MSGPACK)}

@@ -12,7 +12,7 @@ from easq.service.dashboard_reader import LearnerStatus
 from easq.service.http.error_replies import Refusal
 from easq.service.http.messages import JSON, Json
 from easq.service.http.route import ADMIN, Endpoint, HttpRequest, PageRoute, json_response
-from easq.service.service import Service
+from easq.service.service import LiveService
 from easq.service.status import ServiceStatus
 
 
@@ -35,7 +35,7 @@ class BoardReply(Struct, frozen=True):
     parts: list[BoardPart]
 
 
-def _dashboard(service: Service) -> Endpoint:
+def _dashboard(service: LiveService) -> Endpoint:
     async def dashboard(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
         reply = DashboardReply(
             at_ms=time.time_ns() // 1_000_000,
@@ -49,7 +49,7 @@ def _dashboard(service: Service) -> Endpoint:
     return dashboard
 
 
-def _board(service: Service) -> Endpoint:
+def _board(service: LiveService) -> Endpoint:
     names = _names(service.recipe)
 
     async def board(request: HttpRequest) -> ASGIResponse:

@@ -7,7 +7,7 @@ from importlib.resources import files
 from litestar.response.base import ASGIResponse
 
 from easq.service.http.route import Endpoint, HttpRequest, PageRoute
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 _SCRIPT = "text/javascript"
 _FILES = {
@@ -24,7 +24,7 @@ _POLICY = (
 
 
 def _file(path: str, name: str, media_type: str) -> PageRoute:
-    def page(_: Service) -> Endpoint:
+    def page(_: LiveService) -> Endpoint:
         body = (files("easq") / "service/dashboard_page" / name).read_bytes()
         headers = {
             "cache-control": "no-cache",
@@ -41,7 +41,7 @@ def _file(path: str, name: str, media_type: str) -> PageRoute:
     return PageRoute(method="GET", path=path, media_type=media_type, page=page)
 
 
-def _plotly(_: Service) -> Endpoint:
+def _plotly(_: LiveService) -> Endpoint:
     """Return the endpoint of the installed package's script: 5 MB, compressed once, on the first request."""
     compressed: list[bytes] = []
 

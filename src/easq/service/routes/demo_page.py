@@ -6,7 +6,7 @@ from litestar.response.base import ASGIResponse
 
 from easq.service.http.error_replies import Refusal
 from easq.service.http.route import Endpoint, HttpRequest, PageRoute
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _FILES = {
@@ -22,7 +22,7 @@ _POLICY = (
 
 
 def _file(path: str, name: str, media_type: str) -> PageRoute:
-    def page(service: Service) -> Endpoint:
+    def page(service: LiveService) -> Endpoint:
         body = (files("easq") / "service/demo_page" / name).read_bytes()
         headers = {
             "cache-control": "no-cache",

@@ -4,17 +4,17 @@ from litestar.response.base import ASGIResponse
 
 from easq.service.http.error_replies import Refusal
 from easq.service.http.route import NOT_NOW, Endpoint, HttpRequest, PageRoute, json_response
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 
-def _live(_: Service) -> Endpoint:
+def _live(_: LiveService) -> Endpoint:
     async def live(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
         return json_response(b'{"status":"live"}')
 
     return live
 
 
-def _ready(service: Service) -> Endpoint:
+def _ready(service: LiveService) -> Endpoint:
     async def ready(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
         if reason := service.readiness.why_not():
             raise Refusal(503, "not_ready", reason, retry_after_s=1)

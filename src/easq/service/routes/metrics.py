@@ -4,10 +4,10 @@ from litestar.response.base import ASGIResponse
 
 from easq.service.counters import CONTENT_TYPE
 from easq.service.http.route import ADMIN, Endpoint, HttpRequest, PageRoute
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 
-def _metrics(service: Service) -> Endpoint:
+def _metrics(service: LiveService) -> Endpoint:
     async def metrics(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
         return ASGIResponse(body=service.metrics.text(), headers={"content-type": CONTENT_TYPE})
 

@@ -4,10 +4,10 @@ from litestar.response.base import ASGIResponse
 
 from easq.service.http.messages import JSON
 from easq.service.http.route import ADMIN, Endpoint, HttpRequest, PageRoute, json_response
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 
-def _status(service: Service) -> Endpoint:
+def _status(service: LiveService) -> Endpoint:
     async def status(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
         return json_response(JSON.encode(service.status()))
 

@@ -9,7 +9,7 @@ from litestar.response.base import ASGIResponse
 
 from easq.recipe.questionnaire import AskSettings
 from easq.service.http.route import Endpoint, HttpRequest, PageRoute
-from easq.service.service import Service
+from easq.service.service import LiveService
 
 _SCRIPT = "text/javascript; charset=utf-8"
 _DAY_S = 86_400
@@ -24,7 +24,7 @@ def widget_script(ask: AskSettings) -> bytes:
     return body
 
 
-def _widget(service: Service) -> Endpoint:
+def _widget(service: LiveService) -> Endpoint:
     """Return the endpoint of the element. What an address with its hash (`?v=`) returns never changes."""
     body = widget_script(service.recipe.ask)
     version = hashlib.sha256(body).hexdigest()[:16]
