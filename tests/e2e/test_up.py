@@ -106,7 +106,7 @@ def test_what_dies_is_started_again(tmp_path: Path) -> None:
             until(lambda role=role: process.children().get(role, before[role]) != before[role], process.text)
             assert f"{name} ended with code -9; it is started again" in process.text()
         after = process.wait_until_ready()
-        until(lambda: open_home(process.home).status("learner")["pid"] == after["learn"], process.text)
+        until(lambda: open_home(process.home).read_status("learner")["pid"] == after["learn"], process.text)
         assert process.end(signal.SIGTERM) == 0
         assert not any(map(is_running, after.values()))
 
