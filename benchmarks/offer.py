@@ -91,7 +91,7 @@ def measure(ask: AskSettings, seconds: float, cores: list[int]) -> dict[str, flo
                 nothing.append(percentiles(asyncio.run(load(port, [_NOTHING], RATE, seconds))))
                 some = calls[n * size : (n + 1) * size]
                 offers.append(percentiles(asyncio.run(load(port, some, RATE, seconds, on_reply=count))))
-    (p50, p99), (_, floor) = (np.median(found, axis=0).tolist() for found in (offers, nothing))
+    (p50, p99), (_, floor) = (np.median(rounds, axis=0).tolist() for rounds in (offers, nothing))
     return {"p50_ms": p50, "p99_ms": p99, "floor_p99_ms": floor, "asked": asked / (_ROUNDS * size)}
 
 
@@ -104,19 +104,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
-    found = measure(AskSettings(), options.seconds, cores)
+    usual = measure(AskSettings(), options.seconds, cores)
     every = measure(_EVERY, options.seconds, cores)
 
     def table() -> str:
         lines = [f"{f'{RATE:g} offers/s, service on one core':44}p50 ms   p99 ms   asked   p99 of nothing"]
-        for name, row in (("the paper's rate", found), ("every view asked", every)):
+        for name, row in (("the paper's rate", usual), ("every view asked", every)):
             numbers = (
                 f"{row['p50_ms']:8.2f} {row['p99_ms']:8.2f} {row['asked']:7.1%} {row['floor_p99_ms']:8.2f}"
             )
             lines.append(f"{name:42}{numbers}")
         return "\n".join(lines)
 
-    result = {**found, **{f"every_asked_{name}": value for name, value in every.items()}}
+    result = {**usual, **{f"every_asked_{name}": value for name, value in every.items()}}
     show(result, options.json, table)
 
 

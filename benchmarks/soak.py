@@ -107,7 +107,7 @@ def memory_mib(pid: int) -> float:
 
 
 async def soak(home: Home, visits: Visits, rate: float, seconds: float) -> tuple[VisitResults, Samples]:
-    """Pay visits and look now and then."""
+    """Pay visits and take samples meanwhile."""
     results, samples = VisitResults(), Samples()
     looking = asyncio.create_task(samples.keep_taking(home, min(5.0, seconds / 40)))
     await visits.pay(rate, seconds, results)

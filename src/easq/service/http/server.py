@@ -23,7 +23,8 @@ def check_address(host: str, keys: Keys) -> None:
 def make_server(app: RequestMetrics, host: str, port: int, keys: Keys) -> uvicorn.Server:
     """Return the server of an app, not yet running; raise InputError for an address it may not have.
 
-    `await server.serve()` runs it until `server.should_exit`, a signal, or the end of its task.
+    `await server.serve()`, inside `LiveService.running`, runs it until `server.should_exit`, a signal, or the
+    end of its task. A signal is raised again when it returns, so handle SIGINT and SIGTERM.
     """
     check_address(host, keys)
     return uvicorn.Server(
