@@ -1,10 +1,10 @@
-"""How soon an answer is in the ranking: from its acknowledgement to the first ranking that knows it.
+"""How soon an answer is in the ranking: from its acknowledgement to the first ranking that includes it.
 
     python benchmarks/freshness.py [--seconds N] [--answers-per-second N] [--json]
 
 A live system, service and learner, under 50 rankings/s of 200 candidates, each followed by what its viewer
-did. Meanwhile answers come in. An answer is known to a ranking whose version was published with offsets
-beyond the answer's place on the log; its time is when that ranking's reply has arrived.
+did. Meanwhile answers come in. A ranking includes an answer if its version was published with offsets beyond
+the answer's place on the log; the time counts until that ranking's reply has arrived.
 """
 
 import argparse
@@ -20,15 +20,15 @@ import msgspec
 import numpy as np
 from common import show
 from live import (
+    HOST,
     Call,
-    Connection,
     free_port,
     is_ready,
     live_recipe,
     load,
     percentiles,
+    put_items,
     running,
-    tell_items,
     wait_until,
 )
 from serve import RATE, queries
@@ -37,13 +37,14 @@ from easq.home.home import open_home
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, UPDATES, Answered, Delta
 from easq.log.ids import time_ordered_id, version_name
+from easq.service.http.connection import Connection
 
-_SEEN = 20
-_LAST_S = 3.0  # answers later than this before the end may not be known by the end
+_NUM_SEEN = 20
+_LAST_S = 3.0  # no answers in the last seconds: they might not be included by the end
 
 
-class Life:
-    """What the viewers of one run are shown, do and say, and when rankings came to know it."""
+class LiveRun:
+    """The viewers of one run: what they see, do and answer, and when rankings first include it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -54,27 +55,27 @@ class Life:
         self.acknowledged: dict[str, float] = {}
 
     def on_ranking(self, call: Call, body: bytes) -> None:
-        """Hear of a ranking."""
+        """Note a ranking and have it reported."""
         reply = msgspec.json.decode(body)
         self.rankings.append((time.perf_counter(), reply["version"]))
-        shown = (call.user, reply["request_id"], reply["items"][:_SEEN])
-        self._recent.append(shown)
-        self._to_report.put_nowait(shown)
+        view = (call.user, reply["request_id"], reply["items"][:_NUM_SEEN])
+        self._recent.append(view)
+        self._to_report.put_nowait(view)
 
     async def behave(self) -> None:
         """Report what was done with every ranking."""
-        connection = Connection(self._port)
+        connection = Connection(HOST, self._port)
         while True:
             user, request_id, items = await self._to_report.get()
             values = {
                 "long_view": [float(self._random.random() < 0.4) for _ in items],
                 "like": [float(self._random.random() < 0.05) for _ in items],
             }
-            await self._say(connection, user, request_id, type="behavior", items=items, values=values)
+            await self._send(connection, user, request_id, type="behavior", items=items, values=values)
 
     async def answer(self, per_second: float, seconds: float) -> None:
-        """Answer now and then, and note when it was acknowledged."""
-        connection = Connection(self._port)
+        """Answer at random times, and note when each answer was acknowledged."""
+        connection = Connection(HOST, self._port)
         options = ("dissatisfied", "uncertain", "satisfied")
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
@@ -84,7 +85,7 @@ class Life:
             index = self._random.randrange(len(self._recent))
             user, request_id, items = self._recent[index]
             del self._recent[index]
-            event_id = await self._say(
+            event_id = await self._send(
                 connection,
                 user,
                 request_id,
@@ -96,38 +97,37 @@ class Life:
             )
             self.acknowledged[event_id] = time.perf_counter()
 
-    async def _say(self, connection: Connection, user: str, request_id: str, **what: Any) -> str:
+    async def _send(self, connection: Connection, user: str, request_id: str, **fields: Any) -> str:
         event_id = time_ordered_id(time.time_ns() // 1_000_000)
-        event = {"event_id": event_id, "user_id": user, "request_id": request_id, **what}
-        status, body = await connection.send(
-            Call.post("/v1/events", msgspec.json.encode({"events": [event]}))
-        )
+        event = {"event_id": event_id, "user_id": user, "request_id": request_id, **fields}
+        call = Call.post("/v1/events", msgspec.json.encode({"events": [event]}))
+        status, body = await connection.send(call.request)
         if status != 200 or msgspec.json.decode(body)["accepted"] != 1:
             raise RuntimeError(f"status {status}: {body[:200]!r}")
         return event_id
 
 
-async def live(port: int, calls: list[Call], per_second: float, seconds: float) -> tuple[Life, list[float]]:
-    """Let the system live; return what happened and the latencies of the rankings."""
-    life = Life(port)
-    behaving = asyncio.create_task(life.behave())
-    answering = asyncio.create_task(life.answer(per_second, seconds - _LAST_S))
-    latencies = await load(port, calls, RATE, seconds, on_reply=life.on_ranking)
+async def live(
+    port: int, calls: list[Call], per_second: float, seconds: float
+) -> tuple[LiveRun, list[float]]:
+    """Load the system; return what happened and the latencies of the rankings."""
+    run = LiveRun(port)
+    behaving = asyncio.create_task(run.behave())
+    answering = asyncio.create_task(run.answer(per_second, seconds - _LAST_S))
+    latencies = await load(port, calls, RATE, seconds, on_reply=run.on_ranking)
     await answering
     behaving.cancel()
-    return life, latencies
+    return run, latencies
 
 
 def first_versions(events: EventLog, updates: EventLog) -> dict[str, str]:
     """Return for each answer on the log the first version that includes it."""
     (start,) = updates.start_offsets(UPDATES)
-    found = updates.read(UPDATES, 0, start, 1 << 20)
-    deltas = [event for event in found if isinstance(event, Delta)]
+    deltas = [event for event in updates.read(UPDATES, 0, start, 1 << 20) if isinstance(event, Delta)]
     known: dict[str, str] = {}
     for partition in range(events.partitions(EVENTS)):
         ends = np.array([delta.until[partition] for delta in deltas])
-        said = events.read(EVENTS, partition, 0, 1 << 30)
-        for offset, event in enumerate(said):
+        for offset, event in enumerate(events.read(EVENTS, partition, 0, 1 << 30)):
             if isinstance(event, Answered):
                 place = int(np.searchsorted(ends, offset, side="right"))
                 if place < len(deltas):
@@ -135,14 +135,14 @@ def first_versions(events: EventLog, updates: EventLog) -> dict[str, str]:
     return known
 
 
-def waits_ms(life: Life, known: dict[str, str]) -> list[float]:
-    """Return each answer's time from acknowledgement to the first ranking that knew it."""
+def waits_ms(run: LiveRun, known: dict[str, str]) -> list[float]:
+    """Return each answer's milliseconds from acknowledgement to the first ranking that included it."""
     waits = []
-    for event_id, acknowledged in life.acknowledged.items():
-        seen = (t for t, version in life.rankings if t >= acknowledged and version >= known[event_id])
-        first = next(seen, None)
+    for event_id, acknowledged in run.acknowledged.items():
+        times = (t for t, version in run.rankings if t >= acknowledged and version >= known[event_id])
+        first = next(times, None)
         if first is None:
-            raise RuntimeError(f"no ranking came to know the answer {event_id}")
+            raise RuntimeError(f"no ranking included the answer {event_id}")
         waits.append(1000 * (first - acknowledged))
     return waits
 
@@ -161,12 +161,12 @@ def main() -> None:
         home, port = open_home(Path(name) / "home", live_recipe()), free_port()
         with running(home.folder, "learn", "serve", port=port):
             wait_until(lambda: is_ready(port), "the live system")
-            tell_items(port)
-            life, latencies = asyncio.run(live(port, calls, options.answers_per_second, options.seconds))
+            put_items(port)
+            run, latencies = asyncio.run(live(port, calls, options.answers_per_second, options.seconds))
         with home.open_events() as events, home.open_updates() as updates:
             known = first_versions(events, updates)
             steps = updates.end_offsets("steps")[0]
-    waits = waits_ms(life, known)
+    waits = waits_ms(run, known)
     p50, p99 = percentiles(waits)
     rank_p50, rank_p99 = percentiles(latencies)
     result = {
@@ -178,7 +178,7 @@ def main() -> None:
         "rank_p50_ms": rank_p50,
         "rank_p99_ms": rank_p99,
         "steps_per_second": steps / options.seconds,
-        "versions_seen": len({version for _, version in life.rankings}),
+        "versions_seen": len({version for _, version in run.rankings}),
     }
 
     def table() -> str:

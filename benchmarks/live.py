@@ -1,7 +1,7 @@
-"""What the benchmarks of the live system share: a home with items, its processes, and an open-loop load.
+"""Shared by the benchmarks of the live system: a home with items, its processes, and an open-loop load.
 
-The load sends at fixed times whatever the replies do, and a latency counts from the time at which its
-call was due: a server that falls behind is seen to.
+The load sends at fixed times whatever the replies do, and a latency counts from the time at which its call
+was due, so that a server that falls behind shows.
 """
 
 import asyncio
@@ -11,18 +11,18 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from easq.recipe.read import decode_recipe
 from easq.recipe.recipe import Recipe
 from easq.service.client import Client
+from easq.service.http.connection import Connection, http_request
 
 NUM_ITEMS, NUM_VIEWERS, NUM_CANDIDATES = 20_000, 2_000, 200
 HOST = "127.0.0.1"
@@ -56,7 +56,7 @@ def live_recipe() -> Recipe:
 
 
 def item_features(n: int) -> dict[str, Any]:
-    """Return what the platform tells of item number `n`."""
+    """Return the features that the platform sends of item number `n`."""
     random = np.random.default_rng([7, n])
     return {
         **{f"c{k}": int(v) for k, v in enumerate(random.integers(0, 1000, 12))},
@@ -97,24 +97,23 @@ def free_port() -> int:
 
 
 def wait_until(is_true: Callable[[], bool], what: str) -> None:
-    """Wait until something has come true; raises TimeoutError."""
+    """Wait until something is true; raises TimeoutError."""
     deadline = time.monotonic() + _START_S
     while not is_true():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come about in {_START_S:.0f} s")
+            raise TimeoutError(f"{what}: not there after {_START_S:.0f} s")
         time.sleep(0.05)
 
 
 def is_ready(port: int) -> bool:
     """Return whether the service can rank."""
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/health/ready") as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, ConnectionError):
+        return httpx.get(f"http://{HOST}:{port}/health/ready").status_code == 200
+    except httpx.TransportError:
         return False
 
 
-def tell_items(port: int) -> None:
+def put_items(port: int) -> None:
     """Put all items and viewers."""
     with Client(f"http://{HOST}:{port}") as client:
         for start in range(0, NUM_ITEMS, 2000):
@@ -126,47 +125,16 @@ def tell_items(port: int) -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """One prebuilt HTTP call; `wire` is the whole of it, `user` who it is about."""
+    """One prebuilt HTTP request, and the viewer whom it is about."""
 
-    wire: bytes
+    request: bytes
     user: str = ""
 
     @staticmethod
     def post(path: str, body: bytes, media_type: str = "application/json", user: str = "") -> "Call":
         """Return a POST with a body."""
-        head = (
-            f"POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: {media_type}\r\n"
-            f"accept: {media_type}\r\ncontent-length: {len(body)}\r\n\r\n"
-        )
-        return Call(head.encode() + body, user)
-
-
-class Connection:
-    """A kept-alive connection that sends prebuilt calls and reads whole replies."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open the connection, if it is not open yet."""
-        if self._streams is None:
-            self._streams = await asyncio.open_connection(HOST, self._port)
-        return self._streams
-
-    async def send(self, call: Call) -> tuple[int, bytes]:
-        """Return status and body of the reply."""
-        reader, writer = await self.open()
-        writer.write(call.wire)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        return int(head[9:12]), await reader.readexactly(length)
-
-    async def close(self) -> None:
-        """Close the connection."""
-        if self._streams is not None:
-            self._streams[1].close()
-            await self._streams[1].wait_closed()
+        headers = {"host": HOST, "content-type": media_type, "accept": media_type}
+        return Call(http_request("POST", path, headers, body), user)
 
 
 async def load(
@@ -179,19 +147,18 @@ async def load(
 ) -> list[float]:
     """Send calls at `rate` per second for `seconds`; return each one's milliseconds from when it was due.
 
-    `on_reply` hears what came back for which call. Raises RuntimeError for a reply that is
-    not 200.
+    `on_reply` gets every call with the body of its reply. Raises RuntimeError for a status other than 200.
     """
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(connections):
-        connection = Connection(port)
-        await connection.open()  # callers keep theirs: a first call that opens one would be timed with it
+        connection = Connection(HOST, port)
+        await connection.open()  # in advance, so that no call is timed with its opening
         idle.put_nowait(connection)
     latencies: list[float] = []
 
     async def one(call: Call, due: float) -> None:
         connection = await idle.get()
-        status, body = await connection.send(call)
+        status, body = await connection.send(call.request)
         latencies.append(1000 * (time.perf_counter() - due))
         idle.put_nowait(connection)
         if status != 200:
@@ -203,7 +170,7 @@ async def load(
         for n in range(round(rate * seconds)):
             due = begin + n / rate
             await asyncio.sleep(max(0.0, due - time.perf_counter() - _TIMER_S))
-            # The loop's timers are a millisecond coarse: the rest of the time is spun away.
+            # The loop's timers are a millisecond coarse: spin for the rest of the time.
             while time.perf_counter() < due:
                 await asyncio.sleep(0)
             tasks.create_task(one(calls[n % len(calls)], due))
@@ -213,7 +180,7 @@ async def load(
 
 
 def mostly(passes: Callable[[], bool], tries: int = 3) -> bool:
-    """Return whether most of some tries pass: another's work on the machine may spoil one."""
+    """Return whether most tries pass: other work on the machine may spoil one."""
     passed = failed = 0
     while max(passed, failed) <= tries // 2:
         if passes():

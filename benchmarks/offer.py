@@ -12,22 +12,22 @@ import asyncio
 import os
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from common import show
-from live import Call, free_port, live_recipe, load, percentiles, running, wait_until
+from live import HOST, Call, free_port, live_recipe, load, percentiles, running, wait_until
 
 from easq.home.home import open_home
 from easq.log.events import EVENTS, Request
 from easq.recipe.questionnaire import AskSettings
+from easq.service.client import Client, ClientError
+from easq.service.http.connection import http_request
 
 RATE = 200.0
 _ROUNDS = 3
-_NOTHING = Call(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+_NOTHING = Call(http_request("GET", "/health/live", {"host": HOST}))
 _ITEMS = 20
 _VIEWERS = 100
 _EVERY = AskSettings(rate=1.0, cool_down_minutes=0.0, max_per_session=100, max_per_day=100)
@@ -62,17 +62,12 @@ def views(home: Path, ask: AskSettings, number: int) -> list[Call]:
 
 def takes_offers(port: int) -> bool:
     """Return whether the service has caught up with its log."""
-    body = msgspec.json.encode(
-        {"user_id": "u", "request_id": "r", "item_id": "i", "play_ms": 8000, "ratio": 0}
-    )
-    call = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/questionnaire/offer", body, {"content-type": "application/json"}
-    )
     try:
-        with urllib.request.urlopen(call) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, ConnectionError):
+        with Client(f"http://{HOST}:{port}", retries=0) as client:
+            client.offer("u", "r", "i", play_ms=8000)
+    except ClientError:
         return False
+    return True
 
 
 def measure(ask: AskSettings, seconds: float, cores: list[int]) -> dict[str, float]:

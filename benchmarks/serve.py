@@ -32,8 +32,8 @@ from live import (
     load,
     mostly,
     percentiles,
+    put_items,
     running,
-    tell_items,
     wait_until,
 )
 
@@ -67,7 +67,7 @@ def queries() -> list[dict[str, Any]]:
 
 def forms(asked: list[dict[str, Any]]) -> dict[str, list[Call]]:
     """Return the same queries in three forms."""
-    found: dict[str, list[Call]] = {"ids": [], "json": [], "msgpack": []}
+    calls: dict[str, list[Call]] = {"ids": [], "json": [], "msgpack": []}
     for query in asked:
         rows = [item_features(int(item[1:])) for item in query["candidates"]]
         columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -75,11 +75,11 @@ def forms(asked: list[dict[str, Any]]) -> dict[str, list[Call]]:
             name: column if name == "tags" else (pack_floats if name[0] == "n" else pack_ids)(column)
             for name, column in columns.items()
         }
-        found["ids"].append(Call.post("/v1/rank", msgspec.json.encode(query)))
-        found["json"].append(Call.post("/v1/rank", msgspec.json.encode({**query, "features": columns})))
+        calls["ids"].append(Call.post("/v1/rank", msgspec.json.encode(query)))
+        calls["json"].append(Call.post("/v1/rank", msgspec.json.encode({**query, "features": columns})))
         body = msgspec.msgpack.encode({**query, "features": packed})
-        found["msgpack"].append(Call.post("/v1/rank", body, "application/msgpack"))
-    return found
+        calls["msgpack"].append(Call.post("/v1/rank", body, "application/msgpack"))
+    return calls
 
 
 class Parts:
@@ -167,7 +167,7 @@ def main() -> None:
             wait_until(lambda: bool(home.versions.names()), "a first version")
         with running(home.folder, "serve", port=port):
             wait_until(lambda: is_ready(port), "the service")
-            tell_items(port)
+            put_items(port)
             with home.open_events() as log, Home(Path(name), home.recipe).open_events() as spare:
                 parts = Parts(home, log, spare, asked)
             for form in calls:
@@ -178,8 +178,8 @@ def main() -> None:
                         latencies[form] += asyncio.run(load(port, calls[form], RATE, options.seconds))
                     time_parts(parts, times)
             rate = highest_rate(port, calls["ids"], max(_TRY_S, options.seconds / 4))
-    by_form = {form: percentiles(found) for form, found in latencies.items()}
-    median_ms = {part: float(np.median(found)) for part, found in times.items()}
+    by_form = {form: percentiles(times_ms) for form, times_ms in latencies.items()}
+    median_ms = {part: float(np.median(times_ms)) for part, times_ms in times.items()}
     forward_ms, total_ms = median_ms["forward"], by_form["ids"][0]
     known = sum(median_ms[part] for part in ("rank", "decode body", "append to the log", "encode reply"))
     parts_ms = {
@@ -195,7 +195,7 @@ def main() -> None:
         "max_rps_p99_20ms": rate,
         "forms": {form: {"p50_ms": p50, "p99_ms": p99} for form, (p50, p99) in by_form.items()},
         "parts_p50_ms": parts_ms,
-        "requests": {form: len(found) for form, found in latencies.items()},
+        "requests": {form: len(times_ms) for form, times_ms in latencies.items()},
     }
 
     def table() -> str:

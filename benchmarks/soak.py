@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 from common import show
-from live import free_port, is_ready, live_recipe, mostly, percentiles, tell_items, wait_until
+from live import free_port, is_ready, live_recipe, mostly, percentiles, put_items, wait_until
 from trend import Trend, trend_of
-from visits import EVENTS_PER_VISIT, Heard, Visits
+from visits import EVENTS_PER_VISIT, VisitResults, Visits
 
 from easq.home.home import Home, open_home
 from easq.recipe.read import to_toml
@@ -71,13 +71,13 @@ class Samples:
 
     def take(self, home: Home) -> None:
         """Look once."""
-        told = {role: home.read_status(role) for role in ROLES}
+        statuses = {role: home.read_status(role) for role in ROLES}
         self.at_s.append(time.monotonic())
         for role in ROLES:
-            self.memory[role].append(memory_mib(told[role]["pid"]))
-            self.pids.add(told[role]["pid"])
-        self.lag.append(told["learner"]["lag_events"])
-        if (seconds := told["service"]["freshness_seconds"]) is not None:
+            self.memory[role].append(memory_mib(statuses[role]["pid"]))
+            self.pids.add(statuses[role]["pid"])
+        self.lag.append(statuses["learner"]["lag_events"])
+        if (seconds := statuses["service"]["freshness_seconds"]) is not None:
             self.freshness.append(1000 * seconds)
         self.wal_mib.append(sum(file.stat().st_size for file in home.folder.glob("*-wal")) / 2**20)
 
@@ -106,13 +106,13 @@ def memory_mib(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0.0)
 
 
-async def soak(home: Home, visits: Visits, rate: float, seconds: float) -> tuple[Heard, Samples]:
-    """Pay visits and look now and then."""
-    heard, samples = Heard(), Samples()
+async def soak(home: Home, visits: Visits, rate: float, seconds: float) -> tuple[VisitResults, Samples]:
+    """Pay visits and take samples meanwhile."""
+    results, samples = VisitResults(), Samples()
     looking = asyncio.create_task(samples.keep_taking(home, min(5.0, seconds / 40)))
-    await visits.pay(rate, seconds, heard)
+    await visits.pay(rate, seconds, results)
     looking.cancel()
-    return heard, samples
+    return results, samples
 
 
 def highest_rate(home: Home, visits: Visits, seconds: float) -> float:
@@ -128,25 +128,25 @@ def highest_rate(home: Home, visits: Visits, seconds: float) -> float:
 
 def is_steady(home: Home, visits: Visits, rate: float, seconds: float) -> bool:
     """Return whether rankings are fast at this rate and the learner keeps up, without an error."""
-    heard, samples = asyncio.run(soak(home, visits, rate, seconds))
+    results, samples = asyncio.run(soak(home, visits, rate, seconds))
     samples.take(home)
     behind_s = samples.lag[-1] / (rate * EVENTS_PER_VISIT)
-    p99 = percentiles(heard.latencies)[1]
-    errors = sum(heard.errors.values())
+    p99 = percentiles(results.latencies)[1]
+    errors = sum(results.errors.values())
     sys.stderr.write(f"{rate:.0f}/s: p99 {p99:.1f} ms, {behind_s:.2f} s behind, {errors} errors\n")
     return p99 < LIMIT_MS and behind_s < BEHIND_S and not errors
 
 
-def report(heard: Heard, samples: Samples, rate: float, seconds: float) -> dict[str, Any]:
-    """Return what is to be told of a soak."""
-    p50, p99 = percentiles(heard.latencies)
+def report(results: VisitResults, samples: Samples, rate: float, seconds: float) -> dict[str, Any]:
+    """Return the results of a soak as JSON values."""
+    p50, p99 = percentiles(results.latencies)
     return {
         "seconds": seconds,
         "rate": rate,
-        "rankings": len(heard.latencies),
+        "rankings": len(results.latencies),
         "p50_ms": p50,
         "p99_ms": p99,
-        "errors": dict(heard.errors),
+        "errors": dict(results.errors),
         "restarts": len(samples.pids) - len(ROLES),
         "max_lag_events": max(samples.lag),
         "max_lag_seconds": max(samples.lag) / (rate * EVENTS_PER_VISIT),
@@ -188,18 +188,18 @@ def main() -> None:
     options = parser.parse_args()
     port = free_port()
     with tempfile.TemporaryDirectory() as name, up(Path(name), port) as home:
-        tell_items(port)
+        put_items(port)
         visits = Visits(port)
         asyncio.run(soak(home, visits, 20.0, 3.0))  # what is done once is done here
         rate = options.rate or highest_rate(home, visits, _SEARCH_S)
         if not rate:
             raise SystemExit(f"no rate is steady, not even {_SEARCH_FROM:.0f} visits a second")
         used_s, began_s = time.process_time(), time.monotonic()
-        heard, samples = asyncio.run(soak(home, visits, rate, options.seconds))
+        results, samples = asyncio.run(soak(home, visits, rate, options.seconds))
         load_cpu = (time.process_time() - used_s) / (time.monotonic() - began_s)
         with contextlib.suppress(TimeoutError):
             wait_until(lambda: learned(home) >= visits.answers, "the last answer to be learned")
-        result = report(heard, samples, rate, options.seconds)
+        result = report(results, samples, rate, options.seconds)
         result |= {"answers_sent": visits.answers, "answers_learned": learned(home), "load_cpu": load_cpu}
     show(result, options.json, lambda: table(result))
 

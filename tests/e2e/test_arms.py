@@ -35,16 +35,16 @@ def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
     try:
         until(lambda: is_ready(url), up.text)
         with Crowd(url, pause_s=0.02) as crowd:
-            crowd.tell_all()
+            crowd.put_all()
             home = open_home(folder)
             control = open_arms(home)["easq/control"]
 
             def have_learned() -> bool:
-                # The behaviour-only arm reads the same answers, and learns nothing from them.
-                told = [found.read_status("learner") for found in (home, control)]
+                # The behavior-only arm reads the same answers, and learns nothing from them.
+                statuses = [found.read_status("learner") for found in (home, control)]
                 return all(
                     t.get("answers", 0) >= ANSWERS and t["seq"] >= STEPS and t["lag_events"] < 100
-                    for t in told
+                    for t in statuses
                 )
 
             until(have_learned, up.text, 120.0)

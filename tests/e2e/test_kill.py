@@ -28,13 +28,13 @@ _CHECKED_EVERY = 7
 def test_killed_system_keeps_every_promise(tmp_path: Path, kills: int) -> None:
     with running(tmp_path, "live.keep_versions=1000") as system:
         with Crowd(system.url) as crowd:
-            crowd.tell_all()
+            crowd.put_all()
             _kill(system, kills, random.Random(kills))
             system.wait_until_ready()
             _live_on(system, crowd)
         system.wait_until_learned()
         system.stop()
-        learner = system.told("learner")
+        learner = system.status("learner")
         assert system.service.errors() == system.learner.errors() == []
         with system.home.open_events() as events, system.home.open_updates() as updates:
             logged = everything(events)
@@ -63,10 +63,10 @@ def test_killed_system_keeps_every_promise(tmp_path: Path, kills: int) -> None:
 
 
 def _live_on(system: Running, crowd: Crowd) -> None:
-    """Wait until more was said and a version was made of it."""
-    said, newest = len(crowd.accepted), system.home.versions.names()[-1]
+    """Wait until more events were accepted and a newer version was made."""
+    num_events, newest = len(crowd.accepted), system.home.versions.names()[-1]
     until(
-        lambda: len(crowd.accepted) > said and system.home.versions.names()[-1] > newest,
+        lambda: len(crowd.accepted) > num_events and system.home.versions.names()[-1] > newest,
         system.text,
     )
 

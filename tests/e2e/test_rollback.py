@@ -22,7 +22,7 @@ def test_scores_go_back_while_it_serves(tmp_path: Path) -> None:
         at_first = _ask(system)
         assert at_first.version == version_name(0)
         with Crowd(system.url) as crowd:
-            crowd.tell_all()
+            crowd.put_all()
             until(lambda: len(crowd.answers) > 20 and len(system.home.versions.names()) > 2, system.text)
             learned = _ask(system)
             assert _by_item(learned) != _by_item(at_first)
@@ -65,7 +65,7 @@ def _by_item(ranking: Ranking) -> dict[str, float]:
 
 
 def _service_version(system: Running) -> str:
-    return str(system.told("service")["version"])
+    return str(system.status("service")["version"])
 
 
 def _version_gone_back_to(system: Running) -> str:

@@ -23,7 +23,7 @@ def test_scores_and_features_come_out_again_from_the_log(tmp_path: Path, ranking
     """Deltas of the whole run are kept, so that every version can be had again."""
     with running(tmp_path, "live.snapshot_seconds=3600.0") as system:
         with Crowd(system.url, pause_s=0.05) as crowd:
-            crowd.tell_all()
+            crowd.put_all()
             until(lambda: len(crowd.rankings) >= rankings, system.text, 300.0)
         system.stop()
     logged = requests(system.home)
@@ -33,9 +33,9 @@ def test_scores_and_features_come_out_again_from_the_log(tmp_path: Path, ranking
     for request in logged:
         if request.event_id in crowd.rankings:
             served = crowd.rankings[request.event_id]
-            said = dict(zip(served.items, served.scores, strict=True))
+            scores = dict(zip(served.items, served.scores, strict=True))
             assert served.version == request.version
-            np.testing.assert_array_equal(unpack_floats(request.scores), [said[i] for i in request.items])
+            np.testing.assert_array_equal(unpack_floats(request.scores), [scores[i] for i in request.items])
     _check_scores(system.home, logged)
     _check_features(system.home, logged)
 

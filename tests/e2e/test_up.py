@@ -87,7 +87,7 @@ def test_it_tells_its_address_and_how_it_is_and_ends_with_all_its_own(tmp_path: 
         children = process.children()
         assert process.url in process.text()
         with Crowd(process.url, pause_s=0.05) as crowd:
-            crowd.tell_all()
+            crowd.put_all()
             until(lambda: "rankings/s" in process.text() and len(crowd.answers) > 5, process.text)
         line = next(line for line in process.text().splitlines() if "rankings/s" in line)
         for word in ("events/s", "answers learned", "version v", "events behind"):
@@ -141,7 +141,7 @@ def test_when_it_is_killed_nothing_of_it_stays(tmp_path: Path) -> None:
         assert process.errors() == []
 
 
-def test_a_port_in_use_is_said_and_ends_it(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_and_ends_it(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

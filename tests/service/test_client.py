@@ -17,7 +17,7 @@ from easq.log.packing import pack_floats
 from easq.service.client import Client, ClientError
 from easq.service.http.keys import create_key
 from tests.support.http_service import Served, serving
-from tests.support.questionnaire_calls import ALWAYS, a_view, told
+from tests.support.questionnaire_calls import ALWAYS, a_view, ask_events
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_view_is_asked_about_from_offer_to_answer(tmp_path: Path) -> None:
             client.answer(tokens[1], "satisfied")
         with pytest.raises(ClientError, match="403 forged"):
             client.shown("made.up")
-        kinds = [type(event).__name__ for event in told(served)]
+        kinds = [type(event).__name__ for event in ask_events(served)]
     assert sorted(kinds) == ["Answered", *["Asked"] * 3, "Dismissed", "Ignored", *["Offered"] * 3]
 
 

@@ -21,14 +21,14 @@ def test_weeks_pass_in_moments_and_windows_with_them(tmp_path: Path) -> None:
         assert (ts[first], ts[last]) == (began_ms, began_ms + 1000 * HOUR_MS)
         about = {"type": "behavior", "user_id": "u1", "items": ["a"], "values": {"like": [1.0]}}
 
-        def say(event_id: str, request_id: str, ts: int) -> dict[str, str]:
-            said = {**about, "event_id": event_id, "request_id": request_id, "ts": ts}
-            (result,) = served.http.post("/v1/events", json={"events": [said]}).json()["results"]
+        def send(event_id: str, request_id: str, ts: int) -> dict[str, str]:
+            event = {**about, "event_id": event_id, "request_id": request_id, "ts": ts}
+            (result,) = served.http.post("/v1/events", json={"events": [event]}).json()["results"]
             found: dict[str, str] = result
             return found
 
-        assert "minutes ago" in say("a", first, began_ms)["reason"]
-        assert "in the future" in say("b", last, began_ms + 1001 * HOUR_MS)["reason"]
-        assert say("c", last, began_ms + 1000 * HOUR_MS)["status"] == "accepted"
+        assert "minutes ago" in send("a", first, began_ms)["reason"]
+        assert "in the future" in send("b", last, began_ms + 1001 * HOUR_MS)["reason"]
+        assert send("c", last, began_ms + 1000 * HOUR_MS)["status"] == "accepted"
         with pytest.raises(ValueError, match="time does not go back"):
             clock.set(began_ms)

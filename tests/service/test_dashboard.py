@@ -22,12 +22,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def whole_board(http: httpx.Client, experiment: str = "") -> dict[str, Any]:
-    """Return the board when a look has been taken."""
+    """Return the board after a whole reading."""
     params = {"experiment": experiment} if experiment else {}
 
     def is_done() -> bool:
-        said = http.get("/v1/dashboard/board", params=params).json()
-        return not said["is_reading"]
+        reply = http.get("/v1/dashboard/board", params=params).json()
+        return not reply["is_reading"]
 
     until(is_done)
     board: dict[str, Any] = http.get("/v1/dashboard/board", params=params).json()
@@ -57,7 +57,7 @@ def test_nothing_of_the_page_may_come_from_elsewhere_or_stand_in_it(served: Serv
         assert served.http.get(f"/dashboard/{name}").status_code == 200
 
 
-def test_plotly_comes_packed_to_whom_can_unpack_it(served: Served) -> None:
+def test_plotly_comes_packed_to_clients_that_can_unpack_it(served: Served) -> None:
     plain = served.http.get("/dashboard/plotly.js", headers={"accept-encoding": "identity"})
     packed = served.http.get("/dashboard/plotly.js", headers={"accept-encoding": "gzip"})
     assert "content-encoding" not in plain.headers
@@ -66,11 +66,11 @@ def test_plotly_comes_packed_to_whom_can_unpack_it(served: Served) -> None:
     assert b"plotly.js v" in plain.content[:200]
 
 
-def test_this_moment_is_told_without_a_look_at_the_log(served: Served) -> None:
-    said = served.http.get("/v1/dashboard").json()
-    assert said["experiments"] == []
-    assert said["service"]["ready"]
-    assert said["learners"] == {"main": {}}
+def test_this_moment_is_there_without_reading_the_log(served: Served) -> None:
+    reply = served.http.get("/v1/dashboard").json()
+    assert reply["experiments"] == []
+    assert reply["service"]["ready"]
+    assert reply["learners"] == {"main": {}}
 
 
 def test_a_log_with_nothing_in_it_is_said_to_hold_nothing(tmp_path: Path) -> None:
@@ -82,14 +82,14 @@ def test_a_log_with_nothing_in_it_is_said_to_hold_nothing(tmp_path: Path) -> Non
     assert all(part["at_ms"] > 0 and part["seconds"] >= 0 for part in parts.values())
 
 
-def test_the_first_call_starts_a_look_and_does_not_wait_for_it(tmp_path: Path) -> None:
+def test_the_first_call_starts_a_reading_and_does_not_wait_for_it(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
-        said = served.http.get("/v1/dashboard/board").json()
-        assert (said["is_reading"], said["parts"]) == (True, [])
+        reply = served.http.get("/v1/dashboard/board").json()
+        assert (reply["is_reading"], reply["parts"]) == (True, [])
         until(lambda: len(served.http.get("/v1/dashboard/board").json()["parts"]) == len(PARTS) - 1)
 
 
-def test_a_reading_that_fails_is_told_and_the_service_goes_on(tmp_path: Path) -> None:
+def test_a_reading_that_fails_is_reported_and_the_service_goes_on(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         (tmp_path / "settings.toml").write_text("this is no recipe")
         until(lambda: served.http.get("/v1/dashboard/board").json()["error"])
@@ -118,4 +118,4 @@ def test_a_board_that_has_not_changed_is_not_sent_again(served: Served) -> None:
     assert (again.status_code, again.content) == (304, b"")
     assert [part["at_ms"] for part in first.json()["parts"]] == [
         part["at_ms"] for part in served.http.get("/v1/dashboard/board").json()["parts"]
-    ], "looking again and again must not read the log again"
+    ], "asking again and again must not read the log again"

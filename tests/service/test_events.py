@@ -70,13 +70,13 @@ def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
     [
         (
             {**SEEN, "values": {"likes": [1, 0]}},
-            "values: unknown behaviour 'likes'; allowed: click, comment, ",
+            "values: unknown behavior 'likes'; allowed: click, comment, ",
         ),
         ({**SEEN, "values": {"like": [1]}}, "values.like: got 1 numbers for 2 items; allowed: 2"),
         ({**SEEN, "values": {"like": [1, 1e39]}}, "values.like: allowed are finite numbers of 32 bits"),
         ({**SEEN, "values": {"like": ["1", 0]}}, "expected `float`, got `str`"),
         ({**SEEN, "values": {"like": [True, 0]}}, "expected `float`, got `bool`"),
-        ({**SEEN, "items": ["a", "a"]}, "items: an item stands there twice"),
+        ({**SEEN, "items": ["a", "a"]}, "items: an item is in it twice"),
         ({**SEEN, "items": [], "values": {}}, "items: expected `array` of length >= 1"),
         ({**SEEN, "items": ["a", "b\x00"]}, "items: holds a control character"),
         ({**SEEN, "event_id": "r1"}, "event_id: got 'r1', which is its request_id; allowed: one of its own"),

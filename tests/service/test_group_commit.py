@@ -56,6 +56,7 @@ def test_calls_that_come_during_a_write_share_the_next_one(tmp_path: Path) -> No
 
     with Gated(tmp_path / "log") as log:
         committer = Committer(log)
+        committer.start()
         asyncio.run(main())
         committer.close()
 
@@ -75,6 +76,7 @@ def test_a_failure_reaches_exactly_the_callers_of_that_write(tmp_path: Path) -> 
 
     with Gated(tmp_path / "log") as log:
         committer = Committer(log)
+        committer.start()
         asyncio.run(main())
         committer.close()
 
@@ -93,6 +95,7 @@ def test_who_gave_up_before_the_write_began_has_nothing_written(tmp_path: Path) 
 
     with Gated(tmp_path / "log") as log:
         committer = Committer(log)
+        committer.start()
         asyncio.run(main())
         committer.close()
 
@@ -111,6 +114,7 @@ def test_the_queue_is_bounded_and_says_so(tmp_path: Path) -> None:
 
     with Gated(tmp_path / "log") as log:
         committer = Committer(log, max_waiting=2)
+        committer.start()
         asyncio.run(main())
         committer.close()
 
@@ -129,5 +133,6 @@ def test_closing_writes_what_waits_and_refuses_the_rest(tmp_path: Path) -> None:
 
     with Gated(tmp_path / "log") as log:
         committer = Committer(log)
+        committer.start()
         asyncio.run(main())
         assert sum(log.end_offsets(EVENTS)) == 2

@@ -17,7 +17,7 @@ from tests.support.small_worlds import small_recipe
 RECIPE = small_recipe()
 
 
-def told(n: int) -> ItemUpdate:
+def item_update(n: int) -> ItemUpdate:
     return ItemUpdate(
         event_id=f"i{n}", user_id="", ts=n, item_id=f"i{n}", values={"author_id": pack_ids([n])}
     )
@@ -61,7 +61,7 @@ async def caught_up(follower: LogFollower) -> None:
 def test_what_was_there_is_applied_before_it_is_ready(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log") as log:
         log.append(EVENTS, requests(1000))
-        log.append(PROFILES, [told(n) for n in range(1000)])
+        log.append(PROFILES, [item_update(n) for n in range(1000)])
         profiles = Profiles.of(RECIPE, 4)
 
         async def test(follower: LogFollower) -> None:
@@ -79,7 +79,7 @@ def test_what_another_process_appends_is_found(tmp_path: Path) -> None:
         async def test(follower: LogFollower) -> None:
             await caught_up(follower)
             for n in range(20):
-                positions = await asyncio.to_thread(other.append, PROFILES, [told(n)])
+                positions = await asyncio.to_thread(other.append, PROFILES, [item_update(n)])
                 await follower.reached(PROFILES, positions)
                 assert profiles.item_values(f"i{n}") is not None
 
@@ -90,9 +90,9 @@ def test_what_another_process_appends_is_found(tmp_path: Path) -> None:
 def test_it_goes_on_from_the_offsets_of_the_profiles(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log") as log:
         profiles = Profiles.of(RECIPE, 4)
-        log.append(PROFILES, [told(1)])
+        log.append(PROFILES, [item_update(1)])
         run(log, profiles, caught_up)
-        log.append(PROFILES, [told(2)])
+        log.append(PROFILES, [item_update(2)])
         run(log, profiles, caught_up)
         assert sum(profiles.offsets) == 2
         assert profiles.item_values("i2") is not None
@@ -105,7 +105,7 @@ def test_saving_happens_between_changes_and_at_the_end(tmp_path: Path) -> None:
 
         async def test(follower: LogFollower) -> None:
             for n in range(50):
-                positions = await asyncio.to_thread(log.append, PROFILES, [told(n)])
+                positions = await asyncio.to_thread(log.append, PROFILES, [item_update(n)])
                 await follower.reached(PROFILES, positions)
 
         run(log, profiles, test, lambda: saved.append(list(profiles.offsets)), save_seconds=0.01)
@@ -122,9 +122,9 @@ def test_a_store_that_cannot_be_written_is_counted_and_following_goes_on(tmp_pat
             (tmp_path / "no folder" / "store").write_bytes(b"")
 
         async def test(follower: LogFollower) -> None:
-            positions = await asyncio.to_thread(log.append, PROFILES, [told(1)])
+            positions = await asyncio.to_thread(log.append, PROFILES, [item_update(1)])
             await follower.reached(PROFILES, positions)
-            positions = await asyncio.to_thread(log.append, PROFILES, [told(2)])
+            positions = await asyncio.to_thread(log.append, PROFILES, [item_update(2)])
             await follower.reached(PROFILES, positions)
 
         assert run(log, profiles, test, save, save_seconds=0.01)
@@ -163,7 +163,7 @@ def test_a_view_is_counted_once_for_the_next_ranking(tmp_path: Path) -> None:
 @pytest.mark.parametrize("num", [0, 1])
 def test_reached_returns_at_once_for_what_is_applied(tmp_path: Path, num: int) -> None:
     with SqliteLog(tmp_path / "log") as log:
-        positions = log.append(PROFILES, [told(n) for n in range(num)])
+        positions = log.append(PROFILES, [item_update(n) for n in range(num)])
 
         async def test(follower: LogFollower) -> None:
             await caught_up(follower)

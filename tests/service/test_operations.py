@@ -21,8 +21,8 @@ from easq.log.packing import pack_ids
 from easq.rank.engine import Engine
 from easq.rank.parameters import Parameters
 from easq.rank.replica import Replica
-from easq.service.app import create_app
 from easq.service.http.keys import Keys, create_key
+from easq.service.service import LiveService
 from tests.support.http_service import a_client, a_model, running, serving, until
 from tests.support.small_worlds import small_recipe
 
@@ -115,17 +115,16 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
     with home.open_events() as log, home.open_updates() as updates:
         profiles, parameters = Profiles.of(recipe, log.partitions(EVENTS)), Parameters(recipe)
         engine = Engine(recipe, profiles, parameters, 20, 5)
-        app = create_app(
-            engine,
+        service = LiveService.build(
+            home,
             log,
+            engine,
             profiles,
             Keys(home.keys_path),
-            recipe,
             secret=bytes(32),
-            home=home,
-            follow_updates=lambda hand, heard: Replica(home, updates, parameters, hand, heard),
+            follow_updates=lambda hand, applied: Replica(home, updates, parameters, hand, applied),
         )
-        with running(app, Keys(home.keys_path)) as url, a_client(url) as http:
+        with running(service) as (url, _), a_client(url) as http:
             assert http.get("/health/ready").status_code == 503
             state = Trainer(recipe, 1).learner.state()
             home.versions.save(3, state, {"seq": 3})
@@ -167,10 +166,8 @@ def test_asks_that_heard_half_of_a_chunk_are_not_kept(
         profiles = Profiles.of(recipe, log.partitions(EVENTS))
         engine = Engine(recipe, profiles, a_model(recipe), 20, 5)
         file, keys = AsksFile(home.asks_path, recipe), Keys(home.keys_path)
-        app = create_app(
-            engine, log, profiles, keys, recipe, secret=bytes(32), home=home, asks_file=file
-        )  # fmt: skip
-        with running(app, keys) as url, a_client(url) as http:
+        service = LiveService.build(home, log, engine, profiles, keys, secret=bytes(32), asks_file=file)
+        with running(service) as (url, _), a_client(url) as http:
             until(lambda: http.get("/health/ready").status_code == 200)
             if is_faulty:
                 monkeypatch.setattr(Asks, "ingest", half)

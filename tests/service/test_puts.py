@@ -50,7 +50,7 @@ def test_values_become_columns_of_the_log(served: Served) -> None:
     [
         ({"colour": "red"}, "features.colour: it is unknown; allowed of the candidate: item_id, author_id"),
         ({"segment": "new"}, "features.segment: it is a feature of the viewer; allowed of the candidate"),
-        ({"recent_items": ["i"]}, "features.recent_items: the service keeps it from events"),
+        ({"recent_items": ["i"]}, "features.recent_items: the service computes it from events"),
         ({"author_id": 1.5}, "features.author_id: got 1.5; allowed: a text or an integer of 64 bits"),
         ({"author_id": None}, "features.author_id: got None; allowed: a text or an integer"),
         ({"author_id": 2**63}, "features.author_id: got 9223372036854775808; allowed"),

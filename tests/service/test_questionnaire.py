@@ -2,23 +2,34 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
 
-from easq.ask.judge import weigh
-from easq.ask.state import Asks
 from easq.ask.token import Ticket, Tokens, read_secret
+from easq.home.clock import real_ms
 from easq.log.events import Answered, Asked, Dismissed, Ignored, Offered
 from easq.service.http.keys import create_key
 from tests.support.http_service import serving, until
-from tests.support.questionnaire_calls import ALWAYS, a_token, a_view, offer, say, told
+from tests.support.questionnaire_calls import ALWAYS, a_token, a_view, ask_events, offer, report
+
+
+@dataclass
+class OwnClock:
+    """The service's clock, moved ahead by a test."""
+
+    ahead_ms: int = 0
+
+    def __call__(self) -> int:
+        return real_ms() + self.ahead_ms
 
 
 def test_an_answer_goes_from_the_offer_to_the_log(tmp_path: Path) -> None:
-    with serving(tmp_path, *ALWAYS) as served:
+    clock = OwnClock()
+    with serving(tmp_path, *ALWAYS, now_ms=clock) as served:
         view = a_view(served, locale="zh-CN", session_id="s")
         reply = offer(served, view).json()
         assert (reply["show"], reply["reason"], reply["locale"], reply["fade_ms"]) == (
@@ -34,9 +45,10 @@ def test_an_answer_goes_from_the_offer_to_the_log(tmp_path: Path) -> None:
             "你对这个视频满意吗\uff1f",
         )
         assert question["options"][2] == {"value": "satisfied", "label": "满意"}
-        assert say(served, "shown", reply["token"]) == (200, "accepted")
-        assert say(served, "answer", reply["token"], option="satisfied", took_ms=1500) == (200, "accepted")
-        offered, asked, answered = told(served)
+        assert report(served, "shown", reply["token"]) == (200, "accepted")
+        clock.ahead_ms += 2000  # the question was read
+        assert report(served, "answer", reply["token"], option="satisfied", took_ms=1500) == (200, "accepted")
+        offered, asked, answered = ask_events(served)
     assert isinstance(offered, Offered)
     assert isinstance(asked, Asked)
     assert isinstance(answered, Answered)
@@ -79,7 +91,7 @@ def test_what_is_no_eligible_view_is_not_asked_and_not_logged(
             None,
             None,
         )
-        assert told(served) == []
+        assert ask_events(served) == []
 
 
 def test_a_viewer_who_was_asked_has_a_pause(tmp_path: Path) -> None:
@@ -93,22 +105,22 @@ def test_a_retry_and_a_double_tap_count_once(tmp_path: Path) -> None:
     with serving(tmp_path, *ALWAYS) as served:
         token = a_token(served)
         with ThreadPoolExecutor(8) as pool:
-            shown = list(pool.map(lambda _: say(served, "shown", token), range(8)))
-            taps = list(pool.map(lambda _: say(served, "answer", token, option="uncertain"), range(8)))
+            shown = list(pool.map(lambda _: report(served, "shown", token), range(8)))
+            taps = list(pool.map(lambda _: report(served, "answer", token, option="uncertain"), range(8)))
         for replies in (shown, taps):
             assert sorted(replies) == [(200, "accepted"), *[(200, "counted before")] * 7]
-        assert [type(event) for event in told(served)] == [Offered, Asked, Answered]
+        assert [type(event) for event in ask_events(served)] == [Offered, Asked, Answered]
 
 
 @pytest.mark.parametrize(("verb", "kind"), [("dismiss", Dismissed), ("ignored", Ignored)])
 def test_an_ask_may_end_without_an_answer(tmp_path: Path, verb: str, kind: type) -> None:
     with serving(tmp_path, *ALWAYS) as served:
         token = a_token(served)
-        assert say(served, "shown", token)[0] == 200
-        assert say(served, verb, token, took_ms=6000) == (200, "accepted")
-        assert say(served, verb, token, took_ms=6000) == (200, "counted before")
-        assert say(served, "answer", token, option="satisfied") == (409, "used")
-        *_, last = told(served)
+        assert report(served, "shown", token)[0] == 200
+        assert report(served, verb, token, took_ms=6000) == (200, "accepted")
+        assert report(served, verb, token, took_ms=6000) == (200, "counted before")
+        assert report(served, "answer", token, option="satisfied") == (409, "used")
+        *_, last = ask_events(served)
         assert isinstance(last, kind)
         assert last.took_ms == 6000
 
@@ -117,12 +129,12 @@ def test_a_used_token_takes_no_other_word(tmp_path: Path) -> None:
     with serving(tmp_path, *ALWAYS) as served:
         view = a_view(served)
         token = offer(served, view).json()["token"]
-        assert say(served, "answer", token, option="satisfied") == (200, "accepted")
-        assert say(served, "answer", token, option="dissatisfied") == (409, "used")
-        assert say(served, "ignored", token) == (409, "used")
+        assert report(served, "answer", token, option="satisfied") == (200, "accepted")
+        assert report(served, "answer", token, option="dissatisfied") == (409, "used")
+        assert report(served, "ignored", token) == (409, "used")
         assert offer(served, view).json()["reason"] == "view"
         # The report that it was shown was lost, and is made up for.
-        assert [type(event) for event in told(served)] == [Offered, Asked, Answered]
+        assert [type(event) for event in ask_events(served)] == [Offered, Asked, Answered]
 
 
 def test_a_token_is_for_one_viewer_view_and_question(tmp_path: Path) -> None:
@@ -130,42 +142,42 @@ def test_a_token_is_for_one_viewer_view_and_question(tmp_path: Path) -> None:
         view = a_view(served)
         token = offer(served, view).json()["token"]
         for name in ("user_id", "request_id", "item_id", "question", "version"):
-            assert say(served, "answer", token, option="satisfied", **{name: "x"}) == (403, "mismatched")
-        assert say(served, "answer", token, option="great")[0] == 400
-        assert say(served, "shown", token[:-1] + "!") == (403, "forged")
+            assert report(served, "answer", token, option="satisfied", **{name: "x"}) == (403, "mismatched")
+        assert report(served, "answer", token, option="great")[0] == 400
+        assert report(served, "shown", token[:-1] + "!") == (403, "forged")
         bound = {"question": "satisfaction", "version": "1"} | {
             name: view[name] for name in ("user_id", "request_id", "item_id")
         }
-        assert say(served, "answer", token, option="satisfied", **bound) == (200, "accepted")
+        assert report(served, "answer", token, option="satisfied", **bound) == (200, "accepted")
 
 
 def test_a_token_expires_and_one_of_no_ask_is_refused(tmp_path: Path) -> None:
     with serving(tmp_path, *ALWAYS) as served:
         tokens = Tokens(read_secret(tmp_path / "secret"))
         old = Ticket("q1", "u1", "r1", "i1", "satisfaction", "1", until=1000)
-        assert say(served, "shown", tokens.make(old)) == (410, "expired")
+        assert report(served, "shown", tokens.make(old)) == (410, "expired")
         fresh = msgspec.structs.replace(old, until=1 << 52)
-        assert say(served, "shown", tokens.make(fresh)) == (403, "mismatched")
+        assert report(served, "shown", tokens.make(fresh)) == (403, "mismatched")
 
 
 def test_what_was_not_shown_in_time_cannot_be_shown(tmp_path: Path) -> None:
     with serving(tmp_path, *ALWAYS, "ask.reserve_seconds=0.001") as served:
         view = a_view(served)
         token = offer(served, view).json()["token"]
-        assert say(served, "shown", token) == (410, "expired")
-        assert say(served, "answer", token, option="satisfied") == (410, "expired")
+        assert report(served, "shown", token) == (410, "expired")
+        assert report(served, "answer", token, option="satisfied") == (410, "expired")
         assert offer(served, view).json()["reason"] == "view"
 
 
 def test_a_restart_knows_what_was_asked_and_answered(tmp_path: Path) -> None:
     with serving(tmp_path, *ALWAYS) as served:
         done, open_token = a_token(served), a_token(served)
-        say(served, "answer", done, option="satisfied")
+        report(served, "answer", done, option="satisfied")
     with serving(tmp_path, *ALWAYS) as served:
-        assert say(served, "answer", done, option="satisfied") == (200, "counted before")
-        assert say(served, "dismiss", done) == (409, "used")
-        assert say(served, "answer", open_token, option="uncertain") == (200, "accepted")
-        assert len([event for event in told(served) if isinstance(event, Answered)]) == 2
+        assert report(served, "answer", done, option="satisfied") == (200, "counted before")
+        assert report(served, "dismiss", done) == (409, "used")
+        assert report(served, "answer", open_token, option="uncertain") == (200, "accepted")
+        assert len([event for event in ask_events(served) if isinstance(event, Answered)]) == 2
 
 
 def test_a_beacon_is_plain_text_with_its_key_inside(tmp_path: Path) -> None:
@@ -225,15 +237,15 @@ def test_a_body_about_an_ask_is_small(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_weighed_before_it_is_logged(tmp_path: Path) -> None:
-    def judge(answer: Answered, asks: Asks) -> tuple[float, list[str]]:
-        assert asks.ask(answer.ask_id) is not None
-        return (0.25, ["fast"]) if answer.took_ms < 500 else (1.0, [])
-
-    with serving(tmp_path, *ALWAYS, judge=judge) as served:
+    """Nobody reads the question in 100 ms; later than 250 ms a viewer who has read it before may answer."""
+    clock = OwnClock()
+    with serving(tmp_path, *ALWAYS, now_ms=clock) as served:
         for took_ms in (100, 2000):
-            say(served, "answer", a_token(served), option="satisfied", took_ms=took_ms)
-        answers = [event for event in told(served) if isinstance(event, Answered)]
-    assert [(a.weight, a.flags) for a in answers] == [(0.25, ["fast"]), (1.0, [])]
+            token = a_token(served)
+            clock.ahead_ms += 3000
+            report(served, "answer", token, option="satisfied", took_ms=took_ms)
+        answers = [event for event in ask_events(served) if isinstance(event, Answered)]
+    assert [(a.weight, a.flags) for a in answers] == [(0.2, ["speeder"]), (1.0, [])]
 
 
 @pytest.mark.parametrize("took_ms", [0, 300, 60_000])
@@ -241,7 +253,7 @@ def test_answers_before_the_question_could_be_read_are_flagged_and_logged_so(
     tmp_path: Path, took_ms: int
 ) -> None:
     """The offer was a moment ago, so a long time is made up."""
-    with serving(tmp_path, *ALWAYS, "quality.skimming=0.01", judge=weigh) as served:
-        say(served, "answer", a_token(served), option="satisfied", took_ms=took_ms)
-        answers = [event for event in told(served) if isinstance(event, Answered)]
+    with serving(tmp_path, *ALWAYS, "quality.skimming=0.01") as served:
+        report(served, "answer", a_token(served), option="satisfied", took_ms=took_ms)
+        answers = [event for event in ask_events(served) if isinstance(event, Answered)]
     assert [(a.weight, a.flags) for a in answers] == [(0.2, ["speeder"])]

@@ -16,14 +16,14 @@ from tests.support.small_worlds import small_recipe
 def test_a_status_that_cannot_be_written_is_said_once_and_written_later(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    home, stop, said = open_home(tmp_path / "home", small_recipe()), threading.Event(), ""
+    home, stop, output = open_home(tmp_path / "home", small_recipe()), threading.Event(), ""
     lines, taken = structlog.get_config(), home.folder / "service.json"
     taken.mkdir()
 
     def has_said() -> bool:
-        nonlocal said
-        said += capfd.readouterr().err
-        return "the status cannot be written" in said
+        nonlocal output
+        output += capfd.readouterr().err
+        return "the status cannot be written" in output
 
     thread = threading.Thread(target=run_service, args=(home, "127.0.0.1", 0, stop))
     thread.start()
@@ -38,6 +38,6 @@ def test_a_status_that_cannot_be_written_is_said_once_and_written_later(
         thread.join()
         structlog.configure(**lines)
     assert has_said()
-    lines = [json.loads(line) for line in said.splitlines() if "the status cannot" in line]
+    lines = [json.loads(line) for line in output.splitlines() if "the status cannot" in line]
     assert [line["reason"] for line in lines] == ["Is a directory"]
     assert list(home.folder.glob("*.part")) == []

@@ -21,7 +21,7 @@ def test_pauses_grow_with_early_deaths_and_end_with_a_good_life(monkeypatch: pyt
         child.process.wait()
         now += seconds
         assert child.death() == 3
-        assert child.death() is None, "a death is told once"
+        assert child.death() is None, "a death is reported once"
         begun = now
         now = begun + max(child.pause_s - 0.1, 0.0)
         if child.pause_s:
@@ -37,8 +37,8 @@ def test_pauses_grow_with_early_deaths_and_end_with_a_good_life(monkeypatch: pyt
 
 def test_rates_begin_anew_with_a_service_that_was_started_again() -> None:
     pace = Pace()
-    told = {"ready": True, "version": "v1"}
-    pace.line({**told, "at": 1.0, "rankings": 50.0, "events_accepted": 9.0}, {})
-    pace.line({**told, "at": 2.0, "rankings": 0.0, "events_accepted": 0.0}, {})
-    line = pace.line({**told, "at": 3.0, "rankings": 4.0, "events_accepted": 2.0}, {})
+    status = {"ready": True, "version": "v1"}
+    pace.line({**status, "at": 1.0, "rankings": 50.0, "events_accepted": 9.0}, {})
+    pace.line({**status, "at": 2.0, "rankings": 0.0, "events_accepted": 0.0}, {})
+    line = pace.line({**status, "at": 3.0, "rankings": 4.0, "events_accepted": 2.0}, {})
     assert line.startswith("4.0 rankings/s, 2.0 events/s")

@@ -1,4 +1,4 @@
-"""A real service on loopback, with a real log, for the tests of this folder."""
+"""A real service on loopback, with a real log."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ from time import monotonic, sleep
 from typing import Any
 
 import httpx
+import uvloop
 from litestar import Litestar
 
-from easq.ask.judge import Judge, trust
 from easq.ask.token import read_secret
 from easq.features.profiles import Profiles
 from easq.home.clock import NowMs, real_ms
@@ -23,9 +23,10 @@ from easq.rank.engine import Engine
 from easq.rank.parameters import SERVED, Parameters
 from easq.recipe.read import to_toml
 from easq.recipe.recipe import Recipe
-from easq.service.app import create_app
+from easq.service.http.app import make_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import make_server
+from easq.service.service import LiveService
 from tests.support.small_worlds import small_recipe
 
 PATIENCE_S = 30.0
@@ -44,7 +45,7 @@ class Served:
     app: Litestar
 
     def logged(self, topic: str = EVENTS) -> list[Event]:
-        """Return all that is on a topic, partition after partition."""
+        """Return all events of a topic, partition after partition."""
         parts = range(self.log.partitions(topic))
         return [event for p in parts for event in self.log.read(topic, p, 0, 1 << 20)]
 
@@ -57,7 +58,7 @@ class Served:
 
 
 def a_model(recipe: Recipe) -> Parameters:
-    """Return parameters as a learner begins with them."""
+    """Return parameters as a learner starts with them."""
     state = Trainer(recipe, 1).learner.state()
     parameters = Parameters(recipe)
     parameters.replace(0, {name: value for name, value in state.items() if name.startswith(SERVED)})
@@ -70,7 +71,6 @@ def serving(
     *overrides: str,
     has_model: bool = True,
     token: str = "",
-    judge: Judge = trust,
     now_ms: NowMs = real_ms,
 ) -> Iterator[Served]:
     """Serve from the log and the keys in `folder`."""
@@ -83,10 +83,8 @@ def serving(
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         secret = read_secret(folder / "secret")
-        app = create_app(
-            engine, log, profiles, keys, recipe, secret=secret, home=home, judge=judge, now_ms=now_ms
-        )
-        with running(app, keys) as url, a_client(url, token) as http:
+        service = LiveService.build(home, log, engine, profiles, keys, secret=secret, now_ms=now_ms)
+        with running(service) as (url, app), a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)
             yield Served(url, http, log, engine, profiles, app)
@@ -99,15 +97,21 @@ def a_client(url: str, token: str = "") -> httpx.Client:
 
 
 @contextmanager
-def running(app: Litestar, keys: Keys) -> Iterator[str]:
-    """Run an app in a thread and yield its address."""
-    server = make_server(app, "127.0.0.1", 0, keys)
-    thread = Thread(target=server.run)
+def running(service: LiveService) -> Iterator[tuple[str, Litestar]]:
+    """Run a service in a thread and yield its address and app."""
+    app = make_app(service)
+    server = make_server(app, "127.0.0.1", 0, service.keys)
+
+    async def serve() -> None:
+        async with service.running():
+            await server.serve()
+
+    thread = Thread(target=lambda: uvloop.run(serve()))
     thread.start()
     try:
         until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", app.app
     finally:
         server.should_exit = True
         thread.join()
@@ -117,5 +121,5 @@ def until(holds: Any) -> None:
     """Wait until something holds."""
     end = monotonic() + PATIENCE_S
     while not holds():
-        assert monotonic() < end, "it did not come"
+        assert monotonic() < end, "it did not happen in time"
         sleep(0.01)

@@ -1,4 +1,4 @@
-"""A live system of real processes, each of them ended and begun again as a test pleases."""
+"""A live system of real processes, each stopped and started again as a test needs."""
 
 import json
 import os
@@ -33,13 +33,13 @@ QUICK = (
     "live.snapshot_seconds=2.5",
     "service.profile_store_seconds=0.7",
 )
-"""Windows in which a test sees behaviour trained, and files written often enough to be cut off."""
+"""Windows so short that a test sees behavior trained and files cut off while they are written."""
 
 
 def lively_recipe(*overrides: str) -> Recipe:
-    """Return a small recipe with every kind of feature that the service keeps from events."""
+    """Return a small recipe with every kind of feature that the service computes from events."""
     recipe = small_recipe(*QUICK, *overrides)
-    kept = (
+    from_events = (
         History(name="liked_items", of="item_id", length=10, where="like"),
         Numeric(
             name="like_rate",
@@ -48,15 +48,15 @@ def lively_recipe(*overrides: str) -> Recipe:
             rate=RateOf(behavior="like", half_life_hours=0.01, prior_views=5.0),
         ),
     )
-    return msgspec.structs.replace(recipe, features=(*recipe.features, *kept))
+    return msgspec.structs.replace(recipe, features=(*recipe.features, *from_events))
 
 
 @dataclass
 class Role:
-    """The process of one role; what it writes is kept in `said`, life after life."""
+    """The process of one role; all its lives append their output to the file `output`."""
 
     command: list[str]
-    said: Path
+    output: Path
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -65,13 +65,13 @@ class Role:
         return self.process.pid
 
     def start(self) -> None:
-        with self.said.open("ab") as said:
+        with self.output.open("ab") as file:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment()
+                self.command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment()
             )
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal and return the exit code that came of it."""
+        """Send a signal, wait, and return the exit code."""
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_S)
@@ -83,10 +83,10 @@ class Role:
         assert self.end(signal.SIGTERM) == 0, self.text()
 
     def text(self) -> str:
-        return self.said.read_text()
+        return self.output.read_text()
 
     def errors(self) -> list[str]:
-        """Return the lines of log that tell of an error."""
+        """Return the log lines about errors."""
         return [
             line for line in self.text().splitlines() if '"level": "error"' in line or "Traceback" in line
         ]
@@ -106,15 +106,16 @@ class Running:
         self.learner.start()
 
     def wait_until_ready(self) -> None:
-        until(lambda: self.told("learner").get("pid") == self.learner.pid, self.text)
+        until(lambda: self.status("learner").get("pid") == self.learner.pid, self.text)
         until(lambda: is_ready(self.url), self.text)
 
     def wait_until_learned(self) -> None:
-        """Wait until the learner has read all and learned what can be."""
+        """Wait until the learner has read everything and learned everything that can be learned."""
 
         def is_done() -> bool:
-            told, now = self.told("learner"), time.time()
-            return bool(told["lag_events"] == 0 and told["waiting_rows"] == 0 and told["at"] > now - 1)
+            status, now = self.status("learner"), time.time()
+            is_idle = status["lag_events"] == 0 and status["waiting_rows"] == 0
+            return bool(is_idle and status["at"] > now - 1)
 
         until(is_done, self.text)
 
@@ -122,7 +123,7 @@ class Running:
         self.service.stop()
         self.learner.stop()
 
-    def told(self, role: str) -> dict[str, Any]:
+    def status(self, role: str) -> dict[str, Any]:
         return self.home.read_status(role)
 
     def text(self) -> str:
@@ -131,7 +132,7 @@ class Running:
 
 @contextmanager
 def running(folder: Path, *overrides: str) -> Iterator[Running]:
-    """Yield a system that is ready; whatever of it still runs at the end is killed."""
+    """Yield a system that is ready; processes that still run at the end are killed."""
     home, port = open_home(folder / "home", lively_recipe(*overrides)), free_port()
     place = ["--home", str(home.folder)]
     service = Role([*EASQ, "serve", *place, "--port", str(port)], folder / "service.txt")
@@ -148,14 +149,14 @@ def running(folder: Path, *overrides: str) -> Iterator[Running]:
 
 
 def write_recipe(folder: Path, *overrides: str) -> Path:
-    """Return the path of the lively recipe, written down."""
+    """Write the lively recipe to a file and return its path."""
     path = folder / "recipe.toml"
     path.write_text(to_toml(lively_recipe(*overrides)))
     return path
 
 
 def easq(*words: str) -> tuple[int, Any]:
-    """Run a command that answers in JSON; return its exit code and its answer."""
+    """Run a command with JSON output; return its exit code and its output."""
     done = subprocess.run(
         [*EASQ, *words, "--json"], capture_output=True, env=environment(), timeout=PATIENCE_S, check=False
     )
@@ -181,8 +182,8 @@ def is_ready(url: str) -> bool:
 
 
 def until(holds: Callable[[], bool], why: Callable[[], str] = str, patience_s: float = PATIENCE_S) -> None:
-    """Wait until something holds; say `why` when it does not come."""
+    """Wait until something holds; fail with `why` if it does not in time."""
     end = time.monotonic() + patience_s
     while not holds():
-        assert time.monotonic() < end, f"it did not come\n{why()}"
+        assert time.monotonic() < end, f"it did not happen in time\n{why()}"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The viewers of the small world as clients of a live service, who remember what they were promised."""
+"""The viewers of the small world as clients of a live service; they remember what they were promised."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 _BEHAVIORS = ("long_view", "like", "comment", "forward")
 _COPY_EVERY = 5
-_TELL_EVERY = 10
+_PUT_EVERY = 10
 _PROPENSITY = 0.5
 
 
@@ -25,8 +25,8 @@ class Crowd:
     """Loads the service at `url` from `threads` threads, each pausing `pause_s` after a request.
 
     A call that fails is made again, with the same ids, until it is answered or the crowd leaves. Some
-    are made twice for no reason, and now and then a viewer or an item is told anew. `rankings` are the
-    replies heard, `accepted` the events that the service said it keeps.
+    are made twice for no reason, and now and then a viewer or an item is put again. `rankings` are the
+    replies, `accepted` the events that the service accepted.
     """
 
     def __init__(self, url: str, pause_s: float = 0.02, threads: int = 3, seed: int = 1) -> None:
@@ -44,13 +44,13 @@ class Crowd:
         """Return the ids of the answers that were accepted."""
         return {key for key, event in self.accepted.items() if event["type"] == "answered"}
 
-    def tell_all(self) -> None:
-        """Tell everything about items and viewers."""
+    def put_all(self) -> None:
+        """Put all items and viewers."""
         self._client.put_items(dict(_item(self.world, n) for n in range(len(self.world.catalogue.topic_I))))
         self._client.put_users(dict(_user(self.world, n) for n in range(len(self.world.viewers.segment_U))))
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
         return self
@@ -58,7 +58,7 @@ class Crowd:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Leave, and see that nobody was refused."""
+        """Stop the threads and check that nobody was refused."""
         self._leave.set()
         for thread in self._threads:
             thread.join()
@@ -84,12 +84,12 @@ class Crowd:
         ranking = self._until_answered(lambda: self._client.rank(user, items))
         assert sorted(ranking.items) == sorted(items)
         self.rankings[ranking.request_id] = ranking
-        events = list(_said(chunk, r, user, items, ranking.request_id))
+        events = list(_events_of(chunk, r, user, items, ranking.request_id))
         for _ in range(2 if number % _COPY_EVERY == 0 else 1):
             outcomes = self._until_answered(lambda: self._client.send(events))
             assert all(outcome.is_accepted for outcome in outcomes), outcomes
             self.accepted |= {event["event_id"]: event for event in events}
-        if number % _TELL_EVERY == 0:
+        if number % _PUT_EVERY == 0:
             age = {"age_days": float(number)}
             name, features = _item(self.world, int(chunk.item_RC[r, 0]))
             self._until_answered(lambda: self._client.put_items({name: features | age}))
@@ -135,10 +135,10 @@ def _user(world: World, n: int) -> tuple[str, dict[str, Any]]:
     return f"u{n}", {"segment": int(viewers.segment_U[n]), "device": int(viewers.device_U[n])}
 
 
-def _said(
+def _events_of(
     chunk: WorldChunk, r: int, user: str, items: list[str], request_id: str
 ) -> Iterator[dict[str, Any]]:
-    """Yield what a viewer did, reported in two halves as an app does, and answered."""
+    """Yield events of what a viewer did, in two halves as an app reports it, and answered."""
     about = {"user_id": user, "request_id": request_id}
     half = len(items) // 2
     for part, place in enumerate((slice(0, half), slice(half, None))):

@@ -1,7 +1,7 @@
 """A page with a player and the question, under the strictest policy that lets it work.
 
-The page stands at the origin of a service, but the browser has it from here. Its video is a sound, which
-needs no codec: it plays, seeks and loops as any other.
+The page has the origin of a service, but the browser gets it from here. Its video is a sound, which needs no
+codec: it plays, seeks and loops like any other.
 """
 
 import io
@@ -43,7 +43,7 @@ def sound() -> bytes:
 
 @dataclass
 class Stage:
-    """One tab with the page, and all that went wrong in it."""
+    """One tab with the page, and the errors in it."""
 
     page: Page
     errors: list[str] = field(default_factory=list)
@@ -63,19 +63,19 @@ class Stage:
         """Wait until something holds, while the browser goes on."""
         end = monotonic() + PATIENCE_S
         while not holds():
-            assert monotonic() < end, "it did not come"
+            assert monotonic() < end, "it did not happen in time"
             self.page.wait_for_timeout(20)
 
     def play(self) -> None:
         self.page.evaluate("document.querySelector('video').play()")
 
     def see(self) -> None:
-        """Play until the question stands still on the screen."""
+        """Play until the question has appeared and stopped moving."""
         self.play()
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the question stands still."""
+        """Wait until the question has stopped moving."""
         self.question.wait_for()
         self.until(lambda: self.question.evaluate("panel => getComputedStyle(panel).opacity") == "1")
 
@@ -103,7 +103,7 @@ def open_stage(
     style: str = "",
     origin: str = "",
 ) -> Stage:
-    """Open the page in a new tab; `origin` is the page's own, if it is not that of the service at `url`."""
+    """Open the page in a new tab; `origin` is the page's own if it differs from the service's `url`."""
     page_url = origin or url
     policy = POLICY.replace("script-src", f"script-src {url}").replace("connect-src", f"connect-src {url}")
     named = {**ATTRIBUTES, **(attributes or {})}

@@ -1,4 +1,4 @@
-"""Calls of the questionnaire, for the tests of this folder."""
+"""Calls of the questionnaire, for tests of the service."""
 
 from itertools import count
 from typing import Any
@@ -14,7 +14,7 @@ _numbers = count()
 
 
 def a_view(served: Served, user: str = "u1", **other: Any) -> dict[str, Any]:
-    """Rank for a viewer and return a view of the ranking, which can be asked about at once."""
+    """Rank for a viewer and return a view of the ranking that is eligible at once."""
     items = [f"i{next(_numbers)}" for _ in range(2)]
     ranked = served.http.post("/v1/rank", json={"user_id": user, "candidates": items}).json()
     view = {"user_id": user, "request_id": ranked["request_id"], "item_id": items[0]}
@@ -33,14 +33,14 @@ def a_token(served: Served, user: str = "u1", **other: Any) -> str:
     return str(reply["token"])
 
 
-def say(served: Served, what: str, token: str, **other: Any) -> tuple[int, str]:
-    """Report on an ask; return the status and what was said of it in one word."""
-    reply = served.http.post(f"/v1/questionnaire/{what}", json={"token": token, **other})
+def report(served: Served, verb: str, token: str, **other: Any) -> tuple[int, str]:
+    """Report on an ask; return the HTTP status and the reply's status or error code."""
+    reply = served.http.post(f"/v1/questionnaire/{verb}", json={"token": token, **other})
     body = reply.json()
     return reply.status_code, body["status"] if "status" in body else body["error"]["code"]
 
 
-def told(served: Served) -> list[Event]:
-    """Return all events of the questionnaire but offers that asked nothing."""
+def ask_events(served: Served) -> list[Event]:
+    """Return all events of the questionnaire except offers that asked nothing."""
     kinds = (Offered, Asked, Answered, Dismissed, Ignored)
     return [e for e in served.logged() if isinstance(e, kinds) and not getattr(e, "gate", "")]

@@ -1,4 +1,4 @@
-"""A service that can be slow, wrong or gone. It keeps to the questionnaire's contract and counts calls."""
+"""A service that can be slow, wrong or gone. It follows the questionnaire's contract and records calls."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Any
 
 import easq
 from easq.recipe.questionnaire import AskSettings
-from easq.service.pages import widget
+from easq.service.routes.widget import widget_script
 
 WIDGET = Path(easq.__file__).parent / "ask" / "widget" / "easq.js"
 QUICK = AskSettings(min_play_ms=500.0, min_ratio=1.0)
@@ -30,7 +30,7 @@ QUESTION: dict[str, Any] = {
 
 @dataclass
 class Call:
-    """One call as it came."""
+    """One call as it arrived."""
 
     verb: str
     body: dict[str, Any]
@@ -40,24 +40,24 @@ class Call:
 
 @dataclass
 class StandIn:
-    """What the service says, and what it was told. `offer` replaces fields of the next offers."""
+    """The service's replies and the calls to it. `offer` replaces fields of the next offers."""
 
     url: str = ""
     rule: AskSettings = QUICK  # of the next pages
     offer: dict[str, Any] = field(default_factory=dict)
-    statuses: dict[str, list[int]] = field(default_factory=dict)  # of a verb's next calls, instead of 200
-    raw: bytes | None = None  # the body of every reply, instead of what the contract says
+    statuses: dict[str, list[int]] = field(default_factory=dict)  # of the next calls of a verb, not 200
+    raw: bytes | None = None  # the body of every reply, instead of the contract's
     may_answer: Event = field(default_factory=Event)  # cleared: calls hang
     calls: list[Call] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def said(self, verb: str) -> list[dict[str, Any]]:
+    def bodies(self, verb: str) -> list[dict[str, Any]]:
         """Return the bodies of all calls of one verb."""
         with self.lock:
             return [call.body for call in self.calls if call.verb == verb]
 
     def answer(self, call: Call) -> tuple[int, bytes]:
-        """Take one call and return the reply to it."""
+        """Record one call and return its reply."""
         with self.lock:
             self.calls.append(call)
             number = sum(1 for c in self.calls if c.verb == call.verb)
@@ -80,7 +80,7 @@ def stand_in() -> Iterator[StandIn]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._reply(200, widget(state.rule), "text/javascript; charset=utf-8")
+            self._reply(200, widget_script(state.rule), "text/javascript; charset=utf-8")
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))

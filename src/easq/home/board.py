@@ -1,23 +1,18 @@
-"""What the dashboard asks for, and the parts that come back: HTML, with its time and price."""
-
-from typing import Any
+"""Messages between the service and the process that reads the log for the dashboard: JSON, one a line."""
 
 import msgspec
 
 
 class BoardQuery(msgspec.Struct):
-    """Which home and experiment to read; `funnel` is what an earlier read counted, opaque to the service."""
+    """A request to read the log; without an `experiment` that part is left out."""
 
-    folder: str
     experiment: str = ""
-    funnel: dict[str, Any] | None = None
 
 
 class BoardPart(msgspec.Struct):
-    """One part of the dashboard: HTML, as of `at_ms`, which took `seconds`."""
+    """One part of the dashboard: HTML as of `at_ms`, which took `seconds`. A `null` follows the last part."""
 
     name: str
     html: str
     at_ms: int
     seconds: float
-    funnel: dict[str, Any] | None = None

@@ -3,7 +3,6 @@
 Shapes: N candidates of one request, L of them logged.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -11,7 +10,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from easq.arrays import F32, I64
-from easq.errors import InputError
 from easq.features.columns import Columns
 from easq.features.encode import ServingEncoder
 from easq.log.events import Request
@@ -19,7 +17,7 @@ from easq.log.ids import stable_id, time_ordered_id
 from easq.rank.arm_lookup import ArmLookup
 from easq.rank.explore import explore
 from easq.rank.parameters import Parameters
-from easq.rank.query import Query, one_row, with_given
+from easq.rank.query import ParsedQuery, Query, QueryParser
 from easq.rank.record import RankingRecord, logged_ranks
 from easq.recipe.assignment import arms_in
 from easq.recipe.recipe import Recipe
@@ -65,7 +63,9 @@ class Engine:
         log_sample: int,
         arms: Mapping[str, Parameters] = MappingProxyType({}),
     ) -> None:
-        self._encoder = ServingEncoder(recipe.features)
+        self._encoder = encoder = ServingEncoder(recipe.features)
+        # Checks a query and turns its feature values into arrays; `rank` trusts what it returns.
+        self.parse = QueryParser(encoder.viewer_shape, encoder.candidate_shape).parse
         self._knowledge, self._parameters = knowledge, parameters
         self._arm_lookup, self._arms = ArmLookup(recipe), dict(arms)
         self._log_top, self._log_sample = log_top, log_sample
@@ -86,12 +86,14 @@ class Engine:
         """Return the names of the parameters of the arms that have their own."""
         return {arm: parameters.name for arm, parameters in self._arms.items()}
 
-    def rank(self, query: Query, now_ms: int) -> RankResult:
+    def rank(self, query: Query | ParsedQuery, now_ms: int) -> RankResult:
         """Rank the query's candidates.
 
-        Raises InputError, naming the field, what was given and what is allowed.
+        Raises InputError for a query that `parse` refuses, naming the field, what was given and what is
+        allowed.
         """
-        _check(query)
+        if isinstance(query, Query):
+            query = self.parse(query.user_id, query.candidates, query.context, query.features, query.limit)
         viewer, candidates = self._hydrate(query, now_ms)
         arm = self._arm_lookup.label(query.user_id, viewer)
         parameters = self._served_by(arm)
@@ -119,18 +121,10 @@ class Engine:
         items = [query.candidates[n] for n in returned.tolist()]
         return RankResult(event, items, scores_N[returned], event.version, event.arm)
 
-    def _hydrate(self, query: Query, now_ms: int) -> tuple[Columns, Columns]:
+    def _hydrate(self, query: ParsedQuery, now_ms: int) -> tuple[Columns, Columns]:
         """Return the values of the viewer and of the candidates; those in the query come first."""
-        knowledge, encoder = self._knowledge, self._encoder
-        viewer = with_given(
-            knowledge.viewer(query.user_id, now_ms), encoder.viewer_shape, one_row(query.context), "context"
-        )
-        candidates = with_given(
-            knowledge.candidates(query.candidates, now_ms),
-            encoder.candidate_shape,
-            query.features,
-            "features",
-        )
+        viewer = query.context.put_into(self._knowledge.viewer(query.user_id, now_ms))
+        candidates = query.features.put_into(self._knowledge.candidates(query.candidates, now_ms))
         return viewer, candidates
 
     def _served_by(self, label: str) -> Parameters:
@@ -146,14 +140,3 @@ class Engine:
             return order_N, None
         seed = stable_id(request_id) & 0xFFFFFFFFFFFFFFFF
         return explore(scores_N, order_N, self._explore, np.random.default_rng(seed))
-
-
-def _check(query: Query) -> None:
-    candidates = query.candidates
-    if not candidates:
-        raise InputError("candidates: got none; allowed: at least one item id")
-    if len(set(candidates)) != len(candidates):
-        twice, _ = Counter(candidates).most_common(1)[0]
-        raise InputError(f"candidates: {twice!r} stands there more than once; each item once")
-    if query.limit is not None and query.limit < 1:
-        raise InputError(f"limit: got {query.limit}; allowed: 1 or more")

@@ -1,11 +1,12 @@
-"""What a call to rank brings: whom, which candidates, and values given on the spot.
+"""A call to rank: the viewer, the candidates, and feature values that come with the call, parsed to arrays.
 
-A value given on the spot goes before what is stored. Candidates' values come by feature, as columns
-that stand in the order of the candidates. Shapes: N candidates, or the one viewer.
+A value that comes with the call goes before what is stored. Candidates' values come by feature, as columns in
+the order of the candidates. Shapes: N candidates, or the one viewer.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -16,10 +17,10 @@ from easq.errors import InputError, first_unknown, format_value
 from easq.features.columns import LONGEST, UNKNOWN, Columns, List, Shape
 from easq.log.ids import stable_ids
 from easq.log.packing import FLOAT, ID
-from easq.recipe.features import Categorical, Feature, History, Numeric
+from easq.recipe.features import Feature, History, Multi
 
 Scalar = int | float | str | None
-Given = list[Scalar | list[int | str]] | bytes
+FeatureColumn = list[Scalar | list[int | str]] | bytes
 """A column: one entry per candidate, or in MessagePack its packed bytes (int64 ids, float32 numbers)."""
 
 
@@ -33,47 +34,149 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
     user_id: str
     candidates: list[str]
     context: dict[str, Scalar | list[int | str]] = {}
-    features: dict[str, Given] = {}
+    features: dict[str, FeatureColumn] = {}
     limit: int | None = None
 
 
-def with_given(columns: Columns, shape: Shape, given: Mapping[str, Any], field: str) -> Columns:
-    """Return the columns with those in `given` in the place of their own; changes arrays in place.
+class FeatureValues(NamedTuple):
+    """Values of some features of one side: arrays by the feature's place among its kind in a `Shape`."""
 
-    Raises InputError, naming `field` and feature, for an unknown name, a wrong size or a wrong value.
-    """
-    if not given:
-        return columns
-    if (unknown := first_unknown(given, shape.names)) is not None:
+    singles: dict[int, I64]
+    numbers: dict[int, F32]
+    lists: dict[int, List]
+
+    def put_into(self, columns: Columns) -> Columns:
+        """Return the columns with these values in the place of their own; changes arrays in place."""
+        for k, ids_N in self.singles.items():
+            columns.ids_NK[:, k] = ids_N
+        for m, number_N in self.numbers.items():
+            columns.numbers_NM[:, m] = number_N
+        if not self.lists:
+            return columns
+        lists = tuple(self.lists.get(n, own) for n, own in enumerate(columns.lists))
+        return Columns(columns.ids_NK, columns.numbers_NM, lists)
+
+
+class ParsedQuery(NamedTuple):
+    """A query whose every part was checked; `context` has one row, `features` one for each candidate."""
+
+    user_id: str
+    candidates: list[str]
+    context: FeatureValues
+    features: FeatureValues
+    limit: int | None
+
+
+class Decoder(Protocol):
+    """Decodes feature values once it is known which feature they belong to."""
+
+    def value(self, value: Any, place: str) -> Any:
+        """Return one value, decoded; raise InputError, naming the place, if no feature can have it."""
+        ...
+
+    def column(self, column: Any, feature: Feature, num_rows: int, place: str) -> Any:
+        """Return a column, decoded; raise InputError, naming the place, if the feature cannot have it."""
+        ...
+
+
+class PlainValues:
+    """The decoder of values that are Python objects already."""
+
+    def value(self, value: Any, place: str) -> Any:  # noqa: ARG002 - part of Decoder
+        """Return the value."""
+        return value
+
+    def column(self, column: Any, feature: Feature, num_rows: int, place: str) -> Any:  # noqa: ARG002
+        """Return the column."""
+        return column
+
+
+_PLAIN = PlainValues()
+_NOTHING = FeatureValues({}, {}, {})
+
+
+class QueryParser:
+    """Checks queries and parses their feature values, once, to what the engine scores."""
+
+    def __init__(self, viewer: Shape, candidate: Shape) -> None:
+        self._viewer, self._candidate = viewer, candidate
+
+    def parse(
+        self,
+        user_id: str,
+        candidates: list[str],
+        context: Mapping[str, Any],
+        features: Mapping[str, Any],
+        limit: int | None,
+        decoder: Decoder = _PLAIN,
+    ) -> ParsedQuery:
+        """Return the parsed query; raise InputError, naming the field, what was given and what is allowed."""
+        _check(candidates, limit)
+        num_rows = len(candidates)
+
+        def row(value: Any, _: Feature, place: str) -> Any:
+            return [decoder.value(value, place)]
+
+        def column(values: Any, feature: Feature, place: str) -> Any:
+            return decoder.column(values, feature, num_rows, place)
+
+        viewer = _parse(context, self._viewer, 1, "context", row) if context else _NOTHING
+        candidate = _parse(features, self._candidate, num_rows, "features", column) if features else _NOTHING
+        return ParsedQuery(user_id, candidates, viewer, candidate, limit)
+
+
+class _Column(Protocol):
+    def __call__(self, values: Any, feature: Feature, place: str, /) -> Any:
+        """Return the decoded column of a feature."""
+        ...
+
+
+def check_num_rows(num: int, num_rows: int, place: str) -> None:
+    """Raise InputError unless a column has a value for each row."""
+    if num != num_rows:
+        raise InputError(f"{place}: got {num} values; allowed: one value for each of {num_rows}")
+
+
+def _check(candidates: Sequence[str], limit: int | None) -> None:
+    if not candidates:
+        raise InputError("candidates: got none; allowed: at least one item id")
+    if len(set(candidates)) != len(candidates):
+        twice, _ = Counter(candidates).most_common(1)[0]
+        raise InputError(f"candidates: {twice!r} stands there more than once; each item once")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit: got {limit}; allowed: 1 or more")
+
+
+def _parse(
+    values: Mapping[str, Any], shape: Shape, num_rows: int, field: str, column: _Column
+) -> FeatureValues:
+    if (unknown := first_unknown(values, shape.names)) is not None:
         raise InputError(f"{field}: unknown feature {unknown!r}; allowed: {', '.join(shape.names) or 'none'}")
-    num_rows = len(columns)
+    parsed = FeatureValues({}, {}, {})
     for k, single in enumerate(shape.singles):
-        if single.name in given:
-            columns.ids_NK[:, k] = _ids(given[single.name], num_rows, single, field)
+        if single.name in values:
+            place = f"{field}.{single.name}"
+            parsed.singles[k] = _ids(column(values[single.name], single, place), num_rows, place)
     for m, number in enumerate(shape.numbers):
-        if number.name in given:
-            columns.numbers_NM[:, m] = _numbers(given[number.name], num_rows, number, field)
-    lists = list(columns.lists)
+        if number.name in values:
+            place = f"{field}.{number.name}"
+            parsed.numbers[m] = _numbers(column(values[number.name], number, place), num_rows, place)
     for n, feature in enumerate(shape.lists):
-        if feature.name in given:
-            lists[n] = _lists(given[feature.name], num_rows, feature, field)
-    return Columns(columns.ids_NK, columns.numbers_NM, tuple(lists))
+        if feature.name in values:
+            place = f"{field}.{feature.name}"
+            parsed.lists[n] = _lists(column(values[feature.name], feature, place), num_rows, feature, place)
+    return parsed
 
 
-def one_row(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the viewer's values as columns of one row."""
-    return {name: [value] for name, value in context.items()}
-
-
-def _ids(column: Any, num_rows: int, feature: Categorical, field: str) -> I64:
+def _ids(column: Any, num_rows: int, place: str) -> I64:
     if isinstance(column, bytes):
-        return _packed(column, ID, num_rows, feature, field)
-    _check_length(column, num_rows, feature, field)
+        return _packed(column, ID, num_rows, place)
+    _check_list(column, num_rows, place)
     try:
-        found = [UNKNOWN if v is None else v for v in column]
-        return np.array(found if set(map(type, found)) <= {int} else _hashed(found), np.int64)
+        ids = [UNKNOWN if v is None else v for v in column]
+        return np.array(ids if set(map(type, ids)) <= {int} else _hashed(ids), np.int64)
     except (TypeError, OverflowError):
-        raise _wrong(feature, field, column, "an integer of 64 bits or a text, or null") from None
+        raise _wrong(place, column, "an integer of 64 bits or a text, or null") from None
 
 
 def _hashed(values: Sequence[Any]) -> list[int]:
@@ -82,59 +185,59 @@ def _hashed(values: Sequence[Any]) -> list[int]:
     return stable_ids(values)
 
 
-def _numbers(column: Any, num_rows: int, feature: Numeric, field: str) -> F32:
+def _numbers(column: Any, num_rows: int, place: str) -> F32:
     if isinstance(column, bytes):
-        values = _packed(column, FLOAT, num_rows, feature, field)
+        values = _packed(column, FLOAT, num_rows, place)
     else:
-        _check_length(column, num_rows, feature, field)
+        _check_list(column, num_rows, place)
         if not set(map(type, column)) <= {int, float, type(None)}:
-            raise _wrong(feature, field, column, "a number, or null")
+            raise _wrong(place, column, "a number, or null")
         try:
             with np.errstate(over="ignore"):
                 values = np.array([np.nan if v is None else v for v in column], np.float32)
         except OverflowError:
-            raise _wrong(feature, field, column, "a number of 32 bits, or null") from None
+            raise _wrong(place, column, "a number of 32 bits, or null") from None
     if np.isinf(values).any():
-        raise _wrong(feature, field, values[np.isinf(values)].tolist(), "a finite number of 32 bits, or null")
+        raise _wrong(place, values[np.isinf(values)].tolist(), "a finite number of 32 bits, or null")
     return values
 
 
-def _lists(column: Any, num_rows: int, feature: Any, field: str) -> List:
+def _lists(column: Any, num_rows: int, feature: Multi | History, place: str) -> List:
     allowed = "a list of integers of 64 bits or texts"
     if isinstance(column, bytes):
-        raise InputError(f"{field}.{feature.name}: got bytes; allowed: {allowed}")
-    _check_length(column, num_rows, feature, field)
+        raise InputError(f"{place}: got bytes; allowed: {allowed}")
+    _check_list(column, num_rows, place)
     ids_NL = np.zeros((num_rows, feature.length), np.int64)
     count_N = np.zeros(num_rows, np.int64)
     for row, entries in enumerate(column):
         if not isinstance(entries, list):
-            raise _wrong(feature, field, [entries], allowed)
+            raise _wrong(place, [entries], allowed)
         if len(entries) > LONGEST:
-            raise InputError(f"{field}.{feature.name}: got a list of {len(entries)}; allowed: {LONGEST}")
-        # What the model would not read is not logged either.
-        kept = entries[-feature.length :] if isinstance(feature, History) else entries[: feature.length]
+            raise InputError(f"{place}: got a list of {len(entries)}; allowed: {LONGEST}")
+        # Entries that the model does not read are not logged either.
+        read = entries[-feature.length :] if isinstance(feature, History) else entries[: feature.length]
         try:
-            ids_NL[row, : len(kept)] = _hashed(kept)
+            ids_NL[row, : len(read)] = _hashed(read)
         except (TypeError, OverflowError):
-            raise _wrong(feature, field, kept, allowed) from None
-        count_N[row] = len(kept)
+            raise _wrong(place, read, allowed) from None
+        count_N[row] = len(read)
     return List(ids_NL, count_N)
 
 
-def _packed(column: bytes, kind: np.dtype[Any], num_rows: int, feature: Feature, field: str) -> NDArray[Any]:
+def _packed(column: bytes, kind: np.dtype[Any], num_rows: int, place: str) -> NDArray[Any]:
     if len(column) != kind.itemsize * num_rows:
         raise InputError(
-            f"{field}.{feature.name}: got {len(column)} bytes; allowed: {kind.itemsize * num_rows}, "
+            f"{place}: got {len(column)} bytes; allowed: {kind.itemsize * num_rows}, "
             f"{kind.itemsize} for each of {num_rows} candidates"
         )
     return np.frombuffer(column, kind)
 
 
-def _check_length(column: Any, num_rows: int, feature: Feature, field: str) -> None:
-    if not isinstance(column, list) or len(column) != num_rows:
-        got = f"{len(column)} values" if isinstance(column, list) else format_value(column)
-        raise InputError(f"{field}.{feature.name}: got {got}; allowed: one value for each of {num_rows}")
+def _check_list(column: Any, num_rows: int, place: str) -> None:
+    if not isinstance(column, list):
+        raise _wrong(place, column, f"one value for each of {num_rows}")
+    check_num_rows(len(column), num_rows, place)
 
 
-def _wrong(feature: Feature, field: str, column: Any, allowed: str) -> InputError:
-    return InputError(f"{field}.{feature.name}: got {format_value(column)}; allowed: {allowed}")
+def _wrong(place: str, column: Any, allowed: str) -> InputError:
+    return InputError(f"{place}: got {format_value(column)}; allowed: {allowed}")

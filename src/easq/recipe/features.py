@@ -1,5 +1,6 @@
 """Settings of what the model reads and learns: features, behaviors and their order."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -93,3 +94,12 @@ class OrderSettings(Strict, frozen=True):
 
     cap: Rate = 2.0
     scope: Literal["request", "viewer", "batch"] = "request"
+
+
+def platform_features(features: Sequence[Feature], side: Side) -> dict[str, Feature]:
+    """Return by name the features of a side that the platform sends: those not computed from events."""
+    return {
+        f.name: f
+        for f in features
+        if not isinstance(f, History) and not (isinstance(f, Numeric) and f.rate) and f.side == side
+    }

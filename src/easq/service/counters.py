@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus; one registry per app."""
+"""The service's counters for Prometheus; one registry per service."""
 
 from collections.abc import Callable, Iterable
 
@@ -13,7 +13,7 @@ _SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0
 
 
 class _CountersCollector(Collector):
-    """Makes one metric whenever all are collected."""
+    """Makes one metric anew at every collection."""
 
     def __init__(self, make: Callable[[], Metric]) -> None:
         self._make = make
@@ -24,7 +24,7 @@ class _CountersCollector(Collector):
 
 
 class ServiceCounters:
-    """The counters of one app."""
+    """The counters of one service."""
 
     def __init__(self) -> None:
         self.registry = r = CollectorRegistry()
@@ -43,7 +43,7 @@ class ServiceCounters:
         self.refused = Counter(
             "easq_events_refused", "Events refused by kind of reason.", ("reason",), registry=r
         )
-        self.puts = Counter("easq_puts", "Items and viewers told.", ("side", "outcome"), registry=r)
+        self.puts = Counter("easq_puts", "Items and viewers put.", ("side", "outcome"), registry=r)
         self.offers = Counter(
             "easq_offers",
             "Views put to the questionnaire, by the gate that was closed.",
@@ -59,16 +59,16 @@ class ServiceCounters:
         for doing in ("append", "follow"):
             self.log_failures.labels(doing)
 
-    def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a gauge that is read when it is asked for."""
+    def add_gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Add a gauge whose value is read at every collection."""
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def count(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Add a counter that something else counts."""
+    def add_counter(self, name: str, text: str, value: Callable[[], float]) -> None:
+        """Add a counter whose value something else keeps."""
         self.registry.register(_CountersCollector(lambda: CounterMetricFamily(name, text, value=value())))
 
-    def tell(self, name: str, text: str, label: str, value: Callable[[], str]) -> None:
-        """Add a text that is read when it is asked for."""
+    def add_info(self, name: str, text: str, label: str, value: Callable[[], str]) -> None:
+        """Add a text that is read at every collection."""
         self.registry.register(
             _CountersCollector(lambda: InfoMetricFamily(name, text, value={label: value()}))
         )

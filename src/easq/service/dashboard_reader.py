@@ -1,33 +1,34 @@
-"""What the dashboard shows of the log: read by a child process when somebody looks, and kept until it is old.
+"""The dashboard's data: read from the log on demand by a process of its own, and cached.
 
-The event loop never waits for a reading. At most one child runs at a time. After a look there is a pause of
-`_EVERY_S` seconds and at least nine times what the look took, so looking costs at most a tenth of a core.
+The event loop never waits for a reading, and at most one takes place at a time. After a reading there is a
+pause of `_EVERY_S` seconds and at least nine times what the reading took, so reading costs at most a tenth of
+a core.
 """
 
-import subprocess
-import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from tempfile import TemporaryFile
 from threading import Thread
-from typing import Any
 
-import msgspec
 import structlog
+from msgspec import Struct
 
 from easq.errors import InputError
 from easq.home.arm_homes import arm_home, arms_with_models
-from easq.home.board import BoardPart, BoardQuery
+from easq.home.board import BoardPart
 from easq.home.home import Home
+from easq.service.board_process import BoardProcess
+from easq.service.http.messages import Json
 
-_EVERY_S, _SHARE = 10.0, 9.0
-_KEPT = 8  # experiments whose last look is kept
+_EVERY_S, _PAUSE_SHARE = 10.0, 9.0
+_MAX_BOARDS = 8  # experiments whose last reading is cached
+
+LearnerStatus = Json
+"""The status that a learner wrote last, without the course of its losses."""
 
 logger = structlog.get_logger("easq.service")
 
 
-class Board(msgspec.Struct):
+class Board(Struct):
     """The parts known of one experiment; `number` grows with every change."""
 
     number: int = 0
@@ -38,83 +39,57 @@ class Board(msgspec.Struct):
 
 
 class DashboardReader:
-    """Takes looks at one home; `board` may be called as often as one likes."""
+    """Reads one home; `board` may be called as often as you like."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, process: BoardProcess | None = None) -> None:
         self._home = home
-        self._learning = {"main": home}
+        self._learner_homes = {"main": home}
         self._boards: dict[str, Board] = {}
-        self._funnel: dict[str, Any] | None = None
+        self._process = BoardProcess(home.folder) if process is None else process
         self._thread: Thread | None = None
-        self._child: subprocess.Popen[bytes] | None = None
         self._is_closed = False
 
     def board(self, experiment: str) -> Board:
-        """Return what is known, and start a look if that is old and nobody else is looking."""
+        """Return what is known, and start a reading if that is old and no other reading takes place."""
         board = self._boards.setdefault(experiment, Board())
-        if len(self._boards) > _KEPT:
+        if len(self._boards) > _MAX_BOARDS:
             del self._boards[next(name for name in self._boards if name != experiment)]
         is_free = self._thread is None or not self._thread.is_alive()
         if is_free and not self._is_closed and time.monotonic() >= board.next_s:
             board.is_reading = True
             board.number += 1
-            self._thread = Thread(target=self._look, args=(experiment, board), name="look", daemon=True)
+            self._thread = Thread(target=self._read, args=(experiment, board), name="board", daemon=True)
             self._thread.start()
         return board
 
-    def learners(self) -> dict[str, Mapping[str, Any]]:
-        """Return what the learners told last, the course of their losses left out; reads files."""
+    def learners(self) -> dict[str, LearnerStatus]:
+        """Return the last status of every learner; reads files."""
         for name, arm in arms_with_models(self._home):
-            if arm.recipe and name not in self._learning:
+            if arm.recipe and name not in self._learner_homes:
                 with suppress(InputError):  # not made yet
-                    self._learning[name] = arm_home(self._home, name)
-        told = {name: home.read_status("learner") for name, home in self._learning.items()}
-        return {name: {k: v for k, v in found.items() if k != "trend"} for name, found in told.items()}
+                    self._learner_homes[name] = arm_home(self._home, name)
+        statuses = {name: home.read_status("learner") for name, home in self._learner_homes.items()}
+        return {name: {k: v for k, v in status.items() if k != "trend"} for name, status in statuses.items()}
 
     def close(self) -> None:
-        """End a look that is being taken, and take no other."""
+        """End a reading that takes place, and start no other."""
         self._is_closed = True
-        if self._child is not None:
-            self._child.kill()
+        self._process.close()
         if self._thread is not None:
             self._thread.join()
 
-    def _look(self, experiment: str, board: Board) -> None:
+    def _read(self, experiment: str, board: Board) -> None:
         began = time.monotonic()
         try:
-            board.error = self._read(experiment, board)
-        except Exception as error:
-            board.error = f"{type(error).__name__}: {error}"
-        if board.error and not self._is_closed:
-            logger.warning("a look for the dashboard failed", reason=board.error)
-        now = time.monotonic()
-        board.next_s = now + max(_EVERY_S, _SHARE * (now - began))
-        board.is_reading = False
-        board.number += 1
-
-    def _read(self, experiment: str, board: Board) -> str:
-        """Take the lines of a child; return what went wrong, or nothing."""
-        wanted = msgspec.json.encode(BoardQuery(str(self._home.folder), experiment, self._funnel))
-        command = [sys.executable, "-m", "easq.prove.report.board_reader"]
-        pipe = subprocess.PIPE
-        with (
-            TemporaryFile() as said,
-            subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said) as child,
-        ):
-            self._child = child
-            if self._is_closed:
-                child.kill()
-            assert child.stdin is not None and child.stdout is not None
-            child.stdin.write(wanted)
-            child.stdin.close()
-            for line in child.stdout:
-                part = msgspec.json.decode(line, type=BoardPart)
-                if part.funnel is not None:
-                    self._funnel, part.funnel = part.funnel, None
+            for part in self._process.read(experiment):
                 board.parts = {**board.parts, part.name: part}
                 board.number += 1
-            code = child.wait()
-            said.seek(0)
-            words = said.read().decode(errors="replace").strip()
-        self._child = None
-        return f"the reading ended with code {code}: {words[-300:]}" if code else ""
+            board.error = ""
+        except Exception as error:
+            board.error = str(error)
+            if not self._is_closed:
+                logger.warning("a reading for the dashboard failed", reason=board.error)
+        now = time.monotonic()
+        board.next_s = now + max(_EVERY_S, _PAUSE_SHARE * (now - began))
+        board.is_reading = False
+        board.number += 1

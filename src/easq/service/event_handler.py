@@ -1,32 +1,39 @@
-"""Events told by the platform: each is checked alone and said to the log in the log's own words."""
+"""POST /v1/events: check each event of a platform on its own and convert it to an event of the log."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Raw
 
 from easq.errors import InputError
-from easq.log.events import Answered, Asked, Behavior, Reply
+from easq.home.clock import NowMs
+from easq.log.events import EVENTS, Answered, Asked, Behavior, Reply
 from easq.log.packing import pack_floats
 from easq.recipe.recipe import Recipe
 from easq.service.counters import ServiceCounters
+from easq.service.feature_values import LARGEST
+from easq.service.http.error_replies import too_large
+from easq.service.http.formats import Formats
 from easq.service.http.messages import (
     JSON,
     MSGPACK,
     AnsweredBody,
+    AskedBody,
+    BatchReply,
     BehaviorBody,
-    EventSaid,
+    EventBody,
+    EventsCall,
     Format,
     Result,
+    batch_reply,
     check_ids,
-    named,
+    entry_id,
 )
-from easq.service.values import LARGEST
+from easq.service.log_writer import LogWriter
 
 _MINUTE_MS = 60_000
 
 
-class _Refused(InputError):
+class _EventError(InputError):
     """An event is refused; `kind` is the reason as it is counted."""
 
     def __init__(self, kind: str, message: str) -> None:
@@ -35,103 +42,127 @@ class _Refused(InputError):
 
 
 class EventHandler:
-    """Checks events against what a platform declared and against the server's clock."""
+    """Checks events against what the recipe declares and against the service's clock, and logs them."""
 
-    def __init__(self, recipe: Recipe, metrics: ServiceCounters) -> None:
+    def __init__(self, recipe: Recipe, writer: LogWriter, metrics: ServiceCounters, now_ms: NowMs) -> None:
         self._behaviors = frozenset(b.name for b in recipe.behaviors)
         self._question, self._max_items = recipe.question, recipe.service.max_candidates
+        self._max_events = recipe.service.max_events
         self._skew_ms = round(recipe.service.clock_skew_seconds * 1000)
         self._age_ms = round((recipe.join.answer_window + recipe.join.lateness) * _MINUTE_MS)
-        self._metrics = metrics
-        self._readers = {form.media_type: form.reader(EventSaid) for form in (JSON, MSGPACK)}
+        self._writer, self._metrics, self._now_ms = writer, metrics, now_ms
+        self._readers = {form: form.reader(EventBody) for form in (JSON, MSGPACK)}
 
-    def check(self, entries: Sequence[Raw], form: Format, now_ms: int) -> tuple[list[Result], list[Reply]]:
-        """Return what becomes of each entry, and the events to be logged."""
+    async def take(self, call: EventsCall, formats: Formats) -> BatchReply:
+        """Log the events of a call; raise Refusal."""
+        entries = call.events
+        if len(entries) > self._max_events:
+            allowed = f"{self._max_events} (service.max_events)"
+            raise too_large(f"events: got {len(entries)}; allowed in one call: {allowed}")
+        results, events = self._check(entries, formats.body, self._now_ms())
+        await self._writer.append(EVENTS, events)
+        for event in events:
+            self._metrics.accepted.labels(type(event).__name__.lower()).inc()
+        return batch_reply(results)
+
+    def _check(
+        self, entries: Sequence[Raw], body_format: Format, now_ms: int
+    ) -> tuple[list[Result], list[Reply]]:
+        """Return a result per entry, and the events to be logged."""
         results: list[Result] = []
         events: list[Reply] = []
-        reader = self._readers[form.media_type]
+        reader = self._readers[body_format]
         for entry in entries:
             try:
                 event = self._event(reader.read(entry), now_ms)
             except InputError as error:
                 self._metrics.refused.labels(getattr(error, "kind", "malformed")).inc()
-                given = named(entry, form, "event_id")
-                results.append(Result(status="refused", reason=str(error), event_id=given))
+                bad_id = entry_id(entry, body_format, "event_id")
+                results.append(Result(status="refused", reason=str(error), event_id=bad_id))
             else:
                 events.append(event)
                 results.append(Result(status="accepted", event_id=event.event_id))
         return results, events
 
-    def _event(self, said: EventSaid, now_ms: int) -> Reply:
+    def _event(self, body: EventBody, now_ms: int) -> Reply:
         for field in ("event_id", "user_id", "request_id"):
-            check_ids(field, getattr(said, field))
-        # Requests and events share one space of ids: it would pass for a copy of its request.
-        if said.event_id == said.request_id:
-            raise _Refused(
-                "id", f"event_id: got {said.event_id!r}, which is its request_id; allowed: one of its own"
+            check_ids(field, getattr(body, field))
+        # Requests and events share one space of ids: the event would be taken for a copy of its request.
+        if body.event_id == body.request_id:
+            raise _EventError(
+                "id", f"event_id: got {body.event_id!r}, which is its request_id; allowed: one of its own"
             )
-        ts = now_ms if said.ts is None else said.ts
+        ts = now_ms if body.ts is None else body.ts
         self._check_time(ts, now_ms)
-        if isinstance(said, BehaviorBody):
-            return self._behavior(said, ts)
-        check_ids("item_id", said.item_id)
-        if said.question != self._question.name:
-            raise _Refused("question", f"question: got {said.question!r}; allowed: {self._question.name}")
-        ask: dict[str, Any] = {
-            "event_id": said.event_id,
-            "user_id": said.user_id,
-            "ts": ts,
-            "request_id": said.request_id,
-            "item_id": said.item_id,
-            "question": said.question,
-            "propensity": said.propensity,
-        }
-        if not isinstance(said, AnsweredBody):
-            return Asked(**ask)
-        if said.option not in self._question.options:
-            allowed = ", ".join(self._question.options)
-            raise _Refused("option", f"option: got {said.option!r}; allowed: {allowed}")
-        return Answered(**ask, option=said.option)
+        return self._behavior(body, ts) if isinstance(body, BehaviorBody) else self._ask(body, ts)
 
     def _check_time(self, ts: int, now_ms: int) -> None:
         if ts > now_ms + self._skew_ms:
-            raise _Refused(
+            raise _EventError(
                 "future",
                 f"ts: got {ts}, {(ts - now_ms) / 1000:g} s in the future by the server's clock; allowed: "
                 f"{self._skew_ms / 1000:g} s (service.clock_skew_seconds)",
             )
         if ts < now_ms - self._age_ms:
-            raise _Refused(
+            raise _EventError(
                 "too_old",
                 f"ts: got {ts}, {(now_ms - ts) / _MINUTE_MS:.0f} minutes ago; allowed: "
                 f"{self._age_ms / _MINUTE_MS:g} minutes (join.answer_window and join.lateness)",
             )
 
-    def _behavior(self, said: BehaviorBody, ts: int) -> Behavior:
-        size = len(said.items)
+    def _ask(self, body: AskedBody | AnsweredBody, ts: int) -> Asked | Answered:
+        check_ids("item_id", body.item_id)
+        if body.question != self._question.name:
+            raise _EventError("question", f"question: got {body.question!r}; allowed: {self._question.name}")
+        if isinstance(body, AskedBody):
+            return Asked(
+                event_id=body.event_id,
+                user_id=body.user_id,
+                ts=ts,
+                request_id=body.request_id,
+                item_id=body.item_id,
+                question=body.question,
+                propensity=body.propensity,
+            )
+        if body.option not in self._question.options:
+            allowed = ", ".join(self._question.options)
+            raise _EventError("option", f"option: got {body.option!r}; allowed: {allowed}")
+        return Answered(
+            event_id=body.event_id,
+            user_id=body.user_id,
+            ts=ts,
+            request_id=body.request_id,
+            item_id=body.item_id,
+            question=body.question,
+            propensity=body.propensity,
+            option=body.option,
+        )
+
+    def _behavior(self, body: BehaviorBody, ts: int) -> Behavior:
+        size = len(body.items)
         if size > self._max_items:
-            raise _Refused(
+            raise _EventError(
                 "too_large", f"items: got {size}; allowed: {self._max_items} (service.max_candidates)"
             )
-        if len(set(said.items)) != size:
-            raise _Refused("items", "items: an item stands there twice; allowed: each once")
-        check_ids("items", said.items)
-        for name, numbers in said.values.items():
+        if len(set(body.items)) != size:
+            raise _EventError("items", "items: an item is in it twice; allowed: each once")
+        check_ids("items", body.items)
+        for name, numbers in body.values.items():
             if name not in self._behaviors:
                 allowed = ", ".join(sorted(self._behaviors))
-                raise _Refused("behavior", f"values: unknown behaviour {name[:60]!r}; allowed: {allowed}")
+                raise _EventError("behavior", f"values: unknown behavior {name[:60]!r}; allowed: {allowed}")
             if len(numbers) != size:
-                raise _Refused(
+                raise _EventError(
                     "size", f"values.{name}: got {len(numbers)} numbers for {size} items; allowed: {size}"
                 )
             if not all(abs(x) <= LARGEST for x in numbers):
-                raise _Refused("number", f"values.{name}: allowed are finite numbers of 32 bits")
-        columns = {name: pack_floats(numbers) for name, numbers in said.values.items()}
+                raise _EventError("number", f"values.{name}: allowed are finite numbers of 32 bits")
+        columns = {name: pack_floats(numbers) for name, numbers in body.values.items()}
         return Behavior(
-            event_id=said.event_id,
-            user_id=said.user_id,
-            request_id=said.request_id,
+            event_id=body.event_id,
+            user_id=body.user_id,
+            request_id=body.request_id,
             ts=ts,
-            items=said.items,
+            items=body.items,
             values=columns,
         )

@@ -1,54 +1,113 @@
-"""Values of features as a call brings them: read one by one, and no deeper than a feature can be.
+"""Feature values of a call, decoded one by one and no deeper than a feature can be.
 
-A body may hold millions of lists in lists. They are passed over as bytes until it is known which feature
-they belong to, and refused at the first one that cannot be.
+A body may hold millions of nested lists. They stay bytes until it is known which feature they belong to, and
+are refused at the first one that its feature cannot have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from msgspec import Raw
 
-from easq.errors import InputError, first_unknown
-from easq.features.columns import Shape
+from easq.errors import InputError, cut, format_value
+from easq.features.columns import LONGEST
+from easq.log.ids import stable_ids
+from easq.log.packing import Column, pack_floats, pack_ids
+from easq.rank.query import check_num_rows
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric, platform_features
+from easq.recipe.values import Side
 from easq.service.http.messages import JSON, MSGPACK, Format
 
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that fits into a float32."""
+
 _Scalar = bool | int | float | str | None
-_FORMS = (JSON, MSGPACK)
-
-_VALUES = {form: form.reader(_Scalar | list[_Scalar]) for form in _FORMS}
-_ROWS = {form: form.reader(list[Raw]) for form in _FORMS}
-_LISTS = {form: form.reader(list[list[_Scalar]]) for form in _FORMS}
-_COLUMNS = {JSON: JSON.reader(list[_Scalar]), MSGPACK: MSGPACK.reader(list[_Scalar] | bytes)}
 
 
-def read_value(value: Raw, form: Format, place: str) -> Any:
-    """Return one value of a feature; raise InputError, naming the place, for what no feature can have."""
-    return _VALUES[form].read(value, place)
+class FeatureDecoder:
+    """Decodes feature values of one format (rank.query.Decoder)."""
+
+    def __init__(self, form: Format) -> None:
+        self._value = form.reader(_Scalar | list[_Scalar])
+        self._rows = form.reader(list[Raw])
+        self._lists = form.reader(list[list[_Scalar]])
+        self._column = form.reader(list[_Scalar] | bytes if form is MSGPACK else list[_Scalar])
+
+    def value(self, value: Raw, place: str) -> Any:
+        """Return one value of a feature; raise InputError, naming the place, if no feature can have it."""
+        return self._value.read(value, place)
+
+    def column(self, column: Raw, feature: Feature, num_rows: int, place: str) -> Any:
+        """Return one value per row, or packed bytes; raise InputError, naming the place."""
+        if not isinstance(feature, Multi | History):
+            return self._column.read(column, place)
+        check_num_rows(len(self._rows.read(column, place)), num_rows, place)
+        return self._lists.read(column, place)
 
 
-def read_context(given: Mapping[str, Raw], shape: Shape, form: Format) -> dict[str, Any]:
-    """Return the viewer's values of this moment; raise InputError for an unknown or impossible one."""
-    _check_names(given, shape, "context")
-    return {name: read_value(value, form, f"context.{name}") for name, value in given.items()}
+DECODERS = {form: FeatureDecoder(form) for form in (JSON, MSGPACK)}
 
 
-def read_columns(given: Mapping[str, Raw], shape: Shape, num_rows: int, form: Format) -> dict[str, Any]:
-    """Return columns of candidate features; raise InputError for an unknown or impossible one."""
-    _check_names(given, shape, "features")
-    lists = {feature.name for feature in shape.lists}
-    columns = {}
-    for name, column in given.items():
-        place = f"features.{name}"
-        if name in lists:
-            if (found := len(_ROWS[form].read(column, place))) != num_rows:
-                raise InputError(f"{place}: got {found} values; allowed: one value for each of {num_rows}")
-            columns[name] = _LISTS[form].read(column, place)
-        else:
-            columns[name] = _COLUMNS[form].read(column, place)
-    return columns
+class FeaturePacker:
+    """Checks and packs the features of one side that a platform puts."""
+
+    def __init__(self, features: Sequence[Feature], side: Side) -> None:
+        self._side = side
+        self._features = platform_features(features, side)
+        self._others = {f.name: _why_not(f) for f in features if f.name not in self._features}
+
+    def pack(self, values: Mapping[str, Raw], form: Format) -> dict[str, Column]:
+        """Return a packed column per feature; unknown numbers are left out, lists cut to their length.
+
+        Raises InputError, naming the feature, what was given and what is allowed.
+        """
+        columns = {}
+        for name, value in values.items():
+            feature = self._features.get(name)
+            if feature is None:
+                why = self._others.get(name, "it is unknown")
+                allowed = ", ".join(self._features) or "none"
+                raise InputError(f"features.{cut(name)}: {why}; allowed of the {self._side}: {allowed}")
+            column = _pack(feature, DECODERS[form].value(value, f"features.{name}"))
+            if column is not None:
+                columns[name] = column
+        return columns
 
 
-def _check_names(given: Mapping[str, Raw], shape: Shape, field: str) -> None:
-    if (unknown := first_unknown(given, shape.names)) is not None:
-        raise InputError(f"{field}: unknown feature {unknown!r}; allowed: {', '.join(shape.names) or 'none'}")
+def _why_not(feature: Feature) -> str:
+    if isinstance(feature, History) or (isinstance(feature, Numeric) and feature.rate):
+        return "the service computes it from events"
+    return f"it is a feature of the {feature.side}"
+
+
+def _pack(feature: Feature, value: Any) -> Column | None:
+    if isinstance(feature, Numeric):
+        return _pack_number(feature.name, value)
+    if isinstance(feature, Categorical) and _is_category(value):
+        return pack_ids(stable_ids([value]))
+    if isinstance(feature, Multi) and isinstance(value, list):
+        if len(value) > LONGEST:
+            raise InputError(f"features.{feature.name}: got {len(value)} values; allowed: {LONGEST}")
+        # Values that the model does not read are neither hashed nor logged.
+        value = value[: feature.length]
+        if all(map(_is_category, value)):
+            return pack_ids(stable_ids(value))
+    one = "a text or an integer of 64 bits"
+    allowed = one if isinstance(feature, Categorical) else f"a list, each {one}"
+    raise InputError(f"features.{feature.name}: got {format_value(value)}; allowed: {allowed}")
+
+
+def _pack_number(name: str, value: Any) -> Column | None:
+    if value is None:
+        return None
+    # NaN and what a float32 cannot hold fail the comparison.
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
+        return pack_floats([value])
+    raise InputError(
+        f"features.{name}: got {format_value(value)}; allowed: a finite number of 32 bits, or null"
+    )
+
+
+def _is_category(value: object) -> bool:
+    return isinstance(value, str) or (type(value) is int and -(1 << 63) <= value < 1 << 63)

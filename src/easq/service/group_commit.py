@@ -1,7 +1,7 @@
-"""Group commit: what many calls append at once is made durable by one write.
+"""Group commit: one write makes the appends of many concurrent calls durable.
 
-The disk answers in about the same time for one event and for a thousand. While it does, the events of
-other calls gather, and the next write takes all of them.
+The disk takes about the same time for one event and for a thousand. Meanwhile the events of other calls
+gather, and the next write takes all of them.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from threading import Condition, Thread
 from easq.log.base import EventLog, LogError, Position
 from easq.log.events import Event
 
-_GROUP = 4096  # events of one write
+_GROUP = 4096  # events in one write
 
 
 class _Call:
@@ -22,7 +22,10 @@ class _Call:
 
 
 class Committer:
-    """Appends for an event loop, in one thread of its own. At most `max_waiting` events wait."""
+    """Appends for an event loop, in one thread of its own from `start` to `close`.
+
+    At most `max_waiting` events wait.
+    """
 
     def __init__(self, log: EventLog, max_waiting: int = 100_000) -> None:
         self._log, self._max_waiting = log, max_waiting
@@ -31,18 +34,21 @@ class Committer:
         self._closed = False
         self._changed = Condition()
         self._thread = Thread(target=self._run, name="committer", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread that writes."""
         self._thread.start()
 
     async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
         """Return the positions of the events once they are durable.
 
-        Raises LogError when the write that held them failed, or when too many wait. Who stops waiting
-        before the write began takes the events back.
+        Raises LogError when the write that held them failed, or when too many wait. A caller that stops
+        waiting before the write begins withdraws the events.
         """
         return await asyncio.wrap_future(self.submit(topic, events)) if events else []
 
     def submit(self, topic: str, events: Sequence[Event]) -> Future[list[Position]]:
-        """Put events behind all that wait, and return what will be their positions or a LogError.
+        """Queue events behind all that wait; return a future of their positions or of a LogError.
 
         Raises LogError when too many wait.
         """
@@ -58,7 +64,7 @@ class Committer:
         return call.done
 
     def close(self) -> None:
-        """Write what waits, then stop; blocks until that is done."""
+        """Write everything that waits, then stop; blocks until that is done."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -70,7 +76,7 @@ class Committer:
                 self._write(topic, [call for call in calls if call.topic == topic])
 
     def _take(self) -> list[_Call]:
-        """Wait for calls and return those of the next write; none when all is written and closed."""
+        """Wait for calls and return those of the next write; none when everything is written and closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._calls or self._closed)
             size = num_events = 0

@@ -1,8 +1,8 @@
 """Keeps the profiles up to date with the log: reads in a thread, applies on the event loop.
 
-Only the loop touches the profiles, so a ranking needs no lock. The log is looked at every 50 ms: so what
-many calls appended is read at once, and not while they are being answered. Who waits for his own words
-has it looked at now.
+Only the loop touches the profiles, so a ranking needs no lock. The log is polled every 50 ms, so the appends
+of many calls are read together and not while those calls are being answered. A caller that waits for its
+own events has the log polled at once.
 """
 
 import asyncio
@@ -20,45 +20,45 @@ from easq.log.base import EventLog, LogError, Position
 from easq.log.events import EVENTS, PROFILES, Event
 
 _CHUNK = 256  # events applied at once: a ranking waits no longer than for these
-_POLL_S = 0.05  # between looks
+_POLL_S = 0.05
 _RETRY_S = (0.1, 2.0)  # pauses after a failure, doubling between these
 
 logger = structlog.get_logger("easq.service")
 
 
 class FollowedStream(Protocol):
-    """The profiles, as far as following the log goes."""
+    """What the follower needs of the profiles."""
 
     @property
     def offsets(self) -> list[int]:
-        """Return, by partition of EVENTS and then of PROFILES, how much was taken."""
+        """Return, by partition of EVENTS and then of PROFILES, the offset of the next event to apply."""
         ...
 
     def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
-        """Take the next events of a partition."""
+        """Apply the next events of a partition."""
         ...
 
 
 class FanOut:
-    """Hands events on to the profiles, and those of EVENTS to the asks, which may have some already."""
+    """Hands events to the profiles and to the state of asking, which may have seen some of EVENTS before."""
 
     def __init__(self, profiles: FollowedStream, asks: Asks) -> None:
         self._profiles, self._asks = profiles, asks
 
     @property
     def offsets(self) -> list[int]:
-        """Return those of the profiles."""
+        """Return the offsets of the profiles."""
         return self._profiles.offsets
 
     def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
-        """Hand on the next events of a partition."""
+        """Pass on the next events of a partition."""
         if topic == EVENTS:
             self._asks.ingest(partition, self._profiles.offsets[partition], events)
         self._profiles.apply(topic, partition, events)
 
 
 class Stream(NamedTuple):
-    """One partition of one topic; `place` counts as the offsets of the profiles do."""
+    """One partition of one topic; `place` is its index in the offsets of the profiles."""
 
     topic: str
     partition: int
@@ -68,8 +68,8 @@ class Stream(NamedTuple):
 class LogFollower:
     """Follows EVENTS and PROFILES from `profiles.offsets` on.
 
-    `save` is called every `save_seconds` in the thread, while nothing is applied. `failed` is called with
-    what went wrong; the follower goes on.
+    `save` is called every `save_seconds` in the thread, while nothing is applied. `failed` is called after
+    each failure to read or save; the follower goes on. `broken` says why it stopped for good.
     """
 
     def __init__(
@@ -93,25 +93,25 @@ class LogFollower:
         self.broken = ""
 
     def start(self) -> None:
-        """Begin to follow, on the running event loop."""
+        """Start following, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._thread = Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
 
     async def reached(self, topic: str, positions: Sequence[Position]) -> None:
-        """Wait until the profiles hold what stands at these positions."""
+        """Wait until the profiles include the events at these positions."""
         wanted: dict[int, int] = {}
         for partition, offset in positions:
             index = self._first[topic] + partition
             wanted[index] = max(wanted.get(index, 0), offset + 1)
-        if not self._holds(wanted):
+        if not self._includes(wanted):
             done: asyncio.Future[None] = self._loop.create_future()
             self._waiting.append((wanted, done))
             self._woken.set()
             await done
 
     async def stop(self) -> None:
-        """Stop following and save a last time."""
+        """Stop following and save one last time."""
         self._stopping = True
         self._woken.set()
         if self._thread is not None:
@@ -122,7 +122,7 @@ class LogFollower:
         while not self._stopping:
             self._woken.clear()
             try:
-                moved = self._read()
+                has_new = self._read()
                 if monotonic() - saved >= self._save_seconds:
                     self._save()
                     saved = monotonic()
@@ -134,18 +134,18 @@ class LogFollower:
                 retry_s = min(2 * retry_s, _RETRY_S[1])
                 continue
             except Exception as error:
-                # Half applied is worse than stopped: the service says that it is not ready.
+                # Half applied is worse than stopped: the service then reports that it is not ready.
                 self.broken = f"the profiles could not take an event: {error!r}"
                 logger.exception("the follower stopped", reason=str(error))
                 return
-            if not moved:
+            if not has_new:
                 self.caught_up = True
                 self._woken.wait(_POLL_S)
         self._save_last()
 
     def _read(self) -> bool:
-        """Apply what is new of each partition, a chunk at most; False if nothing was."""
-        moved = False
+        """Apply at most a chunk of new events of each partition; return whether there were any."""
+        has_new = False
         for topic in (EVENTS, PROFILES):
             ends = self._log.end_offsets(topic)
             for stream in self._streams:
@@ -153,8 +153,8 @@ class LogFollower:
                     events = self._log.read(topic, stream.partition, self._next[stream.place], _CHUNK)
                     self._hand_over(stream, events)
                     self._next[stream.place] += len(events)
-                    moved = True
-        return moved
+                    has_new = True
+        return has_new
 
     def _hand_over(self, stream: Stream, events: Sequence[Event]) -> None:
         done: Future[None] = Future()
@@ -166,24 +166,24 @@ class LogFollower:
                 done.set_exception(error)
                 return
             done.set_result(None)
-            self._answer()
+            self._wake()
 
         self._loop.call_soon_threadsafe(apply)
         done.result()
 
-    def _answer(self) -> None:
-        """Wake who waits for what is now applied."""
+    def _wake(self) -> None:
+        """Wake the callers that wait for what is now applied."""
         if not self._waiting:
             return
-        left = []
+        waiting = []
         for wanted, future in self._waiting:
-            if not self._holds(wanted):
-                left.append((wanted, future))
+            if not self._includes(wanted):
+                waiting.append((wanted, future))
             elif not future.done():
                 future.set_result(None)
-        self._waiting = [(wanted, future) for wanted, future in left if not future.done()]
+        self._waiting = [(wanted, future) for wanted, future in waiting if not future.done()]
 
-    def _holds(self, wanted: dict[int, int]) -> bool:
+    def _includes(self, wanted: dict[int, int]) -> bool:
         return all(self._profiles.offsets[index] >= offset for index, offset in wanted.items())
 
     def _save_last(self) -> None:

@@ -15,7 +15,7 @@ from easq.service.group_commit import Committer
 from easq.service.http.error_replies import unavailable
 
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
-_GATHER_S = 0.05  # what no reply waits for is written with what comes meanwhile
+_GATHER_S = 0.05  # events that no reply waits for are written together
 
 logger = structlog.get_logger("easq.service")
 
@@ -49,19 +49,19 @@ class LogWriter:
         raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
 
     def post(self, topic: str, events: Sequence[Event]) -> None:
-        """Append events that no reply waits for, with those of the next moment and before all others.
+        """Append events that no reply waits for, with those of the next 50 ms and before all later ones.
 
-        A failure is counted and told, and they are lost.
+        After a failure, which is counted and logged, they are lost.
         """
         if not self._posted:
             asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
         self._posted.extend((topic, event) for event in events)
 
     def flush(self) -> None:
-        """Hand over what was posted, so that it is written before whatever is appended next."""
+        """Hand over the posted events, so that they are written before whatever is appended next."""
         posted, self._posted = self._posted, []
         for topic in dict.fromkeys(topic for topic, _ in posted):
-            self._submit(topic, [event for of, event in posted if of == topic])
+            self._submit(topic, [event for event_topic, event in posted if event_topic == topic])
 
     def _submit(self, topic: str, events: Sequence[Event]) -> None:
         def check(done: Future[list[Position]]) -> None:
@@ -78,14 +78,14 @@ class LogWriter:
         logger.warning("not written", topic=topic, events=len(events), reason=reason)
 
     async def log_ranking(self, event: Request) -> bool:
-        """Log what was ranked; False if it could not be and the operator chose to serve all the same."""
+        """Log a ranking; False if that failed and the operator chose to serve all the same."""
         if not self._serves_unlogged:
             await self.append(EVENTS, [event])
             return True
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._down_until:
             if self._down_until:
-                # Only this call waits; those that come meanwhile are served at once.
+                # Only this call waits; calls that arrive meanwhile are served at once.
                 self._down_until = now_s + self._wait_s + _PAUSE_S
             if await self._try(event):
                 self._down_until = 0.0

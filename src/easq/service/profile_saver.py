@@ -1,4 +1,4 @@
-"""Saves the profiles while rankings are served: a copy is taken, and a thread writes it in slices."""
+"""Saves the profiles while rankings are served: takes a copy, which a thread writes in slices."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -17,7 +17,7 @@ logger = structlog.get_logger("easq.service")
 
 
 class ProfileSaver:
-    """Writes into a store one save after the other; leaving it waits for the last one."""
+    """Writes one save after the other into a store; leaving the context waits for the last one."""
 
     def __init__(self, store: ProfileStore) -> None:
         self._store = store
@@ -26,9 +26,9 @@ class ProfileSaver:
         self._leaving = Event()
 
     def save(self, profiles: Profiles) -> None:
-        """Take what changed and begin to write it, once the save before is written.
+        """Copy the changes and start writing them, once the previous save is written.
 
-        For the thread that knows that nothing is applied to the profiles meanwhile.
+        To be called by the thread that knows that nothing is applied to the profiles meanwhile.
         """
         self._wait()
         snapshot = self._store.snapshot(profiles)
@@ -37,17 +37,17 @@ class ProfileSaver:
     def _write(self, snapshot: Snapshot) -> None:
         try:
             self._store.write(snapshot, partial(self._leaving.wait, _PAUSE_S))
-        except StoreError as error:  # the log has everything; the next save makes up for it
+        except StoreError as error:  # the log has everything; the next save writes it
             logger.warning("profiles were not saved", reason=str(error))
 
     def _wait(self) -> None:
         if self._writing is not None:
-            self._writing.result()  # raises what nobody foresaw
+            self._writing.result()  # raises any unforeseen error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leaving.set()  # nobody is served any more, so there is nobody to pause for
+        self._leaving.set()  # no request is served any more, so there is no need to pause
         self._thread.shutdown()
         self._wait()

@@ -1,4 +1,4 @@
-"""The service of a home: its parts put together, its status told, its end."""
+"""The process of a home's service: it opens the files, runs the service and the server, writes the status."""
 
 import asyncio
 import gc
@@ -6,19 +6,17 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 import torch
 import uvicorn
 import uvloop
-from litestar import Litestar
+from msgspec.structs import asdict
 
 from easq.ask.checkpoint import AsksFile
-from easq.ask.judge import weigh
 from easq.ask.token import read_secret
 from easq.errors import InputError
 from easq.features.profiles import Profiles
@@ -32,14 +30,15 @@ from easq.log.events import EVENTS, PROFILES, Delta
 from easq.rank.engine import Engine
 from easq.rank.parameters import Parameters
 from easq.rank.replica import Hand, Replica, Replicas
-from easq.service.app import create_app
+from easq.service.http.app import make_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import check_address, make_server
 from easq.service.profile_saver import ProfileSaver
+from easq.service.service import LiveService
 
-_TELL_S = 1.0
+_STATUS_S = 1.0
 _POLL_S = 0.05
-_TURN_S = 0.0005
+_SWITCH_S = 0.0005
 
 logger = structlog.get_logger("easq.service")
 
@@ -47,67 +46,63 @@ logger = structlog.get_logger("easq.service")
 def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None:
     """Serve until `stop` is set; raises InputError for an address that it may not or cannot have."""
     lines_to_stderr()
-    # Scoring is one thread's: a second one would only spin beside the learner.
+    # One thread scores; a second one would only compete with the learner for a core.
     torch.set_num_threads(1)
-    # Otherwise a reply may wait 5 ms for each turn while a thread reads the log or saves the profiles.
-    sys.setswitchinterval(_TURN_S)
+    # By default a reply may wait 5 ms for each turn while a thread reads the log or saves the profiles.
+    sys.setswitchinterval(_SWITCH_S)
     keys = Keys(home.keys_path)
     check_address(host, keys)
     with (
-        ExitStack() as opened,
+        ExitStack() as stack,
         home.lock("service"),
         home.open_events(home.recipe.service.log_wait_seconds) as events,
         ProfileStore(home.profiles_path) as store,
         ProfileSaver(store) as saver,
     ):
-        models = [
-            _Model(name, found, opened.enter_context(found.open_updates()), Parameters(found.recipe))
-            for name, found in {"": home, **open_arms(home)}.items()
-        ]
-        app = _app(home, events, models, store, saver, keys)
-        gc.freeze()  # modules stay: looking through them for garbage would hold up rankings for 150 ms
-        uvloop.run(_serve(home, app, make_server(app, host, port, keys), stop))
+        replica_homes = {"": home, **open_arms(home)}
+        updates = {arm: stack.enter_context(own.open_updates()) for arm, own in replica_homes.items()}
+        service = _build(home, events, replica_homes, updates, store, saver, keys)
+        uvloop.run(_serve(home, service, host, port, stop))
 
 
-class _Model(NamedTuple):
-    """The running model, or that of an arm, and where its parameters come from."""
-
-    arm: str
-    home: Home
-    updates: EventLog
-    parameters: Parameters
-
-
-def _app(
-    home: Home, events: EventLog, models: list[_Model], store: ProfileStore, saver: ProfileSaver, keys: Keys
-) -> Litestar:
+def _build(
+    home: Home,
+    events: EventLog,
+    replica_homes: Mapping[str, Home],
+    updates: Mapping[str, EventLog],
+    store: ProfileStore,
+    saver: ProfileSaver,
+    keys: Keys,
+) -> LiveService:
+    """Build the service; the model of the arm "" serves every viewer without an arm that has its own."""
     profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
     if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
         logger.warning("profiles are built from the log", reason=reason)
-    main, *arms = models
-    service = home.recipe.service
+    parameters = {arm: Parameters(own.recipe) for arm, own in replica_homes.items()}
+    settings = home.recipe.service
     engine = Engine(
         home.recipe,
         profiles,
-        main.parameters,
-        service.log_top,
-        service.log_sample,
-        {arm.arm: arm.parameters for arm in arms},
+        parameters[""],
+        settings.log_top,
+        settings.log_sample,
+        {arm: of_arm for arm, of_arm in parameters.items() if arm},
     )
 
-    def follow_updates(hand: Hand, heard: Callable[[Delta], None]) -> Replicas:
-        first = Replica(main.home, main.updates, main.parameters, hand, heard)
-        return Replicas(first, [Replica(m.home, m.updates, m.parameters, hand) for m in arms])
+    def follow_updates(hand: Hand, delta_applied: Callable[[Delta], None]) -> Replicas:
+        first = Replica(home, updates[""], parameters[""], hand, delta_applied)
+        others = [
+            Replica(own, updates[arm], parameters[arm], hand) for arm, own in replica_homes.items() if arm
+        ]
+        return Replicas(first, others)
 
-    return create_app(
-        engine,
+    return LiveService.build(
+        home,
         events,
+        engine,
         profiles,
         keys,
-        home.recipe,
-        judge=weigh,
         secret=read_secret(home.secret_path),
-        home=home,
         follow_updates=follow_updates,
         save_profiles=partial(saver.save, profiles),
         now_ms=clock_of(home),
@@ -115,32 +110,39 @@ def _app(
     )
 
 
-async def _serve(home: Home, app: Litestar, server: uvicorn.Server, stop: threading.Event) -> None:
-    tasks = [asyncio.create_task(_tell(home, app, server)), asyncio.create_task(_end(server, stop))]
-    try:
-        await server.serve()
-    except SystemExit:  # how uvicorn ends when it cannot listen, having said why
-        raise InputError(
-            f"--port: cannot listen on {server.config.host}:{server.config.port}; name another port"
-        ) from None
-    finally:
-        for task in tasks:
-            task.cancel()
+async def _serve(home: Home, service: LiveService, host: str, port: int, stop: threading.Event) -> None:
+    async with service.running():
+        server = make_server(make_app(service), host, port, service.keys)
+        # Modules and state stay: a garbage collection of them would hold up rankings for 150 ms.
+        gc.freeze()
+        tasks = [
+            asyncio.create_task(_write_status(home, service, server)),
+            asyncio.create_task(_end(server, stop)),
+        ]
+        try:
+            await server.serve()
+        except SystemExit:  # how uvicorn ends when it cannot listen, after it has logged the reason
+            raise InputError(
+                f"--port: cannot listen on {server.config.host}:{server.config.port}; name another port"
+            ) from None
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
-async def _tell(home: Home, app: Litestar, server: uvicorn.Server) -> None:
-    """Leave the service's status in the home every second; say once of each failure what it is."""
-    said = ""
+async def _write_status(home: Home, service: LiveService, server: uvicorn.Server) -> None:
+    """Write the service's status into the home every second; log each kind of failure once."""
+    last_reason = ""
     while True:
-        status = {**app.state.status(), "pid": os.getpid(), "at": time.time(), "port": _port(server)}
+        status = {**asdict(service.status()), "pid": os.getpid(), "at": time.time(), "port": _port(server)}
         try:
             await asyncio.to_thread(home.write_status, "service", status)
-            said = ""
+            last_reason = ""
         except OSError as error:
-            if (reason := error.strerror or str(error)) != said:
-                said = reason
+            if (reason := error.strerror or str(error)) != last_reason:
+                last_reason = reason
                 logger.warning("the status cannot be written", reason=reason)
-        await asyncio.sleep(_TELL_S)
+        await asyncio.sleep(_STATUS_S)
 
 
 async def _end(server: uvicorn.Server, stop: threading.Event) -> None:

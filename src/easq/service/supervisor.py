@@ -1,4 +1,4 @@
-"""Both roles of a live system as children of one process, with one line that says how they are."""
+"""Runs service and learners as child processes, with one line of status on the console."""
 
 import os
 import signal
@@ -7,18 +7,19 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
+from rich.status import Status
 
 from easq.home.arm_homes import arms_with_models, open_arms
 from easq.home.home import Home
+from easq.service.http.messages import Json
 
 _POLL_S = 0.5
 _PLAIN_EVERY_S = 10.0
 _STOP_S = 30.0
 _PAUSES_S = (1.0, 30.0)  # before another start after early deaths, doubling between these
-_WELL_S = 30.0  # who lived as long did not die early
+_WELL_S = 30.0  # a child that ran this long did not die early
 SETTINGS_WRONG = 2
 """The exit code of a role that would end the same way if it were started again."""
 
@@ -27,8 +28,8 @@ SETTINGS_WRONG = 2
 class Child:
     """A role in a process of its own; it ends with this process, whatever ends that.
 
-    After a death it is started again: at once, but after several early ones with pauses that grow. While
-    it is down, `alarm` is said.
+    After a death it is started again: at once, but after several early deaths with growing pauses. While it
+    is down, the status line shows `alarm`.
     """
 
     role: str
@@ -41,7 +42,7 @@ class Child:
     _due: float = 0.0
 
     def start(self) -> None:
-        """Start it; closing its standard input, or our death, tells it to stop."""
+        """Start it; it stops when its standard input is closed, also by our death."""
         self._started = time.monotonic()
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
@@ -49,7 +50,7 @@ class Child:
         )
 
     def stop(self) -> None:
-        """Tell it to stop, and wait."""
+        """Close its standard input and wait until it has stopped."""
         if self.process is None:
             return
         assert self.process.stdin is not None
@@ -61,7 +62,7 @@ class Child:
             self.process.wait()
 
     def death(self) -> int | None:
-        """Return the exit code, once, if it ended though nobody told it to; it is to be started again."""
+        """Return the exit code, once, if it ended without `stop`; `start_if_due` then starts it again."""
         if self.process is None or (code := self.process.poll()) is None:
             return None
         assert self.process.stdin is not None
@@ -82,8 +83,8 @@ class Child:
 def run_up(home: Home, host: str, port: int, console: Console) -> int:
     """Run service and learners until Ctrl-C; return the exit code.
 
-    One that dies is started again for as long as this runs, the other goes on meanwhile. Only one that
-    says that its settings are wrong ends both.
+    A child that dies is started again for as long as this runs, and the others go on meanwhile. Only a child
+    that ends with SETTINGS_WRONG ends all.
     """
     easq = [sys.executable, "-m", "easq.cli"]
     place = ["--home", str(home.folder), "--until-stdin-closes"]
@@ -101,17 +102,17 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
             alarm="NOTHING IS RANKED",
         ),
     ]
-    told: list[int] = []
-    # Noted and not raised: an exception between two lines of Popen.poll would leave its lock held for good.
-    # A shell starts what runs in its background with SIGINT ignored.
+    signals: list[int] = []
+    # Recorded, not raised: an exception between two lines of Popen.poll would leave its lock held for good.
+    # A shell starts its background processes with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: told.append(number))
+        signal.signal(number, lambda number, _: signals.append(number))
     console.print(f"home {home.folder}, http://{host}:{port}, dashboard at /dashboard; Ctrl-C stops")
     try:
         for child in children:
             child.start()
         with console.status("starting") as line:
-            code = _watch(home, children, console, line, told)
+            code = _watch(home, children, console, line, signals)
         console.print("stopping")
         return code
     finally:
@@ -120,12 +121,12 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
         console.print("stopped")
 
 
-def _watch(home: Home, children: list[Child], console: Console, line: Any, told: list[int]) -> int:
-    """Look after the children until a signal is told of; return the exit code."""
-    pace, told_at = Pace(), time.monotonic()
+def _watch(home: Home, children: list[Child], console: Console, line: Status, signals: list[int]) -> int:
+    """Look after the children until a signal comes; return the exit code."""
+    pace, printed_at = Pace(), time.monotonic()
     while True:
         time.sleep(_POLL_S)
-        if told:
+        if signals:
             return 0
         for child in children:
             code = child.death()
@@ -141,18 +142,18 @@ def _watch(home: Home, children: list[Child], console: Console, line: Any, told:
             if child.process is None:
                 text += f", {child.alarm}"
         line.update(text)
-        if not console.is_terminal and time.monotonic() >= told_at + _PLAIN_EVERY_S:
-            told_at = time.monotonic()
+        if not console.is_terminal and time.monotonic() >= printed_at + _PLAIN_EVERY_S:
+            printed_at = time.monotonic()
             console.print(text)
 
 
 class Pace:
-    """Turns what the roles tell into one line; rates are of the last seconds."""
+    """Turns the statuses of the roles into one line; rates are of the last seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, float, float]] = deque(maxlen=10)
 
-    def line(self, service: dict[str, Any], learner: dict[str, Any]) -> str:
+    def line(self, service: Json, learner: Json) -> str:
         """Return the line."""
         if not service.get("ready"):
             return str(service.get("reason", "starting"))

@@ -59,11 +59,11 @@ def test_the_keyboard_alone_is_enough(context: BrowserContext, service: StandIn)
         stage.page.keyboard.press(key)
         assert focused(stage) == label
     stage.page.keyboard.press("Enter")
-    stage.until(lambda: service.said("answer"))
-    assert service.said("answer")[0]["option"] == "satisfied"
+    stage.until(lambda: service.bodies("answer"))
+    assert service.bodies("answer")[0]["option"] == "satisfied"
     assert focused(stage) == "VIDEO"
     assert stage.page.title() == "stage"
-    assert service.said("ignored") == []
+    assert service.bodies("ignored") == []
 
 
 def test_escape_dismisses_and_gives_the_focus_back(context: BrowserContext, service: StandIn) -> None:
@@ -72,7 +72,7 @@ def test_escape_dismisses_and_gives_the_focus_back(context: BrowserContext, serv
     stage.see()
     stage.page.keyboard.press("Tab")
     stage.page.keyboard.press("Escape")
-    stage.until(lambda: service.said("dismiss"))
+    stage.until(lambda: service.bodies("dismiss"))
     assert focused(stage) == "VIDEO"
 
 
@@ -83,7 +83,7 @@ def test_the_keyboard_leaving_lets_it_fade(context: BrowserContext, service: Sta
     stage.see()
     stage.page.keyboard.press("Tab")
     stage.page.keyboard.press("Shift+Tab")
-    stage.until(lambda: service.said("ignored"))
+    stage.until(lambda: service.bodies("ignored"))
 
 
 def test_a_screen_reader_hears_the_question_and_the_thanks(context: BrowserContext, service: StandIn) -> None:

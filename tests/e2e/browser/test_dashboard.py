@@ -47,12 +47,12 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with ThreadPoolExecutor(1) as aside:  # the browser's loop is in this thread
         lived = aside.submit(live_together, recipe, folder, 1, size, lambda _: None, lambda _: None).result()
     key, port = create_key(lived.home.keys_path, "admin", "a test's"), free_port()
-    url, said = f"http://127.0.0.1:{port}", folder / "serve.txt"
+    url, output = f"http://127.0.0.1:{port}", folder / "serve.txt"
     command = [*EASQ, "serve", "--home", str(lived.home.folder), "--port", str(port)]
-    with said.open("wb") as file:
+    with output.open("wb") as file:
         service = subprocess.Popen(command, stdout=file, stderr=file, env=environment())
     try:
-        until(lambda: service.poll() is not None or is_ready(url), said.read_text)
+        until(lambda: service.poll() is not None or is_ready(url), output.read_text)
         yield System(url, key)
     finally:
         service.send_signal(signal.SIGTERM)
@@ -60,7 +60,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 class Watched:
-    """A page whose requests and errors are kept."""
+    """A page whose requests and errors are recorded."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.page: Page = context.new_page()

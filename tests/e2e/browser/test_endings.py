@@ -23,7 +23,7 @@ def test_a_double_tap_counts_once_and_never_reaches_the_player(
     stage.option("Dissatisfied").click(force=True)
     expect(stage.question).to_have_count(0)
     assert verbs(service) == ["answer", "offer", "shown"]
-    assert service.said("answer")[0]["option"] == "satisfied"
+    assert service.bodies("answer")[0]["option"] == "satisfied"
     assert stage.page.title() == "stage"
 
 
@@ -34,7 +34,7 @@ def test_a_question_that_nobody_answers_fades_and_is_ignored(
     stage = open_stage(context, service.url, {"key": "easq_1_2"})
     stage.see()
     expect(stage.question).to_have_count(0)
-    stage.until(lambda: service.said("ignored"))
+    stage.until(lambda: service.bodies("ignored"))
     (call,) = [call for call in service.calls if call.verb == "ignored"]
     assert call.body["token"] == "token-1"
     assert call.body["took_ms"] >= 400
@@ -56,7 +56,7 @@ def test_a_page_that_is_left_reports_ignored(context: BrowserContext, service: S
     stage = open_stage(context, service.url)
     stage.see()
     stage.page.goto("about:blank")
-    stage.until(lambda: service.said("ignored"))
+    stage.until(lambda: service.bodies("ignored"))
     assert verbs(service) == ["ignored", "offer", "shown"]
 
 
@@ -67,9 +67,9 @@ def test_a_player_that_is_taken_away_reports_ignored_but_a_moved_one_does_not(
     stage.see()
     stage.page.evaluate("document.body.append(document.querySelector('.player'))")
     expect(stage.question).to_be_visible()
-    assert service.said("ignored") == []
+    assert service.bodies("ignored") == []
     stage.page.evaluate("document.querySelector('.player').remove()")
-    stage.until(lambda: service.said("ignored"))
+    stage.until(lambda: service.bodies("ignored"))
     assert verbs(service) == ["ignored", "offer", "shown"]
 
 
@@ -79,15 +79,15 @@ def test_a_question_for_a_hidden_tab_waits_until_it_is_seen(
     service.may_answer.clear()
     stage = open_stage(context, service.url)
     stage.play()
-    stage.until(lambda: service.said("offer"))
+    stage.until(lambda: service.bodies("offer"))
     stage.hide(True)
     with stage.page.expect_response("**/offer"):
         service.may_answer.set()
     expect(stage.question).to_have_count(0)
-    assert service.said("shown") == []
+    assert service.bodies("shown") == []
     stage.hide(False)
     expect(stage.question).to_be_visible()
-    stage.until(lambda: service.said("shown"))
+    stage.until(lambda: service.bodies("shown"))
 
 
 def test_two_tabs_ask_each_for_itself(context: BrowserContext, service: StandIn) -> None:
@@ -96,8 +96,8 @@ def test_two_tabs_ask_each_for_itself(context: BrowserContext, service: StandIn)
     two.see()
     two.option("Satisfied").click()
     one.option("Dissatisfied").click()
-    two.until(lambda: len(service.said("answer")) == 2)
-    assert [said["token"] for said in service.said("answer")] == ["token-2", "token-1"]
+    two.until(lambda: len(service.bodies("answer")) == 2)
+    assert [body["token"] for body in service.bodies("answer")] == ["token-2", "token-1"]
 
 
 def test_the_page_hears_what_happened(context: BrowserContext, service: StandIn) -> None:

@@ -81,8 +81,8 @@ def test_an_answer_that_was_not_acknowledged_is_sent_again(context: BrowserConte
     stage = open_stage(context, service.url)
     stage.see()
     stage.option("Satisfied").click()
-    stage.until(lambda: len(service.said("answer")) == 3)
-    first, second, third = service.said("answer")
+    stage.until(lambda: len(service.bodies("answer")) == 3)
+    first, second, third = service.bodies("answer")
     assert first == second == third
 
 
@@ -93,7 +93,7 @@ def test_a_refused_answer_is_not(context: BrowserContext, service: StandIn) -> N
     stage.option("Satisfied").click()
     expect(stage.question).to_have_count(0)
     stage.page.wait_for_timeout(1500)
-    assert len(service.said("answer")) == 1
+    assert len(service.bodies("answer")) == 1
 
 
 def test_an_answer_on_its_way_when_the_page_is_left_is_sent_once_more(
@@ -101,18 +101,18 @@ def test_an_answer_on_its_way_when_the_page_is_left_is_sent_once_more(
 ) -> None:
     stage = open_stage(context, service.url)
     stage.see()
-    stage.until(lambda: service.said("shown"))
+    stage.until(lambda: service.bodies("shown"))
     service.may_answer.clear()
     stage.option("Satisfied").click()
-    stage.until(lambda: service.said("answer"))
+    stage.until(lambda: service.bodies("answer"))
     stage.page.goto("about:blank")
-    stage.until(lambda: len(service.said("answer")) == 2)
-    first, second = service.said("answer")
+    stage.until(lambda: len(service.bodies("answer")) == 2)
+    first, second = service.bodies("answer")
     assert first == second
-    assert service.said("ignored") == []
+    assert service.bodies("ignored") == []
 
 
-def test_what_the_service_leaves_out_is_said_all_the_same(context: BrowserContext, service: StandIn) -> None:
+def test_what_the_service_leaves_out_is_shown_all_the_same(context: BrowserContext, service: StandIn) -> None:
     bare = {"name": "satisfaction", "version": "1", "text": "", "thanks": ""}
     options = [{"value": "satisfied"}, {"value": "other"}]
     service.offer = {"question": {**bare, "options": options}, "locale": "zh-CN"}

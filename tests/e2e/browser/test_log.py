@@ -49,17 +49,17 @@ def is_asked(served: Served, attributes: dict[str, str]) -> bool:
     return bool(replies[-1]["show"])
 
 
-def told(served: Served) -> list[Event]:
+def ask_events(served: Served) -> list[Event]:
     events = [event for event in served.logged() if isinstance(event, KINDS)]
     return sorted(events, key=lambda event: KINDS.index(type(event)))
 
 
 def names(served: Served) -> list[str]:
-    return [type(event).__name__ for event in told(served)]
+    return [type(event).__name__ for event in ask_events(served)]
 
 
 def ends(served: Served, stage: Stage) -> list[str]:
-    """Return all that was told, when the viewer's outcome is there."""
+    """Return all events of the questionnaire once the viewer's outcome is there."""
     stage.until(lambda: len(names(served)) >= 3)
     return names(served)
 
@@ -75,7 +75,7 @@ def test_a_tap_is_an_answer_on_the_log_with_its_propensity(context: BrowserConte
         stage.see()
         stage.option("Satisfied").click()
         expect(stage.question).to_have_count(0)
-        mine = [event for event in told(served) if event.user_id == attributes["user"]]
+        mine = [event for event in ask_events(served) if event.user_id == attributes["user"]]
     assert [type(event) for event in mine] == [Offered, Asked, Answered]
     _, asked, answered = mine
     assert isinstance(asked, Asked)
@@ -102,7 +102,7 @@ def test_the_keyboard_alone_answers(context: BrowserContext, served: Served) -> 
     for key in ("Tab", "ArrowRight", "Enter"):
         stage.page.keyboard.press(key)
     assert ends(served, stage) == ["Offered", "Asked", "Answered"]
-    assert [event.option for event in told(served) if isinstance(event, Answered)] == ["uncertain"]
+    assert [event.option for event in ask_events(served) if isinstance(event, Answered)] == ["uncertain"]
 
 
 def test_a_page_that_is_left_before_an_answer_is_ignored(context: BrowserContext, served: Served) -> None:
@@ -148,7 +148,7 @@ def test_a_viewer_in_chinese_reads_chinese(context: BrowserContext, served: Serv
     stage.see()
     stage.option("满意").click()
     assert ends(served, stage) == ["Offered", "Asked", "Answered"]
-    assert [event.locale[:2] for event in told(served) if isinstance(event, Asked)] == ["zh"]
+    assert [event.locale[:2] for event in ask_events(served) if isinstance(event, Asked)] == ["zh"]
 
 
 def test_a_page_of_another_origin_works_where_the_recipe_names_it(

@@ -16,7 +16,7 @@ def test_a_viewer_who_watched_is_asked_once_and_one_tap_answers(
     expect(stage.question).to_contain_text("Thanks, noted.")
     expect(stage.question).to_have_count(0)
     assert [call.verb for call in service.calls] == ["offer", "shown", "answer"]
-    (offer,) = service.said("offer")
+    (offer,) = service.bodies("offer")
     assert {key: offer[key] for key in ("user_id", "request_id", "item_id", "session_id", "locale")} == {
         "user_id": "ann",
         "request_id": "r1",
@@ -26,7 +26,7 @@ def test_a_viewer_who_watched_is_asked_once_and_one_tap_answers(
     }
     assert offer["play_ms"] >= 500
     assert 0 < offer["ratio"] < 0.5
-    (answer,) = service.said("answer")
+    (answer,) = service.bodies("answer")
     assert (answer["token"], answer["option"]) == ("token-1", "uncertain")
     assert answer["took_ms"] > 0
     assert {call.authorization for call in service.calls} == {"Bearer easq_1_2"}

@@ -11,8 +11,8 @@ NEVER = 1e9
 
 
 def offered(stage: Stage, service: StandIn) -> tuple[float, float]:
-    stage.until(lambda: service.said("offer"))
-    (offer,) = service.said("offer")
+    stage.until(lambda: service.bodies("offer"))
+    (offer,) = service.bodies("offer")
     return offer["play_ms"], offer["ratio"]
 
 
@@ -91,7 +91,7 @@ def test_the_defaults_are_seven_seconds_and_half(context: BrowserContext, servic
     assert offered(stage, service) == (6999, 0.5)
     stage.page.evaluate(f"({progress})(8000, 0.9)")
     expect(stage.question).to_be_visible()
-    assert len(service.said("offer")) == 1
+    assert len(service.bodies("offer")) == 1
     assert stage.errors == []
 
 
@@ -111,12 +111,12 @@ def test_the_next_view_is_counted_from_nothing(context: BrowserContext, service:
     stage = open_stage(context, service.url)
     stage.see()
     stage.widget.evaluate("w => { w.setAttribute('request', 'r2'); w.setAttribute('item', 'dogs') }")
-    stage.until(lambda: len(service.said("offer")) == 2)
-    stage.until(lambda: service.said("ignored"))
-    first, second = service.said("offer")
+    stage.until(lambda: len(service.bodies("offer")) == 2)
+    stage.until(lambda: service.bodies("ignored"))
+    first, second = service.bodies("offer")
     assert (second["request_id"], second["item_id"]) == ("r2", "dogs")
     assert 500 <= second["play_ms"] < first["play_ms"] + 1000
-    assert [said["token"] for said in service.said("ignored")] == ["token-1"]
+    assert [body["token"] for body in service.bodies("ignored")] == ["token-1"]
 
 
 def test_nothing_is_asked_before_the_view_has_its_names(context: BrowserContext, service: StandIn) -> None:
@@ -126,4 +126,4 @@ def test_nothing_is_asked_before_the_view_has_its_names(context: BrowserContext,
     assert service.calls == []
     stage.widget.evaluate("w => w.setAttribute('request', 'r9')")
     offered(stage, service)
-    assert service.said("offer")[0]["request_id"] == "r9"
+    assert service.bodies("offer")[0]["request_id"] == "r9"

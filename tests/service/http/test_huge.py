@@ -63,8 +63,8 @@ def test_it_is_refused_in_a_few_words(
     headers = {"content-type": f"application/{'msgpack' if packed else 'json'}", "accept": "application/json"}
     reply = served.http.request(method, path, content=form.encode(call), headers=headers)
     found = reply.json()
-    said = found["results"][0]["reason"] if reply.status_code == 200 else found["error"]["message"]
-    assert message in said
+    text = found["results"][0]["reason"] if reply.status_code == 200 else found["error"]["message"]
+    assert message in text
     assert len(reply.content) < 600
     assert not served.logged(PROFILES)
 
@@ -72,9 +72,9 @@ def test_it_is_refused_in_a_few_words(
 def test_of_a_list_only_what_is_kept_is_read_and_logged(served: Served) -> None:
     reply = served.http.put("/v1/items", json=item(tags=["a", 3, *["z"] * 60_000, None]))
     assert reply.json()["accepted"] == 1
-    (told,) = served.logged(PROFILES)
-    assert isinstance(told, ItemUpdate)
-    assert told.values == {"tags": pack_ids([stable_id("a"), 3])}
+    (update,) = served.logged(PROFILES)
+    assert isinstance(update, ItemUpdate)
+    assert update.values == {"tags": pack_ids([stable_id("a"), 3])}
     again = served.http.put("/v1/items", json=item(tags=["a", 3, "another end"]))
     assert again.json()["accepted"] == 1
-    assert len(served.logged(PROFILES)) == 1, "nothing that is kept has changed"
+    assert len(served.logged(PROFILES)) == 1, "nothing that is stored has changed"

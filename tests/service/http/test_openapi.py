@@ -12,10 +12,11 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from easq.service.http.keys import create_key
 from easq.service.http.openapi import describe
+from easq.service.routes import ROUTES as ALL_ROUTES
 from tests.support.http_service import Served, serving
 from tests.support.small_worlds import small_recipe
 
-DESCRIPTION = describe(small_recipe())
+DESCRIPTION = describe(small_recipe(), ALL_ROUTES)
 SCHEMA = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(DESCRIPTION)))
 FILES = ("/widget/", "/demo", "/dashboard")  # for browsers, see test_pages and test_dashboard
 ROUTES = [(method, path) for path, verbs in DESCRIPTION["paths"].items() for method in verbs]

@@ -7,8 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import msgspec
 import uvloop
 
@@ -27,10 +26,10 @@ from easq.prove.ab.viewer_days import day_date
 from easq.prove.closed_loop.before import TrueRankings, estimate_before, none
 from easq.prove.closed_loop.life import Life
 from easq.prove.closed_loop.true_sums import Lift, TrueSums
-from easq.prove.closed_loop.wire import Wire
 from easq.prove.offpolicy.arm_estimates import freeze_arms
 from easq.recipe.experiments import Explore
 from easq.recipe.recipe import Recipe
+from easq.service.client import AsyncClient
 from easq.sources.world.simulate import DAY_MS, START_MS, AskRates
 from easq.sources.world.society import Society
 
@@ -129,8 +128,8 @@ def live_together(
 
 def _live(life: Life, on_progress: Callable[[float], None], port: int, days: range) -> None:
     async def live() -> None:
-        async with Wire(port) as wire:
-            await life.live(wire, days, on_progress)
+        async with AsyncClient(f"http://127.0.0.1:{port}") as client:
+            await life.live(client, days, on_progress)
 
     uvloop.run(live())
 
@@ -182,7 +181,6 @@ def _free_port() -> int:
 
 def _is_ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
         return False

@@ -12,7 +12,7 @@ import numpy as np
 from easq.arrays import F32, I64
 from easq.home.clock import HeldClock
 from easq.prove.closed_loop.true_sums import TrueSums
-from easq.prove.closed_loop.wire import CallError, Wire
+from easq.service.client import AsyncClient, ClientError
 from easq.sources.world.record import OPTIONS, QUESTION
 from easq.sources.world.simulate import DAY_MS
 from easq.sources.world.society import Society, WatchedViews
@@ -46,13 +46,13 @@ class Life:
         self.views = self.offers = self.asks = self.answers = 0
 
     async def live(
-        self, wire: Wire, days: range, on_progress: Callable[[float], None] = lambda _: None
+        self, client: AsyncClient, days: range, on_progress: Callable[[float], None] = lambda _: None
     ) -> None:
-        """Live days with the service behind `wire`, those that follow upon the days lived before.
+        """Live days with the service behind `client`, those that follow upon the days lived before.
 
-        `on_progress` hears how many are over, with fractions. Raises CallError.
+        `on_progress` hears how many are over, with fractions. Raises ClientError.
         """
-        self._wire = wire
+        self._client = client
         for day in days:
             if day:
                 self._society.next_day()
@@ -97,7 +97,7 @@ class Life:
 
     async def _put(self, side: str, told: list[dict[str, Any]]) -> None:
         for start in range(0, len(told), _TOLD_AT_ONCE):
-            reply = await self._wire.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
+            reply = await self._client.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
             _all_accepted(reply)
 
     async def _visit(self, day: int, time_V: I64, user_V: I64) -> None:
@@ -106,7 +106,7 @@ class Life:
         self._move_to(now_ms)
         item_VC = self._society.candidates_of(user_V, CANDIDATES)
         hour = now_ms // 3_600_000 % 24
-        ranked = await self._wire.all(
+        ranked = await self._client.post_all(
             "/v1/rank",
             (
                 {
@@ -146,13 +146,15 @@ class Life:
                 "values": values,
             }
 
-        for reply in await self._wire.all("/v1/events", ({"events": [event(v)]} for v in range(len(users)))):
+        for reply in await self._client.post_all(
+            "/v1/events", ({"events": [event(v)]} for v in range(len(users)))
+        ):
             _all_accepted(reply)
 
     async def _ask(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
         """Offer every view, as the widget would; show the questions that come up, and answer some."""
         views = [(v, k) for v in range(len(users)) for k in range(WATCHED) if _is_long(watched, v, k)]
-        offers = await self._wire.all(
+        offers = await self._client.post_all(
             "/v1/questionnaire/offer",
             (
                 {
@@ -169,14 +171,16 @@ class Life:
         self.offers, self.asks = self.offers + len(views), self.asks + len(asked)
         if not asked:
             return
-        await self._wire.all("/v1/questionnaire/shown", ({"token": offer["token"]} for _, offer in asked))
+        await self._client.post_all(
+            "/v1/questionnaire/shown", ({"token": offer["token"]} for _, offer in asked)
+        )
         self._move_to(self._clock.now_ms() + _READING_MS)
         said = [
             {"token": offer["token"], "option": OPTIONS[option], "took_ms": _READING_MS}
             for (v, k), offer in asked
             if (option := int(watched.option_VK[v, k])) >= 0 and offer["question"]["name"] == QUESTION
         ]
-        await self._wire.all("/v1/questionnaire/answer", said)
+        await self._client.post_all("/v1/questionnaire/answer", said)
         self.answers += len(said)
 
 
@@ -187,4 +191,4 @@ def _is_long(watched: WatchedViews, v: int, k: int) -> bool:
 def _all_accepted(reply: Any) -> None:
     if reply["refused"]:
         reasons = [result["reason"] for result in reply["results"] if result["status"] == "refused"]
-        raise CallError(f"{reply['refused']} entries were refused, the first: {reasons[0]}")
+        raise ClientError(200, "refused", f"{reply['refused']} entries were refused, the first: {reasons[0]}")

@@ -1,4 +1,4 @@
-"""The parts of a dashboard that take reading, as HTML: the same blocks and figures as in the reports."""
+"""The parts of the dashboard that are read from the log, as HTML: the blocks and figures of the reports."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,23 +21,26 @@ _GATES = {
 
 
 def experiment(result: Result) -> str:
-    """Return what `prove.ab.analysis.analyse` found: verdict, satisfaction over time, Table 2, guardrails."""
+    """Return an analysis of an experiment: verdict, satisfaction over time, Table 2, guardrails."""
     return "\n".join(
         [page.section(f"Experiment {result['name']}", *about_ab.summary(result)), *about_ab.evidence(result)]
     )
 
 
-def funnel(found: Funnel, question: str) -> str:
-    """Return from how many views the answers come."""
+def funnel(counts: Funnel, question: str) -> str:
+    """Return the questionnaire as a funnel, from eligible views to answers."""
     drawn = page.figure(
         "From views to answers",
         "Eligible: watched long enough for the question. Each bar is the share of the step before it; "
         "the answers' bars add up to all answers to the question that trains.",
-        figures.funnel_bars(found),
+        figures.funnel_bars(counts),
         "No view was put to the questionnaire yet.",
     )
-    seen, gates = found.steps, sorted(found.gates.items(), key=lambda gate: (-gate[1], gate[0]))
-    ends = [(w, seen.get(k, 0)) for w, k in (("closed by the viewer", "dismissed"), ("went away", "ignored"))]
+    steps, gates = counts.steps, sorted(counts.gates.items(), key=lambda gate: (-gate[1], gate[0]))
+    ends = [
+        (words, steps.get(kind, 0))
+        for words, kind in (("closed by the viewer", "dismissed"), ("went away", "ignored"))
+    ]
     named = [(f"{_GATES[gate]} ({gate})" if gate in _GATES else gate, num) for gate, num in gates]
     rows = [page.row(map(page.cell, (name, f"{num:,}"))) for name, num in (*ends, *named)]
     table = page.table(
@@ -47,14 +50,14 @@ def funnel(found: Funnel, question: str) -> str:
 
 
 def validity(result: Result) -> str:
-    """Return what `prove.validity` found: whether viewers act as they say, and the rest on demand."""
-    later, *others = about_answers.sections(result)
-    return "\n".join([later, page.folded("Who answers, and whose answers are missing", *others)])
+    """Return whether viewers act as they say; the rest of the validity report is folded."""
+    after, *others = about_answers.sections(result)
+    return "\n".join([after, page.folded("Who answers, and whose answers are missing", *others)])
 
 
-def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> str:
-    """Return the course of each learner since its process began; `gates` holds K1 and K2 of each."""
-    trends = {name: status.get("trend", []) for name, status in told.items()}
+def learners(statuses: Mapping[str, Result], num_experts: Mapping[str, Sequence[int]]) -> str:
+    """Return the course of each learner since its process began; `num_experts` holds K1 and K2 of each."""
+    trends = {name: status.get("trend", []) for name, status in statuses.items()}
     if not any(trends.values()):
         return page.section("Learners", page.text("No learner has taken a step since its process began."))
     last = {name: points[-1] if points else {} for name, points in trends.items()}
@@ -62,10 +65,10 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
         name: [f"losses/{loss}" for loss in point.get("losses", {}) if loss in _LOSSES]
         for name, point in last.items()
     }
-    fired = dict.fromkeys(trends, ("active_experts", "active_satisfaction_experts"))
+    active = dict.fromkeys(trends, ("active_experts", "active_satisfaction_experts"))
     experts = "; ".join(
         f"{name}: {k1} experts" + (f" and {k2} of satisfaction" if k2 else "")
-        for name, (k1, k2) in gates.items()
+        for name, (k1, k2) in num_experts.items()
     )
     return page.section(
         "Learners",
@@ -78,7 +81,7 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
             ),
             page.figure(
                 "Progressive validation",
-                "The share of recent behaviour pairs that were in the right order before they were learned; "
+                "The share of recent behavior pairs that were in the right order before they were learned; "
                 "chance is 0.5.",
                 figures.trend_lines(
                     trends, dict.fromkeys(trends, ("pair_accuracy",)), "pair accuracy", ".4f"
@@ -87,13 +90,13 @@ def learners(told: Mapping[str, Result], gates: Mapping[str, Sequence[int]]) -> 
             ),
             page.figure(
                 "Gates",
-                f"Experts that fire for a row, on average. There are: {experts}. Zero would be a dead tower.",
-                figures.trend_lines(trends, fired, "experts that fire", ".2f"),
+                f"Experts that fire for a row, on average. There are: {experts}. Zero means a dead tower.",
+                figures.trend_lines(trends, active, "experts that fire", ".2f"),
                 "No gate yet.",
             ),
             page.figure(
                 "Gradient",
-                "Norm of the gradient of all parameters but embeddings, before it is clipped.",
+                "Norm of the gradient of all parameters except embeddings, before clipping.",
                 figures.trend_lines(trends, dict.fromkeys(trends, ("gradient",)), "norm", ".3~g"),
                 "No gradient yet.",
             ),
@@ -110,7 +113,7 @@ def rankings(explained: Sequence[Result], versions: Mapping[str, str]) -> str:
         return page.section("Recent rankings, and why", page.text(words))
     by = ", ".join(f"{version} of {arm or 'the running model'}" for arm, version in versions.items())
     about = (
-        f"The first candidate against the second. Served scores are as logged. Behaviour and satisfaction "
+        f"The first candidate against the second. Served scores are as logged. Behavior and satisfaction "
         f"scores are those of the newest parameters ({by}), which may be newer than those that served."
     )
     return page.section(
@@ -118,16 +121,16 @@ def rankings(explained: Sequence[Result], versions: Mapping[str, str]) -> str:
     )
 
 
-def _ranking(found: Result) -> str:
-    first, second = found["sides"]
-    when = datetime.fromtimestamp(found["at_ms"] / _MS, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    head = f"{when} UTC, viewer {found['viewer']}, {found['arm'] or 'no experiment'}"
+def _ranking(ranking: Result) -> str:
+    first, second = ranking["sides"]
+    when = datetime.fromtimestamp(ranking["at_ms"] / _MS, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    head = f"{when} UTC, viewer {ranking['viewer']}, {ranking['arm'] or 'no experiment'}"
     scores = [
         _side(name, key, first, second)
         for name, key in (
-            (f"served by {found['served_version']}", "served"),
-            (f"behaviour, {found['version']}", "behavior"),
-            (f"satisfaction, {found['version']}", "satisfaction"),
+            (f"served by {ranking['served_version']}", "served"),
+            (f"behavior, {ranking['version']}", "behavior"),
+            (f"satisfaction, {ranking['version']}", "satisfaction"),
         )
     ]
     features = [
@@ -141,32 +144,32 @@ def _ranking(found: Result) -> str:
                 ),
             ]
         )
-        for f in found["features"]
+        for f in ranking["features"]
     ]
     names = [page.plain(side["item"]) for side in (first, second)]
     inside = page.table("Scores.", ["", *names, "lead"], scores)
     inside += page.table(
         "Features as served, and how much of the lead goes if the first had the second's value. "
         "Texts are on the log as hashes (#).",
-        ["", *names, "behaviour", "satisfaction"],
+        ["", *names, "behavior", "satisfaction"],
         features,
     )
-    title = f"{first['item']} before {second['item']}, of {found['candidates']:,}"
-    above = f"<h3>{page.plain(title)}</h3>{page.text(head, 'soft')}{_why(found)}"
+    title = f"{first['item']} before {second['item']}, of {ranking['candidates']:,}"
+    above = f"<h3>{page.plain(title)}</h3>{page.text(head, 'soft')}{_why(ranking)}"
     return f'<article class="absent">{above}{inside}</article>'
 
 
-def _why(found: Result) -> str:
-    """Return the lead in one sentence."""
-    first, second = found["sides"]
+def _why(ranking: Result) -> str:
+    """Return one sentence about the lead of the first candidate."""
+    first, second = ranking["sides"]
     if first["satisfaction"] is None:
-        return page.text("This arm's model has no satisfaction score: behaviour alone decides.")
+        return page.text("This arm's model has no satisfaction score: behavior alone decides.")
     leads = {key: first[key] - second[key] for key in ("behavior", "satisfaction")}
-    said = [
+    parts = [
         f"{words} {'is for the first' if leads[key] > 0 else 'is for the second'} ({leads[key]:+.4f})"
         for key, words in (("behavior", "The ranking score"), ("satisfaction", "the satisfaction score"))
     ]
-    return page.text(", ".join(said) + ".")
+    return page.text(", ".join(parts) + ".")
 
 
 def _side(name: str, key: str, first: Result, second: Result) -> str:

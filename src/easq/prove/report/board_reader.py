@@ -1,16 +1,16 @@
-"""One look at a home's log for the dashboard, in a process of its own.
+"""The process that reads a home's log for the dashboard.
 
-Run as `python -m easq.prove.report.board_reader`.
-
-Reads what is wanted from standard input and writes a line for each part as soon as it is there.
+Run as `python -m easq.prove.report.board_reader HOME`. Each line of standard input is a `BoardQuery`. The
+reply is a line for each `BoardPart` as soon as it is ready, and a line with `null` after the last one. The
+process ends with its input, after an hour without a query, or at the first error.
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from select import select
 
 import msgspec
 
@@ -23,55 +23,72 @@ from easq.log.events import EVENTS
 from easq.log.sqlite import SqliteLog
 from easq.prove.answers.funnel import Funnel
 
-MOST_EVENTS = 200_000
-"""Of those that validity reads, the newest: it goes event by event."""
+MAX_VALIDITY_EVENTS = 200_000
+"""Validity reads no more than the newest events: it goes event by event."""
 
-_RANKINGS = 3  # of each arm
-_KIND = 10  # the service and the learner go first
+_NUM_RANKINGS = 3  # of each arm
+_NICENESS = 10  # the service and the learner go first
+_IDLE_S = 3600.0
 
 
-class Newest:
-    """The last events of a log's partitions, about `most` in all, as a log of their own."""
+class NewestEvents(SqliteLog):
+    """A log that begins with the newest events of its partitions, about `most` in all."""
 
-    def __init__(self, log: EventLog, most: int) -> None:
-        self._log, self._most = log, most
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(path, read_only=True)
+        self._most = most
 
     def start_offsets(self, topic: str) -> list[int]:
-        """Return, per partition, where the last events begin."""
-        starts, ends = self._log.start_offsets(topic), self._log.end_offsets(topic)
+        """Return, per partition, where the newest events begin."""
+        starts, ends = super().start_offsets(topic), self.end_offsets(topic)
         share = self._most // len(ends)
         return [max(start, end - share) for start, end in zip(starts, ends, strict=True)]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
 
+class BoardReader:
+    """Reads one home again and again; the funnel is counted on from the last reading."""
 
-def look(wanted: BoardQuery) -> Iterator[BoardPart]:
-    """Yield the parts, those that are there soon first."""
-    home = open_home(Path(wanted.folder))
-    homes = {"": home} | {
-        name: arm_home(home, name)
-        for name, _ in arms_with_models(home)
-        if (home.folder / "arms" / name.replace("/", ".") / "settings.toml").exists()
-    }
-    with SqliteLog(home.folder / "events.log", read_only=True) as log:
-        seen = Funnel([])
-        before = None if wanted.funnel is None else msgspec.convert(wanted.funnel, Funnel)
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / "events.log"
+        self._funnel: Funnel | None = None
 
-        def funnel() -> str:
-            nonlocal seen
-            from easq.prove.answers.funnel import read_funnel
-            from easq.prove.report import board
+    def read(self, experiment: str) -> Iterator[BoardPart]:
+        """Yield the parts, the quick ones first. Raises InputError for a home that cannot be opened."""
+        home = open_home(self._folder)
+        homes = {"": home} | {
+            name: arm_home(home, name)
+            for name, _ in arms_with_models(home)
+            if (home.folder / "arms" / name.replace("/", ".") / "settings.toml").exists()
+        }
+        with SqliteLog(self._path, read_only=True) as log:
+            yield _timed("learners", lambda: _learners(homes))
+            yield _timed("questionnaire", lambda: self._questionnaire(home, log))
+            yield _timed("rankings", lambda: _rankings(log, homes))
+            if experiment:
+                yield _timed("experiment", lambda: _experiment(home, log, experiment))
+            yield _timed("validity", lambda: self._validity(home))
 
-            seen = read_funnel(home.recipe, log, before)
-            return board.funnel(seen, home.recipe.question.text)
+    def _questionnaire(self, home: Home, log: EventLog) -> str:
+        from easq.prove.answers.funnel import read_funnel
+        from easq.prove.report import board
 
-        yield _timed("learners", lambda: _learners(homes))
-        yield msgspec.structs.replace(_timed("questionnaire", funnel), funnel=msgspec.to_builtins(seen))
-        yield _timed("rankings", lambda: _rankings(log, homes))
-        if wanted.experiment:
-            yield _timed("experiment", lambda: _experiment(home, log, wanted.experiment))
-        yield _timed("validity", lambda: _validity(home, log))
+        self._funnel = read_funnel(home.recipe, log, self._funnel)
+        return board.funnel(self._funnel, home.recipe.question.text)
+
+    def _validity(self, home: Home) -> str:
+        from easq.prove.answers.validity import measure_validity
+        from easq.prove.report import board, page
+
+        with NewestEvents(self._path, MAX_VALIDITY_EVENTS) as newest:
+            html = board.validity(measure_validity(home.recipe, newest))
+        with SqliteLog(self._path, read_only=True) as log:
+            total = sum(log.end_offsets(EVENTS)) - sum(log.start_offsets(EVENTS))
+        if total <= MAX_VALIDITY_EVENTS:
+            return html
+        words = (
+            f"Of the newest {MAX_VALIDITY_EVENTS:,} of {total:,} events; `easq validity` reads all of them."
+        )
+        return html + page.text(words, "soft")
 
 
 def _timed(name: str, make: Callable[[], str]) -> BoardPart:
@@ -85,23 +102,24 @@ def _timed(name: str, make: Callable[[], str]) -> BoardPart:
     return BoardPart(name, html, at_ms, time.perf_counter() - began)
 
 
-def _learners(homes: dict[str, Home]) -> str:
+def _learners(homes: Mapping[str, Home]) -> str:
     from easq.model.method import method_of
     from easq.prove.report import board
 
     named = {name or "main": home for name, home in homes.items()}
-    sizes = {name: method_of(home.recipe).num_experts for name, home in named.items()}
-    return board.learners({name: home.read_status("learner") for name, home in named.items()}, sizes)
+    num_experts = {name: method_of(home.recipe).num_experts for name, home in named.items()}
+    statuses = {name: home.read_status("learner") for name, home in named.items()}
+    return board.learners(statuses, num_experts)
 
 
-def _rankings(log: EventLog, homes: dict[str, Home]) -> str:
+def _rankings(log: EventLog, homes: Mapping[str, Home]) -> str:
     from easq.prove.report import board
     from easq.prove.report.explain_ranking import explain, newest_rankings, newest_scorer
     from easq.recipe.assignment import arms_in
 
-    scorers = {name: found for name, home in homes.items() if (found := newest_scorer(home))}
+    scorers = {name: scorer for name, home in homes.items() if (scorer := newest_scorer(home))}
     explained = []
-    for request in newest_rankings(log, _RANKINGS):
+    for request in newest_rankings(log, _NUM_RANKINGS):
         own = next((part for part in arms_in(request.arm) if part in homes), "")
         if own in scorers:
             explained.append(explain(request, scorers[own]))
@@ -117,25 +135,17 @@ def _experiment(home: Home, log: EventLog, name: str) -> str:
     return board.experiment(analyse(experiment, read_table(home.recipe, experiment, log)))
 
 
-def _validity(home: Home, log: EventLog) -> str:
-    from easq.prove.answers.validity import measure_validity
-    from easq.prove.report import board, page
-
-    total = sum(log.end_offsets(EVENTS)) - sum(log.start_offsets(EVENTS))
-    html = board.validity(measure_validity(home.recipe, Newest(log, MOST_EVENTS)))
-    if total <= MOST_EVENTS:
-        return html
-    words = f"Of the newest {MOST_EVENTS:,} of {total:,} events; `easq validity` reads all of them."
-    return html + page.text(words, "soft")
-
-
 def main() -> None:
-    """Take the look that standard input asks for."""
-    os.nice(_KIND)
-    wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=BoardQuery)
-    for part in look(wanted):
-        sys.stdout.buffer.write(msgspec.json.encode(part) + b"\n")
-        sys.stdout.buffer.flush()
+    """Answer the queries of standard input."""
+    os.nice(_NICENESS)
+    reader = BoardReader(Path(sys.argv[1]))
+    queries, replies = sys.stdin.buffer, sys.stdout.buffer
+    while select([queries], [], [], _IDLE_S)[0] and (line := queries.readline()):
+        for part in reader.read(msgspec.json.decode(line, type=BoardQuery).experiment):
+            replies.write(msgspec.json.encode(part) + b"\n")
+            replies.flush()
+        replies.write(b"null\n")
+        replies.flush()
 
 
 if __name__ == "__main__":

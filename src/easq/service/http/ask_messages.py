@@ -1,4 +1,4 @@
-"""What the questionnaire's callers say and hear; see `wire` for the rules."""
+"""Bodies of the calls about the questionnaire, and their reply; see `messages` for the rules."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Took = Annotated[
 ]
 _Played = Annotated[float, Meta(ge=0, le=1e12, description="Milliseconds played; pauses do not count.")]
 _Ratio = Annotated[float, Meta(ge=0, le=1e6, description="The same as a part of the item, loops adding up.")]
-_Key = Annotated[
+_KeyText = Annotated[
     str, Meta(max_length=200, description="An API key, for beacons, which have no headers of their own.")
 ]
 _Locale = Annotated[str, Meta(max_length=35)]
@@ -19,7 +19,7 @@ _Session = Annotated[str, Meta(max_length=128)]
 
 
 class _AskBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    key: _Key = ""
+    key: _KeyText = ""
 
 
 class OfferCall(_AskBody, frozen=True, kw_only=True):
@@ -53,6 +53,6 @@ class AnswerCall(AskCall, frozen=True, kw_only=True):
 
 
 class AskReply(Struct, frozen=True):
-    """It is on the log; `counted before` where it had been told already."""
+    """It is on the log; `counted before` if it had been reported already."""
 
     status: Annotated[str, Meta(extra_json_schema={"enum": ["accepted", "counted before"]})]

@@ -1,4 +1,4 @@
-"""Who may pass: authentication, scopes and rates, before anything of a call is read."""
+"""Authentication, scopes and rate limits, checked before anything of a call is read."""
 
 import time
 from collections.abc import Iterable
@@ -14,21 +14,22 @@ from easq.service.http.formats import negotiate
 from easq.service.http.keys import Keys
 from easq.service.http.messages import JSON, MSGPACK
 from easq.service.http.rate_limit import RateLimit
+from easq.service.http.route import CallRoute, Route
 from easq.service.http.uploads import Uploads
 
 
-class _Keyed(msgspec.Struct):
+class _KeyInBody(msgspec.Struct):
     key: str = ""
 
 
-_READERS: dict[str, msgspec.json.Decoder[_Keyed] | msgspec.msgpack.Decoder[_Keyed]] = {
-    JSON.media_type: msgspec.json.Decoder(_Keyed),
-    MSGPACK.media_type: msgspec.msgpack.Decoder(_Keyed),
+_READERS: dict[str, msgspec.json.Decoder[_KeyInBody] | msgspec.msgpack.Decoder[_KeyInBody]] = {
+    JSON.media_type: msgspec.json.Decoder(_KeyInBody),
+    MSGPACK.media_type: msgspec.msgpack.Decoder(_KeyInBody),
 }
 
 
 class Authenticator:
-    """A guard for every route; one that names no scopes is open to all."""
+    """A guard for every route; a route that names no scopes is open to everyone."""
 
     def __init__(self, keys: Keys, rates: RateLimit, uploads: Uploads) -> None:
         self._keys, self._rates, self._uploads = keys, rates, uploads
@@ -37,13 +38,13 @@ class Authenticator:
         self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
     ) -> None:
         """Let the call pass or raise Refusal (401, 403, 429)."""
-        scopes = handler.opt.get("scopes")
-        if scopes is None:
+        route: Route | None = handler.opt.get("route")
+        if route is None or not route.scopes:
             return
         caller = ""
         if not self._keys.is_open:
             token = _token(connection.scope["headers"])
-            if not token and handler.opt.get("key_in_body"):
+            if not token and isinstance(route, CallRoute) and route.is_beacon:
                 token = await self._token_of_body(connection)
             key = self._keys.find(token)
             if key is None:
@@ -52,17 +53,17 @@ class Authenticator:
                 )
                 raise Refusal(401, "unauthorized", message)
             connection.scope["state"]["key_id"] = caller = key.id
-            if key.scope not in scopes:
-                message = f"the key's scope is {key.scope}; allowed here: {', '.join(scopes)}"
+            if key.scope not in route.scopes:
+                message = f"the key's scope is {key.scope}; allowed here: {', '.join(route.scopes)}"
                 raise Refusal(403, "forbidden", message)
         self._rates.take(caller, time.monotonic())
 
     async def _token_of_body(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
-        """Return the key that a beacon carries, which cannot have headers of its own."""
+        """Return the key inside a beacon's body; a beacon cannot have headers of its own."""
         assert isinstance(connection, Request)
-        given, _ = negotiate(connection.scope["headers"], beacon=True)
+        formats = negotiate(connection.scope["headers"], is_beacon=True)
         try:
-            return _READERS[given.media_type].decode(await self._uploads.read(connection)).key
+            return _READERS[formats.body.media_type].decode(await self._uploads.read(connection)).key
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return ""
 

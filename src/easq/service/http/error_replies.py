@@ -1,4 +1,4 @@
-"""What a caller is told when the service does not do what was asked."""
+"""Replies other than 200: their status, code and message."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ class Refusal(Exception):  # noqa: N818 - a reply, not a fault
         self.status, self.code, self.message = status, code, message
         self.headers = {} if retry_after_s is None else {"retry-after": str(retry_after_s)}
         if status == 408:
-            self.headers["connection"] = "close"  # or the rest of the body would be awaited all the same
+            self.headers["connection"] = "close"  # or the server would go on waiting for the rest of the body
         if status == 401:
             self.headers["www-authenticate"] = "Bearer"
 
@@ -34,10 +34,10 @@ class ErrorReply(msgspec.Struct):
 
 
 def unavailable(code: str, message: str) -> Refusal:
-    """Return the refusal of what may work a moment later."""
+    """Return the refusal (503) of a call that may succeed a moment later."""
     return Refusal(503, code, message, retry_after_s=1)
 
 
 def too_large(message: str) -> Refusal:
-    """Return the refusal of a call that is beyond a limit; the message says which and how far."""
+    """Return the refusal (413) of a call that exceeds a limit; the message says which and by how much."""
     return Refusal(413, "too_large", message)

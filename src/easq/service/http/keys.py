@@ -1,7 +1,7 @@
-"""API keys: who may call what.
+"""API keys and the scopes of calls that they allow.
 
-A key is `easq_<id>_<secret>`. The file holds the SHA-256 of the secret and not the secret: it has 256
-random bits, so there is nothing to guess and a slow hash would only slow every request down.
+A key is `easq_<id>_<secret>`. The file holds the SHA-256 of the secret and not the secret. A secret has
+256 random bits and cannot be guessed, so a slow hash would only slow down every request.
 """
 
 import base64
@@ -45,7 +45,7 @@ class _File(msgspec.Struct):
 class Keys:
     """The keys of a file, read again by `refresh` when the file has changed.
 
-    Without a file, or with none in it at the start, the service is open. From the first key on it stays
+    Without a file, or without a key in it at the start, the service is open. From the first key on it stays
     closed, even if the last key is revoked. Raises InputError when the file cannot be read.
     """
 
@@ -56,17 +56,17 @@ class Keys:
         self.is_open = not self._keys
 
     def find(self, token: str) -> Key | None:
-        """Return the key that a token is, or None."""
+        """Return the key of a valid token, or None."""
         shape = _SHAPE.fullmatch(token)
         if shape is None:
             return None
         digest = hashlib.sha256(shape[2].encode()).digest()
         key, expected = self._keys.get(shape[1], (None, _NOBODY))
-        # Compared for an unknown id too, so that the time tells nothing about either half.
+        # Compared for an unknown id too, so that the time reveals nothing about either half.
         return key if hmac.compare_digest(digest, expected) else None
 
     def refresh(self) -> bool:
-        """Read the file again if it has changed; True if it had.
+        """Read the file again if it has changed; return whether it had.
 
         Raises InputError when it cannot be read; the keys known so far stay.
         """
@@ -75,15 +75,15 @@ class Keys:
             return False
         if stamp is None:
             raise InputError(f"the file of keys {self._path} is gone; the keys known so far stay valid")
-        found = read_keys(self._path)
+        keys = read_keys(self._path)
         self._stamp = stamp
-        self._keys = {key.id: (key, bytes.fromhex(key.sha256)) for key in found}
-        self.is_open = self.is_open and not found
+        self._keys = {key.id: (key, bytes.fromhex(key.sha256)) for key in keys}
+        self.is_open = self.is_open and not keys
         return True
 
 
 def create_key(path: Path, scope: str, label: str) -> str:
-    """Add a key to the file and return it; this is the only time that it can be seen."""
+    """Add a key to the file and return it; it cannot be read again later."""
     if scope not in get_args(Scope):
         raise InputError(f"scope: got {scope!r}; allowed: {', '.join(get_args(Scope))}")
     if not label.isprintable() or len(label) > 100:
@@ -97,19 +97,19 @@ def create_key(path: Path, scope: str, label: str) -> str:
 
 
 def revoke_key(path: Path, key_id: str) -> Key:
-    """Take a key out of the file and return what it was; raise InputError if it is not there."""
+    """Remove a key from the file and return it; raise InputError if it is not there."""
     with _locked(path):
         keys = read_keys(path)
-        found = [key for key in keys if key.id == key_id]
-        if not found:
+        revoked = next((key for key in keys if key.id == key_id), None)
+        if revoked is None:
             ids = ", ".join(key.id for key in keys) or "none, the file holds no key"
             raise InputError(f"there is no key with the id {key_id!r}; allowed: {ids}")
         _write(path, [key for key in keys if key.id != key_id])
-    return found[0]
+    return revoked
 
 
 def read_keys(path: Path) -> list[Key]:
-    """Return the keys of the file, none if there is no file; raise InputError if it is not one of keys."""
+    """Return the keys of the file, none if there is no file; raise InputError if it is not a file of keys."""
     try:
         keys = msgspec.json.decode(path.read_bytes(), type=_File).keys
         if any(len(bytes.fromhex(key.sha256)) != 32 for key in keys):
@@ -126,14 +126,14 @@ def _text(secret: bytes) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what changes whenever the file is replaced."""
+    """Return a value that changes whenever the file is replaced; None if there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise InputError(f"the file of keys cannot be read: {error}") from None
-    return found.st_mtime_ns, found.st_ino
+    return status.st_mtime_ns, status.st_ino
 
 
 @contextmanager

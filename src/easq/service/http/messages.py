@@ -1,7 +1,7 @@
-"""What callers say and hear: strict structs, in JSON and in MessagePack.
+"""Bodies of calls and replies: strict structs, in JSON and in MessagePack.
 
-Nothing unknown passes: a misspelt field would be lost in silence. The entries of a batch are decoded
-one by one, so that a bad one is refused alone.
+Unknown fields are refused: a misspelled one would be lost silently. The entries of a batch are decoded one by
+one, so that a bad one is refused alone.
 """
 
 import re
@@ -14,8 +14,11 @@ from easq.errors import InputError, cut
 
 T = TypeVar("T")
 
+Json = dict[str, Any]
+"""A JSON object of any form."""
+
 _ID_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
-_LONGEST = 200  # characters of what a decoder says, for it quotes what it read
+_LONGEST = 200  # characters of a decoder's message, which quotes what it read
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _ID_PATTERN})]
@@ -79,7 +82,7 @@ class _Event(_Body, frozen=True, kw_only=True, tag_field="type"):
 class BehaviorBody(_Event, frozen=True, kw_only=True, tag="behavior"):
     """What a viewer did with some items of one ranking; to name an item says that it was shown.
 
-    `values[name]` holds one number per entry of `items`; a behaviour that is not named did not happen.
+    `values[name]` holds one number per entry of `items`; a behavior that is not named did not happen.
     """
 
     items: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})]
@@ -102,7 +105,7 @@ class AnsweredBody(_Asking, frozen=True, kw_only=True, tag="answered"):
     option: Id
 
 
-EventSaid = BehaviorBody | AskedBody | AnsweredBody
+EventBody = BehaviorBody | AskedBody | AnsweredBody
 
 
 class ItemsCall(_Body, frozen=True, kw_only=True):
@@ -141,33 +144,39 @@ class BatchReply(Struct, frozen=True):
     results: list[Result]
 
 
+def batch_reply(results: list[Result]) -> BatchReply:
+    """Return the reply to a batch with these results."""
+    accepted = sum(result.status == "accepted" for result in results)
+    return BatchReply(accepted, len(results) - accepted, results)
+
+
 class Format:
-    """JSON or MessagePack: how bodies are read and replies are written."""
+    """JSON or MessagePack: decodes bodies and encodes replies."""
 
     def __init__(self, media_type: str, module: Any) -> None:
         self.media_type, self._module = media_type, module
         self._encoder = module.Encoder()
 
-    def encode(self, reply: Any) -> bytes:
-        """Return a reply as a body."""
+    def encode(self, reply: object) -> bytes:
+        """Return the encoded reply."""
         data: bytes = self._encoder.encode(reply)
         return data
 
     def reader(self, kind: Any) -> "Reader[Any]":
-        """Return what reads one kind of body."""
+        """Return a reader of one type of body."""
         return Reader(self._module.Decoder(kind))
 
 
 class Reader(Generic[T]):
-    """Reads one kind of body or entry."""
+    """Decodes one type of body or entry."""
 
     def __init__(self, decoder: Any) -> None:
         self._decode = decoder.decode
 
     def read(self, data: bytes | Raw, place: str = "") -> T:
-        """Return what `data` says, which stands at `place`; raise InputError, naming given and allowed."""
+        """Return the decoded `data`; raise InputError, naming `place`, what was given and what is allowed."""
         try:
-            found: T = self._decode(data)
+            value: T = self._decode(data)
         except msgspec.ValidationError as error:
             what, _, within = str(error).partition(" - at `$")
             what, where = cut(what, _LONGEST), f"{place}{cut(within.rstrip('`'))}".lstrip(".")
@@ -176,7 +185,7 @@ class Reader(Generic[T]):
             raise InputError(f"{place or 'it'} cannot be decoded: {cut(str(error), _LONGEST)}") from None
         except RecursionError:
             raise InputError(f"{place or 'it'} is nested too deeply") from None
-        return found
+        return value
 
 
 JSON = Format("application/json", msgspec.json)
@@ -189,18 +198,18 @@ def check_ids(field: str, ids: str | list[str]) -> None:
         raise InputError(f"{field}: holds a control character; allowed are ids without any")
 
 
-# Of an entry that is refused only its id is read, whatever else it holds.
-_NAMED = {
-    (form, field): form.reader(msgspec.defstruct("Named", [(field, str)]))
+# Reads only the id of a refused entry, whatever else it holds.
+_ID_READERS = {
+    (form, field): form.reader(msgspec.defstruct("EntryId", [(field, str)]))
     for form in (JSON, MSGPACK)
     for field in ("event_id", "item_id", "user_id")
 }
 
 
-def named(entry: Raw, form: Format, field: str) -> str | None:
-    """Return the id that an entry gives itself, None where it has none that can be shown."""
+def entry_id(entry: Raw, form: Format, field: str) -> str | None:
+    """Return the id of an entry, cut to 128 characters; None if it has none that can be read."""
     try:
-        value: str = getattr(_NAMED[form, field].read(entry), field)
+        value: str = getattr(_ID_READERS[form, field].read(entry), field)
     except InputError:
         return None
     return value[:128]

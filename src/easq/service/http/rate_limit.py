@@ -1,14 +1,14 @@
-"""How often a key may call: a bucket of tokens that fills at the permitted rate."""
+"""Rate limit per key: a bucket of tokens that fills at the permitted rate."""
 
 import math
 
 from easq.service.http.error_replies import Refusal
 
-_FORGOTTEN = 10_000  # buckets kept at most, so that revoked keys do not stay for ever
+_MAX_BUCKETS = 10_000  # so that revoked keys do not stay for ever
 
 
 class RateLimit:
-    """One bucket per caller; `per_second` calls each, with bursts of twice as many. 0 is no limit."""
+    """One bucket per caller: `per_second` calls each, with bursts of twice as many. 0 means no limit."""
 
     def __init__(self, per_second: float) -> None:
         self._rate, self._burst = per_second, max(2 * per_second, 1.0)
@@ -18,7 +18,7 @@ class RateLimit:
         """Count one call at a monotonic time; raise Refusal (429) with the time to wait for the next."""
         if not self._rate:
             return
-        if len(self._buckets) > _FORGOTTEN:
+        if len(self._buckets) > _MAX_BUCKETS:
             self._buckets.clear()
         tokens, then = self._buckets.get(caller, (self._burst, now_s))
         tokens = min(self._burst, tokens + (now_s - then) * self._rate)

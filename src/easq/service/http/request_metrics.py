@@ -1,11 +1,12 @@
-"""Around every request: its time and status are counted, and one line of log says what came of it."""
+"""ASGI middleware that counts every request by route, status and time, and logs one line about it."""
 
 import time
 from collections.abc import Iterable
 
 import structlog
+from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 
 from easq.service.counters import ServiceCounters
 
@@ -15,35 +16,35 @@ _GONE = 499  # the caller left before the reply
 
 
 class RequestMetrics:
-    """Wraps the whole app, so that what no route takes is counted too (as route `other`)."""
+    """Wraps the whole app: Litestar's own middleware does not see a path that no route takes (`other`)."""
 
-    def __init__(self, app: ASGIApp, paths: Iterable[str], metrics: ServiceCounters) -> None:
-        self._app, self._paths, self._metrics = app, frozenset(paths), metrics
+    def __init__(self, app: Litestar, paths: Iterable[str], metrics: ServiceCounters) -> None:
+        self.app, self._paths, self._metrics = app, frozenset(paths), metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
         if scope["type"] != ScopeType.HTTP:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         start, status = time.perf_counter(), _GONE
 
-        async def watched(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self.app(scope, receive, send_and_note)
         finally:
-            passed = time.perf_counter() - start
+            seconds = time.perf_counter() - start
             route = scope["path"] if scope["path"] in self._paths else "other"
-            self._metrics.requests.labels(route, str(status)).observe(passed)
+            self._metrics.requests.labels(route, str(status)).observe(seconds)
             logger.debug(
                 "request",
                 method=scope["method"],
                 route=route,
                 status=status,
-                ms=round(passed * 1000, 2),
+                ms=round(seconds * 1000, 2),
                 key=scope.get("state", {}).get("key_id", ""),
             )

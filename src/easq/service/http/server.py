@@ -1,18 +1,18 @@
-"""Running an app: which addresses it may listen on, and how."""
+"""The HTTP server of an app, and the addresses that it may listen on."""
 
 import ipaddress
 
 import uvicorn
-from litestar import Litestar
 
 from easq.errors import InputError
 from easq.service.http.keys import Keys
+from easq.service.http.request_metrics import RequestMetrics
 
-_DRAIN_S = 10  # for calls under way when the service stops
+_DRAIN_S = 10  # for calls in flight when the service stops
 
 
 def check_address(host: str, keys: Keys) -> None:
-    """Raise InputError where everyone who reaches the address could do everything."""
+    """Raise InputError if there are no keys and others than this machine could reach the address."""
     if keys.is_open and not _is_loopback(host):
         raise InputError(
             f"--host: got {host}, which others can reach, and there is no key, so anyone could rank and "
@@ -20,10 +20,11 @@ def check_address(host: str, keys: Keys) -> None:
         )
 
 
-def make_server(app: Litestar, host: str, port: int, keys: Keys) -> uvicorn.Server:
+def make_server(app: RequestMetrics, host: str, port: int, keys: Keys) -> uvicorn.Server:
     """Return the server of an app, not yet running; raise InputError for an address it may not have.
 
-    `await server.serve()` runs it until `server.should_exit`, a signal, or the end of its task.
+    `await server.serve()`, inside `LiveService.running`, runs it until `server.should_exit`, a signal, or the
+    end of its task. A signal is raised again when it returns, so handle SIGINT and SIGTERM.
     """
     check_address(host, keys)
     return uvicorn.Server(
@@ -34,7 +35,7 @@ def make_server(app: Litestar, host: str, port: int, keys: Keys) -> uvicorn.Serv
             loop="uvloop",
             http="httptools",
             ws="none",
-            lifespan="on",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,

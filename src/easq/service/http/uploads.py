@@ -1,6 +1,6 @@
-"""Bodies on their way: each must come in time, and only so many large ones are awaited at once.
+"""Reads request bodies: each must arrive in time, and only so many large ones may arrive at once.
 
-A body is kept in memory until it is whole, so who stops short of its end would hold that memory for good.
+A body stays in memory until it is complete: a caller that never completes it would hold that memory for good.
 """
 
 import asyncio
@@ -16,22 +16,21 @@ _LARGE = 1 << 16  # bytes; as much waits in the server's own buffer of any conne
 
 
 class Uploads:
-    """Reads the bodies of one service; small ones come through however many large ones stand in line."""
+    """Reads the bodies of one service; small ones are never refused because of large ones."""
 
     def __init__(self, settings: Service) -> None:
-        self._seconds, self._most = settings.body_seconds, settings.max_uploads
-        self._num = 0
+        self._seconds, self._max_large = settings.body_seconds, settings.max_uploads
+        self._num_large = 0
 
     async def read(self, request: Request[Any, Any, Any]) -> bytes:
-        """Return the body; raise Refusal (400, 408, 503) when it does not come, or too many are coming."""
+        """Return the body; raise Refusal (400, 408, 503) if it does not arrive, or too many are arriving."""
         size = request.content_length
         is_large = size is None or size > _LARGE
-        if is_large and self._num >= self._most:
-            message = (
-                f"{self._num} large bodies are on their way; allowed: {self._most} (service.max_uploads)"
-            )
+        if is_large and self._num_large >= self._max_large:
+            got = f"{self._num_large} large bodies are on their way"
+            message = f"{got}; allowed: {self._max_large} (service.max_uploads)"
             raise unavailable("too_many_uploads", message)
-        self._num += is_large
+        self._num_large += is_large
         try:
             async with asyncio.timeout(self._seconds):
                 return await request.body()
@@ -41,4 +40,4 @@ class Uploads:
         except InternalServerException:
             raise Refusal(400, "disconnected", "the connection ended before the body did") from None
         finally:
-            self._num -= is_large
+            self._num_large -= is_large

@@ -1,0 +1,49 @@
+"""Whether the service can rank yet, and the first score that makes it so."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from easq.rank.engine import Engine
+from easq.service.http.error_replies import Refusal, unavailable
+from easq.service.log_follower import LogFollower
+
+_POLL_S = 0.05
+_RETRY_S = 1.0
+
+logger = structlog.get_logger("easq.service")
+
+
+class Readiness:
+    """Ready once the profiles are up to date, there is a model, and it has scored a warm-up request."""
+
+    def __init__(self, engine: Engine, follower: LogFollower) -> None:
+        self._engine, self._follower = engine, follower
+        self._is_warm = False
+
+    def why_not(self) -> str:
+        """Return what is missing for rankings; empty when nothing is."""
+        if self._follower.broken:
+            return self._follower.broken
+        if not self._follower.caught_up:
+            return "the profiles are being brought up to date with the log"
+        if not self._engine.is_ready:
+            return "there is no model yet"
+        return "" if self._is_warm else "the model has not scored a warm-up request yet"
+
+    def refusal(self) -> Refusal:
+        """Return the refusal (503) of a call that cannot be served yet."""
+        return unavailable("not_ready", f"{self.why_not()}; see /health/ready")
+
+    async def warm_up(self, score: Callable[[], None]) -> None:
+        """Wait until everything is there, then `score` once so that the first caller need not wait."""
+        while not (self._follower.caught_up and self._engine.is_ready):
+            await asyncio.sleep(_POLL_S)
+        while not self._is_warm:
+            try:
+                score()
+                self._is_warm = True
+            except Exception:
+                logger.exception("the warm-up request failed")
+                await asyncio.sleep(_RETRY_S)

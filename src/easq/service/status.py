@@ -1,0 +1,19 @@
+"""The service's status, for people and for the supervisor's line."""
+
+from msgspec import Struct
+
+
+class ServiceStatus(Struct, frozen=True):
+    """The essentials of one service process; `freshness_seconds` is None until an answer was learned."""
+
+    ready: bool
+    reason: str
+    version: str
+    arms: dict[str, str]
+    freshness_seconds: float | None
+    rankings: float
+    unlogged_rankings: float
+    events_accepted: float
+    answers_accepted: float
+    events_refused: float
+    log_failures: float
