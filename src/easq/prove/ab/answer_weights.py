@@ -6,9 +6,10 @@ had been asked; docs/answers.md says what such a model cannot see.
 Shapes: A asks, P covariates.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from easq.arrays import F64
 from easq.prove.ab.chunks import Block
@@ -16,11 +17,30 @@ from easq.prove.ab.sums import DAY_MS
 from easq.prove.answers.response_model import fit, weights
 
 
+class NoAsks(Struct, frozen=True):
+    """The log holds no ask of the question that trains."""
+
+
+class ResponseSummary(Struct, frozen=True):
+    """How many asks and answers a log holds, and what the weighted answers are worth.
+
+    effective_answers    evenly weighted answers that would be as informative.
+    modelled             whether the chance of an answer was modelled; that takes both outcomes.
+    without_propensity   answers to asks that logged no propensity; they weigh 0.
+    """
+
+    asks: int
+    answers: int
+    effective_answers: float
+    modelled: bool
+    without_propensity: int
+
+
 class AskWeights(NamedTuple):
-    """Each ask's weight, 0 where it has no answer that counts, and what is known of the model."""
+    """Each ask's weight, 0 where it has no answer that counts, and a summary."""
 
     weight_A: F64
-    about: dict[str, Any]
+    summary: ResponseSummary
 
 
 def weigh(asks: Block) -> AskWeights:
@@ -36,14 +56,14 @@ def weigh(asks: Block) -> AskWeights:
     weight_A = np.where(answered_A, asks["weight"] * asked_A * weights(chance_A), 0.0)
     used = weight_A[weight_A > 0]
     effective = float(used.sum() ** 2 / (used**2).sum()) if len(used) else 0.0
-    about = {
-        "asks": len(answered_A),
-        "answers": int(answered_A.sum()),
-        "effective_answers": effective,
-        "modelled": is_modelled,
-        "without_propensity": int(np.count_nonzero(answered_A & ~is_known_A)),
-    }
-    return AskWeights(weight_A, about)
+    summary = ResponseSummary(
+        len(answered_A),
+        int(answered_A.sum()),
+        effective,
+        is_modelled,
+        int(np.count_nonzero(answered_A & ~is_known_A)),
+    )
+    return AskWeights(weight_A, summary)
 
 
 def _covariates(asks: Block) -> F64:

@@ -3,12 +3,12 @@
 Effects are relative to the control arm. Shapes: U viewers of an arm, Z columns.
 """
 
-from dataclasses import dataclass
 from math import exp, isfinite, log, log1p, sqrt
 from statistics import NormalDist
 
 import numpy as np
 import tea_tasting as tt  # type: ignore[import-untyped]
+from msgspec import Struct
 from tea_tasting.aggr import Aggregates  # type: ignore[import-untyped]
 
 from easq.arrays import F64, I64, Bool
@@ -21,8 +21,7 @@ SRM_LEVEL = 0.001
 _BEFORE, _NOTHING = "before ", 1e-12
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """A metric in two arms and its relative change.
 
     `low` and `high` hold for one look that was fixed before, `always_low` and `always_high` for all looks
@@ -38,22 +37,22 @@ class Effect:
     error: float
     viewers: int
     with_pre_period: bool
-    always_low: float = float("nan")
-    always_high: float = float("nan")
+    always_low: float | None = None
+    always_high: float | None = None
 
 
 def effect(
-    spec: Spec, columns: tuple[str, ...], look: DaySnapshot, arm: int, confidence: float
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int, confidence: float
 ) -> Effect | None:
     """Return what an arm changed by a look; None where there is nothing to divide by.
 
     Ratios go by the delta method; where the period before the start holds the metric, CUPED takes off
     what it explains (Deng et al. 2013).
     """
-    masks = [look.arm_U == number for number in (0, arm)]
+    masks = [snapshot.arm_U == number for number in (0, arm)]
     if min(map(np.count_nonzero, masks)) < 2:
         return None
-    (names, control), (_, treatment) = (aggregates(spec, columns, look, mask) for mask in masks)
+    (names, control), (_, treatment) = (aggregates(spec, columns, snapshot, mask) for mask in masks)
     denominator = names[1] if spec.denominator else None
     before = covariates(names, spec, control, treatment)
     metric = tt.RatioOfMeans(
@@ -96,12 +95,14 @@ def deviations(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def level(spec: Spec, columns: tuple[str, ...], look: DaySnapshot, arm: int) -> tuple[float, float] | None:
+def level(
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int
+) -> tuple[float, float] | None:
     """Return an arm's own value of a metric and its standard error; None where it has none."""
-    mask = look.arm_U == arm
+    mask = snapshot.arm_U == arm
     if np.count_nonzero(mask) < 2:
         return None
-    names, found = aggregates(spec, columns, look, mask)
+    names, found = aggregates(spec, columns, snapshot, mask)
     denominator = names[1] if spec.denominator else None
     if not found.mean(denominator) > 0:
         return None
@@ -152,16 +153,16 @@ def adjusted(found: dict[str, Effect]) -> dict[str, float]:
     return {name: float(result["pvalue_adj"]) for name, result in adjusted_result.items()}
 
 
-def _values(spec: Spec, columns: tuple[str, ...], look: DaySnapshot) -> tuple[list[str], F64]:
+def _values(spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot) -> tuple[list[str], F64]:
     """Return the columns that a metric takes: numerator, denominator, and both of before the start."""
     wanted = [spec.numerator, *([spec.denominator] if spec.denominator else [])]
     now, before = [], []
     for number, name in enumerate(wanted):
         if name == OBSERVED:
-            now.append(look.observed_U)
+            now.append(snapshot.observed_U)
             continue
         column = columns.index(name)
-        values, earlier = look.sum_UC[:, column], look.before_UC[:, column]
+        values, earlier = snapshot.sum_UC[:, column], snapshot.before_UC[:, column]
         if number == 0 and spec.least is not None:
             values, earlier = ((v >= spec.least).astype(np.float64) for v in (values, earlier))
         now.append(values)
@@ -182,13 +183,13 @@ def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | 
 
 
 def aggregates(
-    spec: Spec, columns: tuple[str, ...], look: DaySnapshot, mask_U: Bool
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, mask_U: Bool
 ) -> tuple[list[str], Aggregates]:
     """Return the moments of what a metric takes over some viewers of a look, and its columns' names.
 
     The numerator comes first, the denominator, if any, second.
     """
-    names, value_UZ = _values(spec, columns, look)
+    names, value_UZ = _values(spec, columns, snapshot)
     value_UZ = value_UZ[mask_U]
     covariance_ZZ = np.atleast_2d(np.cov(value_UZ.T))
     means, places = value_UZ.mean(0).tolist(), range(len(names))

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite, log1p
+from math import ceil, log1p
 from typing import Literal, NamedTuple
 
 from easq.prove.ab.effects import SRM_LEVEL, Effect
@@ -10,6 +10,7 @@ from easq.prove.ab.experiment_metrics import Spec
 from easq.recipe.experiments import Experiment, Guardrail
 
 Verdict = Literal["ship", "keep running", "stop", "no verdict"]
+GuardrailState = Literal["held", "broken", "not clear"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class GuardrailVerdict(NamedTuple):
     judged: MetricVerdict
 
     @property
-    def state(self) -> Literal["held", "broken", "not clear"]:
+    def state(self) -> GuardrailState:
         """Return whether the interval lies within the tolerance, beyond it, or holds its edge."""
         low, high = gain(self.judged)
         if low > -self.guardrail.tolerance:
@@ -45,7 +46,7 @@ class GuardrailVerdict(NamedTuple):
 def gain(judged: MetricVerdict) -> tuple[float, float]:
     """Return the interval that holds at every look, turned so that more is better."""
     found = judged.effect
-    if found is None or not isfinite(found.always_low):
+    if found is None or found.always_low is None or found.always_high is None:
         return float("-inf"), float("inf")
     low, high = found.always_low, found.always_high
     return (low, high) if judged.spec.better > 0 else (-high, -low)
@@ -128,6 +129,6 @@ def _unclear(guarded: GuardrailVerdict) -> str:
 
 def _interval(judged: MetricVerdict) -> str:
     found = judged.effect
-    if found is None or not isfinite(found.always_low):
+    if found is None or found.always_low is None:
         return "nothing is measured yet"
     return f"{found.lift:+.2%} ({found.always_low:+.2%} to {found.always_high:+.2%})"

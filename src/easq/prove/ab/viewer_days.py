@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from easq.arrays import F32, F64, I64, Bool
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
-from easq.prove.ab.answer_weights import weigh
+from easq.prove.ab.answer_weights import NoAsks, ResponseSummary, weigh
 from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, ExperimentMetrics
 from easq.prove.ab.reading import COUNTS, Opener, PartitionData, Task, is_kept, read_opened, read_partition
 from easq.prove.ab.sums import DAY_MS, joined, split_key
@@ -49,7 +48,7 @@ class ViewerDays:
     share: float
     last_arm_day: int
     counts: dict[str, int]
-    response: dict[str, Any]
+    response: ResponseSummary | NoAsks
 
     @property
     def first_day(self) -> int:
@@ -129,7 +128,7 @@ def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionD
         for p, s in zip(parts, shift, strict=False)
         if p.asks
     ]
-    response: dict[str, Any] = {}
+    response: ResponseSummary | NoAsks = NoAsks()
     if asks:
         asked = joined(asks)
         weight_A, response = weigh(asked)
@@ -183,12 +182,12 @@ def as_one_arm(table: ViewerDays, start: int) -> ViewerDays:
     return replace(table, arm_U=arm_U, entry_day_U=entry_U, crossed_U=np.zeros(len(arm_U), np.bool_))
 
 
-def looks(
+def snapshots(
     table: ViewerDays, start: int, end: int, pre_days: int, days: list[int] | None = None
 ) -> Iterator[DaySnapshot]:
-    """Yield a look at the end of each day in [start, end], or of some `days`.
+    """Yield a snapshot at the end of each day in [start, end], or of some `days`.
 
-    The arrays are of the viewers that had an arm by then, in one order; they change with the next look.
+    The arrays hold the viewers that had an arm by then, in one order; they change with the next snapshot.
     """
     in_U = np.flatnonzero((table.arm_U >= 0) & (table.entry_day_U <= end))
     arm_U = table.arm_U[in_U]

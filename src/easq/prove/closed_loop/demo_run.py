@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import uvloop
@@ -24,9 +24,9 @@ from easq.home.arm_homes import open_arms
 from easq.home.clock import HeldClock
 from easq.home.home import Home, open_home
 from easq.prove.ab.viewer_days import day_date
-from easq.prove.closed_loop.before import TrueRankings, estimate_before, none
+from easq.prove.closed_loop.before import BeforeEstimate, MissingEstimate, TrueRankings, estimate_before
 from easq.prove.closed_loop.life import Life
-from easq.prove.closed_loop.true_sums import Lift, TrueSums
+from easq.prove.closed_loop.true_sums import TrueLift, TrueSums
 from easq.prove.closed_loop.wire import Wire
 from easq.prove.offpolicy.arm_estimates import freeze_arms
 from easq.recipe.experiments import Explore
@@ -61,8 +61,8 @@ class DemoResult(NamedTuple):
     """What came of the simulated weeks; `estimate` is from before the days that count."""
 
     home: Home
-    truth: Lift
-    estimate: dict[str, Any]
+    truth: TrueLift
+    estimate: BeforeEstimate
     views: int
     offers: int
     asks: int
@@ -102,13 +102,13 @@ def live_together(
     ahead = TrueRankings()
     port = _free_port()
     tell(f"http://127.0.0.1:{port}")
-    estimate = none("no ranking was drawn before it, see [explore]")
+    estimate: BeforeEstimate = MissingEstimate("no ranking was drawn before it, see [explore]")
     # What is drawn is not the best that is known: while days count, it would cost both arms.
     sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
     is_judged, since = recipe.explore.share > 0 and size.frozen < size.since, 0
     home = open_home(folder, recipe if is_judged else sorted_recipe)
     with HeldClock(folder, began_ms) as clock:
-        life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.offered)
+        life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.add_visits)
         live = partial(_live, life, on_progress, port)
         if is_judged:
             with _up(home, out, port):
@@ -116,7 +116,7 @@ def live_together(
                 _check_learners(home, life.answers)
                 freeze_arms(home, home.recipe.experiments[0])
                 live(range(size.frozen, size.since))
-            ahead.listens = False
+            ahead.records = False
             estimate = estimate_before(home, ahead)
             home, since = open_home(folder, sorted_recipe), size.since
         with _up(home, out, port):

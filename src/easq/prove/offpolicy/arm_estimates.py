@@ -6,9 +6,10 @@ clock (docs/ab.md).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from easq.errors import InputError
@@ -19,7 +20,14 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_date
 from easq.prove.offpolicy.drawn_log import DrawnLog, read_explored, scores_of
-from easq.prove.offpolicy.estimators import OffPolicyEstimate, Support, Value, estimate, lift
+from easq.prove.offpolicy.estimators import (
+    ByEstimator,
+    OffPolicyEstimate,
+    Support,
+    ValueEstimate,
+    estimate,
+    lift,
+)
 from easq.rank.pinned_model import PinnedModel, freeze, frozen
 from easq.recipe.assignment import arms_in
 from easq.recipe.experiments import Arm, Experiment
@@ -29,7 +37,43 @@ FEW, TOO_FEW = 100, 30
 """Even answers that a ranking's value should rest on, and those without which it is none."""
 _LARGE, _GONE, _OFF = 0.1, 0.02, 0.2
 
-Heard = Callable[[Sequence[Request], NDArray[np.floating]], None]
+T = TypeVar("T")
+OnScores = Callable[[Sequence[Request], NDArray[np.floating]], None]
+
+
+class Sides(Struct, Generic[T], frozen=True):
+    """The same quantity of both arms."""
+
+    treatment: T
+    control: T
+
+
+class ArmEstimate(Struct, frozen=True):
+    """What `easq ab estimate` finds: both arms' satisfaction by drawn requests of the control.
+
+    arms, models          the names of the arms and of their models' versions.
+    first_day, last_day   UTC days of the requests (ISO dates), `from` and `to` in JSON.
+    top                   how many candidates come first in a ranking.
+    reached               share of the candidates that could come up in the draw.
+    supported             whether the log carries the estimate; `warnings` say what is weak.
+    """
+
+    experiment: str
+    arms: Sides[str]
+    models: Sides[str]
+    confidence: float
+    first_day: str = field(name="from")
+    last_day: str = field(name="to")
+    requests: int
+    viewers: int
+    answers: int
+    top: int
+    reached: float
+    values: Sides[ByEstimator[ValueEstimate]]
+    lift: ByEstimator[ValueEstimate]
+    support: Sides[Support]
+    supported: bool
+    warnings: list[str]
 
 
 class _Chosen:
@@ -80,13 +124,13 @@ def estimate_arm(
     arms: tuple[Arm, Arm],
     versions: tuple[str | None, str | None] = (None, None),
     until_ms: int | None = None,
-    heard: Heard = lambda *_: None,
-) -> dict[str, Any]:
-    """Return the values of two arms' rankings on the second one's log, and the lift, fit for JSON.
+    on_scores: OnScores = lambda *_: None,
+) -> ArmEstimate:
+    """Return the values of two arms' rankings on the second one's log, and the lift.
 
     `arms` and `versions` are of the treatment and of the control; without a version it is the newest frozen
-    one, or else the newest. `heard` hears the requests and their scores by both. Raises InputError where the
-    log holds nothing to judge by.
+    one, or else the newest. `on_scores` is called with requests and their scores by both models. Raises
+    InputError where the log holds nothing to judge by.
     """
     homes = [serving_home(home, experiment.name, arm) for arm in arms]
     if homes[0] == homes[1]:
@@ -95,15 +139,15 @@ def estimate_arm(
     label = f"{experiment.name}/{arms[1].name}"
     chosen, scores = _Chosen(label, until_ms), scores_of(home.recipe, *(m.parameters for m in models))
 
-    def told(requests: Sequence[Request]) -> NDArray[np.floating]:
+    def observed_scores(requests: Sequence[Request]) -> NDArray[np.floating]:
         score_NM = scores(requests)
-        heard(requests, score_NM)
+        on_scores(requests, score_NM)
         return score_NM
 
     with SqliteLog(home.folder / "events.log", read_only=True) as log:
         news = _news(models, label, log.end_offsets(EVENTS))
         try:
-            scored = read_explored(home.recipe, log, told, chosen, news)
+            scored = read_explored(home.recipe, log, observed_scores, chosen, news)
         except InputError as error:
             raise _nothing(error, chosen, label, models) from None
     try:
@@ -114,7 +158,7 @@ def estimate_arm(
         lifts = lift(new, old, experiment.confidence)
     except ValueError as error:
         raise InputError(f"{label}: {error}") from None
-    return _told(experiment, arms, models, chosen, scored, (new, old), lifts)
+    return _arm_estimate(experiment, arms, models, chosen, scored, (new, old), lifts)
 
 
 def _news(models: Sequence[PinnedModel], label: str, ends: Sequence[int]) -> list[int]:
@@ -155,40 +199,39 @@ def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[Pi
     )
 
 
-def _told(
+def _arm_estimate(
     experiment: Experiment,
     arms: tuple[Arm, Arm],
     models: Sequence[PinnedModel],
     chosen: _Chosen,
     scored: DrawnLog,
-    found: tuple[OffPolicyEstimate, OffPolicyEstimate],
-    lifts: dict[str, Value],
-) -> dict[str, Any]:
+    estimates: tuple[OffPolicyEstimate, OffPolicyEstimate],
+    lifts: ByEstimator[ValueEstimate],
+) -> ArmEstimate:
     explored = scored.explored
-    sides = dict(zip(("treatment", "control"), found, strict=True))
-    return {
-        "experiment": experiment.name,
-        "arms": {"treatment": arms[0].name, "control": arms[1].name},
-        "models": dict(zip(sides, (model.name for model in models), strict=True)),
-        "confidence": experiment.confidence,
-        "from": day_date(chosen.first_ms // DAY_MS).isoformat(),
-        "to": day_date(chosen.last_ms // DAY_MS).isoformat(),
-        "requests": len(explored.user_Q),
-        "viewers": len(np.unique(explored.user_Q)),
-        "answers": int((explored.answer_N > 0).sum()),
-        "top": explored.top,
-        "reached": scored.reached,
-        "values": {
-            side: {name: getattr(e, name)._asdict() for name in ("snips", "doubly_robust")}
-            for side, e in sides.items()
-        },
-        "lift": {name: value._asdict() for name, value in lifts.items()},
-        "support": {side: e.support._asdict() for side, e in sides.items()},
-        "supported": all(e.support.effective >= TOO_FEW for e in found),
-        "warnings": [
-            f"{arm.name}: {text}" for arm, e in zip(arms, found, strict=True) for text in warnings(e.support)
+    new, old = estimates
+    return ArmEstimate(
+        experiment=experiment.name,
+        arms=Sides(*(arm.name for arm in arms)),
+        models=Sides(*(model.name for model in models)),
+        confidence=experiment.confidence,
+        first_day=day_date(chosen.first_ms // DAY_MS).isoformat(),
+        last_day=day_date(chosen.last_ms // DAY_MS).isoformat(),
+        requests=len(explored.user_Q),
+        viewers=len(np.unique(explored.user_Q)),
+        answers=int((explored.answer_N > 0).sum()),
+        top=explored.top,
+        reached=scored.reached,
+        values=Sides(*(ByEstimator(e.snips, e.doubly_robust) for e in estimates)),
+        lift=lifts,
+        support=Sides(new.support, old.support),
+        supported=all(e.support.effective >= TOO_FEW for e in estimates),
+        warnings=[
+            f"{arm.name}: {text}"
+            for arm, e in zip(arms, estimates, strict=True)
+            for text in warnings(e.support)
         ],
-    }
+    )
 
 
 def warnings(support: Support) -> list[str]:

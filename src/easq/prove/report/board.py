@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from easq.prove.ab.results import ExperimentResult
 from easq.prove.answers.funnel import Funnel
 from easq.prove.report import about_ab, about_answers, page
 from easq.prove.report import board_figures as figures
@@ -20,10 +21,10 @@ _GATES = {
 }
 
 
-def experiment(result: Result) -> str:
+def experiment(result: ExperimentResult) -> str:
     """Return what `prove.ab.analysis.analyse` found: verdict, satisfaction over time, Table 2, guardrails."""
     return "\n".join(
-        [page.section(f"Experiment {result['name']}", *about_ab.summary(result)), *about_ab.evidence(result)]
+        [page.section(f"Experiment {result.name}", *about_ab.summary(result)), *about_ab.evidence(result)]
     )
 
 
