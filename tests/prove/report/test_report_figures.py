@@ -7,8 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easq.prove.report import figures
+from easq.prove.report.curves import pooled
 from easq.prove.report.draw import RUN_COLORS
-from easq.prove.report.runs import metrics, pooled, run_labels, split, spread, telling, wilson
+from easq.prove.report.estimates import wilson
+from easq.prove.report.run_labels import run_labels
+from easq.prove.report.scorers import distinguishing, metrics, split
+from easq.prove.report.spread import spread
 from tests.support.run_result import point, result, silent, value
 
 RUNS = [result("behavior"), result()]
@@ -123,7 +127,7 @@ def test_runs_are_named_by_what_tells_them_apart() -> None:
 def test_cut_offs_that_tell_nothing_are_left_out() -> None:
     answers = [m for m in metrics(RUNS) if m.startswith("sat/")]
     assert answers[:3] == ["sat/auc", "sat/pair_accuracy", "sat/hr@1"]
-    assert set(answers) - set(telling(RUNS, answers)) == {"sat/hr@10", "sat/ndcg@20"}
+    assert set(answers) - set(distinguishing(RUNS, answers)) == {"sat/hr@10", "sat/ndcg@20"}
 
 
 def test_scorer_is_the_head_of_a_name() -> None:

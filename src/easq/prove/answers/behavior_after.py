@@ -13,6 +13,7 @@ from easq.features.batch import reported
 from easq.features.examples import Viewed
 from easq.log.events import Answered
 from easq.log.ids import stable_id
+from easq.prove.answers.results import ViewsAfter
 from easq.prove.answers.sampled import Sampled
 from easq.prove.offline.tally import Tally
 from easq.recipe.features import BehaviorKind
@@ -65,14 +66,14 @@ class BehaviorAfter:
         counts = self.viewers.row(stable_id(user_id))
         return 0 if counts is None else int(counts[:, 0].sum())
 
-    def add_to(self, tally: Tally) -> dict[str, dict[str, int]]:
+    def add_to(self, tally: Tally) -> dict[str, ViewsAfter]:
         """Add `later/OPTION/BEHAVIOR`, 1 being the viewer's average; return views and viewers by option.
 
         Expected of a later view is the viewer's share of views with the behaviour among the others.
         """
         self._count()
         user_U, count_UOK = self.viewers.all()
-        found = {}
+        after = {}
         for number, option in enumerate(self._options):
             later_UK = count_UOK[:, 1 + number]
             other_UK = count_UOK[:, 0]
@@ -81,8 +82,8 @@ class BehaviorAfter:
             for k, behavior in enumerate(self._behaviors, 1):
                 expected_U = later_UK[:, 0] * other_UK[:, k] / other_UK[:, 0]
                 tally.add(f"later/{option}/{behavior.name}", users, later_UK[:, k], expected_U)
-            found[option] = {"views": int(later_UK[:, 0].sum()), "viewers": len(users)}
-        return found
+            after[option] = ViewsAfter(int(later_UK[:, 0].sum()), len(users))
+        return after
 
     def _count(self) -> None:
         views, self._waiting = self._waiting, []

@@ -10,7 +10,7 @@ from easq.prove.bench import svg
 from easq.prove.bench.compare import Gain, SeedTable
 from easq.prove.bench.plan import BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
 from easq.prove.report.draw import blank, dots, legend_height, literal, rows, run_color, run_symbol, said
-from easq.prove.report.runs import Estimate
+from easq.prove.report.estimates import Estimate
 
 _METRIC = "true_sat@3"
 _PRICE = "behavior@3"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from easq.home.files import replace_file
 from easq.prove.bench import real, tune
@@ -41,7 +40,7 @@ def write(bench: Bench) -> int:
             if found := tune.trials(experiment, table):
                 _write_winners(folder, found)
     for result in real.results(bench):
-        name = f"{result['log']}-{result['kept']:g}"
+        name = f"{result.log}-{result.kept:g}"
         replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
         blocks.append(_real_section(result))
     lines = ",\n".join(json.dumps(row) for row in every.values())
@@ -92,38 +91,38 @@ def _section(experiment: BenchExperiment, table: SeedTable, drawn: Sequence[SvgF
 _Body = list[tuple[str, list[str]]]
 
 
-def _real_rows(result: dict[str, Any]) -> tuple[list[str], _Body]:
+def _real_rows(result: real.RealResult) -> tuple[list[str], _Body]:
     """Return heads and rows: every metric and its gain over the first method, with intervals."""
-    methods = result["methods"]
-    metrics = list(next(iter(methods.values()))["metrics"])
+    methods = result.methods
+    metrics = list(next(iter(methods.values())).metrics)
     heads = ["answers learned a seed", "held back a seed", *metrics, *(f"{m}, gain" for m in metrics)]
     rows: _Body = []
-    for method, found in methods.items():
-        values = [_bounds(found["metrics"].get(m), ".3f") for m in metrics]
-        gains = [_bounds(found["gain"].get(m), "+.3f") for m in metrics]
-        rows.append((method, [f"{found['learned']:,}", f"{found['held']:,}", *values, *gains]))
+    for name, method in methods.items():
+        values = [_bounds(method.metrics.get(m), ".3f") for m in metrics]
+        gains = [_bounds(method.gain.get(m), "+.3f") for m in metrics]
+        rows.append((name, [f"{method.learned:,}", f"{method.held:,}", *values, *gains]))
     return heads, rows
 
 
-def real_markdown(result: dict[str, Any]) -> str:
+def real_markdown(result: real.RealResult) -> str:
     """Return a real log's table as Markdown."""
     heads, rows = _real_rows(result)
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     return "\n".join([*lines, *(f"| {m} | " + " | ".join(cells) + " |" for m, cells in rows)]) + "\n"
 
 
-def _real_section(result: dict[str, Any]) -> str:
+def _real_section(result: real.RealResult) -> str:
     heads, rows = _real_rows(result)
     body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
-    title = f"{result['log']}, {result['kept']:.0%} of the answers learned"
-    caption = f"Seeds {', '.join(map(str, result['seeds']))} together; 95 % intervals by viewer."
+    title = f"{result.log}, {result.kept:.0%} of the answers learned"
+    caption = f"Seeds {', '.join(map(str, result.seeds))} together; 95 % intervals by viewer."
     return page.section(title, page.table(caption, ["", *map(page.plain, heads)], body))
 
 
-def _bounds(found: list[float | None] | None, form: str) -> str:
-    if not found or found[0] is None:
+def _bounds(bounds: real.Bounds | None, form: str) -> str:
+    if bounds is None or bounds[0] is None:
         return "-"
-    value, low, high = found
+    value, low, high = bounds
     return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
 
 

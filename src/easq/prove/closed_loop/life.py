@@ -4,7 +4,7 @@ Everything goes through the public API. Time is simulated: this side holds the s
 day takes as long as its calls take. Shapes: V visits at once, C candidates, K items watched on a visit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from easq.sources.world.simulate import DAY_MS
 from easq.sources.world.society import Society, WatchedViews
 
 CANDIDATES, WATCHED = 30, 4
+Body = Mapping[str, object]
+"""The JSON body of a call."""
+
 _AT_ONCE = 64
 _TOLD_AT_ONCE = 2000
 _VIEW_MS, _READING_MS = 20_000, 3_000
@@ -95,7 +98,7 @@ class Life:
         await self._put("items", told)
         self._told = new.stop
 
-    async def _put(self, side: str, told: list[dict[str, Any]]) -> None:
+    async def _put(self, side: str, told: Sequence[Body]) -> None:
         for start in range(0, len(told), _TOLD_AT_ONCE):
             reply = await self._wire.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
             _all_accepted(reply)
@@ -134,7 +137,7 @@ class Life:
     async def _report(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
         """Report what was watched and done, visit by visit."""
 
-        def event(v: int) -> dict[str, Any]:
+        def event(v: int) -> Body:
             values = {name: watched.did[name][v].astype(float).tolist() for name in _BEHAVIORS}
             values["play_ms"] = watched.play_ms_VK[v].astype(float).tolist()
             return {

@@ -18,7 +18,7 @@ from easq.prove.report.draw import (
     run_color,
     said,
 )
-from easq.prove.report.runs import Estimate
+from easq.prove.report.estimates import Estimate
 
 _SHADE = 0.16
 _DAY_MS = 86_400_000

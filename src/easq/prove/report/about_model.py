@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 
+from easq.prove.offline.results import ReplayResult
 from easq.prove.report import figures, page
-from easq.prove.report.runs import Result, lacking, run_labels
+from easq.prove.report.comparable import lacking
+from easq.prove.report.run_labels import run_labels
 from easq.prove.report.words import LOSSES, TOO_SHORT
 
 
-def learning(results: Sequence[Result]) -> str:
+def learning(results: Sequence[ReplayResult]) -> str:
     """Show losses and pair accuracies along the runs."""
     title = "How did the models learn?"
-    if not any(r["curve"] for r in results):
+    if not any(r.curve for r in results):
         return page.section(
             title, page.text("The log led to no step. Nothing was learned, so there is no curve.")
         )
-    losses = {n.partition(".")[2] for r in results for p in r["curve"] for n in p if n.startswith("loss.")}
+    losses = {n.partition(".")[2] for r in results for p in r.curve for n in p if n.startswith("loss.")}
     blocks = []
     for loss in [n for n in LOSSES if n in losses] + sorted(losses - set(LOSSES)):
         name, meaning = LOSSES.get(loss, (f"Loss: {loss}", ""))
@@ -39,9 +41,9 @@ def learning(results: Sequence[Result]) -> str:
     return page.section(title, page.text(words), page.grid(*blocks, kind="thirds"), page.grid(did, said))
 
 
-def experts(results: Sequence[Result]) -> str:
+def experts(results: Sequence[ReplayResult]) -> str:
     """Show how many experts fire along the runs."""
-    if not any(r["curve"] for r in results):
+    if not any(r.curve for r in results):
         return page.section(
             "How many experts work?", page.text("The log led to no step, so no expert had work.")
         )
@@ -62,7 +64,7 @@ def experts(results: Sequence[Result]) -> str:
     return page.section("How many experts work?", page.text(words), page.grid(served, asked))
 
 
-def calibration(results: Sequence[Result]) -> str:
+def calibration(results: Sequence[ReplayResult]) -> str:
     """Show how often pairs were in the order that the models claimed."""
     did = page.figure(
         "Behaviour pairs, by the served score",
@@ -83,15 +85,15 @@ def calibration(results: Sequence[Result]) -> str:
     return page.section("Do the models know when they are sure?", page.text(words), page.grid(did, said))
 
 
-def _claims(results: Sequence[Result], kind: str) -> str:
+def _claims(results: Sequence[ReplayResult], kind: str) -> str:
     sentences = []
     for label, result in zip(run_labels(results), results, strict=True):
-        claim = result["calibration"][kind]
-        error = claim["expected_calibration_error"]
-        known = f"{label}: {100 * (error or 0):.1f} points over {claim['pairs']:,} pairs."
-        sentences.append(known if claim["pairs"] else f"{label} claims nothing.")
+        claim = result.calibration[kind]
+        error = claim.expected_calibration_error
+        known = f"{label}: {100 * (error or 0):.1f} points over {claim.pairs:,} pairs."
+        sentences.append(known if claim.pairs else f"{label} claims nothing.")
     return f"Mean distance from the line (expected calibration error). {' '.join(sentences)}"
 
 
-def _without(results: Sequence[Result], name: str, words: str) -> str:
+def _without(results: Sequence[ReplayResult], name: str, words: str) -> str:
     return " ".join(f"{label} {words}." for label in lacking(results, name))

@@ -2,26 +2,25 @@
 
 from collections.abc import Sequence
 
+from easq.prove.offline.results import ReplayResult
 from easq.prove.report import figures, page
+from easq.prove.report.estimates import Estimate, estimate
 from easq.prove.report.pieces import chips, confidence, number
-from easq.prove.report.runs import (
+from easq.prove.report.run_labels import run_labels
+from easq.prove.report.scorers import (
     EXPERT,
     MODEL,
     ORACLE,
-    Estimate,
-    Result,
     Scorer,
-    estimate,
+    distinguishing,
     measured,
     metrics,
-    run_labels,
     scorers,
-    telling,
 )
 from easq.prove.report.words import PERFECT, listed, meanings, metric_name
 
 
-def truth(results: Sequence[Result]) -> str:
+def truth(results: Sequence[ReplayResult]) -> str:
     """Show true satisfaction beside behaviour, or say why nobody knows it."""
     title = "Are viewers more satisfied?"
     tops = [m.partition("@")[2] for m in metrics(results) if m.startswith("true_sat@")]
@@ -39,7 +38,7 @@ def truth(results: Sequence[Result]) -> str:
     return page.section(title, page.text(intro), *(page.grid(*_top(results, k)) for k in tops))
 
 
-def _top(results: Sequence[Result], k: str) -> tuple[str, str]:
+def _top(results: Sequence[ReplayResult], k: str) -> tuple[str, str]:
     absent = "No ranking has a value."
     satisfied = figures.top_dots(results, f"true_sat@{k}", "mean true satisfaction")
     behaved = figures.top_dots(results, f"behavior@{k}", "mean behaviour level")
@@ -54,7 +53,7 @@ def _top(results: Sequence[Result], k: str) -> tuple[str, str]:
     )
 
 
-def _distance(results: Sequence[Result], k: str) -> str:
+def _distance(results: Sequence[ReplayResult], k: str) -> str:
     """Say how far each run is on the way from random order to the best possible."""
     name, sentences = f"true_sat@{k}", []
     ends = {s.kind: e for s in scorers(results, [name]) if (e := measured(results, s, name))}
@@ -62,7 +61,7 @@ def _distance(results: Sequence[Result], k: str) -> str:
         return ""
     low, high = ends["random"], ends[ORACLE]
     for label, result in zip(run_labels(results), results, strict=True):
-        found = estimate(result, name)
+        found = estimate(result.metrics, name)
         if found and _clearly_above(found, low):
             way = 100 * (found.value - low.value) / (high.value - low.value)
             sentences.append(f"{label} goes {way:.0f} % of the way from random order to the best possible.")
@@ -76,13 +75,13 @@ def _clearly_above(found: Estimate, other: Estimate) -> bool:
     return low > (other.value if other.high is None else other.high)
 
 
-def fit(results: Sequence[Result]) -> str:
+def fit(results: Sequence[ReplayResult]) -> str:
     """Show the rankings against answers and against behaviour, and all numbers."""
     names = metrics(results)
     answers = [m for m in names if m.startswith("sat/")]
-    ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0]["behaviors"] for kind in ("auc", "gauc"))]
+    ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0].behaviors for kind in ("auc", "gauc"))]
     behaviors = [m for m in ordered if m in names]
-    shown = telling(results, answers)
+    shown = distinguishing(results, answers)
     left_out = [metric_name(m) for m in answers if m not in shown]
     short = f" Left out: {listed(left_out)}; on lists this short they add nothing." if left_out else ""
     said = page.figure(
@@ -101,7 +100,7 @@ def fit(results: Sequence[Result]) -> str:
     return page.section("How well do the rankings fit answers and behaviour?", page.grid(said, did), table)
 
 
-def _table(results: Sequence[Result]) -> str:
+def _table(results: Sequence[ReplayResult]) -> str:
     names = metrics(results)
     references = [s for s in scorers(results, names) if s.kind not in (MODEL, EXPERT)]
     runs = [Scorer(label, run, MODEL) for run, label in enumerate(run_labels(results))]

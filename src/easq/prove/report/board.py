@@ -6,6 +6,7 @@ from typing import Any
 
 from easq.prove.ab.results import ExperimentResult
 from easq.prove.answers.funnel import Funnel
+from easq.prove.answers.results import ValidityResult
 from easq.prove.report import about_ab, about_answers, page
 from easq.prove.report import board_figures as figures
 
@@ -47,7 +48,7 @@ def funnel(found: Funnel, question: str) -> str:
     return page.section("Questionnaire", page.text(question, "soft"), drawn, page.folded("Gates", table))
 
 
-def validity(result: Result) -> str:
+def validity(result: ValidityResult) -> str:
     """Return what `prove.validity` found: whether viewers act as they say, and the rest on demand."""
     later, *others = about_answers.sections(result)
     return "\n".join([later, page.folded("Who answers, and whose answers are missing", *others)])

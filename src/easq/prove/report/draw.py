@@ -9,7 +9,9 @@ from html import escape
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
-from easq.prove.report.runs import EXPERT, MODEL, ORACLE, Estimate, Scorer, spread
+from easq.prove.report.estimates import Estimate
+from easq.prove.report.scorers import EXPERT, MODEL, ORACLE, Scorer
+from easq.prove.report.spread import spread
 
 RUN_COLORS = ("#1a7bbd", "#D55E00", "#009E73", "#CC79A7", "#8c6bb1", "#7a7a00")
 """Okabe and Ito's colour-blind-safe colours, as far as they are legible on light and dark."""
