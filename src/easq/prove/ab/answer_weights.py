@@ -13,8 +13,7 @@ from msgspec import Struct
 
 from easq.arrays import F64
 from easq.prove.ab.chunks import Block
-from easq.prove.ab.sums import DAY_MS
-from easq.prove.answers.response_model import fit, weights
+from easq.prove.answers.response_model import Design, is_modelled, log_values, response_weights, time_of_day
 
 
 class NoAsks(Struct, frozen=True):
@@ -46,30 +45,28 @@ class AskWeights(NamedTuple):
 def weigh(asks: Block) -> AskWeights:
     """Weigh the answers among asks; where all or none are answered, for the ask's propensity alone."""
     answered_A = asks["option"] >= 0
-    chance_A = np.ones(len(answered_A))
-    is_modelled = bool(0 < answered_A.sum() < len(answered_A))
-    if is_modelled:
-        covariate_AP = _covariates(asks)
-        chance_A = fit(covariate_AP, answered_A).chance_N
+    response_A = response_weights(_design(asks), answered_A)
     is_known_A = asks["propensity"] > 0
-    asked_A = np.divide(1.0, asks["propensity"], out=np.zeros(len(chance_A)), where=is_known_A)
-    weight_A = np.where(answered_A, asks["weight"] * asked_A * weights(chance_A), 0.0)
+    asked_A = np.divide(1.0, asks["propensity"], out=np.zeros(len(answered_A)), where=is_known_A)
+    weight_A = np.where(answered_A, asks["weight"] * asked_A * response_A, 0.0)
     used = weight_A[weight_A > 0]
     effective = float(used.sum() ** 2 / (used**2).sum()) if len(used) else 0.0
     summary = ResponseSummary(
         len(answered_A),
         int(answered_A.sum()),
         effective,
-        is_modelled,
+        is_modelled(answered_A),
         int(np.count_nonzero(answered_A & ~is_known_A)),
     )
     return AskWeights(weight_A, summary)
 
 
-def _covariates(asks: Block) -> F64:
-    angle_A = 2 * np.pi * (asks["ts"] % DAY_MS) / DAY_MS
-    value_AK = asks["value"].astype(np.float64)
-    columns = [np.sin(angle_A), np.cos(angle_A), np.log(asks["number"])]
-    # Times watched are skewed; of the others it matters whether they were done.
-    columns += list(np.log1p(np.maximum(value_AK, 0)).T)
-    return np.stack(columns, 1)
+def _design(asks: Block) -> Design:
+    value_AK = log_values(asks["value"])
+    return Design.of(
+        {
+            **time_of_day(asks["ts"]),
+            "ask number": np.log(asks["number"]),
+            **{f"behavior {k}": value_A for k, value_A in enumerate(value_AK.T)},
+        }
+    )

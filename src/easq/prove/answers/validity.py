@@ -22,7 +22,7 @@ from easq.log.merge import MergedReader
 from easq.prove.answers.asks import ANSWERED, DISMISSED, IGNORED, SILENT, AskRecord, AskTracker
 from easq.prove.answers.behavior_after import BehaviorAfter
 from easq.prove.answers.covariates import Covariates
-from easq.prove.answers.response_model import balance, fit, tilted, weights
+from easq.prove.answers.response_model import balance, fit, is_modelled, tilted, weights
 from easq.prove.answers.results import (
     AnswerQuality,
     AnswerTimes,
@@ -208,9 +208,9 @@ class Validity:
         """Fit who answers, weigh answers by it, and add the shares of options to the tally."""
         asks = [ask for ask, _ in self._described]
         answered_N = np.array([ask.outcome == ANSWERED for ask in asks], np.bool_)
-        if not 0 < answered_N.sum() < len(answered_N):
+        if not is_modelled(answered_N):
             return None
-        names, covariate_NP = self._covariates.matrix(
+        names, covariate_NP = self._covariates.design(
             np.stack([ask.described for ask in asks if ask.described is not None])
         )
         fitted = fit(covariate_NP, answered_N)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.arrays import F64, I64, Bool
+from easq.arrays import F64, I64
 from easq.errors import InputError
 from easq.features.batch import reported
 from easq.features.encode import Encoder
@@ -23,7 +23,7 @@ from easq.log.events import EVENTS, Asked, Request
 from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
 from easq.log.packing import COUNT, FLOAT
-from easq.prove.answers.response_model import fit, weights
+from easq.prove.answers.response_model import Design, log_values, response_weights
 from easq.prove.offpolicy.estimators import Explored
 from easq.rank.parameters import Parameters
 from easq.recipe.recipe import Recipe
@@ -98,7 +98,7 @@ class _DrawnRows:
             "propensity": _floats(r.propensities for r in requests),
             "served": _floats(r.scores for r in requests),
             "score": np.asarray(self._scores(requests), np.float64),
-            "did": np.log1p(np.maximum(value_NK, 0)),
+            "did": log_values(value_NK),
             **self._replies(requests, start_Q),
         }
         kept_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
@@ -135,7 +135,14 @@ class _DrawnRows:
         c = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         columns = [c["served"], *c["score"].T]
         feature_NF = np.stack([_standard(column, c["request"]) for column in columns], 1)
-        c["answer"][c["asked"]] *= _silence(c["answer"][c["asked"]] > 0, feature_NF, c["did"], c["asked"])
+        is_asked_N = c["asked"]
+        asked = Design.of(
+            {
+                **{f"score {n}": score_N[is_asked_N] for n, score_N in enumerate(feature_NF.T)},
+                **{f"behavior {k}": value_N[is_asked_N] for k, value_N in enumerate(c["did"].T)},
+            }
+        )
+        c["answer"][is_asked_N] *= response_weights(asked, c["answer"][is_asked_N] > 0)
         explored = Explored(
             c["request"],
             np.unique(self._users, return_inverse=True)[1],
@@ -196,18 +203,6 @@ def read_explored(
     for example in flush_all(joiners):
         rows.ingest(example, keep(example.request))
     return rows.result()
-
-
-def _silence(
-    answered_A: Bool,
-    feature_NF: F64,
-    did_NK: F64,
-    asked_N: Bool,
-) -> F64:
-    """Return what an answer stands for among asks, by the scores and by what was done with the view."""
-    if not 0 < answered_A.sum() < len(answered_A):
-        return np.ones(len(answered_A))
-    return weights(fit(np.concatenate([feature_NF, did_NK], 1)[asked_N], answered_A).chance_N)
 
 
 def _floats(columns: Iterable[bytes]) -> F64:
