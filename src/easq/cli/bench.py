@@ -29,7 +29,8 @@ def bench(
     recipe
         The settings that all methods share: features, behaviours, sizes.
     out
-        The bench's folder: cells/ holds rows as they come, rows.json all of them, report/ the tables.
+        The bench's folder: cells/ holds rows as they come, rows.json and rows.parquet all of them, and
+        report/ the tables and figures.
     size
         A size of the plan. On one core smoke takes half a minute, quick and tuning about 25 minutes, full 5
         hours; what was done is not done again.
@@ -45,8 +46,8 @@ def bench(
         A real log of the plan and where it lies, such as kuairand=FOLDER. Repeatable. Only these are run
         then, and no world.
     rows
-        Rows of an earlier run of the same plan, size and code, such as another folder's rows.json: what they
-        hold is not run again, and what --out holds stays. Repeatable.
+        Rows of an earlier run of the same plan, size and code, such as another folder's rows.json or
+        rows.parquet: what they hold is not run again, and what --out holds stays. Repeatable.
     """
     from easq.prove.bench.bench_report import write
     from easq.prove.bench.plan import read_plan

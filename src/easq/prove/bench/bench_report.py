@@ -1,4 +1,4 @@
-"""What a bench leaves beside its cells: rows.json, and a report with a table and a figure an experiment."""
+"""What a bench leaves beside its cells: all rows, and a report with a table and a figure per experiment."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from easq.prove.bench import real, tune
 from easq.prove.bench.bench_figures import SvgFigure, figures_of
 from easq.prove.bench.compare import Gain, SeedTable
 from easq.prove.bench.plan import REFERENCES, BenchExperiment, BenchSize
-from easq.prove.bench.row_store import MetricRow
+from easq.prove.bench.row_store import MetricRow, write_rows
 from easq.prove.bench.runner import Bench
 from easq.prove.report import page
 
@@ -21,7 +21,7 @@ _OTHERS = ("said_sat@3", "sat/auc", "pair_accuracy")
 
 
 def write(bench: Bench) -> int:
-    """Write rows.json and report/ from the cells that are done; return how many rows there are."""
+    """Write the rows and report/ from the cells that are done; return how many rows there are."""
     folder = bench.out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     every: dict[str, MetricRow] = {}
@@ -45,6 +45,7 @@ def write(bench: Bench) -> int:
         blocks.append(_real_section(result))
     lines = ",\n".join(json.dumps(row) for row in every.values())
     replace_file(bench.out / "rows.json", f"[\n{lines}\n]\n", durable=False)
+    write_rows(bench.out / "rows.parquet", list(every.values()))
     title = "Methods compared"
     lead = page.header(title, page.text(_lead(bench.size), "lead"))
     replace_file(folder / "index.html", page.document(title, "\n".join([lead, *blocks])), durable=False)

@@ -2,13 +2,19 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
 import msgspec
+import polars as pl
 
 from easq.errors import InputError
 from easq.home.files import replace_file
+
+_COLUMNS = {
+    "method": pl.String, "scenario": pl.String, "seed": pl.Int64, "metric": pl.String, "value": pl.Float64
+}  # fmt: skip
 
 
 class MetricRow(TypedDict):
@@ -22,12 +28,22 @@ class MetricRow(TypedDict):
 
 
 def read_rows(path: Path) -> list[MetricRow]:
-    """Return the rows in a file as a bench writes it. Raises InputError for one that holds none."""
+    """Return the rows of a JSON or Parquet file of a bench. Raises InputError for one that holds none."""
     try:
-        found: list[MetricRow] = msgspec.json.decode(path.read_bytes(), type=list[MetricRow])
-    except (OSError, msgspec.DecodeError) as error:
+        data = path.read_bytes()
+        plain = pl.read_parquet(data).to_dicts() if path.suffix == ".parquet" else msgspec.json.decode(data)
+        return msgspec.convert(plain, type=list[MetricRow])
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path} holds no rows of a bench: {error}") from None
-    return found
+
+
+def write_rows(path: Path, rows: Sequence[MetricRow]) -> None:
+    """Write rows as compressed Parquet, sorted by method, scenario, seed and metric."""
+    order = ["method", "scenario", "seed", "metric"]
+    table = pl.DataFrame(rows, schema=_COLUMNS).sort(order, maintain_order=True)
+    part = path.with_name(f".{path.name}.part")
+    table.write_parquet(part, compression="zstd", compression_level=19, statistics=False)
+    part.replace(path)
 
 
 class RowStore:

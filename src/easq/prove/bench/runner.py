@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -19,14 +19,16 @@ from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
 Progress = Callable[[int, int], None]
-"""Hears of views learned and views in all, each method's counted."""
+"""Called with the views learned and the views in all, each method's counted."""
 
 _DECIDES = (
     "features", "behaviors", "seed", "order", "question", "join", "model", "baselines", "alignment",
     "training",
 )  # fmt: skip
-_shared: Any = None
 
 _Names = tuple[str, str, int]
 
@@ -162,8 +164,8 @@ def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], w
     """Yield the views learned so far, now and then. What fails in a process is raised here."""
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
-    with ProcessPoolExecutor(workers, context, _begin, (counter, os.getpid())) as pool:
-        waiting = {pool.submit(_in_process, bench, group) for group in todo}
+    with ProcessPoolExecutor(workers, context, _Worker.begin, (bench, counter, os.getpid())) as pool:
+        waiting = {pool.submit(_Worker.run_group, group) for group in todo}
         try:
             while waiting:
                 ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -174,22 +176,34 @@ def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], w
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(counter: Any, parent: int) -> None:
-    """Make a process ready; it ends with the one that started it, however that ends."""
-    global _shared  # noqa: PLW0603 a process of a pool has nowhere else to keep what it is given
-    _shared = counter
+class _Worker:
+    """A process of the pool: the bench, and the counter of views that all processes share.
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
+    Shared memory comes to a process only as it starts, so the process's one worker is bound here.
+    """
 
-    threading.Thread(target=watch, daemon=True).start()
+    _own: ClassVar["_Worker"]
 
+    def __init__(self, bench: Bench, counter: "Synchronized[int]") -> None:
+        self._bench, self._counter = bench, counter
 
-def _in_process(bench: Bench, group: Sequence[tuple[Cell, Recipe]]) -> None:
-    def on_views(views: int) -> None:
-        with _shared.get_lock():
-            _shared.value += views
+    @classmethod
+    def begin(cls, bench: Bench, counter: "Synchronized[int]", parent: int) -> None:
+        """Make a process ready; it ends with the one that started it, however that ends."""
+        cls._own = cls(bench, counter)
 
-    _run_group(bench, group, on_views)
+        def watch() -> None:
+            while os.getppid() == parent:
+                time.sleep(0.5)
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    @classmethod
+    def run_group(cls, group: Sequence[tuple[Cell, Recipe]]) -> None:
+        """Run the cells of a group and count their views."""
+        _run_group(cls._own._bench, group, cls._own)
+
+    def __call__(self, views: int) -> None:
+        with self._counter.get_lock():
+            self._counter.value += views
