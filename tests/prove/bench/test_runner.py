@@ -60,7 +60,7 @@ def test_killed_bench_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 def test_methods_side_by_side_are_as_each_alone(tmp_path: Path) -> None:
     bench = small_bench(tmp_path)
     place = BenchWorld("bait", 0.02, 1.0, 6000)
-    cells = [Cell(BenchArm(m, m), place, 1) for m in ("easq_paper", "behavior", "oracle")]
+    cells = [Cell(BenchArm(m, m), place, 1) for m in ("easq", "behavior", "oracle")]
     pairs = [(cell, bench.recipe_of(cell)) for cell in cells]
     together = run_pass(pairs, bench.sitting)
     assert together == [run_pass([pair], bench.sitting)[0] for pair in pairs]

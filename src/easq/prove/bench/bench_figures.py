@@ -164,8 +164,8 @@ def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
 
     A method as it is belongs to its strengths, where they are of one kind.
 
-    >>> strengths(["easq", "easq, price 3 %", "easq, price 8 %", "ple", "ple, weak"]).values()
-    dict_values([['easq', 'easq, price 3 %', 'easq, price 8 %'], ['ple'], ['ple, weak']])
+    >>> strengths(["probe", "probe, price 3 %", "probe, price 8 %", "ple", "ple, weak"]).values()
+    dict_values([['probe', 'probe, price 3 %', 'probe, price 8 %'], ['ple'], ['ple, weak']])
     """
     kinds: dict[str, dict[str, list[str]]] = {}
     for name in methods:
