@@ -99,7 +99,7 @@ def test_two_methods_are_compared_on_the_truth_of_one_world(tmp_path: Path) -> N
     report = tmp_path / "report.html"
     done = easq("report", tmp_path / "behavior", tmp_path / "easq", "--out", report, "--json")
     assert json.loads(done.stdout) == {"report": str(report)}
-    assert "Behaviour only and EASQ on" in report.read_text()
+    assert "Behavior only and EASQ on" in report.read_text()
 
 
 def test_a_file_that_is_no_result_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ ab = App(name="ab", help="A/B tests: plan, report, and check the statistics on y
 app.command(ab)
 
 LogFile = Annotated[Path, Parameter(help="The log file.")]
-RecipeFile = Annotated[Path, Parameter(help="The settings: experiments, metrics, behaviours, question.")]
+RecipeFile = Annotated[Path, Parameter(help="The settings: experiments, metrics, behaviors, question.")]
 Lift = Annotated[float, Parameter(help="The relative change that is to be seen: 0.01 is one percent.")]
 
 

@@ -27,7 +27,7 @@ def bench(
     Parameters
     ----------
     recipe
-        The settings that all methods share: features, behaviours, sizes.
+        The settings that all methods share: features, behaviors, sizes.
     out
         The bench's folder: cells/ holds rows as they come, rows.json and rows.parquet all of them, and
         report/ the tables and figures.

@@ -34,7 +34,7 @@ def demo(
     """Run a live system, let simulated viewers live with it as an A/B test, and give the verdict.
 
     Real processes and real HTTP: they rank, watch, act, are asked, answer, come back or not. One arm learns
-    from behaviour alone, the other is EASQ.
+    from behavior alone, the other is EASQ.
 
     Parameters
     ----------

@@ -35,14 +35,14 @@ def freeze(experiment: str, *, home: HomeFolder, as_json: Json = False) -> None:
     from easq.prove.ab.analysis import find_experiment
     from easq.prove.offpolicy.arm_estimates import freeze_arms
 
-    made = open_home(home)
-    kept = freeze_arms(made, find_experiment(made.recipe, experiment))
+    opened = open_home(home)
+    versions = freeze_arms(opened, find_experiment(opened.recipe, experiment))
 
     def as_text() -> None:
-        for arm, version in kept.items():
+        for arm, version in versions.items():
             console.print(f"{arm}: {version}")
 
-    show({"frozen": kept}, as_json, as_text)
+    show({"frozen": versions}, as_json, as_text)
 
 
 @ab.command
@@ -75,10 +75,10 @@ def estimate(
     from easq.prove.ab.analysis import find_experiment
     from easq.prove.offpolicy.arm_estimates import estimate_arm, two_arms
 
-    made = open_home(home)
-    declared = find_experiment(made.recipe, experiment)
+    opened = open_home(home)
+    declared = find_experiment(opened.recipe, experiment)
     arms = two_arms(declared, arm, against)
-    result = estimate_arm(made, declared, arms, (version, against_version), _midnight(until))
+    result = estimate_arm(opened, declared, arms, (version, against_version), _midnight(until))
     show(msgspec.to_builtins(result), as_json, lambda: _print(result))
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # loaded when the command needs it
     from easq.prove.answers.results import ValidityResult
     from easq.prove.offline.tally import MetricValue
 
-Hours = Annotated[float, Parameter(help="How long after an answer behaviour counts as later.")]
+Hours = Annotated[float, Parameter(help="How long after an answer behavior counts as later.")]
 
 Readiness = Annotated[
     float,
@@ -40,7 +40,7 @@ def validity(
     log
         The log file.
     recipe
-        The settings: features, behaviours, question and windows.
+        The settings: features, behaviors, question and windows.
     out
         The report, an HTML file.
     """

@@ -61,7 +61,7 @@ def test_later_views_are_those_of_requests_in_the_window_and_nothing_else(tmp_pa
     assert measured(events, tmp_path, hours=1)["after"]["satisfied"] == {"views": 0, "viewers": 0}
 
 
-def test_watch_time_is_no_behaviour_that_follows_an_answer(tmp_path: Path) -> None:
+def test_watch_time_is_no_behavior_that_follows_an_answer(tmp_path: Path) -> None:
     made = [request(f"r{n}", "u", START + n * HOUR) for n in range(3)]
     ask = asked(made[1])
     events: list[Event] = [ask, answered(ask, "satisfied"), *made]
@@ -154,7 +154,7 @@ def test_weighting_by_the_response_model_finds_what_all_would_have_said(tmp_path
 
 
 def test_a_known_readiness_finds_what_all_would_have_said(tmp_path: Path) -> None:
-    """Half are satisfied, and the dissatisfied answer twice as readily: behaviour does not tell them."""
+    """Half are satisfied, and the dissatisfied answer twice as readily: behavior does not tell them."""
 
     def says(_: float, __: int, random: np.random.Generator) -> str:
         is_satisfied = random.random() < 0.5

@@ -39,7 +39,7 @@ from tests.support.small_worlds import small_recipe, world_events
 NEVER = 10**9
 WORLD = small_recipe(
     # Views end 20 s after each other, ten in a request; an answer comes 3 s after its view. So three of
-    # ten come after the window, as does the second of two reports of behaviour.
+    # ten come after the window, as does the second of two reports of behavior.
     "join.behavior_window=2.5",
     "join.lateness=0",
     "evaluation.window_rows=700",

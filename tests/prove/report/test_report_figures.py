@@ -24,7 +24,7 @@ def names(figure: object) -> list[str]:
 
 def test_top_dots_put_the_best_possible_first_and_references_last() -> None:
     figure = figures.top_dots(RUNS, "true_sat@3", "mean")
-    assert figure.layout.yaxis.ticktext == ("Best possible", "Behaviour only", "EASQ", "Popularity", "Random")
+    assert figure.layout.yaxis.ticktext == ("Best possible", "Behavior only", "EASQ", "Popularity", "Random")
     assert [trace.x[0] for trace in figure.data] == pytest.approx([0.9, 0.61234, 0.64234, 0.55, 0.5])
     assert figure.data[1].marker.color == RUN_COLORS[0]
     assert figure.data[2].marker.color == RUN_COLORS[1]
@@ -32,7 +32,7 @@ def test_top_dots_put_the_best_possible_first_and_references_last() -> None:
 
 def test_metric_dots_carry_intervals() -> None:
     figure = figures.metric_dots(RUNS, {"sat/auc": "AUC", "sat/mrr": "MRR"}, "value")
-    assert names(figure) == ["Behaviour only", "EASQ", "EASQ, satisfaction expert", "Popularity", "Random"]
+    assert names(figure) == ["Behavior only", "EASQ", "EASQ, satisfaction expert", "Popularity", "Random"]
     assert figure.data[0].error_x.array == pytest.approx((0.01, 0.01))
     assert len(figure.data[2].x) == 1
     rows = [y for trace in figure.data for y in trace.y]
@@ -84,7 +84,7 @@ def test_rates_have_a_strip_each() -> None:
 
 
 def test_reliability_shows_only_who_claims() -> None:
-    assert names(figures.reliability(RUNS, "behavior")) == ["Behaviour only", "EASQ"]
+    assert names(figures.reliability(RUNS, "behavior")) == ["Behavior only", "EASQ"]
     assert names(figures.reliability(RUNS, "satisfaction")) == ["EASQ"]
 
 
@@ -113,15 +113,15 @@ def test_long_names_go_to_a_legend() -> None:
     assert not figure.layout.annotations
     short = figures.pair_curves(RUNS, "pairs")
     assert not short.layout.showlegend
-    assert [a.text for a in short.layout.annotations] == ["Behaviour only", "EASQ", "coin toss"]
+    assert [a.text for a in short.layout.annotations] == ["Behavior only", "EASQ", "coin toss"]
 
 
 def test_runs_are_named_by_what_tells_them_apart() -> None:
-    assert run_labels([result("behavior"), result()]) == ["Behaviour only", "EASQ"]
+    assert run_labels([result("behavior"), result()]) == ["Behavior only", "EASQ"]
     assert run_labels([result(name="a"), result(name="b")]) == ["a", "b"]
     assert run_labels([result(), result()]) == ["world, EASQ (1)", "world, EASQ (2)"]
     mixed = [result("behavior", name="a"), result(name="a"), result(name="b")]
-    assert run_labels(mixed) == ["a, Behaviour only", "a, EASQ", "b, EASQ"]
+    assert run_labels(mixed) == ["a, Behavior only", "a, EASQ", "b, EASQ"]
 
 
 def test_cut_offs_that_tell_nothing_are_left_out() -> None:

@@ -96,9 +96,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     page = read([result("behavior"), result()], tmp_path)
-    assert "Behaviour only and EASQ on world" in page.text
-    assert "Behaviour only has no satisfaction experts" in page.text
-    assert "Behaviour only claims nothing" in page.text
+    assert "Behavior only and EASQ on world" in page.text
+    assert "Behavior only has no satisfaction experts" in page.text
+    assert "Behavior only claims nothing" in page.text
     assert "0.6123" in page.text
     assert "0.6423" in page.text
     assert "Take care" not in page.text
@@ -133,7 +133,7 @@ def test_an_empty_log_is_told_in_words(tmp_path: Path) -> None:
         assert words in page.text
 
 
-def test_a_log_without_answers_keeps_its_behaviour(tmp_path: Path) -> None:
+def test_a_log_without_answers_keeps_its_behavior(tmp_path: Path) -> None:
     without = (
         "answers",
         "said.satisfied",
@@ -146,7 +146,7 @@ def test_a_log_without_answers_keeps_its_behaviour(tmp_path: Path) -> None:
     metrics = {n: m for n, m in plain_result("behavior", truth=False)["metrics"].items() if "sat/" not in n}
     page = read([result("behavior", curve=curve, metrics=metrics, validity={}, answers=0)], tmp_path)
     assert "no ranking can be held against them" in page.text
-    assert "answers cannot be held against behaviour" in page.text
+    assert "answers cannot be held against behavior" in page.text
     assert "Against what viewers did" in page.text
     assert "figure" in page.tags
 

@@ -1,7 +1,7 @@
 """What each answer stands for: the asks that were not made, and those that nobody answered.
 
 An answer counts 1 / (propensity of its ask * chance that such an ask is answered), times the weight that
-its quality has. The chance is modelled on what was done with the view, the hour and how often the viewer
+its quality has. The chance is modeled on what was done with the view, the hour and how often the viewer
 had been asked; docs/answers.md says what such a model cannot see.
 Shapes: A asks, P covariates.
 """
@@ -9,11 +9,11 @@ Shapes: A asks, P covariates.
 from typing import NamedTuple
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from easq.arrays import F64
 from easq.prove.ab.chunks import Block
-from easq.prove.answers.response_model import Design, is_modelled, log_values, response_weights, time_of_day
+from easq.prove.answers.response_model import Design, is_modeled, log_values, response_weights, time_of_day
 
 
 class NoAsks(Struct, frozen=True):
@@ -24,14 +24,14 @@ class ResponseSummary(Struct, frozen=True):
     """How many asks and answers a log holds, and what the weighted answers are worth.
 
     effective_answers    evenly weighted answers that would be as informative.
-    modelled             whether the chance of an answer was modelled; that takes both outcomes.
+    is_modeled          whether the chance of an answer was modeled; that takes both outcomes.
     without_propensity   answers to asks that logged no propensity; they weigh 0.
     """
 
     asks: int
     answers: int
     effective_answers: float
-    modelled: bool
+    is_modeled: bool = field(name="modelled")
     without_propensity: int
 
 
@@ -55,7 +55,7 @@ def weigh(asks: Block) -> AskWeights:
         len(answered_A),
         int(answered_A.sum()),
         effective,
-        is_modelled(answered_A),
+        is_modeled(answered_A),
         int(np.count_nonzero(answered_A & ~is_known_A)),
     )
     return AskWeights(weight_A, summary)

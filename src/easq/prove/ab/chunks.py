@@ -3,7 +3,7 @@
 msgspec decodes a chunk in one call into structs that hold only these fields and skips all others where
 they stand; `map` and `attrgetter` gather columns from them. Ids become 64-bit hashes that are equal within
 the process, and viewers numbers in the order in which they come.
-Shapes: N events of a kind, V entries of reports, K behaviours.
+Shapes: N events of a kind, V entries of reports, K behaviors.
 """
 
 import gc

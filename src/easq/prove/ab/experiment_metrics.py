@@ -41,7 +41,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class CountedBehavior:
-    """A column of behaviour: the sum of its values over views, or the views where it reached `at_least`."""
+    """A column of behavior: the sum of its values over views, or the views where it reached `at_least`."""
 
     behavior: str
     at_least: float | None = None
@@ -54,7 +54,7 @@ class CountedBehavior:
 
 @dataclass(frozen=True)
 class ExperimentMetrics:
-    """What an experiment measures, and the columns of behaviour that this takes."""
+    """What an experiment measures, and the columns of behavior that this takes."""
 
     specs: tuple[Spec, ...]
     counted: tuple[CountedBehavior, ...]
@@ -67,7 +67,7 @@ class ExperimentMetrics:
 
     @property
     def behaviors(self) -> tuple[str, ...]:
-        """Return the behaviours whose values are read."""
+        """Return the behaviors whose values are read."""
         return tuple(dict.fromkeys(c.behavior for c in self.counted))
 
     def spec(self, name: str) -> Spec:

@@ -58,8 +58,8 @@ class AskTracker:
         while self._queue and self._open[self._queue[0]].event.ts + self._wait < self._newest:
             yield self._over()
 
-    def viewed(self, view: Viewed) -> None:
-        """Take a request whose window has closed."""
+    def add_view(self, view: Viewed) -> None:
+        """Add a request whose window has closed."""
         for ask in self._by_request.get(view.request.event_id, ()):
             if ask.event.item_id in view.request.items:
                 ask.position = view.request.items.index(ask.event.item_id)

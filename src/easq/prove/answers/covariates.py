@@ -17,7 +17,7 @@ from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Nu
 
 
 class Covariates:
-    """Describes asks by a recipe's features and behaviours.
+    """Describes asks by a recipe's features and behaviors.
 
     Categories become indicators of their most frequent values, lists their length.
     """
@@ -29,7 +29,7 @@ class Covariates:
         self._categories = [f.name for f in features if isinstance(f, Categorical)]
 
     def describe(self, view: Viewed, ask: AskRecord, earlier_views: int) -> F64:
-        """Return one value for each feature and each behaviour shown, the hour, and where the ask stood."""
+        """Return one value for each feature and each behavior shown, the hour, and where the ask stood."""
         request, at = view.request, ask.position
         values = [self._value(view, feature, at) for feature in self._features]
         value_NK, _ = reported([view], np.array([0, len(request.items)]), self._behaviors)

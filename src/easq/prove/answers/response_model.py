@@ -100,7 +100,7 @@ def fit(covariate_NP: F64, answered_N: Bool, ridge: float = _RIDGE) -> Fit:
     Minimized is the sum over asks of the log loss and ridge / 2 times the squared slopes. Raises
     ValueError unless there are both answered and unanswered asks.
     """
-    if not is_modelled(answered_N):
+    if not is_modeled(answered_N):
         raise ValueError("a response model needs answered and unanswered asks")
     x_NQ = np.concatenate([np.ones((len(answered_N), 1)), standardized(covariate_NP)], 1)
     penalty_Q = np.full(x_NQ.shape[1], ridge)
@@ -122,12 +122,12 @@ def fit(covariate_NP: F64, answered_N: Bool, ridge: float = _RIDGE) -> Fit:
 
 def response_weights(design: Design, answered_N: Bool) -> F64:
     """Return what an answer to each ask stands for among asks; 1 where all or none are answered."""
-    if not is_modelled(answered_N):
+    if not is_modeled(answered_N):
         return np.ones(len(answered_N))
     return weights(fit(design.value_NP, answered_N).chance_N)
 
 
-def is_modelled(answered_N: Bool) -> bool:
+def is_modeled(answered_N: Bool) -> bool:
     """Return whether there are both answered and unanswered asks, which a model takes."""
     return bool(0 < np.count_nonzero(answered_N) < len(answered_N))
 
@@ -165,8 +165,8 @@ def balance(covariate_NP: F64, answered_N: Bool, weight_N: F64) -> Balance:
 def standardized(values_NP: F64) -> F64:
     """Return columns of mean 0 and deviation 1; a constant one is 0."""
     spread_P = values_NP.std(0)
-    centred: F64 = (values_NP - values_NP.mean(0)) / np.where(spread_P > 0, spread_P, 1)
-    return centred
+    centered: F64 = (values_NP - values_NP.mean(0)) / np.where(spread_P > 0, spread_P, 1)
+    return centered
 
 
 def _logistic(x: F64) -> F64:

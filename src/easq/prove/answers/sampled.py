@@ -44,7 +44,7 @@ class Sampled:
 
     def _thin(self) -> None:
         self.share /= 2
-        kept = {user: row for user, row in self._row_of.items() if self._is_kept(user)}
-        left = self._counts[list(kept.values())]
+        left_rows = {user: row for user, row in self._row_of.items() if self._is_kept(user)}
+        left = self._counts[list(left_rows.values())]
         self._counts[: len(left)], self._counts[len(left) :] = left, 0
-        self._row_of = {user: row for row, user in enumerate(kept)}
+        self._row_of = {user: row for row, user in enumerate(left_rows)}

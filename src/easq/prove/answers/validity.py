@@ -22,7 +22,7 @@ from easq.log.merge import MergedReader
 from easq.prove.answers.asks import ANSWERED, DISMISSED, IGNORED, SILENT, AskRecord, AskTracker
 from easq.prove.answers.behavior_after import BehaviorAfter
 from easq.prove.answers.covariates import Covariates
-from easq.prove.answers.response_model import balance, fit, is_modelled, tilted, weights
+from easq.prove.answers.response_model import balance, fit, is_modeled, tilted, weights
 from easq.prove.answers.results import (
     AnswerQuality,
     AnswerTimes,
@@ -99,7 +99,7 @@ class Validity:
         """Take the next event."""
         asks = self._asks[partition]
         if isinstance(event, Answered) and event.question == self._recipe.question.name:
-            self._later.answered(event)
+            self._later.add_answer(event)
         # What a window's end brings comes before the event that ends it.
         self._views(partition, self._joiners[partition].push(event))
         for ask in asks.ingest(event):
@@ -149,8 +149,8 @@ class Validity:
     def _views(self, partition: int, examples: list[Any]) -> None:
         for example in examples:
             if isinstance(example, Viewed):
-                self._asks[partition].viewed(example)
-                self._later.viewed(example)
+                self._asks[partition].add_view(example)
+                self._later.add_view(example)
         if examples:
             self._joiners[partition].take_late()
 
@@ -208,19 +208,19 @@ class Validity:
         """Fit who answers, weigh answers by it, and add the shares of options to the tally."""
         asks = [ask for ask, _ in self._described]
         answered_N = np.array([ask.outcome == ANSWERED for ask in asks], np.bool_)
-        if not is_modelled(answered_N):
+        if not is_modeled(answered_N):
             return None
         names, covariate_NP = self._covariates.design(
             np.stack([ask.described for ask in asks if ask.described is not None])
         )
         fitted = fit(covariate_NP, answered_N)
         weight_N = weights(fitted.chance_N)
-        found = balance(covariate_NP, answered_N, weight_N)
+        balanced = balance(covariate_NP, answered_N, weight_N)
         placements = ScoreOrder(fitted.chance_N).placements(answered_N)
         assert placements is not None
         self._add_shares(answered_N, weight_N, covariate_NP)
         used = weight_N[answered_N]
-        rows = zip(names, fitted.slope_P, found.before_P, found.after_P, strict=True)
+        rows = zip(names, fitted.slope_P, balanced.before_P, balanced.after_P, strict=True)
         return ResponseFit(
             asks=len(asks),
             answers=int(answered_N.sum()),
@@ -237,7 +237,7 @@ class Validity:
         """
         places = np.flatnonzero(answered_N)
         users = np.array([self._described[n][1] for n in places], np.int64)
-        said = np.array([self._described[n][0].option for n in places])
+        option_A = np.array([self._described[n][0].option for n in places])
         asked_A = 1 / np.array([self._described[n][0].event.propensity for n in places])
         options = self._recipe.question.options
         kinds = {
@@ -246,13 +246,13 @@ class Validity:
             "asks_and_response": asked_A * weight_N[places],
         }
         if self._readiness != 1:
-            worth_A = np.array([options.index(option) for option in said]) / (len(options) - 1)
+            worth_A = np.array([options.index(option) for option in option_A]) / (len(options) - 1)
             tilt_A = tilted(covariate_NP[places], worth_A, self._readiness)
             kinds["readiness"] = kinds["asks_and_response"] * tilt_A
         for option in options:
-            is_said = said == option
+            is_option_A = option_A == option
             for name, weight_A in kinds.items():
-                self.tally.add(f"share/{name}/{option}", users, is_said * weight_A, weight_A)
+                self.tally.add(f"share/{name}/{option}", users, is_option_A * weight_A, weight_A)
 
 
 def measure_validity(

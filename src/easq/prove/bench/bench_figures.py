@@ -9,7 +9,16 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 from easq.prove.bench import svg
 from easq.prove.bench.compare import Gain, SeedTable
 from easq.prove.bench.plan import BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
-from easq.prove.report.draw import blank, dots, legend_height, literal, rows, run_color, run_symbol, said
+from easq.prove.report.draw import (
+    blank,
+    dots,
+    estimate_text,
+    legend_height,
+    literal,
+    rows,
+    run_color,
+    run_symbol,
+)
 from easq.prove.report.estimates import Estimate
 
 _METRIC = "true_sat@3"
@@ -107,7 +116,7 @@ def _response(
         return
     figure = blank(460 + legend_height(list(series)), legend=True)
     for number, (method, points) in enumerate(series.items()):
-        _joined(figure, number, method, points, [said(Estimate(p.y, p.low, p.high)) for p in points])
+        _joined(figure, number, method, points, [estimate_text(Estimate(p.y, p.low, p.high)) for p in points])
     figure.update_xaxes(title_text=unit, type="log" if log else "linear")
     figure.update_yaxes(title_text=f"{_METRIC}, gain over {against}")
     title = f"{experiment.title}: {shown}"
@@ -153,7 +162,7 @@ def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, show
     figure.update_xaxes(title_text=units[0])
     figure.update_yaxes(title_text=units[1])
     title = f"{experiment.title}: {shown}"
-    # Whatever costs more than a fifth of behaviour squeezes the rest into a corner.
+    # Whatever costs more than a fifth of behavior squeezes the rest into a corner.
     series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
     return SvgFigure(title, "Right and up is better.", figure, drawn)

@@ -147,7 +147,7 @@ def _tables(
         gains.append((method, [*cells, str(paired.seeds if paired else 0)]))
     values = (*SATISFACTION, *COST, *_OTHERS, "answers", "held_answers")
     found = [
-        (f"true satisfaction and behaviour, against {against}", heads, gains),
+        (f"true satisfaction and behavior, against {against}", heads, gains),
         ("values", list(values), plain_rows(values)),
     ]
     if any(method in REFERENCES for method in methods):

@@ -1,4 +1,4 @@
-"""What a ranking of a world's requests is worth: vectorised, because all lists are equally long.
+"""What a ranking of a world's requests is worth: vectorized, because all lists are equally long.
 
 The definitions are those of docs/evaluation.md, with one difference: answers are scored that were held
 back, so no model learns them, and requests of which a model learned an answer are left out for all.

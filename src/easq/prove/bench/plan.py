@@ -57,7 +57,7 @@ class Sweep(Strict, frozen=True):
 class BenchExperiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
-    `figure` bars: a gain for each method; frontier: satisfaction against behaviour. `against` is whose values
+    `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` is whose values
     are subtracted. `trials` are settings of methods to choose among: see tune.py.
     """
 

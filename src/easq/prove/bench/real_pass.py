@@ -59,7 +59,7 @@ def thin(whole: EventLog, part: EventLog, recipe: Recipe, kept: float, seed: int
 
 
 class MethodScores:
-    """What one method's scores are worth on held-back answers and on behaviour, over several seeds."""
+    """What one method's scores are worth on held-back answers and on behavior, over several seeds."""
 
     def __init__(self, recipe: Recipe, scorers: tuple[str, ...]) -> None:
         evaluation = recipe.evaluation

@@ -80,7 +80,7 @@ class Bench:
             of_cell = known.setdefault((row["method"], row["scenario"], row["seed"]), {})
             if of_cell.setdefault(row["metric"], row)["value"] != row["value"]:
                 raise InputError(
-                    f"{_said(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
+                    f"{_value_text(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
                 )
         found: dict[_Names, Cell] = {}
         for name in self.size.experiments:
@@ -100,13 +100,13 @@ class Bench:
         wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests
         if "views" in rows:
             if rows["views"]["value"] != wanted:
-                raise InputError(f"{_said(rows['views'])}; allowed with this plan and size: {wanted:,}")
+                raise InputError(f"{_value_text(rows['views'])}; allowed with this plan and size: {wanted:,}")
         elif views == self.size.views:  # otherwise the scenario's name says it
             name, scenario, seed = names
             raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
 
 
-def _said(row: MetricRow) -> str:
+def _value_text(row: MetricRow) -> str:
     names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
     return f"{names}: {row['metric']}: got {value:,.10g}"
 

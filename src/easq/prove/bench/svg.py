@@ -1,6 +1,6 @@
 """The bench's figures as SVG, for pages that run no script: dots with intervals, and points joined by method.
 
-Colours are those of the report (report/draw.py) and legible on white and on near-black. Colours come again
+Colors are those of the report (report/draw.py) and legible on white and on near-black. Colors come again
 after six series and marks after four, so twelve are told apart.
 """
 

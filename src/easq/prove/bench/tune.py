@@ -1,6 +1,6 @@
 """Choose settings by what a platform can measure on a validation period: no truth is read.
 
-Of a method's trials that cost at most `most_cost` of behaviour in the first three and in the first ten,
+Of a method's trials that cost at most `most_cost` of behavior in the first three and in the first ten,
 the winner has the largest share of satisfied ones among the held-back answers in the first three
 (`said_sat@3`). Where every trial costs more, the cheapest wins. Values are means over scenarios and seeds.
 """

@@ -28,7 +28,7 @@ class Completed:
 
 
 class WorldOrder:
-    """Follows a world chunk by chunk; `window_ms` is the behaviours' window and the lateness together."""
+    """Follows a world chunk by chunk; `window_ms` is the behaviors' window and the lateness together."""
 
     def __init__(self, partition_U: I64, num_partitions: int, window_ms: int) -> None:
         self._partition_U, self._num, self._window_ms = partition_U, num_partitions, window_ms

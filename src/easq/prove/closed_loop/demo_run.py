@@ -75,13 +75,13 @@ def live_together(
     out: Path,
     seed: int,
     size: DemoSize,
-    tell: Callable[[str], None],
+    announce: Callable[[str], None],
     on_progress: Callable[[float], None],
 ) -> DemoResult:
     """Run a live system in `out` and let a society live with it; return what came of it.
 
     The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
-    `tell` hears what to say to people. Raises InputError for a folder that is in use.
+    `announce` is called with the URL. Raises InputError for a folder that is in use.
     """
     began = time.monotonic()
     folder = out / "home"
@@ -101,7 +101,7 @@ def live_together(
     society = Society(seed, AskRates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
     ahead = TrueRankings()
     port = _free_port()
-    tell(f"http://127.0.0.1:{port}")
+    announce(f"http://127.0.0.1:{port}")
     estimate: BeforeEstimate = MissingEstimate("no ranking was drawn before it, see [explore]")
     # What is drawn is not the best that is known: while days count, it would cost both arms.
     sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
@@ -137,23 +137,23 @@ def _live(life: Life, on_progress: Callable[[float], None], port: int, days: ran
 
 def _check_learners(home: Home, answers: int) -> None:
     """Wait until every learner has learned all answers; raises RuntimeError for one that does not."""
-    for name, found in {"the running model": home, **open_arms(home)}.items():
+    for name, home_of in {"the running model": home, **open_arms(home)}.items():
         deadline = time.monotonic() + LEARNED_S
-        while (told := found.read_status("learner")).get("answers") != answers:
+        while (status := home_of.read_status("learner")).get("answers") != answers:
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; "
-                    "what it said is in up.txt"
+                    f"the learner of {name} has learned {status.get('answers', 0):,} of {answers:,} answers; "
+                    "its output is in up.txt"
                 )
             time.sleep(_POLL_S)
 
 
 @contextmanager
 def _up(home: Home, out: Path, port: int) -> Iterator[None]:
-    """Run `easq up` meanwhile; raises RuntimeError, with its last words, where it does not run."""
-    said = out / "up.txt"
+    """Run `easq up` meanwhile; raises RuntimeError, with its last output, if it does not run."""
+    output = out / "up.txt"
     words = ["up", "--home", str(home.folder), "--port", str(port)]
-    with said.open("ab") as file:
+    with output.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "easq.cli", *words], stdout=file, stderr=file, env=dict(os.environ)
         )
@@ -161,7 +161,7 @@ def _up(home: Home, out: Path, port: int) -> Iterator[None]:
         deadline = time.monotonic() + READY_S
         while not _is_ready(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the live system did not become ready: {said.read_text()[-2000:]}")
+                raise RuntimeError(f"the live system did not become ready: {output.read_text()[-2000:]}")
             time.sleep(_POLL_S)
         yield
     finally:
@@ -171,7 +171,7 @@ def _up(home: Home, out: Path, port: int) -> Iterator[None]:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                raise RuntimeError(f"the live system did not stop: {said.read_text()[-2000:]}") from None
+                raise RuntimeError(f"the live system did not stop: {output.read_text()[-2000:]}") from None
 
 
 def _free_port() -> int:

@@ -22,7 +22,7 @@ Body = Mapping[str, object]
 """The JSON body of a call."""
 
 _AT_ONCE = 64
-_TOLD_AT_ONCE = 2000
+_PUT_AT_ONCE = 2000
 _VIEW_MS, _READING_MS = 20_000, 3_000
 _BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "profile_enter", "hate")
 
@@ -30,8 +30,8 @@ _BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "pro
 class Life:
     """`society` lives with a service; what truly satisfied is written to `truth`.
 
-    Every viewer comes `visits_per_day` times in the mean on the days that he comes. `began_ms` is a midnight.
-    `offered` hears of visits: the replies, the candidates, and how each would truly satisfy (V, C).
+    On the days they come, viewers visit `visits_per_day` times in the mean. `began_ms` is a midnight.
+    `on_visits` is called with visits: the replies, the candidates, and the true satisfaction of each (V, C).
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Life:
         truth: TrueSums,
         visits_per_day: float,
         began_ms: int,
-        offered: Callable[[list[Any], I64, F32], None],
+        on_visits: Callable[[list[Any], I64, F32], None],
     ) -> None:
         self._society, self._clock, self._truth = society, clock, truth
-        self._per_day, self._began_ms, self._offered = visits_per_day, began_ms, offered
-        self._told = 0
+        self._per_day, self._began_ms, self._on_visits = visits_per_day, began_ms, on_visits
+        self._items_put = 0
         self.views = self.offers = self.asks = self.answers = 0
 
     async def live(
@@ -53,36 +53,36 @@ class Life:
     ) -> None:
         """Live days with the service behind `wire`, those that follow upon the days lived before.
 
-        `on_progress` hears how many are over, with fractions. Raises CallError.
+        `on_progress` is called with the days that are over, with fractions. Raises CallError.
         """
         self._wire = wire
         for day in days:
             if day:
                 self._society.next_day()
             else:
-                await self._tell_viewers()
-            await self._tell_items()
+                await self._put_viewers()
+            await self._put_items()
             time_V, user_V = self._society.visits(self._per_day)
             for start in range(0, len(user_V), _AT_ONCE):
                 some = slice(start, start + _AT_ONCE)
                 await self._visit(day, time_V[some], user_V[some])
                 on_progress(day + min(1.0, (start + _AT_ONCE) / max(len(user_V), 1)))
 
-    async def _tell_viewers(self) -> None:
+    async def _put_viewers(self) -> None:
         viewers = self._society.viewers
-        told = [
+        entries = [
             {"user_id": f"u{n}", "features": {"segment": segment, "device": device}}
             for n, (segment, device) in enumerate(
                 zip(viewers.segment_U.tolist(), viewers.device_U.tolist(), strict=True)
             )
         ]
-        await self._put("users", told)
+        await self._put("users", entries)
 
-    async def _tell_items(self) -> None:
-        """Tell of the items that are new since the last day."""
+    async def _put_items(self) -> None:
+        """Put the items that are new since the last day."""
         items = self._society.catalogue
-        new = range(self._told, len(items.topic_I))
-        told = [
+        new = range(self._items_put, len(items.topic_I))
+        entries = [
             {
                 "item_id": f"i{n}",
                 "features": {
@@ -95,12 +95,12 @@ class Life:
             }
             for n in new
         ]
-        await self._put("items", told)
-        self._told = new.stop
+        await self._put("items", entries)
+        self._items_put = new.stop
 
-    async def _put(self, side: str, told: Sequence[Body]) -> None:
-        for start in range(0, len(told), _TOLD_AT_ONCE):
-            reply = await self._wire.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
+    async def _put(self, side: str, entries: Sequence[Body]) -> None:
+        for start in range(0, len(entries), _PUT_AT_ONCE):
+            reply = await self._wire.call("PUT", f"/v1/{side}", {side: entries[start : start + _PUT_AT_ONCE]})
             _all_accepted(reply)
 
     async def _visit(self, day: int, time_V: I64, user_V: I64) -> None:
@@ -121,7 +121,7 @@ class Life:
                 for user, items in zip(user_V.tolist(), item_VC.tolist(), strict=True)
             ),
         )
-        self._offered(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
+        self._on_visits(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
         item_VK = np.array([[int(item[1:]) for item in reply["items"]] for reply in ranked])
         watched = self._society.watch(user_V, item_VK)
         self.views += item_VK.size
@@ -174,13 +174,13 @@ class Life:
             return
         await self._wire.all("/v1/questionnaire/shown", ({"token": offer["token"]} for _, offer in asked))
         self._move_to(self._clock.now_ms() + _READING_MS)
-        said = [
+        answers = [
             {"token": offer["token"], "option": OPTIONS[option], "took_ms": _READING_MS}
             for (v, k), offer in asked
             if (option := int(watched.option_VK[v, k])) >= 0 and offer["question"]["name"] == QUESTION
         ]
-        await self._wire.all("/v1/questionnaire/answer", said)
-        self.answers += len(said)
+        await self._wire.all("/v1/questionnaire/answer", answers)
+        self.answers += len(answers)
 
 
 def _is_long(watched: WatchedViews, v: int, k: int) -> bool:

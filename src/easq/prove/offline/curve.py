@@ -1,6 +1,6 @@
 """Sums along a run, in a bounded number of points, and the calibration of its pair probabilities.
 
-A point adds up what the steps of its stretch found. When there are too many points, neighbours are
+A point adds up what the steps of its stretch found. When there are too many points, neighbors are
 added up, so a curve over a long log costs no more memory than over a short one.
 """
 

@@ -131,8 +131,8 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
     # Compared are settings and not their text: one that is new in easq has its default there.
     if unfinished and (before := read_recipe(settings)) != recipe:
-        given, kept = resolved.splitlines(), to_toml(before).splitlines()
-        differing = [line for line in given if line not in kept]
+        new, old = resolved.splitlines(), to_toml(before).splitlines()
+        differing = [line for line in new if line not in old]
         raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
     for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):
         (out / name).unlink(missing_ok=True)

@@ -165,8 +165,10 @@ class Window:
     def state(self) -> State:
         """Return the rows kept."""
         parts = {"views": self._views, "answers": self._answers, "entries": self._entries}
-        kept = {f"{part}.{n}": v for part, columns in parts.items() for n, v in columns.peek().items()}
-        return {**kept, "size": np.array([self.num_rows, self.num_answers])}
+        columns_by_name = {
+            f"{part}.{n}": v for part, columns in parts.items() for n, v in columns.peek().items()
+        }
+        return {**columns_by_name, "size": np.array([self.num_rows, self.num_answers])}
 
     def restore(self, state: State) -> None:
         """Become the window whose `state` this is."""

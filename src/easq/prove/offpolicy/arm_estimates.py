@@ -101,9 +101,9 @@ def two_arms(experiment: Experiment, treatment: str | None, control: str | None)
     Raises InputError for a name that it does not have, and for the same one twice.
     """
     by_name = {arm.name: arm for arm in experiment.arms}
-    given = (treatment, control)
     names = [
-        arm.name if name is None else name for name, arm in zip(given, experiment.arms[1::-1], strict=True)
+        arm.name if name is None else name
+        for name, arm in zip((treatment, control), experiment.arms[1::-1], strict=True)
     ]
     for key, name in zip(("--arm", "--against"), names, strict=True):
         if name not in by_name:

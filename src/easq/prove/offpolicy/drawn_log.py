@@ -2,7 +2,7 @@
 
 Memory holds one row for each candidate within reach of the draw. Candidates that the service did not log
 are beyond it (`explore.depth` is at most `service.log_top`).
-Shapes: N candidates of all requests, M models, K behaviours, A asked ones.
+Shapes: N candidates of all requests, M models, K behaviors, A asked ones.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -49,7 +49,7 @@ class DrawnLog:
 
 
 class _DrawnRows:
-    """Gathers requests with what was seen, asked and said."""
+    """Gathers requests with what was seen, asked and answered."""
 
     def __init__(self, recipe: Recipe, scores: Scores) -> None:
         self._recipe, self._scores = recipe, scores
@@ -60,15 +60,15 @@ class _DrawnRows:
         self._tops: set[int] = set()
         self._num_candidates = 0
         self._asked: dict[str, set[str]] = {}
-        self._said: dict[str, list[AnsweredView]] = {}
+        self._answers: dict[str, list[AnsweredView]] = {}
 
-    def ingest(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
-        """Take what a joiner found; what is said after a request's window has closed is left out."""
+    def add(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
+        """Add an example; answers after a request's window has closed are left out."""
         request = example.request
         is_used = is_kept and bool(request.propensities)
         if isinstance(example, AnsweredView):
             if is_used and not example.after_view:
-                self._said.setdefault(request.event_id, []).append(example)
+                self._answers.setdefault(request.event_id, []).append(example)
         elif is_used:
             self._waiting.append(example)
             if len(self._waiting) >= _TOGETHER:
@@ -76,8 +76,8 @@ class _DrawnRows:
         else:
             self._asked.pop(request.event_id, None)
 
-    def asked(self, event: Asked) -> None:
-        """Take an ask."""
+    def add_ask(self, event: Asked) -> None:
+        """Add an ask."""
         if event.question == self._recipe.question.name:
             self._asked.setdefault(event.request_id, set()).add(event.item_id)
 
@@ -101,27 +101,27 @@ class _DrawnRows:
             "did": log_values(value_NK),
             **self._replies(requests, start_Q),
         }
-        kept_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
-        kept_N = kept_N[columns["propensity"][kept_N] > 0]
+        order_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
+        order_N = order_N[columns["propensity"][order_N] > 0]
         for name, column in columns.items():
-            self._columns.setdefault(name, []).append(column[kept_N])
+            self._columns.setdefault(name, []).append(column[order_N])
         self._users += [stable_id(r.user_id) for r in requests]
         self._tops |= set(top_Q.tolist())
         self._num_candidates += sum(r.num_candidates for r in requests)
 
     def _replies(self, requests: Sequence[Request], start_Q: I64) -> dict[str, Any]:
-        """Return what was asked and said, one row for each candidate."""
+        """Return asks and answers, one row for each candidate."""
         asked_N, answer_N, satisfied_N = np.zeros((3, int(start_Q[-1])))
         for request, start in zip(requests, start_Q.tolist(), strict=False):
             places = {item: start + n for n, item in enumerate(request.items)}
             for item in self._asked.pop(request.event_id, ()):
                 if item in places:
                     asked_N[places[item]] = 1
-            for said in self._said.pop(request.event_id, ()):
-                place = start + said.position
+            for answered in self._answers.pop(request.event_id, ()):
+                place = start + answered.position
                 asked_N[place] = 1
-                answer_N[place] = said.weight / said.propensity if said.propensity > 0 else 0.0
-                satisfied_N[place] = said.option == self._best
+                answer_N[place] = answered.weight / answered.propensity if answered.propensity > 0 else 0.0
+                satisfied_N[place] = answered.option == self._best
         return {"asked": asked_N > 0, "answer": answer_N, "satisfied": satisfied_N}
 
     def result(self) -> DrawnLog:
@@ -196,12 +196,12 @@ def read_explored(
     for chunk in MergedReader(log, EVENTS, until, begin):
         for partition, event in chunk:
             if isinstance(event, Asked):
-                rows.asked(event)
+                rows.add_ask(event)
             for example in joiners[partition].push(event):
-                rows.ingest(example, keep(example.request))
+                rows.add(example, keep(example.request))
             joiners[partition].take_late()
     for example in flush_all(joiners):
-        rows.ingest(example, keep(example.request))
+        rows.add(example, keep(example.request))
     return rows.result()
 
 
@@ -215,5 +215,5 @@ def _standard(value_N: F64, request_N: I64) -> F64:
     mean_Q = np.bincount(request_N, value_N) / np.maximum(count_Q, 1)
     square_Q = np.bincount(request_N, (value_N - mean_Q[request_N]) ** 2) / np.maximum(count_Q, 1)
     spread_Q = np.where(square_Q > 0, np.sqrt(square_Q), 1.0)
-    found: F64 = (value_N - mean_Q[request_N]) / spread_Q[request_N]
-    return found
+    standard_N: F64 = (value_N - mean_Q[request_N]) / spread_Q[request_N]
+    return standard_N

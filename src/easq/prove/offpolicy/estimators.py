@@ -2,7 +2,7 @@
 
 The form: the value of a ranking is the mean satisfaction with the views among its first `top`, of those
 that may be asked about. What a viewer feels for an item that is seen there does not depend on its place or
-its neighbours, and candidates are the logged ones within reach of the draw (`explore.depth`), which the
+its neighbors, and candidates are the logged ones within reach of the draw (`explore.depth`), which the
 other ranking puts in its own order. A view is weighed by 1 / the chance that its item stood among the
 first, if the other ranking too puts it there; an answer, by what it stands for among views. Intervals
 resample nothing: viewers are the units, to first order (delta method).
@@ -109,9 +109,9 @@ def estimate(
     if not answered_N.sum() > 0:
         raise ValueError("no answer of the log is of a view that this ranking would show")
     user_N = log.user_Q[log.request_N]
-    model_N = np.clip(_modelled(log, user_N, log.answer_N, log.satisfied_N), 0.0, 1.0)
+    model_N = np.clip(_modeled(log, user_N, log.answer_N, log.satisfied_N), 0.0, 1.0)
     # How likely a view has an answer at all: an A/B test measures such views alone.
-    answering_N = _modelled(log, user_N, log.first_N.astype(np.float64), log.answer_N)
+    answering_N = _modeled(log, user_N, log.first_N.astype(np.float64), log.answer_N)
     answering_N = np.maximum(answering_N, _LEAST_ANSWERING * log.answer_N[log.first_N].mean())
     num_users = int(log.user_Q.max()) + 1
 
@@ -184,14 +184,14 @@ def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
     return np.asarray(rank_N < top)
 
 
-def _modelled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
+def _modeled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
     """Return each candidate's value by a linear model of the weighed values of other viewers.
 
-    Viewers are in two halves, each modelled by the other, so that no answer is corrected by itself.
+    Viewers are in two halves, each modeled by the other, so that no answer is corrected by itself.
     """
     x_NF = np.concatenate([np.ones((len(user_N), 1)), log.feature_NF], 1)
     penalty = np.diag([0.0, *[_RIDGE] * log.feature_NF.shape[1]])
-    modelled_N = np.zeros(len(user_N))
+    modeled_N = np.zeros(len(user_N))
     for half in (0, 1):
         own_N = user_N % 2 == half
         train_N = ~own_N & (weight_N > 0)
@@ -200,8 +200,8 @@ def _modelled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
         x, weight = x_NF[train_N], weight_N[train_N] / weight_N[train_N].mean()
         curve = (x * weight[:, None]).T @ x + penalty + 1e-9 * np.eye(x.shape[1])
         slope = np.linalg.solve(curve, (x * weight[:, None]).T @ value_N[train_N])
-        modelled_N[own_N] = x_NF[own_N] @ slope
-    return modelled_N
+        modeled_N[own_N] = x_NF[own_N] @ slope
+    return modeled_N
 
 
 def _ratio(part_U: F64, whole_U: F64) -> tuple[float, F64]:

@@ -12,11 +12,11 @@ from easq.prove.report.draw import (
     RUN_COLORS,
     blank,
     dots,
+    estimate_text,
     legend_height,
     literal,
     rows,
     run_color,
-    said,
 )
 from easq.prove.report.estimates import Estimate
 
@@ -68,7 +68,7 @@ def lift_dots(result: ExperimentResult, treatment: TreatmentResult) -> go.Figure
         found = [in_percent(treatment.metrics[name]) for name in names]
         y = [row + (number - 0.5) * 15 / height for row in range(len(names))]
         trace = dots(figure, f"interval {kind}", y, found, style)
-        trace.hovertext = [f"{said(e, '+.2f')} %" for e in found]
+        trace.hovertext = [f"{estimate_text(e, '+.2f')} %" for e in found]
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
     figure.update_xaxes(ticksuffix=" %")
     return rows(figure, [result.spec(name).title for name in names], "against the control arm")

@@ -32,7 +32,7 @@ _METHOD = (
     "it is 1.5 to 1.9 times as long. Verdicts use it alone.",
     "p-values are adjusted for the number of metrics (false discovery rate, Benjamini and Hochberg).",
     "Satisfaction counts each answer 1 / (chance of being asked * chance of answering), times its quality "
-    "weight. The chance of answering is modelled on what was done with the view; where what a viewer would "
+    "weight. The chance of answering is modeled on what was done with the view; where what a viewer would "
     "have said itself decides on answering, a part of the difference stays.",
     "Viewers are not apart: where both arms train one model, or share popular items, an arm leaks into the "
     "other, and a change is more likely shown too small than too large.",

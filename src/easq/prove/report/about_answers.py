@@ -7,7 +7,7 @@ from easq.prove.answers.results import ResponseFit, ValidityResult
 from easq.prove.report import answer_figures as figures
 from easq.prove.report import page
 from easq.prove.report.answer_figures import labels_of
-from easq.prove.report.draw import said
+from easq.prove.report.draw import estimate_text
 from easq.prove.report.estimates import estimate, percent
 
 _STRATA = (
@@ -62,7 +62,7 @@ def _later(result: ValidityResult) -> str:
     table = []
     for option in result.question.options:
         cells = [estimate(result.metrics, f"later/{option}/{b}") for b in result.behaviors]
-        values = [page.cell(said(percent(e), "+.1f") + " %" if e else "-") for e in cells]
+        values = [page.cell(estimate_text(percent(e), "+.1f") + " %" if e else "-") for e in cells]
         table.append(page.row([page.cell(option), *values]))
     heads = ["Answer", *(page.plain(b) for b in result.behaviors)]
     return page.section(
@@ -70,7 +70,7 @@ def _later(result: ValidityResult) -> str:
         page.text(
             "If answers mean what they say, satisfied viewers do more afterwards, and the others less."
         ),
-        page.figure("Behaviour after an answer", caption, drawn, absent),
+        page.figure("Behavior after an answer", caption, drawn, absent),
         page.folded("The same as numbers", page.table("Against the viewer's own average.", heads, table)),
     )
 
@@ -98,11 +98,11 @@ def _model(result: ValidityResult) -> str:
     model = result.model
     if not model:
         words = (
-            "There are not both answered and unanswered asks whose views have closed, so nothing is modelled."
+            "There are not both answered and unanswered asks whose views have closed, so nothing is modeled."
         )
         return page.section("Whose answers are missing?", page.text(words))
     words = (
-        "A logistic model tells answered asks from others by the features as served, the behaviour on the "
+        "A logistic model tells answered asks from others by the features as served, the behavior on the "
         f"view and the moment (AUC {model.auc:.3f}; 0.5 is chance). Weighted by the inverse of its "
         f"chances, {model.answers:,} answers stand for {model.asks:,} asks and are worth "
         f"{model.effective_answers:,.0f} unweighted ones. It corrects for what it can see: "

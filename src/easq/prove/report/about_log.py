@@ -12,42 +12,42 @@ from easq.prove.report.words import COUNTS, PAPER_VALIDITY
 
 
 def viewers(results: Sequence[ReplayResult]) -> str:
-    """Show answers and behaviours over event time."""
+    """Show answers and behaviors over event time."""
     blocks = [block for name, result in logs(results) for block in _over_time(name, result)]
     words = "This is the log itself. No model has a part in it."
     return page.section("What did viewers say and do over time?", page.text(words), page.grid(*blocks))
 
 
 def _over_time(name: str, result: ReplayResult) -> tuple[str, str]:
-    said = page.figure(
+    by_answers = page.figure(
         _titled("What viewers answered", name),
-        f"The question was: {result.question.text} Neighbouring points are pooled until each holds "
+        f"The question was: {result.question.text} Neighboring points are pooled until each holds "
         f"{figures.ANSWERS_PER_POINT} answers. A bar is the 95 % interval, as if answers were independent.",
         figures.answer_shares(result),
         f"The log holds {result.answers:,} answers: too few to see how they change over time.",
     )
-    did = page.figure(
+    by_behavior = page.figure(
         _titled("What viewers did", name),
-        "The share of views with each behaviour. Each strip has its own scale, from zero. Neighbouring "
-        f"points are pooled until each holds the behaviour {figures.SHOWN_PER_POINT} times.",
+        "The share of views with each behavior. Each strip has its own scale, from zero. Neighboring "
+        f"points are pooled until each holds the behavior {figures.SHOWN_PER_POINT} times.",
         figures.behavior_rates(result),
-        "The log holds too little behaviour to see how it changes over time.",
+        "The log holds too little behavior to see how it changes over time.",
     )
-    return said, did
+    return by_answers, by_behavior
 
 
 def validity(results: Sequence[ReplayResult]) -> str:
-    """Show behaviour on answered views by answer: convergent validity."""
+    """Show behavior on answered views by answer: convergent validity."""
     blocks = []
     caption = (
         "Zero is the viewer's own average over all views. Only views that were watched for a while are "
-        "asked, so a behaviour that goes with watching can lie above zero for every answer. "
+        "asked, so a behavior that goes with watching can lie above zero for every answer. "
         f"{PAPER_VALIDITY}"
     )
     for name, result in logs(results):
         drawn = figures.validity_dots(result)
-        absent = "No view has both an answer and a behaviour, so answers cannot be held against behaviour."
-        blocks.append(page.figure(_titled("Behaviour on answered views", name), caption, drawn, absent))
+        absent = "No view has both an answer and a behavior, so answers cannot be held against behavior."
+        blocks.append(page.figure(_titled("Behavior on answered views", name), caption, drawn, absent))
         if drawn is not None:
             table = _validity_table(result, confidence(results))
             blocks.append(page.folded(_titled("The same as numbers", name), table))
@@ -55,7 +55,7 @@ def validity(results: Sequence[ReplayResult]) -> str:
         "If answers mean what they say, viewers do more on videos that they call satisfying, and less on the "
         "others. This checks the questionnaire, not the model."
     )
-    return page.section("Do the answers agree with behaviour?", page.text(words), *blocks)
+    return page.section("Do the answers agree with behavior?", page.text(words), *blocks)
 
 
 def _validity_table(result: ReplayResult, level: str) -> str:
@@ -65,7 +65,7 @@ def _validity_table(result: ReplayResult, level: str) -> str:
         changes = [percent(e) if e else None for e in found]
         rows.append(page.row([page.cell(behavior), *(number(e, "+.1f") for e in changes)]))
     caption = f"Difference from the viewer's own average in percent, with its {level} interval."
-    return page.table(caption, ["Behaviour", *map(page.plain, options)], rows)
+    return page.table(caption, ["Behavior", *map(page.plain, options)], rows)
 
 
 def data(results: Sequence[ReplayResult]) -> str:

@@ -23,22 +23,24 @@ def learning(results: Sequence[ReplayResult]) -> str:
         without = _without(results, f"loss.{loss}", "has no such loss")
         caption = f"{meaning} Lower is better. {without}"
         blocks.append(page.figure(name, caption, figures.loss_curves(results, loss), TOO_SHORT))
-    did = page.figure(
-        "Behaviour: pairs in the right order",
-        "Pairs of views in one request, of which one drew more behaviour. Higher is better.",
+    by_behavior = page.figure(
+        "Behavior: pairs in the right order",
+        "Pairs of views in one request, of which one drew more behavior. Higher is better.",
         figures.pair_curves(results, "pairs"),
         TOO_SHORT,
     )
-    said = page.figure(
+    by_answers = page.figure(
         "Answers: pairs in the right order",
         "Each new answer is compared with the 64 answers before it, of any viewer, by the score that is "
-        "served. Higher is better. Neighbouring points are pooled until each holds "
+        "served. Higher is better. Neighboring points are pooled until each holds "
         f"{figures.ANSWERS_PER_POINT} answers.",
         figures.pair_curves(results, "answer_pairs"),
         f"A curve needs {2 * figures.ANSWERS_PER_POINT} answers or more. The log holds fewer.",
     )
     words = "Each point is the mean over a stretch of the log. Dotted is what a coin toss would get."
-    return page.section(title, page.text(words), page.grid(*blocks, kind="thirds"), page.grid(did, said))
+    return page.section(
+        title, page.text(words), page.grid(*blocks, kind="thirds"), page.grid(by_behavior, by_answers)
+    )
 
 
 def experts(results: Sequence[ReplayResult]) -> str:
@@ -66,13 +68,13 @@ def experts(results: Sequence[ReplayResult]) -> str:
 
 def calibration(results: Sequence[ReplayResult]) -> str:
     """Show how often pairs were in the order that the models claimed."""
-    did = page.figure(
-        "Behaviour pairs, by the served score",
+    by_behavior = page.figure(
+        "Behavior pairs, by the served score",
         _claims(results, "behavior"),
         figures.reliability(results, "behavior"),
-        "The log holds no requests in which behaviours differ, so there was nothing to claim.",
+        "The log holds no requests in which behaviors differ, so there was nothing to claim.",
     )
-    said = page.figure(
+    by_answers = page.figure(
         "Answer pairs, by the satisfaction experts",
         _claims(results, "satisfaction"),
         figures.reliability(results, "satisfaction"),
@@ -82,7 +84,9 @@ def calibration(results: Sequence[ReplayResult]) -> str:
         "Two scores say how sure a model is of their order. On the dotted line it is right as often as it "
         "claims. Above the line it is too modest, below it is too sure. A larger dot stands for more pairs."
     )
-    return page.section("Do the models know when they are sure?", page.text(words), page.grid(did, said))
+    return page.section(
+        "Do the models know when they are sure?", page.text(words), page.grid(by_behavior, by_answers)
+    )
 
 
 def _claims(results: Sequence[ReplayResult], kind: str) -> str:

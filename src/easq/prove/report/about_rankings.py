@@ -21,7 +21,7 @@ from easq.prove.report.words import PERFECT, listed, meanings, metric_name
 
 
 def truth(results: Sequence[ReplayResult]) -> str:
-    """Show true satisfaction beside behaviour, or say why nobody knows it."""
+    """Show true satisfaction beside behavior, or say why nobody knows it."""
     title = "Are viewers more satisfied?"
     tops = [m.partition("@")[2] for m in metrics(results) if m.startswith("true_sat@")]
     if not tops:
@@ -33,7 +33,7 @@ def truth(results: Sequence[ReplayResult]) -> str:
     intro = (
         "This world is simulated, so it is known how satisfied a viewer would truly be with each video. No "
         "model sees that. Below is the truth about the videos that each ranking puts first, and beside it "
-        "how much behaviour the same videos drew."
+        "how much behavior the same videos drew."
     )
     return page.section(title, page.text(intro), *(page.grid(*_top(results, k)) for k in tops))
 
@@ -41,15 +41,15 @@ def truth(results: Sequence[ReplayResult]) -> str:
 def _top(results: Sequence[ReplayResult], k: str) -> tuple[str, str]:
     absent = "No ranking has a value."
     satisfied = figures.top_dots(results, f"true_sat@{k}", "mean true satisfaction")
-    behaved = figures.top_dots(results, f"behavior@{k}", "mean behaviour level")
+    behaved = figures.top_dots(results, f"behavior@{k}", "mean behavior level")
     better = f"Further right is better. {_distance(results, k)}"
     more = (
-        "Further right means more behaviour. Best possible is the order of true satisfaction, not of "
-        "behaviour, so it need not lead here."
+        "Further right means more behavior. Best possible is the order of true satisfaction, not of "
+        "behavior, so it need not lead here."
     )
     return (
         page.figure(f"True satisfaction with the first {k}", better, satisfied, absent),
-        page.figure(f"Behaviour that the first {k} drew", more, behaved, absent),
+        page.figure(f"Behavior that the first {k} drew", more, behaved, absent),
     )
 
 
@@ -76,7 +76,7 @@ def _clearly_above(found: Estimate, other: Estimate) -> bool:
 
 
 def fit(results: Sequence[ReplayResult]) -> str:
-    """Show the rankings against answers and against behaviour, and all numbers."""
+    """Show the rankings against answers and against behavior, and all numbers."""
     names = metrics(results)
     answers = [m for m in names if m.startswith("sat/")]
     ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0].behaviors for kind in ("auc", "gauc"))]
@@ -84,20 +84,22 @@ def fit(results: Sequence[ReplayResult]) -> str:
     shown = distinguishing(results, answers)
     left_out = [metric_name(m) for m in answers if m not in shown]
     short = f" Left out: {listed(left_out)}; on lists this short they add nothing." if left_out else ""
-    said = page.figure(
+    by_answers = page.figure(
         "Against the answers that viewers gave",
         f"{meanings(shown)}{short}",
         figures.metric_dots(results, {m: metric_name(m) for m in shown}, PERFECT),
         "The log holds no answers that can be compared, so no ranking can be held against them.",
     )
-    did = page.figure(
+    by_behavior = page.figure(
         "Against what viewers did",
         f"{meanings(behaviors)} For all of them, 0.5 is chance.",
         figures.metric_dots(results, {m: metric_name(m) for m in behaviors}, PERFECT),
-        "The log holds no viewed requests in which behaviours differ, so there is nothing to compare.",
+        "The log holds no viewed requests in which behaviors differ, so there is nothing to compare.",
     )
     table = page.folded("All numbers", _table(results)) if names else ""
-    return page.section("How well do the rankings fit answers and behaviour?", page.grid(said, did), table)
+    return page.section(
+        "How well do the rankings fit answers and behavior?", page.grid(by_answers, by_behavior), table
+    )
 
 
 def _table(results: Sequence[ReplayResult]) -> str:
@@ -106,7 +108,7 @@ def _table(results: Sequence[ReplayResult]) -> str:
     runs = [Scorer(label, run, MODEL) for run, label in enumerate(run_labels(results))]
     heads = ["Metric", *chips(results), *(page.plain(s.label) for s in references)]
     rows, rest = [], names
-    for title, head in {"Answers": "sat/", "True satisfaction": "true_sat@", "Behaviour": ""}.items():
+    for title, head in {"Answers": "sat/", "True satisfaction": "true_sat@", "Behavior": ""}.items():
         members = [m for m in rest if m.startswith(head)]
         rest = [m for m in rest if m not in members]
         rows += [page.group(title, len(heads))] if members else []

@@ -10,11 +10,11 @@ from easq.prove.report.draw import (
     RUN_COLORS,
     blank,
     dots,
+    estimate_text,
     legend_height,
     literal,
     option_color,
     rows,
-    said,
 )
 from easq.prove.report.estimates import Estimate, estimate, percent
 
@@ -36,7 +36,7 @@ def labels_of(result: ValidityResult, stratum: str) -> list[str]:
 
 
 def later_dots(result: ValidityResult) -> go.Figure | None:
-    """Show by how many percent later behaviour differs from the viewer's average, by answer."""
+    """Show by how many percent later behavior differs from the viewer's average, by answer."""
     options, behaviors = result.question.options, result.behaviors
     height = _DODGE * len(options) + 14
     figure = blank(height * len(behaviors) + 60 + legend_height(options), legend=True)
@@ -51,7 +51,7 @@ def later_dots(result: ValidityResult) -> go.Figure | None:
         shift = (number - (len(options) - 1) / 2) * _DODGE / height
         y = [row + shift for row in values]
         trace = dots(figure, option, y, list(values.values()), f"{option_color(number, len(options))} circle")
-        trace.hovertext = [said(e, "+.1f") for e in values.values()]
+        trace.hovertext = [estimate_text(e, "+.1f") for e in values.values()]
     if not figure.data:
         return None
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")

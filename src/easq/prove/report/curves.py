@@ -6,7 +6,7 @@ Point = dict[str, float]
 
 
 def pooled(points: Sequence[Point], name: str, least: float = 0, most: int = 64) -> list[Point]:
-    """Add up neighbouring points until each holds `least` of a sum, and there are at most `most`.
+    """Add up neighboring points until each holds `least` of a sum, and there are at most `most`.
 
     What is left at the end joins the last point. Each point gains `until`, the views up to its end.
     """

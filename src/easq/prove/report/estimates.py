@@ -36,6 +36,6 @@ def percent(ratio: Estimate) -> Estimate:
 def wilson(part: float, whole: float, z: float = 1.96) -> tuple[float, float]:
     """Return the Wilson (1927) interval of a share of independent draws."""
     share, shrink = part / whole, 1 + z * z / whole
-    centre = (share + z * z / (2 * whole)) / shrink
+    center = (share + z * z / (2 * whole)) / shrink
     reach = z * sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole)) / shrink
-    return centre - reach, centre + reach
+    return center - reach, center + reach

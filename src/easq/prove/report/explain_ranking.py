@@ -27,7 +27,7 @@ _MOST_ARMS = 4
 
 
 class LoggedScorer:
-    """Behaviour and satisfaction scores of logged candidates by some parameters, with features as served."""
+    """Behavior and satisfaction scores of logged candidates by some parameters, with features as served."""
 
     def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
         layout = Layout.of(recipe.features)
@@ -43,7 +43,7 @@ class LoggedScorer:
         return self._parameters.name
 
     def score(self, viewer: Columns, candidates: Columns) -> tuple[F32, F32 | None]:
-        """Return behaviour scores of pairs of candidates, and their satisfaction scores or None."""
+        """Return behavior scores of pairs of candidates, and their satisfaction scores or None."""
         # Pairs are requests of their own: a set-wise model compares what stands in one.
         request_N = np.arange(len(candidates)) // 2
         viewer_BW = np.repeat(self._viewer.encode(viewer), len(candidates) // 2, 0)
@@ -158,17 +158,17 @@ def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
     """Return a value in a few letters; a text is on the log as its hash alone."""
     for k, single in enumerate(shape.singles):
         if single.name == name:
-            return _said([int(columns.ids_NK[row, k])])
+            return _ids_text([int(columns.ids_NK[row, k])])
     for m, number in enumerate(shape.numbers):
         if number.name == name:
             value = float(columns.numbers_NM[row, m])
             return "unknown" if np.isnan(value) else f"{value:.4g}"
     n = next(n for n, feature in enumerate(shape.lists) if feature.name == name)
     ids: I64 = columns.lists[n].ids_NL[row, : columns.lists[n].count_N[row]]
-    return _said(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"
+    return _ids_text(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"
 
 
-def _said(ids: list[int]) -> str:
+def _ids_text(ids: list[int]) -> str:
     def one(number: int) -> str:
         if number == UNKNOWN:
             return "unknown"

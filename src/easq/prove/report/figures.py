@@ -17,6 +17,7 @@ from easq.prove.report.draw import (
     RUN_COLORS,
     blank,
     dots,
+    estimate_text,
     label_ends,
     legend_height,
     line,
@@ -25,7 +26,6 @@ from easq.prove.report.draw import (
     rows,
     run_color,
     run_symbol,
-    said,
     scorer_style,
 )
 from easq.prove.report.estimates import estimate, percent, wilson
@@ -39,7 +39,7 @@ _DODGE = 15
 
 
 def top_dots(results: Sequence[ReplayResult], metric: str, unit: str) -> go.Figure | None:
-    """Show one metric with a labelled row per scorer: the best possible, the runs, the references."""
+    """Show one metric with a labeled row per scorer: the best possible, the runs, the references."""
     found = [(s, e) for s in scorers(results, [metric]) if (e := measured(results, s, metric))]
     if not found:
         return None
@@ -70,7 +70,7 @@ def metric_dots(results: Sequence[ReplayResult], labels: Mapping[str, str], unit
 
 
 def validity_dots(result: ReplayResult) -> go.Figure | None:
-    """Show by how many percent each behaviour differs from the viewer's average, by answer."""
+    """Show by how many percent each behavior differs from the viewer's average, by answer."""
     options, behaviors = result.question.options, result.behaviors
     height = _DODGE * len(options) + 14
     figure = blank(height * len(behaviors) + 60 + legend_height(options), legend=True)
@@ -81,7 +81,7 @@ def validity_dots(result: ReplayResult) -> go.Figure | None:
             continue
         y = [row + _dodge(number, len(options), height) for row in found]
         trace = dots(figure, option, y, list(found.values()), f"{option_color(number, len(options))} circle")
-        trace.hovertext = [said(e, "+.0f") for e in found.values()]
+        trace.hovertext = [estimate_text(e, "+.0f") for e in found.values()]
     if not figure.data:
         return None
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
@@ -135,7 +135,7 @@ def answer_shares(result: ReplayResult) -> go.Figure | None:
 
 
 def behavior_rates(result: ReplayResult) -> go.Figure | None:
-    """Show over event time the share of views with each behaviour, a strip for each on its own scale."""
+    """Show over event time the share of views with each behavior, a strip for each on its own scale."""
     strips = {}
     for behavior in result.behaviors:
         shown = f"shown.{behavior}"

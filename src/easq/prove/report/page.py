@@ -150,7 +150,7 @@ def figure(title: str, caption: str, drawn: go.Figure | None, absent: str) -> st
 
 
 def chip(label: str, color: str) -> str:
-    """Return a run's name behind a dot of its colour."""
+    """Return a run's name behind a dot of its color."""
     return f'<span class="chip" style="--run:{plain(color)}">{plain(label)}</span>'
 
 

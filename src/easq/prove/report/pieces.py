@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from easq.prove.offline.results import ReplayResult
 from easq.prove.report import page
-from easq.prove.report.draw import run_color, said
+from easq.prove.report.draw import estimate_text, run_color
 from easq.prove.report.estimates import Estimate
 from easq.prove.report.run_labels import run_labels
 
 
 def chips(results: Sequence[ReplayResult]) -> list[str]:
-    """Return each run's name behind a dot of its colour."""
+    """Return each run's name behind a dot of its color."""
     return [page.chip(label, run_color(run)) for run, label in enumerate(run_labels(results))]
 
 
@@ -25,7 +25,7 @@ def number(found: Estimate | None, form: str = ".4f") -> str:
     """Return a table cell with an estimate over its interval, or a dash."""
     if found is None:
         return page.cell("-")
-    value, _, bounds = said(found, form).partition(" (")
+    value, _, bounds = estimate_text(found, form).partition(" (")
     return page.cell(value, bounds.removesuffix(")"))
 
 

@@ -7,7 +7,7 @@ from easq.prove.offline.results import ReplayResult
 _METHODS = {
     "easq": "EASQ",
     "probe": "Probe",
-    "behavior": "Behaviour only",
+    "behavior": "Behavior only",
     "shared_bottom": "Shared bottom",
     "mmoe": "MMoE",
     "ple": "PLE",

@@ -5,7 +5,7 @@ from math import inf
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
-    """Move positions apart, keeping their order, until neighbours are at least `gap` apart.
+    """Move positions apart, keeping their order, until neighbors are at least `gap` apart.
 
     >>> spread([10.0, 10.0, 50.0], 4.0)
     [8.0, 12.0, 50.0]
@@ -13,15 +13,15 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     order = sorted(range(len(positions)), key=positions.__getitem__)
     blocks: list[tuple[float, int]] = []
     for index in order:
-        centre, size = positions[index], 1
+        center, size = positions[index], 1
         while (
-            blocks and centre - (size - 1) * gap / 2 - (blocks[-1][0] + (blocks[-1][1] - 1) * gap / 2) < gap
+            blocks and center - (size - 1) * gap / 2 - (blocks[-1][0] + (blocks[-1][1] - 1) * gap / 2) < gap
         ):
             other, count = blocks.pop()
-            centre, size = (centre * size + other * count) / (size + count), size + count
-        blocks.append((centre, size))
+            center, size = (center * size + other * count) / (size + count), size + count
+        blocks.append((center, size))
     moved = [-inf] * len(positions)
-    places = (centre + (i - (size - 1) / 2) * gap for centre, size in blocks for i in range(size))
+    places = (center + (i - (size - 1) / 2) * gap for center, size in blocks for i in range(size))
     for index, place in zip(order, places, strict=True):
         moved[index] = place
     return moved

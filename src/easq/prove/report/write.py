@@ -45,7 +45,7 @@ def _heading(title: str, results: Sequence[ReplayResult]) -> str:
     bars = (
         f"A bar around a dot is the {confidence(results)} interval: how far the number could move with "
         "other viewers, found by drawing viewers again and again. Where no bar is seen, it is shorter than "
-        "the dot. Coloured marks are runs, grey marks are references."
+        "the dot. Colored marks are runs, grey marks are references."
     )
     return page.header(
         title,
@@ -68,7 +68,7 @@ def _tiles(results: Sequence[ReplayResult]) -> list[str]:
     for name, words in (
         ("true_sat@3", "true satisfaction with the first 3"),
         ("sat/auc", "AUC of answers (chance 0.5)"),
-        ("pair_accuracy", "behaviour pairs in the right order (chance 0.5)"),
+        ("pair_accuracy", "behavior pairs in the right order (chance 0.5)"),
     ):
         found = [estimate(r.metrics, name) for r in results]
         if any(found):
