@@ -71,11 +71,11 @@ def replay(
     log
         An event log to replay.
     data
-        A data set to import first, by the loader that the recipe names.
+        A data set to import first, with the loader that the recipe names.
     truth
-        A simulated world's file of true satisfaction, for measuring alone.
+        A simulated world's file of true satisfaction, used only for measuring.
     resume
-        Go on with a run that was stopped, to the same result.
+        Continue a run that was stopped; the result is the same.
     """
     from easq.log.sqlite import SqliteLog
     from easq.prove.offline.replay import replay as run_replay
@@ -100,20 +100,22 @@ def replay(
         assert log is not None
         with SqliteLog(log) as events:
             done = run_replay(settings, events, out, resume, truth, watch("replay", 1))
-    result, times, _ = done
-    summary = {
+
+    def as_text() -> None:
+        if imported:
+            _print_import(imported)
+        _print_replay(done.result, done.times, out)
+
+    show(_replay_summary(done.result, done.times), as_json, as_text)
+
+
+def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, Any]:
+    return {
         "views": result.views,
         "answers": result.answers,
         **msgspec.to_builtins(times),
         "metrics": msgspec.to_builtins(result.metrics),
     }
-
-    def as_text() -> None:
-        if imported:
-            _print_import(imported)
-        _print_replay(result, times, out)
-
-    show(summary, as_json, as_text)
 
 
 @app.command

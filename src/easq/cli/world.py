@@ -3,13 +3,18 @@
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 from rich.table import Table
 
 from easq.cli.shared import Json, app, console, progress, show
 from easq.errors import InputError
+
+if TYPE_CHECKING:  # loaded when the command needs it
+    from easq.sources.world.check import CheckRow
 
 world_app = App(name="world", help="Simulated platforms whose viewers have a known satisfaction.")
 app.command(world_app)
@@ -26,12 +31,12 @@ def make(
     scenario: str = "main",
     as_json: Json = False,
 ) -> None:
-    """Let a world live and write down its log, and its truth in a file of its own.
+    """Simulate a world and write its log, and its truth in a file of its own.
 
     Parameters
     ----------
     out
-        The log file; the truth goes to the same name with .truth behind it.
+        The log file; the truth goes to the same name with .truth appended.
     views
         How many views at least (a request has ten).
     seed
@@ -39,7 +44,7 @@ def make(
     ask
         Chance that an eligible view is asked about.
     answer
-        Mean chance that an ask is answered; who is annoyed answers more often.
+        Mean chance that an ask is answered; annoyed viewers answer more often.
     scenario
         main: a main feed; bait: one with more bait, shorter videos and less regard for taste.
     """
@@ -81,7 +86,7 @@ def check_world(
     markdown: bool = False,
     as_json: Json = False,
 ) -> None:
-    """Hold a world to real figures; exit code 1 when one is outside its tolerance.
+    """Check a world against real figures; exit code 1 when one is outside its tolerance.
 
     Parameters
     ----------
@@ -126,16 +131,22 @@ def check_world(
         if markdown:
             sys.stdout.write(check_figure.markdown(rows) + "\n")
             return
-        table = Table("figure", "", "real", "simulated", "tolerance", "", "source")
-        for row in rows:
-            values = [check_figure.number(x) for x in (row.real, row.simulated, row.tolerance)]
-            table.add_row(row.group, row.name, *values, check_figure.word(row), row.source)
-        console.print(table)
+        console.print(_check_table(rows))
         console.print(f"{result['held']} figures held, {outside} outside")
 
     show(result, as_json, as_text)
     if outside:
         sys.exit(1)
+
+
+def _check_table(rows: "Sequence[CheckRow]") -> Table:
+    from easq.sources.world import check_figure
+
+    table = Table("figure", "", "real", "simulated", "tolerance", "", "source")
+    for row in rows:
+        values = [check_figure.number(x) for x in (row.real, row.simulated, row.tolerance)]
+        table.add_row(row.group, row.name, *values, check_figure.word(row), row.source)
+    return table
 
 
 def _known(value: float) -> float | None:
