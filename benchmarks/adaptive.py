@@ -1,4 +1,4 @@
-"""How many answers it takes to satisfy as much, asked uniformly and where they teach most.
+"""Answers needed for equal satisfaction, asking uniformly and asking where answers teach most.
 
     python benchmarks/adaptive.py [--views 300000] [--seeds 5] [--json]
 

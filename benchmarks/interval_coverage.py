@@ -1,4 +1,4 @@
-"""How often an interval of mean satisfaction holds the truth, by the draws that were possible.
+"""Coverage of intervals of mean satisfaction over repeated draws.
 
 The views are given and so is what each viewer would say: the truth is the share of askable views whose
 viewer would say satisfied. What varies is who is asked and, in `who_answers`, who answers. So the coverage is

@@ -1,4 +1,4 @@
-"""Commands on experiments: plan one, report on one, and try the statistics where nothing differs."""
+"""Commands on experiments: plan one, report on one, and check the statistics with an A/A test."""
 
 from functools import partial
 from pathlib import Path
@@ -74,7 +74,7 @@ def plan(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Say, before the start, how many days an experiment needs, from what viewers did until now.
+    """Estimate, before the start, how many days an experiment needs, from a log of the platform.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def aa(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Try the statistics where nothing differs (A/A test).
+    """Check the statistics where nothing differs (A/A test).
 
     A log's viewers are dealt at random to two arms that got the same, again and again: how often is there
     said to be a difference?

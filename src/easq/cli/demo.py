@@ -93,7 +93,7 @@ def _print(result: "DemoOutcome") -> None:
 
 
 def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None:
-    """Print what was estimated before the days that count, and beside it what they brought."""
+    """Print the estimate from before the days that count beside what those days showed."""
     from easq.prove.closed_loop.before import LiftEstimate
 
     if not isinstance(estimate, LiftEstimate):

@@ -1,4 +1,4 @@
-"""The command that asks of a log's questionnaire whether it can be believed."""
+"""The command that checks whether a log's questionnaire can be trusted."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""An experiment from its table: every metric of every arm, over time, and the verdicts."""
+"""Analysis of an experiment: every metric of every arm over time, and the verdicts."""
 
 from msgspec import structs
 
@@ -82,7 +82,7 @@ def analyse(experiment: Experiment, table: ViewerDays) -> ExperimentResult:
 
 
 def period(experiment: Experiment, table: ViewerDays) -> tuple[int, int]:
-    """Return the first and the last day that count: the last is that of the last request of an arm.
+    """Return the first and the last day that count; the last request of an arm sets the last.
 
     The last day of a log that is growing is not over.
     """

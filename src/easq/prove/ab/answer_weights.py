@@ -1,4 +1,4 @@
-"""What each answer stands for: the asks that were not made, and those that nobody answered.
+"""Inverse-probability weights of answers: for asks not made, and for asks not answered.
 
 An answer counts 1 / (propensity of its ask * chance that such an ask is answered), times the weight that
 its quality has. The chance is modeled on what was done with the view, the hour and how often the viewer
@@ -43,7 +43,7 @@ class AskWeights(NamedTuple):
 
 
 def weigh(asks: Block) -> AskWeights:
-    """Weigh the answers among asks; where all or none are answered, for the ask's propensity alone."""
+    """Weight the answers among asks; if all or none are answered, by the ask's propensity alone."""
     answered_A = asks["option"] >= 0
     response_A = response_weights(_design(asks), answered_A)
     is_known_A = asks["propensity"] > 0

@@ -1,4 +1,4 @@
-"""What an arm changed: tea-tasting's means, ratios and CUPED, and intervals that hold at every look.
+"""The effect of an arm: tea-tasting's means, ratios and CUPED, and intervals valid at every look.
 
 Effects are relative to the control arm. Shapes: U viewers of an arm, Z columns.
 """
@@ -44,7 +44,7 @@ class Effect(Struct, frozen=True):
 def effect(
     spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int, confidence: float
 ) -> Effect | None:
-    """Return what an arm changed by a look; None where there is nothing to divide by.
+    """Return an arm's effect on a metric at a look; None if there is nothing to divide by.
 
     Ratios go by the delta method; where the period before the start holds the metric, CUPED takes off
     what it explains (Deng et al. 2013).
@@ -81,13 +81,13 @@ def effect(
 
 
 def varies(side: Aggregates, numerator: str, denominator: str | None) -> bool:
-    """Return whether viewers differ; on a first day all were active on one day of one."""
+    """Return whether viewers differ; on a first day, every viewer was active on one day of one."""
     value = side.mean(numerator) / side.mean(denominator)
     return bool(side.ratio_var(numerator, denominator) > _NOTHING * value**2)
 
 
 def deviations(confidence: float) -> float:
-    """Return how many standard errors an interval reaches at one look that was fixed before.
+    """Return how many standard errors an interval reaches at one look fixed in advance.
 
     >>> round(deviations(0.95), 3)
     1.96
@@ -133,7 +133,7 @@ def always_valid(found: Effect, width: float, confidence: float) -> tuple[float,
 
 
 def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:
-    """Return each arm's viewers, and the chance that its number beside the control's is by chance."""
+    """Return each arm's viewers, and the p-value of their number against the control's."""
     counts = np.bincount(arm_U, minlength=len(weights)).tolist()
     found = [(counts[0], 1.0)]
     for arm in range(1, len(weights)):
@@ -154,7 +154,7 @@ def adjusted(found: dict[str, Effect]) -> dict[str, float]:
 
 
 def _values(spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot) -> tuple[list[str], F64]:
-    """Return the columns that a metric takes: numerator, denominator, and both of before the start."""
+    """Return the columns a metric needs: numerator, denominator, and both from before the start."""
     wanted = [spec.numerator, *([spec.denominator] if spec.denominator else [])]
     now, before = [], []
     for number, name in enumerate(wanted):
@@ -172,7 +172,7 @@ def _values(spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot) -> tupl
 
 
 def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | None, str | None]:
-    """Return the covariates' names, as far as every side had any of it before the start."""
+    """Return the covariates' names; None for those that a side lacks before the start."""
     numerator = _BEFORE + spec.numerator
     denominator = None if spec.denominator in (None, OBSERVED) else f"{_BEFORE}{spec.denominator}"
     for name in filter(None, (numerator, denominator)):
@@ -185,7 +185,7 @@ def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | 
 def aggregates(
     spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, mask_U: Bool
 ) -> tuple[list[str], Aggregates]:
-    """Return the moments of what a metric takes over some viewers of a look, and its columns' names.
+    """Return the moments of a metric's columns over some viewers of a look, and the columns' names.
 
     The numerator comes first, the denominator, if any, second.
     """

@@ -1,4 +1,4 @@
-"""The packed columns of many reports at once, cut from where they lie in the encoded bytes.
+"""Read the packed columns of many reports at once, by their position in the encoded bytes.
 
 Reports of one app are encoded alike: of the same length and number of items they differ in nothing but
 the payload. Such reports are rows of one matrix of bytes, and a behavior is some of its columns. What is
@@ -61,7 +61,7 @@ def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence
 
 
 def _layout(byte_L: NDArray[np.uint8]) -> dict[str, tuple[int, int]]:
-    """Return where each column of a map lies among its bytes."""
+    """Return the byte range of each column of an encoded map."""
     base = byte_L.__array_interface__["data"][0]
     places = {}
     for name, column in _decoder.decode(byte_L.data).items():

@@ -1,4 +1,4 @@
-"""What to do about an experiment: ship, keep running or stop, with the reasons in words."""
+"""The verdict on an experiment: ship, keep running or stop, with the reasons in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Decision:
 
 
 class MetricVerdict(NamedTuple):
-    """A metric, and what an arm changed of it; None where nothing can be said yet."""
+    """A metric and an arm's effect on it; None if it cannot be measured yet."""
 
     spec: Spec
     effect: Effect | None
 
 
 class GuardrailVerdict(NamedTuple):
-    """A guardrail and what an arm did to it: held, broken, or not clear yet."""
+    """A guardrail and its state in an arm: held, broken, or not clear yet."""
 
     guardrail: Guardrail
     judged: MetricVerdict
@@ -44,7 +44,7 @@ class GuardrailVerdict(NamedTuple):
 
 
 def gain(judged: MetricVerdict) -> tuple[float, float]:
-    """Return the interval that holds at every look, turned so that more is better."""
+    """Return the interval valid at every look, with the sign such that more is better."""
     found = judged.effect
     if found is None or found.always_low is None or found.always_high is None:
         return float("-inf"), float("inf")

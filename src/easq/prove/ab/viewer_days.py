@@ -1,4 +1,4 @@
-"""A log as a table of viewer-days, and what an experiment's viewers add up to by the end of each day.
+"""A log as a table of viewer-days, and an experiment's sums by viewer at the end of each day.
 
 Shapes: R viewer-days, U viewers, C columns, A asks.
 """
@@ -61,7 +61,7 @@ class ViewerDays:
         return int(self.day_R[-1])
 
     def add_days(self, low: int, high: int, since_U: I64, into_UC: F64) -> None:
-        """Add to viewers' sums those of days in [low, high), a viewer's from day `since_U` on."""
+        """Add the sums of days in [low, high) to the viewers' sums, each viewer's from day `since_U` on."""
         first, end = np.searchsorted(self.day_R, [low, high]).tolist()
         viewer = self.viewer_R[first:end]
         counts = self.day_R[first:end] >= since_U[viewer]
@@ -101,7 +101,7 @@ def read_table(
 
 
 def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[PartitionData]:
-    """Yield what each partition adds up to, in their order."""
+    """Yield the sums of each partition, in order."""
     processes = min(len(tasks), len(os.sched_getaffinity(0)))
     if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:
         yield from (read_partition(log, task) for task in tasks)
@@ -112,7 +112,7 @@ def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[P
 
 
 def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionData]) -> ViewerDays:
-    """Lay the partitions' tables together, their viewers behind each other."""
+    """Concatenate the partitions' tables and number their viewers consecutively."""
     share = min(part.share for part in parts)
     shift = np.cumsum([0, *(len(p.arm_U) for p in parts)]).tolist()
     viewers = [split_key(p.key_R)[0] + s for p, s in zip(parts, shift, strict=False)]
@@ -159,7 +159,7 @@ def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionD
 
 @dataclass(frozen=True)
 class DaySnapshot:
-    """What is known by the end of `day`: by viewer the sums since the entry, and those of before the start.
+    """The state at the end of `day`: each viewer's sums since entry, and those from before the start.
 
     `observed_U` counts the days since the entry, that of the entry and `day` among them.
     """

@@ -1,4 +1,4 @@
-"""What viewers do after they answered, against their own average: convergent validity.
+"""Behavior after an answer against the viewer's own average: convergent validity.
 
 Shapes: B requests, K behaviors, O options, U viewers.
 """
@@ -109,7 +109,7 @@ class BehaviorAfter:
         return -1
 
     def _sweep(self, ts: int) -> None:
-        """Forget answers that no view can be after any more."""
+        """Forget answers too old for any view to follow."""
         if ts < self._last_swept + self._slack:
             return
         self._last_swept, horizon = ts, ts - self._window - self._slack

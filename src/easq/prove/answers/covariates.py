@@ -29,7 +29,7 @@ class Covariates:
         self._categories = [f.name for f in features if isinstance(f, Categorical)]
 
     def describe(self, view: Viewed, ask: AskRecord, earlier_views: int) -> F64:
-        """Return one value for each feature and each behavior shown, the hour, and where the ask stood."""
+        """Return one value per feature and behavior, the time of day, and the ask's position."""
         request, at = view.request, ask.position
         values = [self._value(view, feature, at) for feature in self._features]
         value_NK, _ = reported([view], np.array([0, len(request.items)]), self._behaviors)

@@ -95,7 +95,7 @@ class Fit(NamedTuple):
 
 
 def fit(covariate_NP: F64, answered_N: Bool, ridge: float = _RIDGE) -> Fit:
-    """Fit a logistic regression by Newton's method, its slopes drawn to zero by `ridge`, the intercept not.
+    """Fit a logistic regression by Newton's method; `ridge` shrinks the slopes but not the intercept.
 
     Minimized is the sum over asks of the log loss and ridge / 2 times the squared slopes. Raises
     ValueError unless there are both answered and unanswered asks.
@@ -121,7 +121,7 @@ def fit(covariate_NP: F64, answered_N: Bool, ridge: float = _RIDGE) -> Fit:
 
 
 def response_weights(design: Design, answered_N: Bool) -> F64:
-    """Return what an answer to each ask stands for among asks; 1 where all or none are answered."""
+    """Return the weight of an answer to each ask among asks; 1 if all or none are answered."""
     if not is_modeled(answered_N):
         return np.ones(len(answered_N))
     return weights(fit(design.value_NP, answered_N).chance_N)
@@ -139,7 +139,7 @@ def weights(chance_N: F64) -> F64:
 
 
 def tilted(covariate_AP: F64, worth_A: F64, ratio: float) -> F64:
-    """Return what to multiply weights by where the answer itself decides on answering.
+    """Return factors for weights if the answer itself influences whether viewers answer.
 
     Of two views that look alike, one worth 0 is answered `ratio` times as readily as one worth 1, with a
     steady change between. No log can tell this ratio: it comes from outside, or is varied to see what hangs
@@ -156,7 +156,7 @@ def tilted(covariate_AP: F64, worth_A: F64, ratio: float) -> F64:
 
 
 def balance(covariate_NP: F64, answered_N: Bool, weight_N: F64) -> Balance:
-    """Return how far answered asks lie from all asks in each covariate, in its deviations."""
+    """Return the distance of answered asks from all asks in each covariate, in standard deviations."""
     x_NP = standardized(covariate_NP)
     answered_NP, weight_A = x_NP[answered_N], weight_N[answered_N]
     return Balance(answered_NP.mean(0), (answered_NP * weight_A[:, None]).sum(0) / weight_A.sum())

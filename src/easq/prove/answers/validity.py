@@ -1,4 +1,4 @@
-"""What a log says of its questionnaire: who answers, and whether answers mean what they say.
+"""Validity of a log's questionnaire: who answers, and whether answers agree with behavior.
 
 The log is read once, in event time. Memory holds the open requests of one window, one row of counts for
 at most `MOST_VIEWERS` viewers and at most `MOST_ASKS` described asks, both drawn at random beyond that.
@@ -68,7 +68,7 @@ class _PendingSums:
 
 
 class Validity:
-    """Takes a log's events in event time; `result` tells what they show."""
+    """Measures a log's events, which come in event time."""
 
     def __init__(
         self, recipe: Recipe, num_partitions: int, window_hours: float, readiness: float = 1.0
@@ -96,7 +96,7 @@ class Validity:
         self._weight = 0.0
 
     def ingest(self, partition: int, event: Any) -> None:
-        """Take the next event."""
+        """Add the next event."""
         asks = self._asks[partition]
         if isinstance(event, Answered) and event.question == self._recipe.question.name:
             self._later.add_answer(event)
@@ -155,7 +155,7 @@ class Validity:
             self._joiners[partition].take_late()
 
     def _number(self, user_id: str) -> int:
-        """Count an ask of a viewer whose counts are kept, and return which one it is."""
+        """Count an ask of a viewer whose counts are kept, and return its number."""
         user = stable_id(user_id)
         if self._later.viewers.row(user) is None:
             return 1
@@ -205,7 +205,7 @@ class Validity:
             self._described[place] = (ask, user)
 
     def _model(self) -> ResponseFit | None:
-        """Fit who answers, weigh answers by it, and add the shares of options to the tally."""
+        """Fit the response model, weight answers by it, and add the shares of options to the tally."""
         asks = [ask for ask, _ in self._described]
         answered_N = np.array([ask.outcome == ANSWERED for ask in asks], np.bool_)
         if not is_modeled(answered_N):

@@ -38,7 +38,7 @@ class SvgFigure(NamedTuple):
 
 
 def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -> Iterator[SvgFigure]:
-    """Yield the figures of an experiment: of what was varied in its worlds, or else of its methods."""
+    """Yield the figures of an experiment: by what its worlds vary in, or else by method."""
     places = [p for p in places_of(experiment, size) if scenario_name(p, size) in table.scenarios]
     if experiment.figure == "frontier":
         for shown, found in _grouped(places, size, lambda p: p).items():

@@ -1,4 +1,4 @@
-"""What a bench leaves beside its cells: all rows, and a report with a table and a figure per experiment."""
+"""The output of a bench beside its cells: all rows, and a report with tables and figures."""
 
 import json
 from collections.abc import Sequence

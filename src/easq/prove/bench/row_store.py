@@ -1,4 +1,4 @@
-"""The rows of a bench on disk: one small file a cell, there whole or not at all."""
+"""The rows of a bench on disk: one small file per cell, written atomically."""
 
 import hashlib
 import json
@@ -54,11 +54,11 @@ class RowStore:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def has(self, key: str) -> bool:
-        """Say whether a cell is done."""
+        """Return whether a cell is done."""
         return self._path(key).exists()
 
     def put(self, key: str, rows: list[MetricRow]) -> None:
-        """Keep the rows of a cell."""
+        """Store the rows of a cell."""
         replace_file(self._path(key), json.dumps(rows, indent=0) + "\n")
 
     def get(self, key: str) -> list[MetricRow]:
@@ -71,5 +71,5 @@ class RowStore:
 
 
 def digest(*parts: object) -> str:
-    """Return a name for what the parts say."""
+    """Return a name made of the parts' content."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:20]

@@ -1,4 +1,4 @@
-"""Run a plan: passes one after the other or in several processes, each kept as soon as it ends."""
+"""Run a plan: passes in sequence or in several processes, each stored as soon as it ends."""
 
 import multiprocessing
 import os
@@ -44,7 +44,7 @@ class Bench:
     out: Path
 
     def recipe_of(self, cell: Cell) -> Recipe:
-        """Return the settings of a cell. Raises SettingsError where they cannot be."""
+        """Return the settings of a cell. Raises SettingsError for invalid ones."""
         overrides = [*cell.arm.set, f"seed={cell.seed}"]
         if cell.arm.method in REFERENCES:
             return read_recipe(self.recipe, overrides)
@@ -52,16 +52,16 @@ class Bench:
 
     @property
     def sitting(self) -> Sitting:
-        """Return what all passes share."""
+        """Return the settings that all passes share."""
         return Sitting(self.plan.candidates, self.plan.measured_share)
 
     def key(self, cell: Cell, recipe: Recipe) -> str:
-        """Return the name of a cell's rows: of everything that decides them, and of no more of the recipe."""
+        """Return the name of a cell's rows: a digest of everything that determines them."""
         learned = {part: getattr(recipe, part) for part in _DECIDES}
         return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
 
     def rows(self, experiment: str) -> list[MetricRow]:
-        """Return the rows of an experiment as far as they are there, in the order of the plan."""
+        """Return the stored rows of an experiment, in the order of the plan."""
         found, store = [], RowStore(self.out)
         for cell in cells_of(self.plan.experiments[experiment], self.size):
             key = self.key(cell, self.recipe_of(cell))
@@ -69,7 +69,7 @@ class Bench:
         return found
 
     def adopt(self, rows: Iterable[MetricRow]) -> int:
-        """Take the rows of an earlier run for those of the plan's cells; return how many cells that makes.
+        """Adopt the rows of an earlier run for the plan's cells; return the number of cells.
 
         Rows name what was run and not its settings: they must come from the same plan, methods and code.
         Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
@@ -118,7 +118,7 @@ def run(
     workers: int = 1,
     on_progress: Progress = lambda *_: None,
 ) -> None:
-    """Run what is missing. Another run goes on where this one was stopped."""
+    """Run the missing cells. A later run continues where this one stopped."""
     store = RowStore(bench.out)
     todo = []
     for cells in passes(bench.plan, bench.size, only, methods):
@@ -161,7 +161,7 @@ def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Cal
 
 
 def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], workers: int) -> Iterator[int]:
-    """Yield the views learned so far, now and then. What fails in a process is raised here."""
+    """Yield the views learned so far from time to time. Failures in a process are raised here."""
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     with ProcessPoolExecutor(workers, context, _Worker.begin, (bench, counter, os.getpid())) as pool:
@@ -189,7 +189,7 @@ class _Worker:
 
     @classmethod
     def begin(cls, bench: Bench, counter: "Synchronized[int]", parent: int) -> None:
-        """Make a process ready; it ends with the one that started it, however that ends."""
+        """Prepare a process; it ends with its parent, however that ends."""
         cls._own = cls(bench, counter)
 
         def watch() -> None:

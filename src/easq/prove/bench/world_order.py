@@ -1,4 +1,4 @@
-"""In which order a log's reader would complete a world's examples, without the log.
+"""The order in which a log's reader would complete a world's examples, without the log.
 
 A chunk's events are appended in order of time; each partition keeps the latest time it has seen, and
 partitions are read in order of (that time, partition, offset), as log/merge.py reads them. A request is

@@ -83,7 +83,7 @@ BeforeEstimate = LiftEstimate | WeakEstimate | MissingEstimate
 
 
 class TrueRankings:
-    """The true satisfaction with the first items of rankings that nobody was shown; only a simulation has it.
+    """True satisfaction with the first items of rankings never shown, which only a simulation knows.
 
     `add_visits` records visits while `records` is set; `add_scores` takes logged requests and models' scores
     for them.

@@ -40,7 +40,7 @@ _NUM_ITEMS = 3000
 
 
 class DemoSize(NamedTuple):
-    """How much is simulated. Days before `since` are for learning and do not count.
+    """The size of the simulation. Days before `since` are for learning and do not count.
 
     On the morning of day `frozen` the models are kept as they are; by what follows until `since` they are
     judged beforehand. From `since` on, or where there is no such day, no ranking is drawn.
@@ -58,7 +58,7 @@ FAST = DemoSize(viewers=400, days=5, since=2, frozen=1)
 
 
 class DemoResult(NamedTuple):
-    """What came of the simulated weeks; `estimate` is from before the days that count."""
+    """The result of the simulated weeks; `estimate` was made before the days that count."""
 
     home: Home
     truth: TrueLift
@@ -78,7 +78,7 @@ def live_together(
     announce: Callable[[str], None],
     on_progress: Callable[[float], None],
 ) -> DemoResult:
-    """Run a live system in `out` and let a society live with it; return what came of it.
+    """Run a live system in `out` with a simulated society as its viewers; return the result.
 
     The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
     `announce` is called with the URL. Raises InputError for a folder that is in use.

@@ -1,4 +1,4 @@
-"""Simulated viewers live some weeks with a live service: they rank, watch, act, are asked, answer, return.
+"""Simulated viewers use a live service for weeks: they rank, watch, act, are asked, answer, return.
 
 Everything goes through the public API. Time is simulated: this side holds the service's clock, so that a
 day takes as long as its calls take. Shapes: V visits at once, C candidates, K items watched on a visit.
@@ -28,7 +28,7 @@ _BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "pro
 
 
 class Life:
-    """`society` lives with a service; what truly satisfied is written to `truth`.
+    """A society that uses a service; its true satisfaction is added to `truth`.
 
     On the days they come, viewers visit `visits_per_day` times in the mean. `began_ms` is a midnight.
     `on_visits` is called with visits: the replies, the candidates, and the true satisfaction of each (V, C).
@@ -51,7 +51,7 @@ class Life:
     async def live(
         self, wire: Wire, days: range, on_progress: Callable[[float], None] = lambda _: None
     ) -> None:
-        """Live days with the service behind `wire`, those that follow upon the days lived before.
+        """Simulate the days that follow those simulated before, with the service behind `wire`.
 
         `on_progress` is called with the days that are over, with fractions. Raises CallError.
         """
@@ -104,7 +104,7 @@ class Life:
             _all_accepted(reply)
 
     async def _visit(self, day: int, time_V: I64, user_V: I64) -> None:
-        """Let some visits that begin about together take place."""
+        """Simulate some visits that begin at about the same time."""
         now_ms = self._began_ms + day * DAY_MS + int(time_V[-1])
         self._move_to(now_ms)
         item_VC = self._society.candidates_of(user_V, CANDIDATES)
@@ -135,7 +135,7 @@ class Life:
         self._clock.set(max(now_ms, self._clock.now_ms()))
 
     async def _report(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
-        """Report what was watched and done, visit by visit."""
+        """Report views and behavior, visit by visit."""
 
         def event(v: int) -> Body:
             values = {name: watched.did[name][v].astype(float).tolist() for name in _BEHAVIORS}

@@ -1,4 +1,4 @@
-"""What viewers truly felt, by arm: known in a simulation, and nowhere else.
+"""True satisfaction by arm, which only a simulation knows.
 
 Shapes: U viewers, V visits, K items watched on a visit.
 """
@@ -31,7 +31,7 @@ class TrueSums:
         self._sum_U, self._views_U = np.zeros(num_viewers), np.zeros(num_viewers)
 
     def add(self, day: int, user_V: I64, labels: list[str], satisfaction_VK: F32) -> None:
-        """Take visits that were ranked under these labels."""
+        """Add visits that were ranked under these arm labels."""
         if day < self._since:
             return
         numbers = {name: number for number, name in enumerate(self._arms)}

@@ -1,4 +1,4 @@
-"""Scores from before a request taught anything, kept until all of it has been measured.
+"""First scores: the scores of a request from before any of it was learned, kept until it is measured.
 
 An answer is learned when it comes, the behavior of its request only when the window closes. Scored
 then, a request whose answers were learned would be measured in sample. So the first time that any
@@ -22,7 +22,7 @@ _MOST = 1 << 16
 
 
 class FirstScores:
-    """Puts the first scores of each answered request in the place of later ones."""
+    """Replaces later scores of each answered request by its first ones."""
 
     def __init__(self) -> None:
         self._first: dict[str, dict[str, F64]] = {}

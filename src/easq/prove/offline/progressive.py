@@ -1,4 +1,4 @@
-"""Progressive validation: what every step found before it learned, as metrics, curves and counts."""
+"""Progressive validation: metrics, curves and counts of every step from before it learned."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ _RECENT = 64
 
 
 class Progressive:
-    """Hears of every step and measures it; with a `truth`, true satisfaction too.
+    """Measures every step; with a `truth`, true satisfaction too.
 
     Everything is kept in bounded memory: rows until their window is full, then sums.
     """
@@ -39,7 +39,7 @@ class Progressive:
         self.views = self.answers = 0
 
     def observe(self, step: StepResult) -> None:
-        """Take what a step found before it learned."""
+        """Add a step's scores from before it learned."""
         batch = step.batch
         scores = {"model": step.served_N.astype(np.float64), **self._references.score(batch)}
         step, scores = self._first_scores.apply(step, scores)
@@ -102,7 +102,7 @@ class Progressive:
         return sums
 
     def _answer_sums(self, step: StepResult) -> dict[str, float]:
-        """Compare each fresh answer with recent ones, so that rare answers make a curve as well.
+        """Compare each fresh answer with recent ones, so that rare answers give a curve too.
 
         Compared is the score relative to the mean of the answer's list, as in `Window`.
         """

@@ -89,7 +89,7 @@ def _replay(
 
 @contextlib.contextmanager
 def _rare_collection() -> Iterator[None]:
-    """Collect garbage seldom: what waits in the join's windows holds no cycles, but is walked each time."""
+    """Collect garbage rarely: rows waiting in the join's windows hold no cycles, but each run walks them."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 20)
     try:
@@ -140,7 +140,7 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
 
 
 class _Run:
-    """The parts of one replay; `go` drives them and keeps their state on disk."""
+    """The parts of one replay; `go` runs them and saves their state on disk."""
 
     def __init__(self, recipe: Recipe, log: EventLog, out: Path, truth: Truth | None) -> None:
         self._recipe, self._log = recipe, log
@@ -178,7 +178,7 @@ class _Run:
         self._learn(flush=True)
 
     def result(self) -> ReplayResult:
-        """Return what the run has shown, in an order and a form that are the same every time."""
+        """Return the results in a reproducible order and form."""
         recipe = self._recipe
         is_aligned = recipe.model.method not in BEHAVIOR_ONLY
         rows = {slot.feature.name: slot.num_rows for side in self._sides() for slot in side}

@@ -45,7 +45,7 @@ class GrowingColumns:
 
 
 class Window:
-    """Collects steps; `measure` adds what they show to a tally and starts anew.
+    """Collects steps; `measure` adds their metrics to a tally and empties the window.
 
     Answers are compared by their score relative to the mean of their list. Raw scores of two requests
     were given by different parameters: having learned one answer moves the viewer's later scores as
@@ -100,7 +100,7 @@ class Window:
         self.measure_answers(tally)
 
     def measure_views(self, tally: Tally) -> None:
-        """Add what the views show and forget them."""
+        """Add the metrics of the views and forget them."""
         if not self.num_rows:
             return
         views, self.num_rows = self._views.take(), 0
@@ -125,7 +125,7 @@ class Window:
                 tally.add(name, user_R[rows], shown_RK[rows, k], expected_R[rows])
 
     def measure_answers(self, tally: Tally) -> None:
-        """Add what the answers show and forget them."""
+        """Add the metrics of the answers and forget them."""
         if not self.num_answers:
             return
         answers, entries, self.num_answers = self._answers.take(), self._entries.take(), 0

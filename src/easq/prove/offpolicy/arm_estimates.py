@@ -1,4 +1,4 @@
-"""What an experiment's treatment would gain, from what its control showed before it: on news to both models.
+"""Estimate a treatment's gain from its control's log, on requests new to both models.
 
 The rankings of both arms' models are judged on drawn requests of the control. A model is judged on no
 request that it had read: only those count that came after both, by their place in the log and not by a
@@ -77,7 +77,7 @@ class ArmEstimate(Struct, frozen=True):
 
 
 class _Chosen:
-    """Keeps the requests of one arm, before a time, and remembers what there was."""
+    """Selects the requests of one arm before a time, and records their ids and days."""
 
     def __init__(self, label: str, until_ms: int | None) -> None:
         self._label, self.until_ms = label, until_ms
@@ -162,7 +162,7 @@ def estimate_arm(
 
 
 def _news(models: Sequence[PinnedModel], label: str, ends: Sequence[int]) -> list[int]:
-    """Return from where on, by partition, no model has learned from requests that bear `label`.
+    """Return the offsets, by partition, from which no model has learned from requests with `label`.
 
     Raises InputError for a model that has read what is not in the log, whose partitions end at `ends`.
     """
@@ -235,7 +235,7 @@ def _arm_estimate(
 
 
 def warnings(support: Support) -> list[str]:
-    """Return, in words, what is wrong with the support of an estimate; empty where nothing is."""
+    """Return the weaknesses of an estimate's support in words; empty if there are none."""
     found = []
     if support.effective < FEW:
         weak = "too few to go by" if support.effective < TOO_FEW else "few"

@@ -36,7 +36,7 @@ _TOGETHER = 512
 
 @dataclass(frozen=True)
 class DrawnLog:
-    """What a log holds of drawn requests, each ranking's scores of its candidates among it.
+    """The drawn requests of a log, with each model's scores of their candidates.
 
     `served_N` are the scores as logged: their order is the log's own ranking before it was drawn.
     `reached` is the part of all candidates that the draw could bring up, and that are rows here.
@@ -158,7 +158,7 @@ class _DrawnRows:
 
 
 def ties(items: Sequence[str]) -> I64:
-    """Return what puts candidates of equal scores in order, smaller first.
+    """Return tie-breaking keys for candidates of equal scores, smaller first.
 
     It must not be their order in the log, which is that of the draw: a ranking that took it over would
     seem to show what happened to be shown.
@@ -210,7 +210,7 @@ def _floats(columns: Iterable[bytes]) -> F64:
 
 
 def _standard(value_N: F64, request_N: I64) -> F64:
-    """Return scores in deviations from their request's mean: raw ones of two models do not compare."""
+    """Standardize scores within their request: raw scores of two models cannot be compared."""
     count_Q = np.bincount(request_N)
     mean_Q = np.bincount(request_N, value_N) / np.maximum(count_Q, 1)
     square_Q = np.bincount(request_N, (value_N - mean_Q[request_N]) ** 2) / np.maximum(count_Q, 1)

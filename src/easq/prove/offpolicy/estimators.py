@@ -1,4 +1,4 @@
-"""What viewers would say of a ranking that was never served, from a log whose rankings were drawn.
+"""Off-policy estimates of satisfaction with a ranking never served, from a log of drawn rankings.
 
 The form: the value of a ranking is the mean satisfaction with the views among its first `top`, of those
 that may be asked about. What a viewer feels for an item that is seen there does not depend on its place or
@@ -49,7 +49,7 @@ class Explored:
 
 
 class Support(Struct, frozen=True):
-    """How far the log can speak for a ranking.
+    """How well the log supports an estimate of a ranking.
 
     answers            that it can use; `effective` is how many evenly weighed ones they are worth.
     largest            the largest part of all weight that one answer has.
@@ -83,7 +83,7 @@ class ByEstimator(Struct, Generic[T], frozen=True):
 
 @dataclass(frozen=True)
 class OffPolicyEstimate:
-    """A ranking's estimated value by both estimators, and by viewer what moves them (influence)."""
+    """A ranking's estimated value by both estimators, and each viewer's influence on them."""
 
     snips: ValueEstimate
     doubly_robust: ValueEstimate
@@ -173,7 +173,7 @@ def _lift(
 
 
 def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
-    """Return which candidates a ranking puts among the first of their requests; of equals the first.
+    """Return which candidates a ranking puts among the first of their requests; ties go to the first row.
 
     So the order of rows must be none that tells of the draw.
     """
@@ -205,7 +205,7 @@ def _modeled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
 
 
 def _ratio(part_U: F64, whole_U: F64) -> tuple[float, F64]:
-    """Return a quotient of sums and how each viewer moves it."""
+    """Return a quotient of sums and each viewer's influence on it."""
     whole = whole_U.sum()
     value = float(part_U.sum() / whole)
     return value, (part_U - value * whole_U) / whole

@@ -79,7 +79,7 @@ def _price(result: ExperimentResult, treatment: TreatmentResult) -> str:
 
 
 def summary(result: ExperimentResult) -> list[str]:
-    """Return the blocks of what is read first: the verdicts in words, and how much there is to it."""
+    """Return the blocks that are read first: the verdicts in words, and the amount of data behind them."""
     viewers = sum(arm.viewers for arm in result.sample_ratio.arms)
     response = result.response
     answers = response.answers if isinstance(response, ResponseSummary) else 0
@@ -97,7 +97,7 @@ def summary(result: ExperimentResult) -> list[str]:
 
 
 def evidence(result: ExperimentResult) -> list[str]:
-    """Return the sections that hold the numbers: each arm against the control, and whether they are true."""
+    """Return the sections with the numbers: each arm against the control, and whether to trust them."""
     return [*(_treatment(result, t) for t in result.treatments), _trust(result)]
 
 

@@ -27,7 +27,7 @@ def write_validity(result: ValidityResult, path: Path) -> None:
 
 
 def sections(result: ValidityResult) -> list[str]:
-    """Return what was found, a section for each question that can be asked of a questionnaire."""
+    """Return the sections of a validity report, one for each question about the questionnaire."""
     return [_later(result), _responses(result), _model(result), _quality(result)]
 
 

@@ -1,4 +1,4 @@
-"""Figures of what a log says of its questionnaire, from the result of `prove.validity`."""
+"""Figures of a validity result."""
 
 from collections.abc import Sequence
 
@@ -165,7 +165,7 @@ def share_dots(result: ValidityResult) -> go.Figure | None:
 
 
 def farthest(covariates: Sequence[CovariateBalance]) -> list[CovariateBalance]:
-    """Return the covariates that were least balanced before, as many as a figure takes."""
+    """Return the covariates that were least balanced before weighting, as many as fit in a figure."""
     return sorted(covariates, key=lambda c: -abs(c.before))[:_MOST_COVARIATES]
 
 

@@ -30,7 +30,7 @@ def same_references(results: Sequence[ReplayResult]) -> bool:
 
 
 def logs(results: Sequence[ReplayResult]) -> Iterator[tuple[str, ReplayResult]]:
-    """Go through the logs that were replayed: one without a name if all runs share it, else one a run."""
+    """Yield the replayed logs: one without a name if all runs share it, else one per run."""
     if same_log(results):
         yield "", results[0]
     else:

@@ -39,7 +39,7 @@ def option_color(number: int, count: int) -> str:
 
 
 def literal(name: str, longest: int = _LONGEST_NAME) -> str:
-    """Return a name so that plotly shows it as it stands, as far as there is room."""
+    """Return a name escaped for plotly, and shortened if it is too long."""
     return escape(shortened(name, longest), quote=False)
 
 

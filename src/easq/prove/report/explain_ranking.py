@@ -1,4 +1,4 @@
-"""Why a ranking came out as it did: its first candidate against its second, by the newest parameters.
+"""Explain a ranking: its first candidate against its second, by the newest parameters.
 
 Serving computes no satisfaction score; what the learner publishes holds all that it takes. So the scores
 here are those of the newest published parameters, beside the ones that were served and logged.
@@ -155,7 +155,7 @@ def _stacked(parts: list[Columns]) -> Columns:
 
 
 def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
-    """Return a value in a few letters; a text is on the log as its hash alone."""
+    """Return a value as a short text; the log holds only hashes of texts."""
     for k, single in enumerate(shape.singles):
         if single.name == name:
             return _ids_text([int(columns.ids_NK[row, k])])

@@ -161,7 +161,7 @@ def behavior_rates(result: ReplayResult) -> go.Figure | None:
 
 
 def reliability(results: Sequence[ReplayResult], pairs: str) -> go.Figure | None:
-    """Show how often a pair stood in the order that the model claimed, by how sure it was.
+    """Show how often pairs were in the order that the model claimed, by how sure it was.
 
     `pairs` is behavior or satisfaction; a larger dot stands for more pairs.
     """

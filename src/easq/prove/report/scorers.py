@@ -26,7 +26,7 @@ _ORDER = (
 
 
 class Scorer(NamedTuple):
-    """Whose ranking was measured: `run` numbers the result, `kind` is the head of its metrics' names."""
+    """A measured ranking: `run` numbers the result, `kind` is the prefix of its metrics' names."""
 
     label: str
     run: int

@@ -1,4 +1,4 @@
-"""What a report calls things, and what they mean, in plain words."""
+"""Names and meanings of metrics, losses and counts, in plain words."""
 
 from collections.abc import Iterable
 
