@@ -1,10 +1,10 @@
-"""How many answers it takes to satisfy as much, asked uniformly and where they teach most.
+"""Answers needed for equal satisfaction, asking uniformly and asking where answers teach most.
 
     python benchmarks/adaptive.py [--views 300000] [--seeds 5] [--json]
 
 Each seed is a world in which a model learns from answers, of fewer and of more asks, chosen in three ways:
 uniformly, adaptively, and adaptively with each answer weighed by the inverse of its ask's probability.
-Behaviour and viewers are the same in all. Then the model ranks the requests that come next, and the true
+Behavior and viewers are the same in all. Then the model ranks the requests that come next, and the true
 satisfaction of the first three counts. Uniform asking is read at the other's number of answers, between its
 own numbers.
 """

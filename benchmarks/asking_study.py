@@ -1,4 +1,4 @@
-"""Is the logged probability of an ask true? Views of a world are put to the rule, again and again.
+"""Check the logged probability of an ask: apply the rule to the views of a world again and again.
 
 Viewers who are satisfied watch more, and caps and cool-downs ask whoever watches much less of what they
 watch: the rule asks unevenly, and asks are not a fair picture of views unless they are weighted.
@@ -67,7 +67,7 @@ class Run:
 
 
 def eligible_views(seed: int, num_requests: int = _REQUESTS, num_viewers: int = VIEWERS) -> Views:
-    """Let a world live and return the eligible views of those requests that take place."""
+    """Simulate a world and return the eligible views of its requests."""
     world = World(seed, AskRates(), num_viewers, 1000)
     world.views_per_day = _VIEWS_A_DAY * num_viewers
     chunks = list(world.chunks(num_requests))

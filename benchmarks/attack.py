@@ -50,7 +50,7 @@ def recipe_of(arm: str, recipe: Recipe = DEFAULT) -> Recipe:
 
 
 def mean_rank(arm: str, seed: int, views: int, rates: AskRates, spares_others: bool) -> tuple[float, Told]:
-    """Let one world live and a model learn from it; return the author's mean rank for honest viewers."""
+    """Simulate a world, train a model on it, and return the author's mean rank for honest viewers."""
     recipe, world, told = recipe_of(arm), World(seed, rates), Told()
     campaign = Campaign(disliked_author(world), is_silent=arm == "silent", spares_others=spares_others)
     encoder, joiner = build_encoder(recipe), build_joiner(recipe)

@@ -1,4 +1,4 @@
-"""A campaign in the small world: hostile viewers who seek out one author and say what serves that author.
+"""A campaign in the small world: hostile viewers who promote one author with their answers.
 
 Shapes: R requests of a chunk, C candidates. The campaign is patient: it answers as slowly as others do.
 """

@@ -1,4 +1,4 @@
-"""How often an interval of mean satisfaction holds the truth, by the draws that were possible.
+"""Coverage of intervals of mean satisfaction over repeated draws.
 
 The views are given and so is what each viewer would say: the truth is the share of askable views whose
 viewer would say satisfied. What varies is who is asked and, in `who_answers`, who answers. So the coverage is
@@ -35,7 +35,7 @@ class Estimate:
 
 
 def weighted_mean(said_A: F64, weight_A: F64, viewer_A: I64) -> Estimate:
-    """Return a weighted mean (Hájek 1971) with the linearised variance of viewers drawn independently."""
+    """Return a weighted mean (Hájek 1971) with the linearized variance of viewers drawn independently."""
     total = float(weight_A.sum())
     mean = float(weight_A @ said_A) / total
     _, place_A = np.unique(viewer_A, return_inverse=True)
@@ -93,7 +93,7 @@ def who_answers(
     """Yield coverages where few answer, the annoyed more readily, and the mean number of answers.
 
     `plain` weighs all answers alike, `asked` by the chance of the ask, `behavior` by the chance of an answer
-    as well, modelled from the view and the behaviour in it. Each of `ratios` goes on from there: the worst
+    as well, modeled from the view and the behavior in it. Each of `ratios` goes on from there: the worst
     option is taken to be answered so many times as readily as the best among views that look alike. `band` is
     from the lowest to the highest end of the intervals of `behavior` and of all ratios.
     """

@@ -49,7 +49,7 @@ def timed_recipes() -> dict[str, Recipe]:
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:
     """Return views per second of complete EASQ replays."""
-    return [replay(DEFAULT, log, folder / f"run{n}")[0]["views_per_second"] for n in range(rounds)]
+    return [replay(DEFAULT, log, folder / f"run{n}").times.views_per_second for n in range(rounds)]
 
 
 def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:

@@ -83,19 +83,30 @@ def test_replay_prints_a_table_and_a_report_can_be_made_anew(log: Path, tmp_path
     assert (out / "report.html").read_bytes() == before
 
 
-def test_both_methods_are_compared_on_the_truth(tmp_path: Path) -> None:
-    recipe = tmp_path / "small.toml"
+def test_two_methods_are_compared_on_the_truth_of_one_world(tmp_path: Path) -> None:
+    log, recipe = tmp_path / "world.log", tmp_path / "small.toml"
     recipe.write_text((RECIPES / "world.toml").read_text() + "\n[evaluation]\nreplicates = 50\n")
-    done = easq(
-        "world", "compare", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000, "--json"
-    )
+    done = easq("world", "make", "--out", log, "--views", 20000, "--ask", "0.2", "--answer", "0.1")
     assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
-    rows = {row["metric"]: row for row in result["rows"]}
-    assert rows["true_sat@1"]["oracle"] > rows["true_sat@1"]["behavior"]
-    assert Path(result["report"]).exists()
-    printed = easq("world", "compare", "--recipe", recipe, "--out", tmp_path / "demo", "--views", 20000)
-    assert "easq - behavior" in printed.stdout
+    for method in ("behavior", "easq"):
+        done = easq(
+            "replay", "--recipe", recipe, "--log", log, "--truth", f"{log}.truth", "--out", tmp_path / method,
+            "--set", f"model.method={method}", "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        metrics = json.loads(done.stdout)["metrics"]
+        assert metrics["oracle/true_sat@1"]["value"] > metrics["true_sat@1"]["value"]
+    report = tmp_path / "report.html"
+    done = easq("report", tmp_path / "behavior", tmp_path / "easq", "--out", report, "--json")
+    assert json.loads(done.stdout) == {"report": str(report)}
+    assert "Behavior only and EASQ on" in report.read_text()
+
+
+def test_a_file_that_is_no_result_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"views": 3}')
+    done = easq("report", tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "metrics.json is not the result of a replay" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def test_frozen_models_are_judged_on_what_came_after_them_and_on_nothing_else(st
             lambda request: CONTROL in arms_in(request.arm), models[0].until,
         )  # fmt: skip
     new, old = (estimate(scored.explored, score_N) for score_N in scored.score_NM.T)
-    assert found["values"]["treatment"]["snips"] == new.snips._asdict()
-    assert found["values"]["control"]["doubly_robust"] == old.doubly_robust._asdict()
+    assert found["values"]["treatment"]["snips"] == msgspec.structs.asdict(new.snips)
+    assert found["values"]["control"]["doubly_robust"] == msgspec.structs.asdict(old.doubly_robust)
     for value in found["lift"].values():
         assert value["low"] < value["value"] < value["high"]
     assert found["reached"] == 1
@@ -255,4 +255,4 @@ def test_support_is_judged_in_words() -> None:
     assert "20% of its places hold items that could not come up" in words
     assert "10% of the weight was cut off" in words
     assert "mean 0.50 and not 1" in words
-    assert "too few" not in warnings(good._replace(effective=60.0))[0]
+    assert "too few" not in warnings(msgspec.structs.replace(good, effective=60.0))[0]

@@ -1,4 +1,4 @@
-"""A platform of which everything is known: who answers, how often, and what answers do to behaviour."""
+"""A platform of which everything is known: who answers, how often, and what answers do to behavior."""
 
 from collections.abc import Callable, Iterator
 

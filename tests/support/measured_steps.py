@@ -17,7 +17,7 @@ from easq.recipe.features import BehaviorKind, Categorical
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
 BEHAVIORS = (BehaviorKind(name="like"), BehaviorKind(name="long_view", weight=0.5))
 CAP = 1.25
-"""Levels are 0, 0.5, 1 and, for both behaviours, the cap."""
+"""Levels are 0, 0.5, 1 and, for both behaviors, the cap."""
 
 FEATURE = Categorical(name="item_id", side="candidate", rows=16)
 

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import msgspec
+
+from easq.prove.offline.results import ReplayResult
+
 BEHAVIORS = ("long_view", "like")
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
 
@@ -15,8 +19,15 @@ def value(x: float, reach: float | None = 0.01) -> dict[str, float | None]:
     }
 
 
-def result(method: str = "easq", points: int = 12, truth: bool = True, **changes: Any) -> dict[str, Any]:
+def result(method: str = "easq", points: int = 12, truth: bool = True, **changes: Any) -> ReplayResult:
     """Return what a run of a method found: ten candidates a request, 60 answers a point."""
+    return msgspec.convert(plain_result(method, points, truth, **changes), ReplayResult)
+
+
+def plain_result(
+    method: str = "easq", points: int = 12, truth: bool = True, **changes: Any
+) -> dict[str, Any]:
+    """Return the same as the content of a `metrics.json`."""
     better = 0.03 if method == "easq" else 0.0
     names = [
         "sat/auc",
@@ -74,9 +85,9 @@ def point(method: str, number: int) -> dict[str, float]:
     return sums
 
 
-def silent(**changes: Any) -> dict[str, Any]:
+def silent(**changes: Any) -> ReplayResult:
     """Return what a run found in an empty log."""
     bare = {"metrics": {}, "validity": {}, "curve": [], "counts": {"events": 0}, "collisions": {}}
-    nothing = result("behavior")["calibration"]["satisfaction"]
+    nothing = plain_result("behavior")["calibration"]["satisfaction"]
     calibration = {"behavior": nothing, "satisfaction": nothing}
     return result(points=0, **{**bare, "calibration": calibration, **changes})

@@ -19,19 +19,19 @@ experiments = ["compare", "rates"]
 
 [experiments.compare]
 title = "Methods"
-methods = ["behavior", "easq", "easq_paper", "random", "popularity", "oracle"]
+methods = ["behavior", "probe", "easq", "random", "popularity", "oracle"]
 
 [experiments.rates]
 title = "Answers"
-methods = ["behavior", "easq"]
+methods = ["behavior", "probe"]
 scenarios = ["main"]
 answers = [0.01, 0.02]
 most_seeds = 1
 figure = "frontier"
-variants = [{ of = ["easq"], label = "no price", set = ["method.behavior_budget=0"] }]
+variants = [{ of = ["probe"], label = "no price", set = ["method.behavior_budget=0"] }]
 
 [experiments.rates.trials]
-easq = [["method.ridge=1"], ["method.ridge=50"]]
+probe = [["method.ridge=1"], ["method.ridge=50"]]
 """
 
 

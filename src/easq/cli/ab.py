@@ -1,20 +1,27 @@
-"""Commands on experiments: plan one, report on one, and try the statistics where nothing differs."""
+"""Commands on experiments: plan one, report on one, and check the statistics with an A/A test."""
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import App, Parameter
 from rich.table import Table
 
 from easq.cli.shared import Json, Overrides, app, console, progress, show
 from easq.errors import InputError
 
+if TYPE_CHECKING:  # loaded when a command needs it: the statistics take a second to import
+    from easq.prove.ab.results import AaResult, ExperimentPlan, ExperimentResult, TreatmentResult
+    from easq.prove.ab.viewer_days import ViewerDays
+    from easq.recipe.experiments import Experiment
+    from easq.recipe.recipe import Recipe
+
 ab = App(name="ab", help="A/B tests: plan, report, and check the statistics on your own log.")
 app.command(ab)
 
 LogFile = Annotated[Path, Parameter(help="The log file.")]
-RecipeFile = Annotated[Path, Parameter(help="The settings: experiments, metrics, behaviours, question.")]
+RecipeFile = Annotated[Path, Parameter(help="The settings: experiments, metrics, behaviors, question.")]
 Lift = Annotated[float, Parameter(help="The relative change that is to be seen: 0.01 is one percent.")]
 
 
@@ -37,23 +44,24 @@ def report(
     out
         The report, an HTML file that needs nothing else.
     """
-    from easq.prove.ab.analysis import analyse
+    from easq.prove.ab.analysis import analyse, find_experiment
     from easq.prove.report.about_ab import words, write_ab
 
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}")
-    declared, table = _read(recipe, log, overrides, experiment, everyone=False)
-    result = analyse(declared, table)
+    settings = _settings(recipe, log, overrides)
+    declared = find_experiment(settings, experiment)
+    result = analyse(declared, _table(settings, log, declared))
     write_ab(result, out)
 
     def as_text() -> None:
-        for treatment in result["treatments"]:
+        for treatment in result.treatments:
             for line in words(result, treatment):
                 console.print(line)
             console.print(_metrics(result, treatment))
         console.print(f"report: {out}")
 
-    show(result, as_json, as_text)
+    show(msgspec.to_builtins(result), as_json, as_text)
 
 
 @ab.command
@@ -66,20 +74,22 @@ def plan(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Say, before the start, how many days an experiment needs, from what viewers did until now.
+    """Estimate, before the start, how many days an experiment needs, from a log of the platform.
 
     Parameters
     ----------
     experiment
         Its name in the recipe.
     """
+    from easq.prove.ab.analysis import find_experiment
     from easq.prove.ab.power import plan as make_plan
 
     if not lift > 0:
         raise InputError(f"--lift: got {lift}; allowed: above 0")
-    declared, table = _read(recipe, log, overrides, experiment, everyone=True)
-    result = make_plan(declared, table, lift)
-    show(result, as_json, lambda: console.print(_plan(result)))
+    settings = _settings(recipe, log, overrides)
+    declared = find_experiment(settings, experiment)
+    result = make_plan(declared, _table(settings, log), lift)
+    show(msgspec.to_builtins(result), as_json, lambda: console.print(_plan(result)))
 
 
 @ab.command
@@ -96,7 +106,7 @@ def aa(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Try the statistics where nothing differs (A/A test).
+    """Check the statistics where nothing differs (A/A test).
 
     A log's viewers are dealt at random to two arms that got the same, again and again: how often is there
     said to be a difference?
@@ -108,67 +118,64 @@ def aa(
             raise InputError(f"{name}: got {value - (name == '--pre-days')}; allowed: {allowed}")
     if not 0.5 <= confidence < 1:
         raise InputError(f"--confidence: got {confidence}; allowed: from 0.5 to below 1")
-    _, table = _read(recipe, log, overrides, None, everyone=True)
+    table = _table(_settings(recipe, log, overrides), log)
     names = [spec.name for spec in table.metrics.specs]
     with progress() as watch:
-        found = false_positives(table, names, runs, confidence, pre_days, seed, watch("deal", runs))
-    show(
-        {"runs": runs, "confidence": confidence, "metrics": found}, as_json, lambda: console.print(_aa(found))
-    )
+        result = false_positives(table, names, runs, confidence, pre_days, seed, watch("deal", runs))
+    show(msgspec.to_builtins(result), as_json, lambda: console.print(_aa(result)))
 
 
-def _read(
-    recipe: Path, log: Path, overrides: list[str] | None, experiment: str | None, *, everyone: bool
-) -> tuple[Any, Any]:
-    """Return the experiment and the log's table, of everyone or of who is in an arm."""
-    from easq.log.sqlite import SqliteLog
-    from easq.prove.ab.analysis import find_experiment
-    from easq.prove.ab.viewer_days import read_table
+def _settings(recipe: Path, log: Path, overrides: list[str] | None) -> "Recipe":
     from easq.recipe.read import read_recipe
 
     if not log.is_file():
         raise InputError(f"--log: there is no file {log}")
-    settings = read_recipe(recipe, overrides or [])
-    declared = find_experiment(settings, experiment) if experiment is not None else None
+    return read_recipe(recipe, overrides or [])
+
+
+def _table(settings: "Recipe", log: Path, experiment: "Experiment | None" = None) -> "ViewerDays":
+    """Read the log's table, with the arms of an experiment's viewers or without any."""
+    from easq.log.sqlite import SqliteLog
+    from easq.prove.ab.viewer_days import read_table
+
     with SqliteLog(log, read_only=True) as events, progress() as watch:
-        who, opener = None if everyone else declared, partial(SqliteLog, log, read_only=True)
-        return declared, read_table(settings, who, events, watch("read the log", 1), opener=opener)
+        opener = partial(SqliteLog, log, read_only=True)
+        return read_table(settings, experiment, events, watch("read the log", 1), opener=opener)
 
 
-def _metrics(result: dict[str, Any], treatment: dict[str, Any]) -> Table:
+def _metrics(result: "ExperimentResult", treatment: "TreatmentResult") -> Table:
     from easq.prove.report.about_ab import change
 
-    arms = (result["arms"][0], treatment["arm"])
-    table = Table("metric", *arms, "change, at every look")
-    for spec in result["specs"]:
-        found = treatment["metrics"].get(spec["name"])
-        if found is None:
-            table.add_row(f"{spec['title']} ({spec['unit']})", "-", "-", "-")
+    table = Table("metric", result.arms[0], treatment.arm, "change, at every look")
+    for spec in result.specs:
+        title = f"{spec.title} ({spec.unit})"
+        effect = treatment.metrics.get(spec.name)
+        if effect is None:
+            table.add_row(title, "-", "-", "-")
         else:
-            values = (f"{found[side]:.4g}" for side in ("control", "treatment"))
-            table.add_row(f"{spec['title']} ({spec['unit']})", *values, change(found))
+            table.add_row(title, f"{effect.control:.4g}", f"{effect.treatment:.4g}", change(effect))
     return table
 
 
-def _plan(result: dict[str, Any]) -> Table:
-    days = len(result["viewers"])
+def _plan(result: "ExperimentPlan") -> Table:
+    days = len(result.viewers)
     table = Table(
         "metric",
         f"smallest change after {days} days",
         "looking every day",
-        f"days for {result['lift']:.2%}, looking every day",
-        title=f"{result['viewers'][-1]:,} viewers, power {result['power']:.0%}",
+        f"days for {result.lift:.2%}, looking every day",
+        title=f"{result.viewers[-1]:,} viewers, power {result.power:.0%}",
     )
-    for name, found in result["metrics"].items():
-        last = found["smallest_lift"][-1] if found["smallest_lift"] else None
-        smallest = (f"{last['fixed']:.2%}", f"{last['always']:.2%}") if last else ("-", "-")
-        needed = found["days_needed"]
-        table.add_row(name, *smallest, str(needed) if needed else f"more than {days}" if last else "-")
+    for name, metric in result.metrics.items():
+        last = metric.smallest_lift[-1] if metric.smallest_lift else None
+        smallest = (f"{last.fixed:.2%}", f"{last.always:.2%}") if last else ("-", "-")
+        needed = str(metric.days_needed) if metric.days_needed else f"more than {days}" if last else "-"
+        table.add_row(name, *smallest, needed)
     return table
 
 
-def _aa(found: dict[str, dict[str, float]]) -> Table:
+def _aa(result: "AaResult") -> Table:
     table = Table("metric", "one look", "one look's interval, every day", "interval for every day")
-    for name, share in found.items():
-        table.add_row(name, *(f"{share[kind]:.1%}" for kind in ("fixed", "peeking", "always")))
+    for name, share in result.metrics.items():
+        table.add_row(name, f"{share.fixed:.1%}", f"{share.peeking:.1%}", f"{share.always:.1%}")
     return table

@@ -1,11 +1,16 @@
-"""The command that compares methods: a plan of experiments on worlds, resumed where it was stopped."""
+"""The command that compares methods: a plan of experiments on worlds; a stopped run resumes."""
 
 import os
 from collections.abc import Container
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from easq.cli.shared import Json, app, console, progress, show
 from easq.errors import InputError
+
+if TYPE_CHECKING:  # loaded when the command needs it
+    from easq.prove.bench.plan import Plan
+    from easq.prove.bench.runner import Bench
 
 
 @app.command
@@ -27,12 +32,13 @@ def bench(
     Parameters
     ----------
     recipe
-        The settings that all methods share: features, behaviours, sizes.
+        The settings that all methods share: features, behaviors, sizes.
     out
-        The bench's folder: cells/ holds rows as they come, rows.json all of them, report/ the tables.
+        The bench's folder: cells/ holds rows as they come, rows.json and rows.parquet all of them, and
+        report/ the tables and figures.
     size
         A size of the plan. On one core smoke takes half a minute, quick and tuning about 25 minutes, full 5
-        hours; what was done is not done again.
+        hours. Cells that are done are not run again.
     plan
         The experiments; the methods are the files in methods/ beside it.
     only
@@ -42,38 +48,24 @@ def bench(
     workers
         Processes at once; 0 takes one for each core.
     data
-        A real log of the plan and where it lies, such as kuairand=FOLDER. Repeatable. Only these are run
+        A real log of the plan and its folder, such as kuairand=FOLDER. Repeatable. Only these are run
         then, and no world.
     rows
-        Rows of an earlier run of the same plan, size and code, such as another folder's rows.json: what they
-        hold is not run again, and what --out holds stays. Repeatable.
+        Rows of an earlier run of the same plan, size and code, such as another folder's rows.json or
+        rows.parquet: their cells are not run again, and the cells in --out stay. Repeatable.
     """
     from easq.prove.bench.bench_report import write
     from easq.prove.bench.plan import read_plan
     from easq.prove.bench.real import run as run_real
-    from easq.prove.bench.row_store import read_rows
     from easq.prove.bench.runner import Bench, run
 
-    known = read_plan(plan)
-    if size not in known.sizes:
-        raise InputError(f"--size: got {size!r}; allowed: {', '.join(known.sizes)}")
-    for name in only:
-        if name not in known.sizes[size].experiments:
-            allowed = ", ".join(known.sizes[size].experiments)
-            raise InputError(f"--only: got {name!r}; allowed with this size: {allowed}")
-    if workers < 0:
-        raise InputError(f"--workers: got {workers}; allowed: 0 or more")
-    whole = Bench(recipe, plan.parent / "methods", known, known.sizes[size], out)
+    declared = read_plan(plan)
+    _check(declared, size, only, workers)
+    whole = Bench(recipe, plan.parent / "methods", declared, declared.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
     for path in rows:
-        found = read_rows(path)
-        try:
-            taken = whole.adopt(found)
-        except InputError as error:
-            raise InputError(f"--rows: {path}: {error}") from None
-        if not taken:
-            raise InputError(f"--rows: {path} holds no cell of this plan and size")
-    logs = [_real(given, whole.plan.real) for given in data]
+        _adopt(whole, path)
+    logs = [_real(argument, whole.plan.real) for argument in data]
     with progress() as watch:
         for name, path in logs:
             run_real(whole, plan.parent, name, path, watch)
@@ -84,8 +76,32 @@ def bench(
     show(result, as_json, lambda: console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report"))
 
 
-def _real(given: str, known: Container[str]) -> tuple[str, Path]:
-    name, equals, path = given.partition("=")
+def _check(plan: "Plan", size: str, only: tuple[str, ...], workers: int) -> None:
+    if size not in plan.sizes:
+        raise InputError(f"--size: got {size!r}; allowed: {', '.join(plan.sizes)}")
+    for name in only:
+        if name not in plan.sizes[size].experiments:
+            allowed = ", ".join(plan.sizes[size].experiments)
+            raise InputError(f"--only: got {name!r}; allowed with this size: {allowed}")
+    if workers < 0:
+        raise InputError(f"--workers: got {workers}; allowed: 0 or more")
+
+
+def _adopt(whole: "Bench", path: Path) -> None:
+    """Take the rows of an earlier run into a bench."""
+    from easq.prove.bench.row_store import read_rows
+
+    rows = read_rows(path)
+    try:
+        num_cells = whole.adopt(rows)
+    except InputError as error:
+        raise InputError(f"--rows: {path}: {error}") from None
+    if not num_cells:
+        raise InputError(f"--rows: {path} holds no cell of this plan and size")
+
+
+def _real(argument: str, known: Container[str]) -> tuple[str, Path]:
+    name, equals, path = argument.partition("=")
     if not equals or name not in known:
-        raise InputError(f"--data: got {given!r}; allowed: NAME=PATH with NAME a real log of the plan")
+        raise InputError(f"--data: got {argument!r}; allowed: NAME=PATH with NAME a real log of the plan")
     return name, Path(path)

@@ -1,13 +1,20 @@
 """The demo: one command from nothing to a verdict."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table
 
 from easq.cli.shared import Json, app, change, console, notes, progress, show
+
+if TYPE_CHECKING:  # loaded when the command needs it
+    from easq.prove.ab.effects import Effect
+    from easq.prove.closed_loop.before import BeforeEstimate
+    from easq.prove.closed_loop.outcome import DemoOutcome
+    from easq.prove.closed_loop.true_sums import TrueLift
 
 REAL_ASK, REAL_ANSWER = 0.005, 0.02
 """Of a real feed (EASQ): the share of views asked about, and the most that is answered of it."""
@@ -27,7 +34,7 @@ def demo(
     """Run a live system, let simulated viewers live with it as an A/B test, and give the verdict.
 
     Real processes and real HTTP: they rank, watch, act, are asked, answer, come back or not. One arm learns
-    from behaviour alone, the other is EASQ.
+    from behavior alone, the other is EASQ.
 
     Parameters
     ----------
@@ -55,73 +62,74 @@ def demo(
             lambda days: advance(int(days), size.days),
         )
     result = judge(lived, out / "report.html")
-    show(result, as_json, lambda: _print(result))
+    show(msgspec.to_builtins(result), as_json, lambda: _print(result))
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: "DemoOutcome") -> None:
     console.print(
-        f"{result['views']:,} views, {result['answers']:,} answers. {result['asked_per_view']:.1%} of views "
-        f"were asked about and {result['answered_per_ask']:.0%} of asks answered. A real feed asks about "
+        f"{result.views:,} views, {result.answers:,} answers. {result.asked_per_view:.1%} of views "
+        f"were asked about and {result.answered_per_ask:.0%} of asks answered. A real feed asks about "
         f"{REAL_ASK:.1%} and gets answers to less than {REAL_ANSWER:.0%} of that; a demo asks far more, to "
         "have enough answers within minutes."
     )
-    table = Table("by viewer, in the days that count", *result["arms"], "change (95 %, one look)", "which is")
-    for spec in result["specs"]:
-        found = result["metrics"].get(spec["name"])
-        table.add_row(f"{spec['title']} ({spec['unit']})", *_row(found, spec["better"] * spec["is_goal"]))
+    table = Table("by viewer, in the days that count", *result.arms, "change (95 %, one look)", "which is")
+    for spec in result.specs:
+        row = _row(result.metrics.get(spec.name), spec.better * spec.is_goal)
+        table.add_row(f"{spec.title} ({spec.unit})", *row)
     table.add_section()
-    table.add_row("True satisfaction (only the simulation knows it)", *_row(result["true_satisfaction"]))
+    table.add_row("True satisfaction (only the simulation knows it)", *_row(result.true_satisfaction))
     console.print(table)
     console.print(
         "docs/ab.md defines each metric. Intervals in words are longer: they hold at every look, not at one."
     )
-    for line in result["words"]:
+    for line in result.words:
         console.print(line)
-    _print_estimate(result["estimate"], result["metrics"].get("satisfaction"))
-    home = Path(result["report"]).parent / "home"
+    _print_estimate(result.estimate, result.metrics.get("satisfaction"))
+    home = Path(result.report).parent / "home"
     console.print(
-        f"report: {result['report']}\nIt took {result['seconds']:.0f} s and the system has stopped. "
+        f"report: {result.report}\nIt took {result.seconds:.0f} s and the system has stopped. "
         f"To see its dashboard: .venv/bin/easq serve --home {home}, then http://127.0.0.1:8377/dashboard",
         soft_wrap=True,
     )
 
 
-def _print_estimate(estimate: dict[str, Any], found: dict[str, float] | None) -> None:
-    """Print what was estimated before the days that count, and beside it what they brought."""
-    if estimate["lift"] is None:
-        console.print(f"estimated before the A/B: nothing, {estimate['why']}")
+def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None:
+    """Print the estimate from before the days that count beside what those days showed."""
+    from easq.prove.closed_loop.before import LiftEstimate
+
+    if not isinstance(estimate, LiftEstimate):
+        console.print(f"estimated before the A/B: nothing, {estimate.why}")
         return
     console.print(
-        f"estimated before the A/B, from drawn rankings of the control ({estimate['from']} to "
-        f"{estimate['to']}, {estimate['answers']:,} answers): satisfaction {_change(estimate)}"
+        f"estimated before the A/B, from drawn rankings of the control ({estimate.first_day} to "
+        f"{estimate.last_day}, {estimate.answers:,} answers): satisfaction "
+        f"{change(estimate.lift, estimate.low, estimate.high)}"
     )
-    if found is not None:
-        overlap = "overlap" if estimate["overlaps"] else "do not overlap"
-        console.print(f"  the A/B found {_change(found)}; the intervals {overlap}")
-    true = estimate["true_satisfaction"]["lift"]
+    if effect is not None:
+        overlap = "overlap" if estimate.overlaps else "do not overlap"
+        found = change(effect.lift, effect.low, effect.high)
+        console.print(f"  the A/B found {found}; the intervals {overlap}")
+    true = estimate.true_satisfaction.lift
     console.print(
         f"  the truth of the rankings that were estimated: {true:+.1%} (only the simulation knows it)"
     )
-    for warning in estimate["warnings"]:
+    for warning in estimate.warnings:
         console.print(f"  {warning}")
 
 
-def _row(found: dict[str, float] | None, better: int = 1) -> tuple[str, ...]:
+def _row(effect: "Effect | TrueLift | None", better: int = 1) -> tuple[str, ...]:
     """Return the values of the arms, the change, and what that is.
 
     `better` is 1 where more is, -1 where less is, and 0 where neither is.
 
-    >>> _row({"control": 0.2, "treatment": 0.1, "lift": -0.5, "low": -0.6, "high": -0.3}, better=-1)
+    >>> from easq.prove.closed_loop.true_sums import TrueLift
+    >>> _row(TrueLift(control=0.2, treatment=0.1, lift=-0.5, low=-0.6, high=-0.3), better=-1)
     ('0.2', '0.1', '-50.0% (-60.0% to -30.0%)', 'better')
     """
-    if found is None:
+    if effect is None:
         return "", "", "too little of it", ""
-    values = (f"{found[arm]:.4g}" for arm in ("control", "treatment"))
     which = "not clear"
-    if found["low"] > 0 or found["high"] < 0:
-        which = {better: "better", -better: "worse"}.get(1 if found["low"] > 0 else -1, "neither")
-    return (*values, _change(found), which)
-
-
-def _change(found: dict[str, float]) -> str:
-    return change(found["lift"], found["low"], found["high"])
+    if effect.low > 0 or effect.high < 0:
+        which = {better: "better", -better: "worse"}.get(1 if effect.low > 0 else -1, "neither")
+    values = f"{effect.control:.4g}", f"{effect.treatment:.4g}"
+    return (*values, change(effect.lift, effect.low, effect.high), which)

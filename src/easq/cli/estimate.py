@@ -2,14 +2,19 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 from rich.table import Table
 
 from easq.cli.ab import ab
 from easq.cli.shared import Json, change, console, show
 from easq.errors import InputError
+
+if TYPE_CHECKING:  # loaded when the command needs it
+    from easq.prove.offpolicy.arm_estimates import ArmEstimate
+    from easq.prove.offpolicy.estimators import ValueEstimate
 
 HomeFolder = Annotated[Path, Parameter(help="The system's folder; it may run meanwhile.")]
 Version = Annotated[str | None, Parameter(help="Of the arm's model: a frozen or a kept version.")]
@@ -30,14 +35,14 @@ def freeze(experiment: str, *, home: HomeFolder, as_json: Json = False) -> None:
     from easq.prove.ab.analysis import find_experiment
     from easq.prove.offpolicy.arm_estimates import freeze_arms
 
-    made = open_home(home)
-    kept = freeze_arms(made, find_experiment(made.recipe, experiment))
+    opened = open_home(home)
+    versions = freeze_arms(opened, find_experiment(opened.recipe, experiment))
 
     def as_text() -> None:
-        for arm, version in kept.items():
+        for arm, version in versions.items():
             console.print(f"{arm}: {version}")
 
-    show({"frozen": kept}, as_json, as_text)
+    show({"frozen": versions}, as_json, as_text)
 
 
 @ab.command
@@ -70,11 +75,11 @@ def estimate(
     from easq.prove.ab.analysis import find_experiment
     from easq.prove.offpolicy.arm_estimates import estimate_arm, two_arms
 
-    made = open_home(home)
-    declared = find_experiment(made.recipe, experiment)
+    opened = open_home(home)
+    declared = find_experiment(opened.recipe, experiment)
     arms = two_arms(declared, arm, against)
-    found = estimate_arm(made, declared, arms, (version, against_version), _midnight(until))
-    show(found, as_json, lambda: _print(found))
+    result = estimate_arm(opened, declared, arms, (version, against_version), _midnight(until))
+    show(msgspec.to_builtins(result), as_json, lambda: _print(result))
 
 
 def _midnight(day: str | None) -> int | None:
@@ -87,37 +92,47 @@ def _midnight(day: str | None) -> int | None:
     return round(begins.timestamp() * 1000)
 
 
-def _print(found: dict[str, Any]) -> None:
-    arms, models = found["arms"], found["models"]
+def _print(result: "ArmEstimate") -> None:
+    arms, models = result.arms, result.models
     console.print(
-        f"{found['requests']:,} drawn requests of {found['viewers']:,} viewers of {arms['control']}, "
-        f"{found['from']} to {found['to']}, with {found['answers']:,} answers. Neither {arms['treatment']} "
-        f"({models['treatment']}) nor {arms['control']} ({models['control']}) had read them."
+        f"{result.requests:,} drawn requests of {result.viewers:,} viewers of {arms.control}, "
+        f"{result.first_day} to {result.last_day}, with {result.answers:,} answers. Neither {arms.treatment} "
+        f"({models.treatment}) nor {arms.control} ({models.control}) had read them."
     )
-    table = Table(
-        "satisfaction of the first " + str(found["top"]), arms["control"], arms["treatment"], "change"
+    values, lift = result.values, result.lift
+    table = Table(f"satisfaction of the first {result.top}", arms.control, arms.treatment, "change")
+    table.add_row(
+        "SNIPS",
+        _level(values.control.snips),
+        _level(values.treatment.snips),
+        change(lift.snips.value, lift.snips.low, lift.snips.high),
     )
-    for name, title in (("snips", "SNIPS"), ("doubly_robust", "doubly robust")):
-        values = (_level(found["values"][side][name]) for side in ("control", "treatment"))
-        table.add_row(title, *values, change(**found["lift"][name]))
+    table.add_row(
+        "doubly robust",
+        _level(values.control.doubly_robust),
+        _level(values.treatment.doubly_robust),
+        change(lift.doubly_robust.value, lift.doubly_robust.low, lift.doubly_robust.high),
+    )
     console.print(table)
-    for side in ("control", "treatment"):
-        support = found["support"][side]
+    for arm, support in (
+        (arms.control, result.support.control),
+        (arms.treatment, result.support.treatment),
+    ):
         console.print(
-            f"{arms[side]}: {support['answers']:,} answers are of views that it would show, worth "
-            f"{support['effective']:,.0f} even ones; the largest has {support['largest']:.1%} of the weight. "
-            f"Mean weight {support['mean_weight']:.2f} (1 where all is right)."
+            f"{arm}: {support.answers:,} answers are of views that it would show, worth "
+            f"{support.effective:,.0f} even ones; the largest has {support.largest:.1%} of the weight. "
+            f"Mean weight {support.mean_weight:.2f} (1 where all is right)."
         )
-    if found["reached"] < 1:
+    if result.reached < 1:
         console.print(
-            f"Both order the {found['reached']:.0%} of candidates that could come up; what they would have "
+            f"Both order the {result.reached:.0%} of candidates that could come up; what they would have "
             "brought up from the others is not in the estimate."
         )
-    for warning in found["warnings"]:
+    for warning in result.warnings:
         console.print(f"warning: {warning}")
-    if not found["supported"]:
+    if not result.supported:
         console.print("The log does not carry an estimate: do not go by these numbers.")
 
 
-def _level(found: dict[str, float]) -> str:
-    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+def _level(estimate: "ValueEstimate") -> str:
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"

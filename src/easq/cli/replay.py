@@ -4,13 +4,17 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 from rich.table import Table
 
 from easq.cli.shared import Json, Overrides, app, console, decimal, progress, show, signed
 from easq.errors import InputError
+
+if TYPE_CHECKING:  # loaded when a command needs it
+    from easq.prove.offline.results import ReplayResult, ReplayTimes
 
 _OTHERS = ("expert", "oracle", "popularity", "random")
 
@@ -67,11 +71,11 @@ def replay(
     log
         An event log to replay.
     data
-        A data set to import first, by the loader that the recipe names.
+        A data set to import first, with the loader that the recipe names.
     truth
-        A simulated world's file of true satisfaction, for measuring alone.
+        A simulated world's file of true satisfaction, used only for measuring.
     resume
-        Go on with a run that was stopped, to the same result.
+        Continue a run that was stopped; the result is the same.
     """
     from easq.log.sqlite import SqliteLog
     from easq.model.method import read_method
@@ -96,15 +100,23 @@ def replay(
                 imported = _import_whole(load, settings.data.loader, data, log, mapping, watch("import", 1))
         assert log is not None
         with SqliteLog(log) as events:
-            result, _ = run_replay(settings, events, out, resume, truth, watch("replay", 1))
-    shown = {key: result[key] for key in ("views", "answers", "seconds", "views_per_second", "metrics")}
+            done = run_replay(settings, events, out, resume, truth, watch("replay", 1))
 
-    def tell() -> None:
+    def as_text() -> None:
         if imported:
             _print_import(imported)
-        _print_replay(result, out)
+        _print_replay(done.result, done.times, out)
 
-    show(shown, as_json, tell)
+    show(_replay_summary(done.result, done.times), as_json, as_text)
+
+
+def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, Any]:
+    return {
+        "views": result.views,
+        "answers": result.answers,
+        **msgspec.to_builtins(times),
+        "metrics": msgspec.to_builtins(result.metrics),
+    }
 
 
 @app.command
@@ -118,6 +130,7 @@ def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> No
     out
         The HTML file to write; the first folder's report.html if not given.
     """
+    from easq.prove.offline.results import ReplayResult
     from easq.prove.report.write import write_report
 
     if not folders:
@@ -127,7 +140,10 @@ def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> No
         path = folder / "metrics.json"
         if not path.exists():
             raise InputError(f"{folder} holds no metrics.json; is it the folder of a finished replay?")
-        results.append(json.loads(path.read_text()))
+        try:
+            results.append(msgspec.json.decode(path.read_bytes(), type=ReplayResult))
+        except msgspec.DecodeError as error:
+            raise InputError(f"{path} is not the result of a replay: {error}") from None
     target = out or folders[0] / "report.html"
     write_report(results, target)
     show({"report": str(target)}, as_json, lambda: console.print(f"report: {target}"))
@@ -172,28 +188,27 @@ def _print_import(summary: dict[str, Any]) -> None:
         console.print(f"  each stands in {summary['rejects']}")
 
 
-def _print_replay(result: dict[str, Any], out: Path) -> None:
+def _print_replay(result: "ReplayResult", times: "ReplayTimes", out: Path) -> None:
     console.print(
-        f"{result['views']:,} views and {result['answers']:,} answers in {result['seconds']:.1f} s "
-        f"({result['views_per_second']:,.0f} views/s)"
+        f"{result.views:,} views and {result.answers:,} answers in {times.seconds:.1f} s "
+        f"({times.views_per_second:,.0f} views/s)"
     )
     for reason, number in _reasons(out / "late.jsonl").most_common(5):
         console.print(f"  events that came to nothing, {reason}: {number:,} (in {out / 'late.jsonl'})")
-    metrics = result["metrics"]
-    references = list(result["lead"])
-    table = Table("metric", result["method"], f"{result['confidence']:.0%} interval", *references)
+    metrics, references = result.metrics, list(result.lead)
+    table = Table("metric", result.method, f"{result.confidence:.0%} interval", *references)
     for reference in references:
         table.add_column(f"over {reference}")
     for name in sorted(n for n in metrics if n.count("/") < 2 and n.split("/")[0] not in _OTHERS):
-        found = metrics[name]
-        compared = [metrics.get(f"{reference}/{name}") for reference in references]
-        leads = [result["lead"][reference].get(name) for reference in references]
+        metric = metrics[name]
+        others = [metrics.get(f"{reference}/{name}") for reference in references]
+        leads = [result.lead[reference].get(name) for reference in references]
         table.add_row(
             name,
-            decimal(found["value"]),
-            f"{decimal(found['low'])} to {decimal(found['high'])}",
-            *(decimal(c["value"]) if c else "" for c in compared),
-            *(signed(lead) if lead else "" for lead in leads),
+            decimal(metric.value),
+            f"{decimal(metric.low)} to {decimal(metric.high)}",
+            *(decimal(other.value) if other else "" for other in others),
+            *(signed(msgspec.to_builtins(lead)) if lead else "" for lead in leads),
         )
     console.print(table)
     console.print(

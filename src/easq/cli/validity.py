@@ -1,15 +1,20 @@
-"""The command that asks of a log's questionnaire whether it can be believed."""
+"""The command that checks whether a log's questionnaire can be trusted."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 from cyclopts import Parameter
 from rich.table import Table
 
 from easq.cli.shared import Json, Overrides, app, console, progress, show
 from easq.errors import InputError
 
-Hours = Annotated[float, Parameter(help="How long after an answer behaviour counts as later.")]
+if TYPE_CHECKING:  # loaded when the command needs it
+    from easq.prove.answers.results import ValidityResult
+    from easq.prove.offline.tally import MetricValue
+
+Hours = Annotated[float, Parameter(help="How long after an answer behavior counts as later.")]
 
 Readiness = Annotated[
     float,
@@ -35,7 +40,7 @@ def validity(
     log
         The log file.
     recipe
-        The settings: features, behaviours, question and windows.
+        The settings: features, behaviors, question and windows.
     out
         The report, an HTML file.
     """
@@ -56,27 +61,26 @@ def validity(
     with SqliteLog(log, read_only=True) as events, progress() as watch:
         result = measure_validity(settings, events, window_hours, watch("read the log", 1), readiness)
     write_validity(result, out)
-    show(result, as_json, lambda: _print(result, out))
+    show(msgspec.to_builtins(result), as_json, lambda: _print(result, out))
 
 
-def _print(result: dict[str, Any], out: Path) -> None:
-    counts = result["counts"]
+def _print(result: "ValidityResult", out: Path) -> None:
+    counts = result.counts
     console.print(
-        f"{counts['asked']:,} asks: {counts['answered']:,} answered, {counts['dismissed']:,} dismissed, "
-        f"{counts['ignored']:,} ignored, {counts['silent']:,} with nothing reported"
+        f"{counts.asked:,} asks: {counts.answered:,} answered, {counts.dismissed:,} dismissed, "
+        f"{counts.ignored:,} ignored, {counts.silent:,} with nothing reported"
     )
-    options = result["question"]["options"]
+    options = result.question.options
     table = Table("after an answer, against the viewer's own average", *options)
-    for behavior in result["behaviors"]:
-        found = [result["metrics"].get(f"later/{option}/{behavior}") for option in options]
-        table.add_row(behavior, *map(_change, found))
+    for behavior in result.behaviors:
+        changes = [_change(result.metrics.get(f"later/{option}/{behavior}")) for option in options]
+        table.add_row(behavior, *changes)
     console.print(table)
     console.print(f"report: {out}")
 
 
-def _change(found: dict[str, float | None] | None) -> str:
-    known = [v for v in (found or {}).values() if v is not None]
-    if len(known) < 3:
+def _change(metric: "MetricValue | None") -> str:
+    if metric is None or metric.value is None or metric.low is None or metric.high is None:
         return "-"
-    value, low, high = (100 * (v - 1) for v in known)
+    value, low, high = (100 * (bound - 1) for bound in (metric.value, metric.low, metric.high))
     return f"{value:+.1f} % ({low:+.1f} to {high:+.1f})"

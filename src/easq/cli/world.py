@@ -1,16 +1,20 @@
-"""Commands on simulated platforms: make one, hold one to real figures, compare methods on one."""
+"""Commands on simulated worlds: make one, and check one against real figures."""
 
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 from rich.table import Table
 
-from easq.cli.shared import Json, app, console, decimal, progress, show, signed
+from easq.cli.shared import Json, app, console, progress, show
 from easq.errors import InputError
+
+if TYPE_CHECKING:  # loaded when the command needs it
+    from easq.sources.world.check import CheckRow
 
 world_app = App(name="world", help="Simulated platforms whose viewers have a known satisfaction.")
 app.command(world_app)
@@ -27,12 +31,12 @@ def make(
     scenario: str = "main",
     as_json: Json = False,
 ) -> None:
-    """Let a world live and write down its log, and its truth in a file of its own.
+    """Simulate a world and write its log, and its truth in a file of its own.
 
     Parameters
     ----------
     out
-        The log file; the truth goes to the same name with .truth behind it.
+        The log file; the truth goes to the same name with .truth appended.
     views
         How many views at least (a request has ten).
     seed
@@ -40,7 +44,7 @@ def make(
     ask
         Chance that an eligible view is asked about.
     answer
-        Mean chance that an ask is answered; who is annoyed answers more often.
+        Mean chance that an ask is answered; annoyed viewers answer more often.
     scenario
         main: a main feed; bait: one with more bait, shorter videos and less regard for taste.
     """
@@ -82,7 +86,7 @@ def check_world(
     markdown: bool = False,
     as_json: Json = False,
 ) -> None:
-    """Hold a world to real figures; exit code 1 when one is outside its tolerance.
+    """Check a world against real figures; exit code 1 when one is outside its tolerance.
 
     Parameters
     ----------
@@ -127,16 +131,22 @@ def check_world(
         if markdown:
             sys.stdout.write(check_figure.markdown(rows) + "\n")
             return
-        table = Table("figure", "", "real", "simulated", "tolerance", "", "source")
-        for row in rows:
-            values = [check_figure.number(x) for x in (row.real, row.simulated, row.tolerance)]
-            table.add_row(row.group, row.name, *values, check_figure.word(row), row.source)
-        console.print(table)
+        console.print(_check_table(rows))
         console.print(f"{result['held']} figures held, {outside} outside")
 
     show(result, as_json, as_text)
     if outside:
         sys.exit(1)
+
+
+def _check_table(rows: "Sequence[CheckRow]") -> Table:
+    from easq.sources.world import check_figure
+
+    table = Table("figure", "", "real", "simulated", "tolerance", "", "source")
+    for row in rows:
+        values = [check_figure.number(x) for x in (row.real, row.simulated, row.tolerance)]
+        table.add_row(row.group, row.name, *values, check_figure.word(row), row.source)
+    return table
 
 
 def _known(value: float) -> float | None:
@@ -148,57 +158,3 @@ def _must_be_a_scenario(scenario: str) -> None:
 
     if scenario not in SCENARIOS:
         raise InputError(f"--scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
-
-
-@world_app.command
-def compare(
-    *,
-    recipe: Path = Path("recipes/world.toml"),
-    out: Path = Path("runs/compare"),
-    views: int = 1_000_000,
-    seed: int = 1,
-    as_json: Json = False,
-) -> None:
-    """Replay a simulated world with a behaviour-only model and with EASQ, and compare both with the truth.
-
-    Parameters
-    ----------
-    recipe
-        The settings of both runs; only the method differs.
-    out
-        Where the world, both runs and the report go.
-    views
-        How many views the world has.
-    seed
-        The world's seed.
-    """
-    from easq.model.method import read_method
-    from easq.prove.bench.pair import compare as run
-    from easq.recipe.read import read_recipe
-
-    if views < 1:
-        raise InputError(f"--views: got {views}; allowed: 1 or more")
-    with progress() as watch:
-        result = run(read_recipe(recipe, methods=read_method), out, views, seed, watch)
-    show(result, as_json, lambda: _print_compared(result))
-
-
-def _print_compared(result: dict[str, Any]) -> None:
-    console.print(
-        f"{result['views']:,} simulated views, {result['answers']:,} answers "
-        f"({result['asked_per_eligible_view']:.1%} of eligible views are asked about, "
-        f"{result['answered_per_ask']:.0%} of asks answered: far more than on a real platform, "
-        "because a run has minutes)"
-    )
-    table = Table("metric", "random", "popularity", "behavior", "easq", "oracle", "easq - behavior (95 %)")
-    for row in result["rows"]:
-        gain = row["difference"]
-        values = [decimal(row.get(name)) for name in ("random", "popularity", "behavior", "easq", "oracle")]
-        table.add_row(row["metric"], *values, signed(gain))
-    console.print(table)
-    console.print(
-        "true_sat@k: mean true satisfaction of the first k items of each request (no model can read it). "
-        "behavior@k: how much behaviour they drew (kinds of it, at most 2). pair_accuracy: how often more "
-        "behaviour stands above less. oracle ranks by the truth. Last column: 95 % interval in brackets."
-    )
-    console.print(f"report: {result['report']}  ({result['seconds']:.0f} s)")

@@ -93,7 +93,7 @@ def test_the_dashboard_shows_what_is_on_the_log(
         ("experiment", "Satisfaction by arm"),
         ("experiment", "All metrics"),
         ("questionnaire", "From views to answers"),
-        ("validity", "Behaviour after an answer"),
+        ("validity", "Behavior after an answer"),
         ("learners", "Loss"),
         ("learners", "Gradient"),
     ):

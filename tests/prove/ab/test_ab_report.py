@@ -5,10 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from easq.cli import app
 from easq.errors import InputError
+from easq.log.sqlite import SqliteLog
+from easq.prove.ab.analysis import ConfidenceSequences, analyse, period
+from easq.prove.ab.viewer_days import read_table, snapshots
 from easq.prove.report.about_ab import words
+from easq.recipe.read import read_recipe
 from tests.support.ab_days import TRIAL, trial_log
 from tests.support.small_worlds import RECIPES
 
@@ -157,18 +162,33 @@ def test_days_after_the_last_request_of_an_arm_count_nothing(
     assert result["days_run"] == 2
 
 
-def test_only_what_is_worse_of_a_goal_is_a_price() -> None:
-    worse = {"lift": -0.1, "always_low": -0.2, "always_high": -0.05}
-    specs = [
-        {"name": "watch_time", "title": "WatchTime", "better": 1, "is_goal": True},
-        {"name": "hate", "title": "Hate", "better": -1, "is_goal": True},
-        {"name": "q_rate", "title": "Q-rate", "better": 1, "is_goal": False},
-    ]
-    result = {"arms": ["control", "easq"], "metric": "satisfaction", "specs": specs}
-    treatment = {
-        "arm": "easq",
-        "verdict": "ship",
-        "reasons": [],
-        "metrics": {s["name"]: worse for s in specs},
-    }
+def test_only_what_is_worse_of_a_goal_is_a_price(happier: Path, recipe: Path) -> None:
+    settings = read_recipe(recipe)
+    (declared,) = settings.experiments
+    with SqliteLog(happier, read_only=True) as log:
+        result = analyse(declared, read_table(settings, declared, log))
+    (treatment,) = result.treatments
+    worse = structs.replace(treatment.metrics["watch_time"], lift=-0.1, always_low=-0.2, always_high=-0.05)
+    metrics = dict.fromkeys(("watch_time", "hate", "q_rate"), worse)
+    assert [(result.spec(name).better, result.spec(name).is_goal) for name in metrics] == [
+        (1, True), (-1, True), (1, False),
+    ]  # fmt: skip
+    treatment = structs.replace(treatment, verdict="ship", reasons=(), metrics=metrics)
     assert words(result, treatment)[-1] == "What it costs: WatchTime -10.00 % (-20.00 to -5.00)."
+
+
+def test_a_days_effect_does_not_depend_on_when_it_is_asked_for(happier: Path, recipe: Path) -> None:
+    settings = read_recipe(recipe)
+    (declared,) = settings.experiments
+    with SqliteLog(happier, read_only=True) as log:
+        table = read_table(settings, declared, log)
+    start, end = period(declared, table)
+    days = list(snapshots(table, start, end, declared.pre_days))
+    asked, straight = (ConfidenceSequences(table.metrics, declared) for _ in range(2))
+    spec = table.metrics.spec("satisfaction")
+    for day in days:
+        straight.add_day(day)
+        asked.add_day(day)
+        asked.effect(spec, days[0], 1)
+    assert straight.effect(spec, days[-1], 1) == asked.effect(spec, days[-1], 1)
+    assert straight.over_time == asked.over_time

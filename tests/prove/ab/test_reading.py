@@ -14,8 +14,9 @@ from easq.log.packing import pack_floats
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab import reading
 from easq.prove.ab import viewer_days as ab_table
+from easq.prove.ab.answer_weights import ResponseSummary
 from easq.prove.ab.reading import is_kept
-from easq.prove.ab.viewer_days import ViewerDays, looks, read_table
+from easq.prove.ab.viewer_days import ViewerDays, read_table, snapshots
 from easq.recipe.experiments import Arm, Experiment
 from tests.support.plain_ab import DAY_MS, plain
 from tests.support.small_worlds import small_recipe, small_world, world_events
@@ -150,7 +151,7 @@ def test_a_look_holds_what_came_since_the_entry_and_apart_what_came_before(tmp_p
     with written(tmp_path / "a.log", events) as log:
         table = read_table(recipe, EXPERIMENT, log)
     expected = plain(recipe, events, LIKES)
-    *_, look = looks(table, start, table.last_day, EXPERIMENT.pre_days)
+    *_, look = snapshots(table, start, table.last_day, EXPERIMENT.pre_days)
     entered = {e.user_id: e.ts // DAY_MS for e in reversed(events) if isinstance(e, Request) and e.arm}
     views = table.metrics.columns.index("views")
     for arm in (0, 1):
@@ -198,4 +199,5 @@ def test_answers_stand_for_asks_and_views_that_gave_none(tmp_path: Path) -> None
     # All answers together stand for all asks, and each ask for two eligible views.
     assert sums["weighted"] == pytest.approx(2 * sums["asked"], rel=0.1)
     assert 0 < sums["weighted_satisfied"] < sums["weighted"]
-    assert table.response["effective_answers"] < sums["answered"]
+    assert isinstance(table.response, ResponseSummary)
+    assert table.response.effective_answers < sums["answered"]

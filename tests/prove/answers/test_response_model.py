@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from easq.prove.answers.response_model import balance, fit, standardised, tilted, weights
+from easq.prove.answers.response_model import balance, fit, standardized, tilted, weights
 
 
 def drawn(seed: int, num: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -18,11 +18,11 @@ def drawn(seed: int, num: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarra
 @pytest.mark.parametrize("ridge", [0.1, 1.0, 50.0])
 def test_fit_agrees_with_scikit_learn(ridge: float) -> None:
     x, answered, _ = drawn(1)
-    theirs = LogisticRegression(C=1 / ridge, tol=1e-10, max_iter=1000).fit(standardised(x), answered)
+    theirs = LogisticRegression(C=1 / ridge, tol=1e-10, max_iter=1000).fit(standardized(x), answered)
     ours = fit(x, answered, ridge)
     np.testing.assert_allclose(ours.slope_P, theirs.coef_[0], atol=1e-5)
     np.testing.assert_allclose(ours.intercept, theirs.intercept_[0], atol=1e-5)
-    np.testing.assert_allclose(ours.chance_N, theirs.predict_proba(standardised(x))[:, 1], atol=1e-6)
+    np.testing.assert_allclose(ours.chance_N, theirs.predict_proba(standardized(x))[:, 1], atol=1e-6)
 
 
 def test_separated_answers_still_have_a_fit() -> None:

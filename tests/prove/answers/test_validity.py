@@ -14,6 +14,7 @@ import pytest
 from easq.log.events import EVENTS, Dismissed, Event, Ignored
 from easq.log.sqlite import SqliteLog
 from easq.prove.answers import validity as module
+from easq.prove.answers.results import ValidityResult
 from easq.prove.answers.sampled import Sampled
 from easq.prove.answers.validity import measure_validity
 from easq.prove.report.about_answers import write_validity
@@ -25,6 +26,12 @@ from tests.support.known_platform import HOUR, RECIPE, START, answered, asked, b
 def measured(
     events: Iterable[Event], folder: Path, hours: float = 24.0, readiness: float = 1.0
 ) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(measured_result(events, folder, hours, readiness)))
+
+
+def measured_result(
+    events: Iterable[Event], folder: Path, hours: float = 24.0, readiness: float = 1.0
+) -> ValidityResult:
     path = folder / "events.log"
     path.unlink(missing_ok=True)
     with closing(SqliteLog(path, 3)) as log:
@@ -54,7 +61,7 @@ def test_later_views_are_those_of_requests_in_the_window_and_nothing_else(tmp_pa
     assert measured(events, tmp_path, hours=1)["after"]["satisfied"] == {"views": 0, "viewers": 0}
 
 
-def test_watch_time_is_no_behaviour_that_follows_an_answer(tmp_path: Path) -> None:
+def test_watch_time_is_no_behavior_that_follows_an_answer(tmp_path: Path) -> None:
     made = [request(f"r{n}", "u", START + n * HOUR) for n in range(3)]
     ask = asked(made[1])
     events: list[Event] = [ask, answered(ask, "satisfied"), *made]
@@ -63,7 +70,7 @@ def test_watch_time_is_no_behaviour_that_follows_an_answer(tmp_path: Path) -> No
     with closing(SqliteLog(tmp_path / "events.log", 3)) as log:
         log.append(EVENTS, sorted(events, key=lambda e: e.ts))
         for recipe, is_there in ((RECIPE, True), (msgspec.structs.replace(RECIPE, metrics=watched), False)):
-            found = measure_validity(recipe, log, 24.0)["metrics"]
+            found = measure_validity(recipe, log, 24.0).metrics
             assert ("later/satisfied/like" in found) is is_there
 
 
@@ -147,7 +154,7 @@ def test_weighting_by_the_response_model_finds_what_all_would_have_said(tmp_path
 
 
 def test_a_known_readiness_finds_what_all_would_have_said(tmp_path: Path) -> None:
-    """Half are satisfied, and the dissatisfied answer twice as readily: behaviour does not tell them."""
+    """Half are satisfied, and the dissatisfied answer twice as readily: behavior does not tell them."""
 
     def says(_: float, __: int, random: np.random.Generator) -> str:
         is_satisfied = random.random() < 0.5
@@ -155,12 +162,13 @@ def test_a_known_readiness_finds_what_all_would_have_said(tmp_path: Path) -> Non
             return ""
         return "satisfied" if is_satisfied else "dissatisfied"
 
-    found = measured(platform(5, 400, 20, says), tmp_path, readiness=2.0)
+    result = measured_result(platform(5, 400, 20, says), tmp_path, readiness=2.0)
+    found = msgspec.to_builtins(result)
     share = {kind: found["metrics"][f"share/{kind}/satisfied"] for kind in ("asks_and_response", "readiness")}
     assert share["asks_and_response"]["high"] < 0.45
     assert covers(share["readiness"], 0.5)
     assert found["readiness"] == 2.0
-    assert share_dots(found) is not None
+    assert share_dots(result) is not None
     without = measured(platform(5, 40, 20, says), tmp_path)
     assert "share/readiness/satisfied" not in without["metrics"]
 
@@ -198,9 +206,9 @@ def test_report_and_command_show_it(tmp_path: Path) -> None:
     def says(_: float, number: int, random: np.random.Generator) -> str:
         return "satisfied" if random.random() < 0.5 else ""
 
-    found = measured(platform(6, 40, 10, says), tmp_path)
-    write_validity(found, tmp_path / "one.html")
-    write_validity(json.loads(json.dumps(found)), tmp_path / "two.html")
+    result = measured_result(platform(6, 40, 10, says), tmp_path)
+    write_validity(result, tmp_path / "one.html")
+    write_validity(msgspec.convert(msgspec.to_builtins(result), ValidityResult), tmp_path / "two.html")
     page = (tmp_path / "one.html").read_text()
     assert page == (tmp_path / "two.html").read_text()
     assert page.count('class="plot"') >= 6

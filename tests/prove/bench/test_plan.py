@@ -19,7 +19,7 @@ def cells_of(folder: Path, **chosen: tuple[str, ...]) -> list[Cell]:
 def test_every_cell_is_run_once(tmp_path: Path) -> None:
     cells = cells_of(tmp_path)
     assert len(set(cells)) == len(cells)
-    compared = [c for c in cells if c.place.answers == 0.02 and c.arm.name == "easq"]
+    compared = [c for c in cells if c.place.answers == 0.02 and c.arm.name == "probe"]
     assert sorted((c.place.scenario, c.seed) for c in compared) == [
         ("bait", 1), ("bait", 2), ("main", 1), ("main", 2)
     ]  # fmt: skip
@@ -85,8 +85,8 @@ def test_paper_recipe_differs_from_the_worlds_in_what_the_paper_says_alone() -> 
     assert not method.satisfaction_variance
 
 
-def test_recommended_recipe_is_the_world_with_what_the_bench_calls_easq() -> None:
+def test_recommended_recipe_is_the_world_with_the_benchs_probe() -> None:
     recommended = read_recipe(RECIPES / "recommended.toml", methods=read_method)
-    overlay = RECIPES / "bench" / "methods" / "easq.toml"
+    overlay = RECIPES / "bench" / "methods" / "probe.toml"
     benched = read_recipe(RECIPES / "world.toml", (), [overlay], read_method)
     assert msgspec.structs.replace(recommended, name="") == msgspec.structs.replace(benched, name="")

@@ -13,7 +13,7 @@ import pytest
 from easq.errors import InputError
 from easq.prove.bench.bench_report import write
 from easq.prove.bench.plan import BenchArm, BenchWorld, Cell
-from easq.prove.bench.row_store import MetricRow, read_rows
+from easq.prove.bench.row_store import MetricRow, read_rows, write_rows
 from easq.prove.bench.runner import run
 from easq.prove.bench.world_pass import Sitting, kept_share, run_pass
 from easq.recipe.read import read_recipe
@@ -60,7 +60,7 @@ def test_killed_bench_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
 def test_methods_side_by_side_are_as_each_alone(tmp_path: Path) -> None:
     bench = small_bench(tmp_path)
     place = BenchWorld("bait", 0.02, 1.0, 6000)
-    cells = [Cell(BenchArm(m, m), place, 1) for m in ("easq_paper", "behavior", "oracle")]
+    cells = [Cell(BenchArm(m, m), place, 1) for m in ("easq", "behavior", "oracle")]
     pairs = [(cell, bench.recipe_of(cell)) for cell in cells]
     together = run_pass(pairs, bench.sitting)
     assert together == [run_pass([pair], bench.sitting)[0] for pair in pairs]
@@ -146,6 +146,12 @@ def test_rows_of_another_size_are_named_with_their_file(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_rows_come_back_from_parquet_sorted_and_to_the_last_bit(tmp_path: Path) -> None:
+    rows = rows_for(**{"true_sat@3": 0.1 + 0.2, "sat/auc": 1 / 3})
+    write_rows(tmp_path / "rows.parquet", rows[::-1])
+    assert read_rows(tmp_path / "rows.parquet") == sorted(rows, key=lambda row: row["metric"])
+
+
 def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text('[{"method": "easq"}]')
@@ -153,3 +159,6 @@ def test_a_file_without_rows_is_named(tmp_path: Path) -> None:
         read_rows(path)
     with pytest.raises(InputError, match="nothing"):
         read_rows(tmp_path / "nothing.json")
+    (tmp_path / "rows.parquet").write_text("no Parquet")
+    with pytest.raises(InputError, match=r"rows\.parquet holds no rows of a bench"):
+        read_rows(tmp_path / "rows.parquet")

@@ -76,15 +76,15 @@ def test_reliability_equals_a_direct_count(parts):
         bins[number][2] += 1 if margin > 0 else 0.5 if margin == 0 else 0
     filled = [b for b in bins if b[0]]
     report = reliability.report()
-    assert report["pairs"] == sum(b[0] for b in filled)
-    assert report["count"] == [b[0] for b in filled]
-    assert_allclose(report["claimed"], [b[1] / b[0] for b in filled])
-    assert_allclose(report["right"], [b[2] / b[0] for b in filled])
+    assert report.pairs == sum(b[0] for b in filled)
+    assert report.count == [b[0] for b in filled]
+    assert_allclose(report.claimed, [b[1] / b[0] for b in filled])
+    assert_allclose(report.right, [b[2] / b[0] for b in filled])
     if filled:
         gaps = [b[0] * abs(b[1] / b[0] - b[2] / b[0]) for b in filled]
-        assert_allclose(report["expected_calibration_error"], sum(gaps) / report["pairs"], atol=1e-12)
+        assert_allclose(report.expected_calibration_error, sum(gaps) / report.pairs, atol=1e-12)
     else:
-        assert report["expected_calibration_error"] is None
+        assert report.expected_calibration_error is None
 
 
 def test_a_model_that_says_its_true_chances_is_calibrated():
@@ -96,8 +96,8 @@ def test_a_model_that_says_its_true_chances_is_calibrated():
     calibrated, boastful = Reliability(), Reliability()
     calibrated.add(margin)
     boastful.add(3 * margin)
-    assert calibrated.report()["expected_calibration_error"] < 0.01
-    assert boastful.report()["expected_calibration_error"] > 0.1
+    assert calibrated.report().expected_calibration_error < 0.01
+    assert boastful.report().expected_calibration_error > 0.1
 
 
 def test_restored_reliability_is_the_same():

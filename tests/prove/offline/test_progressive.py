@@ -5,7 +5,6 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from random import Random
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from easq.prove.offline.first_scores import FirstScores
 from easq.prove.offline.metrics import grouped_pairs
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.references import random_scores
+from easq.prove.offline.results import ProgressiveResult
 from easq.prove.offline.truth import Truth
 from easq.recipe.operations import Evaluation
 from easq.recipe.questionnaire import Question
@@ -39,7 +39,7 @@ from tests.support.small_worlds import small_recipe, world_events
 NEVER = 10**9
 WORLD = small_recipe(
     # Views end 20 s after each other, ten in a request; an answer comes 3 s after its view. So three of
-    # ten come after the window, as does the second of two reports of behaviour.
+    # ten come after the window, as does the second of two reports of behavior.
     "join.behavior_window=2.5",
     "join.lateness=0",
     "evaluation.window_rows=700",
@@ -107,7 +107,7 @@ def made_step(batch: Batch, served_N: np.ndarray) -> StepResult:
     )
 
 
-def run(batches: Iterable[Batch], score: Scorer, truth: Truth | None = None) -> dict[str, Any]:
+def run(batches: Iterable[Batch], score: Scorer, truth: Truth | None = None) -> ProgressiveResult:
     progressive = Progressive(WORLD, truth)
     for batch in batches:
         progressive.observe(made_step(batch, score(batch)))
@@ -135,16 +135,16 @@ def test_a_model_that_memorises_requests_is_measured_as_if_it_did_not(batches, t
     result = run(batches, memoriser(batches), truth)
     assert result == run(batches, noise, truth)
     for name in CHANCE:
-        assert result["metrics"][name]["value"] == pytest.approx(0.5, abs=0.05), name
+        assert result.metrics[name].value == pytest.approx(0.5, abs=0.05), name
 
 
 def test_without_first_scores_the_memoriser_would_shine(batches, truth, monkeypatch):
-    usual = run(batches, noise, truth)["metrics"]
+    usual = run(batches, noise, truth).metrics
     monkeypatch.setattr(FirstScores, "apply", lambda self, step, scores: (step, scores))
-    metrics = run(batches, memoriser(batches), truth)["metrics"]
+    metrics = run(batches, memoriser(batches), truth).metrics
     for name in CHANCE:
-        assert metrics[name]["value"] > 0.6, name
-    assert metrics["behavior@1"]["value"] > 1.2 * usual["behavior@1"]["value"]
+        assert metrics[name].value > 0.6, name
+    assert metrics["behavior@1"].value > 1.2 * usual["behavior@1"].value
 
 
 def test_scores_of_lists_that_are_answered_after_the_view_count_nowhere(batches):
@@ -160,13 +160,13 @@ def test_scores_of_lists_that_are_answered_after_the_view_count_nowhere(batches)
 def test_answers_after_the_view_are_counted_but_not_measured(batches):
     late = [dataclasses.replace(batch, fresh_A=np.zeros_like(batch.fresh_A)) for batch in batches]
     result, usual = run(late, noise), run(batches, noise)
-    assert not [name for name in result["metrics"] if "sat/" in name]
-    assert [name for name in usual["metrics"] if "sat/" in name]
-    assert result["calibration"]["satisfaction"]["pairs"] == 0
-    assert sum(point["answer_pairs"] for point in result["curve"]) == 0
+    assert not [name for name in result.metrics if "sat/" in name]
+    assert [name for name in usual.metrics if "sat/" in name]
+    assert result.calibration["satisfaction"].pairs == 0
+    assert sum(point["answer_pairs"] for point in result.curve) == 0
     for name in ("answers", "said.satisfied"):
-        assert sum(p[name] for p in result["curve"]) == sum(p[name] for p in usual["curve"])
-    assert result["answers"] == usual["answers"] == sum(len(batch.option_A) for batch in batches)
+        assert sum(p[name] for p in result.curve) == sum(p[name] for p in usual.curve)
+    assert result.answers == usual.answers == sum(len(batch.option_A) for batch in batches)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -265,7 +265,7 @@ def test_the_curve_compares_each_answer_once_with_those_of_its_step_and_the_64_b
         wanted.append((len(pairs), sum(0.5 if pair == 0 else pair > 0 for pair in pairs)))
         recent += new
     assert len(recent) > 100
-    curve = progressive.result()["curve"]
+    curve = progressive.result().curve
     assert [(point["answer_pairs"], point["answer_pairs_right"]) for point in curve] == wanted
 
 
@@ -279,11 +279,11 @@ def test_calibration_counts_the_pairs_of_first_scores(seed):
         expert = [(said.option, told.scores["expert"][said.listing.id, said.position]) for said in told.fresh]
         margins += [one - two for better, one in expert for worse, two in expert if better > worse]
     claimed = 1 / (1 + np.exp(-np.abs(margins)))
-    found = progressive.result()["calibration"]["satisfaction"]
-    assert found["pairs"] == len(margins)
-    assert np.dot(found["count"], found["claimed"]) == pytest.approx(claimed.sum())
+    found = progressive.result().calibration["satisfaction"]
+    assert found.pairs == len(margins)
+    assert np.dot(found.count, found.claimed) == pytest.approx(claimed.sum())
     right = (np.sign(margins) + 1) / 2
-    assert np.dot(found["count"], found["right"]) == pytest.approx(right.sum())
+    assert np.dot(found.count, found.right) == pytest.approx(right.sum())
 
 
 def test_what_remembers_viewers_falls_below_chance_in_gauc_alone():
@@ -307,7 +307,7 @@ def test_what_remembers_viewers_falls_below_chance_in_gauc_alone():
         progressive.observe(make_step(lay_out(happened), score))
         liked += [sum(like for like, _ in e.did.values()) for e in happened]
         seen += 5
-    found = {name: part["value"] for name, part in progressive.result()["metrics"].items()}
+    found = {name: metric.value for name, metric in progressive.result().metrics.items()}
     print(f"\nrate so far: gauc {found['gauc/like']:.3f}, auc {found['auc/like']:.3f}")
     assert found["gauc/like"] < 0.47
     assert found["auc/like"] > 0.6

@@ -117,10 +117,10 @@ def test_events_that_come_to_nothing_are_written_down(tmp_path: Path) -> None:
     )
     with SqliteLog(tmp_path / "log", partitions=1) as log:
         log.append(EVENTS, [*world_events(40), stray])
-        result, _ = replay(small_recipe(), log, tmp_path / "out")
+        result = replay(small_recipe(), log, tmp_path / "out").result
     (line,) = [json.loads(line) for line in (tmp_path / "out" / "late.jsonl").read_text().splitlines()]
     assert (line["reason"], line["event"]["event_id"]) == ("orphan", "stray")
-    assert result["counts"]["orphans"] == 1
+    assert result.counts["orphans"] == 1
 
 
 def test_missing_feature_stops_the_run_and_names_it(tmp_path: Path) -> None:
@@ -173,5 +173,5 @@ def test_two_processes_cannot_replay_into_one_folder(log: Path, tmp_path: Path) 
 
 def test_empty_log_is_a_result_without_metrics(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log") as log:
-        result, _ = replay(small_recipe(), log, tmp_path / "out")
-    assert (result["views"], result["metrics"]) == (0, {})
+        result = replay(small_recipe(), log, tmp_path / "out").result
+    assert (result.views, result.metrics) == (0, {})

@@ -328,7 +328,7 @@ def observe(story: Iterable[Told], progressive: Progressive) -> None:
 
 def everything(progressive: Progressive) -> Values:
     result = progressive.result()
-    return {name: part["value"] for name, part in (result["metrics"] | result["validity"]).items()}
+    return {name: metric.value for name, metric in (result.metrics | result.validity).items()}
 
 
 def cut_windows(story: Story, most: int, size: Callable[[Told], int]) -> list[list[Told]]:

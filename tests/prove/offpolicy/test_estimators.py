@@ -96,7 +96,7 @@ def test_intervals_cover_as_often_as_they_say(
         world = Lived(settings, requests, seed + 10)
         new, old = world.estimated(world.new_QC), world.estimated(world.old_QC)
         truth = world.true_value(world.new_QC)
-        change = lift(new, old)["doubly_robust"]
+        change = lift(new, old).doubly_robust
         true_change = truth / world.true_value(world.old_QC) - 1
         covered += [
             new.snips.low < truth < new.snips.high,

@@ -7,8 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easq.prove.report import figures
+from easq.prove.report.curves import pooled
 from easq.prove.report.draw import RUN_COLORS
-from easq.prove.report.runs import metrics, pooled, run_labels, split, spread, telling, wilson
+from easq.prove.report.estimates import wilson
+from easq.prove.report.run_labels import run_labels
+from easq.prove.report.scorers import distinguishing, metrics, split
+from easq.prove.report.spread import spread
 from tests.support.run_result import point, result, silent, value
 
 RUNS = [result("behavior"), result()]
@@ -20,7 +24,7 @@ def names(figure: object) -> list[str]:
 
 def test_top_dots_put_the_best_possible_first_and_references_last() -> None:
     figure = figures.top_dots(RUNS, "true_sat@3", "mean")
-    assert figure.layout.yaxis.ticktext == ("Best possible", "Behaviour only", "EASQ", "Popularity", "Random")
+    assert figure.layout.yaxis.ticktext == ("Best possible", "Behavior only", "EASQ", "Popularity", "Random")
     assert [trace.x[0] for trace in figure.data] == pytest.approx([0.9, 0.61234, 0.64234, 0.55, 0.5])
     assert figure.data[1].marker.color == RUN_COLORS[0]
     assert figure.data[2].marker.color == RUN_COLORS[1]
@@ -28,7 +32,7 @@ def test_top_dots_put_the_best_possible_first_and_references_last() -> None:
 
 def test_metric_dots_carry_intervals() -> None:
     figure = figures.metric_dots(RUNS, {"sat/auc": "AUC", "sat/mrr": "MRR"}, "value")
-    assert names(figure) == ["Behaviour only", "EASQ", "EASQ, satisfaction expert", "Popularity", "Random"]
+    assert names(figure) == ["Behavior only", "EASQ", "EASQ, satisfaction expert", "Popularity", "Random"]
     assert figure.data[0].error_x.array == pytest.approx((0.01, 0.01))
     assert len(figure.data[2].x) == 1
     rows = [y for trace in figure.data for y in trace.y]
@@ -80,7 +84,7 @@ def test_rates_have_a_strip_each() -> None:
 
 
 def test_reliability_shows_only_who_claims() -> None:
-    assert names(figures.reliability(RUNS, "behavior")) == ["Behaviour only", "EASQ"]
+    assert names(figures.reliability(RUNS, "behavior")) == ["Behavior only", "EASQ"]
     assert names(figures.reliability(RUNS, "satisfaction")) == ["EASQ"]
 
 
@@ -109,21 +113,21 @@ def test_long_names_go_to_a_legend() -> None:
     assert not figure.layout.annotations
     short = figures.pair_curves(RUNS, "pairs")
     assert not short.layout.showlegend
-    assert [a.text for a in short.layout.annotations] == ["Behaviour only", "EASQ", "coin toss"]
+    assert [a.text for a in short.layout.annotations] == ["Behavior only", "EASQ", "coin toss"]
 
 
 def test_runs_are_named_by_what_tells_them_apart() -> None:
-    assert run_labels([result("behavior"), result()]) == ["Behaviour only", "EASQ"]
+    assert run_labels([result("behavior"), result()]) == ["Behavior only", "EASQ"]
     assert run_labels([result(name="a"), result(name="b")]) == ["a", "b"]
     assert run_labels([result(), result()]) == ["world, EASQ (1)", "world, EASQ (2)"]
     mixed = [result("behavior", name="a"), result(name="a"), result(name="b")]
-    assert run_labels(mixed) == ["a, Behaviour only", "a, EASQ", "b, EASQ"]
+    assert run_labels(mixed) == ["a, Behavior only", "a, EASQ", "b, EASQ"]
 
 
 def test_cut_offs_that_tell_nothing_are_left_out() -> None:
     answers = [m for m in metrics(RUNS) if m.startswith("sat/")]
     assert answers[:3] == ["sat/auc", "sat/pair_accuracy", "sat/hr@1"]
-    assert set(answers) - set(telling(RUNS, answers)) == {"sat/hr@10", "sat/ndcg@20"}
+    assert set(answers) - set(distinguishing(RUNS, answers)) == {"sat/hr@10", "sat/ndcg@20"}
 
 
 def test_scorer_is_the_head_of_a_name() -> None:

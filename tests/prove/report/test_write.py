@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easq.prove.report.write import write_report
-from tests.support.run_result import point, result, silent
+from tests.support.run_result import plain_result, point, result, silent
 
 
 class Page(HTMLParser):
@@ -80,7 +80,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     evil = '</script><img src="https://example.org/x" onerror=alert(1)>'
     question = {"name": "q", "text": evil, "options": [evil, "good"]}
     curve = [{**point("easq", n), f"said.{evil}": 40.0, f"shown.{evil}": 90.0} for n in range(12)]
-    metrics = {**result()["metrics"], f"auc/{evil}": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    metrics = {**plain_result()["metrics"], f"auc/{evil}": {"value": 0.5, "low": 0.4, "high": 0.6}}
     validity = {
         f"validity/{o}/{b}": {"value": 2.0, "low": 1.0, "high": 3.0} for o in (evil, "good") for b in (evil,)
     }
@@ -96,9 +96,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 
 def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     page = read([result("behavior"), result()], tmp_path)
-    assert "Behaviour only and EASQ on world" in page.text
-    assert "Behaviour only has no satisfaction experts" in page.text
-    assert "Behaviour only claims nothing" in page.text
+    assert "Behavior only and EASQ on world" in page.text
+    assert "Behavior only has no satisfaction experts" in page.text
+    assert "Behavior only claims nothing" in page.text
     assert "0.6123" in page.text
     assert "0.6423" in page.text
     assert "Take care" not in page.text
@@ -113,8 +113,9 @@ def test_runs_of_different_logs_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_runs_with_different_references_are_told_apart(tmp_path: Path) -> None:
-    other = result()
-    other["metrics"]["popularity/sat/auc"]["value"] += 0.1
+    metrics = plain_result()["metrics"]
+    metrics["popularity/sat/auc"]["value"] += 0.1
+    other = result(metrics=metrics)
     assert "Take care" in read([result("behavior"), other], tmp_path).text
 
 
@@ -132,7 +133,7 @@ def test_an_empty_log_is_told_in_words(tmp_path: Path) -> None:
         assert words in page.text
 
 
-def test_a_log_without_answers_keeps_its_behaviour(tmp_path: Path) -> None:
+def test_a_log_without_answers_keeps_its_behavior(tmp_path: Path) -> None:
     without = (
         "answers",
         "said.satisfied",
@@ -142,17 +143,17 @@ def test_a_log_without_answers_keeps_its_behaviour(tmp_path: Path) -> None:
         "answer_pairs_right",
     )
     curve = [{**point("behavior", n), **dict.fromkeys(without, 0.0)} for n in range(12)]
-    metrics = {n: m for n, m in result("behavior", truth=False)["metrics"].items() if "sat/" not in n}
+    metrics = {n: m for n, m in plain_result("behavior", truth=False)["metrics"].items() if "sat/" not in n}
     page = read([result("behavior", curve=curve, metrics=metrics, validity={}, answers=0)], tmp_path)
     assert "no ranking can be held against them" in page.text
-    assert "answers cannot be held against behaviour" in page.text
+    assert "answers cannot be held against behavior" in page.text
     assert "Against what viewers did" in page.text
     assert "figure" in page.tags
 
 
 @pytest.mark.parametrize("empty", [None, float("0.62")])
 def test_a_metric_without_interval_is_shown(tmp_path: Path, empty: float | None) -> None:
-    metrics = {**result()["metrics"], "sat/auc": {"value": empty, "low": None, "high": None}}
+    metrics = {**plain_result()["metrics"], "sat/auc": {"value": empty, "low": None, "high": None}}
     text = read([result(metrics=metrics)], tmp_path).text
     assert ("no interval" in text) == (empty is not None)
 

@@ -1,19 +1,21 @@
-"""How often the statistics see a difference where there is none: viewers dealt out again and again.
+"""A/A test: how often the statistics report a difference between two arms that got the same.
 
-Each run deals the viewers of one log to two arms that nobody ever served. What is seen is chance.
+Each run assigns the viewers of one log at random to two arms that nobody ever served, so every difference is
+chance.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
+from easq.arrays import F64
 from easq.errors import InputError
 from easq.prove.ab.analysis import LEAST_VIEWERS
 from easq.prove.ab.effects import always_valid, effect
 from easq.prove.ab.experiment_metrics import Spec
-from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, as_one_arm, looks
+from easq.prove.ab.results import AaResult, FalsePositives
+from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, as_one_arm, snapshots
 
 
 def false_positives(
@@ -24,42 +26,41 @@ def false_positives(
     pre_days: int,
     seed: int,
     on_progress: Callable[[int, int], None] = lambda *_: None,
-) -> dict[str, dict[str, float]]:
+) -> AaResult:
     """Return, by metric, the share of runs with a false positive.
 
-    `fixed` looks once, at the end; `peeking` is the same interval looked at every day; `always` is the
-    interval that holds at all looks, looked at every day. Raises InputError for a log without days left.
+    Raises InputError for a log of which `pre_days` leave no day.
     """
     start = table.first_day + pre_days
     if start > table.last_day:
         raise InputError(f"--pre-days: got {pre_days}; allowed: less than the log's days")
-    every_day = list(looks(as_one_arm(table, start), start, table.last_day, pre_days))
+    days = list(snapshots(as_one_arm(table, start), start, table.last_day, pre_days))
     specs = [table.metrics.spec(name) for name in metrics]
     random = np.random.default_rng(seed)
-    found = {spec.name: np.zeros(3) for spec in specs}
+    counts = {spec.name: np.zeros(3) for spec in specs}
     for run in range(runs):
         arm_U = random.integers(0, 2, len(table.arm_U))
-        dealt = [replace(look, arm_U=arm_U[look.viewer_U]) for look in every_day]
+        assigned = [replace(day, arm_U=arm_U[day.viewer_U]) for day in days]
         for spec in specs:
-            found[spec.name] += _seen(spec, table.metrics.columns, dealt, confidence)
+            counts[spec.name] += _positives(spec, table.metrics.columns, assigned, confidence)
         on_progress(run + 1, runs)
-    kinds = ("fixed", "peeking", "always")
-    return {name: dict(zip(kinds, (seen / runs).tolist(), strict=True)) for name, seen in found.items()}
+    shares = {name: FalsePositives(*(count / runs).tolist()) for name, count in counts.items()}
+    return AaResult(runs, confidence, shares)
 
 
-def _seen(spec: Spec, columns: tuple[str, ...], days: list[DaySnapshot], confidence: float) -> Any:
-    """Return 1 or 0 for a false positive at the end, at any day, and of the interval for all days."""
+def _positives(spec: Spec, columns: tuple[str, ...], days: list[DaySnapshot], confidence: float) -> F64:
+    """Return 1 or 0 for a false positive at the end, on any day, and of the interval for all days."""
     width = 0.0
     fixed = peeking = always = False
-    for look in days:
-        if min(np.bincount(look.arm_U, minlength=2)) < LEAST_VIEWERS:
+    for day in days:
+        if min(np.bincount(day.arm_U, minlength=2)) < LEAST_VIEWERS:
             continue
-        found = effect(spec, columns, look, 1, confidence)
-        if found is None or not found.error > 0:
+        measured = effect(spec, columns, day, 1, confidence)
+        if measured is None or not measured.error > 0:
             continue
-        width = width or found.error
-        low, high = always_valid(found, width, confidence)
-        fixed = not found.low <= 0 <= found.high
+        width = width or measured.error
+        low, high = always_valid(measured, width, confidence)
+        fixed = not measured.low <= 0 <= measured.high
         peeking |= fixed
         always |= not low <= 0 <= high
     return np.array([fixed, peeking, always], np.float64)

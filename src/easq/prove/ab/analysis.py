@@ -1,10 +1,6 @@
-"""An experiment from its table: every metric of every arm, over time, and the verdicts."""
+"""Analysis of an experiment: every metric of every arm over time, and the verdicts."""
 
-from dataclasses import replace
-from math import isfinite
-from typing import Any
-
-import msgspec
+from msgspec import structs
 
 from easq.errors import InputError
 from easq.prove.ab.effects import (
@@ -18,8 +14,18 @@ from easq.prove.ab.effects import (
     sample_ratio,
 )
 from easq.prove.ab.experiment_metrics import ExperimentMetrics, Spec
+from easq.prove.ab.results import (
+    ArmViewers,
+    DayEffect,
+    DayLevel,
+    ExperimentResult,
+    GuardrailResult,
+    SampleRatioCheck,
+    TreatmentEffect,
+    TreatmentResult,
+)
 from easq.prove.ab.verdict import GuardrailVerdict, MetricVerdict, decide
-from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, day_date, day_number, looks
+from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, day_date, day_number, snapshots
 from easq.recipe.experiments import SATISFACTION, Experiment
 from easq.recipe.recipe import Recipe
 
@@ -36,50 +42,47 @@ def find_experiment(recipe: Recipe, name: str) -> Experiment:
     raise InputError(f"experiment: got {name!r}; allowed: {allowed}")
 
 
-def analyse(experiment: Experiment, table: ViewerDays) -> dict[str, Any]:
-    """Return everything that was found, fit for JSON. Raises InputError when no request names an arm."""
+def analyse(experiment: Experiment, table: ViewerDays) -> ExperimentResult:
+    """Analyze an experiment day by day. Raises InputError when no request names an arm."""
     start, end = period(experiment, table)
-    always = ConfidenceSequences(table.metrics, experiment)
+    sequences = ConfidenceSequences(table.metrics, experiment)
     last: DaySnapshot | None = None
-    for look in looks(table, start, end, experiment.pre_days):
-        always.ingest(look)
-        last = look
+    for snapshot in snapshots(table, start, end, experiment.pre_days):
+        sequences.add_day(snapshot)
+        last = snapshot
     assert last is not None
     arms = [arm.name for arm in experiment.arms]
     ratio = sample_ratio(last.arm_U, [arm.weight for arm in experiment.arms])
     days_run = end - start + 1
-    return {
-        "name": experiment.name,
-        "arms": arms,
-        "metric": experiment.metric,
-        "start": day_date(start).isoformat(),
-        "end": day_date(end).isoformat(),
-        "days_run": days_run,
-        "days": experiment.days,
-        "confidence": always.confidence,
-        "experiment": msgspec.to_builtins(experiment),
-        "counts": table.counts,
-        "viewers_kept": table.share,
-        "crossed": int(table.crossed_U.sum()),
-        "response": table.response,
-        "sample_ratio": {
-            "level": SRM_LEVEL,
-            "arms": [
-                {"arm": arm, "viewers": viewers, "p_value": p}
-                for arm, (viewers, p) in zip(arms, ratio, strict=True)
-            ],
-        },
-        "specs": [msgspec.to_builtins(spec) for spec in table.metrics.specs],
-        "levels": always.levels,
-        "treatments": [
-            _treatment(experiment, table.metrics, always, last, arm, min(p for _, p in ratio), days_run)
-            for arm in range(1, len(arms))
-        ],
-    }
+    least_p = min(p for _, p in ratio)
+    return ExperimentResult(
+        name=experiment.name,
+        arms=tuple(arms),
+        metric=experiment.metric,
+        start=day_date(start).isoformat(),
+        end=day_date(end).isoformat(),
+        days_run=days_run,
+        days=experiment.days,
+        confidence=sequences.confidence,
+        experiment=experiment,
+        counts=table.counts,
+        viewers_kept=table.share,
+        crossed=int(table.crossed_U.sum()),
+        response=table.response,
+        sample_ratio=SampleRatioCheck(
+            SRM_LEVEL,
+            tuple(ArmViewers(arm, viewers, p) for arm, (viewers, p) in zip(arms, ratio, strict=True)),
+        ),
+        specs=table.metrics.specs,
+        levels=sequences.levels,
+        treatments=tuple(
+            _treatment(experiment, sequences, last, arm, least_p, days_run) for arm in range(1, len(arms))
+        ),
+    )
 
 
 def period(experiment: Experiment, table: ViewerDays) -> tuple[int, int]:
-    """Return the first and the last day that count: the last is that of the last request of an arm.
+    """Return the first and the last day that count; the last request of an arm sets the last.
 
     The last day of a log that is growing is not over.
     """
@@ -96,88 +99,104 @@ def period(experiment: Experiment, table: ViewerDays) -> tuple[int, int]:
 
 
 class ConfidenceSequences:
-    """Looks day after day: what holds at all of them, and how the arms went."""
+    """Effects and levels day by day, with intervals that are valid on all days together.
+
+    The mixture of an arm and a metric is as wide as the standard error on the first day that counts:
+    information only grows from there, and where there is eight times as much the interval is as short as it
+    can be.
+    """
 
     def __init__(self, metrics: ExperimentMetrics, experiment: Experiment) -> None:
-        self._metrics, self._experiment = metrics, experiment
+        self._experiment = experiment
+        self.metrics = metrics
         num_treatments = len(experiment.arms) - 1
         # Several arms against one control: each gets its part of the error (Bonferroni).
         self.confidence = 1 - (1 - experiment.confidence) / num_treatments
         followed = dict.fromkeys(
             [experiment.metric, SATISFACTION, *(g.metric for g in experiment.guardrails)]
         )
-        self.followed = [metrics.spec(name) for name in followed]
+        self._followed = [metrics.spec(name) for name in followed]
         self._width: dict[tuple[int, str], float] = {}
-        self.levels: dict[str, list[dict[str, Any]]] = {}
-        self.over_time: dict[int, dict[str, list[dict[str, Any]]]] = {}
+        self.levels: dict[str, list[DayLevel]] = {}
+        self.over_time: dict[int, dict[str, list[DayEffect]]] = {}
 
-    def ingest(self, look: DaySnapshot) -> None:
-        """Take the look at the end of another day."""
-        z = deviations(self.confidence)
-        day = day_date(look.day).isoformat()
-        for spec in self._metrics.specs:
+    def add_day(self, snapshot: DaySnapshot) -> None:
+        """Add the snapshot of another day; days come in order."""
+        day = day_date(snapshot.day).isoformat()
+        for spec in self.metrics.specs:
             for arm in range(1, len(self._experiment.arms)):
-                found = self.effect(spec, look, arm)
-                if found is None or spec not in self.followed:
-                    continue
-                series = self.over_time.setdefault(arm, {}).setdefault(spec.name, [])
-                series.append({"day": day, **shown(found)})
+                self._add_effect(spec, snapshot, arm, day)
         for arm, declared in enumerate(self._experiment.arms):
-            for spec in self.followed:
-                found_level = level(spec, self._metrics.columns, look, arm)
-                if found_level is None:
-                    continue
-                value, error = found_level
-                point = {"day": day, "value": value, "low": value - z * error, "high": value + z * error}
-                self.levels.setdefault(spec.name, []).append({"arm": declared.name, **point})
+            for spec in self._followed:
+                self._add_level(spec, snapshot, arm, declared.name, day)
 
-    def effect(self, spec: Spec, look: DaySnapshot, arm: int) -> Effect | None:
-        """Return an arm's effect at a look with the bounds that hold at all looks.
+    def effect(self, spec: Spec, snapshot: DaySnapshot, arm: int) -> Effect | None:
+        """Return an arm's effect on a day that was added, with the bounds that are valid on all days.
 
-        The mixture is as wide as the standard error of the first look that counts: information only grows
-        from there, and where there is eight times as much the interval is as short as it can be.
+        None where the arms hold too little to tell.
         """
-        if min((look.arm_U == number).sum() for number in (0, arm)) < LEAST_VIEWERS:
+        one_look = self._one_look(spec, snapshot, arm)
+        return None if one_look is None else self._on_all_days(one_look, spec, arm)
+
+    def _add_effect(self, spec: Spec, snapshot: DaySnapshot, arm: int, day: str) -> None:
+        one_look = self._one_look(spec, snapshot, arm)
+        if one_look is None:
+            return
+        self._width.setdefault((arm, spec.name), one_look.error)
+        if spec not in self._followed:
+            return
+        day_effect = self._on_all_days(one_look, spec, arm)
+        series = self.over_time.setdefault(arm, {}).setdefault(spec.name, [])
+        series.append(DayEffect(**structs.asdict(day_effect), day=day))
+
+    def _on_all_days(self, one_look: Effect, spec: Spec, arm: int) -> Effect:
+        low, high = always_valid(one_look, self._width[arm, spec.name], self.confidence)
+        return structs.replace(one_look, always_low=low, always_high=high)
+
+    def _add_level(self, spec: Spec, snapshot: DaySnapshot, arm: int, arm_name: str, day: str) -> None:
+        arm_level = level(spec, self.metrics.columns, snapshot, arm)
+        if arm_level is None:
+            return
+        value, error = arm_level
+        reach = deviations(self.confidence) * error
+        point = DayLevel(arm_name, day, value, value - reach, value + reach)
+        self.levels.setdefault(spec.name, []).append(point)
+
+    def _one_look(self, spec: Spec, snapshot: DaySnapshot, arm: int) -> Effect | None:
+        """Return an arm's effect with the bounds of one look; None where there are too few viewers."""
+        if min((snapshot.arm_U == number).sum() for number in (0, arm)) < LEAST_VIEWERS:
             return None
-        found = effect(spec, self._metrics.columns, look, arm, self.confidence)
-        if found is None or not found.error > 0:
-            return None
-        width = self._width.setdefault((arm, spec.name), found.error)
-        low, high = always_valid(found, width, self.confidence)
-        return replace(found, always_low=low, always_high=high)
+        found = effect(spec, self.metrics.columns, snapshot, arm, self.confidence)
+        return found if found is not None and found.error > 0 else None
 
 
 def _treatment(
     experiment: Experiment,
-    metrics: ExperimentMetrics,
-    always: ConfidenceSequences,
+    sequences: ConfidenceSequences,
     last: DaySnapshot,
     arm: int,
     p_ratio: float,
     days_run: int,
-) -> dict[str, Any]:
-    found = {spec.name: e for spec in metrics.specs if (e := always.effect(spec, last, arm))}
-    p_adjusted = adjusted(found)
-    guarded = [
-        GuardrailVerdict(g, MetricVerdict(metrics.spec(g.metric), found.get(g.metric)))
+) -> TreatmentResult:
+    metrics = sequences.metrics
+    effects = {spec.name: e for spec in metrics.specs if (e := sequences.effect(spec, last, arm))}
+    p_adjusted = adjusted(effects)
+    guardrails = [
+        GuardrailVerdict(g, MetricVerdict(metrics.spec(g.metric), effects.get(g.metric)))
         for g in experiment.guardrails
     ]
-    main = MetricVerdict(metrics.spec(experiment.metric), found.get(experiment.metric))
-    decision = decide(experiment, days_run, main, guarded, p_ratio)
-    return {
-        "arm": experiment.arms[arm].name,
-        "verdict": decision.verdict,
-        "reasons": list(decision.reasons),
-        "metrics": {name: {**shown(e), "p_adjusted": p_adjusted[name]} for name, e in found.items()},
-        "guardrails": [
-            {"metric": g.guardrail.metric, "tolerance": g.guardrail.tolerance, "state": g.state}
-            for g in guarded
-        ],
-        "over_time": always.over_time.get(arm, {}),
-    }
-
-
-def shown(found: Effect) -> dict[str, Any]:
-    """Return an effect fit for JSON: what is not finite is None."""
-    plain: dict[str, Any] = msgspec.to_builtins(found)
-    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in plain.items()}
+    main = MetricVerdict(metrics.spec(experiment.metric), effects.get(experiment.metric))
+    decision = decide(experiment, days_run, main, guardrails, p_ratio)
+    return TreatmentResult(
+        arm=experiment.arms[arm].name,
+        verdict=decision.verdict,
+        reasons=decision.reasons,
+        metrics={
+            name: TreatmentEffect(**structs.asdict(e), p_adjusted=p_adjusted[name])
+            for name, e in effects.items()
+        },
+        guardrails=tuple(
+            GuardrailResult(g.guardrail.metric, g.guardrail.tolerance, g.state) for g in guardrails
+        ),
+        over_time=sequences.over_time.get(arm, {}),
+    )

@@ -1,55 +1,72 @@
-"""What each answer stands for: the asks that were not made, and those that nobody answered.
+"""Inverse-probability weights of answers: for asks not made, and for asks not answered.
 
 An answer counts 1 / (propensity of its ask * chance that such an ask is answered), times the weight that
-its quality has. The chance is modelled on what was done with the view, the hour and how often the viewer
+its quality has. The chance is modeled on what was done with the view, the hour and how often the viewer
 had been asked; docs/answers.md says what such a model cannot see.
 Shapes: A asks, P covariates.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 
 from easq.arrays import F64
 from easq.prove.ab.chunks import Block
-from easq.prove.ab.sums import DAY_MS
-from easq.prove.answers.response_model import fit, weights
+from easq.prove.answers.response_model import Design, is_modeled, log_values, response_weights, time_of_day
+
+
+class NoAsks(Struct, frozen=True):
+    """The log holds no ask of the question that trains."""
+
+
+class ResponseSummary(Struct, frozen=True):
+    """How many asks and answers a log holds, and what the weighted answers are worth.
+
+    effective_answers    evenly weighted answers that would be as informative.
+    is_modeled          whether the chance of an answer was modeled; that takes both outcomes.
+    without_propensity   answers to asks that logged no propensity; they weigh 0.
+    """
+
+    asks: int
+    answers: int
+    effective_answers: float
+    is_modeled: bool = field(name="modelled")
+    without_propensity: int
 
 
 class AskWeights(NamedTuple):
-    """Each ask's weight, 0 where it has no answer that counts, and what is known of the model."""
+    """Each ask's weight, 0 where it has no answer that counts, and a summary."""
 
     weight_A: F64
-    about: dict[str, Any]
+    summary: ResponseSummary
 
 
 def weigh(asks: Block) -> AskWeights:
-    """Weigh the answers among asks; where all or none are answered, for the ask's propensity alone."""
+    """Weight the answers among asks; if all or none are answered, by the ask's propensity alone."""
     answered_A = asks["option"] >= 0
-    chance_A = np.ones(len(answered_A))
-    is_modelled = bool(0 < answered_A.sum() < len(answered_A))
-    if is_modelled:
-        covariate_AP = _covariates(asks)
-        chance_A = fit(covariate_AP, answered_A).chance_N
+    response_A = response_weights(_design(asks), answered_A)
     is_known_A = asks["propensity"] > 0
-    asked_A = np.divide(1.0, asks["propensity"], out=np.zeros(len(chance_A)), where=is_known_A)
-    weight_A = np.where(answered_A, asks["weight"] * asked_A * weights(chance_A), 0.0)
+    asked_A = np.divide(1.0, asks["propensity"], out=np.zeros(len(answered_A)), where=is_known_A)
+    weight_A = np.where(answered_A, asks["weight"] * asked_A * response_A, 0.0)
     used = weight_A[weight_A > 0]
     effective = float(used.sum() ** 2 / (used**2).sum()) if len(used) else 0.0
-    about = {
-        "asks": len(answered_A),
-        "answers": int(answered_A.sum()),
-        "effective_answers": effective,
-        "modelled": is_modelled,
-        "without_propensity": int(np.count_nonzero(answered_A & ~is_known_A)),
-    }
-    return AskWeights(weight_A, about)
+    summary = ResponseSummary(
+        len(answered_A),
+        int(answered_A.sum()),
+        effective,
+        is_modeled(answered_A),
+        int(np.count_nonzero(answered_A & ~is_known_A)),
+    )
+    return AskWeights(weight_A, summary)
 
 
-def _covariates(asks: Block) -> F64:
-    angle_A = 2 * np.pi * (asks["ts"] % DAY_MS) / DAY_MS
-    value_AK = asks["value"].astype(np.float64)
-    columns = [np.sin(angle_A), np.cos(angle_A), np.log(asks["number"])]
-    # Times watched are skewed; of the others it matters whether they were done.
-    columns += list(np.log1p(np.maximum(value_AK, 0)).T)
-    return np.stack(columns, 1)
+def _design(asks: Block) -> Design:
+    value_AK = log_values(asks["value"])
+    return Design.of(
+        {
+            **time_of_day(asks["ts"]),
+            "ask number": np.log(asks["number"]),
+            **{f"behavior {k}": value_A for k, value_A in enumerate(value_AK.T)},
+        }
+    )

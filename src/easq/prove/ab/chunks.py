@@ -1,9 +1,9 @@
-"""Encoded events to columns: a few fields of many events, without Python code that runs for each.
+"""Decode events into columns: a few fields of many events, without Python code per event.
 
 msgspec decodes a chunk in one call into structs that hold only these fields and skips all others where
 they stand; `map` and `attrgetter` gather columns from them. Ids become 64-bit hashes that are equal within
 the process, and viewers numbers in the order in which they come.
-Shapes: N events of a kind, V entries of reports, K behaviours.
+Shapes: N events of a kind, V entries of reports, K behaviors.
 """
 
 import gc
@@ -107,7 +107,7 @@ class LogChunks:
         )
 
     def decode(self, encoded: Sequence[bytes]) -> LogChunk:
-        """Return the columns of some events; raise ValueError where one is none of the topic's."""
+        """Return the columns of some events. Raises ValueError for an event that the topic cannot hold."""
         with _no_garbage():
             head = b"\xdd" + struct.pack(">I", len(encoded))
             rows = self._decoder.decode(head + b"".join(encoded))
@@ -175,7 +175,7 @@ class LogChunks:
 
 
 class _Known(dict[str, int]):
-    """Remembers what a function said of each text."""
+    """Caches a function's value of each text."""
 
     def __init__(self, number: Callable[[str], int]) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ def _hashes(texts: Iterator[str], num: int) -> I64:
 
 @contextmanager
 def _no_garbage() -> Iterator[None]:
-    """Keep the collector from walking through a million fresh structs, none of which is in a cycle."""
+    """Pause the garbage collector: a million fresh structs hold no cycles, but it would walk them all."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,14 +1,14 @@
-"""What an arm changed: tea-tasting's means, ratios and CUPED, and intervals that hold at every look.
+"""The effect of an arm: tea-tasting's means, ratios and CUPED, and intervals valid at every look.
 
 Effects are relative to the control arm. Shapes: U viewers of an arm, Z columns.
 """
 
-from dataclasses import dataclass
 from math import exp, isfinite, log, log1p, sqrt
 from statistics import NormalDist
 
 import numpy as np
 import tea_tasting as tt  # type: ignore[import-untyped]
+from msgspec import Struct
 from tea_tasting.aggr import Aggregates  # type: ignore[import-untyped]
 
 from easq.arrays import F64, I64, Bool
@@ -21,8 +21,7 @@ SRM_LEVEL = 0.001
 _BEFORE, _NOTHING = "before ", 1e-12
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(Struct, frozen=True):
     """A metric in two arms and its relative change.
 
     `low` and `high` hold for one look that was fixed before, `always_low` and `always_high` for all looks
@@ -38,22 +37,22 @@ class Effect:
     error: float
     viewers: int
     with_pre_period: bool
-    always_low: float = float("nan")
-    always_high: float = float("nan")
+    always_low: float | None = None
+    always_high: float | None = None
 
 
 def effect(
-    spec: Spec, columns: tuple[str, ...], look: DaySnapshot, arm: int, confidence: float
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int, confidence: float
 ) -> Effect | None:
-    """Return what an arm changed by a look; None where there is nothing to divide by.
+    """Return an arm's effect on a metric at a look; None if there is nothing to divide by.
 
     Ratios go by the delta method; where the period before the start holds the metric, CUPED takes off
     what it explains (Deng et al. 2013).
     """
-    masks = [look.arm_U == number for number in (0, arm)]
+    masks = [snapshot.arm_U == number for number in (0, arm)]
     if min(map(np.count_nonzero, masks)) < 2:
         return None
-    (names, control), (_, treatment) = (aggregates(spec, columns, look, mask) for mask in masks)
+    (names, control), (_, treatment) = (aggregates(spec, columns, snapshot, mask) for mask in masks)
     denominator = names[1] if spec.denominator else None
     before = covariates(names, spec, control, treatment)
     metric = tt.RatioOfMeans(
@@ -82,13 +81,13 @@ def effect(
 
 
 def varies(side: Aggregates, numerator: str, denominator: str | None) -> bool:
-    """Return whether viewers differ; on a first day all were active on one day of one."""
+    """Return whether viewers differ; on a first day, every viewer was active on one day of one."""
     value = side.mean(numerator) / side.mean(denominator)
     return bool(side.ratio_var(numerator, denominator) > _NOTHING * value**2)
 
 
 def deviations(confidence: float) -> float:
-    """Return how many standard errors an interval reaches at one look that was fixed before.
+    """Return how many standard errors an interval reaches at one look fixed in advance.
 
     >>> round(deviations(0.95), 3)
     1.96
@@ -96,12 +95,14 @@ def deviations(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def level(spec: Spec, columns: tuple[str, ...], look: DaySnapshot, arm: int) -> tuple[float, float] | None:
+def level(
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int
+) -> tuple[float, float] | None:
     """Return an arm's own value of a metric and its standard error; None where it has none."""
-    mask = look.arm_U == arm
+    mask = snapshot.arm_U == arm
     if np.count_nonzero(mask) < 2:
         return None
-    names, found = aggregates(spec, columns, look, mask)
+    names, found = aggregates(spec, columns, snapshot, mask)
     denominator = names[1] if spec.denominator else None
     if not found.mean(denominator) > 0:
         return None
@@ -132,7 +133,7 @@ def always_valid(found: Effect, width: float, confidence: float) -> tuple[float,
 
 
 def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:
-    """Return each arm's viewers, and the chance that its number beside the control's is by chance."""
+    """Return each arm's viewers, and the p-value of their number against the control's."""
     counts = np.bincount(arm_U, minlength=len(weights)).tolist()
     found = [(counts[0], 1.0)]
     for arm in range(1, len(weights)):
@@ -152,16 +153,16 @@ def adjusted(found: dict[str, Effect]) -> dict[str, float]:
     return {name: float(result["pvalue_adj"]) for name, result in adjusted_result.items()}
 
 
-def _values(spec: Spec, columns: tuple[str, ...], look: DaySnapshot) -> tuple[list[str], F64]:
-    """Return the columns that a metric takes: numerator, denominator, and both of before the start."""
+def _values(spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot) -> tuple[list[str], F64]:
+    """Return the columns a metric needs: numerator, denominator, and both from before the start."""
     wanted = [spec.numerator, *([spec.denominator] if spec.denominator else [])]
     now, before = [], []
     for number, name in enumerate(wanted):
         if name == OBSERVED:
-            now.append(look.observed_U)
+            now.append(snapshot.observed_U)
             continue
         column = columns.index(name)
-        values, earlier = look.sum_UC[:, column], look.before_UC[:, column]
+        values, earlier = snapshot.sum_UC[:, column], snapshot.before_UC[:, column]
         if number == 0 and spec.least is not None:
             values, earlier = ((v >= spec.least).astype(np.float64) for v in (values, earlier))
         now.append(values)
@@ -171,7 +172,7 @@ def _values(spec: Spec, columns: tuple[str, ...], look: DaySnapshot) -> tuple[li
 
 
 def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | None, str | None]:
-    """Return the covariates' names, as far as every side had any of it before the start."""
+    """Return the covariates' names; None for those that a side lacks before the start."""
     numerator = _BEFORE + spec.numerator
     denominator = None if spec.denominator in (None, OBSERVED) else f"{_BEFORE}{spec.denominator}"
     for name in filter(None, (numerator, denominator)):
@@ -182,13 +183,13 @@ def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | 
 
 
 def aggregates(
-    spec: Spec, columns: tuple[str, ...], look: DaySnapshot, mask_U: Bool
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, mask_U: Bool
 ) -> tuple[list[str], Aggregates]:
-    """Return the moments of what a metric takes over some viewers of a look, and its columns' names.
+    """Return the moments of a metric's columns over some viewers of a look, and the columns' names.
 
     The numerator comes first, the denominator, if any, second.
     """
-    names, value_UZ = _values(spec, columns, look)
+    names, value_UZ = _values(spec, columns, snapshot)
     value_UZ = value_UZ[mask_U]
     covariance_ZZ = np.atleast_2d(np.cov(value_UZ.T))
     means, places = value_UZ.mean(0).tolist(), range(len(names))

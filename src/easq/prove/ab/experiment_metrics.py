@@ -1,4 +1,4 @@
-"""The metrics of an experiment as sums by viewer and day: which columns, and which quotient of them.
+"""The metrics of an experiment: the columns summed by viewer and day, and the quotients of them.
 
 docs/ab.md defines each in words. Source of the built-in ones: EASQ (arXiv 2601.20215), Table 2.
 """
@@ -41,7 +41,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class CountedBehavior:
-    """A column of behaviour: the sum of its values over views, or the views where it reached `at_least`."""
+    """A column of behavior: the sum of its values over views, or the views where it reached `at_least`."""
 
     behavior: str
     at_least: float | None = None
@@ -54,20 +54,20 @@ class CountedBehavior:
 
 @dataclass(frozen=True)
 class ExperimentMetrics:
-    """What an experiment measures, and the columns of behaviour that this takes."""
+    """The metrics of an experiment, and the behavior columns they need."""
 
     specs: tuple[Spec, ...]
     counted: tuple[CountedBehavior, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Return all columns, in the order in which tables hold them."""
+        """Return all columns in the order of the tables."""
         weighted = (WEIGHTED_SATISFIED, WEIGHTED)
         return (*FIXED, *dict.fromkeys(c.name for c in self.counted), *weighted)
 
     @property
     def behaviors(self) -> tuple[str, ...]:
-        """Return the behaviours whose values are read."""
+        """Return the behaviors whose values are read."""
         return tuple(dict.fromkeys(c.behavior for c in self.counted))
 
     def spec(self, name: str) -> Spec:
@@ -76,7 +76,7 @@ class ExperimentMetrics:
 
     @staticmethod
     def of(recipe: Recipe) -> "ExperimentMetrics":
-        """Return the metrics of Table 2 and a platform's own."""
+        """Return the metrics of Table 2 and the platform's own."""
         shown = {b.name: b.at_least for b in recipe.behaviors}
         watched = CountedBehavior(recipe.metrics.watch)
         counted = [watched, *(CountedBehavior(name, shown.get(name, 1.0)) for name in _SIMPLE)]

@@ -1,9 +1,9 @@
-"""The packed columns of many reports at once, cut from where they lie in the encoded bytes.
+"""Read the packed columns of many reports at once, by their position in the encoded bytes.
 
 Reports of one app are encoded alike: of the same length and number of items they differ in nothing but
-the payload. Such reports are rows of one matrix of bytes, and a behaviour is some of its columns. What is
+the payload. Such reports are rows of one matrix of bytes, and a behavior is some of its columns. What is
 encoded otherwise than the first of its kind is decoded by itself.
-Shapes: N reports, V entries of reports, K behaviours, L bytes of an encoding.
+Shapes: N reports, V entries of reports, K behaviors, L bytes of an encoding.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _decoder = msgspec.msgpack.Decoder(dict[str, memoryview])
 
 
 def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence[str]) -> tuple[F32, Bool]:
-    """Return each entry's value of each behaviour, 0 where none is named, and which reports are right.
+    """Return each entry's value of each behavior, 0 where none is named, and which reports are right.
 
     `encoded` are maps from names to columns, `size_N` the number of items of each. A report is wrong, and
     its values are 0, when a column of one of `names` does not hold a number for each item. Raises
@@ -46,7 +46,7 @@ def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence
         is_alike_N = (byte_NL[:, is_fixed_L] == byte_NL[0, is_fixed_L]).all(1)
         if not is_alike_N.all():
             others = rows[~is_alike_N]
-            # Names of behaviours without end would make a pass over the rest for each.
+            # Names of behaviors without end would make a pass over the rest for each.
             waiting += [others] if layouts < _MOST_LAYOUTS else np.split(others, len(others))
             rows, byte_NL = rows[is_alike_N], byte_NL[is_alike_N]
         wanted = {k: places[name] for k, name in enumerate(names) if name in places}
@@ -61,7 +61,7 @@ def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence
 
 
 def _layout(byte_L: NDArray[np.uint8]) -> dict[str, tuple[int, int]]:
-    """Return where each column of a map lies among its bytes."""
+    """Return the byte range of each column of an encoded map."""
     base = byte_L.__array_interface__["data"][0]
     places = {}
     for name, column in _decoder.decode(byte_L.data).items():

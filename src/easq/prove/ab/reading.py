@@ -1,4 +1,4 @@
-"""One partition of a log to sums by viewer and day, in one pass and in the memory of a window.
+"""Read one partition of a log into sums by viewer and day, in one pass and in the memory of a window.
 
 What refers to a request counts when the request's window has closed, so reports that repeat each other
 are one view, and late ones and those of unknown requests count nothing, as in `easq.features.join`.
@@ -33,7 +33,7 @@ COUNTS = ("events", "requests", "views", "asks", "answers", "late", "refused")
 
 @dataclass
 class PartitionData:
-    """What a partition holds: viewer-days, viewers, and asks with what is known of each."""
+    """What was read from a partition: viewer-days, viewers, and asks with their covariates."""
 
     key_R: I64
     sum_RC: F32
@@ -48,7 +48,7 @@ class PartitionData:
 
 
 class Partition:
-    """Hears a partition's events in order; `end` returns what they add up to.
+    """Sums a partition's events, which come in order; `end` returns the sums.
 
     A viewer is in the first arm of `experiment` that a request's label names, from then on. Rows are at
     most `most_rows`; beyond that a random half of the viewers is forgotten, and again.
@@ -92,7 +92,7 @@ class Partition:
         self._last_arm_ts = -1
 
     def ingest(self, encoded: Sequence[bytes]) -> None:
-        """Take the next events."""
+        """Add the next events."""
         chunk = self._chunks.decode(encoded)
         self._counts["events"] += len(encoded)
         self._counts["refused"] += chunk.refused
@@ -130,7 +130,7 @@ class Partition:
         self._asked_U = np.concatenate([self._asked_U, np.zeros(new, np.int64)])
 
     def _stay(self, stays: Block) -> None:
-        """Add the time between what is heard of a viewer, as far as it is no pause."""
+        """Add the time between a viewer's events, without pauses longer than a session's gap."""
         order_N = np.lexsort((stays["ts"], stays["user"]))
         user_N, ts_N = stays["user"][order_N], stays["ts"][order_N]
         if not len(user_N):
@@ -146,7 +146,7 @@ class Partition:
         np.maximum.at(self._last_ts_U, user_N, ts_N)
 
     def _close(self, until: int) -> None:
-        """Count the requests made before `until` with all that refers to them."""
+        """Count the requests made before `until` and everything that refers to them."""
         blocks = {name: joined(waiting) for name, waiting in self._waiting.items() if waiting}
         if not blocks or not len(blocks["requests"]["key"]):
             return
@@ -171,7 +171,7 @@ class Partition:
             self._thin()
 
     def _enter(self, requests: Block) -> None:
-        """Note in which arm viewers are, and since when."""
+        """Record the arm of each viewer, and since when."""
         in_arm = taken(requests, requests["arm"] >= 0)
         in_arm = taken(in_arm, np.argsort(in_arm["ts"], kind="stable"))
         user_Q, arm_Q = in_arm["user"], in_arm["arm"]
@@ -199,7 +199,7 @@ class Partition:
         return key_V[start], {**taken(entries, start), "value": value_VK}
 
     def _fits(self, requests: Block, is_due_Q: Bool, entries: Block, window_ms: int) -> Bool:
-        """Return what belongs to a due request: of the same viewer, and within its window."""
+        """Return which entries belong to a due request: of the same viewer, and within its window."""
         request_N = entries["request"]
         fits_N = (request_N >= 0) & is_due_Q[request_N]
         is_wrong_N = fits_N & (
@@ -236,7 +236,7 @@ class Partition:
         view_key_V: I64,
         views: Block,
     ) -> None:
-        """Count asks, and answers with the ask of the same view; an answer without one is its own."""
+        """Count asks, and answers with the ask of the same view; an answer without an ask counts as one."""
         found = {}
         for name in ("asks", "answers"):
             block = {**blocks[name], "request": of[name]}
@@ -277,7 +277,7 @@ class Partition:
         self._counts["answers"] += int(is_answered_A.sum())
 
     def _numbers(self, user_A: I64) -> I64:
-        """Return which ask of its viewer each is, from 1."""
+        """Return each ask's number among its viewer's asks, from 1."""
         order_A = np.argsort(user_A, kind="stable")
         sorted_A = user_A[order_A]
         first_A = np.searchsorted(sorted_A, sorted_A)
@@ -295,7 +295,7 @@ class Partition:
 
 
 def is_kept(hash_U: I64, share: float) -> Bool:
-    """Return which viewers are among a random share, chosen by nothing that they did."""
+    """Return which viewers are in a random share, which depends on nothing they did."""
     return np.asarray((hash_U >> 8) % (1 << _HASH_BITS) < share * (1 << _HASH_BITS))
 
 
@@ -305,7 +305,7 @@ def _view_key(request_N: I64, item_N: I64) -> I64:
 
 @dataclass(frozen=True)
 class Task:
-    """A partition to read: where it is, and what it is read for."""
+    """A partition to read: its offsets, and the experiment it is read for."""
 
     recipe: Recipe
     metrics: ExperimentMetrics
@@ -318,7 +318,7 @@ class Task:
 
 
 def read_partition(log: EventLog, task: Task) -> PartitionData:
-    """Let a partition hear its events between two offsets and return what they add up to."""
+    """Read a partition between two offsets and return its sums."""
     partition = Partition(task.recipe, task.metrics, task.arm_names, task.experiment, task.most_rows)
     offset = task.start
     while offset < task.end:
@@ -329,6 +329,6 @@ def read_partition(log: EventLog, task: Task) -> PartitionData:
 
 
 def read_opened(opener: Opener, task: Task) -> PartitionData:
-    """Do a task on a log that is opened for it."""
+    """Open a log, do a task on it and close it."""
     with closing(opener()) as log:
         return read_partition(log, task)

@@ -1,4 +1,4 @@
-"""Sums by viewer and day that grow while a partition is read, and blocks of columns.
+"""Growing sums by viewer and day, and blocks of columns.
 
 Shapes: R viewer-days, C columns, N rows that come in.
 """
@@ -36,7 +36,7 @@ class Sums:
         self._num_waiting = 0
 
     def add(self, key_N: I64, columns: dict[int, NDArray[np.generic]]) -> None:
-        """Add to some columns of each row's viewer and day."""
+        """Add values to some columns of each row's viewer and day."""
         if not len(key_N):
             return
         key_R, inverse_N = np.unique(key_N, return_inverse=True)
@@ -50,7 +50,7 @@ class Sums:
             self.settle()
 
     def settle(self) -> None:
-        """Merge what came in."""
+        """Merge the rows that were added."""
         parts = [(self.key_R, self.sum_RC), *self._waiting]
         key_N = np.concatenate([key for key, _ in parts])
         order_N = np.argsort(key_N, kind="stable")
@@ -80,7 +80,7 @@ def taken(block: Block, which: Bool | I64) -> Block:
 
 
 def places(sorted_R: I64, wanted_N: I64) -> I64:
-    """Return where each key stands among sorted ones, -1 where it is not among them."""
+    """Return the position of each key among sorted keys, -1 if it is not there."""
     if not len(sorted_R):
         return np.full(len(wanted_N), -1)
     place_N = np.minimum(np.searchsorted(sorted_R, wanted_N), len(sorted_R) - 1)

@@ -1,8 +1,8 @@
-"""What to do about an experiment: ship, keep running or stop, with the reasons in words."""
+"""The verdict on an experiment: ship, keep running or stop, with the reasons in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite, log1p
+from math import ceil, log1p
 from typing import Literal, NamedTuple
 
 from easq.prove.ab.effects import SRM_LEVEL, Effect
@@ -10,6 +10,7 @@ from easq.prove.ab.experiment_metrics import Spec
 from easq.recipe.experiments import Experiment, Guardrail
 
 Verdict = Literal["ship", "keep running", "stop", "no verdict"]
+GuardrailState = Literal["held", "broken", "not clear"]
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,20 @@ class Decision:
 
 
 class MetricVerdict(NamedTuple):
-    """A metric, and what an arm changed of it; None where nothing can be said yet."""
+    """A metric and an arm's effect on it; None if it cannot be measured yet."""
 
     spec: Spec
     effect: Effect | None
 
 
 class GuardrailVerdict(NamedTuple):
-    """A guardrail and what an arm did to it: held, broken, or not clear yet."""
+    """A guardrail and its state in an arm: held, broken, or not clear yet."""
 
     guardrail: Guardrail
     judged: MetricVerdict
 
     @property
-    def state(self) -> Literal["held", "broken", "not clear"]:
+    def state(self) -> GuardrailState:
         """Return whether the interval lies within the tolerance, beyond it, or holds its edge."""
         low, high = gain(self.judged)
         if low > -self.guardrail.tolerance:
@@ -43,9 +44,9 @@ class GuardrailVerdict(NamedTuple):
 
 
 def gain(judged: MetricVerdict) -> tuple[float, float]:
-    """Return the interval that holds at every look, turned so that more is better."""
+    """Return the interval valid at every look, with the sign such that more is better."""
     found = judged.effect
-    if found is None or not isfinite(found.always_low):
+    if found is None or found.always_low is None or found.always_high is None:
         return float("-inf"), float("inf")
     low, high = found.always_low, found.always_high
     return (low, high) if judged.spec.better > 0 else (-high, -low)
@@ -128,6 +129,6 @@ def _unclear(guarded: GuardrailVerdict) -> str:
 
 def _interval(judged: MetricVerdict) -> str:
     found = judged.effect
-    if found is None or not isfinite(found.always_low):
+    if found is None or found.always_low is None:
         return "nothing is measured yet"
     return f"{found.lift:+.2%} ({found.always_low:+.2%} to {found.always_high:+.2%})"

@@ -1,4 +1,4 @@
-"""A log as a table of viewer-days, and what an experiment's viewers add up to by the end of each day.
+"""A log as a table of viewer-days, and an experiment's sums by viewer at the end of each day.
 
 Shapes: R viewer-days, U viewers, C columns, A asks.
 """
@@ -10,7 +10,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from easq.arrays import F32, F64, I64, Bool
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
-from easq.prove.ab.answer_weights import weigh
+from easq.prove.ab.answer_weights import NoAsks, ResponseSummary, weigh
 from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, ExperimentMetrics
 from easq.prove.ab.reading import COUNTS, Opener, PartitionData, Task, is_kept, read_opened, read_partition
 from easq.prove.ab.sums import DAY_MS, joined, split_key
@@ -49,7 +48,7 @@ class ViewerDays:
     share: float
     last_arm_day: int
     counts: dict[str, int]
-    response: dict[str, Any]
+    response: ResponseSummary | NoAsks
 
     @property
     def first_day(self) -> int:
@@ -62,7 +61,7 @@ class ViewerDays:
         return int(self.day_R[-1])
 
     def add_days(self, low: int, high: int, since_U: I64, into_UC: F64) -> None:
-        """Add to viewers' sums those of days in [low, high), a viewer's from day `since_U` on."""
+        """Add the sums of days in [low, high) to the viewers' sums, each viewer's from day `since_U` on."""
         first, end = np.searchsorted(self.day_R, [low, high]).tolist()
         viewer = self.viewer_R[first:end]
         counts = self.day_R[first:end] >= since_U[viewer]
@@ -102,7 +101,7 @@ def read_table(
 
 
 def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[PartitionData]:
-    """Yield what each partition adds up to, in their order."""
+    """Yield the sums of each partition, in order."""
     processes = min(len(tasks), len(os.sched_getaffinity(0)))
     if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:
         yield from (read_partition(log, task) for task in tasks)
@@ -113,7 +112,7 @@ def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[P
 
 
 def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionData]) -> ViewerDays:
-    """Lay the partitions' tables together, their viewers behind each other."""
+    """Concatenate the partitions' tables and number their viewers consecutively."""
     share = min(part.share for part in parts)
     shift = np.cumsum([0, *(len(p.arm_U) for p in parts)]).tolist()
     viewers = [split_key(p.key_R)[0] + s for p, s in zip(parts, shift, strict=False)]
@@ -129,7 +128,7 @@ def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionD
         for p, s in zip(parts, shift, strict=False)
         if p.asks
     ]
-    response: dict[str, Any] = {}
+    response: ResponseSummary | NoAsks = NoAsks()
     if asks:
         asked = joined(asks)
         weight_A, response = weigh(asked)
@@ -160,7 +159,7 @@ def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionD
 
 @dataclass(frozen=True)
 class DaySnapshot:
-    """What is known by the end of `day`: by viewer the sums since the entry, and those of before the start.
+    """The state at the end of `day`: each viewer's sums since entry, and those from before the start.
 
     `observed_U` counts the days since the entry, that of the entry and `day` among them.
     """
@@ -183,12 +182,12 @@ def as_one_arm(table: ViewerDays, start: int) -> ViewerDays:
     return replace(table, arm_U=arm_U, entry_day_U=entry_U, crossed_U=np.zeros(len(arm_U), np.bool_))
 
 
-def looks(
+def snapshots(
     table: ViewerDays, start: int, end: int, pre_days: int, days: list[int] | None = None
 ) -> Iterator[DaySnapshot]:
-    """Yield a look at the end of each day in [start, end], or of some `days`.
+    """Yield a snapshot at the end of each day in [start, end], or of some `days`.
 
-    The arrays are of the viewers that had an arm by then, in one order; they change with the next look.
+    The arrays hold the viewers that had an arm by then, in one order; they change with the next snapshot.
     """
     in_U = np.flatnonzero((table.arm_U >= 0) & (table.entry_day_U <= end))
     arm_U = table.arm_U[in_U]

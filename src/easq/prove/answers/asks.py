@@ -1,4 +1,4 @@
-"""Every ask of a log with what became of it, handed out when nothing more can come.
+"""Every ask of a log with its outcome, yielded once nothing more can arrive.
 
 An ask is known by its id; in logs without one by request, item and question.
 """
@@ -33,7 +33,7 @@ class AskRecord:
 
 
 class AskTracker:
-    """Follows one partition; an ask is over `wait_ms` of event time after it."""
+    """Follows one partition; an ask ends `wait_ms` of event time after it was made."""
 
     def __init__(
         self, wait_ms: int, describe: Callable[[Viewed, AskRecord], F64], counted: Callable[[str], int]
@@ -45,7 +45,7 @@ class AskTracker:
         self._newest = 0
 
     def ingest(self, event: Event) -> Iterator[AskRecord]:
-        """Take the next event, and yield the asks that are over."""
+        """Add the next event, and yield the asks that have ended."""
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Asked) and event.event_id not in self._open:
             # A log that begins later, or of which a part is gone, has seen fewer than the event says.
@@ -58,8 +58,8 @@ class AskTracker:
         while self._queue and self._open[self._queue[0]].event.ts + self._wait < self._newest:
             yield self._over()
 
-    def viewed(self, view: Viewed) -> None:
-        """Take a request whose window has closed."""
+    def add_view(self, view: Viewed) -> None:
+        """Add a request whose window has closed."""
         for ask in self._by_request.get(view.request.event_id, ()):
             if ask.event.item_id in view.request.items:
                 ask.position = view.request.items.index(ask.event.item_id)

@@ -1,6 +1,6 @@
-"""What viewers do after they answered, against their own average: convergent validity.
+"""Behavior after an answer against the viewer's own average: convergent validity.
 
-Shapes: B requests, K behaviours, O options, U viewers.
+Shapes: B requests, K behaviors, O options, U viewers.
 """
 
 from collections import deque
@@ -13,6 +13,7 @@ from easq.features.batch import reported
 from easq.features.examples import Viewed
 from easq.log.events import Answered
 from easq.log.ids import stable_id
+from easq.prove.answers.results import ViewsAfter
 from easq.prove.answers.sampled import Sampled
 from easq.prove.offline.tally import Tally
 from easq.recipe.features import BehaviorKind
@@ -21,7 +22,7 @@ _TOGETHER = 256  # requests counted at once
 
 
 class BehaviorAfter:
-    """Counts views and behaviours shown by viewer: after an answer, by its option, and otherwise.
+    """Counts views and behaviors shown by viewer: after an answer, by its option, and otherwise.
 
     A view is later than an answer when its request was made after the answer and at most `window_ms`
     after it; of several answers the last one before the request has it. What it is held against are the
@@ -41,20 +42,20 @@ class BehaviorAfter:
         self._number = {option: n for n, option in enumerate(options)}
         self._window, self._slack = window_ms, slack_ms
         self._at_least_K = np.array([b.at_least for b in behaviors], np.float32)
-        # By viewer: views otherwise, then after each option; views, then each behaviour shown.
+        # By viewer: views otherwise, then after each option; views, then each behavior shown.
         self.viewers = Sampled((1 + len(options), 1 + len(behaviors)), most)
-        self._said: dict[str, deque[tuple[int, int]]] = {}
+        self._answers: dict[str, deque[tuple[int, int]]] = {}
         self._last_swept = 0
         self._waiting: list[Viewed] = []
 
-    def answered(self, event: Answered) -> None:
-        """Take an answer to the question."""
+    def add_answer(self, event: Answered) -> None:
+        """Add an answer to the question."""
         option = self._number.get(event.option)
         if option is not None:
-            self._said.setdefault(event.user_id, deque()).append((event.ts, option))
+            self._answers.setdefault(event.user_id, deque()).append((event.ts, option))
 
-    def viewed(self, view: Viewed) -> None:
-        """Take a request whose window has closed; its viewer's answers until then have come before."""
+    def add_view(self, view: Viewed) -> None:
+        """Add a request whose window has closed; its viewer's answers until then have come before."""
         if view.reports and not view.answers:
             self._waiting.append(view)
         if len(self._waiting) >= _TOGETHER:
@@ -65,14 +66,14 @@ class BehaviorAfter:
         counts = self.viewers.row(stable_id(user_id))
         return 0 if counts is None else int(counts[:, 0].sum())
 
-    def add_to(self, tally: Tally) -> dict[str, dict[str, int]]:
+    def add_to(self, tally: Tally) -> dict[str, ViewsAfter]:
         """Add `later/OPTION/BEHAVIOR`, 1 being the viewer's average; return views and viewers by option.
 
-        Expected of a later view is the viewer's share of views with the behaviour among the others.
+        Expected of a later view is the viewer's share of views with the behavior among the others.
         """
         self._count()
         user_U, count_UOK = self.viewers.all()
-        found = {}
+        after = {}
         for number, option in enumerate(self._options):
             later_UK = count_UOK[:, 1 + number]
             other_UK = count_UOK[:, 0]
@@ -81,8 +82,8 @@ class BehaviorAfter:
             for k, behavior in enumerate(self._behaviors, 1):
                 expected_U = later_UK[:, 0] * other_UK[:, k] / other_UK[:, 0]
                 tally.add(f"later/{option}/{behavior.name}", users, later_UK[:, k], expected_U)
-            found[option] = {"views": int(later_UK[:, 0].sum()), "viewers": len(users)}
-        return found
+            after[option] = ViewsAfter(int(later_UK[:, 0].sum()), len(users))
+        return after
 
     def _count(self) -> None:
         views, self._waiting = self._waiting, []
@@ -102,18 +103,18 @@ class BehaviorAfter:
 
     def _option_before(self, user_id: str, ts: int) -> int:
         """Return the option of the last answer in the window before a request, -1 where there was none."""
-        for said, option in reversed(self._said.get(user_id, ())):
-            if ts - self._window <= said < ts:
+        for answered_ms, option in reversed(self._answers.get(user_id, ())):
+            if ts - self._window <= answered_ms < ts:
                 return option
         return -1
 
     def _sweep(self, ts: int) -> None:
-        """Forget answers that no view can be after any more."""
+        """Forget answers too old for any view to follow."""
         if ts < self._last_swept + self._slack:
             return
         self._last_swept, horizon = ts, ts - self._window - self._slack
-        for user_id, said in list(self._said.items()):
-            while said and said[0][0] < horizon:
-                said.popleft()
-            if not said:
-                del self._said[user_id]
+        for user_id, answers in list(self._answers.items()):
+            while answers and answers[0][0] < horizon:
+                answers.popleft()
+            if not answers:
+                del self._answers[user_id]

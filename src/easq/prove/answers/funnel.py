@@ -23,7 +23,7 @@ class _Head(msgspec.Struct, gc=False):
 
 
 class Funnel(msgspec.Struct):
-    """Counts of what was read up to `offsets`; a later look goes on from there, also in another process.
+    """Counts of the events up to `offsets`; a later read continues there, in any process.
 
     `gates` holds what kept eligible views from being asked, `answers` the options of the question that
     trains. Asks of a platform's own questionnaire are shown without having been offered.
@@ -39,7 +39,7 @@ _decoder = msgspec.msgpack.Decoder(_Head)
 
 
 def read_funnel(recipe: Recipe, log: EventLog, before: Funnel | None = None) -> Funnel:
-    """Read on from `before`, or from the start of the log, to its end."""
+    """Count from `before`, or from the start of the log, to its end."""
     starts, ends = log.start_offsets(EVENTS), log.end_offsets(EVENTS)
     known = before if before is not None and len(before.offsets) == len(ends) else Funnel(starts)
     steps, gates, answers = Counter(known.steps), Counter(known.gates), Counter(known.answers)

@@ -1,4 +1,4 @@
-"""Counts by viewer in bounded memory: when there are too many viewers, a random part of them is kept."""
+"""Counts by viewer in bounded memory: of too many viewers, a random sample is kept."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _FIRST = 1024
 
 
 class Sampled:
-    """An array of counts for each viewer, of whom `most` at most are kept.
+    """An array of counts for each viewer; at most `most` viewers are kept.
 
     A viewer is kept while the hash that an id is lies below a threshold. When there are too many, the
     threshold is halved, so whoever is left is a random part, chosen by nothing that a viewer did.
@@ -21,7 +21,7 @@ class Sampled:
         self.share = 1.0
 
     def row(self, user: int) -> I64 | None:
-        """Return a viewer's counts, to be changed in place at once; None for one that is not kept."""
+        """Return a viewer's counts, to be changed in place at once; None for a viewer that is not kept."""
         if not self._is_kept(user):
             return None
         row = self._row_of.get(user)
@@ -44,7 +44,7 @@ class Sampled:
 
     def _thin(self) -> None:
         self.share /= 2
-        kept = {user: row for user, row in self._row_of.items() if self._is_kept(user)}
-        left = self._counts[list(kept.values())]
+        left_rows = {user: row for user, row in self._row_of.items() if self._is_kept(user)}
+        left = self._counts[list(left_rows.values())]
         self._counts[: len(left)], self._counts[len(left) :] = left, 0
-        self._row_of = {user: row for row, user in enumerate(kept)}
+        self._row_of = {user: row for row, user in enumerate(left_rows)}

@@ -1,4 +1,4 @@
-"""What a log says of its questionnaire: who answers, and whether answers mean what they say.
+"""Validity of a log's questionnaire: who answers, and whether answers agree with behavior.
 
 The log is read once, in event time. Memory holds the open requests of one window, one row of counts for
 at most `MOST_VIEWERS` viewers and at most `MOST_ASKS` described asks, both drawn at random beyond that.
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from easq.arrays import F64
@@ -23,9 +22,17 @@ from easq.log.merge import MergedReader
 from easq.prove.answers.asks import ANSWERED, DISMISSED, IGNORED, SILENT, AskRecord, AskTracker
 from easq.prove.answers.behavior_after import BehaviorAfter
 from easq.prove.answers.covariates import Covariates
-from easq.prove.answers.response_model import balance, fit, tilted, weights
+from easq.prove.answers.response_model import balance, fit, is_modeled, tilted, weights
+from easq.prove.answers.results import (
+    AnswerQuality,
+    AnswerTimes,
+    AskCounts,
+    CovariateBalance,
+    ResponseFit,
+    ValidityResult,
+)
 from easq.prove.offline.metrics import ScoreOrder
-from easq.prove.offline.tally import Interval, Tally
+from easq.prove.offline.tally import MetricValue, Tally
 from easq.recipe.recipe import Recipe
 
 MOST_VIEWERS, MOST_ASKS = 1 << 18, 1 << 16
@@ -61,7 +68,7 @@ class _PendingSums:
 
 
 class Validity:
-    """Takes a log's events in event time; `result` tells what they show."""
+    """Measures a log's events, which come in event time."""
 
     def __init__(
         self, recipe: Recipe, num_partitions: int, window_hours: float, readiness: float = 1.0
@@ -89,10 +96,10 @@ class Validity:
         self._weight = 0.0
 
     def ingest(self, partition: int, event: Any) -> None:
-        """Take the next event."""
+        """Add the next event."""
         asks = self._asks[partition]
         if isinstance(event, Answered) and event.question == self._recipe.question.name:
-            self._later.answered(event)
+            self._later.add_answer(event)
         # What a window's end brings comes before the event that ends it.
         self._views(partition, self._joiners[partition].push(event))
         for ask in asks.ingest(event):
@@ -108,45 +115,47 @@ class Validity:
                 self._over(ask)
         self._rows.flush()
 
-    def result(self) -> dict[str, Any]:
-        """Return everything that was found, fit for JSON."""
-        recipe, question = self._recipe, self._recipe.question
+    def result(self) -> ValidityResult:
+        """Return everything that was found."""
+        recipe = self._recipe
         after = self._later.add_to(self.tally)
         model = self._model()
-        counts = {
-            "asked": sum(self._outcomes.values()),
-            **{outcome: self._outcomes[outcome] for outcome in (ANSWERED, DISMISSED, IGNORED, SILENT)},
-            "described": len(self._described),
-            "viewers_kept": self._later.viewers.share,
-        }
-        return {
-            "name": recipe.name,
-            "question": msgspec.to_builtins(question),
-            "behaviors": [b.name for b in recipe.behaviors],
-            "window_hours": self._window_hours,
-            "readiness": self._readiness,
-            "confidence": recipe.evaluation.confidence,
-            "counts": counts,
-            "after": after,
-            "metrics": {name: _plain(found) for name, found in self.tally.intervals().items()},
-            "took_ms": {option: _took(counted) for option, counted in self._took.items()},
-            "quality": {
-                "mean_weight": self._weight / max(1, self._outcomes[ANSWERED]),
-                "flags": dict(sorted(self._flags.items())),
-            },
-            "model": model,
-        }
+        counts = AskCounts(
+            asked=sum(self._outcomes.values()),
+            answered=self._outcomes[ANSWERED],
+            dismissed=self._outcomes[DISMISSED],
+            ignored=self._outcomes[IGNORED],
+            silent=self._outcomes[SILENT],
+            described=len(self._described),
+            viewers_kept=self._later.viewers.share,
+        )
+        return ValidityResult(
+            name=recipe.name,
+            question=recipe.question,
+            behaviors=[b.name for b in recipe.behaviors],
+            window_hours=self._window_hours,
+            readiness=self._readiness,
+            confidence=recipe.evaluation.confidence,
+            counts=counts,
+            after=after,
+            metrics={name: MetricValue.of(interval) for name, interval in self.tally.intervals().items()},
+            took_ms={option: _answer_times(counted) for option, counted in self._took.items()},
+            quality=AnswerQuality(
+                self._weight / max(1, self._outcomes[ANSWERED]), dict(sorted(self._flags.items()))
+            ),
+            model=model,
+        )
 
     def _views(self, partition: int, examples: list[Any]) -> None:
         for example in examples:
             if isinstance(example, Viewed):
-                self._asks[partition].viewed(example)
-                self._later.viewed(example)
+                self._asks[partition].add_view(example)
+                self._later.add_view(example)
         if examples:
             self._joiners[partition].take_late()
 
     def _number(self, user_id: str) -> int:
-        """Count an ask of a viewer whose counts are kept, and return which one it is."""
+        """Count an ask of a viewer whose counts are kept, and return its number."""
         user = stable_id(user_id)
         if self._later.viewers.row(user) is None:
             return 1
@@ -195,32 +204,30 @@ class Validity:
         elif (place := int(self._random.integers(self._num_described))) < MOST_ASKS:
             self._described[place] = (ask, user)
 
-    def _model(self) -> dict[str, Any] | None:
-        """Fit who answers, weigh answers by it, and add the shares of options to the tally."""
+    def _model(self) -> ResponseFit | None:
+        """Fit the response model, weight answers by it, and add the shares of options to the tally."""
         asks = [ask for ask, _ in self._described]
         answered_N = np.array([ask.outcome == ANSWERED for ask in asks], np.bool_)
-        if not 0 < answered_N.sum() < len(answered_N):
+        if not is_modeled(answered_N):
             return None
-        names, covariate_NP = self._covariates.matrix(
+        names, covariate_NP = self._covariates.design(
             np.stack([ask.described for ask in asks if ask.described is not None])
         )
         fitted = fit(covariate_NP, answered_N)
         weight_N = weights(fitted.chance_N)
-        found = balance(covariate_NP, answered_N, weight_N)
+        balanced = balance(covariate_NP, answered_N, weight_N)
         placements = ScoreOrder(fitted.chance_N).placements(answered_N)
         assert placements is not None
         self._add_shares(answered_N, weight_N, covariate_NP)
         used = weight_N[answered_N]
-        rows = zip(names, fitted.slope_P, found.before_P, found.after_P, strict=True)
-        return {
-            "asks": len(asks),
-            "answers": int(answered_N.sum()),
-            "auc": float(placements.positive_R[answered_N].mean()),
-            "effective_answers": float(used.sum() ** 2 / (used**2).sum()),
-            "covariates": [
-                {"name": n, "slope": float(s), "before": float(b), "after": float(a)} for n, s, b, a in rows
-            ],
-        }
+        rows = zip(names, fitted.slope_P, balanced.before_P, balanced.after_P, strict=True)
+        return ResponseFit(
+            asks=len(asks),
+            answers=int(answered_N.sum()),
+            auc=float(placements.positive_R[answered_N].mean()),
+            effective_answers=float(used.sum() ** 2 / (used**2).sum()),
+            covariates=[CovariateBalance(n, float(s), float(b), float(a)) for n, s, b, a in rows],
+        )
 
     def _add_shares(self, answered_N: np.ndarray, weight_N: F64, covariate_NP: F64) -> None:
         """Add the share of each option: as answered, and corrected for asks and for who answers.
@@ -230,7 +237,7 @@ class Validity:
         """
         places = np.flatnonzero(answered_N)
         users = np.array([self._described[n][1] for n in places], np.int64)
-        said = np.array([self._described[n][0].option for n in places])
+        option_A = np.array([self._described[n][0].option for n in places])
         asked_A = 1 / np.array([self._described[n][0].event.propensity for n in places])
         options = self._recipe.question.options
         kinds = {
@@ -239,13 +246,13 @@ class Validity:
             "asks_and_response": asked_A * weight_N[places],
         }
         if self._readiness != 1:
-            worth_A = np.array([options.index(option) for option in said]) / (len(options) - 1)
+            worth_A = np.array([options.index(option) for option in option_A]) / (len(options) - 1)
             tilt_A = tilted(covariate_NP[places], worth_A, self._readiness)
             kinds["readiness"] = kinds["asks_and_response"] * tilt_A
         for option in options:
-            is_said = said == option
+            is_option_A = option_A == option
             for name, weight_A in kinds.items():
-                self.tally.add(f"share/{name}/{option}", users, is_said * weight_A, weight_A)
+                self.tally.add(f"share/{name}/{option}", users, is_option_A * weight_A, weight_A)
 
 
 def measure_validity(
@@ -254,8 +261,8 @@ def measure_validity(
     window_hours: float = 24.0,
     on_progress: Progress = lambda *_: None,
     readiness: float = 1.0,
-) -> dict[str, Any]:
-    """Read a log once and return what it says of its questionnaire."""
+) -> ValidityResult:
+    """Read a log once and return what it shows about its questionnaire."""
     until = log.end_offsets(EVENTS)
     validity = Validity(recipe, len(until), window_hours, readiness)
     reader = MergedReader(log, EVENTS, until, log.start_offsets(EVENTS))
@@ -280,20 +287,16 @@ def _bucket(number: int) -> str:
     return str(low) if _BUCKETS[place + 1] == low + 1 else f"{low} to {_BUCKETS[place + 1] - 1}"
 
 
-def _plain(found: Interval) -> dict[str, float | None]:
-    return {name: value if np.isfinite(value) else None for name, value in found._asdict().items()}
-
-
-def _took(counted: np.ndarray) -> dict[str, Any]:
+def _answer_times(counted: np.ndarray) -> AnswerTimes:
     """Return quantiles by interpolation within bins, and the bins that hold anything."""
     total = int(counted.sum())
     cumulated = np.concatenate([[0], np.cumsum(counted)])
-    quantiles = {
-        name: float(np.interp(share * total, cumulated, _TOOK_EDGES_MS)) if total else None
-        for name, share in (("p10", 0.1), ("p50", 0.5), ("p90", 0.9))
-    }
+    p10, p50, p90 = (
+        float(np.interp(share * total, cumulated, _TOOK_EDGES_MS)) if total else None
+        for share in (0.1, 0.5, 0.9)
+    )
     bins = [
-        [round(float(_TOOK_EDGES_MS[n])), round(float(_TOOK_EDGES_MS[n + 1])), int(counted[n])]
+        (round(float(_TOOK_EDGES_MS[n])), round(float(_TOOK_EDGES_MS[n + 1])), int(counted[n]))
         for n in np.flatnonzero(counted).tolist()
     ]
-    return {"answers": total, **quantiles, "bins": bins}
+    return AnswerTimes(total, p10, p50, p90, bins)

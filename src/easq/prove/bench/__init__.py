@@ -1,1 +1,1 @@
-"""Methods x worlds x seeds: run them, keep their rows, and say what they show."""
+"""Bench of methods x worlds x seeds: run them, store their rows, and report."""

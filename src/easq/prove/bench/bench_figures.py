@@ -9,8 +9,17 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 from easq.prove.bench import svg
 from easq.prove.bench.compare import Gain, SeedTable
 from easq.prove.bench.plan import BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
-from easq.prove.report.draw import blank, dots, legend_height, literal, rows, run_color, run_symbol, said
-from easq.prove.report.runs import Estimate
+from easq.prove.report.draw import (
+    blank,
+    dots,
+    estimate_text,
+    legend_height,
+    literal,
+    rows,
+    run_color,
+    run_symbol,
+)
+from easq.prove.report.estimates import Estimate
 
 _METRIC = "true_sat@3"
 _PRICE = "behavior@3"
@@ -29,7 +38,7 @@ class SvgFigure(NamedTuple):
 
 
 def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -> Iterator[SvgFigure]:
-    """Yield the figures of an experiment: of what was varied in its worlds, or else of its methods."""
+    """Yield the figures of an experiment: by what its worlds vary in, or else by method."""
     places = [p for p in places_of(experiment, size) if scenario_name(p, size) in table.scenarios]
     if experiment.figure == "frontier":
         for shown, found in _grouped(places, size, lambda p: p).items():
@@ -107,7 +116,7 @@ def _response(
         return
     figure = blank(460 + legend_height(list(series)), legend=True)
     for number, (method, points) in enumerate(series.items()):
-        _joined(figure, number, method, points, [said(Estimate(p.y, p.low, p.high)) for p in points])
+        _joined(figure, number, method, points, [estimate_text(Estimate(p.y, p.low, p.high)) for p in points])
     figure.update_xaxes(title_text=unit, type="log" if log else "linear")
     figure.update_yaxes(title_text=f"{_METRIC}, gain over {against}")
     title = f"{experiment.title}: {shown}"
@@ -153,7 +162,7 @@ def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, show
     figure.update_xaxes(title_text=units[0])
     figure.update_yaxes(title_text=units[1])
     title = f"{experiment.title}: {shown}"
-    # Whatever costs more than a fifth of behaviour squeezes the rest into a corner.
+    # Whatever costs more than a fifth of behavior squeezes the rest into a corner.
     series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
     return SvgFigure(title, "Right and up is better.", figure, drawn)
@@ -164,8 +173,8 @@ def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
 
     A method as it is belongs to its strengths, where they are of one kind.
 
-    >>> strengths(["easq", "easq, price 3 %", "easq, price 8 %", "ple", "ple, weak"]).values()
-    dict_values([['easq', 'easq, price 3 %', 'easq, price 8 %'], ['ple'], ['ple, weak']])
+    >>> strengths(["probe", "probe, price 3 %", "probe, price 8 %", "ple", "ple, weak"]).values()
+    dict_values([['probe', 'probe, price 3 %', 'probe, price 8 %'], ['ple'], ['ple, weak']])
     """
     kinds: dict[str, dict[str, list[str]]] = {}
     for name in methods:

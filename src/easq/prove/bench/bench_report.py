@@ -1,16 +1,15 @@
-"""What a bench leaves beside its cells: rows.json, and a report with a table and a figure an experiment."""
+"""The output of a bench beside its cells: all rows, and a report with tables and figures."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from easq.home.files import replace_file
 from easq.prove.bench import real, tune
 from easq.prove.bench.bench_figures import SvgFigure, figures_of
 from easq.prove.bench.compare import Gain, SeedTable
 from easq.prove.bench.plan import REFERENCES, BenchExperiment, BenchSize
-from easq.prove.bench.row_store import MetricRow
+from easq.prove.bench.row_store import MetricRow, write_rows
 from easq.prove.bench.runner import Bench
 from easq.prove.report import page
 
@@ -22,7 +21,7 @@ _OTHERS = ("said_sat@3", "sat/auc", "pair_accuracy")
 
 
 def write(bench: Bench) -> int:
-    """Write rows.json and report/ from the cells that are done; return how many rows there are."""
+    """Write the rows and report/ from the cells that are done; return how many rows there are."""
     folder = bench.out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     every: dict[str, MetricRow] = {}
@@ -41,11 +40,12 @@ def write(bench: Bench) -> int:
             if found := tune.trials(experiment, table):
                 _write_winners(folder, found)
     for result in real.results(bench):
-        name = f"{result['log']}-{result['kept']:g}"
+        name = f"{result.log}-{result.kept:g}"
         replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
         blocks.append(_real_section(result))
     lines = ",\n".join(json.dumps(row) for row in every.values())
     replace_file(bench.out / "rows.json", f"[\n{lines}\n]\n", durable=False)
+    write_rows(bench.out / "rows.parquet", list(every.values()))
     title = "Methods compared"
     lead = page.header(title, page.text(_lead(bench.size), "lead"))
     replace_file(folder / "index.html", page.document(title, "\n".join([lead, *blocks])), durable=False)
@@ -92,38 +92,38 @@ def _section(experiment: BenchExperiment, table: SeedTable, drawn: Sequence[SvgF
 _Body = list[tuple[str, list[str]]]
 
 
-def _real_rows(result: dict[str, Any]) -> tuple[list[str], _Body]:
+def _real_rows(result: real.RealResult) -> tuple[list[str], _Body]:
     """Return heads and rows: every metric and its gain over the first method, with intervals."""
-    methods = result["methods"]
-    metrics = list(next(iter(methods.values()))["metrics"])
+    methods = result.methods
+    metrics = list(next(iter(methods.values())).metrics)
     heads = ["answers learned a seed", "held back a seed", *metrics, *(f"{m}, gain" for m in metrics)]
     rows: _Body = []
-    for method, found in methods.items():
-        values = [_bounds(found["metrics"].get(m), ".3f") for m in metrics]
-        gains = [_bounds(found["gain"].get(m), "+.3f") for m in metrics]
-        rows.append((method, [f"{found['learned']:,}", f"{found['held']:,}", *values, *gains]))
+    for name, method in methods.items():
+        values = [_bounds(method.metrics.get(m), ".3f") for m in metrics]
+        gains = [_bounds(method.gain.get(m), "+.3f") for m in metrics]
+        rows.append((name, [f"{method.learned:,}", f"{method.held:,}", *values, *gains]))
     return heads, rows
 
 
-def real_markdown(result: dict[str, Any]) -> str:
+def real_markdown(result: real.RealResult) -> str:
     """Return a real log's table as Markdown."""
     heads, rows = _real_rows(result)
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     return "\n".join([*lines, *(f"| {m} | " + " | ".join(cells) + " |" for m, cells in rows)]) + "\n"
 
 
-def _real_section(result: dict[str, Any]) -> str:
+def _real_section(result: real.RealResult) -> str:
     heads, rows = _real_rows(result)
     body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
-    title = f"{result['log']}, {result['kept']:.0%} of the answers learned"
-    caption = f"Seeds {', '.join(map(str, result['seeds']))} together; 95 % intervals by viewer."
+    title = f"{result.log}, {result.kept:.0%} of the answers learned"
+    caption = f"Seeds {', '.join(map(str, result.seeds))} together; 95 % intervals by viewer."
     return page.section(title, page.table(caption, ["", *map(page.plain, heads)], body))
 
 
-def _bounds(found: list[float | None] | None, form: str) -> str:
-    if not found or found[0] is None:
+def _bounds(bounds: real.Bounds | None, form: str) -> str:
+    if bounds is None or bounds[0] is None:
         return "-"
-    value, low, high = found
+    value, low, high = bounds
     return f"{value:{form}}" + ("" if low is None else f" ({low:{form}} to {high:{form}})")
 
 
@@ -147,7 +147,7 @@ def _tables(
         gains.append((method, [*cells, str(paired.seeds if paired else 0)]))
     values = (*SATISFACTION, *COST, *_OTHERS, "answers", "held_answers")
     found = [
-        (f"true satisfaction and behaviour, against {against}", heads, gains),
+        (f"true satisfaction and behavior, against {against}", heads, gains),
         ("values", list(values), plain_rows(values)),
     ]
     if any(method in REFERENCES for method in methods):

@@ -1,4 +1,4 @@
-"""What rows show: means over seeds, and differences paired by seed with 95 % intervals.
+"""Statistics of rows: means over seeds, and differences paired by seed with 95 % intervals.
 
 Equal seeds have equal worlds, requests and first parameters, so most of what varies falls out.
 """

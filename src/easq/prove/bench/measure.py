@@ -1,4 +1,4 @@
-"""What a ranking of a world's requests is worth: vectorised, because all lists are equally long.
+"""Metrics of a ranking of a world's requests, vectorized because all lists are equally long.
 
 The definitions are those of docs/evaluation.md, with one difference: answers are scored that were held
 back, so no model learns them, and requests of which a model learned an answer are left out for all.
@@ -46,7 +46,7 @@ class Measure:
         self._satisfied: list[Bool] = []
 
     def add(self, lists: Lists, score_BC: F64) -> None:
-        """Take a step's scores."""
+        """Add a step's scores."""
         if not len(lists):
             return
         # Of all pairs of a request at once: lists are short, so this is cheaper than sorting.
@@ -93,7 +93,7 @@ class Measure:
         self._sums.setdefault(name, np.zeros(2))[:] += numerator, denominator
 
     def values(self) -> dict[str, float]:
-        """Return every metric of which anything was counted."""
+        """Return every metric with at least one count."""
         found = {name: float(n / d) for name, (n, d) in sorted(self._sums.items()) if d}
         auc = self._auc()
         return found if auc is None else found | {"sat/auc": auc}

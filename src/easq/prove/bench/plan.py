@@ -57,7 +57,7 @@ class Sweep(Strict, frozen=True):
 class BenchExperiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
-    `figure` bars: a gain for each method; frontier: satisfaction against behaviour. `against` is whose values
+    `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` is whose values
     are subtracted. `trials` are settings of methods to choose among: see tune.py.
     """
 
@@ -106,7 +106,7 @@ class BenchWorld(NamedTuple):
 
 
 class BenchArm(NamedTuple):
-    """A method with what changes it; `name` is what its rows are called."""
+    """A method with its changed settings; `name` is the method name in its rows."""
 
     name: str
     method: str
@@ -114,7 +114,7 @@ class BenchArm(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What is run at once and has rows of its own."""
+    """The smallest unit of a bench, with rows of its own."""
 
     arm: BenchArm
     place: BenchWorld
@@ -122,7 +122,7 @@ class Cell(NamedTuple):
 
 
 def read_plan(path: Path) -> Plan:
-    """Return the plan in a file. Raises InputError that says what is wrong with it."""
+    """Read a plan. Raises InputError for a file that is no plan."""
     try:
         plan = msgspec.convert(tomllib.loads(path.read_text()), Plan)
     except FileNotFoundError:
@@ -177,7 +177,7 @@ def cells_of(experiment: BenchExperiment, size: BenchSize) -> Iterator[Cell]:
 
 
 def scenario_name(place: BenchWorld, size: BenchSize) -> str:
-    """Return what a world is called in rows: its scenario, and what sets it apart from the size's own."""
+    """Return a world's name in rows: its scenario, and how it differs from the size's own."""
     name = place.scenario
     if place.answers != size.answers:
         name += f", {place.answers:g} answers a view"
@@ -191,7 +191,7 @@ def scenario_name(place: BenchWorld, size: BenchSize) -> str:
 def passes(
     plan: Plan, size: BenchSize, only: Sequence[str] = (), methods: Sequence[str] = ()
 ) -> Iterator[list[Cell]]:
-    """Yield groups of cells of one world, in the order in which they are worth most if a bench is cut off.
+    """Yield groups of cells of one world, the most useful first, in case a bench is cut off.
 
     With `only` of these experiments, with `methods` of these methods. Experiment by experiment, a few
     methods at a time, seed by seed, world by world; what two experiments share is yielded once.

@@ -1,10 +1,12 @@
-"""Run methods on the real logs of a plan, and lay out what they show. One file for each log and share."""
+"""Run methods on the real logs of a plan, and write one result file for each log and share of answers."""
 
 import json
 from collections.abc import Callable
 from math import isnan
 from pathlib import Path
-from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from easq.home.files import replace_file
 from easq.log.sqlite import SqliteLog
@@ -18,7 +20,29 @@ from easq.recipe.read import read_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 Watch = Callable[[str, int], Callable[[int, int], None]]
-_SHOWN = (*METRICS, BEHAVIOR)
+_METRICS = (*METRICS, BEHAVIOR)
+
+Bounds = tuple[float | None, float | None, float | None]
+"""A value, and the low and the high end of its interval; None where nothing was counted."""
+
+
+class RealMethod(Struct, frozen=True):
+    """One method on a real log: answers learned and held back per seed, metrics, and gains over the first."""
+
+    learned: int
+    held: int
+    metrics: dict[str, Bounds]
+    gain: dict[str, Bounds]
+
+
+class RealResult(Struct, frozen=True):
+    """All methods on one real log, learning the share `kept` of its answers; `key` names its settings."""
+
+    key: str
+    log: str
+    kept: float
+    seeds: list[int]
+    methods: dict[str, RealMethod]
 
 
 def run(bench: Bench, plans: Path, name: str, data: Path, watch: Watch) -> None:
@@ -37,28 +61,26 @@ def run(bench: Bench, plans: Path, name: str, data: Path, watch: Watch) -> None:
         recipes = _recipes(bench, plans, real)
         key = digest(name, kept, real.seeds, [to_toml(recipe) for recipe in recipes.values()])
         path = folder / f"{name}-{kept:g}.json"
-        if path.exists() and json.loads(path.read_text())["key"] == key:
+        if path.exists() and _read(path).key == key:
             continue
         with SqliteLog(log_path) as whole:
-            found = run_real(recipes, whole, kept, real.seeds, watch(f"{name}, {kept:.0%} of answers", 1))
-        result = {
-            "key": key,
-            "log": name,
-            "kept": kept,
-            "seeds": real.seeds,
-            "methods": _layout(found, len(real.seeds)),
-        }
-        replace_file(path, json.dumps(result, indent=1) + "\n", durable=False)
+            scores = run_real(recipes, whole, kept, real.seeds, watch(f"{name}, {kept:.0%} of answers", 1))
+        result = RealResult(key, name, kept, list(real.seeds), _methods(scores, len(real.seeds)))
+        replace_file(path, json.dumps(msgspec.to_builtins(result), indent=1) + "\n", durable=False)
 
 
-def results(bench: Bench) -> list[dict[str, Any]]:
+def results(bench: Bench) -> list[RealResult]:
     """Return all results that are there, in the order of the plan."""
     paths = [
         bench.out / "real" / f"{name}-{kept:g}.json"
         for name, real in bench.plan.real.items()
         for kept in real.kept
     ]
-    return [json.loads(path.read_text()) for path in paths if path.exists()]
+    return [_read(path) for path in paths if path.exists()]
+
+
+def _read(path: Path) -> RealResult:
+    return msgspec.json.decode(path.read_bytes(), type=RealResult)
 
 
 def _recipes(bench: Bench, plans: Path, real: Real) -> dict[str, Recipe]:
@@ -66,27 +88,23 @@ def _recipes(bench: Bench, plans: Path, real: Real) -> dict[str, Recipe]:
     return {m: read_recipe(base, (), [bench.methods / f"{m}.toml"], read_method) for m in real.methods}
 
 
-def _layout(found: dict[str, MethodScores], num_seeds: int) -> dict[str, Any]:
-    against = next(iter(found.values()))
-    rows: dict[str, Any] = {}
-    for method, scored in found.items():
+def _methods(scores: dict[str, MethodScores], num_seeds: int) -> dict[str, RealMethod]:
+    against = next(iter(scores.values()))
+    methods = {}
+    for method, scored in scores.items():
         intervals = scored.tally.intervals()
-        rows[method] = {
-            "learned": scored.learned // num_seeds,
-            "held": scored.held // num_seeds,
-            "metrics": {m: _plain(intervals[m]) for m in _SHOWN if m in intervals},
-            "gain": {
-                m: _plain(scored.tally.difference(against.tally, m))
-                for m in _SHOWN
-                if m in intervals and scored is not against
-            },
-        }
+        metrics = {m: _bounds(intervals[m]) for m in _METRICS if m in intervals}
+        gain = {} if scored is against else {
+            m: _bounds(scored.tally.difference(against.tally, m)) for m in metrics
+        }  # fmt: skip
+        methods[method] = RealMethod(scored.learned // num_seeds, scored.held // num_seeds, metrics, gain)
+    intervals = against.tally.intervals()
     for reference in ("popularity", "random"):
-        intervals = against.tally.intervals()
-        held = {m: _plain(intervals[n]) for m in _SHOWN if (n := f"{reference}/{m}") in intervals}
-        rows[reference] = {"learned": 0, "held": against.held // num_seeds, "metrics": held, "gain": {}}
-    return rows
+        metrics = {m: _bounds(intervals[n]) for m in _METRICS if (n := f"{reference}/{m}") in intervals}
+        methods[reference] = RealMethod(0, against.held // num_seeds, metrics, {})
+    return methods
 
 
-def _plain(interval: Interval) -> list[float | None]:
-    return [None if isnan(x) else float(x) for x in interval]
+def _bounds(interval: Interval) -> Bounds:
+    value, low, high = (None if isnan(x) else float(x) for x in interval)
+    return value, low, high

@@ -1,4 +1,4 @@
-"""The same methods on a real log: a part of its answers is learned, the rest is what they are scored on.
+"""The same methods on a real log: they learn a part of its answers and are scored on the rest.
 
 Shapes: G held-back answers.
 """
@@ -32,7 +32,7 @@ _MODEL = "model"
 
 
 def is_kept(event: Answered, kept: float, seed: int) -> bool:
-    """Say whether an answer is learned; of two shares the smaller is part of the larger."""
+    """Return whether an answer is learned; a smaller share is a subset of a larger one."""
     drawn = crc32(f"{seed} {event.request_id} {event.item_id}".encode())
     # The last mixing step of MurmurHash3: CRC alone is linear, so near ids would be drawn together.
     drawn = (drawn ^ drawn >> 16) * 0x85EBCA6B & 0xFFFFFFFF
@@ -59,7 +59,7 @@ def thin(whole: EventLog, part: EventLog, recipe: Recipe, kept: float, seed: int
 
 
 class MethodScores:
-    """What one method's scores are worth on held-back answers and on behaviour, over several seeds."""
+    """Metrics of one method's scores on held-back answers and on behavior, over several seeds."""
 
     def __init__(self, recipe: Recipe, scorers: tuple[str, ...]) -> None:
         evaluation = recipe.evaluation
@@ -101,7 +101,7 @@ def run_real(
     seeds: tuple[int, ...],
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, MethodScores]:
-    """Return what each method's scores are worth, and of `random` and `popularity`.
+    """Return the metrics of each method, and of `random` and `popularity`.
 
     Each seed draws other answers and other first parameters; all their answers are put together.
     """

@@ -1,14 +1,20 @@
-"""The rows of a bench on disk: one small file a cell, there whole or not at all."""
+"""The rows of a bench on disk: one small file per cell, written atomically."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
 import msgspec
+import polars as pl
 
 from easq.errors import InputError
 from easq.home.files import replace_file
+
+_COLUMNS = {
+    "method": pl.String, "scenario": pl.String, "seed": pl.Int64, "metric": pl.String, "value": pl.Float64
+}  # fmt: skip
 
 
 class MetricRow(TypedDict):
@@ -22,12 +28,22 @@ class MetricRow(TypedDict):
 
 
 def read_rows(path: Path) -> list[MetricRow]:
-    """Return the rows in a file as a bench writes it. Raises InputError for one that holds none."""
+    """Return the rows of a JSON or Parquet file of a bench. Raises InputError for one that holds none."""
     try:
-        found: list[MetricRow] = msgspec.json.decode(path.read_bytes(), type=list[MetricRow])
-    except (OSError, msgspec.DecodeError) as error:
+        data = path.read_bytes()
+        plain = pl.read_parquet(data).to_dicts() if path.suffix == ".parquet" else msgspec.json.decode(data)
+        return msgspec.convert(plain, type=list[MetricRow])
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path} holds no rows of a bench: {error}") from None
-    return found
+
+
+def write_rows(path: Path, rows: Sequence[MetricRow]) -> None:
+    """Write rows as compressed Parquet, sorted by method, scenario, seed and metric."""
+    order = ["method", "scenario", "seed", "metric"]
+    table = pl.DataFrame(rows, schema=_COLUMNS).sort(order, maintain_order=True)
+    part = path.with_name(f".{path.name}.part")
+    table.write_parquet(part, compression="zstd", compression_level=19, statistics=False)
+    part.replace(path)
 
 
 class RowStore:
@@ -38,11 +54,11 @@ class RowStore:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def has(self, key: str) -> bool:
-        """Say whether a cell is done."""
+        """Return whether a cell is done."""
         return self._path(key).exists()
 
     def put(self, key: str, rows: list[MetricRow]) -> None:
-        """Keep the rows of a cell."""
+        """Store the rows of a cell."""
         replace_file(self._path(key), json.dumps(rows, indent=0) + "\n")
 
     def get(self, key: str) -> list[MetricRow]:
@@ -55,5 +71,5 @@ class RowStore:
 
 
 def digest(*parts: object) -> str:
-    """Return a name for what the parts say."""
+    """Return a name made of the parts' content."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:20]

@@ -1,4 +1,4 @@
-"""Run a plan: passes one after the other or in several processes, each kept as soon as it ends."""
+"""Run a plan: passes in sequence or in several processes, each stored as soon as it ends."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -20,14 +20,16 @@ from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
 Progress = Callable[[int, int], None]
-"""Hears of views learned and views in all, each method's counted."""
+"""Called with the views learned and the views in all, each method's counted."""
 
 _DECIDES = (
     "features", "behaviors", "seed", "order", "question", "join", "model", "method", "answers",
     "training",
 )  # fmt: skip
-_shared: Any = None
 
 _Names = tuple[str, str, int]
 
@@ -43,7 +45,7 @@ class Bench:
     out: Path
 
     def recipe_of(self, cell: Cell) -> Recipe:
-        """Return the settings of a cell. Raises SettingsError where they cannot be."""
+        """Return the settings of a cell. Raises SettingsError for invalid ones."""
         overrides = [*cell.arm.set, f"seed={cell.seed}"]
         if cell.arm.method in REFERENCES:
             return read_recipe(self.recipe, overrides, methods=read_method)
@@ -51,16 +53,16 @@ class Bench:
 
     @property
     def sitting(self) -> Sitting:
-        """Return what all passes share."""
+        """Return the settings that all passes share."""
         return Sitting(self.plan.candidates, self.plan.measured_share)
 
     def key(self, cell: Cell, recipe: Recipe) -> str:
-        """Return the name of a cell's rows: of everything that decides them, and of no more of the recipe."""
+        """Return the name of a cell's rows: a digest of everything that determines them."""
         learned = {part: getattr(recipe, part) for part in _DECIDES}
         return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
 
     def rows(self, experiment: str) -> list[MetricRow]:
-        """Return the rows of an experiment as far as they are there, in the order of the plan."""
+        """Return the stored rows of an experiment, in the order of the plan."""
         found, store = [], RowStore(self.out)
         for cell in cells_of(self.plan.experiments[experiment], self.size):
             key = self.key(cell, self.recipe_of(cell))
@@ -68,7 +70,7 @@ class Bench:
         return found
 
     def adopt(self, rows: Iterable[MetricRow]) -> int:
-        """Take the rows of an earlier run for those of the plan's cells; return how many cells that makes.
+        """Adopt the rows of an earlier run for the plan's cells; return the number of cells.
 
         Rows name what was run and not its settings: they must come from the same plan, methods and code.
         Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
@@ -79,7 +81,7 @@ class Bench:
             of_cell = known.setdefault((row["method"], row["scenario"], row["seed"]), {})
             if of_cell.setdefault(row["metric"], row)["value"] != row["value"]:
                 raise InputError(
-                    f"{_said(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
+                    f"{_value_text(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
                 )
         found: dict[_Names, Cell] = {}
         for name in self.size.experiments:
@@ -99,13 +101,13 @@ class Bench:
         wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests
         if "views" in rows:
             if rows["views"]["value"] != wanted:
-                raise InputError(f"{_said(rows['views'])}; allowed with this plan and size: {wanted:,}")
+                raise InputError(f"{_value_text(rows['views'])}; allowed with this plan and size: {wanted:,}")
         elif views == self.size.views:  # otherwise the scenario's name says it
             name, scenario, seed = names
             raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
 
 
-def _said(row: MetricRow) -> str:
+def _value_text(row: MetricRow) -> str:
     names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
     return f"{names}: {row['metric']}: got {value:,.10g}"
 
@@ -117,7 +119,7 @@ def run(
     workers: int = 1,
     on_progress: Progress = lambda *_: None,
 ) -> None:
-    """Run what is missing. Another run goes on where this one was stopped."""
+    """Run the missing cells. A later run continues where this one stopped."""
     store = RowStore(bench.out)
     todo = []
     for cells in passes(bench.plan, bench.size, only, methods):
@@ -160,11 +162,11 @@ def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Cal
 
 
 def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], workers: int) -> Iterator[int]:
-    """Yield the views learned so far, now and then. What fails in a process is raised here."""
+    """Yield the views learned so far from time to time. Failures in a process are raised here."""
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
-    with ProcessPoolExecutor(workers, context, _begin, (counter, os.getpid())) as pool:
-        waiting = {pool.submit(_in_process, bench, group) for group in todo}
+    with ProcessPoolExecutor(workers, context, _Worker.begin, (bench, counter, os.getpid())) as pool:
+        waiting = {pool.submit(_Worker.run_group, group) for group in todo}
         try:
             while waiting:
                 ended, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -175,22 +177,34 @@ def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], w
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(counter: Any, parent: int) -> None:
-    """Make a process ready; it ends with the one that started it, however that ends."""
-    global _shared  # noqa: PLW0603 a process of a pool has nowhere else to keep what it is given
-    _shared = counter
+class _Worker:
+    """A process of the pool: the bench, and the counter of views that all processes share.
 
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
+    Shared memory comes to a process only as it starts, so the process's one worker is bound here.
+    """
 
-    threading.Thread(target=watch, daemon=True).start()
+    _own: ClassVar["_Worker"]
 
+    def __init__(self, bench: Bench, counter: "Synchronized[int]") -> None:
+        self._bench, self._counter = bench, counter
 
-def _in_process(bench: Bench, group: Sequence[tuple[Cell, Recipe]]) -> None:
-    def on_views(views: int) -> None:
-        with _shared.get_lock():
-            _shared.value += views
+    @classmethod
+    def begin(cls, bench: Bench, counter: "Synchronized[int]", parent: int) -> None:
+        """Prepare a process; it ends with its parent, however that ends."""
+        cls._own = cls(bench, counter)
 
-    _run_group(bench, group, on_views)
+        def watch() -> None:
+            while os.getppid() == parent:
+                time.sleep(0.5)
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    @classmethod
+    def run_group(cls, group: Sequence[tuple[Cell, Recipe]]) -> None:
+        """Run the cells of a group and count their views."""
+        _run_group(cls._own._bench, group, cls._own)
+
+    def __call__(self, views: int) -> None:
+        with self._counter.get_lock():
+            self._counter.value += views

@@ -1,6 +1,6 @@
 """The bench's figures as SVG, for pages that run no script: dots with intervals, and points joined by method.
 
-Colours are those of the report (report/draw.py) and legible on white and on near-black. Colours come again
+Colors are those of the report (report/draw.py) and legible on white and on near-black. Colors come again
 after six series and marks after four, so twelve are told apart.
 """
 
@@ -93,7 +93,7 @@ def lines(
 
 
 def _ends(found: Sequence[Gain] | Sequence[Point]) -> list[float]:
-    """Return all values and bounds of what stands along the axis of gains."""
+    """Return all values and bounds on the axis of gains."""
     values = [(one.value if isinstance(one, Gain) else one.y, one.low, one.high) for one in found]
     return [end for ends in values for end in ends if end is not None]
 

@@ -1,6 +1,6 @@
-"""Choose settings by what a platform can measure on a validation period: no truth is read.
+"""Choose settings by metrics that a platform can measure in a validation period, never by the truth.
 
-Of a method's trials that cost at most `most_cost` of behaviour in the first three and in the first ten,
+Of a method's trials that cost at most `most_cost` of behavior in the first three and in the first ten,
 the winner has the largest share of satisfied ones among the held-back answers in the first three
 (`said_sat@3`). Where every trial costs more, the cheapest wins. Values are means over scenarios and seeds.
 """
@@ -20,7 +20,7 @@ COSTS = ("behavior@3", "behavior@10")
 
 
 class Trial(NamedTuple):
-    """What a trial showed: the criterion's gain, and the larger of the two costs, as a share."""
+    """A trial's result: the criterion's gain, and the larger of the two costs, as a share."""
 
     set: tuple[str, ...]
     gain: float

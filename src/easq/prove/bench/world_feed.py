@@ -1,4 +1,4 @@
-"""Batches straight from a world: those that its log would give, joined and cut, without a log.
+"""Batches straight from a world, equal to those its log would give after joining and cutting.
 
 What an event costs on its way through a log, a joiner and a batcher is most of the time of a replay. A
 benchmark that compares methods on a world needs none of it: here examples are array rows, in the order
@@ -30,7 +30,7 @@ _HOLD = 4
 
 
 class FedBatch(NamedTuple):
-    """A batch, and apart from it what is for measuring alone and not for a model.
+    """A batch, and columns that are only for measuring and never reach a model.
 
     Of its viewed rows, the true satisfaction and the option of an answer that was held back, or -1.
     """
@@ -103,7 +103,7 @@ class _Cutter:
         self._queue = Completed(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def cuts(self, completed: Completed, final: bool = False) -> Iterator[Completed]:
-        """Put examples behind the queue; yield every full step, at last also what is left."""
+        """Append examples to the queue; yield every full step, and finally the rest."""
         request_X = np.concatenate([self._queue.request_X, completed.request_X])
         position_X = np.concatenate([self._queue.position_X, completed.position_X])
         rows_X = np.cumsum(np.where(position_X < 0, self._candidates, 0))
@@ -168,7 +168,7 @@ class _Maker:
             }
 
     def release(self, oldest: int) -> None:
-        """Let go of the requests before `oldest`."""
+        """Drop the requests before `oldest`."""
         held = self._held
         assert held is not None
         gone = oldest - held.first

@@ -1,4 +1,4 @@
-"""In which order a log's reader would complete a world's examples, without the log.
+"""The order in which a log's reader would complete a world's examples, without the log.
 
 A chunk's events are appended in order of time; each partition keeps the latest time it has seen, and
 partitions are read in order of (that time, partition, offset), as log/merge.py reads them. A request is
@@ -28,7 +28,7 @@ class Completed:
 
 
 class WorldOrder:
-    """Follows a world chunk by chunk; `window_ms` is the behaviours' window and the lateness together."""
+    """Follows a world chunk by chunk; `window_ms` is the behaviors' window and the lateness together."""
 
     def __init__(self, partition_U: I64, num_partitions: int, window_ms: int) -> None:
         self._partition_U, self._num, self._window_ms = partition_U, num_partitions, window_ms

@@ -28,7 +28,7 @@ _PROBED_REQUESTS, _PROBED_SEED = 10_000, 0
 
 @dataclass(frozen=True)
 class Sitting:
-    """What a pass runs on beside its cells."""
+    """Settings of a pass beside its cells."""
 
     candidates: int
     measured_share: float
@@ -83,7 +83,7 @@ def _step(learner: Learner, fed: FedBatch, cell: Cell) -> F64:
 
 
 def kept_share(place: BenchWorld, candidates: int) -> float:
-    """Return which share of a world's answers is learned, so that there are `place.answers` a view.
+    """Return the share of a world's answers to learn, so that there are `place.answers` per view.
 
     Counted in a world of a seed that no bench has.
     """

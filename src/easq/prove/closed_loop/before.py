@@ -1,4 +1,4 @@
-"""Before the days that count: what the A/B will find, estimated from the control arm's drawn rankings.
+"""Estimate, before the days that count, what the A/B test will find, from the control's drawn rankings.
 
 Shapes: V visits, C candidates, N logged candidates, M models, T places to come first.
 """
@@ -7,30 +7,96 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, field, structs
 from numpy.typing import NDArray
 
 from easq.arrays import F32, I64
 from easq.errors import InputError
 from easq.home.home import Home
 from easq.log.events import Request
-from easq.prove.offpolicy.arm_estimates import TOO_FEW, estimate_arm, two_arms
+from easq.prove.offpolicy.arm_estimates import TOO_FEW, Sides, estimate_arm, two_arms
 from easq.prove.offpolicy.drawn_log import ties
+from easq.prove.offpolicy.estimators import ByEstimator, ValueEstimate
+
+
+class RankingTruth(Struct, frozen=True):
+    """The mean true satisfaction of two models' first items, and the relative change."""
+
+    control: float
+    treatment: float
+    lift: float
+
+
+class LiftInterval(Struct, frozen=True):
+    """A relative change with its interval."""
+
+    lift: float
+    low: float
+    high: float
+
+
+class EstimateBasis(Struct, frozen=True, kw_only=True):
+    """What an estimate rests on; `first_day` and `last_day` are UTC days, `from` and `to` in JSON."""
+
+    models: Sides[str]
+    first_day: str = field(name="from")
+    last_day: str = field(name="to")
+    requests: int
+    answers: int
+    effective_answers: Sides[float]
+    warnings: list[str]
+    true_satisfaction: RankingTruth
+
+
+class LiftEstimate(EstimateBasis, frozen=True, kw_only=True):
+    """An estimated lift in satisfaction; `overlaps` says whether the A/B test's interval does."""
+
+    lift: float
+    low: float
+    high: float
+    lifts: ByEstimator[LiftInterval]
+    why: str = ""
+    overlaps: bool | None = None
+
+
+class WeakEstimate(EstimateBasis, frozen=True, kw_only=True):
+    """The answers are too few for an estimate; `why` says so."""
+
+    why: str
+    lift: None = None
+    low: None = None
+    high: None = None
+    overlaps: None = None
+
+
+class MissingEstimate(Struct, frozen=True):
+    """Nothing could be estimated; `why` says so."""
+
+    why: str
+    lift: None = None
+    low: None = None
+    high: None = None
+    overlaps: None = None
+
+
+BeforeEstimate = LiftEstimate | WeakEstimate | MissingEstimate
 
 
 class TrueRankings:
-    """The true satisfaction with the first items of rankings that nobody was shown; only a simulation has it.
+    """True satisfaction with the first items of rankings never shown, which only a simulation knows.
 
-    `offered` hears of visits while it `listens`; `heard` of logged requests and of models' scores for them.
+    `add_visits` records visits while `records` is set; `add_scores` takes logged requests and models' scores
+    for them.
     """
 
     def __init__(self) -> None:
-        self.listens = True
+        self.records = True
         self._visits: dict[str, tuple[I64, F32]] = {}
         self._sum_M, self._num = np.zeros(2), 0
 
-    def offered(self, replies: list[Any], item_VC: I64, satisfaction_VC: F32) -> None:
-        """Take visits: the replies, the candidates, and how each would satisfy."""
-        if not self.listens:
+    def add_visits(self, replies: list[Any], item_VC: I64, satisfaction_VC: F32) -> None:
+        """Add visits: the replies, the candidates, and the true satisfaction of each."""
+        if not self.records:
             return
         order_VC = np.argsort(item_VC, 1)
         item_VC = np.take_along_axis(item_VC, order_VC, 1)
@@ -38,8 +104,8 @@ class TrueRankings:
         for reply, item_C, satisfaction_C in zip(replies, item_VC, satisfaction_VC, strict=True):
             self._visits[reply["request_id"]] = item_C, satisfaction_C
 
-    def heard(self, requests: Sequence[Request], score_NM: NDArray[np.floating]) -> None:
-        """Take the scores of logged requests by two models."""
+    def add_scores(self, requests: Sequence[Request], score_NM: NDArray[np.floating]) -> None:
+        """Add the scores of logged requests by two models."""
         start = 0
         for request in requests:
             end = start + len(request.items)
@@ -51,45 +117,39 @@ class TrueRankings:
             self._num += 1
             start = end
 
-    def means(self) -> dict[str, float]:
+    def means(self) -> RankingTruth:
         """Return both models' means and the relative change."""
         treatment, control = (self._sum_M / self._num).tolist()
-        return {"control": control, "treatment": treatment, "lift": treatment / control - 1}
+        return RankingTruth(control, treatment, treatment / control - 1)
 
 
-def estimate_before(home: Home, truth: TrueRankings) -> dict[str, Any]:
-    """Return what the first experiment's second arm is estimated to gain in satisfaction, fit for JSON.
-
-    Where the log does not carry an estimate, `lift`, `low` and `high` are None and `why` says it.
-    """
+def estimate_before(home: Home, truth: TrueRankings) -> BeforeEstimate:
+    """Estimate what the first experiment's second arm gains in satisfaction."""
     experiment = home.recipe.experiments[0]
     try:
-        found = estimate_arm(home, experiment, two_arms(experiment, None, None), heard=truth.heard)
+        found = estimate_arm(home, experiment, two_arms(experiment, None, None), on_scores=truth.add_scores)
     except InputError as error:
-        return none(str(error))
-    effective = {side: support["effective"] for side, support in found["support"].items()}
-    told = {
-        "models": found["models"],
-        "from": found["from"],
-        "to": found["to"],
-        "requests": found["requests"],
-        "answers": found["answers"],
-        "effective_answers": effective,
-        "warnings": found["warnings"],
-        "true_satisfaction": truth.means(),
-    }
-    if not found["supported"]:
-        least = min(effective.values())
-        return {**none(f"its answers are worth {least:.0f} even ones and {TOO_FEW} are needed"), **told}
-    lifts = {name: _lift(value) for name, value in found["lift"].items()}
+        return MissingEstimate(str(error))
+    effective = Sides(found.support.treatment.effective, found.support.control.effective)
+    basis = EstimateBasis(
+        models=found.models,
+        first_day=found.first_day,
+        last_day=found.last_day,
+        requests=found.requests,
+        answers=found.answers,
+        effective_answers=effective,
+        warnings=found.warnings,
+        true_satisfaction=truth.means(),
+    )
+    if not found.supported:
+        least = min(effective.treatment, effective.control)
+        why = f"its answers are worth {least:.0f} even ones and {TOO_FEW} are needed"
+        return WeakEstimate(**structs.asdict(basis), why=why)
+    lifts = ByEstimator(_interval(found.lift.snips), _interval(found.lift.doubly_robust))
     # Named beforehand, not chosen by its result: its interval is the shorter one.
-    return {**lifts["doubly_robust"], "why": "", "lifts": lifts, **told}
+    chosen = lifts.doubly_robust
+    return LiftEstimate(**structs.asdict(basis), **structs.asdict(chosen), lifts=lifts)
 
 
-def none(why: str) -> dict[str, Any]:
-    """Return an estimate that there is not, and why."""
-    return {"lift": None, "low": None, "high": None, "why": why}
-
-
-def _lift(found: dict[str, float]) -> dict[str, float]:
-    return {"lift": found["value"], "low": found["low"], "high": found["high"]}
+def _interval(lift: ValueEstimate) -> LiftInterval:
+    return LiftInterval(lift.value, lift.low, lift.high)

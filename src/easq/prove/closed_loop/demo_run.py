@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import msgspec
@@ -23,9 +23,9 @@ from easq.home.arm_homes import open_arms
 from easq.home.clock import HeldClock
 from easq.home.home import Home, open_home
 from easq.prove.ab.viewer_days import day_date
-from easq.prove.closed_loop.before import TrueRankings, estimate_before, none
+from easq.prove.closed_loop.before import BeforeEstimate, MissingEstimate, TrueRankings, estimate_before
 from easq.prove.closed_loop.life import Life
-from easq.prove.closed_loop.true_sums import Lift, TrueSums
+from easq.prove.closed_loop.true_sums import TrueLift, TrueSums
 from easq.prove.offpolicy.arm_estimates import freeze_arms
 from easq.recipe.experiments import Explore
 from easq.recipe.recipe import Recipe
@@ -39,7 +39,7 @@ _NUM_ITEMS = 3000
 
 
 class DemoSize(NamedTuple):
-    """How much is simulated. Days before `since` are for learning and do not count.
+    """The size of the simulation. Days before `since` are for learning and do not count.
 
     On the morning of day `frozen` the models are kept as they are; by what follows until `since` they are
     judged beforehand. From `since` on, or where there is no such day, no ranking is drawn.
@@ -57,11 +57,11 @@ FAST = DemoSize(viewers=400, days=5, since=2, frozen=1)
 
 
 class DemoResult(NamedTuple):
-    """What came of the simulated weeks; `estimate` is from before the days that count."""
+    """The result of the simulated weeks; `estimate` was made before the days that count."""
 
     home: Home
-    truth: Lift
-    estimate: dict[str, Any]
+    truth: TrueLift
+    estimate: BeforeEstimate
     views: int
     offers: int
     asks: int
@@ -74,13 +74,13 @@ def live_together(
     out: Path,
     seed: int,
     size: DemoSize,
-    tell: Callable[[str], None],
+    announce: Callable[[str], None],
     on_progress: Callable[[float], None],
 ) -> DemoResult:
-    """Run a live system in `out` and let a society live with it; return what came of it.
+    """Run a live system in `out` with a simulated society as its viewers; return the result.
 
     The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
-    `tell` hears what to say to people. Raises InputError for a folder that is in use.
+    `announce` is called with the URL. Raises InputError for a folder that is in use.
     """
     began = time.monotonic()
     folder = out / "home"
@@ -100,14 +100,14 @@ def live_together(
     society = Society(seed, AskRates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
     ahead = TrueRankings()
     port = _free_port()
-    tell(f"http://127.0.0.1:{port}")
-    estimate = none("no ranking was drawn before it, see [explore]")
+    announce(f"http://127.0.0.1:{port}")
+    estimate: BeforeEstimate = MissingEstimate("no ranking was drawn before it, see [explore]")
     # What is drawn is not the best that is known: while days count, it would cost both arms.
     sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
     is_judged, since = recipe.explore.share > 0 and size.frozen < size.since, 0
     home = open_home(folder, recipe if is_judged else sorted_recipe)
     with HeldClock(folder, began_ms) as clock:
-        life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.offered)
+        life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.add_visits)
         live = partial(_live, life, on_progress, port)
         if is_judged:
             with _up(home, out, port):
@@ -115,7 +115,7 @@ def live_together(
                 _check_learners(home, life.answers)
                 freeze_arms(home, home.recipe.experiments[0])
                 live(range(size.frozen, size.since))
-            ahead.listens = False
+            ahead.records = False
             estimate = estimate_before(home, ahead)
             home, since = open_home(folder, sorted_recipe), size.since
         with _up(home, out, port):
@@ -136,23 +136,23 @@ def _live(life: Life, on_progress: Callable[[float], None], port: int, days: ran
 
 def _check_learners(home: Home, answers: int) -> None:
     """Wait until every learner has learned all answers; raises RuntimeError for one that does not."""
-    for name, found in {"the running model": home, **open_arms(home)}.items():
+    for name, home_of in {"the running model": home, **open_arms(home)}.items():
         deadline = time.monotonic() + LEARNED_S
-        while (told := found.read_status("learner")).get("answers") != answers:
+        while (status := home_of.read_status("learner")).get("answers") != answers:
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    f"the learner of {name} has learned {told.get('answers', 0):,} of {answers:,} answers; "
-                    "what it said is in up.txt"
+                    f"the learner of {name} has learned {status.get('answers', 0):,} of {answers:,} answers; "
+                    "its output is in up.txt"
                 )
             time.sleep(_POLL_S)
 
 
 @contextmanager
 def _up(home: Home, out: Path, port: int) -> Iterator[None]:
-    """Run `easq up` meanwhile; raises RuntimeError, with its last words, where it does not run."""
-    said = out / "up.txt"
+    """Run `easq up` meanwhile; raises RuntimeError, with its last output, if it does not run."""
+    output = out / "up.txt"
     words = ["up", "--home", str(home.folder), "--port", str(port)]
-    with said.open("ab") as file:
+    with output.open("ab") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "easq.cli", *words], stdout=file, stderr=file, env=dict(os.environ)
         )
@@ -160,7 +160,7 @@ def _up(home: Home, out: Path, port: int) -> Iterator[None]:
         deadline = time.monotonic() + READY_S
         while not _is_ready(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the live system did not become ready: {said.read_text()[-2000:]}")
+                raise RuntimeError(f"the live system did not become ready: {output.read_text()[-2000:]}")
             time.sleep(_POLL_S)
         yield
     finally:
@@ -170,7 +170,7 @@ def _up(home: Home, out: Path, port: int) -> Iterator[None]:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-                raise RuntimeError(f"the live system did not stop: {said.read_text()[-2000:]}") from None
+                raise RuntimeError(f"the live system did not stop: {output.read_text()[-2000:]}") from None
 
 
 def _free_port() -> int:

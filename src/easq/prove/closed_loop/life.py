@@ -1,10 +1,10 @@
-"""Simulated viewers live some weeks with a live service: they rank, watch, act, are asked, answer, return.
+"""Simulated viewers use a live service for weeks: they rank, watch, act, are asked, answer, return.
 
 Everything goes through the public API. Time is simulated: this side holds the service's clock, so that a
 day takes as long as its calls take. Shapes: V visits at once, C candidates, K items watched on a visit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,20 @@ from easq.sources.world.simulate import DAY_MS
 from easq.sources.world.society import Society, WatchedViews
 
 CANDIDATES, WATCHED = 30, 4
+Body = Mapping[str, object]
+"""The JSON body of a call."""
+
 _AT_ONCE = 64
-_TOLD_AT_ONCE = 2000
+_PUT_AT_ONCE = 2000
 _VIEW_MS, _READING_MS = 20_000, 3_000
 _BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "profile_enter", "hate")
 
 
 class Life:
-    """`society` lives with a service; what truly satisfied is written to `truth`.
+    """A society that uses a service; its true satisfaction is added to `truth`.
 
-    Every viewer comes `visits_per_day` times in the mean on the days that he comes. `began_ms` is a midnight.
-    `offered` hears of visits: the replies, the candidates, and how each would truly satisfy (V, C).
+    On the days they come, viewers visit `visits_per_day` times in the mean. `began_ms` is a midnight.
+    `on_visits` is called with visits: the replies, the candidates, and the true satisfaction of each (V, C).
     """
 
     def __init__(
@@ -38,48 +41,48 @@ class Life:
         truth: TrueSums,
         visits_per_day: float,
         began_ms: int,
-        offered: Callable[[list[Any], I64, F32], None],
+        on_visits: Callable[[list[Any], I64, F32], None],
     ) -> None:
         self._society, self._clock, self._truth = society, clock, truth
-        self._per_day, self._began_ms, self._offered = visits_per_day, began_ms, offered
-        self._told = 0
+        self._per_day, self._began_ms, self._on_visits = visits_per_day, began_ms, on_visits
+        self._items_put = 0
         self.views = self.offers = self.asks = self.answers = 0
 
     async def live(
         self, client: AsyncClient, days: range, on_progress: Callable[[float], None] = lambda _: None
     ) -> None:
-        """Live days with the service behind `client`, those that follow upon the days lived before.
+        """Simulate the days that follow those simulated before, with the service behind `client`.
 
-        `on_progress` hears how many are over, with fractions. Raises ClientError.
+        `on_progress` is called with the days that are over, with fractions. Raises ClientError.
         """
         self._client = client
         for day in days:
             if day:
                 self._society.next_day()
             else:
-                await self._tell_viewers()
-            await self._tell_items()
+                await self._put_viewers()
+            await self._put_items()
             time_V, user_V = self._society.visits(self._per_day)
             for start in range(0, len(user_V), _AT_ONCE):
                 some = slice(start, start + _AT_ONCE)
                 await self._visit(day, time_V[some], user_V[some])
                 on_progress(day + min(1.0, (start + _AT_ONCE) / max(len(user_V), 1)))
 
-    async def _tell_viewers(self) -> None:
+    async def _put_viewers(self) -> None:
         viewers = self._society.viewers
-        told = [
+        entries = [
             {"user_id": f"u{n}", "features": {"segment": segment, "device": device}}
             for n, (segment, device) in enumerate(
                 zip(viewers.segment_U.tolist(), viewers.device_U.tolist(), strict=True)
             )
         ]
-        await self._put("users", told)
+        await self._put("users", entries)
 
-    async def _tell_items(self) -> None:
-        """Tell of the items that are new since the last day."""
+    async def _put_items(self) -> None:
+        """Put the items that are new since the last day."""
         items = self._society.catalogue
-        new = range(self._told, len(items.topic_I))
-        told = [
+        new = range(self._items_put, len(items.topic_I))
+        entries = [
             {
                 "item_id": f"i{n}",
                 "features": {
@@ -92,16 +95,18 @@ class Life:
             }
             for n in new
         ]
-        await self._put("items", told)
-        self._told = new.stop
+        await self._put("items", entries)
+        self._items_put = new.stop
 
-    async def _put(self, side: str, told: list[dict[str, Any]]) -> None:
-        for start in range(0, len(told), _TOLD_AT_ONCE):
-            reply = await self._client.call("PUT", f"/v1/{side}", {side: told[start : start + _TOLD_AT_ONCE]})
+    async def _put(self, side: str, entries: Sequence[Body]) -> None:
+        for start in range(0, len(entries), _PUT_AT_ONCE):
+            reply = await self._client.call(
+                "PUT", f"/v1/{side}", {side: entries[start : start + _PUT_AT_ONCE]}
+            )
             _all_accepted(reply)
 
     async def _visit(self, day: int, time_V: I64, user_V: I64) -> None:
-        """Let some visits that begin about together take place."""
+        """Simulate some visits that begin at about the same time."""
         now_ms = self._began_ms + day * DAY_MS + int(time_V[-1])
         self._move_to(now_ms)
         item_VC = self._society.candidates_of(user_V, CANDIDATES)
@@ -118,7 +123,7 @@ class Life:
                 for user, items in zip(user_V.tolist(), item_VC.tolist(), strict=True)
             ),
         )
-        self._offered(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
+        self._on_visits(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
         item_VK = np.array([[int(item[1:]) for item in reply["items"]] for reply in ranked])
         watched = self._society.watch(user_V, item_VK)
         self.views += item_VK.size
@@ -132,9 +137,9 @@ class Life:
         self._clock.set(max(now_ms, self._clock.now_ms()))
 
     async def _report(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
-        """Report what was watched and done, visit by visit."""
+        """Report views and behavior, visit by visit."""
 
-        def event(v: int) -> dict[str, Any]:
+        def event(v: int) -> Body:
             values = {name: watched.did[name][v].astype(float).tolist() for name in _BEHAVIORS}
             values["play_ms"] = watched.play_ms_VK[v].astype(float).tolist()
             return {
@@ -175,13 +180,13 @@ class Life:
             "/v1/questionnaire/shown", ({"token": offer["token"]} for _, offer in asked)
         )
         self._move_to(self._clock.now_ms() + _READING_MS)
-        said = [
+        answers = [
             {"token": offer["token"], "option": OPTIONS[option], "took_ms": _READING_MS}
             for (v, k), offer in asked
             if (option := int(watched.option_VK[v, k])) >= 0 and offer["question"]["name"] == QUESTION
         ]
-        await self._client.post_all("/v1/questionnaire/answer", said)
-        self.answers += len(said)
+        await self._client.post_all("/v1/questionnaire/answer", answers)
+        self.answers += len(answers)
 
 
 def _is_long(watched: WatchedViews, v: int, k: int) -> bool:

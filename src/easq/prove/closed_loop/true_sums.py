@@ -1,19 +1,18 @@
-"""What viewers truly felt, by arm: known in a simulation, and nowhere else.
+"""True satisfaction by arm, which only a simulation knows.
 
 Shapes: U viewers, V visits, K items watched on a visit.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import pyarrow as pa  # type: ignore[import-untyped]
 import tea_tasting as tt  # type: ignore[import-untyped]
+from msgspec import Struct
 
 from easq.arrays import F32, I64
 from easq.recipe.assignment import arm_of
 
 
-class Lift(NamedTuple):
+class TrueLift(Struct, frozen=True):
     """A mean in two arms and its relative change, with its interval."""
 
     control: float
@@ -32,7 +31,7 @@ class TrueSums:
         self._sum_U, self._views_U = np.zeros(num_viewers), np.zeros(num_viewers)
 
     def add(self, day: int, user_V: I64, labels: list[str], satisfaction_VK: F32) -> None:
-        """Take visits that were ranked under these labels."""
+        """Add visits that were ranked under these arm labels."""
         if day < self._since:
             return
         numbers = {name: number for number, name in enumerate(self._arms)}
@@ -40,7 +39,7 @@ class TrueSums:
         np.add.at(self._sum_U, user_V, satisfaction_VK.sum(1))
         np.add.at(self._views_U, user_V, satisfaction_VK.shape[1])
 
-    def lift(self, confidence: float) -> Lift:
+    def lift(self, confidence: float) -> TrueLift:
         """Return the second arm's mean true satisfaction of a view against the first's (delta method)."""
         seen_U = (self._arm_U >= 0) & (self._views_U > 0)
         data = pa.table(
@@ -52,7 +51,7 @@ class TrueSums:
         )
         ratio = tt.RatioOfMeans("satisfaction", "views", confidence_level=confidence)
         found = tt.Experiment(truth=ratio).analyze(data, control=0)["truth"]
-        return Lift(
+        return TrueLift(
             float(found.control),
             float(found.treatment),
             float(found.rel_effect_size),

@@ -1,12 +1,13 @@
 """Sums along a run, in a bounded number of points, and the calibration of its pair probabilities.
 
-A point adds up what the steps of its stretch found. When there are too many points, neighbours are
+A point adds up what the steps of its stretch found. When there are too many points, neighbors are
 added up, so a curve over a long log costs no more memory than over a short one.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from easq.arrays import F64
@@ -59,6 +60,22 @@ def _merge(into: dict[str, float], sums: Mapping[str, float]) -> None:
         into[name] = into.get(name, 0.0) + value
 
 
+class Calibration(Struct, frozen=True):
+    """How often pairs were in the claimed order; one entry of each list for every filled bin.
+
+    pairs     all pairs counted.
+    claimed   mean probability claimed in a bin.
+    right     share of the bin's pairs that were in the claimed order.
+    count     pairs of the bin.
+    """
+
+    pairs: int
+    expected_calibration_error: float | None
+    claimed: list[float]
+    right: list[float]
+    count: list[int]
+
+
 class Reliability:
     """Calibration of sigmoid(margin) as the probability that the pair is in that order.
 
@@ -78,18 +95,17 @@ class Reliability:
         self._sums[1] += np.bincount(bin_P, probability, self.bins)
         self._sums[2] += np.bincount(bin_P, (np.sign(margin_P) + 1) / 2, self.bins)
 
-    def report(self) -> dict[str, object]:
-        """Return pairs, expected calibration error, and per filled bin the claimed and the true share."""
+    def report(self) -> Calibration:
+        """Return the expected calibration error, and per filled bin the claimed and the true share."""
         pairs, claimed, right = self._sums[:, self._sums[0] > 0]
         total = pairs.sum()
-        error = float(np.abs(claimed - right).sum() / total) if total else None
-        return {
-            "pairs": int(total),
-            "expected_calibration_error": error,
-            "claimed": (claimed / pairs).tolist(),
-            "right": (right / pairs).tolist(),
-            "count": pairs.astype(int).tolist(),
-        }
+        return Calibration(
+            pairs=int(total),
+            expected_calibration_error=float(np.abs(claimed - right).sum() / total) if total else None,
+            claimed=(claimed / pairs).tolist(),
+            right=(right / pairs).tolist(),
+            count=pairs.astype(int).tolist(),
+        )
 
     def state(self) -> F64:
         """Return the sums."""

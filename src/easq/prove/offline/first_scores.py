@@ -1,6 +1,6 @@
-"""Scores from before a request taught anything, kept until all of it has been measured.
+"""First scores: the scores of a request from before any of it was learned, kept until it is measured.
 
-An answer is learned when it comes, the behaviour of its request only when the window closes. Scored
+An answer is learned when it comes, the behavior of its request only when the window closes. Scored
 then, a request whose answers were learned would be measured in sample. So the first time that any
 part of a request is to be learned, all of its candidates are scored, and those scores count for
 everything that is measured of it. Only answered requests are kept, until they close. One that nobody
@@ -22,10 +22,10 @@ _MOST = 1 << 16
 
 
 class FirstScores:
-    """Puts the first scores of each answered request in the place of later ones."""
+    """Replaces later scores of each answered request by its first ones."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, dict[str, F64]] = {}
+        self._first: dict[str, dict[str, F64]] = {}
 
     def apply(self, step: StepResult, scores: dict[str, F64]) -> tuple[StepResult, dict[str, F64]]:
         """Return the step and the scores by scorer as they were before any row's request was learned."""
@@ -41,17 +41,17 @@ class FirstScores:
         for number in np.unique(request_N[batch.answer_row_A[batch.fresh_A]]).tolist():
             rows, key = slice(start_B[number], start_B[number + 1]), batch.request_ids[number]
             # Copies, since a part of a column would hold all of it in memory.
-            kept = self._kept.setdefault(key, {name: c[rows].copy() for name, c in columns.items()})
-            for name, first_C in kept.items():
+            first_scores = self._first.setdefault(key, {name: c[rows].copy() for name, c in columns.items()})
+            for name, first_C in first_scores.items():
                 columns[name][rows] = first_C
         for number in range(min(first_listed, len(batch.request_ids))):
-            kept_too = self._kept.pop(batch.request_ids[number], None)
-            if kept_too is not None:
+            closing = self._first.pop(batch.request_ids[number], None)
+            if closing is not None:
                 rows = slice(start_B[number], start_B[number + 1])
                 for name in scores:
-                    columns[name][rows] = kept_too[name][batch.position_N[rows]]
-        while len(self._kept) > _MOST:
-            del self._kept[next(iter(self._kept))]
+                    columns[name][rows] = closing[name][batch.position_N[rows]]
+        while len(self._first) > _MOST:
+            del self._first[next(iter(self._first))]
         expert_N = columns.pop(_EXPERT, None)
         first = dataclasses.replace(
             step,
@@ -62,10 +62,10 @@ class FirstScores:
 
     def state(self) -> np.ndarray:
         """Return the kept scores."""
-        kept = {key: {n: c.tolist() for n, c in columns.items()} for key, columns in self._kept.items()}
-        return np.frombuffer(msgspec.msgpack.encode(kept), np.uint8)
+        plain = {key: {n: c.tolist() for n, c in columns.items()} for key, columns in self._first.items()}
+        return np.frombuffer(msgspec.msgpack.encode(plain), np.uint8)
 
     def restore(self, state: np.ndarray) -> None:
         """Become the keeper whose `state` this is."""
-        kept = msgspec.msgpack.decode(state.tobytes(), type=dict[str, dict[str, list[float]]])
-        self._kept = {key: {n: np.array(c) for n, c in columns.items()} for key, columns in kept.items()}
+        plain = msgspec.msgpack.decode(state.tobytes(), type=dict[str, dict[str, list[float]]])
+        self._first = {key: {n: np.array(c) for n, c in columns.items()} for key, columns in plain.items()}

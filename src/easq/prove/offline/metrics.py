@@ -1,4 +1,4 @@
-"""Ranking metrics as pure, vectorised functions; docs/evaluation.md is their protocol.
+"""Ranking metrics as pure, vectorized functions; docs/evaluation.md is their protocol.
 
 Shapes: R rows, U viewers in the order of their ids, G lists, E entries of lists. Ties count as random
 order would: half a pair, an expected rank. `tests/prove` holds each against an independent implementation.

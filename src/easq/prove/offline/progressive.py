@@ -1,6 +1,4 @@
-"""Progressive validation: what every step found before it learned, as metrics, curves and counts."""
-
-from typing import Any
+"""Progressive validation: metrics, curves and counts of every step from before it learned."""
 
 import numpy as np
 
@@ -10,7 +8,8 @@ from easq.model.pairwise_accuracy import margins, pairs_right
 from easq.prove.offline.curve import Curve, Reliability
 from easq.prove.offline.first_scores import FirstScores
 from easq.prove.offline.references import References
-from easq.prove.offline.tally import Interval, Tally
+from easq.prove.offline.results import ProgressiveResult
+from easq.prove.offline.tally import MetricValue, Tally
 from easq.prove.offline.truth import Truth, tally_tops
 from easq.prove.offline.window import Window
 from easq.recipe.recipe import Recipe
@@ -19,7 +18,7 @@ _RECENT = 64
 
 
 class Progressive:
-    """Hears of every step and measures it; with a `truth`, true satisfaction too.
+    """Measures every step; with a `truth`, true satisfaction too.
 
     Everything is kept in bounded memory: rows until their window is full, then sums.
     """
@@ -40,7 +39,7 @@ class Progressive:
         self.views = self.answers = 0
 
     def observe(self, step: StepResult) -> None:
-        """Take what a step found before it learned."""
+        """Add a step's scores from before it learned."""
         batch = step.batch
         scores = {"model": step.served_N.astype(np.float64), **self._references.score(batch)}
         step, scores = self._first_scores.apply(step, scores)
@@ -63,29 +62,29 @@ class Progressive:
         if self._window.num_answers >= self._window_answers:
             self._window.measure_answers(self.tally)
 
-    def result(self) -> dict[str, Any]:
-        """Return everything that the run has shown so far, ready for JSON; ends the open window."""
+    def result(self) -> ProgressiveResult:
+        """Return everything that the run has shown so far; ends the open window."""
         self._window.measure(self.tally)
-        metrics = {name: _plain(interval) for name, interval in self.tally.intervals().items()}
+        metrics = {name: MetricValue.of(interval) for name, interval in self.tally.intervals().items()}
         lead = {
             reference: {
-                name: _plain(self.tally.difference(self.tally, name, f"{reference}/{name}"))
+                name: MetricValue.of(self.tally.difference(self.tally, name, f"{reference}/{name}"))
                 for name in metrics
                 if f"{reference}/{name}" in metrics
             }
             for reference in self._references.names
         }
         validity = {n: metrics.pop(n) for n in list(metrics) if n.startswith("validity/")}
-        return {
-            "views": self.views,
-            "answers": self.answers,
-            "confidence": self._confidence,
-            "metrics": metrics,
-            "lead": lead,
-            "validity": validity,
-            "calibration": {name: r.report() for name, r in self._reliability.items()},
-            "curve": self._curve.points(),
-        }
+        return ProgressiveResult(
+            views=self.views,
+            answers=self.answers,
+            confidence=self._confidence,
+            metrics=metrics,
+            lead=lead,
+            validity=validity,
+            calibration={name: r.report() for name, r in self._reliability.items()},
+            curve=self._curve.points(),
+        )
 
     def _step_sums(self, step: StepResult) -> dict[str, float]:
         batch = step.batch
@@ -103,7 +102,7 @@ class Progressive:
         return sums
 
     def _answer_sums(self, step: StepResult) -> dict[str, float]:
-        """Compare each fresh answer with recent ones, so that rare answers make a curve as well.
+        """Compare each fresh answer with recent ones, so that rare answers give a curve too.
 
         Compared is the score relative to the mean of the answer's list, as in `Window`.
         """
@@ -162,8 +161,3 @@ class Progressive:
         self._first_scores.restore(state["first_scores"])
         self.views, self.answers = (int(n) for n in state["seen"])
         self._recent = state["recent"].astype(np.float64)
-
-
-def _plain(interval: Interval) -> dict[str, float | None]:
-    """Return an interval for JSON, which has no NaN."""
-    return {name: value if np.isfinite(value) else None for name, value in interval._asdict().items()}

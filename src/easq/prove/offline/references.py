@@ -1,4 +1,4 @@
-"""Scorers that learn nothing about taste: what a model must beat to be worth its keep.
+"""Reference scorers that learn nothing about taste; a model must beat them to be useful.
 
 Shapes: N rows.
 """

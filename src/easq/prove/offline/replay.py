@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,7 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.model.method import method_of
 from easq.prove.offline.progressive import Progressive
+from easq.prove.offline.results import CollisionCounts, ReplayResult, ReplayTimes
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.truth import Truth
 from easq.prove.report.write import write_report
@@ -31,7 +32,15 @@ from easq.recipe.read import read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 Progress = Callable[[int, int], None]
-"""Hears of events done and events in all."""
+"""Called with the events done and the events in all."""
+
+
+class FinishedReplay(NamedTuple):
+    """What a replay found, how long it took, and the sums behind its metrics."""
+
+    result: ReplayResult
+    times: ReplayTimes
+    tally: Tally
 
 
 class RunFolderError(InputError):
@@ -45,8 +54,8 @@ def replay(
     resume: bool = False,
     truth: Path | None = None,
     on_progress: Progress = lambda *_: None,
-) -> tuple[dict[str, Any], Tally]:
-    """Replay the whole log and return the results, as `metrics.json` holds them, and their sums.
+) -> FinishedReplay:
+    """Replay the whole log and return what it shows.
 
     With `resume` an unfinished run in `out` goes on, to the same bytes. Raises RunFolderError when
     `out` holds something else, and InputError for events that do not fit the recipe.
@@ -57,7 +66,7 @@ def replay(
 
 def _replay(
     recipe: Recipe, log: EventLog, out: Path, truth: Path | None, on_progress: Progress
-) -> tuple[dict[str, Any], Tally]:
+) -> FinishedReplay:
     compute_alike(recipe.training.threads)
     with contextlib.closing(Truth(truth)) if truth else contextlib.nullcontext() as known:
         run = _Run(recipe, log, out, known)
@@ -66,19 +75,21 @@ def _replay(
             run.go(on_progress)
         seconds = time.monotonic() - started
         result = run.result()
-    (out / "metrics.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    (out / "metrics.json").write_text(
+        json.dumps(msgspec.to_builtins(result), indent=1, sort_keys=True) + "\n"
+    )
     save_parameters(out / "parameters.safetensors", run.trainer.learner.state())
     write_report([result], out / "report.html")
     views = run.progressive.views - views_before
-    times = {"seconds": seconds, "views_per_second": views / seconds if seconds else 0.0}
-    (out / "run.json").write_text(json.dumps(times) + "\n")
+    times = ReplayTimes(seconds, views / seconds if seconds else 0.0)
+    (out / "run.json").write_text(json.dumps(msgspec.to_builtins(times)) + "\n")
     shutil.rmtree(out / "checkpoints")
-    return {**result, **times}, run.progressive.tally
+    return FinishedReplay(result, times, run.progressive.tally)
 
 
 @contextlib.contextmanager
 def _rare_collection() -> Iterator[None]:
-    """Collect garbage seldom: what waits in the join's windows holds no cycles, but is walked each time."""
+    """Collect garbage rarely: rows waiting in the join's windows hold no cycles, but each run walks them."""
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 20)
     try:
@@ -120,8 +131,8 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
     # Compared are settings and not their text: one that is new in easq has its default there.
     if unfinished and (before := read_kept_recipe(settings, recipe.method.reader)) != recipe:
-        given, kept = resolved.splitlines(), to_toml(before).splitlines()
-        differing = [line for line in given if line not in kept]
+        new, old = resolved.splitlines(), to_toml(before).splitlines()
+        differing = [line for line in new if line not in old]
         raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
     for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):
         (out / name).unlink(missing_ok=True)
@@ -129,7 +140,7 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
 
 
 class _Run:
-    """The parts of one replay; `go` drives them and keeps their state on disk."""
+    """The parts of one replay; `go` runs them and saves their state on disk."""
 
     def __init__(self, recipe: Recipe, log: EventLog, out: Path, truth: Truth | None) -> None:
         self._recipe, self._log = recipe, log
@@ -166,30 +177,27 @@ class _Run:
             self._write_late(late)
         self._learn(flush=True)
 
-    def result(self) -> dict[str, Any]:
-        """Return what the run has shown, in an order and a form that are the same every time."""
-        recipe, counts = self._recipe, self.trainer.counts
+    def result(self) -> ReplayResult:
+        """Return the results in a reproducible order and form."""
+        recipe = self._recipe
         rows = {slot.feature.name: slot.num_rows for side in self._sides() for slot in side}
         collisions = {
-            name: {
-                "rows": rows[name],
-                "taken": c.taken,
-                "lookups": c.lookups,
-                "collided_share": c.collided / c.lookups if c.lookups else 0.0,
-            }
+            name: CollisionCounts(
+                rows[name], c.taken, c.lookups, c.collided / c.lookups if c.lookups else 0.0
+            )
             for name, c in self.trainer.encoder.collisions.items()
         }
-        return {
-            "name": recipe.name,
-            "method": recipe.method.kind,
-            "experts": list(method_of(recipe).num_experts),
-            "behaviors": [b.name for b in recipe.behaviors],
-            "question": msgspec.to_builtins(recipe.question),
-            "steps": self.trainer.learner.step_count,
-            "counts": {"events": sum(self._until), **msgspec.to_builtins(counts)},
-            "collisions": collisions,
-            **self.progressive.result(),
-        }
+        return ReplayResult(
+            name=recipe.name,
+            method=recipe.method.kind,
+            experts=method_of(recipe).num_experts,
+            behaviors=[b.name for b in recipe.behaviors],
+            question=recipe.question,
+            steps=self.trainer.learner.step_count,
+            counts={"events": sum(self._until), **msgspec.to_builtins(self.trainer.counts)},
+            collisions=collisions,
+            **msgspec.structs.asdict(self.progressive.result()),
+        )
 
     def _sides(self) -> tuple[Any, Any]:
         layout = self.trainer.encoder.layout

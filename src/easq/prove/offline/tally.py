@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from easq.arrays import F64, I64, Bool
@@ -24,6 +25,19 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class MetricValue(Struct, frozen=True):
+    """An interval for JSON, which has no NaN: None stands for what is not finite."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, interval: Interval) -> "MetricValue":
+        """Return an interval without NaN."""
+        return cls(*(bound if np.isfinite(bound) else None for bound in interval))
 
 
 class Tally:

@@ -1,4 +1,4 @@
-"""True satisfaction of what a model would rank first: for simulated worlds, whose truth is known.
+"""True satisfaction of a model's first items, in simulated worlds whose truth is known.
 
 The truth lies in a file of its own, keyed by request; only this measuring side opens it.
 Shapes: R rows of viewed requests.

@@ -45,7 +45,7 @@ class GrowingColumns:
 
 
 class Window:
-    """Collects steps; `measure` adds what they show to a tally and starts anew.
+    """Collects steps; `measure` adds their metrics to a tally and empties the window.
 
     Answers are compared by their score relative to the mean of their list. Raw scores of two requests
     were given by different parameters: having learned one answer moves the viewer's later scores as
@@ -100,7 +100,7 @@ class Window:
         self.measure_answers(tally)
 
     def measure_views(self, tally: Tally) -> None:
-        """Add what the views show and forget them."""
+        """Add the metrics of the views and forget them."""
         if not self.num_rows:
             return
         views, self.num_rows = self._views.take(), 0
@@ -125,7 +125,7 @@ class Window:
                 tally.add(name, user_R[rows], shown_RK[rows, k], expected_R[rows])
 
     def measure_answers(self, tally: Tally) -> None:
-        """Add what the answers show and forget them."""
+        """Add the metrics of the answers and forget them."""
         if not self.num_answers:
             return
         answers, entries, self.num_answers = self._answers.take(), self._entries.take(), 0
@@ -165,8 +165,10 @@ class Window:
     def state(self) -> State:
         """Return the rows kept."""
         parts = {"views": self._views, "answers": self._answers, "entries": self._entries}
-        kept = {f"{part}.{n}": v for part, columns in parts.items() for n, v in columns.peek().items()}
-        return {**kept, "size": np.array([self.num_rows, self.num_answers])}
+        columns_by_name = {
+            f"{part}.{n}": v for part, columns in parts.items() for n, v in columns.peek().items()
+        }
+        return {**columns_by_name, "size": np.array([self.num_rows, self.num_answers])}
 
     def restore(self, state: State) -> None:
         """Become the window whose `state` this is."""

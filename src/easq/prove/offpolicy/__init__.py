@@ -1,1 +1,1 @@
-"""Off-policy estimates from randomised rankings."""
+"""Off-policy estimates from randomized rankings."""

@@ -1,4 +1,4 @@
-"""What an experiment's treatment would gain, from what its control showed before it: on news to both models.
+"""Estimate a treatment's gain from its control's log, on requests new to both models.
 
 The rankings of both arms' models are judged on drawn requests of the control. A model is judged on no
 request that it had read: only those count that came after both, by their place in the log and not by a
@@ -6,9 +6,10 @@ clock (docs/ab.md).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from easq.errors import InputError
@@ -19,7 +20,14 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_date
 from easq.prove.offpolicy.drawn_log import DrawnLog, read_explored, scores_of
-from easq.prove.offpolicy.estimators import OffPolicyEstimate, Support, Value, estimate, lift
+from easq.prove.offpolicy.estimators import (
+    ByEstimator,
+    OffPolicyEstimate,
+    Support,
+    ValueEstimate,
+    estimate,
+    lift,
+)
 from easq.rank.pinned_model import PinnedModel, freeze, frozen
 from easq.recipe.assignment import arms_in
 from easq.recipe.experiments import Arm, Experiment
@@ -29,11 +37,47 @@ FEW, TOO_FEW = 100, 30
 """Even answers that a ranking's value should rest on, and those without which it is none."""
 _LARGE, _GONE, _OFF = 0.1, 0.02, 0.2
 
-Heard = Callable[[Sequence[Request], NDArray[np.floating]], None]
+T = TypeVar("T")
+OnScores = Callable[[Sequence[Request], NDArray[np.floating]], None]
+
+
+class Sides(Struct, Generic[T], frozen=True):
+    """The same quantity of both arms."""
+
+    treatment: T
+    control: T
+
+
+class ArmEstimate(Struct, frozen=True):
+    """What `easq ab estimate` finds: both arms' satisfaction by drawn requests of the control.
+
+    arms, models          the names of the arms and of their models' versions.
+    first_day, last_day   UTC days of the requests (ISO dates), `from` and `to` in JSON.
+    top                   how many candidates come first in a ranking.
+    reached               share of the candidates that could come up in the draw.
+    supported             whether the log carries the estimate; `warnings` say what is weak.
+    """
+
+    experiment: str
+    arms: Sides[str]
+    models: Sides[str]
+    confidence: float
+    first_day: str = field(name="from")
+    last_day: str = field(name="to")
+    requests: int
+    viewers: int
+    answers: int
+    top: int
+    reached: float
+    values: Sides[ByEstimator[ValueEstimate]]
+    lift: ByEstimator[ValueEstimate]
+    support: Sides[Support]
+    supported: bool
+    warnings: list[str]
 
 
 class _Chosen:
-    """Keeps the requests of one arm, before a time, and remembers what there was."""
+    """Selects the requests of one arm before a time, and records their ids and days."""
 
     def __init__(self, label: str, until_ms: int | None) -> None:
         self._label, self.until_ms = label, until_ms
@@ -57,9 +101,9 @@ def two_arms(experiment: Experiment, treatment: str | None, control: str | None)
     Raises InputError for a name that it does not have, and for the same one twice.
     """
     by_name = {arm.name: arm for arm in experiment.arms}
-    given = (treatment, control)
     names = [
-        arm.name if name is None else name for name, arm in zip(given, experiment.arms[1::-1], strict=True)
+        arm.name if name is None else name
+        for name, arm in zip((treatment, control), experiment.arms[1::-1], strict=True)
     ]
     for key, name in zip(("--arm", "--against"), names, strict=True):
         if name not in by_name:
@@ -80,13 +124,13 @@ def estimate_arm(
     arms: tuple[Arm, Arm],
     versions: tuple[str | None, str | None] = (None, None),
     until_ms: int | None = None,
-    heard: Heard = lambda *_: None,
-) -> dict[str, Any]:
-    """Return the values of two arms' rankings on the second one's log, and the lift, fit for JSON.
+    on_scores: OnScores = lambda *_: None,
+) -> ArmEstimate:
+    """Return the values of two arms' rankings on the second one's log, and the lift.
 
     `arms` and `versions` are of the treatment and of the control; without a version it is the newest frozen
-    one, or else the newest. `heard` hears the requests and their scores by both. Raises InputError where the
-    log holds nothing to judge by.
+    one, or else the newest. `on_scores` is called with requests and their scores by both models. Raises
+    InputError where the log holds nothing to judge by.
     """
     homes = [serving_home(home, experiment.name, arm) for arm in arms]
     if homes[0] == homes[1]:
@@ -95,15 +139,15 @@ def estimate_arm(
     label = f"{experiment.name}/{arms[1].name}"
     chosen, scores = _Chosen(label, until_ms), scores_of(home.recipe, *(m.parameters for m in models))
 
-    def told(requests: Sequence[Request]) -> NDArray[np.floating]:
+    def observed_scores(requests: Sequence[Request]) -> NDArray[np.floating]:
         score_NM = scores(requests)
-        heard(requests, score_NM)
+        on_scores(requests, score_NM)
         return score_NM
 
     with SqliteLog(home.folder / "events.log", read_only=True) as log:
         news = _news(models, label, log.end_offsets(EVENTS))
         try:
-            scored = read_explored(home.recipe, log, told, chosen, news)
+            scored = read_explored(home.recipe, log, observed_scores, chosen, news)
         except InputError as error:
             raise _nothing(error, chosen, label, models) from None
     try:
@@ -114,11 +158,11 @@ def estimate_arm(
         lifts = lift(new, old, experiment.confidence)
     except ValueError as error:
         raise InputError(f"{label}: {error}") from None
-    return _told(experiment, arms, models, chosen, scored, (new, old), lifts)
+    return _arm_estimate(experiment, arms, models, chosen, scored, (new, old), lifts)
 
 
 def _news(models: Sequence[PinnedModel], label: str, ends: Sequence[int]) -> list[int]:
-    """Return from where on, by partition, no model has learned from requests that bear `label`.
+    """Return the offsets, by partition, from which no model has learned from requests with `label`.
 
     Raises InputError for a model that has read what is not in the log, whose partitions end at `ends`.
     """
@@ -155,44 +199,43 @@ def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[Pi
     )
 
 
-def _told(
+def _arm_estimate(
     experiment: Experiment,
     arms: tuple[Arm, Arm],
     models: Sequence[PinnedModel],
     chosen: _Chosen,
     scored: DrawnLog,
-    found: tuple[OffPolicyEstimate, OffPolicyEstimate],
-    lifts: dict[str, Value],
-) -> dict[str, Any]:
+    estimates: tuple[OffPolicyEstimate, OffPolicyEstimate],
+    lifts: ByEstimator[ValueEstimate],
+) -> ArmEstimate:
     explored = scored.explored
-    sides = dict(zip(("treatment", "control"), found, strict=True))
-    return {
-        "experiment": experiment.name,
-        "arms": {"treatment": arms[0].name, "control": arms[1].name},
-        "models": dict(zip(sides, (model.name for model in models), strict=True)),
-        "confidence": experiment.confidence,
-        "from": day_date(chosen.first_ms // DAY_MS).isoformat(),
-        "to": day_date(chosen.last_ms // DAY_MS).isoformat(),
-        "requests": len(explored.user_Q),
-        "viewers": len(np.unique(explored.user_Q)),
-        "answers": int((explored.answer_N > 0).sum()),
-        "top": explored.top,
-        "reached": scored.reached,
-        "values": {
-            side: {name: getattr(e, name)._asdict() for name in ("snips", "doubly_robust")}
-            for side, e in sides.items()
-        },
-        "lift": {name: value._asdict() for name, value in lifts.items()},
-        "support": {side: e.support._asdict() for side, e in sides.items()},
-        "supported": all(e.support.effective >= TOO_FEW for e in found),
-        "warnings": [
-            f"{arm.name}: {text}" for arm, e in zip(arms, found, strict=True) for text in warnings(e.support)
+    new, old = estimates
+    return ArmEstimate(
+        experiment=experiment.name,
+        arms=Sides(*(arm.name for arm in arms)),
+        models=Sides(*(model.name for model in models)),
+        confidence=experiment.confidence,
+        first_day=day_date(chosen.first_ms // DAY_MS).isoformat(),
+        last_day=day_date(chosen.last_ms // DAY_MS).isoformat(),
+        requests=len(explored.user_Q),
+        viewers=len(np.unique(explored.user_Q)),
+        answers=int((explored.answer_N > 0).sum()),
+        top=explored.top,
+        reached=scored.reached,
+        values=Sides(*(ByEstimator(e.snips, e.doubly_robust) for e in estimates)),
+        lift=lifts,
+        support=Sides(new.support, old.support),
+        supported=all(e.support.effective >= TOO_FEW for e in estimates),
+        warnings=[
+            f"{arm.name}: {text}"
+            for arm, e in zip(arms, estimates, strict=True)
+            for text in warnings(e.support)
         ],
-    }
+    )
 
 
 def warnings(support: Support) -> list[str]:
-    """Return, in words, what is wrong with the support of an estimate; empty where nothing is."""
+    """Return the weaknesses of an estimate's support in words; empty if there are none."""
     found = []
     if support.effective < FEW:
         weak = "too few to go by" if support.effective < TOO_FEW else "few"

@@ -2,7 +2,7 @@
 
 Memory holds one row for each candidate within reach of the draw. Candidates that the service did not log
 are beyond it (`explore.depth` is at most `service.log_top`).
-Shapes: N candidates of all requests, M models, K behaviours, A asked ones.
+Shapes: N candidates of all requests, M models, K behaviors, A asked ones.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.arrays import F64, I64, Bool
+from easq.arrays import F64, I64
 from easq.errors import InputError
 from easq.features.batch import reported
 from easq.features.encode import Encoder
@@ -23,7 +23,7 @@ from easq.log.events import EVENTS, Asked, Request
 from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
 from easq.log.packing import COUNT, FLOAT
-from easq.prove.answers.response_model import fit, weights
+from easq.prove.answers.response_model import Design, log_values, response_weights
 from easq.prove.offpolicy.estimators import Explored
 from easq.rank.parameters import Parameters
 from easq.recipe.recipe import Recipe
@@ -36,7 +36,7 @@ _TOGETHER = 512
 
 @dataclass(frozen=True)
 class DrawnLog:
-    """What a log holds of drawn requests, each ranking's scores of its candidates among it.
+    """The drawn requests of a log, with each model's scores of their candidates.
 
     `served_N` are the scores as logged: their order is the log's own ranking before it was drawn.
     `reached` is the part of all candidates that the draw could bring up, and that are rows here.
@@ -49,7 +49,7 @@ class DrawnLog:
 
 
 class _DrawnRows:
-    """Gathers requests with what was seen, asked and said."""
+    """Gathers requests with what was seen, asked and answered."""
 
     def __init__(self, recipe: Recipe, scores: Scores) -> None:
         self._recipe, self._scores = recipe, scores
@@ -60,15 +60,15 @@ class _DrawnRows:
         self._tops: set[int] = set()
         self._num_candidates = 0
         self._asked: dict[str, set[str]] = {}
-        self._said: dict[str, list[AnsweredView]] = {}
+        self._answers: dict[str, list[AnsweredView]] = {}
 
-    def ingest(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
-        """Take what a joiner found; what is said after a request's window has closed is left out."""
+    def add(self, example: Viewed | AnsweredView, is_kept: bool) -> None:
+        """Add an example; answers after a request's window has closed are left out."""
         request = example.request
         is_used = is_kept and bool(request.propensities)
         if isinstance(example, AnsweredView):
             if is_used and not example.after_view:
-                self._said.setdefault(request.event_id, []).append(example)
+                self._answers.setdefault(request.event_id, []).append(example)
         elif is_used:
             self._waiting.append(example)
             if len(self._waiting) >= _TOGETHER:
@@ -76,8 +76,8 @@ class _DrawnRows:
         else:
             self._asked.pop(request.event_id, None)
 
-    def asked(self, event: Asked) -> None:
-        """Take an ask."""
+    def add_ask(self, event: Asked) -> None:
+        """Add an ask."""
         if event.question == self._recipe.question.name:
             self._asked.setdefault(event.request_id, set()).add(event.item_id)
 
@@ -98,30 +98,30 @@ class _DrawnRows:
             "propensity": _floats(r.propensities for r in requests),
             "served": _floats(r.scores for r in requests),
             "score": np.asarray(self._scores(requests), np.float64),
-            "did": np.log1p(np.maximum(value_NK, 0)),
+            "did": log_values(value_NK),
             **self._replies(requests, start_Q),
         }
-        kept_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
-        kept_N = kept_N[columns["propensity"][kept_N] > 0]
+        order_N = np.lexsort((ties([item for r in requests for item in r.items]), request_N))
+        order_N = order_N[columns["propensity"][order_N] > 0]
         for name, column in columns.items():
-            self._columns.setdefault(name, []).append(column[kept_N])
+            self._columns.setdefault(name, []).append(column[order_N])
         self._users += [stable_id(r.user_id) for r in requests]
         self._tops |= set(top_Q.tolist())
         self._num_candidates += sum(r.num_candidates for r in requests)
 
     def _replies(self, requests: Sequence[Request], start_Q: I64) -> dict[str, Any]:
-        """Return what was asked and said, one row for each candidate."""
+        """Return asks and answers, one row for each candidate."""
         asked_N, answer_N, satisfied_N = np.zeros((3, int(start_Q[-1])))
         for request, start in zip(requests, start_Q.tolist(), strict=False):
             places = {item: start + n for n, item in enumerate(request.items)}
             for item in self._asked.pop(request.event_id, ()):
                 if item in places:
                     asked_N[places[item]] = 1
-            for said in self._said.pop(request.event_id, ()):
-                place = start + said.position
+            for answered in self._answers.pop(request.event_id, ()):
+                place = start + answered.position
                 asked_N[place] = 1
-                answer_N[place] = said.weight / said.propensity if said.propensity > 0 else 0.0
-                satisfied_N[place] = said.option == self._best
+                answer_N[place] = answered.weight / answered.propensity if answered.propensity > 0 else 0.0
+                satisfied_N[place] = answered.option == self._best
         return {"asked": asked_N > 0, "answer": answer_N, "satisfied": satisfied_N}
 
     def result(self) -> DrawnLog:
@@ -135,7 +135,14 @@ class _DrawnRows:
         c = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         columns = [c["served"], *c["score"].T]
         feature_NF = np.stack([_standard(column, c["request"]) for column in columns], 1)
-        c["answer"][c["asked"]] *= _silence(c["answer"][c["asked"]] > 0, feature_NF, c["did"], c["asked"])
+        is_asked_N = c["asked"]
+        asked = Design.of(
+            {
+                **{f"score {n}": score_N[is_asked_N] for n, score_N in enumerate(feature_NF.T)},
+                **{f"behavior {k}": value_N[is_asked_N] for k, value_N in enumerate(c["did"].T)},
+            }
+        )
+        c["answer"][is_asked_N] *= response_weights(asked, c["answer"][is_asked_N] > 0)
         explored = Explored(
             c["request"],
             np.unique(self._users, return_inverse=True)[1],
@@ -151,7 +158,7 @@ class _DrawnRows:
 
 
 def ties(items: Sequence[str]) -> I64:
-    """Return what puts candidates of equal scores in order, smaller first.
+    """Return tie-breaking keys for candidates of equal scores, smaller first.
 
     It must not be their order in the log, which is that of the draw: a ranking that took it over would
     seem to show what happened to be shown.
@@ -189,25 +196,13 @@ def read_explored(
     for chunk in MergedReader(log, EVENTS, until, begin):
         for partition, event in chunk:
             if isinstance(event, Asked):
-                rows.asked(event)
+                rows.add_ask(event)
             for example in joiners[partition].push(event):
-                rows.ingest(example, keep(example.request))
+                rows.add(example, keep(example.request))
             joiners[partition].take_late()
     for example in flush_all(joiners):
-        rows.ingest(example, keep(example.request))
+        rows.add(example, keep(example.request))
     return rows.result()
-
-
-def _silence(
-    answered_A: Bool,
-    feature_NF: F64,
-    did_NK: F64,
-    asked_N: Bool,
-) -> F64:
-    """Return what an answer stands for among asks, by the scores and by what was done with the view."""
-    if not 0 < answered_A.sum() < len(answered_A):
-        return np.ones(len(answered_A))
-    return weights(fit(np.concatenate([feature_NF, did_NK], 1)[asked_N], answered_A).chance_N)
 
 
 def _floats(columns: Iterable[bytes]) -> F64:
@@ -215,10 +210,10 @@ def _floats(columns: Iterable[bytes]) -> F64:
 
 
 def _standard(value_N: F64, request_N: I64) -> F64:
-    """Return scores in deviations from their request's mean: raw ones of two models do not compare."""
+    """Standardize scores within their request: raw scores of two models cannot be compared."""
     count_Q = np.bincount(request_N)
     mean_Q = np.bincount(request_N, value_N) / np.maximum(count_Q, 1)
     square_Q = np.bincount(request_N, (value_N - mean_Q[request_N]) ** 2) / np.maximum(count_Q, 1)
     spread_Q = np.where(square_Q > 0, np.sqrt(square_Q), 1.0)
-    found: F64 = (value_N - mean_Q[request_N]) / spread_Q[request_N]
-    return found
+    standard_N: F64 = (value_N - mean_Q[request_N]) / spread_Q[request_N]
+    return standard_N

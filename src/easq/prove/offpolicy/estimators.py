@@ -1,8 +1,8 @@
-"""What viewers would say of a ranking that was never served, from a log whose rankings were drawn.
+"""Off-policy estimates of satisfaction with a ranking never served, from a log of drawn rankings.
 
 The form: the value of a ranking is the mean satisfaction with the views among its first `top`, of those
 that may be asked about. What a viewer feels for an item that is seen there does not depend on its place or
-its neighbours, and candidates are the logged ones within reach of the draw (`explore.depth`), which the
+its neighbors, and candidates are the logged ones within reach of the draw (`explore.depth`), which the
 other ranking puts in its own order. A view is weighed by 1 / the chance that its item stood among the
 first, if the other ranking too puts it there; an answer, by what it stands for among views. Intervals
 resample nothing: viewers are the units, to first order (delta method).
@@ -13,14 +13,17 @@ Shapes: Q requests, N candidates of all requests, F features.
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Generic, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from easq.arrays import F64, I64, Bool
 
 _RIDGE = 1.0
-_LEAST_HEARD = 0.1
+_LEAST_ANSWERING = 0.1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,8 @@ class Explored:
     feature_NF: F64
 
 
-class Support(NamedTuple):
-    """How far the log can speak for a ranking.
+class Support(Struct, frozen=True):
+    """How well the log supports an estimate of a ranking.
 
     answers            that it can use; `effective` is how many evenly weighed ones they are worth.
     largest            the largest part of all weight that one answer has.
@@ -63,20 +66,27 @@ class Support(NamedTuple):
     mean_weight: float
 
 
-class Value(NamedTuple):
-    """An estimate of a ranking's satisfaction, with its interval."""
+class ValueEstimate(Struct, frozen=True):
+    """An estimate of a ranking's satisfaction or of its relative change, with its interval."""
 
     value: float
     low: float
     high: float
 
 
+class ByEstimator(Struct, Generic[T], frozen=True):
+    """The same quantity by both estimators."""
+
+    snips: T
+    doubly_robust: T
+
+
 @dataclass(frozen=True)
 class OffPolicyEstimate:
-    """A ranking's estimated value by both estimators, and by viewer what moves them (influence)."""
+    """A ranking's estimated value by both estimators, and each viewer's influence on them."""
 
-    snips: Value
-    doubly_robust: Value
+    snips: ValueEstimate
+    doubly_robust: ValueEstimate
     support: Support
     snips_U: F64
     doubly_robust_U: F64
@@ -99,17 +109,17 @@ def estimate(
     if not answered_N.sum() > 0:
         raise ValueError("no answer of the log is of a view that this ranking would show")
     user_N = log.user_Q[log.request_N]
-    model_N = np.clip(_modelled(log, user_N, log.answer_N, log.satisfied_N), 0.0, 1.0)
-    # How far a view can have an answer at all: an A/B test hears of such views alone.
-    heard_N = _modelled(log, user_N, log.first_N.astype(np.float64), log.answer_N)
-    heard_N = np.maximum(heard_N, _LEAST_HEARD * log.answer_N[log.first_N].mean())
+    model_N = np.clip(_modeled(log, user_N, log.answer_N, log.satisfied_N), 0.0, 1.0)
+    # How likely a view has an answer at all: an A/B test measures such views alone.
+    answering_N = _modeled(log, user_N, log.first_N.astype(np.float64), log.answer_N)
+    answering_N = np.maximum(answering_N, _LEAST_ANSWERING * log.answer_N[log.first_N].mean())
     num_users = int(log.user_Q.max()) + 1
 
     def per_user(value_N: F64) -> F64:
         return np.asarray(np.bincount(user_N, value_N, num_users), np.float64)
 
     snips, snips_U = _ratio(per_user(answered_N * log.satisfied_N), per_user(answered_N))
-    direct, direct_U = _ratio(per_user(target_N * heard_N * model_N), per_user(target_N * heard_N))
+    direct, direct_U = _ratio(per_user(target_N * answering_N * model_N), per_user(target_N * answering_N))
     missed, missed_U = _ratio(per_user(answered_N * (log.satisfied_N - model_N)), per_user(answered_N))
     used = answered_N[answered_N > 0]
     support = Support(
@@ -130,27 +140,40 @@ def estimate(
     )
 
 
-def lift(new: OffPolicyEstimate, old: OffPolicyEstimate, confidence: float = 0.95) -> dict[str, Value]:
+def lift(
+    new: OffPolicyEstimate, old: OffPolicyEstimate, confidence: float = 0.95
+) -> ByEstimator[ValueEstimate]:
     """Return the relative change from one ranking to another by both estimators, on the same log.
 
     Viewers move both estimates together, and the interval counts that. Raises ValueError where the old
     ranking's value is not above 0: no change is relative to that.
     """
-    found = {}
-    for name in ("snips", "doubly_robust"):
-        value, base = (getattr(e, name).value for e in (new, old))
-        if not base > 0:
-            raise ValueError(
-                f"the ranking that is compared with has the value {base:.3f} ({name}), and a change is "
-                "relative to a value above 0: too few answers are satisfied"
-            )
-        new_U, old_U = (getattr(e, f"{name}_U") for e in (new, old))
-        found[name] = _value(value / base - 1, new_U / base - old_U * value / base**2, confidence)
-    return found
+    return ByEstimator(
+        _lift("snips", (new.snips, old.snips), (new.snips_U, old.snips_U), confidence),
+        _lift(
+            "doubly_robust",
+            (new.doubly_robust, old.doubly_robust),
+            (new.doubly_robust_U, old.doubly_robust_U),
+            confidence,
+        ),
+    )
+
+
+def _lift(
+    name: str, values: tuple[ValueEstimate, ValueEstimate], influences: tuple[F64, F64], confidence: float
+) -> ValueEstimate:
+    value, base = (estimated.value for estimated in values)
+    if not base > 0:
+        raise ValueError(
+            f"the ranking that is compared with has the value {base:.3f} ({name}), and a change is "
+            "relative to a value above 0: too few answers are satisfied"
+        )
+    new_U, old_U = influences
+    return _value(value / base - 1, new_U / base - old_U * value / base**2, confidence)
 
 
 def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
-    """Return which candidates a ranking puts among the first of their requests; of equals the first.
+    """Return which candidates a ranking puts among the first of their requests; ties go to the first row.
 
     So the order of rows must be none that tells of the draw.
     """
@@ -161,33 +184,33 @@ def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
     return np.asarray(rank_N < top)
 
 
-def _modelled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
+def _modeled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
     """Return each candidate's value by a linear model of the weighed values of other viewers.
 
-    Viewers are in two halves, each modelled by the other, so that no answer is corrected by itself.
+    Viewers are in two halves, each modeled by the other, so that no answer is corrected by itself.
     """
     x_NF = np.concatenate([np.ones((len(user_N), 1)), log.feature_NF], 1)
     penalty = np.diag([0.0, *[_RIDGE] * log.feature_NF.shape[1]])
-    found_N = np.zeros(len(user_N))
+    modeled_N = np.zeros(len(user_N))
     for half in (0, 1):
         own_N = user_N % 2 == half
-        learned_N = ~own_N & (weight_N > 0)
-        if not learned_N.any():
-            learned_N = weight_N > 0
-        x, weight = x_NF[learned_N], weight_N[learned_N] / weight_N[learned_N].mean()
+        train_N = ~own_N & (weight_N > 0)
+        if not train_N.any():
+            train_N = weight_N > 0
+        x, weight = x_NF[train_N], weight_N[train_N] / weight_N[train_N].mean()
         curve = (x * weight[:, None]).T @ x + penalty + 1e-9 * np.eye(x.shape[1])
-        slope = np.linalg.solve(curve, (x * weight[:, None]).T @ value_N[learned_N])
-        found_N[own_N] = x_NF[own_N] @ slope
-    return found_N
+        slope = np.linalg.solve(curve, (x * weight[:, None]).T @ value_N[train_N])
+        modeled_N[own_N] = x_NF[own_N] @ slope
+    return modeled_N
 
 
 def _ratio(part_U: F64, whole_U: F64) -> tuple[float, F64]:
-    """Return a quotient of sums and how each viewer moves it."""
+    """Return a quotient of sums and each viewer's influence on it."""
     whole = whole_U.sum()
     value = float(part_U.sum() / whole)
     return value, (part_U - value * whole_U) / whole
 
 
-def _value(value: float, influence_U: F64, confidence: float) -> Value:
+def _value(value: float, influence_U: F64, confidence: float) -> ValueEstimate:
     reach = NormalDist().inv_cdf((1 + confidence) / 2) * float(np.sqrt((influence_U**2).sum()))
-    return Value(value, value - reach, value + reach)
+    return ValueEstimate(value, value - reach, value + reach)

@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file that asks for nothing else."""
+"""Reports, each one self-contained HTML file."""

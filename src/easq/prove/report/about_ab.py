@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from easq.prove.ab.answer_weights import ResponseSummary
+from easq.prove.ab.effects import Effect
+from easq.prove.ab.results import ExperimentResult, TreatmentResult
 from easq.prove.report import ab_figures as figures
 from easq.prove.report import page
-from easq.prove.report.ab_figures import Result, percent, title_of
+from easq.prove.report.ab_figures import every_look_percent, one_look_percent
 from easq.prove.report.draw import run_color
 from easq.prove.report.words import listed
+from easq.recipe.experiments import SATISFACTION
 
 _VERDICTS = {
     "ship": "Ship it",
@@ -26,82 +32,80 @@ _METHOD = (
     "it is 1.5 to 1.9 times as long. Verdicts use it alone.",
     "p-values are adjusted for the number of metrics (false discovery rate, Benjamini and Hochberg).",
     "Satisfaction counts each answer 1 / (chance of being asked * chance of answering), times its quality "
-    "weight. The chance of answering is modelled on what was done with the view; where what a viewer would "
+    "weight. The chance of answering is modeled on what was done with the view; where what a viewer would "
     "have said itself decides on answering, a part of the difference stays.",
     "Viewers are not apart: where both arms train one model, or share popular items, an arm leaks into the "
     "other, and a change is more likely shown too small than too large.",
 )
 
 
-def write_ab(result: Result, path: Path) -> None:
-    """Write what `analyse` found to one HTML file; equal results give equal bytes."""
-    title = f"A/B test: {result['name']}"
+def write_ab(result: ExperimentResult, path: Path) -> None:
+    """Write an experiment's result to one HTML file; equal results give equal bytes."""
+    title = f"A/B test: {result.name}"
     body = [page.header(title, *summary(result)), *evidence(result), _method(result)]
     path.write_text(page.document(title, "\n".join(body)), encoding="utf-8")
 
 
-def words(result: Result, treatment: Result) -> list[str]:
+def words(result: ExperimentResult, treatment: TreatmentResult) -> list[str]:
     """Return what a product manager reads first: the verdict, why, satisfaction, and the price."""
-    verdict = _VERDICTS[treatment["verdict"]]
-    lines = [f"{verdict}: {treatment['arm']} against {result['arms'][0]}.", *treatment["reasons"]]
-    if treatment["verdict"] == "no verdict":
+    verdict = _VERDICTS[treatment.verdict]
+    lines = [f"{verdict}: {treatment.arm} against {result.arms[0]}.", *treatment.reasons]
+    if treatment.verdict == "no verdict":
         return lines
-    if "satisfaction" in treatment["metrics"] and result["metric"] != "satisfaction":
-        lines.append(f"Satisfaction changed by {change(treatment['metrics']['satisfaction'])}.")
+    if SATISFACTION in treatment.metrics and result.metric != SATISFACTION:
+        lines.append(f"Satisfaction changed by {change(treatment.metrics[SATISFACTION])}.")
     return [*lines, _price(result, treatment)]
 
 
-def change(found: Result) -> str:
-    """Return a relative change in words, with the interval that holds at every look.
-
-    >>> change({"lift": 0.012, "always_low": 0.002, "always_high": 0.022})
-    '+1.20 % (+0.20 to +2.20)'
-    """
-    e = percent(found, "always_low", "always_high")
+def change(effect: Effect) -> str:
+    """Return a change such as `+1.20 % (+0.20 to +2.20)`, with the interval that holds at every look."""
+    e = every_look_percent(effect)
     if e.low is None or e.high is None:
         return f"{e.value:+.2f} % (no interval yet)"
     return f"{e.value:+.2f} % ({e.low:+.2f} to {e.high:+.2f})"
 
 
-def _price(result: Result, treatment: Result) -> str:
-    better = {spec["name"]: spec["better"] * spec["is_goal"] for spec in result["specs"]}
+def _price(result: ExperimentResult, treatment: TreatmentResult) -> str:
     worse = []
-    for name, found in treatment["metrics"].items():
-        bounds = [found["always_low"], found["always_high"]]
-        if name != result["metric"] and None not in bounds and max(better[name] * b for b in bounds) < 0:
-            worse.append(f"{title_of(result, name)} {change(found)}")
+    for name, effect in treatment.metrics.items():
+        spec, low, high = result.spec(name), effect.always_low, effect.always_high
+        if name == result.metric or not spec.is_goal or low is None or high is None:
+            continue
+        if max(spec.better * low, spec.better * high) < 0:
+            worse.append(f"{spec.title} {change(effect)}")
     if worse:
         return f"What it costs: {listed(worse)}."
     return "What it costs: no metric is shown to be worse."
 
 
-def summary(result: Result) -> list[str]:
-    """Return the blocks of what is read first: the verdicts in words, and how much there is to it."""
-    viewers = sum(arm["viewers"] for arm in result["sample_ratio"]["arms"])
+def summary(result: ExperimentResult) -> list[str]:
+    """Return the blocks that are read first: the verdicts in words, and the amount of data behind them."""
+    viewers = sum(arm.viewers for arm in result.sample_ratio.arms)
+    response = result.response
+    answers = response.answers if isinstance(response, ResponseSummary) else 0
     blocks = []
-    for treatment in result["treatments"]:
+    for treatment in result.treatments:
         first, *others = words(result, treatment)
         blocks += [page.text(first, "lead"), *(page.text(line) for line in others)]
     tiles = [
-        page.tile(f"days of {result['days']} planned", (str(result["days_run"]), "")),
+        page.tile(f"days of {result.days} planned", (str(result.days_run), "")),
         page.tile("viewers", (f"{viewers:,}", "")),
-        page.tile("answers, those before the start too", (f"{result['response'].get('answers', 0):,}", "")),
+        page.tile("answers, those before the start too", (f"{answers:,}", "")),
     ]
-    dates = f"{result['start']} to {result['end']} (UTC days)."
+    dates = f"{result.start} to {result.end} (UTC days)."
     return [*blocks, page.tiles(tiles), page.text(dates, "soft")]
 
 
-def evidence(result: Result) -> list[str]:
-    """Return the sections that hold the numbers: each arm against the control, and whether they are true."""
-    return [*(_treatment(result, t) for t in result["treatments"]), _trust(result)]
+def evidence(result: ExperimentResult) -> list[str]:
+    """Return the sections with the numbers: each arm against the control, and whether to trust them."""
+    return [*(_treatment(result, t) for t in result.treatments), _trust(result)]
 
 
-def _treatment(result: Result, treatment: Result) -> str:
-    metric = result["metric"]
-    followed = list(dict.fromkeys([metric, "satisfaction"]))
+def _treatment(result: ExperimentResult, treatment: TreatmentResult) -> str:
+    followed = list(dict.fromkeys([result.metric, SATISFACTION]))
     drawn = []
     for name in followed:
-        title = title_of(result, name)
+        title = result.spec(name).title
         drawn.append(
             page.figure(
                 f"{title} by arm",
@@ -112,7 +116,7 @@ def _treatment(result: Result, treatment: Result) -> str:
         )
         drawn.append(
             page.figure(
-                f"{title}: change against {result['arms'][0]}",
+                f"{title}: change against {result.arms[0]}",
                 "With the stated confidence the true change is inside the band on every one of these days.",
                 figures.lift_lines(result, treatment, name),
                 "Nothing can be said yet.",
@@ -125,14 +129,14 @@ def _treatment(result: Result, treatment: Result) -> str:
         figures.lift_dots(result, treatment),
         "Nothing can be said yet.",
     )
-    heads = ["Metric", page.plain(result["arms"][0]), page.plain(treatment["arm"]), "Change", "at one look"]
+    heads = ["Metric", page.plain(result.arms[0]), page.plain(treatment.arm), "Change", "at one look"]
     heads += ["at every look", "p, adjusted"]
     caption = (
         "The metrics of the EASQ paper's Table 2 (arXiv 2601.20215) and the platform's own. "
-        f"Intervals: {100 * result['confidence']:g} %."
+        f"Intervals: {100 * result.confidence:g} %."
     )
     return page.section(
-        f"{treatment['arm']} against {result['arms'][0]}",
+        f"{treatment.arm} against {result.arms[0]}",
         page.grid(*drawn),
         page.table(caption, heads, _table_rows(result, treatment)),
         _guardrails(result, treatment),
@@ -140,26 +144,26 @@ def _treatment(result: Result, treatment: Result) -> str:
     )
 
 
-def _table_rows(result: Result, treatment: Result) -> Iterator[str]:
-    for spec in result["specs"]:
-        name = page.cell(spec["title"], spec["unit"])
-        found = treatment["metrics"].get(spec["name"])
-        if found is None:
+def _table_rows(result: ExperimentResult, treatment: TreatmentResult) -> Iterator[str]:
+    for spec in result.specs:
+        name = page.cell(spec.title, spec.unit)
+        effect = treatment.metrics.get(spec.name)
+        if effect is None:
             yield page.row([name, *[page.cell("-")] * 6])
             continue
-        one, every = (percent(found, *bounds) for bounds in (("low", "high"), ("always_low", "always_high")))
+        one, every = one_look_percent(effect), every_look_percent(effect)
         spans = ["-" if None in e else f"{e.low:+.2f} to {e.high:+.2f} %" for e in (one, every)]
-        cells = [f"{found['control']:.4g}", f"{found['treatment']:.4g}", f"{one.value:+.2f} %", *spans]
-        cells.append(f"{found['p_adjusted']:.3f}" if found["p_adjusted"] >= 0.001 else "below .001")
+        cells = [f"{effect.control:.4g}", f"{effect.treatment:.4g}", f"{one.value:+.2f} %", *spans]
+        cells.append(f"{effect.p_adjusted:.3f}" if effect.p_adjusted >= 0.001 else "below .001")
         yield page.row([name, *map(page.cell, cells)])
 
 
-def _guardrails(result: Result, treatment: Result) -> str:
+def _guardrails(result: ExperimentResult, treatment: TreatmentResult) -> str:
     rows = []
-    for guardrail in treatment["guardrails"]:
-        found = treatment["metrics"].get(guardrail["metric"])
-        cells = [title_of(result, guardrail["metric"]), f"{100 * guardrail['tolerance']:g} %"]
-        cells += [change(found) if found else "nothing measured yet", guardrail["state"]]
+    for guardrail in treatment.guardrails:
+        effect = treatment.metrics.get(guardrail.metric)
+        cells = [result.spec(guardrail.metric).title, f"{100 * guardrail.tolerance:g} %"]
+        cells += [change(effect) if effect else "nothing measured yet", guardrail.state]
         rows.append(page.row(map(page.cell, cells)))
     if not rows:
         return page.text("The experiment names no guardrail.", "soft")
@@ -167,35 +171,26 @@ def _guardrails(result: Result, treatment: Result) -> str:
     return page.table("A guardrail is held when its whole interval is within the tolerance.", heads, rows)
 
 
-def _trust(result: Result) -> str:
-    ratio = result["sample_ratio"]
-    weights = [arm.get("weight", 1.0) for arm in result["experiment"]["arms"]]
-    rows = [
-        page.row(
-            map(
-                page.cell,
-                [
-                    a["arm"],
-                    f"{a['viewers']:,}",
-                    f"{w / sum(weights):.1%}",
-                    f"{a['p_value']:.3g}" if number else "-",
-                ],
-            )
-        )
-        for number, (a, w) in enumerate(zip(ratio["arms"], weights, strict=True))
-    ]
-    response, counts = result["response"], result["counts"]
-    said = (
-        f"{response['answers']:,} of {response['asks']:,} asks were answered, those before the start too. "
-        f"Weighted, they are worth {response['effective_answers']:,.0f} answers."
-        if response
+def _trust(result: ExperimentResult) -> str:
+    ratio = result.sample_ratio
+    weights = [arm.weight for arm in result.experiment.arms]
+    rows = []
+    for number, (arm, weight) in enumerate(zip(ratio.arms, weights, strict=True)):
+        p_value = f"{arm.p_value:.3g}" if number else "-"
+        cells = [arm.arm, f"{arm.viewers:,}", f"{weight / sum(weights):.1%}", p_value]
+        rows.append(page.row(map(page.cell, cells)))
+    response, counts = result.response, result.counts
+    answers = (
+        f"{response.answers:,} of {response.asks:,} asks were answered, those before the start too. "
+        f"Weighted, they are worth {response.effective_answers:,.0f} answers."
+        if isinstance(response, ResponseSummary)
         else "The log holds no ask of the question that trains."
     )
-    kept = result["viewers_kept"]
+    kept = result.viewers_kept
     lines = [
-        page.text(said),
+        page.text(answers),
         page.text(
-            f"{result['crossed']:,} viewers were seen in more than one arm; they count in their first. "
+            f"{result.crossed:,} viewers were seen in more than one arm; they count in their first. "
             f"{counts['late']:,} reports came late or without their request, {counts['refused']:,} could not "
             "be read; they count nothing."
         ),
@@ -205,16 +200,17 @@ def _trust(result: Result) -> str:
     heads = ["Arm", "viewers", "dealt", "p against the control"]
     caption = (
         "Were viewers dealt to the arms as they should be (sample ratio)? A p-value below "
-        f"{ratio['level']:g} would block every verdict; one above it blocks none."
+        f"{ratio.level:g} would block every verdict; one above it blocks none."
     )
     return page.section("Can it be trusted?", page.table(caption, heads, rows), *lines)
 
 
-def _method(result: Result) -> str:
-    chips = [page.chip(arm, run_color(n)) for n, arm in enumerate(result["arms"])]
+def _method(result: ExperimentResult) -> str:
+    chips = [page.chip(arm, run_color(n)) for n, arm in enumerate(result.arms)]
     notes = [page.text(note) for note in _METHOD]
+    experiment: dict[str, Any] = msgspec.to_builtins(result.experiment)
     settings = [
-        page.row([page.cell(key), page.cell(_said(value))]) for key, value in result["experiment"].items()
+        page.row([page.cell(key), page.cell(_setting_text(value))]) for key, value in experiment.items()
     ]
     return page.section(
         "How it was measured",
@@ -224,9 +220,9 @@ def _method(result: Result) -> str:
     )
 
 
-def _said(value: Any) -> str:
+def _setting_text(value: Any) -> str:
     if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value)) or "none"
+        return ", ".join(map(_setting_text, value)) or "none"
     if isinstance(value, dict):
-        return " ".join(f"{key} {_said(v)}" for key, v in value.items() if v is not None)
+        return " ".join(f"{key} {_setting_text(v)}" for key, v in value.items() if v is not None)
     return "none" if value is None else str(value)

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from easq.prove.answers.results import ResponseFit, ValidityResult
 from easq.prove.report import answer_figures as figures
 from easq.prove.report import page
-from easq.prove.report.answer_figures import Result, found, labels_of
-from easq.prove.report.draw import said
-from easq.prove.report.figures import percent
+from easq.prove.report.answer_figures import labels_of
+from easq.prove.report.draw import estimate_text
+from easq.prove.report.estimates import estimate, percent
 
 _STRATA = (
     ("question", "By question", "The share of asks that were answered."),
@@ -18,42 +19,40 @@ _STRATA = (
 )
 
 
-def write_validity(result: Result, path: Path) -> None:
-    """Write what `measure_validity` found to one HTML file; equal results give equal bytes."""
-    title = f"The questionnaire of {result['name']}"
+def write_validity(result: ValidityResult, path: Path) -> None:
+    """Write a validity result to one HTML file; equal results give equal bytes."""
+    title = f"The questionnaire of {result.name}"
     body = [_heading(title, result), *sections(result)]
     path.write_text(page.document(title, "\n".join(body)), encoding="utf-8")
 
 
-def sections(result: Result) -> list[str]:
-    """Return what was found, a section for each question that can be asked of a questionnaire."""
+def sections(result: ValidityResult) -> list[str]:
+    """Return the sections of a validity report, one for each question about the questionnaire."""
     return [_later(result), _responses(result), _model(result), _quality(result)]
 
 
-def _heading(title: str, result: Result) -> str:
-    counts = result["counts"]
+def _heading(title: str, result: ValidityResult) -> str:
+    counts = result.counts
     tiles = [
-        page.tile("asks", (f"{counts['asked']:,}", "")),
-        page.tile("answered", (f"{counts['answered']:,}", "")),
-        page.tile("dismissed", (f"{counts['dismissed']:,}", "")),
-        page.tile("ignored", (f"{counts['ignored']:,}", "")),
-        page.tile("nothing reported", (f"{counts['silent']:,}", "")),
+        page.tile("asks", (f"{counts.asked:,}", "")),
+        page.tile("answered", (f"{counts.answered:,}", "")),
+        page.tile("dismissed", (f"{counts.dismissed:,}", "")),
+        page.tile("ignored", (f"{counts.ignored:,}", "")),
+        page.tile("nothing reported", (f"{counts.silent:,}", "")),
     ]
-    level = f"{100 * result['confidence']:g} %"
+    level = f"{100 * result.confidence:g} %"
     words = (
-        f"The question that trains: {result['question']['text']} Bars are {level} intervals: how far a "
+        f"The question that trains: {result.question.text} Bars are {level} intervals: how far a "
         "number could move with other viewers."
     )
-    kept = counts["viewers_kept"]
+    kept = counts.viewers_kept
     some = f" Counts by viewer are those of a random {100 * kept:g} % of all viewers." if kept < 1 else ""
     return page.header(title, page.text(words + some, "lead"), page.tiles(tiles))
 
 
-def _later(result: Result) -> str:
-    hours, after = result["window_hours"], result["after"]
-    who = ", ".join(
-        f"{option}: {a['views']:,} views of {a['viewers']:,} viewers" for option, a in after.items()
-    )
+def _later(result: ValidityResult) -> str:
+    hours, after = result.window_hours, result.after
+    who = ", ".join(f"{option}: {a.views:,} views of {a.viewers:,} viewers" for option, a in after.items())
     caption = (
         f"Views in requests made within {hours:g} hours after the answer, the last answer counting where "
         f"there are several. Zero is the same viewer's average over views that are after no answer. {who}."
@@ -61,22 +60,22 @@ def _later(result: Result) -> str:
     drawn = figures.later_dots(result)
     absent = "No viewer who answered has views both after the answer and at other times."
     table = []
-    for option in result["question"]["options"]:
-        cells = [found(result, f"later/{option}/{b}") for b in result["behaviors"]]
-        values = [page.cell(said(percent(e), "+.1f") + " %" if e else "-") for e in cells]
+    for option in result.question.options:
+        cells = [estimate(result.metrics, f"later/{option}/{b}") for b in result.behaviors]
+        values = [page.cell(estimate_text(percent(e), "+.1f") + " %" if e else "-") for e in cells]
         table.append(page.row([page.cell(option), *values]))
-    heads = ["Answer", *(page.plain(b) for b in result["behaviors"])]
+    heads = ["Answer", *(page.plain(b) for b in result.behaviors)]
     return page.section(
         "Do viewers act as they say?",
         page.text(
             "If answers mean what they say, satisfied viewers do more afterwards, and the others less."
         ),
-        page.figure("Behaviour after an answer", caption, drawn, absent),
+        page.figure("Behavior after an answer", caption, drawn, absent),
         page.folded("The same as numbers", page.table("Against the viewer's own average.", heads, table)),
     )
 
 
-def _responses(result: Result) -> str:
+def _responses(result: ValidityResult) -> str:
     blocks = []
     for stratum, title, caption in _STRATA:
         if len(labels_of(result, f"response/{stratum}")) > (stratum != "question"):
@@ -87,9 +86,7 @@ def _responses(result: Result) -> str:
         caption = "If the order of options does not matter, the dots of an option agree."
         blocks.append(page.figure("What was chosen, by where it was shown", caption, chosen, ""))
     medians = ", ".join(
-        f"{option} {took['p50'] / 1000:.1f} s"
-        for option, took in result["took_ms"].items()
-        if took["answers"]
+        f"{option} {took.p50 / 1000:.1f} s" for option, took in result.took_ms.items() if took.p50 is not None
     )
     drawn = figures.took_lines(result)
     caption = f"Medians: {medians}. Each option's answers add up to 100 %."
@@ -97,18 +94,18 @@ def _responses(result: Result) -> str:
     return page.section("Who answers, and when?", page.grid(*blocks))
 
 
-def _model(result: Result) -> str:
-    model = result["model"]
+def _model(result: ValidityResult) -> str:
+    model = result.model
     if not model:
         words = (
-            "There are not both answered and unanswered asks whose views have closed, so nothing is modelled."
+            "There are not both answered and unanswered asks whose views have closed, so nothing is modeled."
         )
         return page.section("Whose answers are missing?", page.text(words))
     words = (
-        "A logistic model tells answered asks from others by the features as served, the behaviour on the "
-        f"view and the moment (AUC {model['auc']:.3f}; 0.5 is chance). Weighted by the inverse of its "
-        f"chances, {model['answers']:,} answers stand for {model['asks']:,} asks and are worth "
-        f"{model['effective_answers']:,.0f} unweighted ones. It corrects for what it can see: "
+        "A logistic model tells answered asks from others by the features as served, the behavior on the "
+        f"view and the moment (AUC {model.auc:.3f}; 0.5 is chance). Weighted by the inverse of its "
+        f"chances, {model.answers:,} answers stand for {model.asks:,} asks and are worth "
+        f"{model.effective_answers:,.0f} unweighted ones. It corrects for what it can see: "
         "where what a viewer would have said itself decides on answering, a part of the difference stays."
     )
     balanced = page.figure(
@@ -135,14 +132,14 @@ def _model(result: Result) -> str:
     )
 
 
-def _covariates(model: Result) -> Iterator[str]:
-    for c in model["covariates"]:
-        numbers = [page.cell(f"{c[part]:+.3f}") for part in ("slope", "before", "after")]
-        yield page.row([page.cell(c["name"]), *numbers])
+def _covariates(model: ResponseFit) -> Iterator[str]:
+    for c in model.covariates:
+        numbers = [page.cell(f"{number:+.3f}") for number in (c.slope, c.before, c.after)]
+        yield page.row([page.cell(c.name), *numbers])
 
 
-def _quality(result: Result) -> str:
-    quality = result["quality"]
-    flags = ", ".join(f"{flag}: {num:,}" for flag, num in quality["flags"].items()) or "none"
-    words = f"Mean weight of an answer: {quality['mean_weight']:.3f}. Flags: {flags}."
+def _quality(result: ValidityResult) -> str:
+    quality = result.quality
+    flags = ", ".join(f"{flag}: {num:,}" for flag, num in quality.flags.items()) or "none"
+    words = f"Mean weight of an answer: {quality.mean_weight:.3f}. Flags: {flags}."
     return page.section("How much do answers count?", page.text(words))

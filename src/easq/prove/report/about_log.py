@@ -2,49 +2,52 @@
 
 from collections.abc import Iterator, Sequence
 
+from easq.prove.offline.results import ReplayResult
 from easq.prove.report import figures, page
+from easq.prove.report.comparable import logs
+from easq.prove.report.estimates import estimate, percent
 from easq.prove.report.pieces import confidence, number
-from easq.prove.report.runs import Result, estimate, logs, run_labels
+from easq.prove.report.run_labels import run_labels
 from easq.prove.report.words import COUNTS, PAPER_VALIDITY
 
 
-def viewers(results: Sequence[Result]) -> str:
-    """Show answers and behaviours over event time."""
+def viewers(results: Sequence[ReplayResult]) -> str:
+    """Show answers and behaviors over event time."""
     blocks = [block for name, result in logs(results) for block in _over_time(name, result)]
     words = "This is the log itself. No model has a part in it."
     return page.section("What did viewers say and do over time?", page.text(words), page.grid(*blocks))
 
 
-def _over_time(name: str, result: Result) -> tuple[str, str]:
-    said = page.figure(
+def _over_time(name: str, result: ReplayResult) -> tuple[str, str]:
+    by_answers = page.figure(
         _titled("What viewers answered", name),
-        f"The question was: {result['question']['text']} Neighbouring points are pooled until each holds "
+        f"The question was: {result.question.text} Neighboring points are pooled until each holds "
         f"{figures.ANSWERS_PER_POINT} answers. A bar is the 95 % interval, as if answers were independent.",
         figures.answer_shares(result),
-        f"The log holds {result['answers']:,} answers: too few to see how they change over time.",
+        f"The log holds {result.answers:,} answers: too few to see how they change over time.",
     )
-    did = page.figure(
+    by_behavior = page.figure(
         _titled("What viewers did", name),
-        "The share of views with each behaviour. Each strip has its own scale, from zero. Neighbouring "
-        f"points are pooled until each holds the behaviour {figures.SHOWN_PER_POINT} times.",
+        "The share of views with each behavior. Each strip has its own scale, from zero. Neighboring "
+        f"points are pooled until each holds the behavior {figures.SHOWN_PER_POINT} times.",
         figures.behavior_rates(result),
-        "The log holds too little behaviour to see how it changes over time.",
+        "The log holds too little behavior to see how it changes over time.",
     )
-    return said, did
+    return by_answers, by_behavior
 
 
-def validity(results: Sequence[Result]) -> str:
-    """Show behaviour on answered views by answer: convergent validity."""
+def validity(results: Sequence[ReplayResult]) -> str:
+    """Show behavior on answered views by answer: convergent validity."""
     blocks = []
     caption = (
         "Zero is the viewer's own average over all views. Only views that were watched for a while are "
-        "asked, so a behaviour that goes with watching can lie above zero for every answer. "
+        "asked, so a behavior that goes with watching can lie above zero for every answer. "
         f"{PAPER_VALIDITY}"
     )
     for name, result in logs(results):
         drawn = figures.validity_dots(result)
-        absent = "No view has both an answer and a behaviour, so answers cannot be held against behaviour."
-        blocks.append(page.figure(_titled("Behaviour on answered views", name), caption, drawn, absent))
+        absent = "No view has both an answer and a behavior, so answers cannot be held against behavior."
+        blocks.append(page.figure(_titled("Behavior on answered views", name), caption, drawn, absent))
         if drawn is not None:
             table = _validity_table(result, confidence(results))
             blocks.append(page.folded(_titled("The same as numbers", name), table))
@@ -52,35 +55,35 @@ def validity(results: Sequence[Result]) -> str:
         "If answers mean what they say, viewers do more on videos that they call satisfying, and less on the "
         "others. This checks the questionnaire, not the model."
     )
-    return page.section("Do the answers agree with behaviour?", page.text(words), *blocks)
+    return page.section("Do the answers agree with behavior?", page.text(words), *blocks)
 
 
-def _validity_table(result: Result, level: str) -> str:
-    options, rows = result["question"]["options"], []
-    for behavior in result["behaviors"]:
-        found = [estimate(result, f"validity/{option}/{behavior}", "validity") for option in options]
-        changes = [figures.percent(e) if e else None for e in found]
+def _validity_table(result: ReplayResult, level: str) -> str:
+    options, rows = result.question.options, []
+    for behavior in result.behaviors:
+        found = [estimate(result.validity, f"validity/{option}/{behavior}") for option in options]
+        changes = [percent(e) if e else None for e in found]
         rows.append(page.row([page.cell(behavior), *(number(e, "+.1f") for e in changes)]))
     caption = f"Difference from the viewer's own average in percent, with its {level} interval."
-    return page.table(caption, ["Behaviour", *map(page.plain, options)], rows)
+    return page.table(caption, ["Behavior", *map(page.plain, options)], rows)
 
 
-def data(results: Sequence[Result]) -> str:
+def data(results: Sequence[ReplayResult]) -> str:
     """List what came in and how features share embedding rows."""
     replayed = list(logs(results))
-    held = {kind for _, r in replayed for kind in r["counts"]}
+    held = {kind for _, r in replayed for kind in r.counts}
     kinds = [k for k in COUNTS if k in held] + sorted(held - set(COUNTS))
     heads = ["Events", *(page.plain(name or "Number") for name, _ in replayed)]
     rows = []
     for kind in kinds:
-        numbers = [page.cell(f"{r['counts'].get(kind, 0):,}") for _, r in replayed]
+        numbers = [page.cell(f"{r.counts.get(kind, 0):,}") for _, r in replayed]
         rows.append(page.row([page.cell(kind, COUNTS.get(kind, "")), *numbers]))
     counts = page.folded("Events of the log", page.table("What came in and what became of it.", heads, rows))
     return page.section("What is in the data?", counts, *_collisions(results))
 
 
-def _collisions(results: Sequence[Result]) -> Iterator[str]:
-    alike = all(r["collisions"] == results[0]["collisions"] for r in results)
+def _collisions(results: Sequence[ReplayResult]) -> Iterator[str]:
+    alike = all(r.collisions == results[0].collisions for r in results)
     heads = ["Feature", "Rows", "Taken", "Lookups", "Shared"]
     caption = (
         "Ids are hashed into a fixed number of embedding rows. Ids that fall into one row share what it "
@@ -88,15 +91,15 @@ def _collisions(results: Sequence[Result]) -> Iterator[str]:
     )
     for name, result in [("", results[0])] if alike else zip(run_labels(results), results, strict=True):
         title = _titled("Embedding rows by feature", name)
-        if not result["collisions"]:
+        if not result.collisions:
             yield page.folded(
                 title, page.text("The recipe has no hashed features, so no ids can share a row.")
             )
             continue
         rows = []
-        for feature, found in sorted(result["collisions"].items()):
-            sizes = [f"{found[part]:,}" for part in ("rows", "taken", "lookups")]
-            share = f"{100 * found['collided_share']:.2f} %"
+        for feature, collisions in sorted(result.collisions.items()):
+            sizes = [f"{n:,}" for n in (collisions.rows, collisions.taken, collisions.lookups)]
+            share = f"{100 * collisions.collided_share:.2f} %"
             rows.append(page.row(map(page.cell, [feature, *sizes, share])))
         yield page.folded(title, page.table(caption, heads, rows))
 

@@ -2,46 +2,50 @@
 
 from collections.abc import Sequence
 
+from easq.prove.offline.results import ReplayResult
 from easq.prove.report import figures, page
-from easq.prove.report.runs import Result, lacking, run_labels
+from easq.prove.report.comparable import lacking
+from easq.prove.report.run_labels import run_labels
 from easq.prove.report.words import LOSSES, TOO_SHORT
 
 
-def learning(results: Sequence[Result]) -> str:
+def learning(results: Sequence[ReplayResult]) -> str:
     """Show losses and pair accuracies along the runs."""
     title = "How did the models learn?"
-    if not any(r["curve"] for r in results):
+    if not any(r.curve for r in results):
         return page.section(
             title, page.text("The log led to no step. Nothing was learned, so there is no curve.")
         )
-    losses = {n.partition(".")[2] for r in results for p in r["curve"] for n in p if n.startswith("loss.")}
+    losses = {n.partition(".")[2] for r in results for p in r.curve for n in p if n.startswith("loss.")}
     blocks = []
     for loss in [n for n in LOSSES if n in losses] + sorted(losses - set(LOSSES)):
         name, meaning = LOSSES.get(loss, (f"Loss: {loss}", ""))
         without = _without(results, f"loss.{loss}", "has no such loss")
         caption = f"{meaning} Lower is better. {without}"
         blocks.append(page.figure(name, caption, figures.loss_curves(results, loss), TOO_SHORT))
-    did = page.figure(
-        "Behaviour: pairs in the right order",
-        "Pairs of views in one request, of which one drew more behaviour. Higher is better.",
+    by_behavior = page.figure(
+        "Behavior: pairs in the right order",
+        "Pairs of views in one request, of which one drew more behavior. Higher is better.",
         figures.pair_curves(results, "pairs"),
         TOO_SHORT,
     )
-    said = page.figure(
+    by_answers = page.figure(
         "Answers: pairs in the right order",
         "Each new answer is compared with the 64 answers before it, of any viewer, by the score that is "
-        "served. Higher is better. Neighbouring points are pooled until each holds "
+        "served. Higher is better. Neighboring points are pooled until each holds "
         f"{figures.ANSWERS_PER_POINT} answers.",
         figures.pair_curves(results, "answer_pairs"),
         f"A curve needs {2 * figures.ANSWERS_PER_POINT} answers or more. The log holds fewer.",
     )
     words = "Each point is the mean over a stretch of the log. Dotted is what a coin toss would get."
-    return page.section(title, page.text(words), page.grid(*blocks, kind="thirds"), page.grid(did, said))
+    return page.section(
+        title, page.text(words), page.grid(*blocks, kind="thirds"), page.grid(by_behavior, by_answers)
+    )
 
 
-def experts(results: Sequence[Result]) -> str:
+def experts(results: Sequence[ReplayResult]) -> str:
     """Show how many experts fire along the runs."""
-    if not any(r["curve"] for r in results):
+    if not any(r.curve for r in results):
         return page.section(
             "How many experts work?", page.text("The log led to no step, so no expert had work.")
         )
@@ -62,15 +66,15 @@ def experts(results: Sequence[Result]) -> str:
     return page.section("How many experts work?", page.text(words), page.grid(served, asked))
 
 
-def calibration(results: Sequence[Result]) -> str:
+def calibration(results: Sequence[ReplayResult]) -> str:
     """Show how often pairs were in the order that the models claimed."""
-    did = page.figure(
-        "Behaviour pairs, by the served score",
+    by_behavior = page.figure(
+        "Behavior pairs, by the served score",
         _claims(results, "behavior"),
         figures.reliability(results, "behavior"),
-        "The log holds no requests in which behaviours differ, so there was nothing to claim.",
+        "The log holds no requests in which behaviors differ, so there was nothing to claim.",
     )
-    said = page.figure(
+    by_answers = page.figure(
         "Answer pairs, by the satisfaction experts",
         _claims(results, "satisfaction"),
         figures.reliability(results, "satisfaction"),
@@ -80,18 +84,20 @@ def calibration(results: Sequence[Result]) -> str:
         "Two scores say how sure a model is of their order. On the dotted line it is right as often as it "
         "claims. Above the line it is too modest, below it is too sure. A larger dot stands for more pairs."
     )
-    return page.section("Do the models know when they are sure?", page.text(words), page.grid(did, said))
+    return page.section(
+        "Do the models know when they are sure?", page.text(words), page.grid(by_behavior, by_answers)
+    )
 
 
-def _claims(results: Sequence[Result], kind: str) -> str:
+def _claims(results: Sequence[ReplayResult], kind: str) -> str:
     sentences = []
     for label, result in zip(run_labels(results), results, strict=True):
-        claim = result["calibration"][kind]
-        error = claim["expected_calibration_error"]
-        known = f"{label}: {100 * (error or 0):.1f} points over {claim['pairs']:,} pairs."
-        sentences.append(known if claim["pairs"] else f"{label} claims nothing.")
+        claim = result.calibration[kind]
+        error = claim.expected_calibration_error
+        known = f"{label}: {100 * (error or 0):.1f} points over {claim.pairs:,} pairs."
+        sentences.append(known if claim.pairs else f"{label} claims nothing.")
     return f"Mean distance from the line (expected calibration error). {' '.join(sentences)}"
 
 
-def _without(results: Sequence[Result], name: str, words: str) -> str:
+def _without(results: Sequence[ReplayResult], name: str, words: str) -> str:
     return " ".join(f"{label} {words}." for label in lacking(results, name))

@@ -2,27 +2,26 @@
 
 from collections.abc import Sequence
 
+from easq.prove.offline.results import ReplayResult
 from easq.prove.report import figures, page
+from easq.prove.report.estimates import Estimate, estimate
 from easq.prove.report.pieces import chips, confidence, number
-from easq.prove.report.runs import (
+from easq.prove.report.run_labels import run_labels
+from easq.prove.report.scorers import (
     EXPERT,
     MODEL,
     ORACLE,
-    Estimate,
-    Result,
     Scorer,
-    estimate,
+    distinguishing,
     measured,
     metrics,
-    run_labels,
     scorers,
-    telling,
 )
 from easq.prove.report.words import PERFECT, listed, meanings, metric_name
 
 
-def truth(results: Sequence[Result]) -> str:
-    """Show true satisfaction beside behaviour, or say why nobody knows it."""
+def truth(results: Sequence[ReplayResult]) -> str:
+    """Show true satisfaction beside behavior, or say why nobody knows it."""
     title = "Are viewers more satisfied?"
     tops = [m.partition("@")[2] for m in metrics(results) if m.startswith("true_sat@")]
     if not tops:
@@ -34,27 +33,27 @@ def truth(results: Sequence[Result]) -> str:
     intro = (
         "This world is simulated, so it is known how satisfied a viewer would truly be with each video. No "
         "model sees that. Below is the truth about the videos that each ranking puts first, and beside it "
-        "how much behaviour the same videos drew."
+        "how much behavior the same videos drew."
     )
     return page.section(title, page.text(intro), *(page.grid(*_top(results, k)) for k in tops))
 
 
-def _top(results: Sequence[Result], k: str) -> tuple[str, str]:
+def _top(results: Sequence[ReplayResult], k: str) -> tuple[str, str]:
     absent = "No ranking has a value."
     satisfied = figures.top_dots(results, f"true_sat@{k}", "mean true satisfaction")
-    behaved = figures.top_dots(results, f"behavior@{k}", "mean behaviour level")
+    behaved = figures.top_dots(results, f"behavior@{k}", "mean behavior level")
     better = f"Further right is better. {_distance(results, k)}"
     more = (
-        "Further right means more behaviour. Best possible is the order of true satisfaction, not of "
-        "behaviour, so it need not lead here."
+        "Further right means more behavior. Best possible is the order of true satisfaction, not of "
+        "behavior, so it need not lead here."
     )
     return (
         page.figure(f"True satisfaction with the first {k}", better, satisfied, absent),
-        page.figure(f"Behaviour that the first {k} drew", more, behaved, absent),
+        page.figure(f"Behavior that the first {k} drew", more, behaved, absent),
     )
 
 
-def _distance(results: Sequence[Result], k: str) -> str:
+def _distance(results: Sequence[ReplayResult], k: str) -> str:
     """Say how far each run is on the way from random order to the best possible."""
     name, sentences = f"true_sat@{k}", []
     ends = {s.kind: e for s in scorers(results, [name]) if (e := measured(results, s, name))}
@@ -62,7 +61,7 @@ def _distance(results: Sequence[Result], k: str) -> str:
         return ""
     low, high = ends["random"], ends[ORACLE]
     for label, result in zip(run_labels(results), results, strict=True):
-        found = estimate(result, name)
+        found = estimate(result.metrics, name)
         if found and _clearly_above(found, low):
             way = 100 * (found.value - low.value) / (high.value - low.value)
             sentences.append(f"{label} goes {way:.0f} % of the way from random order to the best possible.")
@@ -76,38 +75,40 @@ def _clearly_above(found: Estimate, other: Estimate) -> bool:
     return low > (other.value if other.high is None else other.high)
 
 
-def fit(results: Sequence[Result]) -> str:
-    """Show the rankings against answers and against behaviour, and all numbers."""
+def fit(results: Sequence[ReplayResult]) -> str:
+    """Show the rankings against answers and against behavior, and all numbers."""
     names = metrics(results)
     answers = [m for m in names if m.startswith("sat/")]
-    ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0]["behaviors"] for kind in ("auc", "gauc"))]
+    ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0].behaviors for kind in ("auc", "gauc"))]
     behaviors = [m for m in ordered if m in names]
-    shown = telling(results, answers)
+    shown = distinguishing(results, answers)
     left_out = [metric_name(m) for m in answers if m not in shown]
     short = f" Left out: {listed(left_out)}; on lists this short they add nothing." if left_out else ""
-    said = page.figure(
+    by_answers = page.figure(
         "Against the answers that viewers gave",
         f"{meanings(shown)}{short}",
         figures.metric_dots(results, {m: metric_name(m) for m in shown}, PERFECT),
         "The log holds no answers that can be compared, so no ranking can be held against them.",
     )
-    did = page.figure(
+    by_behavior = page.figure(
         "Against what viewers did",
         f"{meanings(behaviors)} For all of them, 0.5 is chance.",
         figures.metric_dots(results, {m: metric_name(m) for m in behaviors}, PERFECT),
-        "The log holds no viewed requests in which behaviours differ, so there is nothing to compare.",
+        "The log holds no viewed requests in which behaviors differ, so there is nothing to compare.",
     )
     table = page.folded("All numbers", _table(results)) if names else ""
-    return page.section("How well do the rankings fit answers and behaviour?", page.grid(said, did), table)
+    return page.section(
+        "How well do the rankings fit answers and behavior?", page.grid(by_answers, by_behavior), table
+    )
 
 
-def _table(results: Sequence[Result]) -> str:
+def _table(results: Sequence[ReplayResult]) -> str:
     names = metrics(results)
     references = [s for s in scorers(results, names) if s.kind not in (MODEL, EXPERT)]
     runs = [Scorer(label, run, MODEL) for run, label in enumerate(run_labels(results))]
     heads = ["Metric", *chips(results), *(page.plain(s.label) for s in references)]
     rows, rest = [], names
-    for title, head in {"Answers": "sat/", "True satisfaction": "true_sat@", "Behaviour": ""}.items():
+    for title, head in {"Answers": "sat/", "True satisfaction": "true_sat@", "Behavior": ""}.items():
         members = [m for m in rest if m.startswith(head)]
         rest = [m for m in rest if m not in members]
         rows += [page.group(title, len(heads))] if members else []

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from easq.prove.ab.results import ExperimentResult
 from easq.prove.answers.funnel import Funnel
+from easq.prove.answers.results import ValidityResult
 from easq.prove.report import about_ab, about_answers, page
 from easq.prove.report import board_figures as figures
 
@@ -20,10 +22,10 @@ _GATES = {
 }
 
 
-def experiment(result: Result) -> str:
+def experiment(result: ExperimentResult) -> str:
     """Return an analysis of an experiment: verdict, satisfaction over time, Table 2, guardrails."""
     return "\n".join(
-        [page.section(f"Experiment {result['name']}", *about_ab.summary(result)), *about_ab.evidence(result)]
+        [page.section(f"Experiment {result.name}", *about_ab.summary(result)), *about_ab.evidence(result)]
     )
 
 
@@ -49,7 +51,7 @@ def funnel(counts: Funnel, question: str) -> str:
     return page.section("Questionnaire", page.text(question, "soft"), drawn, page.folded("Gates", table))
 
 
-def validity(result: Result) -> str:
+def validity(result: ValidityResult) -> str:
     """Return whether viewers act as they say; the rest of the validity report is folded."""
     after, *others = about_answers.sections(result)
     return "\n".join([after, page.folded("Who answers, and whose answers are missing", *others)])

@@ -1,7 +1,7 @@
-"""The drawing that all figures share: rows of dots with intervals, labelled lines, colours.
+"""The drawing that all figures share: rows of dots with intervals, labeled lines, colors.
 
-Greys are half transparent and every other colour is legible on white and on near-black, so that a
-page themes a figure by its font colour alone.
+Greys are half transparent and every other color is legible on white and on near-black, so that a
+page themes a figure by its font color alone.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,12 @@ from html import escape
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
-from easq.prove.report.runs import EXPERT, MODEL, ORACLE, Estimate, Scorer, spread
+from easq.prove.report.estimates import Estimate
+from easq.prove.report.scorers import EXPERT, MODEL, ORACLE, Scorer
+from easq.prove.report.spread import spread
 
 RUN_COLORS = ("#1a7bbd", "#D55E00", "#009E73", "#CC79A7", "#8c6bb1", "#7a7a00")
-"""Okabe and Ito's colour-blind-safe colours, as far as they are legible on light and dark."""
+"""Okabe and Ito's color-blind-safe colors, as far as they are legible on light and dark."""
 _OPTION_COLORS = ("#a6611a", "#b8864f", "#808080", "#3f9183", "#018571")
 GREY, FAINT, SHADE = "#808080", "rgba(128,128,128,0.22)", "rgba(128,128,128,0.08)"
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "triangle-down")
@@ -22,7 +24,7 @@ _PHONE = 330
 
 
 def run_color(run: int) -> str:
-    """Return the colour of a run, the same in every figure."""
+    """Return the color of a run, the same in every figure."""
     return RUN_COLORS[run % len(RUN_COLORS)]
 
 
@@ -32,12 +34,12 @@ def run_symbol(run: int) -> str:
 
 
 def option_color(number: int, count: int) -> str:
-    """Return the colour of an answer, from worst (brown) to best (teal)."""
+    """Return the color of an answer, from worst (brown) to best (teal)."""
     return _OPTION_COLORS[round(number * (len(_OPTION_COLORS) - 1) / max(1, count - 1))]
 
 
 def literal(name: str, longest: int = _LONGEST_NAME) -> str:
-    """Return a name so that plotly shows it as it stands, as far as there is room."""
+    """Return a name escaped for plotly, and shortened if it is too long."""
     return escape(shortened(name, longest), quote=False)
 
 
@@ -87,7 +89,7 @@ def legend_height(names: Sequence[str]) -> int:
 def dots(
     figure: go.Figure, name: str, y: Sequence[float], found: Sequence[Estimate], style: str
 ) -> go.Scatter:
-    """Add estimates with their intervals; `style` is a colour and a marker with a space between."""
+    """Add estimates with their intervals; `style` is a color and a marker with a space between."""
     color, symbol = style.split()
     open_line = 2 if "open" in symbol else 0
     above = [0.0 if e.high is None else max(0.0, e.high - e.value) for e in found]
@@ -100,7 +102,7 @@ def dots(
         mode="markers",
         marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": open_line, "color": color}},
         error_x=error,
-        hovertext=[said(e) for e in found],
+        hovertext=[estimate_text(e) for e in found],
         hovertemplate="%{hovertext}<extra>" + literal(name) + "</extra>",
     )
     figure.add_trace(trace)
@@ -108,7 +110,7 @@ def dots(
 
 
 def scorer_style(scorer: Scorer) -> str:
-    """Return colour and marker: runs filled, their experts hollow, references grey."""
+    """Return color and marker: runs filled, their experts hollow, references grey."""
     if scorer.kind == MODEL:
         return f"{run_color(scorer.run)} {run_symbol(scorer.run)}"
     if scorer.kind == EXPERT:
@@ -116,10 +118,10 @@ def scorer_style(scorer: Scorer) -> str:
     return f"{GREY} {_REFERENCES.get(scorer.kind, 'cross-thin-open')}"
 
 
-def said(e: Estimate, form: str = ".4f") -> str:
+def estimate_text(e: Estimate, form: str = ".4f") -> str:
     """Return an estimate in words.
 
-    >>> said(Estimate(0.5, 0.4, 0.6), ".2f"), said(Estimate(0.5, None, None), ".2f")
+    >>> estimate_text(Estimate(0.5, 0.4, 0.6), ".2f"), estimate_text(Estimate(0.5, None, None), ".2f")
     ('0.50 (0.40 to 0.60)', '0.50 (no interval)')
     """
     bounds = "no interval" if e.low is None or e.high is None else f"{e.low:{form}} to {e.high:{form}}"

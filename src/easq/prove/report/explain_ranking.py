@@ -1,4 +1,4 @@
-"""Why a ranking came out as it did: its first candidate against its second, by the newest parameters.
+"""Explain a ranking: its first candidate against its second, by the newest parameters.
 
 Serving computes no satisfaction score; what the learner publishes holds all that it takes. So the scores
 here are those of the newest published parameters, beside the ones that were served and logged.
@@ -27,7 +27,7 @@ _MOST_ARMS = 4
 
 
 class LoggedScorer:
-    """Behaviour and satisfaction scores of logged candidates by some parameters, with features as served."""
+    """Behavior and satisfaction scores of logged candidates by some parameters, with features as served."""
 
     def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
         self._parameters = parameters
@@ -40,7 +40,7 @@ class LoggedScorer:
         return self._parameters.name
 
     def score(self, viewer: Columns, candidates: Columns) -> tuple[F32, F32 | None]:
-        """Return behaviour scores of pairs of candidates, and their satisfaction scores or None."""
+        """Return behavior scores of pairs of candidates, and their satisfaction scores or None."""
         # Pairs are requests of their own: a set-wise model compares the candidates of one request.
         request_N = np.arange(len(candidates)) // 2
         return self._parameters.explain(self._encoder.encode(viewer, candidates, request_N))
@@ -147,20 +147,20 @@ def _stacked(parts: list[Columns]) -> Columns:
 
 
 def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
-    """Return a value in a few letters; a text is on the log as its hash alone."""
+    """Return a value as a short text; the log holds only hashes of texts."""
     for k, single in enumerate(shape.singles):
         if single.name == name:
-            return _said([int(columns.ids_NK[row, k])])
+            return _ids_text([int(columns.ids_NK[row, k])])
     for m, number in enumerate(shape.numbers):
         if number.name == name:
             value = float(columns.numbers_NM[row, m])
             return "unknown" if np.isnan(value) else f"{value:.4g}"
     n = next(n for n, feature in enumerate(shape.lists) if feature.name == name)
     ids: I64 = columns.lists[n].ids_NL[row, : columns.lists[n].count_N[row]]
-    return _said(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"
+    return _ids_text(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"
 
 
-def _said(ids: list[int]) -> str:
+def _ids_text(ids: list[int]) -> str:
     def one(number: int) -> str:
         if number == UNKNOWN:
             return "unknown"

@@ -1,6 +1,6 @@
 """Figures of what runs found; the report and the dashboard show the same ones.
 
-Each function takes plain results (see `runs`) and returns a plotly figure, or None when the results
+Each function takes results of replays and returns a plotly figure, or None when the results
 hold nothing to show. Titles and captions belong to the page.
 """
 
@@ -9,12 +9,15 @@ from math import log, sqrt
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
+from easq.prove.offline.results import ReplayResult
+from easq.prove.report.curves import Point, middle, pooled, ratio
 from easq.prove.report.draw import (
     FAINT,
     GREY,
     RUN_COLORS,
     blank,
     dots,
+    estimate_text,
     label_ends,
     legend_height,
     line,
@@ -23,24 +26,11 @@ from easq.prove.report.draw import (
     rows,
     run_color,
     run_symbol,
-    said,
     scorer_style,
 )
-from easq.prove.report.runs import (
-    MODEL,
-    ORACLE,
-    Estimate,
-    Point,
-    Result,
-    estimate,
-    measured,
-    middle,
-    pooled,
-    ratio,
-    run_labels,
-    scorers,
-    wilson,
-)
+from easq.prove.report.estimates import estimate, percent, wilson
+from easq.prove.report.run_labels import run_labels
+from easq.prove.report.scorers import MODEL, ORACLE, measured, scorers
 
 ANSWERS_PER_POINT, SHOWN_PER_POINT = 100, 50
 COIN_LOSS = log(2)
@@ -48,8 +38,8 @@ COIN_LOSS = log(2)
 _DODGE = 15
 
 
-def top_dots(results: Sequence[Result], metric: str, unit: str) -> go.Figure | None:
-    """Show one metric with a labelled row per scorer: the best possible, the runs, the references."""
+def top_dots(results: Sequence[ReplayResult], metric: str, unit: str) -> go.Figure | None:
+    """Show one metric with a labeled row per scorer: the best possible, the runs, the references."""
     found = [(s, e) for s in scorers(results, [metric]) if (e := measured(results, s, metric))]
     if not found:
         return None
@@ -63,7 +53,7 @@ def top_dots(results: Sequence[Result], metric: str, unit: str) -> go.Figure | N
     return rows(figure, [s.label for s, _ in found], unit, longest=18)
 
 
-def metric_dots(results: Sequence[Result], labels: Mapping[str, str], unit: str) -> go.Figure | None:
+def metric_dots(results: Sequence[ReplayResult], labels: Mapping[str, str], unit: str) -> go.Figure | None:
     """Show each metric as a row, named by `labels`, with a dot and an interval for every scorer."""
     who = scorers(results, labels)
     known = [m for m in labels if any(measured(results, s, m) for s in who)]
@@ -79,19 +69,19 @@ def metric_dots(results: Sequence[Result], labels: Mapping[str, str], unit: str)
     return rows(figure, [labels[m] for m in known], unit)
 
 
-def validity_dots(result: Result) -> go.Figure | None:
-    """Show by how many percent each behaviour differs from the viewer's average, by answer."""
-    options, behaviors = result["question"]["options"], result["behaviors"]
+def validity_dots(result: ReplayResult) -> go.Figure | None:
+    """Show by how many percent each behavior differs from the viewer's average, by answer."""
+    options, behaviors = result.question.options, result.behaviors
     height = _DODGE * len(options) + 14
     figure = blank(height * len(behaviors) + 60 + legend_height(options), legend=True)
     for number, option in enumerate(options):
         names = {row: f"validity/{option}/{behavior}" for row, behavior in enumerate(behaviors)}
-        found = {row: percent(e) for row, n in names.items() if (e := estimate(result, n, "validity"))}
+        found = {row: percent(e) for row, n in names.items() if (e := estimate(result.validity, n))}
         if not found:
             continue
         y = [row + _dodge(number, len(options), height) for row in found]
         trace = dots(figure, option, y, list(found.values()), f"{option_color(number, len(options))} circle")
-        trace.hovertext = [said(e, "+.0f") for e in found.values()]
+        trace.hovertext = [estimate_text(e, "+.0f") for e in found.values()]
     if not figure.data:
         return None
     figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
@@ -99,47 +89,37 @@ def validity_dots(result: Result) -> go.Figure | None:
     return rows(figure, behaviors, "against the viewer's own average")
 
 
-def percent(value: Estimate) -> Estimate:
-    """Return a ratio as a relative change in percent.
-
-    >>> percent(Estimate(1.5, 1.25, None))
-    Estimate(value=50.0, low=25.0, high=None)
-    """
-    low, high = (None if v is None else 100 * (v - 1) for v in (value.low, value.high))
-    return Estimate(100 * (value.value - 1), low, high)
-
-
-def loss_curves(results: Sequence[Result], loss: str) -> go.Figure | None:
+def loss_curves(results: Sequence[ReplayResult], loss: str) -> go.Figure | None:
     """Show one loss along the runs, beside the loss of a coin."""
-    points = [pooled(r["curve"], "views") for r in results]
+    points = [pooled(r.curve, "views") for r in results]
     values = [[(middle(p), ratio(p, f"loss.{loss}", "steps")) for p in run] for run in points]
     return _run_lines(results, values, "loss per pair", ".3f", (COIN_LOSS, "coin toss"))
 
 
-def pair_curves(results: Sequence[Result], pairs: str) -> go.Figure | None:
+def pair_curves(results: Sequence[ReplayResult], pairs: str) -> go.Figure | None:
     """Show along the runs the share of pairs in the right order; `pairs` is pairs or answer_pairs."""
     name, least = ("answers", ANSWERS_PER_POINT) if pairs == "answer_pairs" else ("views", 0)
-    points = [pooled(r["curve"], name, least) for r in results]
+    points = [pooled(r.curve, name, least) for r in results]
     values = [[(middle(p), ratio(p, f"{pairs}_right", pairs)) for p in run] for run in points]
     return _run_lines(results, values, "pairs in the right order", ".0%", (0.5, "coin toss"))
 
 
-def router_curves(results: Sequence[Result], side: str) -> go.Figure | None:
+def router_curves(results: Sequence[ReplayResult], side: str) -> go.Figure | None:
     """Show how many experts fire per row; `side` is active or active_satisfaction."""
     steps, place = ("steps", 0) if side == "active" else ("satisfaction_steps", 1)
-    points = [pooled(r["curve"], "views") for r in results]
+    points = [pooled(r.curve, "views") for r in results]
     values = [[(middle(p), ratio(p, side, steps)) for p in run] for run in points]
-    totals = {r["experts"][place] for r, run in zip(results, values, strict=True) if len(_known(run)) > 1}
+    totals = {r.experts[place] for r, run in zip(results, values, strict=True) if len(_known(run)) > 1}
     most = max(totals, default=0)
     return _run_lines(results, values, "experts active per row", ".1f", (most, f"all {most}"), floor=0.0)
 
 
-def answer_shares(result: Result) -> go.Figure | None:
+def answer_shares(result: ReplayResult) -> go.Figure | None:
     """Show over event time how the answers divide into the options."""
-    points = _timed(pooled(result["curve"], "answers", ANSWERS_PER_POINT, most=32))
+    points = _timed(pooled(result.curve, "answers", ANSWERS_PER_POINT, most=32))
     if len(points) < 2:
         return None
-    options, figure, top = result["question"]["options"], blank(320), 0.0
+    options, figure, top = result.question.options, blank(320), 0.0
     for number, option in enumerate(options):
         said_of = [(p.get(f"said.{option}", 0.0), p["answers"]) for _, p in points]
         bounds, y = [wilson(*pair) for pair in said_of], [part / whole for part, whole in said_of]
@@ -154,12 +134,12 @@ def answer_shares(result: Result) -> go.Figure | None:
     return label_ends(figure, (0.0, 1.05 * top))
 
 
-def behavior_rates(result: Result) -> go.Figure | None:
-    """Show over event time the share of views with each behaviour, a strip for each on its own scale."""
+def behavior_rates(result: ReplayResult) -> go.Figure | None:
+    """Show over event time the share of views with each behavior, a strip for each on its own scale."""
     strips = {}
-    for behavior in result["behaviors"]:
+    for behavior in result.behaviors:
         shown = f"shown.{behavior}"
-        points = _timed(pooled(result["curve"], shown, SHOWN_PER_POINT, most=32))
+        points = _timed(pooled(result.curve, shown, SHOWN_PER_POINT, most=32))
         rates = [(time, value) for time, p in points if (value := ratio(p, shown, "views")) is not None]
         if len(rates) > 1:
             strips[behavior] = rates
@@ -180,25 +160,25 @@ def behavior_rates(result: Result) -> go.Figure | None:
     return figure.update_xaxes(anchor="free", position=0)
 
 
-def reliability(results: Sequence[Result], pairs: str) -> go.Figure | None:
-    """Show how often a pair stood in the order that the model claimed, by how sure it was.
+def reliability(results: Sequence[ReplayResult], pairs: str) -> go.Figure | None:
+    """Show how often pairs were in the order that the model claimed, by how sure it was.
 
     `pairs` is behavior or satisfaction; a larger dot stands for more pairs.
     """
     labels = run_labels(results)
     figure, low = blank(330 + legend_height(labels), legend=True), 0.45
     for run, (label, result) in enumerate(zip(labels, results, strict=True)):
-        bins = result["calibration"][pairs]
-        if not bins["pairs"]:
+        bins = result.calibration[pairs]
+        if not bins.pairs:
             continue
-        size = [5 + 11 * sqrt(n / max(bins["count"])) for n in bins["count"]]
-        trace = line(figure, label, run_color(run), bins["claimed"], bins["right"], ".1%")
+        size = [5 + 11 * sqrt(n / max(bins.count)) for n in bins.count]
+        trace = line(figure, label, run_color(run), bins.claimed, bins.right, ".1%")
         hover = f"sure to %{{x:.1%}}, right in %{{y:.1%}} of %{{text}} pairs<extra>{literal(label)}</extra>"
-        trace.update(mode="lines+markers", text=[f"{n:,}" for n in bins["count"]], hovertemplate=hover)
+        trace.update(mode="lines+markers", text=[f"{n:,}" for n in bins.count], hovertemplate=hover)
         trace.update(
             marker={"size": size, "symbol": run_symbol(run), "opacity": 0.75, "line_width": 0}, line_width=1.5
         )
-        low = min(low, *bins["right"])
+        low = min(low, *bins.right)
     if not figure.data:
         return None
     straight = {"color": GREY, "width": 1.5, "dash": "dot"}
@@ -210,7 +190,7 @@ def reliability(results: Sequence[Result], pairs: str) -> go.Figure | None:
 
 
 def _run_lines(
-    results: Sequence[Result],
+    results: Sequence[ReplayResult],
     values: Sequence[Sequence[tuple[float, float | None]]],
     unit: str,
     form: str,

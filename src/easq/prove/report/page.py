@@ -1,4 +1,4 @@
-"""The frame of a report: one HTML file that asks for nothing else, and the blocks that stand in it.
+"""The frame of a report, one self-contained HTML file, and the blocks in it.
 
 Every argument that is data is escaped here; only `body`, `blocks` and `cells` made here are HTML.
 """
@@ -100,13 +100,13 @@ dark.addEventListener("change", () => places.forEach(place => Plotly.relayout(pl
 
 
 def document(title: str, body: str) -> str:
-    """Return a whole page; figures in its body come to life by the plotly that stands in it."""
+    """Return a whole page; plotly, which is embedded, draws the figures in its body."""
     parts = {"plotly": get_plotlyjs(), "script": _SCRIPT, "style": _STYLE}
     return _PAGE.substitute(title=plain(title), body=body, **parts)
 
 
 def plain(words: str) -> str:
-    """Return data as it may stand in HTML; a number stays with its percent sign."""
+    """Return data escaped for HTML; a number stays on one line with its percent sign."""
     return html.escape(words).replace(" %", "&nbsp;%")
 
 
@@ -136,7 +136,7 @@ def grid(*blocks: str, kind: str = "") -> str:
 
 
 def figure(title: str, caption: str, drawn: go.Figure | None, absent: str) -> str:
-    """Return a titled figure, or the words that say why it is not there."""
+    """Return a titled figure, or a text that says why there is none."""
     if drawn is None:
         return f'<div class="absent"><h3>{plain(title)}</h3>{text(absent)}</div>'
     # The JSON comes with <, > and / escaped, so no text in it can end the script element.
@@ -150,7 +150,7 @@ def figure(title: str, caption: str, drawn: go.Figure | None, absent: str) -> st
 
 
 def chip(label: str, color: str) -> str:
-    """Return a run's name behind a dot of its colour."""
+    """Return a run's name behind a dot of its color."""
     return f'<span class="chip" style="--run:{plain(color)}">{plain(label)}</span>'
 
 

@@ -1,9 +1,9 @@
-"""What a report calls things, and what they mean, in plain words."""
+"""Names and meanings of metrics, losses and counts, in plain words."""
 
 from collections.abc import Iterable
 
 LOSSES = {
-    "main": ("Behaviour: the order within requests", "Main loss: it trains the score that is served."),
+    "main": ("Behavior: the order within requests", "Main loss: it trains the score that is served."),
     "satisfaction": (
         "Answers: the order that viewers gave",
         "Satisfaction loss: it trains the satisfaction experts only. A step may read old answers again, so "
@@ -52,11 +52,11 @@ _MEANINGS = {
     "sat/hr": "HR@k: how often the satisfied view is among the first k of its request",
     "sat/ndcg": "NDCG@k: the same, but worth less further down the list",
     "sat/mrr": "MRR: the mean of 1 / rank of the satisfied view in its request",
-    "pair_accuracy": "Pair accuracy: how often, in one request, more behaviour is scored above less",
-    "auc": "AUC: how often a view with the behaviour is scored above a view without it",
+    "pair_accuracy": "Pair accuracy: how often, in one request, more behavior is scored above less",
+    "auc": "AUC: how often a view with the behavior is scored above a view without it",
     "gauc": "GAUC: the same, among the views of one viewer",
     "true_sat": "True satisfaction: the mean over the first k of a request, known in a simulated world only",
-    "behavior": "Behaviour level: the mean over the first k of a request",
+    "behavior": "Behavior level: the mean over the first k of a request",
 }
 
 
@@ -68,7 +68,7 @@ def metric_name(metric: str) -> str:
     """
     family, _, cut = metric.partition("@")
     if family in ("true_sat", "behavior"):
-        return f"{'True satisfaction' if family == 'true_sat' else 'Behaviour level'}, first {cut}"
+        return f"{'True satisfaction' if family == 'true_sat' else 'Behavior level'}, first {cut}"
     head, _, rest = family.partition("/")
     if head == "sat":
         return f"{_NAMES.get(rest, rest)}@{cut}" if cut else _NAMES.get(rest, rest)

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from easq.prove.offline.results import ReplayResult
 from easq.prove.report import page
 from easq.prove.report.about_log import data, validity, viewers
 from easq.prove.report.about_model import calibration, experts, learning
 from easq.prove.report.about_rankings import fit, truth
+from easq.prove.report.comparable import same_log, same_references
+from easq.prove.report.estimates import estimate
 from easq.prove.report.pieces import chips, confidence, tile
-from easq.prove.report.runs import Result, estimate, run_labels, same_log, same_references
+from easq.prove.report.run_labels import run_labels
 from easq.prove.report.words import listed
 
 _LEAD = (
@@ -23,27 +25,27 @@ _WARNING = (
 _SECTIONS = (truth, fit, learning, viewers, validity, experts, calibration, data)
 
 
-def write_report(results: list[dict[str, Any]], path: Path) -> None:
-    """Write what one or several runs found, each the content of a `metrics.json`, to one HTML file.
+def write_report(results: Sequence[ReplayResult], path: Path) -> None:
+    """Write the results of one or several runs to one HTML file.
 
     Equal results give equal bytes. Raises ValueError when there is no result.
     """
     if not results:
         raise ValueError("a report needs the result of at least one run, got none")
-    labels, names = run_labels(results), sorted({str(r["name"]) for r in results})
+    labels, names = run_labels(results), sorted({r.name for r in results})
     title = listed(labels) if set(labels) & set(names) else f"{listed(labels)} on {listed(names)}"
     body = [_heading(title, results), *(section(results) for section in _SECTIONS)]
     path.write_text(page.document(title, "\n".join(body)), encoding="utf-8")
 
 
-def _heading(title: str, results: Sequence[Result]) -> str:
-    methods = [f"recipe {r['name']}, method {r['method']}, {r['steps']:,} steps" for r in results]
+def _heading(title: str, results: Sequence[ReplayResult]) -> str:
+    methods = [f"recipe {r.name}, method {r.method}, {r.steps:,} steps" for r in results]
     runs = [f"{chip} {page.plain(words)}" for chip, words in zip(chips(results), methods, strict=True)]
     comparable = same_log(results) and same_references(results)
     bars = (
         f"A bar around a dot is the {confidence(results)} interval: how far the number could move with "
         "other viewers, found by drawing viewers again and again. Where no bar is seen, it is shorter than "
-        "the dot. Coloured marks are runs, grey marks are references."
+        "the dot. Colored marks are runs, grey marks are references."
     )
     return page.header(
         title,
@@ -55,20 +57,20 @@ def _heading(title: str, results: Sequence[Result]) -> str:
     )
 
 
-def _tiles(results: Sequence[Result]) -> list[str]:
-    rates = [f"{1e4 * r['answers'] / r['views']:,.1f}" if r["views"] else "none" for r in results]
+def _tiles(results: Sequence[ReplayResult]) -> list[str]:
+    rates = [f"{1e4 * r.answers / r.views:,.1f}" if r.views else "none" for r in results]
     log = [
-        tile("views replayed", results, [f"{r['views']:,}" for r in results]),
-        tile("answers to the question", results, [f"{r['answers']:,}" for r in results]),
+        tile("views replayed", results, [f"{r.views:,}" for r in results]),
+        tile("answers to the question", results, [f"{r.answers:,}" for r in results]),
         tile("answers per 10,000 views", results, rates),
     ]
     rankings = []
     for name, words in (
         ("true_sat@3", "true satisfaction with the first 3"),
         ("sat/auc", "AUC of answers (chance 0.5)"),
-        ("pair_accuracy", "behaviour pairs in the right order (chance 0.5)"),
+        ("pair_accuracy", "behavior pairs in the right order (chance 0.5)"),
     ):
-        found = [estimate(r, name) for r in results]
+        found = [estimate(r.metrics, name) for r in results]
         if any(found):
             rankings.append(tile(words, results, [f"{e.value:.3f}" if e else "none" for e in found]))
     return [page.tiles(log), page.tiles(rankings)]

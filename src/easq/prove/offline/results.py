@@ -1,0 +1,63 @@
+"""What a replay finds: the content of a run's `metrics.json` and `run.json`."""
+
+from msgspec import Struct, field
+
+from easq.prove.offline.curve import Calibration
+from easq.prove.offline.tally import MetricValue
+from easq.recipe.questionnaire import Question
+
+
+class ProgressiveResult(Struct, frozen=True, kw_only=True):
+    """What progressive validation measured.
+
+    confidence    of all intervals.
+    metrics       by name; a scorer other than the run's own model leads it: `popularity/sat/auc`.
+    lead          by reference scorer and metric: the model's value minus the reference's, paired by viewer.
+    validity      behavior on answered views, `validity/OPTION/BEHAVIOR`: 1 is the viewer's average.
+    calibration   of pair probabilities: of `behavior` and of `satisfaction`.
+    curve         sums by stretch of the run, in order.
+    """
+
+    views: int
+    answers: int
+    confidence: float = 0.95
+    metrics: dict[str, MetricValue]
+    lead: dict[str, dict[str, MetricValue]] = field(default_factory=dict)
+    validity: dict[str, MetricValue]
+    calibration: dict[str, Calibration]
+    curve: list[dict[str, float]]
+
+
+class CollisionCounts(Struct, frozen=True):
+    """How ids of a feature share embedding rows: rows in all, rows taken, lookups, and the share shared."""
+
+    rows: int
+    taken: int
+    lookups: int
+    collided_share: float
+
+
+class ReplayResult(ProgressiveResult, frozen=True, kw_only=True):
+    """The content of `metrics.json`.
+
+    name, method   of the recipe and its model.
+    experts        main experts and satisfaction experts.
+    counts         events of the log by what became of them.
+    collisions     by feature.
+    """
+
+    name: str
+    method: str
+    experts: tuple[int, int]
+    behaviors: list[str]
+    question: Question
+    steps: int
+    counts: dict[str, int]
+    collisions: dict[str, CollisionCounts]
+
+
+class ReplayTimes(Struct, frozen=True):
+    """The content of `run.json`: wall-clock seconds of this process, and views per second."""
+
+    seconds: float
+    views_per_second: float
