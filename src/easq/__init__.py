@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from easq.service.client import Client, ClientError
+    from easq.service.client import AsyncClient, Client, ClientError
 
     __version__: str
 
-__all__ = ["Client", "ClientError", "__version__"]
+__all__ = ["AsyncClient", "Client", "ClientError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import on demand: most code that imports the package needs neither the client nor the version."""
-    if name in ("Client", "ClientError"):
+    """Import on demand: most code that imports the package needs neither a client nor the version."""
+    if name in ("AsyncClient", "Client", "ClientError"):
         from easq.service import client
 
         return getattr(client, name)

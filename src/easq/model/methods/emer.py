@@ -229,7 +229,7 @@ class EmerSHeadSettings(EmerSSettings, frozen=True, tag="emer_s_head"):
     satisfaction_share   served is the behavior score plus this times the satisfaction score.
     """
 
-    label: ClassVar[str] = "EMER_S, second head"
+    label: ClassVar[str] = "EMER_S, two heads"
     gradient_map: ClassVar[Mapping[str, Moves]] = {
         **EmerSettings.gradient_map,
         "satisfaction": Moves((*EMBEDDINGS, "model.ranker", "model.satisfaction"), ("model.ranker.head",)),

@@ -18,6 +18,7 @@ import httpx
 import msgspec
 import uvloop
 
+from easq import AsyncClient
 from easq.errors import InputError
 from easq.home.arm_homes import open_arms
 from easq.home.clock import HeldClock
@@ -29,7 +30,6 @@ from easq.prove.closed_loop.true_sums import TrueLift, TrueSums
 from easq.prove.offpolicy.arm_estimates import freeze_arms
 from easq.recipe.experiments import Explore
 from easq.recipe.recipe import Recipe
-from easq.service.client import AsyncClient
 from easq.sources.world.simulate import DAY_MS, START_MS, AskRates
 from easq.sources.world.society import Society
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from easq import AsyncClient, ClientError
 from easq.arrays import F32, I64
 from easq.home.clock import HeldClock
 from easq.prove.closed_loop.true_sums import TrueSums
-from easq.service.client import AsyncClient, ClientError
 from easq.sources.world.record import OPTIONS, QUESTION
 from easq.sources.world.simulate import DAY_MS
 from easq.sources.world.society import Society, WatchedViews

@@ -2,27 +2,13 @@
 
 from collections.abc import Sequence
 
+from easq.model.method import label_of
 from easq.prove.offline.results import ReplayResult
-
-_METHODS = {
-    "easq": "EASQ",
-    "probe": "Probe",
-    "behavior": "Behavior only",
-    "shared_bottom": "Shared bottom",
-    "mmoe": "MMoE",
-    "ple": "PLE",
-    "emer": "EMER",
-    "imputation": "Imputation",
-    "saqrec": "SAQRec",
-    "imputation_privileged": "Imputation, privileged",
-    "emer_s": "EMER_S",
-    "emer_s_head": "EMER_S, two heads",
-}
 
 
 def run_labels(results: Sequence[ReplayResult]) -> list[str]:
     """Return a short name for each run: its method where that tells them apart, else its recipe."""
-    methods = [_METHODS.get(result.method, result.method) for result in results]
+    methods = [label_of(result.method) for result in results]
     names = [result.name for result in results]
     both = [f"{name}, {method}" for name, method in zip(names, methods, strict=True)]
     for labels in (methods, names, both):
