@@ -8,6 +8,7 @@ import torch
 
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.join import build_joiner
+from easq.home.snapshots import copy_state, flatten
 from easq.learn.answer_rows import answer_rows
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, NonFiniteLossError
@@ -136,13 +137,13 @@ def test_step_scores_before_it_learns() -> None:
 
 def test_non_finite_loss_raises_before_anything_moves() -> None:
     learner, batches = trained()
-    before = {n: v.copy() for n, v in learner.state().items()}
+    before = flatten(copy_state(learner.state()))
     with torch.no_grad():
         learner.network.main.head.layers[-1].bias.fill_(float("nan"))  # type: ignore[union-attr, index]
-    before["dense.model.main.head.layers.3.bias"] = np.array([np.nan], np.float32)
+    before["dense:model.main.head.layers.3.bias"] = np.array([np.nan], np.float32)
     with pytest.raises(NonFiniteLossError, match="nothing was changed"):
         learner.step(batches[-1])
-    after = learner.state()
+    after = flatten(learner.state())
     for name in before.keys() - {"random"}:
         np.testing.assert_array_equal(before[name], after[name], err_msg=name)
 
@@ -197,11 +198,11 @@ def test_variants_of_d_plus_see_different_pairs() -> None:
 def test_state_round_trip_goes_on_bit_for_bit() -> None:
     first, batches = trained()
     second = build_learner(small_recipe("training.embedding_scale=0.3"), build_encoder(small_recipe()))
-    second.restore({name: value.copy() for name, value in first.state().items()})
+    second.restore(copy_state(first.state()))
     for learner in (first, second):
         for batch in batches[:3]:
             learner.step(batch)
-    a, b = first.state(), second.state()
+    a, b = flatten(first.state()), flatten(second.state())
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
@@ -212,7 +213,7 @@ def test_weights_of_one_train_to_the_same_bytes_as_none(monkeypatch: pytest.Monk
     monkeypatch.setattr(easq, "satisfaction_loss", lambda b, w, _: losses_of.satisfaction_loss(b, w))
     monkeypatch.setattr(easq, "dpo_loss", lambda *rows: losses_of.dpo_loss(*rows[:5]))
     other, _ = trained("answers.viewer_weight=0")
-    a, b = learner.state(), other.state()
+    a, b = flatten(learner.state()), flatten(other.state())
     assert all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 

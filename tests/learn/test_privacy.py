@@ -59,7 +59,7 @@ def bytes_of(folder: Path) -> bytes:
 def buffered(system: LiveSystem) -> np.ndarray[Any, Any]:
     state = system.home.checkpoints.latest()
     assert state is not None
-    return state[0]["trainer:learner:buffer.user_A"]
+    return state[0]["trainer"]["learner"]["buffer"]["user_A"]
 
 
 def test_everything_of_a_viewer_is_given_out_and_nothing_of_others(tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_the_learners_of_arms_forget_too_when_their_experiment_is_over(tmp_path:
                 system.append(batch)
                 learner.tick()
             learner.close()
-        assert stable_id(USER) in learner.trainer.learner.state()["buffer.user_A"]
+        assert stable_id(USER) in learner.trainer.learner.state()["buffer"]["user_A"]
         assert NAME in bytes_of(folder)
         erase_home(system.home, [USER])
         assert NAME not in bytes_of(folder)
         latest = arm.checkpoints.latest()
         assert latest is not None
-        assert stable_id(USER) not in latest[0]["trainer:learner:buffer.user_A"]
+        assert stable_id(USER) not in latest[0]["trainer"]["learner"]["buffer"]["user_A"]
         with arm.open_updates() as updates:
             assert verify(arm, system.events, updates).different == []
 

@@ -22,7 +22,7 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
         target = system.home.versions.names()[-2]
         system.updates.append(COMMANDS, [RollbackRequest(event_id="c1", user_id="", ts=0, name=target)])
         assert learner.tick()
-        weight = system.home.versions.load(target)["table.weight"]
+        weight = system.home.versions.load(target)["table"]["weight"]
         assert np.array_equal(learner.trainer.learner.table.weight.numpy(), weight)
         while follower.poll():
             pass

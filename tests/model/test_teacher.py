@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from easq.errors import SettingsError
+from easq.home.snapshots import copy_state, flatten
 from easq.learn.build import build_encoder, build_learner
 from easq.model.methods.easq import Easq
 from tests.learn.test_learner import MAIN, SATISFACTION, all_parameters, late_batch
@@ -66,12 +67,12 @@ def test_state_with_told_views_goes_on_bit_for_bit() -> None:
     first, batches = trained_by("easq", TEACHER)
     recipe = small_recipe("training.embedding_scale=0.3", TEACHER)
     second = build_learner(recipe, build_encoder(recipe))
-    second.restore({name: value.copy() for name, value in first.state().items()})
+    second.restore(copy_state(first.state()))
     for learner in (first, second):
         for batch in batches[:3]:
             learner.step(batch)
-    a, b = first.state(), second.state()
-    assert len(a["told.user_A"]) > 10
+    a, b = flatten(first.state()), flatten(second.state())
+    assert len(a["labelled:user_A"]) > 10
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 

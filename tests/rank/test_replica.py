@@ -178,9 +178,9 @@ def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Pa
         versions = system.home.versions
         state = versions.load(versions.names()[-1])
         if damage == "kind":
-            state["table.weight"] = state["table.weight"].astype(np.float64)
+            state["table"]["weight"] = state["table"]["weight"].astype(np.float64)
         elif damage == "values":
-            state["table.weight"][3] = np.inf
+            state["table"]["weight"][3] = np.inf
         name = versions.save(10**6, state, {"seq": 10**6})
         folder = system.home.folder / "versions" / name
         if damage == "notes":
@@ -191,10 +191,8 @@ def test_damaged_version_is_refused_once_and_the_next_one_is_loaded(tmp_path: Pa
         for _ in range(3):
             assert not replica.poll()
         assert (replica.status.refused, replica._parameters.seq) == (1, -1)
-        state = {
-            n: np.nan_to_num(v.astype(np.float32), posinf=0) if n == "table.weight" else v
-            for n, v in state.items()
-        }
+        weight = np.nan_to_num(state["table"]["weight"].astype(np.float32), posinf=0)
+        state = {**state, "table": {**state["table"], "weight": weight}}
         versions.save(10**6 + 1, state, {"seq": 10**6 + 1})
         assert replica.poll()
         assert replica._parameters.seq == 10**6 + 1

@@ -178,13 +178,9 @@ def test_asks_that_heard_half_of_a_chunk_are_not_kept(
 
 
 def a_delta(state: State, after: int, until: list[int]) -> Delta:
-    rows, width = pack_ids([1, 2]), state["table.weight"].shape[1]
+    rows, width = pack_ids([1, 2]), state["table"]["weight"].shape[1]
     values = np.ones((2, width), "<f4").tobytes()
-    dense = {
-        name.removeprefix("dense."): (value + 0.01).astype("<f4").tobytes()
-        for name, value in state.items()
-        if name.startswith("dense.")
-    }
+    dense = {name: (value + 0.01).astype("<f4").tobytes() for name, value in state["dense"].items()}
     return Delta(
         event_id=f"d{after}",
         user_id="",

@@ -20,7 +20,7 @@ from easq.learn.trainer import Trainer
 from easq.log.events import EVENTS, Event
 from easq.log.sqlite import SqliteLog
 from easq.rank.engine import Engine
-from easq.rank.parameters import SERVED, Parameters
+from easq.rank.parameters import Parameters
 from easq.recipe.read import to_toml
 from easq.recipe.recipe import Recipe
 from easq.service.http.app import make_app
@@ -61,7 +61,7 @@ def a_model(recipe: Recipe) -> Parameters:
     """Return parameters as a learner starts with them."""
     state = Trainer(recipe, 1).learner.state()
     parameters = Parameters(recipe)
-    parameters.replace(0, {name: value for name, value in state.items() if name.startswith(SERVED)})
+    parameters.replace(0, state)
     return parameters
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from easq.errors import InputError, SettingsError
 from easq.home.files import replace_file
-from easq.home.snapshots import Snapshots, State
+from easq.home.snapshots import Snapshots
 from easq.log.sqlite import SqliteLog
 from easq.recipe.method import MethodReader, unread_method
 from easq.recipe.read import read_kept_recipe, to_toml
@@ -57,11 +57,11 @@ class Home:
         """The learner's state after the last erasure, from which `easq verify` starts."""
         return Snapshots(self.folder / "erasures", keep=1)
 
-    def erasure(self, seq: int) -> State:
+    def erasure(self, seq: int) -> dict[str, Any]:
         """Return the trainer's state after the erasure of step `seq`."""
-        erasures, part = self.erasures, "trainer:"
-        state = erasures.load(erasures.name(seq), [part])
-        return {name.removeprefix(part): value for name, value in state.items()}
+        erasures = self.erasures
+        trainer: dict[str, Any] = erasures.load(erasures.name(seq), ["trainer"])["trainer"]
+        return trainer
 
     @property
     def keys_path(self) -> Path:

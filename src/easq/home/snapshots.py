@@ -6,6 +6,7 @@ Checkpoints of a run and versions of the parameters are both snapshots.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,13 +41,13 @@ class Stateful(Protocol):
         ...
 
 
-def flatten(state: Nested, sep: str = "/") -> State:
+def flatten(state: Nested, sep: str = ":") -> State:
     """Return a nested state as one mapping; names are the paths. `unflatten` is the inverse.
 
     Empty parts are lost. Raises ValueError for a name that holds `sep`, which could not be split again.
 
     >>> flatten({"a": {"b": np.int64(1)}})
-    {'a/b': np.int64(1)}
+    {'a:b': np.int64(1)}
     """
     flat: State = {}
     for name, part in state.items():
@@ -59,12 +60,12 @@ def flatten(state: Nested, sep: str = "/") -> State:
     return flat
 
 
-def unflatten(state: Mapping[str, Array], sep: str = "/") -> dict[str, Any]:
+def unflatten(state: Mapping[str, Array], sep: str = ":") -> dict[str, Any]:
     """Return a flat state as nested mappings, split at `sep`.
 
     Raises ValueError if one name is both an array and a part.
 
-    >>> unflatten({"a/b": np.int64(1), "c": np.int64(2)})
+    >>> unflatten({"a:b": np.int64(1), "c": np.int64(2)})
     {'a': {'b': np.int64(1)}, 'c': np.int64(2)}
     """
     nested: dict[str, Any] = {}
@@ -81,7 +82,28 @@ def unflatten(state: Mapping[str, Array], sep: str = "/") -> dict[str, Any]:
     return nested
 
 
+def copy_state(state: Nested) -> Nested:
+    """Return the same state in memory of its own."""
+    return {
+        name: copy_state(part) if isinstance(part, Mapping) else np.array(part)
+        for name, part in state.items()
+    }
+
+
 _UNFINISHED = ".tmp-"
+_OLD_PARTS = re.compile(r"(^|:)(table|dense|buffer|adam|told)\.")
+_OLD_MOMENT = re.compile(r"(^|:)adam\.(\d+)\.")
+
+
+def _today(name: str) -> str:
+    """Return an array's name as it is written today; in 0.1 some parts of a learner ended with a dot.
+
+    >>> _today("trainer:learner:adam.3.exp_avg"), _today("told.user_A"), _today("dense:model.backbone.weight")
+    ('trainer:learner:adam:3:exp_avg', 'labelled:user_A', 'dense:model.backbone.weight')
+    """
+    name = _OLD_MOMENT.sub(r"\1adam:\2:", name, count=1)
+    name = _OLD_PARTS.sub(r"\1\2:", name, count=1)
+    return re.sub(r"(^|:)told:", r"\1labelled:", name, count=1)
 
 
 class Snapshots:
@@ -97,7 +119,7 @@ class Snapshots:
         """Return the name of a snapshot. Names sort as their numbers do."""
         return f"{self._prefix}{number:012d}"
 
-    def save(self, number: int, state: State, notes: dict[str, Any]) -> str:
+    def save(self, number: int, state: Nested, notes: dict[str, Any]) -> str:
         """Write a snapshot and return its name. It never exists in part."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.glob(f"{_UNFINISHED}*"):
@@ -105,7 +127,7 @@ class Snapshots:
         name = self.name(number)
         unfinished = self._folder / f"{_UNFINISHED}{name}"
         unfinished.mkdir()
-        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
+        arrays = {key: np.ascontiguousarray(value) for key, value in flatten(state).items()}
         save_file(arrays, unfinished / "state.safetensors")
         (unfinished / "notes.json").write_text(json.dumps(notes))
         for path in (*unfinished.iterdir(), unfinished):
@@ -133,22 +155,28 @@ class Snapshots:
         names = (path.name for path in self._folder.glob(f"{self._prefix}*"))
         return sorted(name for name in names if name.removeprefix(self._prefix).isdecimal())
 
-    def latest(self) -> tuple[State, dict[str, Any]] | None:
+    def latest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Return state and notes of the newest snapshot, None if there is none."""
         names = self.names()
         return (self._state(names[-1]), self.notes(names[-1])) if names else None
 
-    def load(self, name: str, prefixes: Sequence[str] = ()) -> State:
-        """Return the arrays of a snapshot, or only those whose names start with one of `prefixes`.
+    def load(self, name: str, parts: Sequence[str] = ()) -> dict[str, Any]:
+        """Return the nested state of a snapshot, or only the parts named by their paths (`table:weight`).
 
         Raises InputError, naming the existing snapshots, if there is none of this name.
         """
         self._require(name)
-        if not prefixes:
+        if not parts:
             return self._state(name)
         with safe_open(self._folder / name / "state.safetensors", "np") as file:
-            keys = [key for key in file.keys() if key.startswith(tuple(prefixes))]  # noqa: SIM118 - no iterator
-            return {key: file.get_tensor(key) for key in keys}
+            wanted = {key: _today(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+            return unflatten(
+                {
+                    path: file.get_tensor(key)
+                    for key, path in wanted.items()
+                    if any(path == part or path.startswith(f"{part}:") for part in parts)
+                }
+            )
 
     def notes(self, name: str) -> dict[str, Any]:
         """Return the notes of a snapshot. Raises InputError as `load` does."""
@@ -156,8 +184,9 @@ class Snapshots:
         notes: dict[str, Any] = json.loads((self._folder / name / "notes.json").read_text())
         return notes
 
-    def _state(self, name: str) -> State:
-        return load_file(self._folder / name / "state.safetensors")
+    def _state(self, name: str) -> dict[str, Any]:
+        arrays = load_file(self._folder / name / "state.safetensors")
+        return unflatten({_today(key): array for key, array in arrays.items()})
 
     def _require(self, name: str) -> None:
         names = self.names()
@@ -165,9 +194,7 @@ class Snapshots:
             raise InputError(f"there is no version {name!r} in {self._folder}; it holds {', '.join(names)}")
 
 
-def save_parameters(path: Path, state: State) -> None:
+def save_parameters(path: Path, state: Mapping[str, Any]) -> None:
     """Write the parameters of a learner's state, without optimizer and buffer."""
-    parameters = {
-        n: np.ascontiguousarray(v) for n, v in state.items() if n.startswith(("dense.", "table.weight"))
-    }
-    save_file(parameters, path)
+    dense = {f"dense.{name}": np.ascontiguousarray(value) for name, value in state["dense"].items()}
+    save_file({**dense, "table.weight": np.ascontiguousarray(state["table"]["weight"])}, path)

@@ -31,10 +31,13 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     viewer_width, candidate_width = (
         side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)
     )
-    buffer = labelled = None
-    if use is not None:
-        list_width = candidate_width * use.list_length
-        buffer = ReplayBuffer(answers.buffer, viewer_width, list_width, viewer_weight=answers.viewer_weight)
+    buffer = ReplayBuffer(
+        0 if use is None else answers.buffer,
+        viewer_width,
+        candidate_width * (1 if use is None else use.list_length),
+        viewer_weight=answers.viewer_weight,
+    )
+    labelled = None
     if use is not None and use.labelled:
         labelled = LabelledViews(
             answers.buffer,

@@ -3,10 +3,8 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-
 from easq.home.home import Home
-from easq.home.snapshots import State
+from easq.home.snapshots import Nested, copy_state
 from easq.learn.publish import Publisher
 
 
@@ -24,18 +22,18 @@ class Checkpointer:
         """Return whether something is being written."""
         return self._writing is not None
 
-    def checkpoint(self, seq: int, state: State, notes: dict[str, Any]) -> None:
+    def checkpoint(self, seq: int, state: Nested, notes: dict[str, Any]) -> None:
         """Begin to write a checkpoint."""
         self.collect(wait=True)
-        self._writing = self._thread.submit(self._home.checkpoints.save, seq, _copy(state), notes)
+        self._writing = self._thread.submit(self._home.checkpoints.save, seq, copy_state(state), notes)
 
-    def version(self, seq: int, state: State, notes: dict[str, Any], ts: int) -> None:
+    def version(self, seq: int, state: Nested, notes: dict[str, Any], ts: int) -> None:
         """Begin to write a version, to be announced when it is whole."""
         self.collect(wait=True)
         self._version = (seq, ts)
-        self._writing = self._thread.submit(self._home.versions.save, seq, _copy(state), notes)
+        self._writing = self._thread.submit(self._home.versions.save, seq, copy_state(state), notes)
 
-    def reload(self, seq: int, state: State, notes: dict[str, Any], ts: int) -> None:
+    def reload(self, seq: int, state: Nested, notes: dict[str, Any], ts: int) -> None:
         """Write a version now and tell every ranker to load it."""
         self.collect(wait=True)
         self._publisher.announce(seq, self._home.versions.save(seq, state, notes), ts, reload=True)
@@ -55,8 +53,3 @@ class Checkpointer:
         """Wait for what is being written."""
         self.collect(wait=True)
         self._thread.shutdown()
-
-
-def _copy(state: State) -> State:
-    """Copy the arrays, which the next step will change."""
-    return {name: np.array(value) for name, value in state.items()}

@@ -4,7 +4,9 @@ Shapes: N rows of a batch, A its answers, W and V embedding rows of viewer and c
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import nn
 
 from easq.arrays import F32, I64
 from easq.features.batch import Batch
-from easq.home.snapshots import State
+from easq.home.snapshots import Nested
 from easq.learn.answer_rows import answer_rows, answered_rows, with_replayed
 from easq.learn.labelled_views import LabelledViews
 from easq.learn.replay_buffer import ReplayBuffer
@@ -49,7 +51,7 @@ class StepResult:
 class Learner:
     """A ranking model in training: pooling, network, embedding table, optimizer and replay buffers.
 
-    answer_use   how the method uses answers; None where it reads none, and then `buffer` is None too.
+    answer_use   how the method uses answers; None where it reads none, and then `buffer` stays empty.
     buffer       answered rows, of which `replayed` join each step.
     labelled     views whose behavior and answer are known, for methods that read them.
     drops_uncertain   options between the worst and the best teach nothing.
@@ -61,7 +63,7 @@ class Learner:
         table: EmbeddingTable,
         *,
         answer_use: AnswerUse | None,
-        buffer: ReplayBuffer | None,
+        buffer: ReplayBuffer,
         labelled: LabelledViews | None,
         replayed: int,
         drops_uncertain: bool,
@@ -92,7 +94,7 @@ class Learner:
         Raises NonFiniteLossError before anything has changed.
         """
         rows, own, pairs, labelled = batch.rows, None, None, None
-        if self.buffer is not None and self.answer_use is not None:
+        if self.answer_use is not None:
             replayed = self.buffer.sample(self._replayed, self.answer_use.partners, self._random)
             own = answered_rows(batch, self.answer_use.list_length)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
@@ -124,7 +126,7 @@ class Learner:
             gradient = float(norm)
             self._adam.step()
             self.table.step(touched)
-        if self.buffer is not None and own is not None:
+        if own is not None:
             self.buffer.add(own)
         if self.labelled is not None:
             self.labelled.add(batch)
@@ -134,9 +136,9 @@ class Learner:
 
     def forget(self, user_A: I64) -> None:
         """Drop the kept answers of viewers; what was learned from them stays."""
-        for rows in (self.buffer, self.labelled):
-            if rows is not None:
-                rows.forget(user_A)
+        self.buffer.forget(user_A)
+        if self.labelled is not None:
+            self.labelled.forget(user_A)
 
     def _report(
         self, batch: Batch, touched_U: I64, scores: Scores, values: dict[str, float], gradient: float
@@ -154,45 +156,48 @@ class Learner:
             gradient,
         )
 
-    def state(self) -> State:
-        """Return parameters, optimizer, replay buffer and random state."""
-        state: State = {
-            "table.weight": self.table.weight.numpy(),
-            # A table of one part has a flat column, as when tables had no parts.
-            "table.squares": self.table.squares.squeeze(1).numpy(),
-        }
-        for name, value in self.dense.state_dict().items():
-            state[f"dense.{name}"] = value.numpy()
-        for number, moments in self._adam.state_dict()["state"].items():
-            for name, value in moments.items():
-                state[f"adam.{number}.{name}"] = value.numpy()
-        if self.buffer is not None:
-            state |= {f"buffer.{name}": value for name, value in self.buffer.state().items()}
-        if self.labelled is not None:
-            state |= {f"told.{name}": value for name, value in self.labelled.state().items()}
+    def state(self) -> Nested:
+        """Return parameters, optimizer, replay buffers and random state."""
+        moments = self._adam.state_dict()["state"]
         random = json.dumps(self._random.bit_generator.state).encode()
-        state["random"] = np.frombuffer(random, np.uint8)
-        state["steps"] = np.array([self.step_count])
+        state: dict[str, Nested | np.ndarray] = {
+            "table": {
+                "weight": self.table.weight.numpy(),
+                # A table of one part has a flat column, as when tables had no parts.
+                "squares": self.table.squares.squeeze(1).numpy(),
+            },
+            "dense": {name: value.numpy() for name, value in self.dense.state_dict().items()},
+            "adam": {
+                str(number): {name: value.numpy() for name, value in parts.items()}
+                for number, parts in moments.items()
+            },
+            "buffer": self.buffer.state(),
+            "random": np.frombuffer(random, np.uint8),
+            "steps": np.array([self.step_count]),
+        }
+        if self.labelled is not None:
+            state["labelled"] = self.labelled.state()
         return state
 
-    def restore(self, state: State) -> None:
-        """Become the learner whose `state` this is."""
-        self.table.weight = torch.from_numpy(state["table.weight"].copy())
-        self.table.squares = torch.from_numpy(state["table.squares"].copy()).view(len(self.table.weight), -1)
-        dense = {n[6:]: torch.from_numpy(v.copy()) for n, v in state.items() if n.startswith("dense.")}
-        self.dense.load_state_dict(dense)
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in state.items():
-            if name.startswith("adam."):
-                _, number, moment = name.split(".")
-                moments.setdefault(int(number), {})[moment] = torch.from_numpy(value.copy())
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.table.weight = _tensor(state["table"]["weight"])
+        self.table.squares = _tensor(state["table"]["squares"]).view(len(self.table.weight), -1)
+        self.dense.load_state_dict({name: _tensor(value) for name, value in state["dense"].items()})
+        moments = {
+            int(number): {name: _tensor(value) for name, value in parts.items()}
+            for number, parts in state.get("adam", {}).items()
+        }
         self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
-        if self.buffer is not None:
-            self.buffer.restore({n[7:]: v for n, v in state.items() if n.startswith("buffer.")})
+        self.buffer.restore(state["buffer"])
         if self.labelled is not None:
-            self.labelled.restore({n[5:]: v for n, v in state.items() if n.startswith("told.")})
+            self.labelled.restore(state["labelled"])
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.step_count = int(state["steps"][0])
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(array.copy())
 
 
 def _array(values: torch.Tensor) -> F32:

@@ -16,6 +16,7 @@ import structlog
 
 from easq.errors import InputError
 from easq.home.home import Home
+from easq.home.snapshots import Nested
 from easq.learn.checkpointer import Checkpointer
 from easq.learn.journal import Journal
 from easq.learn.learner import NonFiniteLossError, StepResult
@@ -23,7 +24,7 @@ from easq.learn.publish import Publisher, make_delta
 from easq.learn.recorded_steps import learn_until, repeat, touched_by
 from easq.learn.rollback_guard import RollbackGuard
 from easq.learn.schedule import Schedule
-from easq.learn.trainer import Trainer, compute_alike, part_of
+from easq.learn.trainer import Trainer, compute_alike
 from easq.learn.trend import Trend
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, StepRecord
@@ -92,7 +93,7 @@ class LiveLearner:
         journal = self._journal
         if latest := self._home.checkpoints.latest():
             state, notes = latest
-            self.trainer.restore(part_of(state, "trainer"))
+            self.trainer.restore(state["trainer"])
             self._guard.restore(state["guard"])
             journal.seq, journal.commands = notes["seq"], notes["commands"]
             journal.restored = notes["restored"]
@@ -132,8 +133,7 @@ class LiveLearner:
         self.trainer.take_late()
         self.trainer.forget(users)
         seq, notes = self.seq + 1, {"made_ms": self._now_ms()}
-        state = {f"trainer:{name}": value for name, value in self.trainer.state().items()}
-        self._home.erasures.save(seq, state, notes)
+        self._home.erasures.save(seq, {"trainer": self.trainer.state()}, notes)
         self._include(self._journal.record(self.trainer.offsets, self._now_ms(), erased=True), [])
         self._save_checkpoint()
         self._announce_reload()
@@ -287,8 +287,7 @@ class LiveLearner:
 
     def _save_checkpoint(self) -> None:
         self._schedule.note_checkpoint()
-        state = {f"trainer:{name}": value for name, value in self.trainer.state().items()}
-        state["guard"] = self._guard.state()
+        state: Nested = {"trainer": self.trainer.state(), "guard": self._guard.state()}
         journal = self._journal
         notes = {
             "seq": self.seq,

@@ -1,11 +1,11 @@
 """Do a live step, or do it again: what a step does is a function of the log and of its record."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from easq.arrays import I64
-from easq.home.snapshots import State
 from easq.learn.learner import StepResult
 from easq.learn.trainer import Trainer
 from easq.log.base import EventLog
@@ -33,8 +33,8 @@ def repeat(
     trainer: Trainer,
     events: EventLog,
     taken: StepRecord,
-    version: Callable[[str], State],
-    erasure: Callable[[int], State],
+    version: Callable[[str], Mapping[str, Any]],
+    erasure: Callable[[int], Mapping[str, Any]],
 ) -> list[StepResult]:
     """Do a recorded step again, to the same bytes.
 

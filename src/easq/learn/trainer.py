@@ -3,7 +3,7 @@
 A replay and a live learner are both this; they differ in how far it is told to read, and when.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from easq.features.batch import Batcher, make_batch
 from easq.features.examples import Counts, Late
 from easq.features.join import build_joiner, flush_all
-from easq.home.snapshots import State
+from easq.home.snapshots import Nested
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import StepResult
 from easq.log.base import EventLog, TrimmedError
@@ -111,9 +111,9 @@ class Trainer:
         self._batcher.forget(users)
         self.learner.forget(np.array([stable_id(user) for user in users], np.int64))
 
-    def state(self) -> State:
+    def state(self) -> Nested:
         """Return everything that the future depends on; call `take_late` before."""
-        parts: dict[str, State] = {
+        return {
             "learner": self.learner.state(),
             "encoder": self.encoder.state(),
             "joiner": {str(p): _bytes(joiner.state()) for p, joiner in enumerate(self._joiners)},
@@ -121,23 +121,17 @@ class Trainer:
             "reader": {"offsets": np.array(self.offsets), "newest": np.array(self._newest)},
             "answer": {"newest": np.array([self.newest_answer])},
         }
-        return {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
 
-    def restore(self, state: State) -> None:
-        """Become the trainer whose `state` this is."""
-        self.learner.restore(part_of(state, "learner"))
-        self.encoder.restore(part_of(state, "encoder"))
-        self._batcher.restore(state["batcher:queue"].tobytes())
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        self.learner.restore(state["learner"])
+        self.encoder.restore(state["encoder"])
+        self._batcher.restore(state["batcher"]["queue"].tobytes())
         for partition, joiner in enumerate(self._joiners):
-            joiner.restore(state[f"joiner:{partition}"].tobytes())
-        self.offsets = [int(n) for n in state["reader:offsets"]]
-        self._newest = [int(n) for n in state["reader:newest"]]
-        self.newest_answer = int(state["answer:newest"][0])
-
-
-def part_of(state: State, name: str) -> State:
-    """Return the arrays of one part under their own names."""
-    return {n[len(name) + 1 :]: v for n, v in state.items() if n.startswith(f"{name}:")}
+            joiner.restore(state["joiner"][str(partition)].tobytes())
+        self.offsets = [int(n) for n in state["reader"]["offsets"]]
+        self._newest = [int(n) for n in state["reader"]["newest"]]
+        self.newest_answer = int(state["answer"]["newest"][0])
 
 
 def _bytes(data: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:

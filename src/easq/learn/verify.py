@@ -1,14 +1,14 @@
 """Do everything that a live learner ever did again, from nothing, and compare the parameters to the byte."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from easq.errors import InputError
 from easq.home.home import Home
-from easq.home.snapshots import Snapshots, State
+from easq.home.snapshots import Nested, Snapshots, copy_state, flatten
 from easq.learn.publish import make_delta
 from easq.learn.recorded_steps import recorded, repeat, touched_by
-from easq.learn.trainer import Trainer, compute_alike, part_of
+from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog, TrimmedError
 from easq.log.events import EVENTS, STEPS, UPDATES, Delta
 from easq.log.ids import version_name
@@ -47,7 +47,7 @@ def verify(
         trainer.restore(home.erasure(since))
     wanted = {taken.restore for taken in recorded(updates, since) if taken.restore}
     versions, checkpoints = home.versions, home.checkpoints
-    restorable: dict[str, State] = {}
+    restorable: dict[str, Nested] = {}
     different: list[str] = []
     compared = {"deltas": 0, "versions": 0, "checkpoints": 0}
 
@@ -59,11 +59,11 @@ def verify(
     def look(seq: int) -> None:
         name, checkpoint = version_name(seq), checkpoints.name(seq)
         if name in wanted:
-            restorable[name] = {key: value.copy() for key, value in trainer.learner.state().items()}
+            restorable[name] = copy_state(trainer.learner.state())
         if version := _kept(versions, name):
             note("versions", name, _is_same(trainer.learner.state(), version))
         if state := _kept(checkpoints, checkpoint):
-            note("checkpoints", checkpoint, _is_same(trainer.state(), part_of(state, "trainer")))
+            note("checkpoints", checkpoint, _is_same(trainer.state(), state["trainer"]))
 
     look(since)
     done = since
@@ -97,7 +97,7 @@ def _published(updates: EventLog) -> dict[int, int]:
         offset += len(events)
 
 
-def _kept(snapshots: Snapshots, name: str) -> State | None:
+def _kept(snapshots: Snapshots, name: str) -> dict[str, Any] | None:
     """Return a snapshot, None where there is none or none any more."""
     try:
         return snapshots.load(name)
@@ -105,6 +105,7 @@ def _kept(snapshots: Snapshots, name: str) -> State | None:
         return None
 
 
-def _is_same(state: State, kept: State) -> bool:
+def _is_same(state: Nested, stored: Nested) -> bool:
     # By bytes alone: on disk a single number is an array of one.
-    return state.keys() == kept.keys() and all(v.tobytes() == kept[n].tobytes() for n, v in state.items())
+    ours, theirs = flatten(state), flatten(stored)
+    return ours.keys() == theirs.keys() and all(v.tobytes() == theirs[n].tobytes() for n, v in ours.items())

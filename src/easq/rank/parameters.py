@@ -6,6 +6,8 @@ Shapes: B requests, N rows, R table rows, E embedding width.
 """
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from easq.arrays import F32
 from easq.features.encode import Layout, Rows
-from easq.home.snapshots import State
+from easq.home.snapshots import Nested, flatten
 from easq.log.events import Delta, delta_checksum
 from easq.log.ids import version_name
 from easq.log.packing import FLOAT, ID
@@ -21,7 +23,7 @@ from easq.model.build import build_method
 from easq.model.embedding import Touched
 from easq.recipe.recipe import Recipe
 
-SERVED = ("dense.", "table.weight")
+SERVED = ("dense", "table:weight")
 """Prefixes of the arrays of a version that serving reads."""
 
 
@@ -63,16 +65,16 @@ class Parameters:
         satisfaction_N = scores.satisfaction_A
         return behavior_N.numpy(), None if satisfaction_N is None else satisfaction_N.numpy()
 
-    def state(self) -> State:
+    def state(self) -> Nested:
         """Return the arrays that `replace` takes. They share memory with these parameters."""
-        dense = {f"dense.{name}": value.numpy() for name, value in self._dense.items()}
-        return {**dense, "table.weight": self._table_RE.numpy()}
+        dense = {name: value.numpy() for name, value in self._dense.items()}
+        return {"dense": dense, "table": {"weight": self._table_RE.numpy()}}
 
-    def replace(self, seq: int, state: State) -> None:
+    def replace(self, seq: int, state: Mapping[str, Any]) -> None:
         """Become version `seq` with these checked arrays. The table is not copied."""
         for name, value in self._dense.items():
-            value.copy_(torch.from_numpy(state[f"dense.{name}"]))
-        self._table_RE = torch.from_numpy(state["table.weight"])
+            value.copy_(torch.from_numpy(state["dense"][name]))
+        self._table_RE = torch.from_numpy(state["table"]["weight"])
         self._served = self._network.merged()
         self.seq = seq
 
@@ -108,15 +110,16 @@ class Parameters:
             return "it holds values that are not finite"
         return ""
 
-    def refuses_version(self, state: State) -> str:
+    def refuses_version(self, state: Nested) -> str:
         """Return why a version's arrays cannot be served, empty if they can. Any thread may call this."""
-        shapes = {name: (value.shape, value.dtype) for name, value in state.items()}
+        arrays = flatten(state)
+        shapes = {name: (value.shape, value.dtype) for name, value in arrays.items()}
         kind = np.dtype(np.float32)
-        expected = {f"dense.{name}": (tuple(value.shape), kind) for name, value in self._dense.items()}
-        expected["table.weight"] = (tuple(self._table_RE.shape), kind)
+        expected = {f"dense:{name}": (tuple(value.shape), kind) for name, value in self._dense.items()}
+        expected["table:weight"] = (tuple(self._table_RE.shape), kind)
         if shapes != expected:
             return "it is of another model"
-        if not all(np.isfinite(value).all() for value in state.values()):
+        if not all(np.isfinite(value).all() for value in arrays.values()):
             return "it holds values that are not finite"
         return ""
 

@@ -1,13 +1,13 @@
 """Read a stored version of the parameters, and check that it can be served."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 from safetensors import SafetensorError
 
 from easq.errors import InputError
-from easq.home.snapshots import Snapshots, State
+from easq.home.snapshots import Snapshots
 from easq.rank.parameters import SERVED, Parameters
 
 
@@ -19,7 +19,7 @@ class StoredVersion(NamedTuple):
 
     seq: int
     until: list[int] | None
-    state: State
+    state: dict[str, Any]
 
 
 class UnusableVersionError(ValueError):

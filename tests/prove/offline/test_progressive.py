@@ -11,6 +11,7 @@ import pytest
 
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.join import build_joiner
+from easq.home.snapshots import copy_state
 from easq.learn.build import build_encoder
 from easq.learn.learner import StepResult
 from easq.prove.offline.first_scores import FirstScores
@@ -178,7 +179,7 @@ def test_a_run_restored_midway_ends_with_the_same_result(batches, share):
         straight.observe(step)
     for step in steps[:cut]:
         stopped.observe(step)
-    resumed.restore({name: value.copy() for name, value in stopped.state().items()})
+    resumed.restore(copy_state(stopped.state()))
     for step in steps[cut:]:
         resumed.observe(step)
     assert resumed.result() == straight.result()
@@ -212,7 +213,7 @@ def test_windows_of_views_and_of_answers_fill_apart(window_rows, window_answers)
         if answers >= window_answers:
             answers = 0
             ended.add("sat")
-        assert progressive.state()["window/size"].tolist() == [rows, answers]
+        assert progressive.state()["window"]["size"].tolist() == [rows, answers]
         heads = {name.partition("/")[0] for name in progressive.tally.names()}
         assert heads & {"auc", "sat"} <= ended
     assert heads & {"auc", "sat"} == ended

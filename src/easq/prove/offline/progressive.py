@@ -1,8 +1,11 @@
 """Progressive validation: metrics, curves and counts of every step from before it learned."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
-from easq.home.snapshots import State
+from easq.home.snapshots import Nested
 from easq.learn.learner import StepResult
 from easq.model.pairwise_accuracy import margins, pairs_right
 from easq.prove.offline.curve import Curve, Reliability
@@ -133,31 +136,28 @@ class Progressive:
             better, worse = np.nonzero(option_G[:, None] > option_G[None, :])
             self._reliability["satisfaction"].add(satisfaction_G[better] - satisfaction_G[worse])
 
-    def state(self) -> State:
+    def state(self) -> Nested:
         """Return everything measured so far."""
-        parts: dict[str, State] = {
-            "references": dict(self._references.state()),
+        return {
+            "references": self._references.state(),
             "window": self._window.state(),
             "tally": self.tally.state(),
             "curve": self._curve.state(),
             "reliability": {name: r.state() for name, r in self._reliability.items()},
+            "first_scores": self._first_scores.state(),
+            "seen": np.array([self.views, self.answers]),
+            "recent": self._recent,
         }
-        state = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
-        state["first_scores"] = self._first_scores.state()
-        return {**state, "seen": np.array([self.views, self.answers]), "recent": self._recent}
 
-    def restore(self, state: State) -> None:
-        """Become the measurement whose `state` this is."""
-
-        def part(name: str) -> State:
-            return {n[len(name) + 1 :]: v for n, v in state.items() if n.startswith(f"{name}/")}
-
-        self._references.restore({n: v.astype(np.float64) for n, v in part("references").items()})
-        self._window.restore(part("window"))
-        self.tally.restore(part("tally"))
-        self._curve.restore(part("curve"))
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        references = state.get("references", {})
+        self._references.restore({n: v.astype(np.float64) for n, v in references.items()})
+        self._window.restore(state["window"])
+        self.tally.restore(state.get("tally", {}))
+        self._curve.restore(state["curve"])
         for name, reliability in self._reliability.items():
-            reliability.restore(state[f"reliability/{name}"])
+            reliability.restore(state["reliability"][name])
         self._first_scores.restore(state["first_scores"])
         self.views, self.answers = (int(n) for n in state["seen"])
         self._recent = state["recent"].astype(np.float64)

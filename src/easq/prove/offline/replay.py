@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from easq.errors import InputError
-from easq.home.snapshots import Snapshots, State, save_parameters
-from easq.learn.trainer import Trainer, compute_alike, part_of
+from easq.home.snapshots import Snapshots, save_parameters
+from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.model.method import method_of
@@ -151,8 +151,8 @@ class _Run:
         self.trainer = Trainer(recipe, len(self._until))
         self.progressive = Progressive(recipe, truth)
         if latest:
-            self.trainer.restore(part_of(latest[0], "trainer"))
-            self.progressive.restore(part_of(latest[0], "progressive"))
+            self.trainer.restore(latest[0]["trainer"])
+            self.progressive.restore(latest[0]["progressive"])
         self._late_path = out / "late.jsonl"
         self._late_path.touch()
         with self._late_path.open("r+b") as late:
@@ -212,7 +212,6 @@ class _Run:
             late.write(msgspec.json.encode(event) + b"\n")
 
     def _save(self, late_bytes: int) -> None:
-        parts: dict[str, State] = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
-        state = {f"{part}:{name}": value for part, values in parts.items() for name, value in values.items()}
+        state = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
         notes = {"until": self._until, "late_bytes": late_bytes}
         self._checkpoints.save(self.trainer.learner.step_count, state, notes)
