@@ -197,7 +197,7 @@ def test_data_without_a_usable_row_is_the_users_fault_and_tells_why(tmp_path: Pa
         '[[behaviors]]\nname = "liked"\ncolumn = "liked"\n'
     )
     (tmp_path / "mine.toml").write_text(
-        'name = "mine"\n[data]\nloader = "table"\nmapping = "mapping.toml"\n[model]\nrank = 2\n'
+        'name = "mine"\n[data]\nloader = "table"\nmapping = "mapping.toml"\n[method]\nrank = 2\n'
         '[[features]]\nname = "video_id"\nkind = "categorical"\nside = "candidate"\nrows = 64\n'
         '[[behaviors]]\nname = "liked"\n'
     )

@@ -82,7 +82,7 @@ def drawn(event: Event, arms: Arms, random: np.random.Generator, settings: Explo
 
 
 def stage_in(folder: Path, settings: Explore | None = DRAWN, answer: float = 0.6) -> Stage:
-    (folder / "arm.toml").write_text('[model]\nmethod = "behavior"\n')
+    (folder / "arm.toml").write_text('[method]\nkind = "behavior"\n')
     arms = (Arm(name="control", recipe=str(folder / "arm.toml")), Arm(name="treatment"))
     recipe = small_recipe(*LIVE)
     recipe = msgspec.structs.replace(recipe, experiments=(Experiment(name="easq", arms=arms),))

@@ -22,7 +22,7 @@ ANSWERS, STEPS = 20, 6
 
 
 def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
-    (tmp_path / "behavior.toml").write_text('[model]\nmethod = "behavior"\n')
+    (tmp_path / "behavior.toml").write_text('[method]\nkind = "behavior"\n')
     arms = (Arm(name="control", recipe="behavior.toml"), Arm(name="treatment"))
     recipe = lively_recipe("live.snapshot_seconds=3600.0")
     recipe = msgspec.structs.replace(recipe, experiments=(Experiment(name="easq", arms=arms, share=0.8),))

@@ -354,7 +354,7 @@ scope = "batch"
 
 def test_a_recipe_of_an_older_easq_is_refused_with_its_new_form(tmp_path: Path) -> None:
     message = problem(tmp_path, OLD)
-    assert "this recipe is of easq 0.1" in message
+    assert "recipe.toml: this is of easq 0.1" in message
     new = message[message.index("[model]\nhidden") :]
     recipe = read_recipe(written(tmp_path, SMALLEST + new), methods=read_method)
     expected = ProbeSettings(probe_dim=4, max_share=2.0, behavior_budget=0.01, partners=False)

@@ -38,9 +38,9 @@ def read_recipe(
     them. `methods` reads the table `[method]`. Raises SettingsError with all problems; warns of settings
     without effect.
     """
-    data = read_data(path)
+    data = read_data(path, methods)
     for overlay in overlays:
-        lay_over(data, read_data(overlay))
+        lay_over(data, read_data(overlay, methods))
     for change in overrides:
         override(data, change)
     recipe = decode_recipe(data, methods)
@@ -56,9 +56,11 @@ def read_kept_recipe(path: Path, methods: MethodReader = unread_method) -> Recip
     return decode_recipe(upgrade(data, methods) if is_old(data) else data, methods)
 
 
-def read_data(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_data(path: Path, methods: MethodReader, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the TOML data of a file with that of the files that it extends; raises SettingsError."""
     own = read_toml(path)
+    if is_old(own):
+        raise SettingsError(f"{path}: {old_form_message(own, methods)}")
     for arm in _arms_with_recipes(own):
         arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
     base = own.pop("extends", None)
@@ -71,7 +73,7 @@ def read_data(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise SettingsError(f"{path}: extends: got {base!r}, which extends this recipe itself")
     if not target.exists():
         raise SettingsError(f"{path}: extends: got {base!r}; there is no recipe at {target}")
-    data = read_data(target, (*seen, path))
+    data = read_data(target, methods, (*seen, path))
     lay_over(data, own)
     return data
 
@@ -102,8 +104,6 @@ def lay_over(data: dict[str, Any], overlay: dict[str, Any]) -> None:
 
 def decode_recipe(data: dict[str, Any], methods: MethodReader = unread_method) -> Recipe:
     """Return the recipe that plain TOML data describes; raise SettingsError with all that is wrong."""
-    if is_old(data):
-        raise SettingsError(old_form_message(data, methods))
     rest, table = {k: v for k, v in data.items() if k != "method"}, data.get("method", {})
     problems = [f"method: got {table!r}; allowed: a table"] if not isinstance(table, dict) else []
     problems += explain(rest, Recipe)

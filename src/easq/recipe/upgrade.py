@@ -60,6 +60,6 @@ def old_form_message(data: Mapping[str, Any], methods: MethodReader) -> str:
     new = upgrade(data, methods)
     tables = {name: new[name] for name in ("model", "answers", "method") if new[name]}
     return (
-        "this recipe is of easq 0.1: its keys of methods are in [model], [alignment] and [baselines]. Now "
+        "this is of easq 0.1: its keys of methods are in [model], [alignment] and [baselines]. Now "
         f"[method] has those that its method reads. Write instead:\n\n{tomli_w.dumps(tables)}"
     )
