@@ -175,7 +175,7 @@ def _lift(
 def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
     """Return which candidates a ranking puts among the first of their requests; ties go to the first row.
 
-    So the order of rows must be none that tells of the draw.
+    So the order of rows must not depend on the draw.
     """
     order_N = np.lexsort((-score_N, request_N))
     sorted_N = request_N[order_N]
