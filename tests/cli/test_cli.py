@@ -91,7 +91,7 @@ def test_two_methods_are_compared_on_the_truth_of_one_world(tmp_path: Path) -> N
     for method in ("behavior", "easq"):
         done = easq(
             "replay", "--recipe", recipe, "--log", log, "--truth", f"{log}.truth", "--out", tmp_path / method,
-            "--set", f"model.method={method}", "--json",
+            "--set", f"method.kind={method}", "--json",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         metrics = json.loads(done.stdout)["metrics"]
@@ -118,7 +118,7 @@ def test_a_file_that_is_no_result_is_refused_by_its_name(tmp_path: Path) -> None
         (["replay", "--recipe", "{recipe}", "--data", "d", "--out", "o"], "needs a [data] table"),
         (
             ["replay", "--recipe", "{recipe}", "--log", "{log}", "--out", "o", "--set", "method.rnk=3"],
-            "model.rnk: unknown key; allowed: ",
+            "method.rnk: unknown key; allowed: ",
         ),
         (["import", "parquet", "--path", "x", "--log", "y"], "kuairand, eeg_svrec"),
         (["import", "kuairand", "--path", "{tmp}/none", "--log", "{tmp}/y"], "{tmp}/none"),

@@ -171,6 +171,9 @@ def test_overrides_reach_tables_and_named_entries(tmp_path: Path) -> None:
         ("features.nothing.rows=3", "no entry is named 'nothing'; allowed: item_id, recent"),
         ("name.first=3", "'first' does not name a key of a table"),
         ("method.rnk=3", "method.rnk: unknown key"),
+        ("model.dmi=3", "model.dmi: unknown key; allowed: dim, "),
+        ("model.rank=3", "--set model.rank: this key of easq 0.1 is now method.rank"),
+        ("baselines.emer_top=3", "--set baselines.emer_top: this key of easq 0.1 is now method.top"),
     ],
 )
 def test_override_that_leads_nowhere_is_refused(tmp_path: Path, override: str, message: str) -> None:

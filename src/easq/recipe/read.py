@@ -15,7 +15,7 @@ from easq.recipe.check import without_effect
 from easq.recipe.explain import explain
 from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod, unread_method
 from easq.recipe.recipe import Recipe
-from easq.recipe.upgrade import is_old, old_form_message, upgrade
+from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade
 
 
 class SettingsWarning(UserWarning):
@@ -134,6 +134,8 @@ def override(data: dict[str, Any], change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise SettingsError(f"--set takes key=value such as model.dim=4, got {change!r}")
+    if today := key_of_today(key.strip(), data.get("method", {}).get("kind", DEFAULT_KIND)):
+        raise SettingsError(f"--set {key}: this key of easq 0.1 is now {today}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -12,6 +12,10 @@ import tomli_w
 from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod
 
 _SHARED = ("dim", "hidden", "head_width", "eps")
+_OLD_MODEL = (
+    *("method", "experts", "expert_width", "satisfaction_experts", "routing", "top_k", "rank", "lora_init"),
+    *("probe_dim", "answers_move_embeddings", "satisfaction_variance"),
+)
 _ANSWERS = ("buffer", "replayed", "viewer_weight", "uncertain")
 _RENAMED = {
     "method": "kind",
@@ -30,9 +34,22 @@ _OTHER = {"behavior_tolerance": "pair_accuracy_budget"}
 def is_old(data: Mapping[str, Any]) -> bool:
     """Return whether plain TOML data is a recipe of easq 0.1."""
     model = data.get("model")
-    own = set(model) - set(_SHARED) if isinstance(model, dict) else set()
-    known = {"method", "rank", "experts", "routing", "expert_width", "satisfaction_experts", "probe_dim"}
-    return "method" not in data and ("alignment" in data or "baselines" in data or bool(own & known))
+    moved = set(model) & set(_OLD_MODEL) if isinstance(model, dict) else set()
+    return "method" not in data and ("alignment" in data or "baselines" in data or bool(moved))
+
+
+def key_of_today(key: str, kind: str) -> str | None:
+    """Return today's name of a key of 0.1, None if it is called so today or never was.
+
+    >>> [key_of_today(key, "probe") for key in ("model.method", "alignment.buffer", "model.dim")]
+    ['method.kind', 'answers.buffer', None]
+    """
+    table, _, name = key.partition(".")
+    if table not in ("alignment", "baselines") and not (table == "model" and name in _OLD_MODEL):
+        return None
+    if name in _ANSWERS:
+        return f"answers.{name}"
+    return f"method.{(_RENAMED | (_PROBE if kind == 'probe' else _OTHER)).get(name, name)}"
 
 
 def upgrade(data: Mapping[str, Any], methods: MethodReader) -> dict[str, Any]:
