@@ -21,7 +21,7 @@ RECIPE: Recipe = decode_recipe(
             {"name": "item_id", "kind": "categorical", "side": "candidate", "rows": 64},
         ],
         "behaviors": [{"name": "like"}],
-        "model": {"rank": 2},
+        "method": {"rank": 2},
         "evaluation": {"replicates": 200},
     }
 )

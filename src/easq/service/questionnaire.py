@@ -4,8 +4,6 @@ An offer that asks nothing is answered before its event is durable: a crash then
 changed nothing for the viewer.
 """
 
-from typing import NamedTuple
-
 import msgspec
 
 from easq.ask.decisions import Ask, AskOutcome, DecisionStatus
@@ -27,20 +25,6 @@ from easq.service.log_writer import LogWriter
 
 _BOUND = ("user_id", "request_id", "item_id", "question", "version")
 _STATUS = {"forged": 403, "mismatched": 403, "expired": 410, "used": 409}
-
-
-class _Outcome(NamedTuple):
-    """What all outcomes of an ask have in common; the fields are those of the events."""
-
-    event_id: str
-    user_id: str
-    ts: int
-    request_id: str
-    item_id: str
-    question: str
-    propensity: float
-    ask_id: str
-    took_ms: int
 
 
 class Questionnaire:
