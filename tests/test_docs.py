@@ -49,9 +49,20 @@ def test_readme_names_only_commands_that_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+    "path", [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
 )
 def test_every_file_that_a_document_links_to_is_there(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)\)", path.read_text())
     missing = [t for t in targets if "://" not in t and not (path.parent / t).exists()]
     assert not missing
+
+
+def test_index_of_decisions_lists_every_decision() -> None:
+    decisions = {
+        (page.name, heading)
+        for page in (ROOT / "docs/decisions").glob("*.md")
+        for heading in re.findall(r"^### (.+)$", page.read_text(), re.MULTILINE)
+    }
+    index = (ROOT / "docs/decisions.md").read_text()
+    listed = re.findall(r"^- \[(.+)\]\(decisions/(\w+\.md)#[\w-]+\)$", index, re.MULTILINE)
+    assert {(page, heading) for heading, page in listed} == decisions
