@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from easq.model.method import read_method
 from easq.recipe.read import decode_recipe
 from easq.recipe.recipe import Recipe
 from easq.service.client import Client
@@ -51,7 +52,8 @@ def live_recipe() -> Recipe:
             "features": features,
             "behaviors": [{"name": "long_view"}, {"name": "like"}],
             "join": {"behavior_window": 0.2, "answer_window": 5.0, "lateness": 0.05},
-        }
+        },
+        read_method,
     )
 
 

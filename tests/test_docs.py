@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -66,3 +67,33 @@ def test_index_of_decisions_lists_every_decision() -> None:
     index = (ROOT / "docs/decisions.md").read_text()
     listed = re.findall(r"^- \[(.+)\]\(decisions/(\w+\.md)#[\w-]+\)$", index, re.MULTILINE)
     assert {(page, heading) for heading, page in listed} == decisions
+
+
+def test_the_method_of_the_guide_passes_what_every_method_must_pass(tmp_path: Path) -> None:
+    """The guide's file in a copy of the package, found by itself, under the tests of all methods."""
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs/add_a_method.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    for name in ("src", "tests", "recipes"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "src/easq/model/methods/bonus.py").write_text(example)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "tests/model/methods/test_methods.py",
+            "-k",
+            "bonus",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count(".") > 8, done.stdout

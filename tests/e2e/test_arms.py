@@ -10,6 +10,7 @@ from easq.home.arm_homes import open_arms
 from easq.home.home import open_home
 from easq.log.events import Request
 from easq.log.packing import unpack_floats
+from easq.model.method import read_method
 from easq.recipe.assignment import Arms
 from easq.recipe.experiments import Arm, Experiment
 from easq.recipe.read import to_toml
@@ -36,7 +37,7 @@ def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
         until(lambda: is_ready(url), up.text)
         with Crowd(url, pause_s=0.02) as crowd:
             crowd.put_all()
-            home = open_home(folder)
+            home = open_home(folder, methods=read_method)
             control = open_arms(home)["easq/control"]
 
             def have_learned() -> bool:

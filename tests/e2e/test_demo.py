@@ -9,6 +9,7 @@ from typing import Any
 from easq.home.home import open_home
 from easq.log.events import Answered, Behavior, Offered, Request
 from easq.log.packing import unpack_floats
+from easq.model.method import read_method
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_number
 from easq.prove.closed_loop.before import MissingEstimate
@@ -68,7 +69,9 @@ def check_estimate(found: dict[str, Any], requests: list[Request], recipe: Recip
 
 def test_a_demo_in_which_nothing_is_drawn_says_so(tmp_path: Path) -> None:
     size = DemoSize(viewers=30, days=2, since=1, frozen=1)
-    lived = live_together(read_recipe(LOOP), tmp_path / "demo", 1, size, lambda _: None, lambda _: None)
+    lived = live_together(
+        read_recipe(LOOP, methods=read_method), tmp_path / "demo", 1, size, lambda _: None, lambda _: None
+    )
     assert lived.estimate == MissingEstimate("no ranking was drawn before it, see [explore]")
     with lived.home.open_events() as events:
         assert not any(e.propensities for e in everything(events) if isinstance(e, Request))

@@ -44,7 +44,7 @@ def test_settings_changed_by_hand_are_refused_where_they_may_not_change(tmp_path
     path.write_text(
         made.replace("learning_rate = 0.003", "learning_rate = 0.3").replace("seed = 1", "seed = 2")
     )
-    for recipe in (None, read_recipe(path)):
+    for recipe in (None, read_recipe(path, methods=read_method)):
         with pytest.raises(SettingsError, match=r"identity.toml\); these differ: seed, training\. While"):
             open_home(home.folder, recipe)
     path.write_text(made.replace("log_top = 20", "log_top = 7"))

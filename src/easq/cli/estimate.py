@@ -32,10 +32,11 @@ def freeze(experiment: str, *, home: HomeFolder, as_json: Json = False) -> None:
         Its name in the home's recipe.
     """
     from easq.home.home import open_home
+    from easq.model.method import read_method
     from easq.prove.ab.analysis import find_experiment
     from easq.prove.offpolicy.arm_estimates import freeze_arms
 
-    opened = open_home(home)
+    opened = open_home(home, methods=read_method)
     versions = freeze_arms(opened, find_experiment(opened.recipe, experiment))
 
     def as_text() -> None:
@@ -72,10 +73,11 @@ def estimate(
         The arm whose log is read and whose model is compared with; the first one unless named.
     """
     from easq.home.home import open_home
+    from easq.model.method import read_method
     from easq.prove.ab.analysis import find_experiment
     from easq.prove.offpolicy.arm_estimates import estimate_arm, two_arms
 
-    opened = open_home(home)
+    opened = open_home(home, methods=read_method)
     declared = find_experiment(opened.recipe, experiment)
     arms = two_arms(declared, arm, against)
     result = estimate_arm(opened, declared, arms, (version, against_version), _midnight(until))

@@ -205,8 +205,10 @@ def _existing_home(folder: Path, arm: str | None) -> "Home":
     """Return an existing home: the system's, or that of an arm's model."""
     from easq.home.arm_homes import arm_home
     from easq.home.home import open_home
+    from easq.model.method import read_method
 
-    return open_home(folder) if arm is None else arm_home(open_home(folder), arm)
+    home = open_home(folder, methods=read_method)
+    return home if arm is None else arm_home(home, arm)
 
 
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Home":

@@ -13,7 +13,7 @@ from easq.errors import InputError, SettingsError
 from easq.home.files import replace_file
 from easq.home.snapshots import Snapshots
 from easq.log.sqlite import SqliteLog
-from easq.recipe.method import MethodReader, unread_method
+from easq.recipe.method import MethodReader, UnreadMethod, unread_method
 from easq.recipe.read import read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
@@ -131,8 +131,11 @@ def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader 
     Settings may change how the system runs but not what it computes: raises SettingsError, naming the
     tables that differ from those the home was made with. Raises InputError for a folder that holds
     something else or cannot be written. Without `recipe` nothing is written, and `methods` reads the table
-    `[method]`; with `recipe` it is read as that of `recipe` was.
+    `[method]`; with `recipe` it is read as that of `recipe` was, which must have been read by a reader that
+    knows the method (TypeError), because a table as written does not say what its defaults are.
     """
+    if recipe is not None and isinstance(recipe.method, UnreadMethod):
+        raise TypeError("a home keeps complete settings: read its recipe with methods=read_method")
     settings, identity = folder / "settings.toml", folder / "identity.toml"
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--home: {folder} is a file; name a folder")

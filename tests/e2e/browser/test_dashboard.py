@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from easq.model.method import read_method
 from easq.prove.closed_loop.demo_run import DemoSize, live_together
 from easq.recipe.read import read_recipe
 from easq.service.http.keys import create_key
@@ -43,7 +44,10 @@ class System(NamedTuple):
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder = tmp_path_factory.mktemp("demo")
-    recipe, size = read_recipe(RECIPES / "loop.toml"), DemoSize() if "EASQ_PICTURES" in os.environ else SMALL
+    recipe, size = (
+        read_recipe(RECIPES / "loop.toml", methods=read_method),
+        DemoSize() if "EASQ_PICTURES" in os.environ else SMALL,
+    )
     with ThreadPoolExecutor(1) as aside:  # the browser's loop is in this thread
         lived = aside.submit(live_together, recipe, folder, 1, size, lambda _: None, lambda _: None).result()
     key, port = create_key(lived.home.keys_path, "admin", "a test's"), free_port()
