@@ -33,7 +33,10 @@ class DecayedShare:
 
 
 class RollbackGuard:
-    """Compares recent pair accuracy with its longer past; every score is from before it was learned.
+    """Compares recent pair accuracy with its longer past; a view's score is from before it was learned.
+
+    A request that was answered before its views were learned has already trained the model once. These are
+    few, and recent and level hold the same part of them.
 
     Fallen means: the recent excess over chance is below `share` of the level's. A share of 0 never is.
     """

@@ -2,7 +2,7 @@
 
 What an event costs on its way through a log, a joiner and a batcher is most of the time of a replay. A
 benchmark that compares methods on a world needs none of it: here examples are array rows, in the order
-in which a reader of the log would complete them (order.py). A test holds both ways equal.
+in which a reader of the log would complete them (world_order.py). A test holds both ways equal.
 Shapes: as in easq.features.batch; S requests that are held.
 """
 
