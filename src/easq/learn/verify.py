@@ -61,9 +61,11 @@ def verify(
         if name in wanted:
             restorable[name] = copy_state(trainer.learner.state())
         if version := _kept(versions, name):
-            note("versions", name, _is_same(trainer.learner.state(), version))
+            stored = trainer.learner.upgraded(version)
+            note("versions", name, _is_same(trainer.learner.state(), stored))
         if state := _kept(checkpoints, checkpoint):
-            note("checkpoints", checkpoint, _is_same(trainer.state(), state["trainer"]))
+            stored = {**state["trainer"], "learner": trainer.learner.upgraded(state["trainer"]["learner"])}
+            note("checkpoints", checkpoint, _is_same(trainer.state(), stored))
 
     look(since)
     done = since
