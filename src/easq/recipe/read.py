@@ -37,7 +37,8 @@ def read_recipe(
     tables, and an entry of a list of tables is named by its `name` (`features.tag.rows=512`). A `[method]`
     of another kind replaces the whole table. The recipes that arms name stand beside the file that names
     them. `methods` reads the table `[method]`. `kept` says that easq wrote the file itself, as in a home:
-    then the form of 0.1 is read too. Raises SettingsError with all problems; warns of settings without effect.
+    then the form of 0.1 is read too. Raises SettingsError with all problems; warns of settings without
+    effect.
     """
     data = read_data(path, methods, kept=kept)
     for overlay in overlays:
