@@ -28,7 +28,7 @@ from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.log.events import Answered, Asked, Event, Request
 from easq.sources.world.answering import AskRates, answer_chance, eligible, named_level, option
-from easq.sources.world.record import events
+from easq.sources.world.recording import events
 from easq.sources.world.simulate import World, WorldChunk
 
 POLICIES = ("uniform", "adaptive", "corrected")

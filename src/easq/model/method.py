@@ -19,11 +19,11 @@ from easq.model.objective import Losses, OrderScope, Supervision
 from easq.model.pooling import FeaturePooling, Inputs, Pooling
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
-from easq.recipe.explain import explain
 from easq.recipe.features import BehaviorKind
 from easq.recipe.learning import Model
 from easq.recipe.method import DEFAULT_KIND, MethodReader, MethodSettings
 from easq.recipe.recipe import Recipe
+from easq.recipe.type_problems import explain
 from easq.recipe.values import Width
 
 _METHODS = "easq.model.methods"

@@ -23,7 +23,7 @@ from easq.prove.offline.truth import Truth
 from easq.recipe.operations import Evaluation
 from easq.recipe.questionnaire import Question
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import TruthWriter
+from easq.sources.world.recording import TruthWriter
 from tests.support.measured_steps import (
     BEHAVIORS,
     FEATURE,

@@ -304,7 +304,7 @@ def _view_key(request_N: I64, item_N: I64) -> I64:
 
 
 @dataclass(frozen=True)
-class Task:
+class PartitionTask:
     """A partition to read: its offsets, and the experiment it is read for."""
 
     recipe: Recipe
@@ -317,7 +317,7 @@ class Task:
     end: int
 
 
-def read_partition(log: EventLog, task: Task) -> PartitionData:
+def read_partition(log: EventLog, task: PartitionTask) -> PartitionData:
     """Read a partition between two offsets and return its sums."""
     partition = Partition(task.recipe, task.metrics, task.arm_names, task.experiment, task.most_rows)
     offset = task.start
@@ -328,7 +328,7 @@ def read_partition(log: EventLog, task: Task) -> PartitionData:
     return partition.end()
 
 
-def read_opened(opener: Opener, task: Task) -> PartitionData:
-    """Open a log, do a task on it and close it."""
+def read_opened(opener: Opener, task: PartitionTask) -> PartitionData:
+    """Open a log, read the partition of a task and close the log."""
     with closing(opener()) as log:
         return read_partition(log, task)

@@ -19,7 +19,15 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.prove.ab.answer_weights import NoAsks, ResponseSummary, weigh
 from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, ExperimentMetrics
-from easq.prove.ab.reading import COUNTS, Opener, PartitionData, Task, is_kept, read_opened, read_partition
+from easq.prove.ab.reading import (
+    COUNTS,
+    Opener,
+    PartitionData,
+    PartitionTask,
+    is_kept,
+    read_opened,
+    read_partition,
+)
 from easq.prove.ab.sums import DAY_MS, joined, split_key
 from easq.recipe.experiments import Experiment
 from easq.recipe.recipe import Recipe
@@ -89,7 +97,7 @@ def read_table(
     arm_names = tuple(arm.name for arm in experiment.arms) if experiment else ()
     starts, ends = log.start_offsets(EVENTS), log.end_offsets(EVENTS)
     tasks = [
-        Task(recipe, metrics, name, arm_names, most_rows // len(ends), number, start, end)
+        PartitionTask(recipe, metrics, name, arm_names, most_rows // len(ends), number, start, end)
         for number, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
     parts, done = [], 0
@@ -100,7 +108,7 @@ def read_table(
     return _combined(recipe, metrics, parts)
 
 
-def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[PartitionData]:
+def _read(log: EventLog, tasks: list[PartitionTask], opener: Opener | None) -> Iterator[PartitionData]:
     """Yield the sums of each partition, in order."""
     processes = min(len(tasks), len(os.sched_getaffinity(0)))
     if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:

@@ -21,7 +21,7 @@ from easq.log.base import partition_of
 from easq.log.ids import stable_id
 from easq.prove.bench.world_order import Completed, WorldOrder
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
+from easq.sources.world.recording import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from easq.arrays import I64
-from easq.sources.world.record import TO_ANSWER_MS, VIEW_MS, request_ids
+from easq.sources.world.recording import TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import WorldChunk
 
 
