@@ -93,7 +93,7 @@ class Questionnaire:
             observe(self.beliefs, event, group_of("", str(author)), DEFAULT.question.options, _HALF_LIFE_MS)
             self.inverse_sum += 1 / propensity
             if self.policy == "corrected":
-                # Normalised by their own mean, so that answers weigh as much as uncorrected ones.
+                # Normalized by their own mean, so that answers weigh as much as uncorrected ones.
                 weight = self.answers / propensity / self.inverse_sum
                 event = msgspec.structs.replace(event, weight=weight)
         return event

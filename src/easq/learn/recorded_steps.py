@@ -19,7 +19,7 @@ def learn_until(
 ) -> tuple[bool, list[StepResult]]:
     """Read on to `until` and learn; return whether what was left waiting was learned too, and the steps.
 
-    Behaviour waits for a whole batch unless it `is_overdue`; an answer does not wait.
+    Behavior waits for a whole batch unless it `is_overdue`; an answer does not wait.
     """
     steps = _whole_batches(trainer, events, until)
     rows, answers = trainer.waiting

@@ -1,6 +1,6 @@
-"""A network that predicts answers, with or without the behaviour that followed the view.
+"""A network that predicts answers, with or without the behavior that followed the view.
 
-Shapes: N rows, K behaviours, D hidden.
+Shapes: N rows, K behaviors, D hidden.
 """
 
 import torch

@@ -53,7 +53,7 @@ class CandidateTransformer(nn.Module):
         return normed
 
 
-def normalised_rank(value_BCK: Tensor, is_row_BC: Tensor) -> Tensor:
+def normalized_rank(value_BCK: Tensor, is_row_BC: Tensor) -> Tensor:
     """Return each value's rank in its request, 0 the best and 1 the last; equal values share one."""
     above = (value_BCK.unsqueeze(1) > value_BCK.unsqueeze(2)) & is_row_BC[:, None, :, None]
     num_B = is_row_BC.sum(1).clamp(min=2).view(-1, 1, 1)

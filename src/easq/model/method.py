@@ -60,7 +60,7 @@ class Task(NamedTuple):
 
 
 class Objective(Protocol):
-    """Scores a step's rows and says what is to be minimised."""
+    """Scores a step's rows and says what is to be minimized."""
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return the scores of all rows, those behind the batch's own included, and the losses."""

@@ -1,4 +1,4 @@
-"""What a step learns from, and what it minimises. L_main, the loss of the behavior order, is every method's.
+"""What a step learns from, and what it minimizes. L_main, the loss of the behavior order, is every method's.
 
 Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs, T rows
 whose behavior and answer are known, K behaviors, B requests, C candidates.
@@ -86,7 +86,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Losses:
-    """The losses of one step; `total` is minimised, the others are reported by name.
+    """The losses of one step; `total` is minimized, the others are reported by name.
 
     `others` are those of one method alone. `after_step` runs once the parameters have taken the step: it
     counts, or updates a controller by what this step observed.

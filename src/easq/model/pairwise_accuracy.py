@@ -1,4 +1,4 @@
-"""How well scores keep the behaviour order inside requests. Shapes: M viewed rows, B requests."""
+"""How well scores keep the behavior order inside requests. Shapes: M viewed rows, B requests."""
 
 import numpy as np
 from numpy.typing import NDArray

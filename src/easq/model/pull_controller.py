@@ -1,6 +1,6 @@
-"""How hard answers may pull: as hard as a stated loss of behaviour allows.
+"""How hard answers may pull: as hard as a stated loss of behavior allows.
 
-The reference is a behaviour-only ranker that is trained beside what is served, and not served itself.
+The reference is a behavior-only ranker that is trained beside what is served, and not served itself.
 """
 
 import torch
@@ -13,7 +13,7 @@ _LEAST, _MOST = 1e-3, 1e3
 
 
 class PullController(nn.Module):
-    """Holds a recent measure of behaviour, of the served scores and of the reference, and the factor.
+    """Holds a recent measure of behavior, of the served scores and of the reference, and the factor.
 
     The measure is a mean; `floor` is what it is for a ranking that knows nothing, or 0. The price is the
     share of the reference's measure above the floor that the served order lacks. While it is below

@@ -121,7 +121,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
                request, ordered by the satisfaction expert.
     satisfaction_variance   the satisfaction experts give a mean and a variance: an answer's order has the
                chance Phi, and L_dpo pulls a pair as far as they are sure of it.
-    propensity_weights      a pair of L_satis weighs 1 / (p_i p_j), p the modelled chance that the view brings
+    propensity_weights      a pair of L_satis weighs 1 / (p_i p_j), p the modeled chance that the view brings
                an answer, at least `propensity_floor`; the weights of a step have the mean 1.
     teacher    a small network predicts the answer from the view and the behavior that followed it. It labels
                the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times as much as

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from easq.features.batch import Batch
-from easq.model.attention import CandidateTransformer, normalised_rank
+from easq.model.attention import CandidateTransformer, normalized_rank
 from easq.model.dims import Dims
 from easq.model.grid import Grid
 from easq.model.lora import Projection
@@ -43,7 +43,7 @@ _MOST = 10.0
 
 
 class Upstream(nn.Module):
-    """Predicts each behaviour of each row: the pxtr that a platform's earlier stage would bring."""
+    """Predicts each behavior of each row: the pxtr that a platform's earlier stage would bring."""
 
     def __init__(self, dims: Dims, num_behaviors: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Upstream(nn.Module):
         self.heads = nn.Sequential(nn.ReLU(), nn.Linear(hidden, num_behaviors))
 
     def forward(self, x: Inputs) -> Tensor:
-        """Return a logit per row and behaviour."""
+        """Return a logit per row and behavior."""
         logit_NK: Tensor = self.heads(self.backbone(x))
         return logit_NK
 
@@ -73,7 +73,7 @@ class SetRanker(nn.Module):
         grid = Grid.of(x.request_N, len(x.viewer_BV))
         is_row_BC = grid.spread(torch.ones(len(x.request_N), dtype=torch.bool), False)
         pxtr_BCK = grid.spread(pxtr_NK)
-        predicted_BCD = self.predicted(torch.cat([pxtr_BCK, normalised_rank(pxtr_BCK, is_row_BC)], 2))
+        predicted_BCD = self.predicted(torch.cat([pxtr_BCK, normalized_rank(pxtr_BCK, is_row_BC)], 2))
         h_BCD = self.transformer(grid.spread(self.backbone(x)) + predicted_BCD, is_row_BC)
         h_ND = grid.gather(h_BCD)
         return self.head(h_ND), h_ND
@@ -83,7 +83,7 @@ class Emer(RankingNetwork):
     """Upstream predictions, the ranker that learns, and the `serving` one: the ranker of a while ago.
 
     With `second_head` satisfaction has a head of its own on the same Transformer, and served is the
-    behaviour score plus `satisfaction_share` times the satisfaction score; else one score does both.
+    behavior score plus `satisfaction_share` times the satisfaction score; else one score does both.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ _SHARED = (*EMBEDDINGS, "model.backbone", "model.body")
 
 
 class Tasks(NamedTuple):
-    """What a body gives to the heads of both tasks, and the gates of the behaviour task."""
+    """What a body gives to the heads of both tasks, and the gates of the behavior task."""
 
     behavior_NW: Tensor
     satisfaction_NW: Tensor
@@ -41,9 +41,9 @@ class Body(Protocol):
 
 
 class MultiTask(RankingNetwork):
-    """Backbone, shared body, a head for each task; answers and behaviour both train what is shared.
+    """Backbone, shared body, a head for each task; answers and behavior both train what is shared.
 
-    Served is the behaviour score plus `satisfaction_share` times the satisfaction score.
+    Served is the behavior score plus `satisfaction_share` times the satisfaction score.
     """
 
     def __init__(self, dims: Dims, body: Body, *, width: int, satisfaction_share: float) -> None:
@@ -134,7 +134,7 @@ class Mmoe(nn.Module):
 class Ple(nn.Module):
     """Two levels of extraction; the second reads what the first made for each task and for both.
 
-    `num_experts` are divided evenly between the behaviour task and both tasks together;
+    `num_experts` are divided evenly between the behavior task and both tasks together;
     `num_satisfaction_experts` are the satisfaction task's own.
     """
 
@@ -170,7 +170,7 @@ class Extraction(nn.Module):
     def forward(
         self, behavior_ND: Tensor, satisfaction_ND: Tensor, shared_ND: Tensor
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Return the rows of behaviour, satisfaction and both, and the gates of behaviour."""
+        """Return the rows of behavior, satisfaction and both, and the gates of behavior."""
         own = functional.relu(self.behavior_experts(behavior_ND))
         other = functional.relu(self.satisfaction_experts(satisfaction_ND))
         shared = functional.relu(self.shared_experts(shared_ND))

@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from easq.prove.bench.compare import Gain
-from easq.prove.report.draw import GREY, run_color, shortened
+from easq.prove.report.draw import GRAY, run_color, shortened
 
 _WIDTH, _RIGHT, _HIGH = 720, 24, 340
 _LETTER, _TEXT_LINE = 6.4, 14
@@ -45,7 +45,7 @@ def dots(title: str, unit: str, rows: Mapping[str, Mapping[str, Gain]]) -> str:
         f'fill="{_SHADE}"/>'
         for number in range(0, len(rows), 2)
     ]
-    parts.append(_line(scale(0.0), top, scale(0.0), bottom, GREY, 1))
+    parts.append(_line(scale(0.0), top, scale(0.0), bottom, GRAY, 1))
     for number, (name, row) in enumerate(zip(names, rows.values(), strict=True)):
         y = top + row_height * (number + 0.5)
         for place, line in enumerate(name):
@@ -72,9 +72,9 @@ def lines(
     across = _Scale(xs if log else [0.0, *xs], left, _WIDTH - _RIGHT - left, log)
     up = _Scale([0.0, *_ends(points)], top + _HIGH, -_HIGH)
     parts = [_line(left, up(y), _WIDTH - _RIGHT, up(y), "#e4e4e4", 1) for y, _ in up.ticks()]
-    parts.append(_line(left, up(0.0), _WIDTH - _RIGHT, up(0.0), GREY, 1))
+    parts.append(_line(left, up(0.0), _WIDTH - _RIGHT, up(0.0), GRAY, 1))
     if not log:
-        parts.append(_line(across(0.0), top, across(0.0), top + _HIGH, GREY, 1))
+        parts.append(_line(across(0.0), top, across(0.0), top + _HIGH, GRAY, 1))
     for number, found in enumerate(series.values()):
         color = run_color(number)
         path = " ".join(f"{across(point.x):.1f},{up(point.y):.1f}" for point in found)

@@ -1,6 +1,6 @@
 """The drawing that all figures share: rows of dots with intervals, labeled lines, colors.
 
-Greys are half transparent and every other color is legible on white and on near-black, so that a
+Grays are half transparent and every other color is legible on white and on near-black, so that a
 page themes a figure by its font color alone.
 """
 
@@ -16,7 +16,7 @@ from easq.prove.report.spread import spread
 RUN_COLORS = ("#1a7bbd", "#D55E00", "#009E73", "#CC79A7", "#8c6bb1", "#7a7a00")
 """Okabe and Ito's color-blind-safe colors, as far as they are legible on light and dark."""
 _OPTION_COLORS = ("#a6611a", "#b8864f", "#808080", "#3f9183", "#018571")
-GREY, FAINT, SHADE = "#808080", "rgba(128,128,128,0.22)", "rgba(128,128,128,0.08)"
+GRAY, FAINT, SHADE = "#808080", "rgba(128,128,128,0.22)", "rgba(128,128,128,0.08)"
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "triangle-down")
 _REFERENCES = {"popularity": "diamond-tall-open", "random": "x-thin-open", ORACLE: "star-open"}
 _LABEL_GAP, _LONGEST_LABEL, _LONGEST_NAME = 16, 16, 40
@@ -110,12 +110,12 @@ def dots(
 
 
 def scorer_style(scorer: Scorer) -> str:
-    """Return color and marker: runs filled, their experts hollow, references grey."""
+    """Return color and marker: runs filled, their experts hollow, references gray."""
     if scorer.kind == MODEL:
         return f"{run_color(scorer.run)} {run_symbol(scorer.run)}"
     if scorer.kind == EXPERT:
         return f"{run_color(scorer.run)} {run_symbol(scorer.run)}-open"
-    return f"{GREY} {_REFERENCES.get(scorer.kind, 'cross-thin-open')}"
+    return f"{GRAY} {_REFERENCES.get(scorer.kind, 'cross-thin-open')}"
 
 
 def estimate_text(e: Estimate, form: str = ".4f") -> str:

@@ -13,7 +13,7 @@ from easq.prove.offline.results import ReplayResult
 from easq.prove.report.curves import Point, middle, pooled, ratio
 from easq.prove.report.draw import (
     FAINT,
-    GREY,
+    GRAY,
     RUN_COLORS,
     blank,
     dots,
@@ -84,7 +84,7 @@ def validity_dots(result: ReplayResult) -> go.Figure | None:
         trace.hovertext = [estimate_text(e, "+.0f") for e in found.values()]
     if not figure.data:
         return None
-    figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
+    figure.add_vline(x=0, line={"color": GRAY, "width": 1.5}, layer="below")
     figure.update_xaxes(ticksuffix=" %", tickformat="d", nticks=5)
     return rows(figure, behaviors, "against the viewer's own average")
 
@@ -181,7 +181,7 @@ def reliability(results: Sequence[ReplayResult], pairs: str) -> go.Figure | None
         low = min(low, *bins.right)
     if not figure.data:
         return None
-    straight = {"color": GREY, "width": 1.5, "dash": "dot"}
+    straight = {"color": GRAY, "width": 1.5, "dash": "dot"}
     figure.add_shape(type="line", x0=0.5, y0=0.5, x1=1, y1=1, line=straight, layer="below")
     figure.update_xaxes(title_text="how sure the model was", tickformat=".0%", range=[0.48, 1.02])
     return figure.update_yaxes(
@@ -208,7 +208,7 @@ def _run_lines(
     seen = [level[0], *(v for _, known in drawn for _, v in known)]
     room = 0.08 * (max(seen) - min(seen) or 1.0)
     end = max(x for _, known in drawn for x, _ in known)
-    flat = line(figure, level[1], GREY, [0, end], [level[0]] * 2, form)
+    flat = line(figure, level[1], GRAY, [0, end], [level[0]] * 2, form)
     flat.update(line={"width": 1.5, "dash": "dot"}, hoverinfo="skip", hovertemplate=None)
     figure.update_yaxes(title_text=unit, tickformat=form)
     figure.update_xaxes(title_text="views replayed", tickformat="~s", nticks=4, rangemode="tozero")

@@ -45,7 +45,7 @@ def _heading(title: str, results: Sequence[ReplayResult]) -> str:
     bars = (
         f"A bar around a dot is the {confidence(results)} interval: how far the number could move with "
         "other viewers, found by drawing viewers again and again. Where no bar is seen, it is shorter than "
-        "the dot. Colored marks are runs, grey marks are references."
+        "the dot. Colored marks are runs, gray marks are references."
     )
     return page.header(
         title,
