@@ -35,8 +35,7 @@ def trained_by(method: str, *overrides: str) -> tuple[Learner, list[Batch]]:
 def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
     """Return the parameters that have a gradient other than zero under one loss alone."""
     pairs = None
-    if learner.buffer is not None:
-        assert learner.answer_use is not None
+    if learner.answer_use is not None:
         replayed = learner.buffer.sample(0, False, np.random.default_rng(0))
         pairs = answer_rows(batch, replayed, 3, learner.answer_use)
     rows, labelled = batch.rows, None

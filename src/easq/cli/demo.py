@@ -53,7 +53,7 @@ def demo(
     size = FAST if fast else DemoSize()
     with progress() as watch:
         advance = watch(f"{size.viewers:,} viewers live, by days", size.days)
-        lived = live_together(
+        run = live_together(
             read_recipe(recipe, methods=read_method),
             out,
             seed,
@@ -61,7 +61,7 @@ def demo(
             lambda url: notes.print(f"live at {url}, dashboard at {url}/dashboard"),
             lambda days: advance(int(days), size.days),
         )
-    result = judge(lived, out / "report.html")
+    result = judge(run, out / "report.html")
     show(msgspec.to_builtins(result), as_json, lambda: _print(result))
 
 
@@ -107,8 +107,8 @@ def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None
     )
     if effect is not None:
         overlap = "overlap" if estimate.overlaps else "do not overlap"
-        found = change(effect.lift, effect.low, effect.high)
-        console.print(f"  the A/B found {found}; the intervals {overlap}")
+        change_text = change(effect.lift, effect.low, effect.high)
+        console.print(f"  the A/B found {change_text}; the intervals {overlap}")
     true = estimate.true_satisfaction.lift
     console.print(
         f"  the truth of the rankings that were estimated: {true:+.1%} (only the simulation knows it)"

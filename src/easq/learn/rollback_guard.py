@@ -1,4 +1,4 @@
-"""Notices that a live model has gone bad: its progressive validation fell far below its own level."""
+"""Detects that a live model has gone bad: its progressive validation fell far below its long-term level."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _LEAST_EXCESS = 0.02  # below this a model is hardly above chance, and there is 
 
 @dataclass
 class DecayedShare:
-    """A share whose past fades by half every `half_life` trials, and the trials behind it."""
+    """A share in which older trials decay by half every `half_life` trials, and the decayed trials."""
 
     half_life: float
     right: float = 0.0
@@ -28,14 +28,15 @@ class DecayedShare:
 
     @property
     def value(self) -> float:
-        """Return the share; chance before anything was counted."""
+        """Return the share, or the chance level before anything was counted."""
         return self.right / self.trials if self.trials else _CHANCE
 
 
 class RollbackGuard:
-    """Compares recent pair accuracy with its longer past; every score is from before it was learned.
+    """Compares recent pair accuracy with its long-term level; every score precedes the update on its row.
 
-    Fallen means: the recent excess over chance is below `share` of the level's. A share of 0 never is.
+    The accuracy has fallen if its recent excess over chance is below `share` of the level's. A `share` of 0
+    switches the guard off.
     """
 
     def __init__(self, share: float, recent_pairs: int, level_pairs: int) -> None:
@@ -44,7 +45,7 @@ class RollbackGuard:
         self.level = DecayedShare(level_pairs)
 
     def observe(self, step: StepResult) -> None:
-        """Take what a step found before it learned."""
+        """Add the pair accuracy of a step's scores, which are from before its update."""
         batch = step.batch
         right_B, pairs_B = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
         self.recent.add(float(right_B.sum()), float(pairs_B.sum()))
@@ -63,7 +64,7 @@ class RollbackGuard:
         )
 
     def rearm(self) -> None:
-        """Begin anew after a rollback: the level stays, what is recent has to be seen again."""
+        """Start over after a rollback: the level stays, the recent accuracy is measured anew."""
         self.recent = DecayedShare(self._recent_pairs)
 
     def state(self) -> np.ndarray:
@@ -71,6 +72,6 @@ class RollbackGuard:
         return np.array([[s.right, s.trials, s.seen] for s in (self.recent, self.level)])
 
     def restore(self, state: np.ndarray) -> None:
-        """Become the guard whose `state` this is."""
+        """Continue from what `state` returned."""
         for share, (right, trials, seen) in zip((self.recent, self.level), state.tolist(), strict=True):
             share.right, share.trials, share.seen = right, trials, seen

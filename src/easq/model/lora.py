@@ -35,7 +35,7 @@ def project(weight_DF: Tensor, x: Inputs, viewer_dim: int) -> Tensor:
 
 
 class LowRankPath(nn.Module):
-    """The increment B A x that questionnaire answers train, and nothing else does.
+    """The increment B A x, which only questionnaire answers train.
 
     Starts at zero, so a new path leaves the backbone's function unchanged.
     Source: Hu et al. 2021 (initialization); EASQ, method.md section 3 (no alpha scaling).

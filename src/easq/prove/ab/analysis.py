@@ -166,8 +166,8 @@ class ConfidenceSequences:
         """Return an arm's effect with the bounds of one look; None where there are too few viewers."""
         if min((snapshot.arm_U == number).sum() for number in (0, arm)) < LEAST_VIEWERS:
             return None
-        found = effect(spec, self.metrics.columns, snapshot, arm, self.confidence)
-        return found if found is not None and found.error > 0 else None
+        result = effect(spec, self.metrics.columns, snapshot, arm, self.confidence)
+        return result if result is not None and result.error > 0 else None
 
 
 def _treatment(

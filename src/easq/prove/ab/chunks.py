@@ -155,11 +155,11 @@ class LogChunks:
         return self._of_question(rows)
 
     def _answers(self, rows: list[Any]) -> Block:
-        found = self._of_question(rows)
+        columns = self._of_question(rows)
         rows = self._relevant(rows)
-        found["option"] = self._numbers(self._options, rows, "option")
-        found["weight"] = np.fromiter(map(attrgetter("weight"), rows), np.float64, len(rows))
-        return {name: column[found["option"] >= 0] for name, column in found.items()}
+        columns["option"] = self._numbers(self._options, rows, "option")
+        columns["weight"] = np.fromiter(map(attrgetter("weight"), rows), np.float64, len(rows))
+        return {name: column[columns["option"] >= 0] for name, column in columns.items()}
 
     def _of_question(self, rows: list[Any]) -> Block:
         rows = self._relevant(rows)
@@ -182,8 +182,8 @@ class _Known(dict[str, int]):
         self._number = number
 
     def __missing__(self, text: str) -> int:
-        found = self[text] = self._number(text)
-        return found
+        number = self[text] = self._number(text)
+        return number
 
 
 def _hashes(texts: Iterator[str], num: int) -> I64:

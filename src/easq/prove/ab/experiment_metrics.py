@@ -77,9 +77,9 @@ class ExperimentMetrics:
     @staticmethod
     def of(recipe: Recipe) -> "ExperimentMetrics":
         """Return the metrics of Table 2 and the platform's own."""
-        shown = {b.name: b.at_least for b in recipe.behaviors}
+        thresholds = {b.name: b.at_least for b in recipe.behaviors}
         watched = CountedBehavior(recipe.metrics.watch)
-        counted = [watched, *(CountedBehavior(name, shown.get(name, 1.0)) for name in _SIMPLE)]
+        counted = [watched, *(CountedBehavior(name, thresholds.get(name, 1.0)) for name in _SIMPLE)]
         specs = [
             Spec("lt7", "LT7", "days active in seven", "days", OBSERVED, scale=7.0),
             Spec("app_stay_time", "AppStayTime", "minutes", "stay_ms", scale=_MINUTES),

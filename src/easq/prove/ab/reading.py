@@ -159,14 +159,14 @@ class Partition:
         view_key_V, views = self._views(requests, is_due_Q, blocks["views"], of["views"])
         self._add_views(requests, is_due_Q, views)
         self._add_asks(requests, is_due_Q, blocks, of, view_key_V, views)
-        left = {"requests": taken(requests, ~is_due_Q)}
+        open_blocks = {"requests": taken(requests, ~is_due_Q)}
         for name, request_N in of.items():
             is_known_N = request_N >= 0
             keeps_N = np.where(is_known_N, ~is_due_Q[request_N], blocks[name]["ts"] >= until)
             self._counts["late"] += int(np.count_nonzero(~is_known_N & ~keeps_N))
-            left[name] = taken(blocks[name], keeps_N)
-        self._waiting = {name: [block] for name, block in left.items()}
-        self._num_waiting = self._num_left = len(left["requests"]["key"])
+            open_blocks[name] = taken(blocks[name], keeps_N)
+        self._waiting = {name: [block] for name, block in open_blocks.items()}
+        self._num_waiting = self._num_left = len(open_blocks["requests"]["key"])
         if len(self._sums.key_R) > self._most_rows:
             self._thin()
 
@@ -237,14 +237,14 @@ class Partition:
         views: Block,
     ) -> None:
         """Count asks, and answers with the ask of the same view; an answer without an ask counts as one."""
-        found = {}
+        first_of_view = {}
         for name in ("asks", "answers"):
             block = {**blocks[name], "request": of[name]}
             block = taken(block, self._fits(requests, is_due_Q, block, self._answer_ms))
             block["view"] = _view_key(requests["key"][block["request"]], block["item"])
             first = np.sort(np.unique(block["view"], return_index=True)[1])
-            found[name] = taken(block, first)
-        asks, answers = found["asks"], found["answers"]
+            first_of_view[name] = taken(block, first)
+        asks, answers = first_of_view["asks"], first_of_view["answers"]
         own = taken(answers, ~np.isin(answers["view"], asks["view"]))
         asks = joined([asks, {name: own[name] for name in asks}])
         if not len(asks["view"]):

@@ -170,5 +170,5 @@ def standardized(values_NP: F64) -> F64:
 
 
 def _logistic(x: F64) -> F64:
-    found: F64 = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
-    return found
+    chance: F64 = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+    return chance

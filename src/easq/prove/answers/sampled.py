@@ -32,8 +32,8 @@ class Sampled:
             if len(self._row_of) > self._most:
                 self._thin()
                 return self.row(user)
-        found: I64 = self._counts[row]
-        return found
+        counts: I64 = self._counts[row]
+        return counts
 
     def all(self) -> tuple[I64, I64]:
         """Return the viewers that are kept and their counts."""

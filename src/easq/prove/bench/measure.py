@@ -94,9 +94,9 @@ class Measure:
 
     def values(self) -> dict[str, float]:
         """Return every metric with at least one count."""
-        found = {name: float(n / d) for name, (n, d) in sorted(self._sums.items()) if d}
+        values = {name: float(n / d) for name, (n, d) in sorted(self._sums.items()) if d}
         auc = self._auc()
-        return found if auc is None else found | {"sat/auc": auc}
+        return values if auc is None else values | {"sat/auc": auc}
 
     def _auc(self) -> float | None:
         relative = np.concatenate([*self._relative, np.zeros(0)])

@@ -63,11 +63,11 @@ class Bench:
 
     def rows(self, experiment: str) -> list[MetricRow]:
         """Return the stored rows of an experiment, in the order of the plan."""
-        found, store = [], RowStore(self.out)
+        rows, store = [], RowStore(self.out)
         for cell in cells_of(self.plan.experiments[experiment], self.size):
             key = self.key(cell, self.recipe_of(cell))
-            found += store.get(key) if store.has(key) else []
-        return found
+            rows += store.get(key) if store.has(key) else []
+        return rows
 
     def adopt(self, rows: Iterable[MetricRow]) -> int:
         """Adopt the rows of an earlier run for the plan's cells; return the number of cells.
@@ -83,19 +83,19 @@ class Bench:
                 raise InputError(
                     f"{_value_text(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
                 )
-        found: dict[_Names, Cell] = {}
+        cells: dict[_Names, Cell] = {}
         for name in self.size.experiments:
             for cell in cells_of(self.plan.experiments[name], self.size):
                 names = cell.arm.name, scenario_name(cell.place, self.size), cell.seed
                 if names in known:
                     self._check_length(names, known[names], cell.place.views)
-                    found.setdefault(names, cell)
+                    cells.setdefault(names, cell)
         store = RowStore(self.out)
-        for names, cell in found.items():
+        for names, cell in cells.items():
             key = self.key(cell, self.recipe_of(cell))
             if not store.has(key):
                 store.put(key, list(known[names].values()))
-        return len(found)
+        return len(cells)
 
     def _check_length(self, names: _Names, rows: Mapping[str, MetricRow], views: int) -> None:
         wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests

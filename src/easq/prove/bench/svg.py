@@ -65,7 +65,7 @@ def lines(
     title: str, x_unit: str, y_unit: str, series: Mapping[str, Sequence[Point]], log: bool = False
 ) -> str:
     """Return points of each series, joined in their order; with `log` x goes by powers of ten."""
-    points = [point for found in series.values() for point in found]
+    points = [point for points_of in series.values() for point in points_of]
     xs, left = [point.x for point in points], 64
     head, legend = _head(title, list(series))
     top = legend + 30
@@ -75,11 +75,11 @@ def lines(
     parts.append(_line(left, up(0.0), _WIDTH - _RIGHT, up(0.0), GRAY, 1))
     if not log:
         parts.append(_line(across(0.0), top, across(0.0), top + _HIGH, GRAY, 1))
-    for number, found in enumerate(series.values()):
+    for number, points_of in enumerate(series.values()):
         color = run_color(number)
-        path = " ".join(f"{across(point.x):.1f},{up(point.y):.1f}" for point in found)
+        path = " ".join(f"{across(point.x):.1f},{up(point.y):.1f}" for point in points_of)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
-        for point in found:
+        for point in points_of:
             # Intervals at one x stand side by side.
             x = across(point.x) + 3 * (number - (len(series) - 1) / 2) * (point.low is not None)
             if point.low is not None and point.high is not None:
@@ -92,9 +92,9 @@ def lines(
     return _whole([*head, *parts], top + _HIGH + 48)
 
 
-def _ends(found: Sequence[Gain] | Sequence[Point]) -> list[float]:
+def _ends(marks: Sequence[Gain] | Sequence[Point]) -> list[float]:
     """Return all values and bounds on the axis of gains."""
-    values = [(one.value if isinstance(one, Gain) else one.y, one.low, one.high) for one in found]
+    values = [(one.value if isinstance(one, Gain) else one.y, one.low, one.high) for one in marks]
     return [end for ends in values for end in ends if end is not None]
 
 

@@ -105,24 +105,24 @@ class Window:
             return
         views, self.num_rows = self._views.take(), 0
         user_R: I64 = views["user"].astype(np.int64, copy=False)
-        shown_RK = views["shown"].astype(np.bool_, copy=False)
+        behavior_RK = views["shown"].astype(np.bool_, copy=False)
         for scorer in self._scorers:
             score_R = views[f"score.{scorer}"].astype(np.float64)
             order, by_viewer = ScoreOrder(score_R), ViewerOrder(user_R, score_R)
             for k, behavior in enumerate(self._behaviors):
-                tally.add_auc(_name(scorer, f"auc/{behavior}"), user_R, order, shown_RK[:, k])
-                auc_U = by_viewer.auc(shown_RK[:, k])
+                tally.add_auc(_name(scorer, f"auc/{behavior}"), user_R, order, behavior_RK[:, k])
+                auc_U = by_viewer.auc(behavior_RK[:, k])
                 known = np.isfinite(auc_U)
                 num_U = by_viewer.num_U[known]
                 name = _name(scorer, f"gauc/{behavior}")
                 tally.add(name, by_viewer.user_U[known], auc_U[known] * num_U, num_U)
-        said_R = views["said"]
+        answer_R = views["said"]
         for k, behavior in enumerate(self._behaviors):
-            expected_R = by_viewer.others_mean(shown_RK[:, k])
+            expected_R = by_viewer.others_mean(behavior_RK[:, k])
             for number, option in enumerate(self._options):
-                rows = (said_R == number) & np.isfinite(expected_R)
+                rows = (answer_R == number) & np.isfinite(expected_R)
                 name = f"validity/{option}/{behavior}"
-                tally.add(name, user_R[rows], shown_RK[rows, k], expected_R[rows])
+                tally.add(name, user_R[rows], behavior_RK[rows, k], expected_R[rows])
 
     def measure_answers(self, tally: Tally) -> None:
         """Add the metrics of the answers and forget them."""

@@ -236,22 +236,22 @@ def _arm_estimate(
 
 def warnings(support: Support) -> list[str]:
     """Return the weaknesses of an estimate's support in words; empty if there are none."""
-    found = []
+    notes = []
     if support.effective < FEW:
         weak = "too few to go by" if support.effective < TOO_FEW else "few"
-        found.append(
+        notes.append(
             f"its {support.answers:,} answers are worth {support.effective:.0f} even ones, which is {weak} "
             f"({FEW} are wanted)"
         )
     if support.largest > _LARGE:
-        found.append(f"one answer has {support.largest:.0%} of all weight")
+        notes.append(f"one answer has {support.largest:.0%} of all weight")
     if support.unsupported > _GONE:
-        found.append(f"{support.unsupported:.0%} of its places hold items that could not come up in the log")
+        notes.append(f"{support.unsupported:.0%} of its places hold items that could not come up in the log")
     if support.clipped > _GONE:
-        found.append(f"{support.clipped:.0%} of the weight was cut off, which draws it to the log's ranking")
+        notes.append(f"{support.clipped:.0%} of the weight was cut off, which draws it to the log's ranking")
     if abs(support.mean_weight - 1) > _OFF:
-        found.append(
+        notes.append(
             f"weights have the mean {support.mean_weight:.2f} and not 1: either views were not seen, or the "
             "logged chances are not those of the draw"
         )
-    return found
+    return notes

@@ -65,10 +65,10 @@ def lift_dots(result: ExperimentResult, treatment: TreatmentResult) -> go.Figure
     height = 40
     figure = blank(height * len(names) + 60 + legend_height(list(kinds)), legend=True)
     for number, (kind, (in_percent, style)) in enumerate(kinds.items()):
-        found = [in_percent(treatment.metrics[name]) for name in names]
+        estimates = [in_percent(treatment.metrics[name]) for name in names]
         y = [row + (number - 0.5) * 15 / height for row in range(len(names))]
-        trace = dots(figure, f"interval {kind}", y, found, style)
-        trace.hovertext = [f"{estimate_text(e, '+.2f')} %" for e in found]
+        trace = dots(figure, f"interval {kind}", y, estimates, style)
+        trace.hovertext = [f"{estimate_text(e, '+.2f')} %" for e in estimates]
     figure.add_vline(x=0, line={"color": GRAY, "width": 1.5}, layer="below")
     figure.update_xaxes(ticksuffix=" %")
     return rows(figure, [result.spec(name).title for name in names], "against the control arm")

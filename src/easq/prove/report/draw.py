@@ -87,22 +87,22 @@ def legend_height(names: Sequence[str]) -> int:
 
 
 def dots(
-    figure: go.Figure, name: str, y: Sequence[float], found: Sequence[Estimate], style: str
+    figure: go.Figure, name: str, y: Sequence[float], estimates: Sequence[Estimate], style: str
 ) -> go.Scatter:
     """Add estimates with their intervals; `style` is a color and a marker with a space between."""
     color, symbol = style.split()
     open_line = 2 if "open" in symbol else 0
-    above = [0.0 if e.high is None else max(0.0, e.high - e.value) for e in found]
-    below = [0.0 if e.low is None else max(0.0, e.value - e.low) for e in found]
+    above = [0.0 if e.high is None else max(0.0, e.high - e.value) for e in estimates]
+    below = [0.0 if e.low is None else max(0.0, e.value - e.low) for e in estimates]
     error = {"type": "data", "array": above, "arrayminus": below, "thickness": 2, "width": 0, "color": color}
     trace = go.Scatter(
-        x=[e.value for e in found],
+        x=[e.value for e in estimates],
         y=list(y),
         name=literal(name),
         mode="markers",
         marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": open_line, "color": color}},
         error_x=error,
-        hovertext=[estimate_text(e) for e in found],
+        hovertext=[estimate_text(e) for e in estimates],
         hovertemplate="%{hovertext}<extra>" + literal(name) + "</extra>",
     )
     figure.add_trace(trace)

@@ -59,17 +59,17 @@ def newest_rankings(log: EventLog, limit: int) -> list[Request]:
 
     Of each partition only the last events are looked at, so that a big log costs as much as a small one.
     """
-    found: list[Request] = []
+    requests: list[Request] = []
     for partition, (start, end) in enumerate(
         zip(log.start_offsets(EVENTS), log.end_offsets(EVENTS), strict=True)
     ):
         events = log.read(EVENTS, partition, max(start, end - _BACK), _BACK)
-        found += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
+        requests += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
     of_arm: dict[str, list[Request]] = {}
-    for event in sorted(found, key=lambda e: (-e.ts, e.event_id)):
-        if len(kept := of_arm.setdefault(event.arm, [])) < limit:
-            kept.append(event)
-    return [event for kept in list(of_arm.values())[:_MOST_ARMS] for event in kept]
+    for event in sorted(requests, key=lambda e: (-e.ts, e.event_id)):
+        if len(newest := of_arm.setdefault(event.arm, [])) < limit:
+            newest.append(event)
+    return [event for newest in list(of_arm.values())[:_MOST_ARMS] for event in newest]
 
 
 def explain(request: Request, scorer: LoggedScorer) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _tiles(results: Sequence[ReplayResult]) -> list[str]:
         ("sat/auc", "AUC of answers (chance 0.5)"),
         ("pair_accuracy", "behavior pairs in the right order (chance 0.5)"),
     ):
-        found = [estimate(r.metrics, name) for r in results]
-        if any(found):
-            rankings.append(tile(words, results, [f"{e.value:.3f}" if e else "none" for e in found]))
+        estimates = [estimate(r.metrics, name) for r in results]
+        if any(estimates):
+            rankings.append(tile(words, results, [f"{e.value:.3f}" if e else "none" for e in estimates]))
     return [page.tiles(log), page.tiles(rankings)]
