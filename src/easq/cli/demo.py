@@ -31,10 +31,10 @@ def demo(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a live system, let simulated viewers live with it as an A/B test, and give the verdict.
+    """Run a live system, let simulated viewers use it as an A/B test, and print the verdict.
 
-    Real processes and real HTTP: they rank, watch, act, are asked, answer, come back or not. One arm learns
-    from behavior alone, the other is EASQ.
+    It uses real processes and real HTTP: viewers get rankings, watch, act, are asked, answer, and return or
+    not. One arm learns from behavior alone, the other is EASQ.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _print(result: "DemoOutcome") -> None:
 
 
 def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None:
-    """Print the estimate from before the days that count beside what those days showed."""
+    """Print the estimate from before the days that count, next to the result of those days."""
     from easq.prove.closed_loop.before import LiftEstimate
 
     if not isinstance(estimate, LiftEstimate):
@@ -118,9 +118,9 @@ def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None
 
 
 def _row(effect: "Effect | TrueLift | None", better: int = 1) -> tuple[str, ...]:
-    """Return the values of the arms, the change, and what that is.
+    """Return the values of the arms, the change, and whether it is better or worse.
 
-    `better` is 1 where more is, -1 where less is, and 0 where neither is.
+    `better` is 1 if more is better, -1 if less is better, and 0 if neither is.
 
     >>> from easq.prove.closed_loop.true_sums import TrueLift
     >>> _row(TrueLift(control=0.2, treatment=0.1, lift=-0.5, low=-0.6, high=-0.3), better=-1)

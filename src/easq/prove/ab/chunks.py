@@ -1,8 +1,8 @@
 """Decode events into columns: a few fields of many events, without Python code per event.
 
-msgspec decodes a chunk in one call into structs that hold only these fields and skips all others where
-they stand; `map` and `attrgetter` gather columns from them. Ids become 64-bit hashes that are equal within
-the process, and viewers numbers in the order in which they come.
+msgspec decodes a chunk in one call into structs that hold only these fields and skips all others; `map` and
+`attrgetter` gather columns from them. Ids become 64-bit hashes that are stable within the process, and
+viewers become numbers in order of first appearance.
 Shapes: N events of a kind, V entries of reports, K behaviors.
 """
 

@@ -24,8 +24,8 @@ _BEFORE, _NOTHING = "before ", 1e-12
 class Effect(Struct, frozen=True):
     """A metric in two arms and its relative change.
 
-    `low` and `high` hold for one look that was fixed before, `always_low` and `always_high` for all looks
-    together. `error` is the standard error of log(treatment / control); `viewers` are both arms'.
+    `low` and `high` are valid for one look that was fixed in advance, `always_low` and `always_high` for all
+    looks together. `error` is the standard error of log(treatment / control); `viewers` counts both arms.
     """
 
     control: float
@@ -46,8 +46,8 @@ def effect(
 ) -> Effect | None:
     """Return an arm's effect on a metric at a look; None if there is nothing to divide by.
 
-    Ratios go by the delta method; where the period before the start holds the metric, CUPED takes off
-    what it explains (Deng et al. 2013).
+    Ratios use the delta method. If the period before the start holds the metric, CUPED removes what it
+    explains (Deng et al. 2013).
     """
     masks = [snapshot.arm_U == number for number in (0, arm)]
     if min(map(np.count_nonzero, masks)) < 2:

@@ -1,7 +1,7 @@
 """Read one partition of a log into sums by viewer and day, in one pass and in the memory of a window.
 
-What refers to a request counts when the request's window has closed, so reports that repeat each other
-are one view, and late ones and those of unknown requests count nothing, as in `easq.features.join`.
+Events of a request count once its window has closed. So repeated reports make one view, and reports that
+come late or refer to an unknown request do not count, as in `easq.features.join`.
 Shapes: Q requests, V views, A asks, C columns, P covariates.
 """
 
@@ -50,8 +50,8 @@ class PartitionData:
 class Partition:
     """Sums a partition's events, which come in order; `end` returns the sums.
 
-    A viewer is in the first arm of `experiment` that a request's label names, from then on. Rows are at
-    most `most_rows`; beyond that a random half of the viewers is forgotten, and again.
+    A viewer belongs to the first arm of `experiment` that a request's label names, from that request on.
+    There are at most `most_rows` rows; beyond that a random half of the viewers is dropped, repeatedly.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def _caption(against: str) -> str:
 def _grouped(
     places: Sequence[BenchWorld], size: BenchSize, alike: Callable[[BenchWorld], BenchWorld]
 ) -> dict[str, list[BenchWorld]]:
-    """Return worlds that are the same when made `alike`, by scenario, or by name if that is not enough."""
+    """Group worlds that `alike` maps to the same one, by scenario, or by name if scenarios repeat."""
     groups: dict[BenchWorld, list[BenchWorld]] = {}
     for place in places:
         groups.setdefault(alike(place), []).append(place)
@@ -162,16 +162,16 @@ def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, labe
     figure.update_xaxes(title_text=units[0])
     figure.update_yaxes(title_text=units[1])
     title = f"{experiment.title}: {label}"
-    # Whatever costs more than a fifth of behavior squeezes the rest into a corner.
+    # Points that cost more than a fifth of behavior would squeeze the rest into a corner.
     series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
     return SvgFigure(title, "Right and up is better.", figure, drawn)
 
 
 def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
-    """Return which of these differ in one number alone, by what they share.
+    """Group names that differ in one number only, by what they share.
 
-    A method as it is belongs to its strengths, where they are of one kind.
+    A method's plain name joins its group if all its variants are of one kind.
 
     >>> strengths(["probe", "probe, price 3 %", "probe, price 8 %", "ple", "ple, weak"]).values()
     dict_values([['probe', 'probe, price 3 %', 'probe, price 8 %'], ['ple'], ['ple, weak']])

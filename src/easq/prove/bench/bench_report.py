@@ -1,4 +1,4 @@
-"""The output of a bench beside its cells: all rows, and a report with tables and figures."""
+"""Output of a bench besides its cells: all rows, and a report with tables and figures."""
 
 import json
 from collections.abc import Sequence

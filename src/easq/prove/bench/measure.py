@@ -1,7 +1,7 @@
 """Metrics of a ranking of a world's requests, vectorized because all lists are equally long.
 
-The definitions are those of docs/evaluation.md, with one difference: answers are scored that were held
-back, so no model learns them, and requests of which a model learned an answer are left out for all.
+The definitions are those of docs/evaluation.md, with one difference: the scored answers are held back, so no
+model learns them, and a request with an answer that some model learned is left out for all models.
 Shapes: B requests, C candidates of each, G held-back answers.
 """
 

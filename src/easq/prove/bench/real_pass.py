@@ -103,7 +103,7 @@ def run_real(
 ) -> dict[str, MethodScores]:
     """Return the metrics of each method, and of `random` and `popularity`.
 
-    Each seed draws other answers and other first parameters; all their answers are put together.
+    Each seed draws different answers and different first parameters; all held-back answers are pooled.
     """
     scores_of: dict[str, MethodScores] = {}
     done, total = 0, len(recipes) * len(seeds)

@@ -36,7 +36,7 @@ _Names = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Bench:
-    """A recipe, the methods beside the plan, and where rows go."""
+    """A recipe, the methods next to the plan, and the folder of the rows."""
 
     recipe: Path
     methods: Path
@@ -72,9 +72,9 @@ class Bench:
     def adopt(self, rows: Iterable[MetricRow]) -> int:
         """Adopt the rows of an earlier run for the plan's cells; return the number of cells.
 
-        Rows name what was run and not its settings: they must come from the same plan, methods and code.
-        Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
-        is not in their names, and for two values of one metric; nothing is taken then.
+        Rows name what was run but not its settings: they must come from the same plan, methods and code.
+        Existing cells stay as they are. Raises InputError for rows of a world of another length, which is not
+        in their names, and for two values of one metric; then no row is adopted.
         """
         known: dict[_Names, dict[str, MetricRow]] = {}
         for row in rows:
@@ -180,7 +180,7 @@ def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], w
 class _Worker:
     """A process of the pool: the bench, and the counter of views that all processes share.
 
-    Shared memory comes to a process only as it starts, so the process's one worker is bound here.
+    A process can get shared memory only when it starts, so its only worker is bound here.
     """
 
     _own: ClassVar["_Worker"]

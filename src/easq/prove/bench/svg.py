@@ -1,7 +1,7 @@
 """The bench's figures as SVG, for pages that run no script: dots with intervals, and points joined by method.
 
-Colors are those of the report (report/draw.py) and legible on white and on near-black. Colors come again
-after six series and marks after four, so twelve are told apart.
+Colors are those of the report (report/draw.py) and legible on white and on near-black. Colors repeat after
+six series and marks after four, so twelve series are distinguishable.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 A chunk's events are appended in order of time; each partition keeps the latest time it has seen, and
 partitions are read in order of (that time, partition, offset), as log/merge.py reads them. A request is
-viewed at the first event of its partition behind its window; an answer counts where it stands.
+viewed at the first event of its partition after its window; an answer counts where it stands.
 Shapes: E events and R requests of a chunk, X completed examples. Requests are numbered through the world.
 """
 

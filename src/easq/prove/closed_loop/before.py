@@ -1,6 +1,6 @@
 """Estimate, before the days that count, what the A/B test will find, from the control's drawn rankings.
 
-Shapes: V visits, C candidates, N logged candidates, M models, T places to come first.
+Shapes: V visits, C candidates, N logged candidates, M models, T first places of a ranking.
 """
 
 from collections.abc import Sequence
@@ -146,7 +146,7 @@ def estimate_before(home: Home, truth: TrueRankings) -> BeforeEstimate:
         why = f"its answers are worth {least:.0f} even ones and {TOO_FEW} are needed"
         return WeakEstimate(**structs.asdict(basis), why=why)
     lifts = ByEstimator(_interval(result.lift.snips), _interval(result.lift.doubly_robust))
-    # Named beforehand, not chosen by its result: its interval is the shorter one.
+    # Chosen in advance because its interval is shorter, not by its result.
     chosen = lifts.doubly_robust
     return LiftEstimate(**structs.asdict(basis), **structs.asdict(chosen), lifts=lifts)
 

@@ -1,4 +1,4 @@
-"""The scored rows of one stretch of the log, kept until they are measured together.
+"""The scored rows of one stretch of the log, stored until they are measured together.
 
 Shapes: R rows of viewed requests, G answers (one list each), E entries of those lists.
 """
@@ -47,9 +47,9 @@ class GrowingColumns:
 class Window:
     """Collects steps; `measure` adds their metrics to a tally and empties the window.
 
-    Answers are compared by their score relative to the mean of their list. Raw scores of two requests
-    were given by different parameters: having learned one answer moves the viewer's later scores as
-    a whole, which turns raw comparisons within a viewer below chance however well lists are ranked.
+    Answers are compared by their score relative to the mean of their list. Raw scores of two requests come
+    from different parameters: learning one answer shifts all later scores of the viewer, so comparisons of
+    raw scores within a viewer can fall below chance however well lists are ranked.
     """
 
     def __init__(self, behaviors: Sequence[str], options: Sequence[str], scorers: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class Window:
         self.num_rows = self.num_answers = 0
 
     def add(self, step: StepResult, scores: dict[str, F64]) -> None:
-        """Keep a step's viewed rows, its fresh answers, and the list that each of them stood in."""
+        """Add a step's viewed rows, its fresh answers, and the list of each of these answers."""
         batch, num = step.batch, step.batch.num_viewed
         user_N = batch.user_B[batch.rows.request_N]
         self._views.add(
@@ -71,7 +71,7 @@ class Window:
         row_G = batch.answer_row_A[batch.fresh_A]
         if not len(row_G):
             return
-        # A list is the answer's whole request: the run of rows behind the viewed ones that bear its number.
+        # A list is the answer's whole request: the run of rows, after the viewed ones, with its number.
         request_G = batch.rows.request_N[row_G]
         first_G = np.searchsorted(batch.rows.request_N, request_G, side="left")
         size_G = np.searchsorted(batch.rows.request_N, request_G, side="right") - first_G
@@ -163,7 +163,7 @@ class Window:
                 tally.add(_name(scorer, metric), user_G[ranked_G], value_G)
 
     def state(self) -> State:
-        """Return the rows kept."""
+        """Return the stored rows."""
         parts = {"views": self._views, "answers": self._answers, "entries": self._entries}
         columns_by_name = {
             f"{part}.{n}": v for part, columns in parts.items() for n, v in columns.peek().items()

@@ -21,7 +21,7 @@ from easq.prove.report.words import PERFECT, listed, meanings, metric_name
 
 
 def truth(results: Sequence[ReplayResult]) -> str:
-    """Show true satisfaction beside behavior, or say why nobody knows it."""
+    """Show true satisfaction next to behavior, or say why it is unknown."""
     title = "Are viewers more satisfied?"
     tops = [m.partition("@")[2] for m in metrics(results) if m.startswith("true_sat@")]
     if not tops:

@@ -102,7 +102,7 @@ def field(point: Point, name: str) -> float | None:
 
 
 def words(name: str) -> str:
-    """Return what a field of a point is called.
+    """Return the display name of a point's field.
 
     >>> words("losses/main"), words("active_satisfaction_experts")
     ('main', 'satisfaction experts')

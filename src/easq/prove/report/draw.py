@@ -151,7 +151,7 @@ def line(
 
 
 def label_ends(figure: go.Figure, span: tuple[float, float]) -> go.Figure:
-    """Name all lines where they end, apart from each other, on a y axis of the given span.
+    """Label all lines at their ends, without overlap, on a y axis of the given span.
 
     Names too long for the margin go to a legend.
     """

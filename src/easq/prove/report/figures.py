@@ -1,4 +1,4 @@
-"""Figures of what runs found; the report and the dashboard show the same ones.
+"""Figures of the results of runs; the report and the dashboard show the same ones.
 
 Each function takes results of replays and returns a plotly figure, or None when the results
 hold nothing to show. Titles and captions belong to the page.
@@ -34,7 +34,7 @@ from easq.prove.report.scorers import MODEL, ORACLE, measured, scorers
 
 ANSWERS_PER_POINT, SHOWN_PER_POINT = 100, 50
 COIN_LOSS = log(2)
-"""-log sigmoid(0): the loss of a pair of which a model knows nothing."""
+"""-log sigmoid(0): the loss of a pair about which a model knows nothing."""
 _DODGE = 15
 
 
@@ -90,7 +90,7 @@ def validity_dots(result: ReplayResult) -> go.Figure | None:
 
 
 def loss_curves(results: Sequence[ReplayResult], loss: str) -> go.Figure | None:
-    """Show one loss along the runs, beside the loss of a coin."""
+    """Show one loss along the runs, next to the loss of a coin toss."""
     points = [pooled(r.curve, "views") for r in results]
     values = [[(middle(p), ratio(p, f"loss.{loss}", "steps")) for p in run] for run in points]
     return _run_lines(results, values, "loss per pair", ".3f", (COIN_LOSS, "coin toss"))

@@ -76,7 +76,7 @@ def scorers(results: Sequence[ReplayResult], names: Iterable[str]) -> list[Score
 
 
 def distinguishing(results: Sequence[ReplayResult], names: Sequence[str]) -> list[str]:
-    """Return the metrics that can tell rankings apart.
+    """Return the metrics that can distinguish rankings.
 
     A cut-off as long as the lists gives every ranking the same value, or the value of a shorter cut-off.
     """
