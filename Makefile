@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup browser demo test slow lint bench bench-quick bench-full soak pictures clean
+.PHONY: setup browser demo check test slow lint bench bench-quick bench-full soak pictures clean
 
 setup: $(READY)
 
@@ -23,6 +23,10 @@ browser:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-noto-cjk >/dev/null; } \
 		|| echo "no chromium: the browser tests will be skipped"
+
+# What to run before each commit: under three minutes on two cores.
+check: lint
+	$(BIN)/pytest -m "not long and not slow"
 
 test: $(READY) browser
 	$(BIN)/pytest -m "not slow"

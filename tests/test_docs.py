@@ -40,12 +40,13 @@ def test_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert "different: none" in done.stdout
 
 
-def test_readme_names_only_commands_that_exist() -> None:
+@pytest.mark.parametrize(
+    ("page", "named"), [("README.md", {"demo", "test"}), ("CONTRIBUTING.md", {"setup", "check"})]
+)
+def test_a_page_names_only_commands_that_exist(page: str, named: set[str]) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = [
-        line.split()[1] for block in blocks("README.md") for line in block.splitlines() if "make " in line
-    ]
-    assert {"demo", "test"} <= set(targets)
+    targets = re.findall(r"(?:^|`)make ([a-z-]+)", (ROOT / page).read_text(), re.MULTILINE)
+    assert named <= set(targets)
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
 
 

@@ -18,7 +18,7 @@ ITEMS = [f"strange{n}" for n in range(8)]
 
 
 def test_scores_go_back_while_it_serves(tmp_path: Path) -> None:
-    with running(tmp_path, "live.keep_versions=100") as system:
+    with running(tmp_path, "live.keep_versions=1000") as system:
         at_first = _ask(system)
         assert at_first.version == version_name(0)
         with Crowd(system.url) as crowd:

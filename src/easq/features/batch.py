@@ -90,7 +90,7 @@ class Batch:
 
 
 def levels(behavior_MK: Bool, behaviors: Sequence[BehaviorKind], cap: float) -> F32:
-    """Return each row's level: the weights of its behaviors added up, at most `cap` (recipe.Order)."""
+    """Return each row's level: the sum of its behaviors' weights, at most `cap` ([order] of a recipe)."""
     weight_K = np.array([b.weight for b in behaviors], np.float32)
     level_M: F32 = np.minimum(behavior_MK @ weight_K, np.float32(cap))
     return level_M
@@ -161,7 +161,7 @@ class Batcher:
 def make_batch(
     encoder: Encoder, behaviors: Sequence[BehaviorKind], cap: float, examples: Sequence[Example]
 ) -> Batch:
-    """Lay out a step's examples as arrays. `cap` is the largest level of an item (recipe.Order).
+    """Lay out a step's examples as arrays. `cap` is the largest level of an item ([order] of the recipe).
 
     Raises InputError for a request without the columns of the encoder's features.
     """

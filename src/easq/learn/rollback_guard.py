@@ -33,7 +33,10 @@ class DecayedShare:
 
 
 class RollbackGuard:
-    """Compares recent pair accuracy with its long-term level; every score precedes the update on its row.
+    """Compares recent pair accuracy with its long-term level; a view's score is from before it was learned.
+
+    A request that was answered before its views were learned has already trained the model once. Such
+    requests are few, and their share is the same in recent accuracy and level.
 
     The accuracy has fallen if its recent excess over chance is below `share` of the level's. A `share` of 0
     switches the guard off.

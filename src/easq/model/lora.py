@@ -38,7 +38,7 @@ class LowRankPath(nn.Module):
     """The increment B A x, which only questionnaire answers train.
 
     Starts at zero, so a new path leaves the backbone's function unchanged.
-    Source: Hu et al. 2021 (initialization); EASQ, method.md section 3 (no alpha scaling).
+    Source: Hu et al. 2021 (initialization); EASQ, docs/method.md section 3 (no alpha scaling).
     """
 
     def __init__(
