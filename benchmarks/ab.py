@@ -29,7 +29,7 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.recipe.assignment import Arms
 from easq.recipe.read import read_recipe
-from easq.sources.world.record import events
+from easq.sources.world.recording import events
 from easq.sources.world.simulate import World
 
 VIEWERS, REQUESTS_A_DAY, PRE_DAYS, AWAY = 20_000, 100_000, 7, 0.25

@@ -28,7 +28,7 @@ from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.log.events import Answered, Asked, Event, Request
 from easq.sources.world.answering import AskRates, answer_chance, eligible, named_level, option
-from easq.sources.world.record import events
+from easq.sources.world.recording import events
 from easq.sources.world.simulate import World, WorldChunk
 
 POLICIES = ("uniform", "adaptive", "corrected")
@@ -93,7 +93,7 @@ class Questionnaire:
             observe(self.beliefs, event, group_of("", str(author)), DEFAULT.question.options, _HALF_LIFE_MS)
             self.inverse_sum += 1 / propensity
             if self.policy == "corrected":
-                # Normalised by their own mean, so that answers weigh as much as uncorrected ones.
+                # Normalized by their own mean, so that answers weigh as much as uncorrected ones.
                 weight = self.answers / propensity / self.inverse_sum
                 event = msgspec.structs.replace(event, weight=weight)
         return event

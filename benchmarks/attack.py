@@ -24,7 +24,7 @@ from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
 from easq.log.events import Answered, Request
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import events
+from easq.sources.world.recording import events
 from easq.sources.world.simulate import AskRates, World
 
 ARMS = ("silent", "undefended", "defended")

@@ -9,7 +9,7 @@ from typing import Any
 from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
 from easq.recipe.read import read_recipe
-from easq.sources.world.record import record
+from easq.sources.world.recording import record
 from easq.sources.world.simulate import AskRates, World
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "world.toml"

@@ -25,17 +25,17 @@ class Trend(NamedTuple):
 
 
 def trend_of(time_S: F64, value_S: F64) -> Trend:
-    """Fit a line to S samples; neighbours are alike, so the means of eight blocks are its points.
+    """Fit a line to S samples; neighbors are alike, so the means of eight blocks are its points.
 
     Raises ValueError for fewer samples than blocks.
     """
     if len(time_S) < _BLOCKS:
         raise ValueError(f"a trend needs {_BLOCKS} samples, got {len(time_S)}")
     time, value = (np.array([part.mean() for part in np.array_split(x, _BLOCKS)]) for x in (time_S, value_S))
-    centred = time - time.mean()
-    spread = float((centred**2).sum())
-    slope = float((centred * value).sum() / spread)
-    residual = value - value.mean() - slope * centred
+    centered = time - time.mean()
+    spread = float((centered**2).sum())
+    slope = float((centered * value).sum() / spread)
+    residual = value - value.mean() - slope * centered
     uncertainty = _T_95 * float(np.sqrt((residual**2).sum() / (_BLOCKS - 2) / spread))
     mean = float(value.mean())
     if slope + uncertainty < _MAY_GROW * mean:

@@ -27,7 +27,7 @@ from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
 from easq.prove.bench.world_feed import feed
-from easq.sources.world.record import record
+from easq.sources.world.recording import record
 from easq.sources.world.simulate import World
 
 _KIB_IN_MIB = 1024

@@ -21,7 +21,7 @@ from intercepts import Views, solve
 from easq.sources.world import calibration as frozen
 from easq.sources.world import real_figures
 from easq.sources.world.answering import answer_chance, eligible, level, named_level
-from easq.sources.world.calibration import BehaviorLogit, Calibration
+from easq.sources.world.calibration import BehaviorLogit, WorldConstants
 from easq.sources.world.lab import PLAY_FIGURES, Guests, draw_guests, play_against_satisfaction, run_session
 from easq.sources.world.play import FEED_RATIO_DQ, LEVELS
 from easq.sources.world.population import (
@@ -65,15 +65,15 @@ def feed(sharpness: float) -> tuple[Viewers, Exposure]:
     return viewers, expose(viewers, items, interest_UT, np.arange(_VIEWERS), item_RC)
 
 
-def place(known: Calibration) -> Surroundings:
+def place(known: WorldConstants) -> Surroundings:
     """Return the feed under constants that are not final yet."""
     return Surroundings(PlayTable(FEED_RATIO_DQ, known.pull_levels), felt_shift=known.feed_felt)
 
 
-def fit_feelings(known: Calibration) -> Calibration:
+def fit_feelings(known: WorldConstants) -> WorldConstants:
     """Fit scales, thresholds (EEG-SVRec's answers) and taste (its personalized against random sessions)."""
 
-    def at(sharpness: float) -> tuple[Calibration, Guests]:
+    def at(sharpness: float) -> tuple[WorldConstants, Guests]:
         guests, (_, exposure) = draw_guests(_PEOPLE, SEED, sharpness), feed(sharpness)
         felt, pull = raw_felt(guests.exposure), raw_pull(exposure)
         scaled = replace(
@@ -96,7 +96,7 @@ def fit_feelings(known: Calibration) -> Calibration:
     return at(bisect(gap, 0.0, 4.0))[0]
 
 
-def cuts(guests: Guests, known: Calibration) -> tuple[float, ...]:
+def cuts(guests: Guests, known: WorldConstants) -> tuple[float, ...]:
     """Return the thresholds that give EEG-SVRec's shares of levels."""
     low, high = -6.0, 6.0
     random = np.random.default_rng(SEED)
@@ -113,7 +113,7 @@ def cuts(guests: Guests, known: Calibration) -> tuple[float, ...]:
     return tuple(bisect(above(share), low, high, 16) for share in _LEVELS)
 
 
-def fit_mood(known: Calibration) -> Calibration:
+def fit_mood(known: WorldConstants) -> WorldConstants:
     """Fit how mood keeps viewers watching to EEG-SVRec's play ratios by satisfaction, in tolerances."""
     guests = draw_guests(_PEOPLE, SEED, known.sharpness)
     wanted = [
@@ -132,7 +132,7 @@ def fit_mood(known: Calibration) -> Calibration:
     return fit_pull(replace(known, mood_shared=shared, mood_cap=cap))
 
 
-def fit_pull(known: Calibration) -> Calibration:
+def fit_pull(known: WorldConstants) -> WorldConstants:
     """Find the quantiles of the pull among the feed's views and among the laboratory's."""
     levels = [float(x) for x in LEVELS.split()]
 
@@ -145,7 +145,7 @@ def fit_pull(known: Calibration) -> Calibration:
     return replace(known, pull_levels=quantiles(exposure), lab_pull_levels=quantiles(guests.exposure))
 
 
-def fit_feed(known: Calibration) -> Calibration:
+def fit_feed(known: WorldConstants) -> WorldConstants:
     """Fit how content viewers are in the feed: as EEG-SVRec's people with the same play ratios.
 
     A third of a standard error below theirs: a share p of satisfied answers allows their behavior to be
@@ -166,7 +166,7 @@ def fit_feed(known: Calibration) -> Calibration:
     return replace(known, feed_felt=bisect(error, -3.0, 1.0))
 
 
-def fit_responses(known: Calibration) -> Calibration:
+def fit_responses(known: WorldConstants) -> WorldConstants:
     """Fit who answers to Wikimedia's response by truth, with mean 1 over the feed's eligible views."""
     _, exposure = feed(known.sharpness)
     reactions = react(exposure, np.random.default_rng(SEED), place(known), known)
@@ -183,7 +183,7 @@ def fit_responses(known: Calibration) -> Calibration:
     return replace(known, response_slope=slope, response_scale=float(1 / np.exp(-slope * felt).mean()))
 
 
-def fit_lab_like(known: Calibration) -> Calibration:
+def fit_lab_like(known: WorldConstants) -> WorldConstants:
     """Fit how freely people like in the laboratory to EEG-SVRec's mean rate of likes."""
     guests = draw_guests(_PEOPLE, SEED, known.sharpness)
     shares = np.diff([0, *_LEVELS, 1])
@@ -201,7 +201,7 @@ def fit_lab_like(known: Calibration) -> Calibration:
     )
 
 
-def fit_behaviors(known: Calibration) -> Calibration:
+def fit_behaviors(known: WorldConstants) -> WorldConstants:
     """Fit each behavior's logit on the expected behavior of the main feed's views."""
     viewers, exposure = feed(known.sharpness)
     random = np.random.default_rng(SEED)
@@ -241,7 +241,7 @@ def main() -> None:
         known = fit(known)
     values = {name: _round(float(v) if isinstance(v, np.floating) else v) for name, v in vars(known).items()}
     source = inspect.getsource(frozen).split("CALIBRATION = ")[0]
-    sys.stdout.write(f"{source}CALIBRATION = {pformat(Calibration(**values))}\n")
+    sys.stdout.write(f"{source}CALIBRATION = {pformat(WorldConstants(**values))}\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from easq.ask.quality import AnswerContext, AnswerWeight, QualityState, judge, o
 from easq.log.events import Answered, Asked, Event
 from easq.recipe.questionnaire import Quality
 from easq.recipe.read import read_recipe
-from easq.sources.world.record import events
+from easq.sources.world.recording import events
 from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import RECIPES
 

@@ -34,13 +34,13 @@ def test_rates_by_play_ratio_are_met_whatever_the_slopes(name: str) -> None:
     assert rates == pytest.approx(RATES[name], rel=0.01)
 
 
-def test_behaviour_that_nothing_moves_is_the_viewers_average() -> None:
+def test_behavior_that_nothing_moves_is_the_viewers_average() -> None:
     given = views()
     for answer in range(3):
         assert relative(given, np.full(NUM, 0.1), answer) == pytest.approx(1.0)
 
 
-def test_behaviour_that_follows_content_is_above_average_where_satisfied() -> None:
+def test_behavior_that_follows_content_is_above_average_where_satisfied() -> None:
     given = views()
     chance = np.exp(given.content_N.astype(np.float64)) / 100
     low, middle, high = (relative(given, chance, answer) for answer in range(3))

@@ -58,7 +58,7 @@ def test_killed_system_keeps_every_promise(tmp_path: Path, kills: int) -> None:
     assert verified.versions > 1
     assert verified.checkpoints >= 1
     assert system.home.checkpoints.name(learner["seq"]) in system.home.checkpoints.names()
-    assert "main" in learner["losses"], "behaviour was trained, too"
+    assert "main" in learner["losses"], "behavior was trained, too"
     assert went_back
 
 

@@ -9,7 +9,7 @@ from tests.support.measured_steps import Closed, Said, lay_out, make_listing
 A, B = make_listing("a", "ann", 3), make_listing("b", "bo", 2)
 
 
-def test_told_views_are_those_with_behaviour_and_an_answer() -> None:
+def test_told_views_are_those_with_behavior_and_an_answer() -> None:
     both = Closed(A, {0: (True, False), 1: (False, True)}, said={1: 2})
     batch = lay_out([both, Said(B, 0, 1)])
     views = LabelledViews(8, 4, batch.rows.viewer_BW.shape[1], batch.rows.candidate_NV.shape[1], 2)

@@ -1,6 +1,6 @@
 import torch
 
-from easq.model.attention import CandidateTransformer, normalised_rank
+from easq.model.attention import CandidateTransformer, normalized_rank
 
 ROWS = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(1))
 IS_ROW = torch.tensor([[True] * 4, [True, True, False, False]])
@@ -31,7 +31,7 @@ def test_candidates_see_each_other() -> None:
 
 def test_ranks_run_from_best_to_last_within_the_request() -> None:
     value = torch.tensor([[0.3, 0.9, 0.3, 0.1], [0.2, 0.5, 9.0, 9.0]]).unsqueeze(2)
-    ranks = normalised_rank(value, IS_ROW)[:, :, 0]
+    ranks = normalized_rank(value, IS_ROW)[:, :, 0]
     torch.testing.assert_close(ranks[0], torch.tensor([1 / 3, 0.0, 1 / 3, 1.0]))
     torch.testing.assert_close(ranks[1, :2], torch.tensor([1.0, 0.0]))
-    assert normalised_rank(value[:, :1], IS_ROW[:, :1]).sum() == 0
+    assert normalized_rank(value[:, :1], IS_ROW[:, :1]).sum() == 0

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from easq.model.losses import answer_loss, believed, gap_loss
+from easq.model.losses import answer_loss, estimated_answers, gap_loss
 
 
 def test_ranker_learns_pairs_by_how_far_apart_they_are_believed() -> None:
@@ -12,10 +12,10 @@ def test_ranker_learns_pairs_by_how_far_apart_they_are_believed() -> None:
     L = .4 log(1 + exp(-(y0 - y1))) / .4 with y0 - y1 = -1.
     """
     score = torch.tensor([1.0, 2.0, 9.0, 0.0, 5.0])
-    believed = torch.tensor([0.9, 0.5, 1.0, 0.3, 0.3])
+    estimate = torch.tensor([0.9, 0.5, 1.0, 0.3, 0.3])
     request = torch.tensor([0, 0, 1, 2, 2])
-    assert gap_loss(score, believed, request).item() == pytest.approx(math.log(1 + math.e))
-    assert gap_loss(score[:0], believed[:0], request[:0]).item() == 0
+    assert gap_loss(score, estimate, request).item() == pytest.approx(math.log(1 + math.e))
+    assert gap_loss(score[:0], estimate[:0], request[:0]).item() == 0
 
 
 def test_answers_are_learned_between_the_worst_and_the_best_option() -> None:
@@ -25,16 +25,16 @@ def test_answers_are_learned_between_the_worst_and_the_best_option() -> None:
     assert answer_loss(logit[:0], logit[:0]).item() == 0
 
 
-def test_what_was_said_goes_before_what_is_predicted() -> None:
-    said = torch.tensor([-1, 0, 2])
-    found = believed(torch.tensor([0.5, 0.9, 0.9]), said, torch.ones(3), 2)
-    assert found.tolist() == [0.5, 0.0, 1.0]
+def test_an_answer_replaces_the_prediction() -> None:
+    answer = torch.tensor([-1, 0, 2])
+    estimate = estimated_answers(torch.tensor([0.5, 0.9, 0.9]), answer, torch.ones(3), 2)
+    assert estimate.tolist() == [0.5, 0.0, 1.0]
 
 
-def test_what_was_said_in_doubt_leaves_the_rest_to_the_prediction() -> None:
-    said, weight = torch.tensor([-1, 0, 2, 2]), torch.tensor([1.0, 0.25, 0.5, 0.0])
-    found = believed(torch.tensor([0.5, 0.8, 0.8, 0.8]), said, weight, 2)
-    torch.testing.assert_close(found, torch.tensor([0.5, 0.6, 0.9, 0.8]))
+def test_a_doubtful_answer_is_mixed_with_the_prediction() -> None:
+    answer, weight = torch.tensor([-1, 0, 2, 2]), torch.tensor([1.0, 0.25, 0.5, 0.0])
+    estimate = estimated_answers(torch.tensor([0.5, 0.8, 0.8, 0.8]), answer, weight, 2)
+    torch.testing.assert_close(estimate, torch.tensor([0.5, 0.6, 0.9, 0.8]))
 
 
 def test_answers_are_learned_by_their_weight() -> None:

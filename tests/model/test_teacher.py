@@ -34,7 +34,7 @@ def test_teacher_moves_itself_and_what_it_teaches_moves_as_answers_do(
     assert named == all_parameters(learner, may_move)
 
 
-def test_teacher_sees_the_behaviour_and_is_not_served() -> None:
+def test_teacher_sees_the_behavior_and_is_not_served() -> None:
     learner, batches = trained_by("easq", TEACHER)
     model, batch = learner.network, batches[-1]
     assert isinstance(model, Easq)

@@ -234,7 +234,7 @@ arms = [{ name = "control" }, { name = "easq", version = "v7" }]
         ),
         (
             '[[metrics.own]]\nname = "visits"\nkind = "sum"\nof = "requests"',
-            "metrics.own.visits.of: got 'requests'; allowed with kind = 'sum' are behaviours: like",
+            "metrics.own.visits.of: got 'requests'; allowed with kind = 'sum' are behaviors: like",
         ),
         ("[explore]\ntop = 11", "explore.top: got 11; allowed: at most explore.depth (10)"),
         (

@@ -14,7 +14,7 @@ from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, day_number, read_
 from easq.recipe.assignment import Arms
 from easq.recipe.experiments import Experiment
 from easq.recipe.read import decode_recipe
-from easq.sources.world.record import events, record
+from easq.sources.world.recording import events, record
 from easq.sources.world.simulate import START_MS, AskRates, World
 from tests.support.small_worlds import RECIPES, small_recipe
 

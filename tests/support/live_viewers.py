@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from easq.service.client import Client, ClientError, Ranking
-from easq.sources.world.record import OPTIONS
+from easq.sources.world.recording import OPTIONS
 from easq.sources.world.simulate import World, WorldChunk
 from tests.support.small_worlds import small_world
 

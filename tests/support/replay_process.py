@@ -5,7 +5,7 @@ from pathlib import Path
 
 from easq.log.sqlite import SqliteLog
 from easq.prove.offline.replay import replay
-from easq.sources.world.record import record
+from easq.sources.world.recording import record
 from tests.support.small_worlds import small_recipe, small_world
 
 

@@ -6,7 +6,7 @@ from easq.log.events import Event
 from easq.model.method import read_method
 from easq.recipe.read import SettingsWarning, read_recipe
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import events
+from easq.sources.world.recording import events
 from easq.sources.world.simulate import AskRates, World
 from tests.support.paths import RECIPES
 

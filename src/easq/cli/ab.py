@@ -108,8 +108,8 @@ def aa(
 ) -> None:
     """Check the statistics where nothing differs (A/A test).
 
-    A log's viewers are dealt at random to two arms that got the same, again and again: how often is there
-    said to be a difference?
+    The viewers of a log are repeatedly assigned at random to two identical arms: how often do the statistics
+    report a difference?
     """
     from easq.prove.ab.aa import false_positives
 

@@ -40,7 +40,7 @@ def bench(
         A size of the plan. On one core smoke takes half a minute, quick and tuning about 25 minutes, full 5
         hours. Cells that are done are not run again.
     plan
-        The experiments; the methods are the files in methods/ beside it.
+        The experiments; the methods are the files in methods/ next to it.
     only
         Run only these experiments, by their names in the plan, such as headline. Repeatable.
     method

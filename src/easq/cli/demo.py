@@ -31,10 +31,10 @@ def demo(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a live system, let simulated viewers live with it as an A/B test, and give the verdict.
+    """Run a live system, let simulated viewers use it as an A/B test, and print the verdict.
 
-    Real processes and real HTTP: they rank, watch, act, are asked, answer, come back or not. One arm learns
-    from behavior alone, the other is EASQ.
+    It uses real processes and real HTTP: viewers get rankings, watch, act, are asked, answer, and return or
+    not. One arm learns from behavior alone, the other is EASQ.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def demo(
     size = FAST if fast else DemoSize()
     with progress() as watch:
         advance = watch(f"{size.viewers:,} viewers live, by days", size.days)
-        lived = live_together(
+        run = live_together(
             read_recipe(recipe, methods=read_method),
             out,
             seed,
@@ -61,7 +61,7 @@ def demo(
             lambda url: notes.print(f"live at {url}, dashboard at {url}/dashboard"),
             lambda days: advance(int(days), size.days),
         )
-    result = judge(lived, out / "report.html")
+    result = judge(run, out / "report.html")
     show(msgspec.to_builtins(result), as_json, lambda: _print(result))
 
 
@@ -94,7 +94,7 @@ def _print(result: "DemoOutcome") -> None:
 
 
 def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None:
-    """Print the estimate from before the days that count beside what those days showed."""
+    """Print the estimate from before the days that count, next to the result of those days."""
     from easq.prove.closed_loop.before import LiftEstimate
 
     if not isinstance(estimate, LiftEstimate):
@@ -107,8 +107,8 @@ def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None
     )
     if effect is not None:
         overlap = "overlap" if estimate.overlaps else "do not overlap"
-        found = change(effect.lift, effect.low, effect.high)
-        console.print(f"  the A/B found {found}; the intervals {overlap}")
+        change_text = change(effect.lift, effect.low, effect.high)
+        console.print(f"  the A/B found {change_text}; the intervals {overlap}")
     true = estimate.true_satisfaction.lift
     console.print(
         f"  the truth of the rankings that were estimated: {true:+.1%} (only the simulation knows it)"
@@ -118,9 +118,9 @@ def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None
 
 
 def _row(effect: "Effect | TrueLift | None", better: int = 1) -> tuple[str, ...]:
-    """Return the values of the arms, the change, and what that is.
+    """Return the values of the arms, the change, and whether it is better or worse.
 
-    `better` is 1 where more is, -1 where less is, and 0 where neither is.
+    `better` is 1 if more is better, -1 if less is better, and 0 if neither is.
 
     >>> from easq.prove.closed_loop.true_sums import TrueLift
     >>> _row(TrueLift(control=0.2, treatment=0.1, lift=-0.5, low=-0.6, high=-0.3), better=-1)

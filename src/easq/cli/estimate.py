@@ -1,4 +1,4 @@
-"""Commands before an A/B test: keep the models as they are, and estimate what the test will find."""
+"""Commands before an A/B test: freeze the models, and estimate the result of the test."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ Until = Annotated[str | None, Parameter(help="A UTC date: only requests before i
 
 @ab.command
 def freeze(experiment: str, *, home: HomeFolder, as_json: Json = False) -> None:
-    """Keep the models of an experiment's arms as they are now, to be judged on what comes after.
+    """Freeze the current models of an experiment's arms, to be judged on later requests.
 
     Parameters
     ----------
@@ -58,10 +58,10 @@ def estimate(
     until: Until = None,
     as_json: Json = False,
 ) -> None:
-    """Estimate, before an A/B test, what it will find: from drawn rankings of the control arm ([explore]).
+    """Estimate the result of an A/B test before it runs, from drawn rankings of the control arm ([explore]).
 
-    Both arms' models rank the control's requests anew, those alone that neither had read. Compared are the
-    shares of satisfied answers among the first that each would show.
+    Both arms' models rank the control's requests again, only those that neither has learned from. The
+    estimate compares the shares of satisfied answers among the first items of each ranking.
 
     Parameters
     ----------

@@ -220,8 +220,10 @@ def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Ho
     kept = recipe is None and (folder / "settings.toml").exists()
     if kept:
         recipe = folder / "settings.toml"
-    given = None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method, kept=kept)
-    return open_home(folder, given, read_method)
+    settings = (
+        None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method, kept=kept)
+    )
+    return open_home(folder, settings, read_method)
 
 
 def _stop_signal(until_stdin_closes: bool) -> threading.Event:

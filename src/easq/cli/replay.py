@@ -121,7 +121,7 @@ def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, A
 
 @app.command
 def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> None:
-    """Write the report of one run anew, or of several side by side.
+    """Write the report of one run again, or of several side by side.
 
     Parameters
     ----------
@@ -219,6 +219,6 @@ def _print_replay(result: "ReplayResult", times: "ReplayTimes", out: Path) -> No
 
 
 def _reasons(late: Path) -> Counter[str]:
-    """Count the events that came to no example by reason."""
+    """Count the events that led to no example, by reason."""
     with late.open("rb") as lines:
         return Counter(json.loads(line)["reason"] for line in lines)

@@ -14,7 +14,7 @@ from easq.cli.shared import Json, app, console, progress, show
 from easq.errors import InputError
 
 if TYPE_CHECKING:  # loaded when the command needs it
-    from easq.sources.world.check import CheckRow
+    from easq.sources.world.realism import CheckRow
 
 world_app = App(name="world", help="Simulated platforms whose viewers have a known satisfaction.")
 app.command(world_app)
@@ -49,7 +49,7 @@ def make(
         main: a main feed; bait: one with more bait, shorter videos and less regard for taste.
     """
     from easq.log.sqlite import SqliteLog
-    from easq.sources.world.record import record
+    from easq.sources.world.recording import record
     from easq.sources.world.simulate import AskRates, World
 
     if views < 1:
@@ -102,7 +102,7 @@ def check_world(
         Print the table as Markdown.
     """
     from easq.sources.world import check_figure
-    from easq.sources.world.check import check
+    from easq.sources.world.realism import check
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")

@@ -1,1 +1,1 @@
-"""Join what was shown, done and said; train online; keep the state."""
+"""Train online from the event log: steps, checkpoints, publishing, and repeating all of it exactly."""

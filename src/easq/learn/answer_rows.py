@@ -1,7 +1,7 @@
-"""Answered rows in and out of the replay buffer, each with candidates of its request where that is needed.
+"""Answered rows in and out of the replay buffer, with other candidates of their requests where needed.
 
-A set-wise model scores a candidate among others, so a replayed answer brings its list: the buffer's
-candidate columns hold L rows side by side, the answered one first, absent ones zero.
+A set-wise model scores a candidate among others, so a replayed answer comes with its list: the buffer's
+candidate columns hold L rows side by side, the answered one first. Missing rows are zero.
 Shapes: N rows of a batch, A answers, L rows of a list, V embedding rows of a candidate.
 """
 
@@ -17,7 +17,7 @@ from easq.model.pairs import answer_pairs, list_pairs
 
 
 def answered_rows(batch: Batch, list_length: int) -> AnsweredRows:
-    """Return a batch's answers as the buffer keeps them, each with at most `list_length` candidates."""
+    """Return a batch's answers in the form of the buffer, each with at most `list_length` candidates."""
     request_N, row_A = batch.rows.request_N, batch.answer_row_A
     request_A = request_N[row_A]
     candidate_AV = batch.rows.candidate_NV[row_A]
@@ -45,7 +45,7 @@ def with_replayed(rows: Rows, replayed: AnsweredRows) -> Rows:
 
 
 def replayed_places(replayed: AnsweredRows, width: int) -> tuple[I64, int]:
-    """Return where the answered rows stand among those that `with_replayed` appends, and how many it does."""
+    """Return the places of the answered rows among those that `with_replayed` appends, and their number."""
     size_A = _lists(replayed, width)[1].sum(1)
     return np.cumsum(size_A) - size_A, int(size_A.sum())
 

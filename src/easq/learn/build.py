@@ -1,4 +1,4 @@
-"""Settings to a learner."""
+"""Build a learner from settings."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Keeps the live learner's state on disk beside the learning: a copy is taken, a thread writes it."""
+"""Save the live learner's state without stopping it: the state is copied, and a thread writes the copy."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -9,7 +9,7 @@ from easq.learn.publish import Publisher
 
 
 class Checkpointer:
-    """Writes checkpoints and versions, one at a time; `collect` announces a version that is whole."""
+    """Writes checkpoints and versions, one at a time; `collect` announces a version once it is complete."""
 
     def __init__(self, home: Home, publisher: Publisher) -> None:
         self._home, self._publisher = home, publisher
@@ -28,7 +28,7 @@ class Checkpointer:
         self._writing = self._thread.submit(self._home.checkpoints.save, seq, copy_state(state), notes)
 
     def version(self, seq: int, state: Nested, notes: dict[str, Any], ts: int) -> None:
-        """Begin to write a version, to be announced when it is whole."""
+        """Begin to write a version; it is announced when it is complete."""
         self.collect(wait=True)
         self._version = (seq, ts)
         self._writing = self._thread.submit(self._home.versions.save, seq, copy_state(state), notes)
@@ -39,7 +39,7 @@ class Checkpointer:
         self._publisher.announce(seq, self._home.versions.save(seq, state, notes), ts, reload=True)
 
     def collect(self, wait: bool = False) -> None:
-        """See whether the writing is done; raises what stopped it."""
+        """Finish a write that is done, with `wait` also one that is not; raise the error that stopped it."""
         if self._writing is None or not (wait or self._writing.done()):
             return
         writing, self._writing = self._writing, None
@@ -50,6 +50,6 @@ class Checkpointer:
             self._publisher.announce(seq, name, ts, reload=False)
 
     def close(self) -> None:
-        """Wait for what is being written."""
+        """Wait for the write in progress, and end the thread."""
         self.collect(wait=True)
         self._thread.shutdown()

@@ -12,7 +12,7 @@ from easq.log.events import COMMANDS, STEPS, RollbackRequest, StepRecord
 
 
 class _Kind(TypedDict, total=False):
-    """What a step did beside reading on; see StepRecord."""
+    """What a step did besides reading events; see StepRecord."""
 
     flush: bool
     erased: bool
@@ -24,7 +24,7 @@ class Journal:
     """Records steps and reads commands.
 
     seq        number of the last step that the learner's state includes.
-    commands   how many commands were read.
+    commands   number of commands read so far.
     restored   last step that did not follow from the one before it: a rollback or an erasure.
     """
 
@@ -34,12 +34,15 @@ class Journal:
 
     @property
     def num_recorded(self) -> int:
-        """How many steps are on the log."""
+        """Number of steps on the log."""
         (end,) = self._updates.end_offsets(STEPS)
         return end
 
     def record(self, until: Sequence[int], ts: int, **kind: Unpack[_Kind]) -> StepRecord:
-        """Append the next step; from here on it is repeated. Raises RuntimeError if another learner did."""
+        """Append the next step; from then on a recovery repeats it.
+
+        Raises RuntimeError if another learner appended the step first.
+        """
         seq = self.seq + 1
         step = StepRecord(
             event_id=f"step-{seq}",

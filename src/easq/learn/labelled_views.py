@@ -1,7 +1,7 @@
-"""Views of which behavior and answer are both known: what a privileged network learns from.
+"""Views with both behavior and an answer: training data for privileged networks.
 
-Behavior comes when a request's window closes, later than most answers, so these views have a replay buffer
-of their own. Shapes: T labelled views, V embedding rows of a candidate, K behaviors.
+Behavior is known when a request's window closes, later than most answers, so these views have a replay
+buffer of their own. Shapes: T labelled views, V embedding rows of a candidate, K behaviors.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ class LabelledViews:
         self._replayed, self._width = replayed, candidate_width
 
     def join(self, batch: Batch, rows: Rows, random: np.random.Generator) -> tuple[Rows, LabelledRows]:
-        """Return a step's rows with replayed views behind them, and all labelled rows among these."""
+        """Return a step's rows followed by replayed views, and all labelled rows among them."""
         past = self._buffer.sample(self._replayed, False, random)
         own = np.flatnonzero(batch.answer_M >= 0)
         user_T = batch.user_B[batch.rows.request_N[own]]
@@ -51,7 +51,7 @@ class LabelledViews:
         return with_replayed(rows, past), labelled
 
     def add(self, batch: Batch) -> None:
-        """Keep a batch's labelled views."""
+        """Add a batch's labelled views."""
         own = np.flatnonzero(batch.answer_M >= 0)
         request_T = batch.rows.request_N[own]
         self._buffer.add(
@@ -70,11 +70,11 @@ class LabelledViews:
         self._buffer.forget(user_A)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return what is kept."""
+        """Return the state of the buffer."""
         return self._buffer.state()
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Become the views whose `state` this is."""
+        """Continue from what `state` returned."""
         self._buffer.restore(self.upgraded(state))
 
     def upgraded(self, state: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:

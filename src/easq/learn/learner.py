@@ -26,16 +26,16 @@ from easq.model.scores import Scores
 
 
 class NonFiniteLossError(ArithmeticError):
-    """A loss is not a number; the parameters are those before the step."""
+    """A loss is not finite; the parameters are those from before the step."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step found before it learned: scores, losses, and how many experts fired per row.
+    """Scores and losses of one step from before its update, and the mean number of active experts per row.
 
-    `touched_U` are the table rows that it read, and so may have changed. `satisfaction_L` scores the
-    rows of the answered requests, those from `batch.num_viewed` on. `gradient` is the norm of the dense
-    part's gradient before it is clipped.
+    `touched_U` are the table rows that the step read and may have changed. `satisfaction_L` holds the scores
+    of the rows of answered requests, which start at `batch.num_viewed`. `gradient` is the norm of the dense
+    part's gradient before clipping.
     """
 
     batch: Batch
@@ -51,10 +51,10 @@ class StepResult:
 class Learner:
     """A ranking model in training: pooling, network, embedding table, optimizer and replay buffers.
 
-    answer_use   how the method uses answers; None where it reads none, and then `buffer` stays empty.
-    buffer       answered rows, of which `replayed` join each step.
-    labelled     views whose behavior and answer are known, for methods that read them.
-    drops_uncertain   options between the worst and the best teach nothing.
+    answer_use        how the method uses answers; None if it reads none, and then `buffer` stays empty.
+    buffer            answered rows, of which `replayed` join each step.
+    labelled          views with both behavior and an answer, for methods that read them.
+    drops_uncertain   whether options between the worst and the best are left out of training.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class Learner:
         return _array(self.network(x).served_N)
 
     def step(self, batch: Batch) -> StepResult:
-        """Score the batch, learn from it, and return the scores from before.
+        """Score the batch, learn from it, and return the scores from before the update.
 
-        Raises NonFiniteLossError before anything has changed.
+        Raises NonFiniteLossError, with nothing changed, if a loss is not finite.
         """
         rows, own, pairs, labelled = batch.rows, None, None, None
         if self.answer_use is not None:
@@ -135,7 +135,7 @@ class Learner:
         return self._report(batch, touched.rows_U, scores, values, gradient)
 
     def forget(self, user_A: I64) -> None:
-        """Drop the kept answers of viewers; what was learned from them stays."""
+        """Drop the buffered answers of viewers; what the parameters learned from them stays."""
         self.buffer.forget(user_A)
         if self.labelled is not None:
             self.labelled.forget(user_A)

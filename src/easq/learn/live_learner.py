@@ -1,8 +1,8 @@
-"""The live learner: follow the log, learn in small steps, record each, publish what it changed.
+"""The live learner: follow the log, learn in small steps, record each step and publish its changes.
 
-The order of writing makes every kill harmless. A step is computed, then recorded, then published. A step
-that was not recorded never happened: its events are read again, cut in whatever way the new life cuts them.
-A recorded step is repeated from the last checkpoint, to the same bytes, and published if it was not.
+The order of writes makes every kill harmless. A step is computed, then recorded, then published. A step
+that was not recorded never happened: the next process reads its events again and may cut them differently.
+A recorded step is repeated from the last checkpoint, to the same bytes, and published if it was not yet.
 """
 
 import os
@@ -37,8 +37,8 @@ logger = structlog.get_logger()
 class LiveLearner:
     """The learner of one home: `recover`, then `tick` again and again; `run` does both.
 
-    `seconds` is a clock that only runs forward; it decides when things happen. `wall_seconds`, which somebody
-    may set back, is what is written down.
+    `seconds` is a monotonic clock and decides when things happen. `wall_seconds`, which may be set back, is
+    the time that is written down.
     """
 
     def __init__(
@@ -110,24 +110,24 @@ class LiveLearner:
         if not is_alike:
             logger.error(
                 "repeated steps gave other parameters than the first time",
-                advice="this machine or another build of torch sums otherwise; rankers are told to reload",
+                advice="this machine or this build of torch computes sums differently; rankers will reload",
             )
-        # It may have died after the checkpoint of a rollback and before rankers were told of it.
+        # The last process may have died after the checkpoint of a rollback and before announcing it.
         is_unannounced = journal.restored > self._publisher.last
         if is_unannounced or not is_alike or not self._home.versions.names():
             self._announce_reload()
         self._schedule.start()
         if self.seq > first:
-            # What was repeated is not repeated again, however soon this process ends too.
+            # So that no later process has to repeat these steps again, however soon this one ends.
             self._save_checkpoint()
         self._schedule.note_waiting(any(self.trainer.waiting), True, self._schedule.begin_step())
         self._home.write_status("learner", self.status())
 
     def forget(self, users: Collection[str]) -> None:
-        """Drop what the state holds of viewers whose events are to be erased; afterwards `recover`.
+        """Drop the rows of viewers whose events are to be erased from the state; call `recover` first.
 
-        The resulting state is kept: earlier steps cannot be repeated, later ones can. Earlier versions and
-        checkpoints are removed, because they hold such rows too.
+        The resulting state is saved: earlier steps can no longer be repeated, later ones can. Earlier
+        versions and checkpoints are removed, because they hold such rows too.
         """
         self._checkpointer.collect(wait=True)
         self.trainer.take_late()
@@ -141,7 +141,7 @@ class LiveLearner:
         self._home.versions.keep_newest()
 
     def tick(self) -> bool:
-        """Take a step if there is something to learn or to obey; return whether there was."""
+        """Take a step if there are events to learn or a command to obey; return whether there were."""
         now_s = self._schedule.begin_step()
         self._checkpointer.collect()
         if self._schedule.status_due(now_s):
@@ -184,7 +184,7 @@ class LiveLearner:
         }
 
     def _check_logs(self) -> None:
-        """Refuse logs that end before what was learned: they do not belong to this home."""
+        """Raise InputError if a log ends before what was learned: it does not belong to this home."""
         num_recorded = self._journal.num_recorded
         if num_recorded < self.seq:
             raise InputError(
@@ -200,7 +200,7 @@ class LiveLearner:
             )
 
     def _readable(self) -> list[int]:
-        """Return how far this step reads: to the end of each partition, but at most its share."""
+        """Return how far this step reads: to the end of each partition, but at most `live.read_events`."""
         limit, offsets = self._live.read_events, self.trainer.offsets
         ends = self._events.end_offsets(EVENTS)
         if any(end < offset for end, offset in zip(ends, offsets, strict=True)):
@@ -216,7 +216,7 @@ class LiveLearner:
         self._schedule.note_waiting(any(self.trainer.waiting), was_empty or bool(steps), now_s)
 
     def _include(self, record: StepRecord, steps: list[StepResult]) -> None:
-        """Count a recorded step, taken or repeated."""
+        """Note a recorded step, new or repeated, with its results."""
         self._journal.include(record)
         if record.restore:
             self._guard.rearm()
@@ -228,7 +228,7 @@ class LiveLearner:
             self._trend.add(record.ts, record.seq, step, self._guard.recent.value)
 
     def _publish(self, steps: list[StepResult]) -> bool:
-        """Publish what steps changed, unless it was published; return False if it was, with other bytes."""
+        """Publish what steps changed, unless published before; return False if that was with other bytes."""
         publisher, trainer = self._publisher, self.trainer
         delta = make_delta(
             trainer.learner,
@@ -245,11 +245,11 @@ class LiveLearner:
         return publisher.checksums.get(self.seq, delta.checksum) == delta.checksum
 
     def _next_rollback(self) -> str | None:
-        """Return the version that an operator wants back, if it is still there."""
+        """Return the version that an operator asks to restore, if it still exists."""
         command = self._journal.next_command()
         if command is None:
             return None
-        self._checkpointer.collect(wait=True)  # what is being written may remove an old version
+        self._checkpointer.collect(wait=True)  # the write in progress may remove an old version
         if command.name in self._home.versions.names():
             return command.name
         logger.error("version is gone", version=command.name, kept=self._home.versions.names())
@@ -261,7 +261,7 @@ class LiveLearner:
         record = self._journal.record(self.trainer.offsets, self._now_ms(), restore=name, reason=reason)
         self.trainer.learner.restore(state)
         self._include(record, [])
-        # The checkpoint first: with it nobody needs the old version again, which may then be removed.
+        # The checkpoint first: with it the old version is no longer needed and may be removed.
         self._save_checkpoint()
         self._announce_reload()
 
@@ -270,7 +270,7 @@ class LiveLearner:
         self._checkpointer.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
 
     def _best_version(self) -> str:
-        """Return the kept version whose recent pair accuracy was highest when it was made."""
+        """Return the stored version whose recent pair accuracy was highest when it was made."""
         self._checkpointer.collect(wait=True)
         versions = self._home.versions
         return max(versions.names(), key=lambda name: (versions.notes(name)["pair_accuracy"], name))

@@ -1,7 +1,7 @@
-"""What is held of one viewer: give it out, or take it away. docs/privacy.md says what remains.
+"""Export or erase everything stored about a viewer. docs/privacy.md says what remains.
 
-Erasing a live system needs it stopped. The order makes every kill harmless: first the learner's state
-forgets, then the log, then the profiles, which are built from the log again. Erasing again finishes.
+A live system has to be stopped for an erasure. The order makes every kill harmless: first the learner's
+state, then the log, then the profiles, which are rebuilt from the log. Erasing again finishes the work.
 """
 
 import base64
@@ -29,10 +29,10 @@ _DAY_MS = 86_400_000
 
 
 def export(log: EventLog, user_id: str, recipe: Recipe | None) -> Iterator[dict[str, Any]]:
-    """Yield everything that a log holds of a viewer, fit for JSON: each event, and at last the profile.
+    """Yield everything that a log holds about a viewer, ready for JSON: each event, then the profile.
 
-    With a recipe, feature columns are lists of its ids and numbers, and there is a profile; without one
-    they are base64.
+    With a recipe, feature columns are lists of its ids and numbers, and a profile follows. Without one,
+    feature columns are base64 and there is no profile.
     """
     profiles = Profiles.of(recipe, log.partitions(EVENTS)) if recipe else None
     numbers = {f.name for f in recipe.features if isinstance(f, Numeric)} if recipe else set()
@@ -51,7 +51,7 @@ def export(log: EventLog, user_id: str, recipe: Recipe | None) -> Iterator[dict[
 
 
 def erase(log: EventLog, users: Collection[str]) -> dict[str, int]:
-    """Put tombstones in the place of all events of viewers; return how many by topic."""
+    """Replace all events of viewers with tombstones; return how many by topic."""
     wanted = set(users)
     partitions = {partition_of(user, log.partitions(EVENTS)) for user in wanted}
     return _erase(log, partitions, lambda event: event.user_id in wanted)
@@ -61,15 +61,16 @@ def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
     """Erase viewers from a stopped live system. Raises InputError while a role runs."""
     with home.lock("service"), home.open_events() as events:
         seq = _forget(home, events, users)
-        found = erase(events, users)
+        erased = erase(events, users)
         _remove_copies(home)
-    return {"erased": found, "step": seq}
+    return {"erased": erased, "step": seq}
 
 
 def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
     """Erase the events of a stopped live system that are older than `retention.keep_days`.
 
-    What a platform told stays. Raises InputError while a role runs, or when nothing is to expire.
+    Profile updates from the platform stay. Raises InputError while a role runs, or if the retention is
+    unlimited.
     """
     days = home.recipe.retention.keep_days
     if not days:
@@ -78,9 +79,9 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
     with home.lock("service"), home.open_events() as events:
         seq = _forget(home, events, ())
         partitions = range(events.partitions(EVENTS))
-        found = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
+        erased = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
         _remove_copies(home)
-    return {"erased": found, "step": seq}
+    return {"erased": erased, "step": seq}
 
 
 def _erase(
@@ -89,7 +90,7 @@ def _erase(
     is_wanted: Callable[[Event], bool],
     topics: Collection[str] = TOPICS,
 ) -> dict[str, int]:
-    found = {}
+    counts = {}
     for topic in topics:
         positions = [
             Position(partition, offset + number)
@@ -98,23 +99,23 @@ def _erase(
             for number, event in enumerate(events)
             if not isinstance(event, Erased) and is_wanted(event)
         ]
-        # Without positions too: an erasure that was cut short may have left bytes.
+        # Without positions too: an interrupted erasure may have left bytes.
         log.erase(topic, positions)
-        found[topic] = len(positions)
-    return found
+        counts[topic] = len(positions)
+    return counts
 
 
 def _forget(home: Home, events: EventLog, users: Collection[str]) -> int:
-    """Let the state of every learner forget viewers; return the step of the running model that says so."""
-    with ExitStack() as held:
+    """Drop viewers from the state of every learner; return the step of the main model that records it."""
+    with ExitStack() as locks:
         homes = [home, *learned_arms(home)]
-        for found in homes:
-            held.enter_context(found.lock("learner"))
-        seq, *_ = [_let_forget(found, events, users) for found in homes]
+        for learned in homes:
+            locks.enter_context(learned.lock("learner"))
+        seq, *_ = [_forget_in_home(learned, events, users) for learned in homes]
         return seq
 
 
-def _let_forget(home: Home, events: EventLog, users: Collection[str]) -> int:
+def _forget_in_home(home: Home, events: EventLog, users: Collection[str]) -> int:
     with home.open_updates() as updates:
         learner = LiveLearner(home, events, updates, time.time)
         learner.recover()
@@ -124,7 +125,7 @@ def _let_forget(home: Home, events: EventLog, users: Collection[str]) -> int:
 
 
 def _remove_copies(home: Home) -> None:
-    """Remove the profiles and what asking remembers: the service builds both from the log again."""
+    """Remove the profiles and the state of asking: the service rebuilds both from the log."""
     for name in (home.profiles_path.name, home.asks_path.name):
         for path in home.folder.glob(f"{name}*"):
             path.unlink()
@@ -139,19 +140,19 @@ def _read(log: EventLog, topic: str, partition: int) -> Iterator[tuple[int, list
 
 def _readable(event: Event, numbers: Collection[str] | None) -> dict[str, Any]:
     """Return an event with its columns unpacked."""
-    said: dict[str, Any] = {"type": event.__struct_config__.tag, **msgspec.structs.asdict(event)}
+    fields: dict[str, Any] = {"type": event.__struct_config__.tag, **msgspec.structs.asdict(event)}
     if isinstance(event, Behavior):
-        said["values"] = {name: unpack_floats(column).tolist() for name, column in event.values.items()}
+        fields["values"] = {name: unpack_floats(column).tolist() for name, column in event.values.items()}
     elif isinstance(event, Request):
         for side in ("viewer", "candidates"):
-            said[side] = _columns(said[side], numbers)
+            fields[side] = _columns(fields[side], numbers)
         for name in ("scores", "propensities"):
-            said[name] = unpack_floats(said[name]).tolist()
+            fields[name] = unpack_floats(fields[name]).tolist()
         for name in ("lengths", "ranks"):
-            said[name] = msgspec.to_builtins(said[name])
+            fields[name] = msgspec.to_builtins(fields[name])
     elif isinstance(event, ViewerUpdate):
-        said["values"] = _columns(said["values"], numbers)
-    return said
+        fields["values"] = _columns(fields["values"], numbers)
+    return fields
 
 
 def _columns(columns: dict[str, Column], numbers: Collection[str] | None) -> dict[str, Any]:
@@ -164,9 +165,9 @@ def _columns(columns: dict[str, Column], numbers: Collection[str] | None) -> dic
 
 
 def _profile(profiles: Profiles, user_id: str, ts: int, numbers: Collection[str]) -> dict[str, Any]:
-    told = profiles.viewer_values(user_id)
+    values = profiles.viewer_values(user_id)
     return {
-        "told": None if told is None else _columns(told, numbers),
+        "told": None if values is None else _columns(values, numbers),
         "histories": profiles.histories_of(user_id),
         "rates": profiles.rates_of(user_id, ts),
     }

@@ -12,15 +12,16 @@ from easq.log.packing import pack_floats, pack_ids
 
 _READ = 256
 _TRIM_EVERY, _TRIM_MOST = 8, 32
-"""Events of the topic between two checks for old ones, and how many of these are removed at once: few,
-because the learner and every reader wait for it, and more than arrive, so that none pile up."""
+"""Events of the topic between two checks for old deltas, and how many are removed at once: few, because the
+learner and every reader wait for it, but more than arrive, so that they do not pile up."""
 
 
 class Publisher:
     """Writes to the topic UPDATES.
 
-    last        newest version that rankers can get from it, by a delta or by reloading.
-    checksums   by version: of the deltas since the newest full version, and of older ones found at the start.
+    last        newest version that rankers can reach through the topic, by a delta or by reloading.
+    checksums   by version: those of the deltas since the newest full version, and of older ones that were on
+                the topic at the start.
     """
 
     def __init__(self, updates: EventLog, start: int) -> None:
@@ -32,7 +33,7 @@ class Publisher:
 
     @staticmethod
     def open(updates: EventLog) -> "Publisher":
-        """Return a publisher that goes on from what is on the topic."""
+        """Return a publisher that continues from the end of the topic."""
         (start,) = updates.start_offsets(UPDATES)
         publisher, offset = Publisher(updates, start), start
         while events := updates.read(UPDATES, 0, offset, _READ):
@@ -58,7 +59,7 @@ class Publisher:
             self._trim()
 
     def announce(self, seq: int, name: str, ts: int, reload: bool) -> None:
-        """Announce a full version; deltas that only lead to the version before it are removed from now on."""
+        """Announce a full version; deltas that only lead to the version before it may then be removed."""
         kind = "reload" if reload else "version"
         made = VersionRecord(
             event_id=f"{kind}-{seq}-{ts}", user_id="", ts=ts, seq=seq, name=name, reload=reload
@@ -72,7 +73,7 @@ class Publisher:
             self.checksums = {s: crc for s, crc in self.checksums.items() if s > seq}
 
     def _trim(self) -> None:
-        """Remove some of the deltas that nobody needs: those before the last full version but one."""
+        """Remove some of the unneeded deltas: those before the last full version but one."""
         unneeded = self._version_offsets[-2] if len(self._version_offsets) > 1 else 0
         until = min(unneeded, self._start + _TRIM_MOST)
         if until > self._start:

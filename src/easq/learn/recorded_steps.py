@@ -1,4 +1,4 @@
-"""Do a live step, or do it again: what a step does is a function of the log and of its record."""
+"""Execute a live step, or repeat a recorded one: a step is a function of the log and of its record."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,9 +17,9 @@ _READ = 512
 def learn_until(
     trainer: Trainer, events: EventLog, until: Sequence[int], is_overdue: bool
 ) -> tuple[bool, list[StepResult]]:
-    """Read on to `until` and learn; return whether what was left waiting was learned too, and the steps.
+    """Read up to `until` and learn; return whether incomplete batches were flushed, and the steps.
 
-    Behaviour waits for a whole batch unless it `is_overdue`; an answer does not wait.
+    Behavior waits for a whole batch unless it `is_overdue`; answers do not wait.
     """
     steps = _whole_batches(trainer, events, until)
     rows, answers = trainer.waiting
@@ -32,34 +32,34 @@ def learn_until(
 def repeat(
     trainer: Trainer,
     events: EventLog,
-    taken: StepRecord,
+    record: StepRecord,
     version: Callable[[str], Mapping[str, Any]],
     erasure: Callable[[int], Mapping[str, Any]],
 ) -> list[StepResult]:
-    """Do a recorded step again, to the same bytes.
+    """Repeat a recorded step, to the same bytes.
 
-    `version` returns a learner's state by name, `erasure` a trainer's by the step that left it.
+    `version` returns a learner's state by name, `erasure` a trainer's state by the step that saved it.
     """
-    if taken.erased:
-        trainer.restore(erasure(taken.seq))
+    if record.erased:
+        trainer.restore(erasure(record.seq))
         return []
-    if taken.restore:
-        trainer.learner.restore(version(taken.restore))
+    if record.restore:
+        trainer.learner.restore(version(record.restore))
         return []
-    steps = _whole_batches(trainer, events, taken.until)
-    if taken.flush:
+    steps = _whole_batches(trainer, events, record.until)
+    if record.flush:
         steps += trainer.train_steps(flush=True)
     return steps
 
 
 def recorded(updates: EventLog, after: int) -> Iterator[StepRecord]:
-    """Yield the recorded steps behind step `after`, in order."""
+    """Yield the recorded steps after step `after`, in order."""
     offset = after
-    while found := updates.read(STEPS, 0, offset, _READ):
-        for taken in found:
-            assert isinstance(taken, StepRecord)
-            assert taken.seq == offset + 1, f"step {taken.seq} stands at offset {offset}"
-            yield taken
+    while records := updates.read(STEPS, 0, offset, _READ):
+        for record in records:
+            assert isinstance(record, StepRecord)
+            assert record.seq == offset + 1, f"step {record.seq} stands at offset {offset}"
+            yield record
             offset += 1
 
 

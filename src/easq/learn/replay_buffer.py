@@ -1,4 +1,4 @@
-"""Recent answered rows, so that every step holds some although answers are rare.
+"""Replay buffer of recent answered rows, so that every step has some although answers are rare.
 
 Shapes: A rows, W and V embedding rows of viewer and candidate.
 """
@@ -12,9 +12,9 @@ from easq.arrays import F32, I64
 
 
 class AnsweredRows(NamedTuple):
-    """Answered rows as the model reads them: by whom, which option (0 is the worst), and how much it counts.
+    """Answered rows as the model reads them: viewer, chosen option (0 is the worst) and weight.
 
-    `behavior_AK` says which behaviors the view brought; K is 0 where nobody reads them.
+    `behavior_AK` tells which behaviors followed the view; K is 0 where no method reads them.
     """
 
     viewer_AW: I64
@@ -28,8 +28,8 @@ class AnsweredRows(NamedTuple):
 class ReplayBuffer:
     """A ring of the last `capacity` answered rows.
 
-    The weights of one viewer's rows add up to `viewer_weight` at most; 0 is no bound. Rows keep the weights
-    that they were added with; these are scaled when they are read.
+    The weights of one viewer's rows add up to at most `viewer_weight`; 0 is no bound. Rows are stored with
+    their original weights, which are scaled when they are read.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ReplayBuffer:
         return min(self._added, self._capacity)
 
     def add(self, rows: AnsweredRows) -> None:
-        """Keep rows, the oldest giving way."""
+        """Add rows; they replace the oldest ones when the buffer is full."""
         num = len(rows.user_A)
         if not num or not self._capacity:
             return
@@ -66,10 +66,10 @@ class ReplayBuffer:
         self._added += num
 
     def sample(self, num: int, with_partners: bool, random: np.random.Generator) -> AnsweredRows:
-        """Return up to `num` distinct rows, drawn evenly.
+        """Return up to `num` distinct rows, drawn uniformly.
 
-        With partners, half of them are drawn evenly and each brings another row of its viewer,
-        where there is one, so that answers of one viewer meet.
+        With partners, half of them are drawn uniformly, and each adds another row of its viewer if there is
+        one, so that answers of one viewer can be paired.
         """
         size = len(self)
         num = min(num, size)
@@ -82,9 +82,9 @@ class ReplayBuffer:
         return rows._replace(weight_A=self.bounded(rows.user_A, rows.weight_A))
 
     def bounded(self, user_A: I64, weight_A: F32, new: bool = False) -> F32:
-        """Return weights scaled so that no viewer's rows weigh more than the bound together.
+        """Return weights scaled so that each viewer's rows together weigh at most the bound.
 
-        With `new` the rows are to be added and count beside those that are here.
+        With `new` the rows are about to be added, and count beside those in the buffer.
         """
         if not self._viewer_weight or not len(user_A):
             return weight_A
@@ -97,25 +97,25 @@ class ReplayBuffer:
         is_theirs = user_U[place] == users
         total_U = np.bincount(place[is_theirs], weights[is_theirs], len(user_U))
         scale_U = self._viewer_weight / np.maximum(total_U, self._viewer_weight)
-        found: F32 = weight_A * scale_U[viewer_A].astype(np.float32)
-        return found
+        bounded_A: F32 = weight_A * scale_U[viewer_A].astype(np.float32)
+        return bounded_A
 
     def forget(self, user_A: I64) -> int:
-        """Drop the rows of viewers, the others closing up in their order; return how many went."""
+        """Drop the rows of viewers, keep the others in their order, and return how many were dropped."""
         size = len(self)
         order = (self._added - size + np.arange(size)) % max(1, self._capacity)
-        kept = order[~np.isin(self._rows.user_A[order], user_A)]
-        for rows in self._rows:
-            left = rows[kept]
-            rows[:] = 0
-            rows[: len(left)] = left
-        self._added = len(kept)
-        return size - len(kept)
+        remaining = order[~np.isin(self._rows.user_A[order], user_A)]
+        for column in self._rows:
+            values = column[remaining]
+            column[:] = 0
+            column[: len(values)] = values
+        self._added = len(remaining)
+        return size - len(remaining)
 
     def _partners(self, anchors: I64, random: np.random.Generator) -> I64:
-        """Return for each anchor a row of the same viewer, itself where there is no other."""
-        # The row number in the low bits of the viewer's id makes keys distinct, so any sort, the
-        # fastest one too, has only one outcome.
+        """Return for each anchor a row of the same viewer, or the anchor itself if there is no other."""
+        # The row number in the low bits of the viewer's id makes keys distinct, so every sort, including
+        # the fastest, gives the same result.
         bits = max(1, self._capacity.bit_length())
         user_A = self._rows.user_A[: len(self)] >> bits
         key_A = np.sort((user_A << bits) | np.arange(len(self)))
@@ -134,10 +134,10 @@ class ReplayBuffer:
         return {**columns, "added": np.array([self._added])}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Become the buffer whose `state` this is."""
+        """Continue from what `state` returned."""
         self._added = int(state["added"][0])
         for name, column in self._rows._asdict().items():
             if not column[:1].size:
                 continue
-            # A buffer of before answers had weights holds none: each counted 1.
+            # A buffer from before answers had weights holds none: each counted 1.
             column[: len(self)] = state.get(name, np.float32(1)) if name == "weight_A" else state[name]

@@ -1,4 +1,4 @@
-"""Notices that a live model has gone bad: its progressive validation fell far below its own level."""
+"""Detects that a live model has gone bad: its progressive validation fell far below its long-term level."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _LEAST_EXCESS = 0.02  # below this a model is hardly above chance, and there is 
 
 @dataclass
 class DecayedShare:
-    """A share whose past fades by half every `half_life` trials, and the trials behind it."""
+    """A share in which older trials decay by half every `half_life` trials, and the decayed trials."""
 
     half_life: float
     right: float = 0.0
@@ -28,17 +28,18 @@ class DecayedShare:
 
     @property
     def value(self) -> float:
-        """Return the share; chance before anything was counted."""
+        """Return the share, or the chance level before anything was counted."""
         return self.right / self.trials if self.trials else _CHANCE
 
 
 class RollbackGuard:
-    """Compares recent pair accuracy with its longer past; a view's score is from before it was learned.
+    """Compares recent pair accuracy with its long-term level; a view's score is from before it was learned.
 
-    A request that was answered before its views were learned has already trained the model once. These are
-    few, and recent and level hold the same part of them.
+    A request that was answered before its views were learned has already trained the model once. Such
+    requests are few, and their share is the same in recent accuracy and level.
 
-    Fallen means: the recent excess over chance is below `share` of the level's. A share of 0 never is.
+    The accuracy has fallen if its recent excess over chance is below `share` of the level's. A `share` of 0
+    switches the guard off.
     """
 
     def __init__(self, share: float, recent_pairs: int, level_pairs: int) -> None:
@@ -47,7 +48,7 @@ class RollbackGuard:
         self.level = DecayedShare(level_pairs)
 
     def observe(self, step: StepResult) -> None:
-        """Take what a step found before it learned."""
+        """Add the pair accuracy of a step's scores, which are from before its update."""
         batch = step.batch
         right_B, pairs_B = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, step.served_N)
         self.recent.add(float(right_B.sum()), float(pairs_B.sum()))
@@ -66,7 +67,7 @@ class RollbackGuard:
         )
 
     def rearm(self) -> None:
-        """Begin anew after a rollback: the level stays, what is recent has to be seen again."""
+        """Start over after a rollback: the level stays, the recent accuracy is measured anew."""
         self.recent = DecayedShare(self._recent_pairs)
 
     def state(self) -> np.ndarray:
@@ -74,6 +75,6 @@ class RollbackGuard:
         return np.array([[s.right, s.trials, s.seen] for s in (self.recent, self.level)])
 
     def restore(self, state: np.ndarray) -> None:
-        """Become the guard whose `state` this is."""
+        """Continue from what `state` returned."""
         for share, (right, trials, seen) in zip((self.recent, self.level), state.tolist(), strict=True):
             share.right, share.trials, share.seen = right, trials, seen

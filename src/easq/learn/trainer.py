@@ -1,6 +1,6 @@
-"""Everything between a log and parameters: read, join, batch, learn; and where all of it stands.
+"""The path from a log to parameters: read, join, batch, learn; with the state of every part.
 
-A replay and a live learner are both this; they differ in how far it is told to read, and when.
+A replay and a live learner both use it; they differ in how far they let it read, and when.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from easq.recipe.recipe import Recipe
 
 
 def compute_alike(threads: int) -> None:
-    """Make equal steps give equal bytes on this machine: a stated number of threads, fixed algorithms."""
+    """Make computation reproducible on this machine: a fixed number of threads, deterministic algorithms."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     # Deterministic mode would also fill memory that every operation here overwrites.
@@ -33,10 +33,10 @@ def compute_alike(threads: int) -> None:
 
 
 class Trainer:
-    """A learner with all that stands before it.
+    """A learner with everything that feeds it.
 
-    `offsets` is how far each partition was read, `newest_answer` the time of the newest answer therein.
-    What it becomes is a function of the log, of how far it read each time, and of when it was flushed.
+    `offsets` tells how far each partition was read, `newest_answer` the time (ms) of the newest answer read.
+    Its state is a function of the log, of how far it read each time, and of when it was flushed.
     """
 
     def __init__(self, recipe: Recipe, num_partitions: int) -> None:
@@ -54,7 +54,7 @@ class Trainer:
         self._newest = [0] * num_partitions
 
     def read(self, log: EventLog, until: Sequence[int]) -> Iterator[None]:
-        """Read on to `until`, in event time; pauses now and then, `offsets` being what was read."""
+        """Read up to `until`, in event time; yields now and then, with `offsets` up to date."""
         self._log = log
         reader, at = MergedReader(log, EVENTS, until, self.offsets, self._newest), list(self.offsets)
         for chunk in reader:
@@ -72,19 +72,19 @@ class Trainer:
         return not self._arms or not self._arms.isdisjoint(arms_in(request.arm))
 
     def _reread(self, partition: int, offset: int) -> Event | None:
-        assert self._log is not None, "only reading makes joiners ask"
+        assert self._log is not None, "joiners reread only while a log is read"
         try:
-            found = self._log.read(EVENTS, partition, offset, 1)
+            events = self._log.read(EVENTS, partition, offset, 1)
         except TrimmedError:
             return None
-        return found[0] if found else None
+        return events[0] if events else None
 
     def close_windows(self) -> None:
-        """End the wait of every open request, as at the end of a bounded log."""
+        """Close the window of every open request, as at the end of a bounded log."""
         self._batcher.add(flush_all(self._joiners))
 
     def train_steps(self, flush: bool = False) -> Iterator[StepResult]:
-        """Learn from every whole batch that waits, with `flush` also from what is left."""
+        """Learn from every whole batch that waits, with `flush` also from an incomplete one."""
         recipe = self._recipe
         while examples := self._batcher.cut(flush):
             batch = make_batch(self.encoder, recipe.behaviors, recipe.order.cap, examples)
@@ -92,27 +92,27 @@ class Trainer:
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """Return how many viewed rows and how many answers wait for a step."""
+        """Numbers of viewed rows and of answers that wait for a step."""
         return self._batcher.waiting
 
     @property
     def counts(self) -> Counts:
-        """Return what has come in and what became of it."""
+        """Counts of the events read and of what became of them."""
         return sum((joiner.counts for joiner in self._joiners), Counts())
 
     def take_late(self) -> list[Late]:
-        """Return the events that came to no example since the last call."""
+        """Return the events since the last call that led to no example."""
         return [late for joiner in self._joiners for late in joiner.take_late()]
 
     def forget(self, users: Collection[str]) -> None:
-        """Drop all rows of viewers that wait or are kept; what they have trained stays in the parameters."""
+        """Drop all waiting or buffered rows of viewers; what they trained stays in the parameters."""
         for joiner in self._joiners:
             joiner.forget(users)
         self._batcher.forget(users)
         self.learner.forget(np.array([stable_id(user) for user in users], np.int64))
 
     def state(self) -> Nested:
-        """Return everything that the future depends on; call `take_late` before."""
+        """Return everything that later steps depend on; call `take_late` before."""
         return {
             "learner": self.learner.state(),
             "encoder": self.encoder.state(),

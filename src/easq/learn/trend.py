@@ -1,4 +1,4 @@
-"""What a learner's steps found, as a curve of few points over its whole life in this process."""
+"""Losses and accuracy of a learner's steps, as a curve of few points over the life of this process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ class TrendPoint(msgspec.Struct, frozen=True):
     """Means over a stretch of steps; a loss is None where no step of the stretch had a pair for it.
 
     at_ms, seq       when the last step ended (ms), and its number.
-    steps            how many steps the stretch holds.
+    steps            number of steps in the stretch.
     pair_accuracy    recent progressive pair accuracy after the last step.
-    gradient         norm of the dense part's gradient before it is clipped.
+    gradient         norm of the dense part's gradient before clipping.
     """
 
     at_ms: int
@@ -30,7 +30,7 @@ class TrendPoint(msgspec.Struct, frozen=True):
 
 
 class Trend:
-    """At most `_MOST` points: when there are more, the stretches of steps double. `last` is the last step."""
+    """At most `_MOST` points: to stay below, stretches of steps double in length. `last` is the last step."""
 
     def __init__(self) -> None:
         self.points: list[TrendPoint] = []
@@ -49,7 +49,7 @@ class Trend:
             active_satisfaction_experts=step.active_satisfaction_experts,
             gradient=step.gradient,
         )
-        # A loss over no pair is 0: a step without pairs says nothing about it.
+        # A loss of exactly 0 is that of a step without pairs, which tells nothing.
         losses = {name: loss or None for name, loss in step.losses.items()}
         point = msgspec.structs.replace(self.last, losses=losses)
         if self.points and self.points[-1].steps < self._every:
@@ -68,7 +68,7 @@ class Trend:
 
 
 def _merged(first: TrendPoint, second: TrendPoint) -> TrendPoint:
-    """Return two points as one: means weighted by steps, and the second's place."""
+    """Return two points as one: means weighted by steps, at the place of the second."""
     sizes = first.steps, second.steps
 
     def mean(a: float | None, b: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Do everything that a live learner ever did again, from nothing, and compare the parameters to the byte."""
+"""Repeat everything that a live learner ever did, from scratch, and compare the parameters byte by byte."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ _READ = 64
 
 
 class VerifyResult(NamedTuple):
-    """What was repeated, what it could be compared with, and what came out otherwise."""
+    """Numbers of repeated steps and of compared artifacts, and the names of those that differ."""
 
     steps: int
     answers: int
@@ -26,26 +26,27 @@ class VerifyResult(NamedTuple):
     checkpoints: int
     different: list[str]
     since: int = 0
-    """The step of the last erasure: those up to it cannot be repeated, so these were not compared."""
+    """The step of the last erasure: steps up to it cannot be repeated and were not compared."""
 
 
 def verify(
     home: Home, events: EventLog, updates: EventLog, on_progress: Callable[[int, int], None] = lambda *_: None
 ) -> VerifyResult:
-    """Repeat all recorded steps of a home, killed and rolled back or not, in one undisturbed run.
+    """Repeat all recorded steps of a home in one undisturbed run, whatever kills and rollbacks it had.
 
-    Where events were erased, the steps before cannot be repeated, and it begins from what the last erasure
-    left. Compared are the deltas that are still on the log, the versions and the checkpoints that are kept.
-    While the learner runs it removes some and makes others: those at hand when their step is reached count.
+    If events were erased, steps before the last erasure cannot be repeated, and the run starts from the state
+    that the erasure saved. It compares the deltas that are still on the log and all stored versions and
+    checkpoints. A running learner removes some and makes others: those present when their step is reached
+    count.
     """
     compute_alike(home.recipe.training.threads)
     trainer = Trainer(home.recipe, events.partitions(EVENTS))
     (total,) = updates.end_offsets(STEPS)
     published = _published(updates)
-    since = max((taken.seq for taken in recorded(updates, 0) if taken.erased), default=0)
+    since = max((record.seq for record in recorded(updates, 0) if record.erased), default=0)
     if since:
         trainer.restore(home.erasure(since))
-    wanted = {taken.restore for taken in recorded(updates, since) if taken.restore}
+    wanted = {record.restore for record in recorded(updates, since) if record.restore}
     versions, checkpoints = home.versions, home.checkpoints
     restorable: dict[str, Nested] = {}
     different: list[str] = []
@@ -56,36 +57,35 @@ def verify(
         if not is_same:
             different.append(name)
 
-    def look(seq: int) -> None:
+    def compare_snapshots(seq: int) -> None:
         name, checkpoint = version_name(seq), checkpoints.name(seq)
         if name in wanted:
             restorable[name] = copy_state(trainer.learner.state())
-        if version := _kept(versions, name):
-            stored = trainer.learner.upgraded(version)
-            note("versions", name, _is_same(trainer.learner.state(), stored))
-        if state := _kept(checkpoints, checkpoint):
-            stored = {**state["trainer"], "learner": trainer.learner.upgraded(state["trainer"]["learner"])}
-            note("checkpoints", checkpoint, _is_same(trainer.state(), stored))
+        if version := _stored(versions, name):
+            note("versions", name, _is_same(trainer.learner.state(), trainer.learner.upgraded(version)))
+        if state := _stored(checkpoints, checkpoint):
+            today = {**state["trainer"], "learner": trainer.learner.upgraded(state["trainer"]["learner"])}
+            note("checkpoints", checkpoint, _is_same(trainer.state(), today))
 
-    look(since)
+    compare_snapshots(since)
     done = since
-    for taken in recorded(updates, since):
-        if taken.seq > total and taken.restore not in ("", *restorable):
-            break  # it went back, since this began, to a version of which no copy was made
-        steps = repeat(trainer, events, taken, restorable.__getitem__, home.erasure)
+    for record in recorded(updates, since):
+        if record.seq > total and record.restore not in ("", *restorable):
+            break  # since this run began, the learner went back to a version of which no copy was made
+        steps = repeat(trainer, events, record, restorable.__getitem__, home.erasure)
         trainer.take_late()
-        if steps and taken.seq in published:
-            delta = make_delta(trainer.learner, touched_by(steps), taken.seq, 0, [], 0, 0)
-            note("deltas", f"delta {taken.seq}", delta.checksum == published[taken.seq])
-        look(taken.seq)
-        done = taken.seq
+        if steps and record.seq in published:
+            delta = make_delta(trainer.learner, touched_by(steps), record.seq, 0, [], 0, 0)
+            note("deltas", f"delta {record.seq}", delta.checksum == published[record.seq])
+        compare_snapshots(record.seq)
+        done = record.seq
         on_progress(done, max(done, total))
     answers = trainer.counts.answers - trainer.waiting[1]
     return VerifyResult(done - since, answers, **compared, different=different, since=since)
 
 
 def _published(updates: EventLog) -> dict[int, int]:
-    found: dict[int, int] = {}
+    checksums: dict[int, int] = {}
     (offset,) = updates.start_offsets(UPDATES)
     while True:
         try:
@@ -94,13 +94,13 @@ def _published(updates: EventLog) -> dict[int, int]:
             (offset,) = updates.start_offsets(UPDATES)
             continue
         if not events:
-            return found
-        found |= {event.seq: event.checksum for event in events if isinstance(event, Delta)}
+            return checksums
+        checksums |= {event.seq: event.checksum for event in events if isinstance(event, Delta)}
         offset += len(events)
 
 
-def _kept(snapshots: Snapshots, name: str) -> dict[str, Any] | None:
-    """Return a snapshot, None where there is none or none any more."""
+def _stored(snapshots: Snapshots, name: str) -> dict[str, Any] | None:
+    """Return a snapshot, or None if there is none or it was removed."""
     try:
         return snapshots.load(name)
     except (InputError, OSError):
@@ -108,6 +108,6 @@ def _kept(snapshots: Snapshots, name: str) -> dict[str, Any] | None:
 
 
 def _is_same(state: Nested, stored: Nested) -> bool:
-    # By bytes alone: on disk a single number is an array of one.
+    # By bytes alone: on disk a single number is an array of one element.
     ours, theirs = flatten(state), flatten(stored)
     return ours.keys() == theirs.keys() and all(v.tobytes() == theirs[n].tobytes() for n, v in ours.items())

@@ -1,1 +1,1 @@
-"""Tensors in, scores out."""
+"""Networks, losses and methods: tensors in, scores and losses out."""

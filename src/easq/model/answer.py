@@ -1,6 +1,6 @@
-"""A network that predicts answers, with or without the behaviour that followed the view.
+"""Network that predicts answers, with or without the behavior that followed the view.
 
-Shapes: N rows, K behaviours, D hidden.
+Shapes: N rows, K behaviors, D hidden.
 """
 
 import torch
@@ -13,9 +13,10 @@ from easq.model.pooling import Inputs
 
 
 class AnswerNetwork(nn.Module):
-    """Predicts what would be answered: a logit, 0 for the worst option and 1 for the best.
+    """Predicts the answer to a view as a logit of its level, from 0 (worst option) to 1 (best option).
 
-    With `num_behaviors` it is privileged: it sees what was done after the view, which serving cannot.
+    With `num_behaviors` the network is privileged: it also reads the behavior after the view, which is not
+    available in serving.
     """
 
     def __init__(self, dims: Dims, width: int, num_behaviors: int = 0) -> None:
@@ -27,7 +28,7 @@ class AnswerNetwork(nn.Module):
         self.layers = nn.Sequential(nn.Linear(hidden, width), nn.ReLU(), nn.Linear(width, 1))
 
     def forward(self, x: Inputs, behavior_NK: Tensor | None = None) -> Tensor:
-        """Return a logit per row; `behavior_NK` is given exactly where the network is privileged."""
+        """Return a logit per row; a privileged network needs `behavior_NK`, any other must not get it."""
         h_ND = self.backbone(x) + self.bias_D
         if self.behaviors is not None:
             h_ND = h_ND + self.behaviors(behavior_NK)

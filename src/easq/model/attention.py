@@ -1,4 +1,4 @@
-"""A Transformer over the candidates of one request, whose order it does not know.
+"""Transformer over the candidates of one request, without their order.
 
 Shapes: B requests, C candidates of the largest request, D hidden, H heads.
 """
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class CandidateLayer(nn.Module):
-    """One pre-norm layer: candidates look at each other, then each is transformed alone.
+    """One pre-norm layer: candidates attend to each other, then each is transformed on its own.
 
     Source: Vaswani et al. 2017 without positional encoding; pre-norm as in Xiong et al. 2020.
     """
@@ -21,24 +21,24 @@ class CandidateLayer(nn.Module):
         self.feed = nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
 
     def forward(self, h_BCD: Tensor, is_row_BC: Tensor) -> Tensor:
-        """Return the rows after the layer; places that are not rows are looked at by nobody."""
+        """Return the rows after the layer; places that are not rows are never attended to."""
         num_requests, width, dim = h_BCD.shape
         shape = (num_requests, width, 3, self._num_heads, dim // self._num_heads)
         query, key, value = (
             self.query_key_value(self.attention_norm(h_BCD)).view(shape).permute(2, 0, 3, 1, 4).unbind(0)
         )
-        # Of a request without rows every place is looked at, or there would be nothing to divide by.
+        # In a request without rows every place is attended to, or the softmax would divide by zero.
         seen_BC = is_row_BC | ~is_row_BC.any(1, keepdim=True)
         logits_BHCC = query @ key.transpose(2, 3) * (dim // self._num_heads) ** -0.5
         logits_BHCC = logits_BHCC.masked_fill(~seen_BC[:, None, None, :], float("-inf"))
-        seen = (logits_BHCC.softmax(3) @ value).transpose(1, 2).reshape(num_requests, width, dim)
-        h_BCD = h_BCD + self.out(seen)
-        fed: Tensor = self.feed(self.feed_norm(h_BCD))
-        return h_BCD + fed
+        attended = (logits_BHCC.softmax(3) @ value).transpose(1, 2).reshape(num_requests, width, dim)
+        h_BCD = h_BCD + self.out(attended)
+        update: Tensor = self.feed(self.feed_norm(h_BCD))
+        return h_BCD + update
 
 
 class CandidateTransformer(nn.Module):
-    """Layers of `CandidateLayer`, and a norm behind them."""
+    """A stack of `CandidateLayer` with a final norm."""
 
     def __init__(self, dim: int, num_heads: int, num_layers: int) -> None:
         super().__init__()
@@ -46,14 +46,14 @@ class CandidateTransformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, h_BCD: Tensor, is_row_BC: Tensor) -> Tensor:
-        """Return the rows of each request, each having seen the others."""
+        """Return the rows of each request after attending to each other."""
         for layer in self.layers:
             h_BCD = layer(h_BCD, is_row_BC)
         normed: Tensor = self.norm(h_BCD)
         return normed
 
 
-def normalised_rank(value_BCK: Tensor, is_row_BC: Tensor) -> Tensor:
+def normalized_rank(value_BCK: Tensor, is_row_BC: Tensor) -> Tensor:
     """Return each value's rank in its request, 0 the best and 1 the last; equal values share one."""
     above = (value_BCK.unsqueeze(1) > value_BCK.unsqueeze(2)) & is_row_BC[:, None, :, None]
     num_B = is_row_BC.sum(1).clamp(min=2).view(-1, 1, 1)

@@ -1,4 +1,4 @@
-"""Settings to a model: what trains and what serves is built by the same functions."""
+"""Build a model from settings; training and serving use the same function."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from easq.recipe.recipe import Recipe
 
 
 class BuiltMethod(NamedTuple):
-    """An untrained method: how features become inputs, the network, and what trains it."""
+    """An untrained method: pooling of features to inputs, network, and objective."""
 
     pooling: Pooling
     network: RankingNetwork

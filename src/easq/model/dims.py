@@ -1,4 +1,4 @@
-"""The sizes that towers and heads share."""
+"""Sizes that towers and heads share."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ from easq.recipe.learning import Model
 class Dims(NamedTuple):
     """Widths of a network's inputs and layers.
 
-    viewer, candidate   of the two halves of x.
-    hidden              of the first projection.
+    viewer, candidate   widths of the two halves of x.
+    hidden              width of the first projection.
     head                hidden width of the heads; 0 makes them linear.
-    eps                 what keeps a score above zero.
+    eps                 smallest score, above zero.
     """
 
     viewer: int

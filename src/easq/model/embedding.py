@@ -1,4 +1,4 @@
-"""Hashed embeddings: one table for all features, read and trained by its touched rows only.
+"""Hashed embeddings: one table for all features, of which a step reads and trains only the touched rows.
 
 Shapes: B requests, N rows, U touched table rows, E embedding width, L list length, W and V places of viewer
 and candidate, P parts of the table's width, V and C concatenated features of viewer and candidate.
@@ -17,7 +17,7 @@ from easq.features.encode import Rows
 
 @dataclass(frozen=True)
 class Touched:
-    """The distinct table rows of a batch, their values as a leaf of the graph, and who reads which."""
+    """The distinct table rows of a batch, their values as a leaf of the graph, and where each is read."""
 
     rows_U: I64
     value_UE: Tensor
@@ -26,7 +26,7 @@ class Touched:
 
     @staticmethod
     def whole(table_RE: Tensor, rows: Rows) -> "Touched":
-        """Read the table where it lies: for scoring, which needs neither distinct rows nor gradients."""
+        """Read the table in place: for scoring, which needs neither distinct rows nor gradients."""
         padding_alone = np.zeros(1, np.int64)
         return Touched(
             padding_alone, table_RE, torch.from_numpy(rows.viewer_BW), torch.from_numpy(rows.candidate_NV)
@@ -36,9 +36,9 @@ class Touched:
 class EmbeddingTable:
     """The shared table, with row-wise Adagrad on touched rows.
 
-    Its width is in parts that learn by themselves: what a row has of the first part is the same with and
-    without a second. Source: row-wise Adagrad, one accumulator a row, here of each part (Gupta et al. 2014;
-    as in FBGEMM).
+    Its width is split into parts that learn independently: the first part of a row is the same with and
+    without a second part. Source: row-wise Adagrad, with one accumulator for each row and part (Gupta et al.
+    2014; as in FBGEMM).
     """
 
     def __init__(
@@ -52,9 +52,9 @@ class EmbeddingTable:
         self._place = np.zeros(num_rows, np.int64)
 
     def touch(self, rows: Rows) -> Touched:
-        """Gather the rows that a batch reads; their gradient is found in `value_UE.grad`."""
+        """Gather the rows that a batch reads; their gradient accumulates in `value_UE.grad`."""
         flat = np.concatenate([rows.viewer_BW.ravel(), rows.candidate_NV.ravel()])
-        # Distinct rows without a sort: of equal entries the last one written stays.
+        # Distinct rows without sorting: among equal entries the last write remains.
         order = np.arange(len(flat))
         self._place[flat] = order
         rows_U = flat[self._place[flat] == order]
@@ -70,7 +70,7 @@ class EmbeddingTable:
         )
 
     def step(self, touched: Touched) -> None:
-        """Move the touched rows against their gradient."""
+        """Update the touched rows by their gradient."""
         gradient_UE = touched.value_UE.grad
         if gradient_UE is None:
             return
@@ -83,4 +83,4 @@ class EmbeddingTable:
             part * step_U.unsqueeze(1) for part, step_U in zip(gradients, step_UP.unbind(1), strict=True)
         ]
         self.weight[rows_U] = touched.value_UE.detach() - torch.cat(moves, 1)
-        self.weight[0] = 0  # padding stays nothing
+        self.weight[0] = 0  # padding stays zero

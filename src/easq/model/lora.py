@@ -35,10 +35,10 @@ def project(weight_DF: Tensor, x: Inputs, viewer_dim: int) -> Tensor:
 
 
 class LowRankPath(nn.Module):
-    """The increment B A x that questionnaire answers train, and nothing else does.
+    """The increment B A x, which only questionnaire answers train.
 
     Starts at zero, so a new path leaves the backbone's function unchanged.
-    Source: Hu et al. 2021 (initialisation); EASQ, docs/method.md section 3 (no alpha scaling).
+    Source: Hu et al. 2021 (initialization); EASQ, docs/method.md section 3 (no alpha scaling).
     """
 
     def __init__(

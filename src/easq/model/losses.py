@@ -1,7 +1,7 @@
 """Losses as pure functions: tensors in, fp32 inside.
 
-The losses of the paper return the loss and its margins. Those below learn what is believed of every view
-where answers are known of few.
+The losses of the paper come first and return the loss and its margins. The losses after them train on
+estimated answers of all views, where only few views have an answer.
 Shapes: B requests, C candidates of the largest request, P pairs, A answered rows, M viewed rows.
 Source: docs/method.md section 3.
 """
@@ -65,42 +65,42 @@ def dpo_loss(
 
 
 def log_score(score: Tensor) -> Tensor:
-    """Return log(score), a score of zero being the smallest that counts."""
+    """Return log(score), with scores bounded below by a tiny positive number."""
     return torch.log(score.float().clamp(min=_SMALLEST))
 
 
 def _mean_of(loss_P: Tensor, weight_P: Tensor | None) -> Tensor:
-    # By the number of pairs and not by their weight: a step of doubtful answers alone is to move little.
+    # Divided by the number of pairs, not by their weight: a step with only doubtful answers must move little.
     weighted_P = loss_P if weight_P is None else loss_P * weight_P
     return weighted_P.sum() / max(1, loss_P.numel())
 
 
 def answer_loss(logit_A: Tensor, answer_A: Tensor, weight_A: Tensor | None = None) -> Tensor:
-    """Return the cross-entropy of answers from 0, the worst option, to 1, the best; without any, zero.
+    """Return the cross-entropy of answers between 0 (worst option) and 1 (best option); 0 without answers.
 
-    Each counts by its weight, or 1; the sum is over the number of answers.
+    Each answer counts by its weight, by default 1. The sum is divided by the number of answers.
     """
     total = functional.binary_cross_entropy_with_logits(logit_A, answer_A.float(), weight_A, reduction="sum")
     return total / max(1, len(answer_A))
 
 
-def gap_loss(score_M: Tensor, believed_M: Tensor, request_M: Tensor) -> Tensor:
-    """Return -log sigmoid(y_i - y_j) over the pairs of a request, weighted by what i is believed above j.
+def gap_loss(score_M: Tensor, estimate_M: Tensor, request_M: Tensor) -> Tensor:
+    """Return -log sigmoid(y_i - y_j) over the pairs of a request, weighted by the estimated gap of i over j.
 
-    A pair that is believed equal counts nothing, so an imputer that knows nothing says little.
+    A pair with equal estimates has the weight 0, so an uninformed imputer has little effect.
     """
     if not len(request_M):
         return score_M.sum()
     grid = Grid.of(request_M, int(request_M[-1]) + 1)
-    score_BC, believed_BC = grid.spread(score_M), grid.spread(believed_M, float("nan"))
-    gap_BCC = (believed_BC.unsqueeze(2) - believed_BC.unsqueeze(1)).nan_to_num(0.0).clamp(min=0)
+    score_BC, estimate_BC = grid.spread(score_M), grid.spread(estimate_M, float("nan"))
+    gap_BCC = (estimate_BC.unsqueeze(2) - estimate_BC.unsqueeze(1)).nan_to_num(0.0).clamp(min=0)
     loss_BCC = functional.softplus(score_BC.unsqueeze(1) - score_BC.unsqueeze(2))
     return (gap_BCC * loss_BCC).sum() / gap_BCC.sum().clamp(min=1e-6)
 
 
-def believed(predicted_M: Tensor, answer_M: Tensor, weight_M: Tensor, best: int) -> Tensor:
-    """Return what is believed of each view, 0 to 1: the answer where there is one, else the prediction.
+def estimated_answers(predicted_M: Tensor, answer_M: Tensor, weight_M: Tensor, best: int) -> Tensor:
+    """Return the estimated answer of each view, 0 to 1: its answer if there is one, else the prediction.
 
-    `answer_M` is -1 without an answer. An answer of a weight below 1 leaves the rest to the prediction.
+    `answer_M` is -1 without an answer. An answer with a weight below 1 is mixed with the prediction.
     """
     return torch.lerp(predicted_M, answer_M.float() / best, weight_M * (answer_M >= 0))

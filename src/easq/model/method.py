@@ -1,7 +1,7 @@
-"""What a method is: settings that build a network and the objective that trains it.
+"""The contract of a method: settings that build a network and the objective that trains it.
 
 A file in `easq.model.methods` declares a subclass of `TrainableMethod` with a tag, its network and its loss.
-All files there are found by themselves, so nothing else names a method. docs/add_a_method.md shows how.
+All files there are discovered, so methods are registered nowhere else. docs/add_a_method.md shows how.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ from easq.model.objective import Losses, OrderScope, Supervision
 from easq.model.pooling import FeaturePooling, Inputs, Pooling
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
-from easq.recipe.explain import explain
 from easq.recipe.features import BehaviorKind
 from easq.recipe.learning import Model
 from easq.recipe.method import DEFAULT_KIND, MethodReader, MethodSettings
 from easq.recipe.recipe import Recipe
+from easq.recipe.type_problems import explain
 from easq.recipe.values import Width
 
 _METHODS = "easq.model.methods"
@@ -34,7 +34,7 @@ Unasked = Literal["none", "request", "distill"]
 
 
 class Task(NamedTuple):
-    """What every method is built for: features, sizes, behaviors and their order, options of the question."""
+    """What a method is built for: features, sizes, behaviors and their order, options of the question."""
 
     layout: Layout
     sizes: Model
@@ -50,7 +50,7 @@ class Task(NamedTuple):
 
     @property
     def num_behaviors(self) -> int:
-        """How many behaviors are declared, also those without a weight."""
+        """Number of declared behaviors, including those without a weight."""
         return len(self.behaviors)
 
     @property
@@ -60,21 +60,21 @@ class Task(NamedTuple):
 
 
 class Objective(Protocol):
-    """Scores a step's rows and says what is to be minimised."""
+    """Scores a step's rows and computes the losses to minimize."""
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
-        """Return the scores of all rows, those behind the batch's own included, and the losses."""
+        """Return the scores of all rows, including those after the batch's own, and the losses."""
         ...
 
 
 class AnswerUse(NamedTuple):
-    """Which answered rows a method wants in a step, and which pairs of them its losses read.
+    """Which answered rows a method needs in a step, and which pairs of them its losses read.
 
-    partners         half of the replayed rows bring another row of the same viewer, where there is one.
-    scope, unasked   of the pairs D+; see EasqSettings.
-    list_length      candidates kept with each replayed answer, its own first.
-    reads_viewed     the viewed rows are scored too.
-    labelled         the step also holds rows of which behavior and answer are known.
+    partners         half of the replayed rows come with another row of the same viewer, if there is one.
+    scope, unasked   scope of the pairs D+; see EasqSettings.
+    list_length      candidates stored with each replayed answer, its own first.
+    reads_viewed     whether the viewed rows get a satisfaction score too.
+    labelled         whether the step also holds rows with both behavior and an answer.
     """
 
     partners: bool = True
@@ -86,9 +86,9 @@ class AnswerUse(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """Parameters that a loss trains, by the beginning of their names, without those of `but_not`.
+    """Parameters that a loss trains, by the prefix of their names, except those of `but_not`.
 
-    `table` is the embedding table, `pooling` what joins its rows, `model.` the method's network.
+    `table` is the embedding table, `pooling` the pooling of its rows, `model.` the method's network.
     """
 
     parts: tuple[str, ...]
@@ -102,14 +102,14 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
     """Settings of a method that can be built; a subclass with a tag is one method."""
 
     label: ClassVar[str]
-    """What reports call the method."""
+    """Name of the method in reports."""
 
     gradient_map: ClassVar[Mapping[str, Moves]]
-    """Which parameters each loss trains; all others it leaves alone. Tests hold every method to it."""
+    """Parameters that each loss trains; it leaves all others unchanged. Tests check this for every method."""
 
     @property
     def reader(self) -> MethodReader:
-        """What reads the tables of all methods."""
+        """The reader of the settings of all methods."""
         return read_method
 
     @property
@@ -119,7 +119,7 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
 
     @property
     def answer_use(self) -> AnswerUse | None:
-        """How the method uses answers; None where it reads none."""
+        """How the method uses answers; None if it reads none."""
         return None
 
     @property
@@ -128,7 +128,7 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
         return 0, 0
 
     def pooling(self, task: Task) -> Pooling:
-        """Return how features become inputs."""
+        """Return the pooling of features to inputs."""
         return FeaturePooling(task.layout, task.sizes.dim)
 
     def network(self, task: Task, pooling: Pooling) -> RankingNetwork:
@@ -136,14 +136,14 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
         raise NotImplementedError
 
     def objective(self, task: Task, network: RankingNetwork) -> Objective:
-        """Return what trains the network."""
+        """Return the objective that trains the network."""
         raise NotImplementedError
 
 
 class RoutedMethod(TrainableMethod, frozen=True):
     """Settings of methods whose served score has a tower of routed experts.
 
-    experts, expert_width   how many experts the served score has, and how wide each is.
+    experts, expert_width   number of experts of the served score, and the width of each.
     routing, top_k          relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over the
                             `top_k` largest; none: one plain network of the experts' size.
     """
@@ -159,7 +159,7 @@ class RoutedMethod(TrainableMethod, frozen=True):
         return self.experts, 0
 
     def without_effect(self) -> Iterator[str]:
-        """Yield a warning where `top_k` is set and not read."""
+        """Yield a warning if `top_k` is set but not read."""
         if self.routing != "softmax_top_k" and self.top_k != RELU.top_k:
             yield f"method.top_k = {self.top_k} has no effect: only method.routing = 'softmax_top_k' reads it"
 
@@ -192,14 +192,14 @@ def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMetho
         problems.append(f"method.kind: got {kind!r}; allowed: {', '.join(known)}")
         return known[DEFAULT_KIND]()
     data = {"kind": kind, **table}
-    if found := list(explain(data, known[kind], "method")):
-        problems += found
+    if type_problems := list(explain(data, known[kind], "method")):
+        problems += type_problems
         return known[kind]()
     return msgspec.convert(data, known[kind])
 
 
 def method_of(recipe: Recipe) -> TrainableMethod:
-    """Return the recipe's method; a recipe that was read without `read_method` has it read now.
+    """Return the recipe's method, reading it now if the recipe was read without `read_method`.
 
     Raises SettingsError.
     """
@@ -215,7 +215,7 @@ def method_of(recipe: Recipe) -> TrainableMethod:
 
 
 def label_of(kind: str) -> str:
-    """Return what reports call a method; a name that is no method's stays as it is."""
+    """Return the name of a method in reports; other names are returned unchanged."""
     settings = methods().get(kind)
     return kind if settings is None else settings.label
 

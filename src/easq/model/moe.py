@@ -1,4 +1,4 @@
-"""Experts behind a router: by ReLU, gates are non-negative, may be zero, and vary in number by row.
+"""Mixture of experts with a router: ReLU gates are non-negative, and how many are active varies by row.
 
 Shapes: N rows, D hidden, K experts, W expert width.
 """
@@ -11,11 +11,11 @@ from torch.nn import functional
 
 
 class Routing(NamedTuple):
-    """How gates come about; `top_k` is read by softmax_top_k alone.
+    """How gates are computed; only softmax_top_k reads `top_k`.
 
     relu           ReLU(W_gate h).
     softmax_top_k  softmax over the `top_k` largest of W_gate h, the other gates zero.
-    none           every gate is one: the experts together are one plain network of the same size.
+    none           every gate is 1: the experts together are one plain network of the same size.
     """
 
     kind: Literal["relu", "softmax_top_k", "none"] = "relu"
@@ -58,7 +58,7 @@ class MixtureOfExperts(nn.Module):
 
 
 class PositiveHead(nn.Module):
-    """Softplus(head(z)) + eps: a score that is positive, as the log-scores of the DPO term need."""
+    """Softplus(head(z)) + eps: a positive score, as the log-scores of the DPO term need."""
 
     def __init__(self, in_dim: int, width: int, eps: float) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class PositiveHead(nn.Module):
 
 
 class Tower(nn.Module):
-    """Experts and head of one path: hidden rows in, positive scores and gates out."""
+    """Experts and head of one path, from hidden rows to positive scores and gates."""
 
     def __init__(
         self,

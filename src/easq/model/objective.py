@@ -1,4 +1,4 @@
-"""What a step learns from, and what it minimises. L_main, the loss of the behavior order, is every method's.
+"""Supervision and losses of a step. L_main, the loss of the behavior order, is common to all methods.
 
 Shapes: M rows of viewed requests, A new answers, Q rows that the satisfaction path scores, P pairs, T rows
 whose behavior and answer are known, K behaviors, B requests, C candidates.
@@ -24,14 +24,14 @@ OrderScope = Literal["request", "viewer", "batch"]
 class AnswerPairs:
     """The rows Q that the satisfaction path scores and the pairs of D+ among them.
 
-    All rows of the answered requests stand first in Q, so that an answer is measured inside its list, then
-    the replayed ones, then rows that only a variant reads. A pair weighs the product of its rows' weights;
-    an unasked row weighs 1.
+    Q begins with all rows of the answered requests, so that an answer is measured within its list. Then
+    follow the replayed rows, then rows that only a variant reads. The weight of a pair is the product of its
+    rows' weights; an unasked row has the weight 1.
 
     row_Q                         places in the step's rows.
     better_P, worse_P, weight_P   places in Q of each pair's rows, and the pair's weight.
     place_A, option_A, weight_A   places in Q of the answered rows, the option chosen (0 is the worst), and
-                                  how much the answer counts.
+                                  the weight of the answer.
     """
 
     row_Q: I64
@@ -45,7 +45,7 @@ class AnswerPairs:
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Rows of a step whose behavior and answer are known: the batch's own first, then replayed ones."""
+    """Rows of a step with both behavior and an answer: the batch's own first, then replayed ones."""
 
     row_T: Tensor
     behavior_TK: Tensor
@@ -54,10 +54,10 @@ class LabelledRows:
 
 
 class Supervision:
-    """What a step may learn from beside the inputs of its rows.
+    """What a step learns from besides the inputs of its rows.
 
-    A method finds here what it asked for (`TrainableMethod.answer_use`): `pairs` raises LookupError in a
-    step of a method that reads no answers, `labelled` in one of a method that needs no labelled rows.
+    It holds what the method declared in `TrainableMethod.answer_use`: `pairs` raises LookupError if the
+    method reads no answers, `labelled` if it needs no labelled rows.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Supervision:
 
     @property
     def labelled(self) -> LabelledRows:
-        """The rows whose behavior and answer are known."""
+        """The rows with both behavior and an answer."""
         if self._labelled is None:
             raise LookupError("this method reads no labelled rows: its answer_use does not ask for them")
         return self._labelled
@@ -86,10 +86,10 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Losses:
-    """The losses of one step; `total` is minimised, the others are reported by name.
+    """The losses of one step; `total` is minimized, the others are reported by name.
 
-    `others` are those of one method alone. `after_step` runs once the parameters have taken the step: it
-    counts, or updates a controller by what this step observed.
+    `others` are the losses of one method only. `after_step` runs once the parameters are updated: it counts
+    steps, or updates a controller with what this step observed.
     """
 
     total: Tensor
@@ -101,11 +101,11 @@ class Losses:
 
     def named(self) -> dict[str, Tensor]:
         """Return each loss by its name."""
-        known = {"main": self.main, "satisfaction": self.satisfaction, "dpo": self.dpo}
-        return {name: loss for name, loss in (known | self.others).items() if loss is not None}
+        common = {"main": self.main, "satisfaction": self.satisfaction, "dpo": self.dpo}
+        return {name: loss for name, loss in (common | self.others).items() if loss is not None}
 
     def plus(self, name: str, loss: Tensor) -> "Losses":
-        """Return the losses with one more, of a part that only trains itself."""
+        """Return the losses with one more, of a part that only its own loss trains."""
         return replace(self, total=self.total + loss, others=self.others | {name: loss})
 
 
@@ -125,7 +125,7 @@ def pair_loss(score_Q: Tensor, pairs: AnswerPairs) -> Tensor:
 
 
 def _order_groups(batch: Batch, scope: OrderScope) -> tuple[I64, I64]:
-    """Return the viewed rows, those to be compared with each other side by side, and their group."""
+    """Return the viewed rows, with those of a group side by side, and the group of each."""
     row_M = np.arange(batch.num_viewed)
     request_M = batch.rows.request_N[: batch.num_viewed]
     if scope == "request":

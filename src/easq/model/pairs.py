@@ -1,4 +1,4 @@
-"""Which answered rows are compared: the pairs of D+, Satisfied > Uncertain > Dissatisfied.
+"""The pairs of D+: which answered rows are compared, Satisfied > Uncertain > Dissatisfied.
 
 Shapes: A answered rows, P pairs.
 """
@@ -13,10 +13,10 @@ Scope = Literal["user_first", "user", "batch"]
 
 
 def answer_pairs(user_A: I64, option_A: I64, scope: Scope) -> tuple[I64, I64]:
-    """Return row numbers (better_P, worse_P) of all pairs with a greater and a smaller option.
+    """Return row numbers (better_P, worse_P) of all pairs in which the first row has the greater option.
 
-    user: pairs of one viewer; batch: any two; user_first: a better row is compared with its own
-    viewer's worse rows where there are any, and across the step otherwise.
+    user: pairs of one viewer; batch: any two rows; user_first: a better row is compared with worse rows of
+    its own viewer if there are any, otherwise with those of all viewers in the step.
     """
     pair_AA = option_A[:, None] > option_A[None, :]
     if scope != "batch":
@@ -29,8 +29,8 @@ def answer_pairs(user_A: I64, option_A: I64, scope: Scope) -> tuple[I64, I64]:
 def list_pairs(request_R: I64, answer_of_R: I64, best: int) -> tuple[I64, I64]:
     """Return pairs between answered and unasked rows of the same request, as places in `request_R`.
 
-    `answer_of_R` is the option said on the row, or -1 where nothing was: the best option stands
-    above the unasked, the worst below.
+    `answer_of_R` is the option chosen for the row, or -1 without an answer: the best option ranks above
+    unasked rows, the worst below.
     """
     same_RR = request_R[:, None] == request_R[None, :]
     unasked_R = answer_of_R < 0

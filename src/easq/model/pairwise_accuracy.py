@@ -1,4 +1,4 @@
-"""How well scores keep the behaviour order inside requests. Shapes: M viewed rows, B requests."""
+"""How well scores reproduce the behavior order within requests. Shapes: M viewed rows, B requests."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ from easq.arrays import F64, I64
 def pairs_right(
     request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating]
 ) -> tuple[F64, F64]:
-    """Return per request how many pairs of different level are in the right order, and how many are.
+    """Return per request the number of correctly ordered pairs of different levels, and of all such pairs.
 
-    Ties of scores are half right; of `score_N` the first M are read.
+    Tied scores count as half correct. Only the first M of `score_N` are read.
     """
     level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
     pair = level[:, :, None] > level[:, None, :]
@@ -22,9 +22,9 @@ def pairs_right(
 def first_levels(
     request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating], k: int
 ) -> tuple[F64, F64]:
-    """Return per request the summed level of its first k by score, and how many these are.
+    """Return per request the summed level of its first k rows by score, and the number of these rows.
 
-    Requests of k rows or fewer have nothing to choose: both are 0. Of `score_N` the first M are read.
+    Both are 0 for requests of k rows or fewer, which leave no choice. Only the first M of `score_N` are read.
     """
     level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
     size_B = (~np.isnan(score)).sum(1)
@@ -34,11 +34,11 @@ def first_levels(
 
 
 def margins(request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> F64:
-    """Return better minus worse score of every pair of different level in one request."""
+    """Return the better minus the worse row's score of every pair of different levels in one request."""
     level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
     pair = level[:, :, None] > level[:, None, :]
-    found: F64 = (score[:, :, None] - score[:, None, :])[pair]
-    return found
+    margin_P: F64 = (score[:, :, None] - score[:, None, :])[pair]
+    return margin_P
 
 
 def _grid(request_M: I64, values_M: NDArray[np.floating]) -> F64:

@@ -18,7 +18,7 @@ from easq.recipe.features import History, Multi
 
 
 class Past(NamedTuple):
-    """The viewer's history entry by entry, newest first, and each candidate's embedding in its space."""
+    """The viewer's history by entry, newest first, and each candidate's embedding in the same space."""
 
     entry_BLE: Tensor
     is_padding_BL: Tensor
@@ -28,8 +28,8 @@ class Past(NamedTuple):
 class Inputs(NamedTuple):
     """Concatenated feature embeddings x, the viewer's half once per request.
 
-    `past` is there for a method that reads the history itself, `beside` for one with embeddings of a second
-    kind: the same features in those. `detach` and the like leave both out.
+    `past` is set for a method that reads the history itself, `beside` for one with a second set of
+    embeddings: the same features in those. `detach`, `select` and `first` leave both out.
     """
 
     viewer_BV: Tensor
@@ -53,7 +53,7 @@ class Inputs(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """A batch's embeddings, looked up once for all that read them, and which of them stand for nothing."""
+    """A batch's embeddings, looked up once for all readers, and which positions are padding."""
 
     viewer_BWE: Tensor
     candidate_NVE: Tensor
@@ -61,8 +61,8 @@ class Lookup(NamedTuple):
     is_padding_NV: Tensor
 
     @staticmethod
-    def up(touched: Touched) -> "Lookup":
-        """Look up who reads which row."""
+    def of(touched: Touched) -> "Lookup":
+        """Return the embeddings of the touched rows at the places that read them."""
         padding = np.flatnonzero(touched.rows_U == 0)
         nothing = int(padding[0]) if len(padding) else -1
         return Lookup(
@@ -73,7 +73,7 @@ class Lookup(NamedTuple):
         )
 
     def parts(self, widths: Sequence[int]) -> "list[Lookup]":
-        """Return the same of each part of the table's width."""
+        """Return one lookup for each part of the table's width."""
         sides = (torch.split(side, list(widths), 2) for side in (self.viewer_BWE, self.candidate_NVE))
         return [
             self._replace(viewer_BWE=viewer_BWE, candidate_NVE=candidate_NVE)
@@ -82,11 +82,11 @@ class Lookup(NamedTuple):
 
 
 class FeaturePooling(nn.Module):
-    """Turns table rows into x: single ids as they are, lists averaged, histories by attention.
+    """Turns table rows into x: single ids unchanged, lists averaged, histories by attention.
 
-    A history is attended to by the candidate's own embedding (scaled dot product, a learned query
-    map and a learned bias per recency), so the same past weighs differently for each candidate.
-    `brings_past` adds the first history that is declared, entry by entry.
+    Each candidate's own embedding attends to the history (scaled dot product, a learned query map and a
+    learned bias per recency), so the same past weighs differently for each candidate. With `brings_past`
+    the inputs also hold the first declared history, entry by entry.
     """
 
     def __init__(self, layout: Layout, dim: int, brings_past: bool = False) -> None:
@@ -109,11 +109,11 @@ class FeaturePooling(nn.Module):
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
-        return self.pool(Lookup.up(touched), request_N)
+        return self.pool(Lookup.of(touched), request_N)
 
-    def pool(self, looked: Lookup, request_N: Tensor) -> Inputs:
-        """Return x of what was looked up."""
-        viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV = looked
+    def pool(self, lookup: Lookup, request_N: Tensor) -> Inputs:
+        """Return x from embeddings that are already looked up."""
+        viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV = lookup
         viewer = [viewer_BWE[:, : self._num_single[0]].flatten(1)]
         viewer += [_mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in self._viewer_lists]
         candidate = [candidate_NVE[:, : self._num_single[1]].flatten(1)]
@@ -143,12 +143,12 @@ class FeaturePooling(nn.Module):
     ) -> Tensor:
         logits_BCL = grid.spread(query_NE) @ keys_BLE.transpose(1, 2) * self._dim**-0.5 + recency_L
         logits_BCL = logits_BCL.masked_fill(is_padding_BL.unsqueeze(1), -1e9)
-        # Of an empty history every entry is padding, whose embedding is zero: the pool is zero too.
+        # In an empty history every entry is padding, whose embedding is zero, so the result is zero too.
         return grid.gather(logits_BCL.softmax(2) @ keys_BLE)
 
 
 class TwinPooling(nn.Module):
-    """Pools two parts of a table's width, each by itself: x of the first, and x of the second `beside` it."""
+    """Pools two parts of a table's width separately: x of the first, and x of the second `beside` it."""
 
     def __init__(self, layout: Layout, dim: int, beside_dim: int) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class TwinPooling(nn.Module):
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
-        first, beside = Lookup.up(touched).parts(self.widths)
+        first, beside = Lookup.of(touched).parts(self.widths)
         return self.first.pool(first, request_N)._replace(beside=self.beside.pool(beside, request_N))
 
 

@@ -1,6 +1,6 @@
-"""How hard answers may pull: as hard as a stated loss of behaviour allows.
+"""Controller for the weight of the satisfaction loss under a budget of lost behavior.
 
-The reference is a behaviour-only ranker that is trained beside what is served, and not served itself.
+The reference is a behavior-only ranker that is trained beside the served one and never served.
 """
 
 import torch
@@ -13,13 +13,12 @@ _LEAST, _MOST = 1e-3, 1e3
 
 
 class PullController(nn.Module):
-    """Holds a recent measure of behaviour, of the served scores and of the reference, and the factor.
+    """A factor, and a recent behavior measure of the served scores and of the reference scores.
 
-    The measure is a mean; `floor` is what it is for a ranking that knows nothing, or 0. The price is the
-    share of the reference's measure above the floor that the served order lacks. While it is below
-    `tolerance` the factor of the pull rises, while it is above it falls: by 2 % a step at most, over a memory
-    of some 50 steps. Until the reference knows anything the factor stays where it `start`s. It never exceeds
-    `most`.
+    The measure is a mean; `floor` is its value for an uninformed ranking, or 0. The price is the share of
+    the reference's measure above the floor that the served order loses. The factor rises while the price is
+    below `tolerance` and falls while it is above: by at most 2 % a step, over a memory of about 50 steps.
+    It stays at `start` until the reference is better than the floor, and never exceeds `most`.
     """
 
     def __init__(self, tolerance: float, most: float = _MOST, floor: float = 0.5, start: float = 1.0) -> None:
@@ -34,7 +33,7 @@ class PullController(nn.Module):
 
     @torch.no_grad()
     def observe(self, served: float, reference: float, count: float) -> None:
-        """Hear a step's sums of the measure, from before either learned the step, and over how many."""
+        """Update from one step's sums of the measure, taken before the update, and their number of terms."""
         self.sums.mul_(_MEMORY).add_(torch.tensor([served, reference]))
         self.count.mul_(_MEMORY).add_(count)
         ours, theirs = (self.sums / self.count.clamp(min=1) - self._floor).tolist()

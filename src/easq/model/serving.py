@@ -1,4 +1,4 @@
-"""Serving forms of networks: equal scores, least work. Shapes: N rows, D hidden, F features."""
+"""Serving forms of networks: equal scores with the least work. Shapes: N rows, D hidden, F features."""
 
 from torch import Tensor, nn
 
@@ -16,12 +16,12 @@ class RankingNetwork(nn.Module):
         raise NotImplementedError
 
     def merged(self) -> nn.Module:
-        """Return the serving form, a function of the same parameters: inputs to served scores."""
+        """Return the serving form: a module of the same parameters, from inputs to served scores."""
         return Unmerged(self)
 
 
 class Unmerged(nn.Module):
-    """The serving form of a network that has no shorter one: the network itself."""
+    """The serving form of a network that has no cheaper one: the network itself."""
 
     def __init__(self, network: RankingNetwork) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Unmerged(nn.Module):
 
 
 class MergedTower(nn.Module):
-    """One projection and one tower: a low-rank path is merged into the weight of the projection."""
+    """One projection and one tower; a low-rank path is merged into the weight of the projection."""
 
     def __init__(self, weight_DF: Tensor, viewer_dim: int, main: Tower) -> None:
         super().__init__()

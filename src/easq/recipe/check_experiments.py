@@ -75,7 +75,7 @@ def _metrics(recipe: Recipe) -> Iterator[str]:
         for key, name in (("of", metric.of), ("per", metric.per)):
             if name in COUNTED and metric.kind in ("count", "sum"):
                 kind, allowed = metric.kind, ", ".join(behaviors)
-                yield f"{place}.{key}: got {name!r}; allowed with kind = {kind!r} are behaviours: {allowed}"
+                yield f"{place}.{key}: got {name!r}; allowed with kind = {kind!r} are behaviors: {allowed}"
 
 
 def _twice(place: str, names: list[str]) -> Iterator[str]:

@@ -145,7 +145,7 @@ def test_the_video_s_own_controls_stay_free(context: BrowserContext, service: St
         assert stage.page.evaluate(under, at) == "VIDEO"
 
 
-def test_a_page_says_how_far_up_and_in_which_colours(context: BrowserContext, service: StandIn) -> None:
+def test_a_page_says_how_far_up_and_in_which_colors(context: BrowserContext, service: StandIn) -> None:
     style = "easq-question { --easq-bottom: 60px; --easq-background: rgb(1, 2, 3); --easq-radius: 0px }"
     stage = open_stage(context, service.url, style=style)
     stage.see()

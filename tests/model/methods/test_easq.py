@@ -21,7 +21,7 @@ def factor_after(epochs: int, *overrides: str) -> float:
     return learner.network.price.factor.item()
 
 
-def test_reference_learns_behaviour_and_moves_itself_alone() -> None:
+def test_reference_learns_behavior_and_moves_itself_alone() -> None:
     learner, batches = trained_by("easq", TOLERANCE)
     named = {f"dense.{n}" for n in moved_by(learner, late_batch(batches, "main"), "reference")}
     assert named == all_parameters(learner, ("dense.model.reference",))

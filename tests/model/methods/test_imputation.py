@@ -5,7 +5,7 @@ from tests.support.method_learners import trained_by
 
 
 @pytest.mark.parametrize(("method", "sees"), [("imputation", False), ("imputation_privileged", True)])
-def test_only_the_privileged_imputer_sees_behaviour(method: str, sees: bool) -> None:
+def test_only_the_privileged_imputer_sees_behavior(method: str, sees: bool) -> None:
     learner, batches = trained_by(method)
     model = learner.network
     assert isinstance(model, Imputation)

@@ -44,7 +44,7 @@ def test_each_loss_moves_its_own_parameters_and_no_other(method: str, loss: str)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_answers_are_read_by_all_but_the_behaviour_only_methods(method: str) -> None:
+def test_answers_are_read_by_all_but_the_behavior_only_methods(method: str) -> None:
     learner, batches = learner_of(method)
     other, _ = learner_of(method)
     for batch in batches:

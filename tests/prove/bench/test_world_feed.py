@@ -15,7 +15,7 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.bench.world_feed import feed
 from easq.prove.offline.truth import Truth
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import record
+from easq.sources.world.recording import record
 from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import small_recipe, small_world
 

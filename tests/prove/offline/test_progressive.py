@@ -23,7 +23,7 @@ from easq.prove.offline.truth import Truth
 from easq.recipe.operations import Evaluation
 from easq.recipe.questionnaire import Question
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import TruthWriter
+from easq.sources.world.recording import TruthWriter
 from tests.support.measured_steps import (
     BEHAVIORS,
     FEATURE,
@@ -78,7 +78,7 @@ def noise(batch: Batch) -> np.ndarray:
     return random_scores(batch, 99).astype(np.float32)
 
 
-def memoriser(batches: Sequence[Batch]) -> Scorer:
+def memorizer(batches: Sequence[Batch]) -> Scorer:
     """Return what scores as `noise` does, but by the truth once it has learned anything of a request."""
     truth: dict[tuple[str, int], float] = {}
     for batch in batches:
@@ -132,17 +132,17 @@ def test_the_log_of_these_tests_holds_every_case(batches):
     assert sum(key in first and first[key][0] < number for number, key in viewed) > 100
 
 
-def test_a_model_that_memorises_requests_is_measured_as_if_it_did_not(batches, truth):
-    result = run(batches, memoriser(batches), truth)
+def test_a_model_that_memorizes_requests_is_measured_as_if_it_did_not(batches, truth):
+    result = run(batches, memorizer(batches), truth)
     assert result == run(batches, noise, truth)
     for name in CHANCE:
         assert result.metrics[name].value == pytest.approx(0.5, abs=0.05), name
 
 
-def test_without_first_scores_the_memoriser_would_shine(batches, truth, monkeypatch):
+def test_without_first_scores_the_memorizer_would_shine(batches, truth, monkeypatch):
     usual = run(batches, noise, truth).metrics
     monkeypatch.setattr(FirstScores, "apply", lambda self, step, scores: (step, scores))
-    metrics = run(batches, memoriser(batches), truth).metrics
+    metrics = run(batches, memorizer(batches), truth).metrics
     for name in CHANCE:
         assert metrics[name].value > 0.6, name
     assert metrics["behavior@1"].value > 1.2 * usual["behavior@1"].value
@@ -172,7 +172,7 @@ def test_answers_after_the_view_are_counted_but_not_measured(batches):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_a_run_restored_midway_ends_with_the_same_result(batches, share):
-    score, cut = memoriser(batches), round(share * len(batches))
+    score, cut = memorizer(batches), round(share * len(batches))
     straight, stopped, resumed = (Progressive(WORLD) for _ in range(3))
     steps = [made_step(batch, score(batch)) for batch in batches]
     for step in steps:

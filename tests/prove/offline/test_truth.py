@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.truth import TOPS, Truth, tally_tops
-from easq.sources.world.record import TruthWriter
+from easq.sources.world.recording import TruthWriter
 from tests.support.measured_steps import Closed, Said, lay_out, make_listing, row_scores, views_of
 
 SIZES = (1, 3, 4, 12, 5)

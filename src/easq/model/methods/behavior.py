@@ -16,7 +16,7 @@ from easq.model.serving import MergedTower, RankingNetwork
 
 
 class BehaviorOnly(RankingNetwork):
-    """What a platform serves today: the ranking that behavior trains."""
+    """The ranking that behavior trains, as most platforms serve it today."""
 
     def __init__(self, dims: Dims, *, expert_width: int, num_experts: int, routing: Routing = RELU) -> None:
         super().__init__()
@@ -65,5 +65,5 @@ class BehaviorSettings(RoutedMethod, frozen=True, tag="behavior"):
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> BehaviorObjective:
-        """Return what trains it."""
+        """Return the objective that trains the network."""
         return BehaviorObjective(network, task.order_scope)

@@ -38,11 +38,11 @@ from easq.recipe.values import Rate, Share, Weight, Width
 class Easq(RankingNetwork):
     """Backbone, low-rank path and two towers.
 
-    rank                      of the low-rank path. 0: there is none, both towers read h, and answers train
-                              the satisfaction tower alone.
+    rank                      rank of the low-rank path. With 0 there is no such path, both towers read h, and
+                              answers train the satisfaction tower alone.
     answers_move_embeddings   the low-rank path reads x itself instead of sg(x).
     has_variance              satisfaction is a mean and a variance.
-    teacher, response, reference, price   for training alone: the privileged teacher, the network of the
+    teacher, response, reference, price   for training only: the privileged teacher, the network of the
                               chance of a response, the behavior-only reference with the controller of its
                               price. The towers do not read them.
     """
@@ -78,7 +78,7 @@ class Easq(RankingNetwork):
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows, and the satisfaction of the rows that `answered_A` names.
 
-        The stop-gradients make the map of who trains what: L_main and L_dpo, of the served score, reach
+        The stop-gradients decide which loss trains which part: L_main and L_dpo, of the served score, reach
         embeddings, backbone and main tower; L_satis reaches the low-rank path and its tower.
         """
         h_ND = self.backbone(x)
@@ -110,7 +110,8 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
     """[method] kind = "easq".
 
     experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
-    rank, lora_init                 of the low-rank path: its A starts so, its B at zero. Rank 0 is no path.
+    rank, lora_init                 rank of the low-rank path (0: none) and initialization of its A; B starts
+                                    at zero.
     answers_move_embeddings         the low-rank path reads x instead of sg(x).
     satisfaction_weight, dpo_weight lambda1 and lambda2.
     beta                            of L_dpo.
@@ -121,8 +122,8 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
                request, ordered by the satisfaction expert.
     satisfaction_variance   the satisfaction experts give a mean and a variance: an answer's order has the
                chance Phi, and L_dpo pulls a pair as far as they are sure of it.
-    propensity_weights      a pair of L_satis weighs 1 / (p_i p_j), p the modelled chance that the view brings
-               an answer, at least `propensity_floor`; the weights of a step have the mean 1.
+    propensity_weights      a pair of L_satis weighs 1 / (p_i p_j), p the modeled chance that the view is
+               answered, at least `propensity_floor`; the weights of a step have the mean 1.
     teacher    a small network predicts the answer from the view and the behavior that followed it. It labels
                the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times as much as
                the answers. It is never served.
@@ -171,7 +172,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
         return self.experts, self.satisfaction_experts
 
     def problems(self, recipe: Recipe) -> Iterator[str]:
-        """Yield what is wrong with the rank."""
+        """Yield a problem if the rank is too large."""
         hidden, width = recipe.model.hidden, recipe.model.dim * len(recipe.features)
         if self.rank >= min(width, hidden):
             yield (
@@ -221,7 +222,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> "EasqObjective":
-        """Return what trains it."""
+        """Return the objective that trains the network."""
         assert isinstance(network, Easq)
         return EasqObjective(network, self, task.order_scope, task.best)
 
@@ -295,8 +296,9 @@ def easq_losses(
 ) -> Losses:
     """Return L_main + lambda1 L_satis + lambda2 L_dpo of one step.
 
-    `response_P` are weights of the pairs of D+ in L_satis, beside those of their answers. With `distills`
-    the viewed rows stand last in Q, and L_dpo also pulls their order towards that of the satisfaction score.
+    `response_P` are weights of the pairs of D+ in L_satis, in addition to those of their answers. With
+    `distills` the viewed rows stand last in Q, and L_dpo also pulls their order toward that of the
+    satisfaction score.
     """
     num_viewed, satisfaction_Q = batch.num_viewed, scores.satisfaction_A
     assert satisfaction_Q is not None
@@ -305,19 +307,19 @@ def easq_losses(
     served_Q = scores.served_N.index_select(0, torch.from_numpy(pairs.row_Q))
     better_Q, worse_Q = satisfaction_Q[better_P], satisfaction_Q[worse_P]
     weight_P = torch.from_numpy(pairs.weight_P)
-    counted_P = weight_P if response_P is None else weight_P * response_P
+    satisfaction_weight_P = weight_P if response_P is None else weight_P * response_P
     if scores.variance_A is None:
-        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, counted_P)
+        satisfaction, _ = satisfaction_loss(better_Q, worse_Q, satisfaction_weight_P)
     else:
         variance_P = scores.variance_A[better_P] + scores.variance_A[worse_P]
-        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, counted_P)
+        satisfaction, _ = normal_loss(better_Q, worse_Q, variance_P, satisfaction_weight_P)
     if distills:
         request_M = torch.from_numpy(batch.rows.request_N[:num_viewed])
-        better, worse = _distilled(satisfaction_Q, len(pairs.row_Q) - num_viewed, request_M)
+        better, worse = _distilled_pairs(satisfaction_Q, len(pairs.row_Q) - num_viewed, request_M)
         better_P, worse_P = torch.cat([better_P, better]), torch.cat([worse_P, worse])
         weight_P = torch.cat([weight_P, torch.ones(len(better))])
     if scores.variance_A is not None:
-        weight_P = weight_P * _sureness(satisfaction_Q, scores.variance_A, better_P, worse_P)
+        weight_P = weight_P * _confidence(satisfaction_Q, scores.variance_A, better_P, worse_P)
     dpo, _ = dpo_loss(
         served_Q[better_P],
         served_Q[worse_P],
@@ -331,7 +333,7 @@ def easq_losses(
 
 
 def _pairs_right(batch: Batch, served_N: Tensor, reference_N: Tensor) -> tuple[float, float, float]:
-    """Return the pairs of requests that the served and the reference scores order right, and all pairs."""
+    """Return the numbers of pairs that the served and the reference scores order correctly, and of all."""
     request_M = batch.rows.request_N[: batch.num_viewed]
     counts = [
         pairs_right(request_M, batch.level_M, score_N.detach().numpy()) for score_N in (served_N, reference_N)
@@ -339,15 +341,15 @@ def _pairs_right(batch: Batch, served_N: Tensor, reference_N: Tensor) -> tuple[f
     return float(counts[0][0].sum()), float(counts[1][0].sum()), float(np.sum(counts[0][1]))
 
 
-def _sureness(mean_Q: Tensor, variance_Q: Tensor, better_P: Tensor, worse_P: Tensor) -> Tensor:
-    """Return 2 Phi - 1 of each pair, 0 where the experts hold the other order: how hard L_dpo pulls."""
+def _confidence(mean_Q: Tensor, variance_Q: Tensor, better_P: Tensor, worse_P: Tensor) -> Tensor:
+    """Return 2 Phi - 1 of each pair, or 0 if the experts prefer the other order: the weight in L_dpo."""
     spread_P = (variance_Q[better_P] + variance_Q[worse_P]).detach().sqrt()
     margin_P = (mean_Q[better_P] - mean_Q[worse_P]).detach() / spread_P
     chance_P: Tensor = torch.special.ndtr(margin_P)
     return (2 * chance_P - 1).clamp(min=0)
 
 
-def _distilled(satisfaction_Q: Tensor, start: int, request_M: Tensor) -> tuple[Tensor, Tensor]:
+def _distilled_pairs(satisfaction_Q: Tensor, start: int, request_M: Tensor) -> tuple[Tensor, Tensor]:
     """Return pairs of viewed rows of one request in the order of the satisfaction expert."""
     grid = Grid.of(request_M, int(request_M[-1]) + 1 if len(request_M) else 0)
     score_BC = grid.spread(satisfaction_Q.detach()[start:], float("nan"))

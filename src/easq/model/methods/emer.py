@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from easq.features.batch import Batch
-from easq.model.attention import CandidateTransformer, normalised_rank
+from easq.model.attention import CandidateTransformer, normalized_rank
 from easq.model.dims import Dims
 from easq.model.grid import Grid
 from easq.model.lora import Projection
@@ -43,7 +43,7 @@ _MOST = 10.0
 
 
 class Upstream(nn.Module):
-    """Predicts each behaviour of each row: the pxtr that a platform's earlier stage would bring."""
+    """Predicts each behavior of each row: the pxtr that a platform's earlier stage would supply."""
 
     def __init__(self, dims: Dims, num_behaviors: int) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class Upstream(nn.Module):
         self.heads = nn.Sequential(nn.ReLU(), nn.Linear(hidden, num_behaviors))
 
     def forward(self, x: Inputs) -> Tensor:
-        """Return a logit per row and behaviour."""
+        """Return a logit per row and behavior."""
         logit_NK: Tensor = self.heads(self.backbone(x))
         return logit_NK
 
@@ -73,17 +73,17 @@ class SetRanker(nn.Module):
         grid = Grid.of(x.request_N, len(x.viewer_BV))
         is_row_BC = grid.spread(torch.ones(len(x.request_N), dtype=torch.bool), False)
         pxtr_BCK = grid.spread(pxtr_NK)
-        predicted_BCD = self.predicted(torch.cat([pxtr_BCK, normalised_rank(pxtr_BCK, is_row_BC)], 2))
+        predicted_BCD = self.predicted(torch.cat([pxtr_BCK, normalized_rank(pxtr_BCK, is_row_BC)], 2))
         h_BCD = self.transformer(grid.spread(self.backbone(x)) + predicted_BCD, is_row_BC)
         h_ND = grid.gather(h_BCD)
         return self.head(h_ND), h_ND
 
 
 class Emer(RankingNetwork):
-    """Upstream predictions, the ranker that learns, and the `serving` one: the ranker of a while ago.
+    """Upstream predictions, the ranker in training, and the `serving` ranker: an older copy of it.
 
-    With `second_head` satisfaction has a head of its own on the same Transformer, and served is the
-    behaviour score plus `satisfaction_share` times the satisfaction score; else one score does both.
+    With `second_head` satisfaction has a head of its own on the same Transformer, and the served score is
+    the behavior score plus `satisfaction_share` times the satisfaction score. Otherwise one score does both.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Emer(RankingNetwork):
         return self.rank(x, self.upstream(x), answered_A)
 
     def rank(self, x: Inputs, logit_NK: Tensor, answered_A: Tensor | None) -> Scores:
-        """Score by given upstream logits, which are read and never trained from here."""
+        """Score with the given upstream logits, which are read but not trained from here."""
         behavior_N, h_ND = self.ranker(x, logit_NK.detach().sigmoid())
         no_gates = h_ND.new_zeros(len(h_ND), 0)
         if self.satisfaction is None:
@@ -123,13 +123,13 @@ class Emer(RankingNetwork):
 
     @torch.no_grad()
     def serving_scores(self, x: Inputs, logit_NK: Tensor) -> Tensor:
-        """Return how the ranker of a while ago scores the rows."""
+        """Return the scores of the serving ranker."""
         scores: Tensor = self.serving(x, logit_NK.sigmoid())[0]
         return scores
 
     @torch.no_grad()
     def renew_serving(self, steps: int) -> None:
-        """Count a step; after `steps` of them the serving ranker becomes what the ranker is now."""
+        """Count a step; every `steps` steps the serving ranker becomes a copy of the current one."""
         self.serving_age += 1
         if self.serving_age >= steps:
             self.serving_age.zero_()
@@ -180,7 +180,7 @@ class EmerSSettings(TrainableMethod, frozen=True, tag="emer_s"):
 
     satisfaction_weight   weight of the pairs D+ in the loss.
     scope, unasked        of D+: see EasqSettings.
-    list_length           candidates kept with a replayed answer, its own first: a score depends on them.
+    list_length           candidates stored with a replayed answer, its own first; its score depends on them.
     """
 
     label: ClassVar[str] = "EMER_S"
@@ -275,7 +275,7 @@ class EmerObjective:
 
     `order_O` numbers the behaviors whose predicted orders are learned, `watch` the one by which the others'
     predictions are divided, if any. w_o = DCG@`top` of the serving ranker / DCG@`top` of the current one.
-    L_q is there where `satisfaction_weight` is not None.
+    L_q is part of the loss if `satisfaction_weight` is not None.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from torch import Tensor
 from easq.model.answer import AnswerNetwork
 from easq.model.dims import Dims
 from easq.model.lora import Projection
-from easq.model.losses import answer_loss, believed, gap_loss
+from easq.model.losses import answer_loss, estimated_answers, gap_loss
 from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.moe import RELU, Routing, Tower
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
@@ -46,7 +46,7 @@ class Imputation(RankingNetwork):
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows, and predict the answers of the rows that `answered_A` names.
 
-        A privileged imputer predicts nothing here: the behavior is not known of every row.
+        A privileged imputer predicts nothing here, because behavior is not known for every row.
         """
         served_N, gate_NK = self.main(self.backbone(x))
         imputed_A = None
@@ -59,7 +59,7 @@ class ImputationSettings(RoutedMethod, frozen=True, tag="imputation"):
     """[method] kind = "imputation": the imputer reads what is known before the view.
 
     satisfaction_weight   weight of the imputed order beside that of behavior.
-    partners              half of the replayed answers bring another answer of the same viewer.
+    partners              half of the replayed answers come with another answer of the same viewer.
     """
 
     label: ClassVar[str] = "Imputation"
@@ -89,7 +89,7 @@ class ImputationSettings(RoutedMethod, frozen=True, tag="imputation"):
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> "ImputationObjective":
-        """Return what trains it."""
+        """Return the objective that trains the network."""
         assert isinstance(network, Imputation)
         return ImputationObjective(network, self.satisfaction_weight, task.order_scope, task.best)
 
@@ -135,7 +135,7 @@ class ImputationObjective:
         with torch.no_grad():
             imputed_M = network.imputer(x.first(num_viewed), behavior_MK).sigmoid()
         answer_M, answer_weight_M = torch.from_numpy(batch.answer_M), torch.from_numpy(batch.answer_weight_M)
-        believed_M = believed(imputed_M, answer_M, answer_weight_M, self._best)
-        imputed = gap_loss(scores.served_N[:num_viewed], believed_M, x.request_N[:num_viewed])
+        estimate_M = estimated_answers(imputed_M, answer_M, answer_weight_M, self._best)
+        imputed = gap_loss(scores.served_N[:num_viewed], estimate_M, x.request_N[:num_viewed])
         total = main + answers + self._weight * imputed
         return scores, Losses(total, main, others={"answers": answers, "imputed": imputed})

@@ -25,7 +25,7 @@ _SHARED = (*EMBEDDINGS, "model.backbone", "model.body")
 
 
 class Tasks(NamedTuple):
-    """What a body gives to the heads of both tasks, and the gates of the behaviour task."""
+    """Output of a body: the inputs of the heads of both tasks, and the gates of the behavior task."""
 
     behavior_NW: Tensor
     satisfaction_NW: Tensor
@@ -41,9 +41,9 @@ class Body(Protocol):
 
 
 class MultiTask(RankingNetwork):
-    """Backbone, shared body, a head for each task; answers and behaviour both train what is shared.
+    """Backbone, shared body and one head per task; answers and behavior both train the shared parts.
 
-    Served is the behaviour score plus `satisfaction_share` times the satisfaction score.
+    The served score is the behavior score plus `satisfaction_share` times the satisfaction score.
     """
 
     def __init__(self, dims: Dims, body: Body, *, width: int, satisfaction_share: float) -> None:
@@ -60,7 +60,7 @@ class MultiTask(RankingNetwork):
         behavior_N = self.behavior(tasks.behavior_NW)
         served_N = behavior_N
         if self._share:
-            # What is served trains nothing: each head has a loss of its own.
+            # The served score trains nothing: each head has a loss of its own.
             served_N = (behavior_N + self._share * self.satisfaction(tasks.satisfaction_NW)).detach()
         if answered_A is None:
             return Scores(served_N, None, tasks.gate_NK, None, behavior_N)
@@ -80,7 +80,7 @@ class ExpertBank(nn.Module):
         nn.init.uniform_(self.outer_KWW, -(width**-0.5), width**-0.5)
 
     def forward(self, h_ND: Tensor) -> Tensor:
-        """Return what each expert makes of each row, N x K x W."""
+        """Return the output of each expert for each row, N x K x W."""
         inner_NKW = functional.relu(self.inner(h_ND)).view(-1, self.num_experts, self._width)
         outer_KNW = torch.bmm(inner_NKW.transpose(0, 1), self.outer_KWW)
         return outer_KNW.transpose(0, 1) + self.bias_KW
@@ -115,7 +115,7 @@ class SharedBottom(nn.Module):
 
 
 class Mmoe(nn.Module):
-    """Every expert works for both tasks; a task's gate says how much of each it takes."""
+    """Every expert works for both tasks; each task's gate weighs the experts."""
 
     def __init__(self, in_dim: int, width: int, num_experts: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Mmoe(nn.Module):
 class Ple(nn.Module):
     """Two levels of extraction; the second reads what the first made for each task and for both.
 
-    `num_experts` are divided evenly between the behaviour task and both tasks together;
+    `num_experts` are divided evenly between the behavior task and both tasks together;
     `num_satisfaction_experts` are the satisfaction task's own.
     """
 
@@ -170,7 +170,7 @@ class Extraction(nn.Module):
     def forward(
         self, behavior_ND: Tensor, satisfaction_ND: Tensor, shared_ND: Tensor
     ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor]:
-        """Return the rows of behaviour, satisfaction and both, and the gates of behaviour."""
+        """Return the rows of behavior, satisfaction and both, and the gates of behavior."""
         own = functional.relu(self.behavior_experts(behavior_ND))
         other = functional.relu(self.satisfaction_experts(satisfaction_ND))
         shared = functional.relu(self.shared_experts(shared_ND))
@@ -183,7 +183,7 @@ class Extraction(nn.Module):
 
 
 class MultiTaskObjective:
-    """L_main + lambda1 L_satis without a stop-gradient: both move everything that the tasks share."""
+    """L_main + lambda1 L_satis without a stop-gradient: both losses train everything that the tasks share."""
 
     def __init__(self, network: MultiTask, satisfaction_weight: float, order_scope: OrderScope) -> None:
         self._network, self._weight, self._order_scope = network, satisfaction_weight, order_scope
@@ -222,7 +222,7 @@ class MultiTaskSettings(TrainableMethod, frozen=True):
 
     @property
     def num_experts(self) -> tuple[int, int]:
-        """How many gated experts the behavior task has, and none of the satisfaction task alone."""
+        """Number of gated experts of the behavior task; the satisfaction task has none of its own."""
         return self.experts, 0
 
     def body(self, hidden: int) -> Body:
@@ -239,7 +239,7 @@ class MultiTaskSettings(TrainableMethod, frozen=True):
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> MultiTaskObjective:
-        """Return what trains it."""
+        """Return the objective that trains the network."""
         assert isinstance(network, MultiTask)
         return MultiTaskObjective(network, self.satisfaction_weight, task.order_scope)
 

@@ -1,6 +1,6 @@
-"""The probe: a behavior model that answers leave untouched, and a linear probe of it that answers train.
+"""The probe: a behavior model that answers do not change, and a linear probe of it that answers train.
 
-Shapes: N rows, A answered rows, K behaviors, D hidden, P what the probe reads.
+Shapes: N rows, A answered rows, K behaviors, D hidden, P inputs of the probe.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +29,7 @@ _FIRST = 3
 
 
 class BehaviorHeads(nn.Module):
-    """The chance of each behavior: what a view is likely to bring."""
+    """The chance of each behavior after a view."""
 
     def __init__(self, dims: Dims, num_behaviors: int) -> None:
         super().__init__()
@@ -48,13 +48,14 @@ class BehaviorHeads(nn.Module):
 class Probe(RankingNetwork):
     """The behavior-only model, and satisfaction as a linear function of what is known before the view.
 
-    The probe reads sg of the candidate's half of x, of the behavior score, and of what the behavior heads
-    say, so few answers are enough for it, and nothing that it learns moves the behavior score. Where x has
-    embeddings `beside` it, the heads and the probe read those, and the heads train them: embeddings that the
-    order of behaviors trains lose what tells one behavior from another. Otherwise they read sg(x).
-    Served is the behavior score plus `max_share` times the probe's logit, times the factor of `price` where
-    there is one. With equal seeds the behavior score is that of the behavior-only model, except after steps
-    whose gradient is clipped.
+    The probe reads sg of the candidate's half of x, of the behavior score, and of the outputs of the behavior
+    heads. So few answers are enough to train it, and nothing that it learns changes the behavior score. If x
+    has embeddings `beside` it, the heads and the probe read those, and the heads train them: embeddings that
+    are trained by the order of behaviors lose what distinguishes one behavior from another. Otherwise they
+    read sg(x).
+    The served score is the behavior score plus `max_share` times the probe's logit, times the factor of
+    `price` if there is one. With equal seeds the behavior score is that of the behavior-only model, except
+    after steps whose gradient is clipped.
     """
 
     def __init__(
@@ -78,12 +79,12 @@ class Probe(RankingNetwork):
         self.answers: Tensor
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
-        """Score all rows, and give the probe's logit of the rows that `answered_A` names."""
+        """Score all rows, and return the probe's logit for the rows that `answered_A` names."""
         base: Scores = self.behavior(x)
         known = x.detach() if x.beside is None else x.beside
         logit_NK, h_ND = self.heads(known)
-        read_NP = torch.cat([known.candidate_NC, logit_NK, h_ND, base.served_N.unsqueeze(1)], 1).detach()
-        probed_N = self.probe(read_NP).squeeze(1)
+        input_NP = torch.cat([known.candidate_NC, logit_NK, h_ND, base.served_N.unsqueeze(1)], 1).detach()
+        probed_N = self.probe(input_NP).squeeze(1)
         share = self._max_share if self.price is None else self._max_share * self.price.factor
         served_N = base.served_N + share * probed_N.detach()
         return Scores(
@@ -96,12 +97,12 @@ class Probe(RankingNetwork):
         )
 
     def penalty(self) -> Tensor:
-        """Return half the squared length of the probe's weights: a normal prior around knowing nothing."""
+        """Return half the squared norm of the probe's weights: a normal prior with the mean 0."""
         return self.probe.weight.square().sum() / 2
 
     @torch.no_grad()
     def after_step(self, new_answers: int, observed: tuple[float, float, float]) -> None:
-        """Count the step's answers, and let the price follow what the step observed."""
+        """Count the step's answers, and update the price with what the step observed."""
         self.answers += new_answers
         if self.price is not None:
             self.price.observe(*observed)
@@ -110,14 +111,14 @@ class Probe(RankingNetwork):
 class ProbeSettings(RoutedMethod, frozen=True, tag="probe"):
     """[method] kind = "probe". The experts are those of the behavior model.
 
-    probe_dim         width of the probe's own embeddings, which the chances of the behaviors train; 0: it
-                      reads those of the behavior score.
+    probe_dim         width of the probe's own embeddings, which the behavior heads train; with 0 it reads
+                      those of the behavior score.
     ridge             precision of the normal prior of the probe's weights.
     max_share         largest share of the probe's logit in the served score.
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
                       score's own order. The share of the logit then begins at 1 or `max_share`, whichever is
                       less, and goes as high as the budget allows. 0: the share is always `max_share`.
-    partners          half of the replayed answers bring another answer of the same viewer.
+    partners          half of the replayed answers come with another answer of the same viewer.
     """
 
     label: ClassVar[str] = "Probe"
@@ -146,7 +147,7 @@ class ProbeSettings(RoutedMethod, frozen=True, tag="probe"):
             yield "method.behavior_budget has no effect: method.max_share is 0, so the probe is not served"
 
     def pooling(self, task: Task) -> Pooling:
-        """Return inputs of two kinds of embeddings, or of one where the probe has none of its own."""
+        """Return a pooling of two sets of embeddings, or of one if the probe has none of its own."""
         if self.probe_dim:
             return TwinPooling(task.layout, task.sizes.dim, self.probe_dim)
         return FeaturePooling(task.layout, task.sizes.dim)
@@ -172,7 +173,7 @@ class ProbeSettings(RoutedMethod, frozen=True, tag="probe"):
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> "ProbeObjective":
-        """Return what trains it."""
+        """Return the objective that trains the network."""
         assert isinstance(network, Probe)
         return ProbeObjective(network, self.ridge, task.order_scope, task.best)
 
@@ -180,8 +181,8 @@ class ProbeSettings(RoutedMethod, frozen=True, tag="probe"):
 class ProbeObjective:
     """L_main, the cross-entropy of each behavior, and that of answers with a ridge.
 
-    Each part trains parameters of its own. `ridge` is divided by the answers seen so far, as in a sum over
-    all of them, so with few answers the probe says little.
+    Each part trains parameters of its own. `ridge` is divided by the number of answers seen so far, as in a
+    sum over all of them, so with few answers the probe has little effect.
     """
 
     def __init__(self, network: Probe, ridge: float, order_scope: OrderScope, best: int) -> None:
@@ -206,7 +207,7 @@ class ProbeObjective:
         )
         new = len(batch.option_A)
         prior = self._ridge * network.penalty() / max(1.0, float(network.answers) + new)
-        observed = _first(batch, scores.served_N, scores.behavior_N)
+        observed = _first_levels(batch, scores.served_N, scores.behavior_N)
         total = main + heads + answers + prior
         return scores, Losses(
             total,
@@ -217,8 +218,8 @@ class ProbeObjective:
         )
 
 
-def _first(batch: Batch, served_N: Tensor, behavior_N: Tensor) -> tuple[float, float, float]:
-    """Return the summed levels of first rows, by served and by behavior score, and how many there are."""
+def _first_levels(batch: Batch, served_N: Tensor, behavior_N: Tensor) -> tuple[float, float, float]:
+    """Return the summed levels of the first rows by served and by behavior score, and their number."""
     request_M = batch.rows.request_N[: batch.num_viewed]
     sums = [
         first_levels(request_M, batch.level_M, score_N.detach().numpy(), _FIRST)

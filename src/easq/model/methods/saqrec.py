@@ -1,4 +1,4 @@
-"""SAQRec (CIKM 2024, 10.1145/3627673.3679643): a teacher completes the answers and sorts interests by them.
+"""SAQRec (CIKM 2024, 10.1145/3627673.3679643): a teacher predicts missing answers, which sort the interests.
 
 Each stage reads the earlier ones behind a stop-gradient, so all four are trained in one step.
 Shapes: B requests, N rows, M viewed rows, A answered rows, L entries of the history, E embedding, V viewer
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from easq.model.dims import Dims
 from easq.model.lora import Projection
-from easq.model.losses import believed
+from easq.model.losses import estimated_answers
 from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.moe import RELU, MixtureOfExperts, PositiveHead, Routing
@@ -33,7 +33,7 @@ _LEAST_PROPENSITY = 0.05
 
 
 class PairNetwork(nn.Module):
-    """An MLP (200, 80, 1) on the embeddings of viewer and item, which it reads and never moves."""
+    """An MLP (200, 80, 1) on the embeddings of viewer and item, which it reads but does not train."""
 
     def __init__(self, viewer_dim: int, item_dim: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class PairNetwork(nn.Module):
 
 
 class FinalScores(NamedTuple):
-    """What the final model says of each row: the served click score and a logit of satisfaction."""
+    """Output of the final model for each row: the served click score and a logit of satisfaction."""
 
     click_N: Tensor
     satisfaction_N: Tensor
@@ -67,8 +67,8 @@ class FinalScores(NamedTuple):
 class FinalModel(nn.Module):
     """Clicks and satisfaction from x, two attended states and the interests of K buckets.
 
-    The history is sorted by the satisfaction that the teacher sees in it. The newest entry of the best
-    quarter and that of the worst are the states; each attends over all that was viewed.
+    The history is sorted by the teacher's satisfaction. The newest entries of the best and of the worst
+    quarter are the states; each attends over the whole history.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class FinalModel(nn.Module):
         )
 
     def forward(self, x: Inputs, past: Past, satisfaction_BL: Tensor) -> FinalScores:
-        """Return both heads' scores; `satisfaction_BL` is what the teacher sees in the past."""
+        """Return both heads' scores; `satisfaction_BL` is the teacher's satisfaction with the history."""
         bucket_BL = quantile_buckets(satisfaction_BL, past.is_padding_BL, self._num_buckets)
         quarter = max(1, self._num_buckets // 4)
         is_worst_BL = (bucket_BL >= 0) & (bucket_BL < quarter)
@@ -167,8 +167,8 @@ class SaqrecSettings(RoutedMethod, frozen=True, tag="saqrec"):
     """[method] kind = "saqrec".
 
     satisfaction_weight   weight of the final model's satisfaction head.
-    buckets               K: a viewer's history is divided by satisfaction into so many parts.
-    partners              half of the replayed answers bring another answer of the same viewer.
+    buckets               K: number of parts into which a viewer's history is divided by satisfaction.
+    partners              half of the replayed answers come with another answer of the same viewer.
     """
 
     label: ClassVar[str] = "SAQRec"
@@ -190,13 +190,13 @@ class SaqrecSettings(RoutedMethod, frozen=True, tag="saqrec"):
         return AnswerUse(partners=self.partners)
 
     def problems(self, recipe: Recipe) -> Iterator[str]:
-        """Yield a problem where no history is declared."""
+        """Yield a problem if no history is declared."""
         if not any(isinstance(f, History) for f in recipe.features):
             needs = "it reads the viewer's past, so features needs one of kind 'history'"
             yield f"method.kind: got 'saqrec'; {needs}"
 
     def pooling(self, task: Task) -> Pooling:
-        """Return inputs that bring the viewer's history entry by entry."""
+        """Return a pooling whose inputs hold the viewer's history entry by entry."""
         return FeaturePooling(task.layout, task.sizes.dim, brings_past=True)
 
     def network(self, task: Task, pooling: Pooling) -> Saqrec:
@@ -211,7 +211,7 @@ class SaqrecSettings(RoutedMethod, frozen=True, tag="saqrec"):
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> "SaqrecObjective":
-        """Return what trains it."""
+        """Return the objective that trains the network."""
         assert isinstance(network, Saqrec)
         return SaqrecObjective(network, self.satisfaction_weight, task.order_scope, task.best)
 
@@ -249,7 +249,7 @@ class SaqrecObjective:
         click = behavior_loss(final.click_N, batch, self._order_scope)
         student_M = final.satisfaction_N[:num_viewed]
         label_M = pseudo_labels(student_M.detach(), teacher_N[:num_viewed].detach())
-        label_M = believed(label_M, answer_M, torch.from_numpy(batch.answer_weight_M), self._best)
+        label_M = estimated_answers(label_M, answer_M, torch.from_numpy(batch.answer_weight_M), self._best)
         pseudo = _mean_cross_entropy(student_M, label_M)
         satisfaction_Q = final.satisfaction_N.index_select(0, torch.from_numpy(pairs.row_Q))
         scores = Scores(final.click_N, satisfaction_Q, final.gate_NK, None)
@@ -267,7 +267,7 @@ def weighted_answers(logit_A: Tensor, answer_A: Tensor, propensity_A: Tensor, we
 
 
 def pseudo_labels(student_M: Tensor, teacher_M: Tensor) -> Tensor:
-    """Mix what student and teacher (logits) say: the more they differ, the more the student counts.
+    """Mix the predictions of student and teacher (logits): the more they differ, the more the student counts.
 
     w = BetaCDF(minmax(cross-entropy); 1/2, 1/2), which is 2/pi arcsin(sqrt(.)).
     """
@@ -286,8 +286,8 @@ def _mean_cross_entropy(logit_M: Tensor, target_M: Tensor) -> Tensor:
 
 
 def past_of(x: Inputs) -> Past:
-    """Return the history that the inputs bring."""
-    assert x.past is not None, "SAQRec needs the pooling to bring the history"
+    """Return the history of the inputs."""
+    assert x.past is not None, "SAQRec needs a pooling with brings_past"
     return x.past
 
 
@@ -307,7 +307,7 @@ def quantile_buckets(satisfaction_BL: Tensor, is_padding_BL: Tensor, num_buckets
 
 
 def _newest(entry_BLE: Tensor, is_state_BL: Tensor) -> Tensor:
-    """Return the newest of the entries that are chosen (a history is newest first), zero without any."""
+    """Return the newest of the chosen entries (a history is newest first), or zero if there are none."""
     place_B = is_state_BL.float().argmax(1)
     newest_BE = entry_BLE[torch.arange(len(entry_BLE)), place_B]
     return newest_BE * is_state_BL.any(1, keepdim=True)

@@ -1,7 +1,7 @@
-"""A/A test: how often the statistics report a difference between two arms that got the same.
+"""A/A test: how often the statistics report a difference between two identical arms.
 
-Each run assigns the viewers of one log at random to two arms that nobody ever served, so every difference is
-chance.
+Each run assigns the viewers of one log at random to two arms that were never served, so every difference is
+due to chance.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ def false_positives(
 ) -> AaResult:
     """Return, by metric, the share of runs with a false positive.
 
-    Raises InputError for a log of which `pre_days` leave no day.
+    Raises InputError if `pre_days` leave no day of the log.
     """
     start = table.first_day + pre_days
     if start > table.last_day:

@@ -84,7 +84,7 @@ def analyse(experiment: Experiment, table: ViewerDays) -> ExperimentResult:
 def period(experiment: Experiment, table: ViewerDays) -> tuple[int, int]:
     """Return the first and the last day that count; the last request of an arm sets the last.
 
-    The last day of a log that is growing is not over.
+    While a log is growing, its last day is incomplete.
     """
     entered = table.entry_day_U[table.arm_U >= 0]
     if not len(entered):
@@ -101,9 +101,8 @@ def period(experiment: Experiment, table: ViewerDays) -> tuple[int, int]:
 class ConfidenceSequences:
     """Effects and levels day by day, with intervals that are valid on all days together.
 
-    The mixture of an arm and a metric is as wide as the standard error on the first day that counts:
-    information only grows from there, and where there is eight times as much the interval is as short as it
-    can be.
+    The mixture's width for an arm and a metric is the standard error on the first day that counts. From then
+    on information only grows, and the interval is shortest, relative to the error, at eight times that much.
     """
 
     def __init__(self, metrics: ExperimentMetrics, experiment: Experiment) -> None:
@@ -133,7 +132,7 @@ class ConfidenceSequences:
     def effect(self, spec: Spec, snapshot: DaySnapshot, arm: int) -> Effect | None:
         """Return an arm's effect on a day that was added, with the bounds that are valid on all days.
 
-        None where the arms hold too little to tell.
+        None if the arms hold too little data.
         """
         one_look = self._one_look(spec, snapshot, arm)
         return None if one_look is None else self._on_all_days(one_look, spec, arm)
@@ -166,8 +165,8 @@ class ConfidenceSequences:
         """Return an arm's effect with the bounds of one look; None where there are too few viewers."""
         if min((snapshot.arm_U == number).sum() for number in (0, arm)) < LEAST_VIEWERS:
             return None
-        found = effect(spec, self.metrics.columns, snapshot, arm, self.confidence)
-        return found if found is not None and found.error > 0 else None
+        result = effect(spec, self.metrics.columns, snapshot, arm, self.confidence)
+        return result if result is not None and result.error > 0 else None
 
 
 def _treatment(

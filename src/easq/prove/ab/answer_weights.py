@@ -1,8 +1,8 @@
 """Inverse-probability weights of answers: for asks not made, and for asks not answered.
 
-An answer counts 1 / (propensity of its ask * chance that such an ask is answered), times the weight that
-its quality has. The chance is modeled on what was done with the view, the hour and how often the viewer
-had been asked; docs/answers.md says what such a model cannot see.
+An answer counts 1 / (propensity of its ask * chance that such an ask is answered), times its quality weight.
+The chance is modeled from the behavior on the view, the hour, and how often the viewer had been asked.
+docs/answers.md says what such a model cannot see.
 Shapes: A asks, P covariates.
 """
 
@@ -23,7 +23,7 @@ class NoAsks(Struct, frozen=True):
 class ResponseSummary(Struct, frozen=True):
     """How many asks and answers a log holds, and what the weighted answers are worth.
 
-    effective_answers    evenly weighted answers that would be as informative.
+    effective_answers    number of equally weighted answers with the same information.
     is_modeled          whether the chance of an answer was modeled; that takes both outcomes.
     without_propensity   answers to asks that logged no propensity; they weigh 0.
     """

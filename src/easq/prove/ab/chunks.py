@@ -1,8 +1,8 @@
 """Decode events into columns: a few fields of many events, without Python code per event.
 
-msgspec decodes a chunk in one call into structs that hold only these fields and skips all others where
-they stand; `map` and `attrgetter` gather columns from them. Ids become 64-bit hashes that are equal within
-the process, and viewers numbers in the order in which they come.
+msgspec decodes a chunk in one call into structs that hold only these fields and skips all others; `map` and
+`attrgetter` gather columns from them. Ids become 64-bit hashes that are stable within the process, and
+viewers become numbers in order of first appearance.
 Shapes: N events of a kind, V entries of reports, K behaviors.
 """
 
@@ -155,11 +155,11 @@ class LogChunks:
         return self._of_question(rows)
 
     def _answers(self, rows: list[Any]) -> Block:
-        found = self._of_question(rows)
+        columns = self._of_question(rows)
         rows = self._relevant(rows)
-        found["option"] = self._numbers(self._options, rows, "option")
-        found["weight"] = np.fromiter(map(attrgetter("weight"), rows), np.float64, len(rows))
-        return {name: column[found["option"] >= 0] for name, column in found.items()}
+        columns["option"] = self._numbers(self._options, rows, "option")
+        columns["weight"] = np.fromiter(map(attrgetter("weight"), rows), np.float64, len(rows))
+        return {name: column[columns["option"] >= 0] for name, column in columns.items()}
 
     def _of_question(self, rows: list[Any]) -> Block:
         rows = self._relevant(rows)
@@ -182,8 +182,8 @@ class _Known(dict[str, int]):
         self._number = number
 
     def __missing__(self, text: str) -> int:
-        found = self[text] = self._number(text)
-        return found
+        number = self[text] = self._number(text)
+        return number
 
 
 def _hashes(texts: Iterator[str], num: int) -> I64:

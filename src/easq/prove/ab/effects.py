@@ -24,8 +24,8 @@ _BEFORE, _NOTHING = "before ", 1e-12
 class Effect(Struct, frozen=True):
     """A metric in two arms and its relative change.
 
-    `low` and `high` hold for one look that was fixed before, `always_low` and `always_high` for all looks
-    together. `error` is the standard error of log(treatment / control); `viewers` are both arms'.
+    `low` and `high` are valid for one look that was fixed in advance, `always_low` and `always_high` for all
+    looks together. `error` is the standard error of log(treatment / control); `viewers` counts both arms.
     """
 
     control: float
@@ -46,8 +46,8 @@ def effect(
 ) -> Effect | None:
     """Return an arm's effect on a metric at a look; None if there is nothing to divide by.
 
-    Ratios go by the delta method; where the period before the start holds the metric, CUPED takes off
-    what it explains (Deng et al. 2013).
+    Ratios use the delta method. If the period before the start holds the metric, CUPED removes what it
+    explains (Deng et al. 2013).
     """
     masks = [snapshot.arm_U == number for number in (0, arm)]
     if min(map(np.count_nonzero, masks)) < 2:
@@ -63,17 +63,17 @@ def effect(
         return None
     if not any(varies(a, names[0], denominator) for a in (control, treatment)):
         return None
-    found = metric.analyze_aggregates(control, treatment)
-    if not (found.control > 0 and found.treatment > 0 and isfinite(found.rel_effect_size_ci_upper)):
+    result = metric.analyze_aggregates(control, treatment)
+    if not (result.control > 0 and result.treatment > 0 and isfinite(result.rel_effect_size_ci_upper)):
         return None
-    reach = log((1 + found.rel_effect_size_ci_upper) / (1 + found.rel_effect_size))
+    reach = log((1 + result.rel_effect_size_ci_upper) / (1 + result.rel_effect_size))
     return Effect(
-        float(found.control) * spec.scale,
-        float(found.treatment) * spec.scale,
-        float(found.rel_effect_size),
-        float(found.rel_effect_size_ci_lower),
-        float(found.rel_effect_size_ci_upper),
-        float(found.pvalue),
+        float(result.control) * spec.scale,
+        float(result.treatment) * spec.scale,
+        float(result.rel_effect_size),
+        float(result.rel_effect_size_ci_lower),
+        float(result.rel_effect_size_ci_upper),
+        float(result.pvalue),
         reach / deviations(confidence),
         control.count() + treatment.count(),
         before[0] is not None,
@@ -102,12 +102,12 @@ def level(
     mask = snapshot.arm_U == arm
     if np.count_nonzero(mask) < 2:
         return None
-    names, found = aggregates(spec, columns, snapshot, mask)
+    names, sums = aggregates(spec, columns, snapshot, mask)
     denominator = names[1] if spec.denominator else None
-    if not found.mean(denominator) > 0:
+    if not sums.mean(denominator) > 0:
         return None
-    value = found.mean(names[0]) / found.mean(denominator)
-    return value * spec.scale, sqrt(found.ratio_var(names[0], denominator) / found.count()) * spec.scale
+    value = sums.mean(names[0]) / sums.mean(denominator)
+    return value * spec.scale, sqrt(sums.ratio_var(names[0], denominator) / sums.count()) * spec.scale
 
 
 def mixture_reach(error: float, width: float, confidence: float) -> float:
@@ -124,31 +124,31 @@ def mixture_reach(error: float, width: float, confidence: float) -> float:
     return error * sqrt((1 + 1 / ratio) * (-2 * log(1 - confidence) + log1p(ratio)))
 
 
-def always_valid(found: Effect, width: float, confidence: float) -> tuple[float, float]:
+def always_valid(effect: Effect, width: float, confidence: float) -> tuple[float, float]:
     """Return the bounds of a relative effect that hold at all looks together, see `mixture_reach`."""
-    if not (found.error > 0 and width > 0):
+    if not (effect.error > 0 and width > 0):
         return float("nan"), float("nan")
-    reach = mixture_reach(found.error, width, confidence)
-    return (1 + found.lift) * exp(-reach) - 1, (1 + found.lift) * exp(reach) - 1
+    reach = mixture_reach(effect.error, width, confidence)
+    return (1 + effect.lift) * exp(-reach) - 1, (1 + effect.lift) * exp(reach) - 1
 
 
 def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:
     """Return each arm's viewers, and the p-value of their number against the control's."""
     counts = np.bincount(arm_U, minlength=len(weights)).tolist()
-    found = [(counts[0], 1.0)]
+    ratios = [(counts[0], 1.0)]
     for arm in range(1, len(weights)):
         sides = {side: Aggregates(count_=counts[side]) for side in (0, arm)}
         test = tt.SampleRatio({0: weights[0], arm: weights[arm]})
         either = counts[0] + counts[arm]
-        found.append((counts[arm], test.analyze(sides, 0, arm).pvalue if either else 1.0))
-    return found
+        ratios.append((counts[arm], test.analyze(sides, 0, arm).pvalue if either else 1.0))
+    return ratios
 
 
-def adjusted(found: dict[str, Effect]) -> dict[str, float]:
+def adjusted(effects: dict[str, Effect]) -> dict[str, float]:
     """Return p-values adjusted for how many there are: false discovery rate (Benjamini, Hochberg 1995)."""
-    if not found:
+    if not effects:
         return {}
-    results = tt.experiment.ExperimentResult({name: {"pvalue": e.p_value} for name, e in found.items()})
+    results = tt.experiment.ExperimentResult({name: {"pvalue": e.p_value} for name, e in effects.items()})
     (adjusted_result,) = tt.adjust_fdr({"all": results}).values()
     return {name: float(result["pvalue_adj"]) for name, result in adjusted_result.items()}
 

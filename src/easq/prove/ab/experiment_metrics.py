@@ -24,8 +24,8 @@ _TITLES = dict(zip(_SIMPLE, ("Like", "Comment", "Follow", "Forward", "Hate"), st
 class Spec:
     """A metric: the mean over viewers of a column, or the quotient of two columns' means.
 
-    `least` makes the column an indicator of whether a viewer reached it. `better` is 1 or -1; a change of
-    what is no goal is neither a gain nor a price.
+    `least` makes the column an indicator of whether a viewer reached it. `better` is 1 or -1; a change of a
+    metric that is no goal is neither a gain nor a cost.
     """
 
     name: str
@@ -77,9 +77,9 @@ class ExperimentMetrics:
     @staticmethod
     def of(recipe: Recipe) -> "ExperimentMetrics":
         """Return the metrics of Table 2 and the platform's own."""
-        shown = {b.name: b.at_least for b in recipe.behaviors}
+        thresholds = {b.name: b.at_least for b in recipe.behaviors}
         watched = CountedBehavior(recipe.metrics.watch)
-        counted = [watched, *(CountedBehavior(name, shown.get(name, 1.0)) for name in _SIMPLE)]
+        counted = [watched, *(CountedBehavior(name, thresholds.get(name, 1.0)) for name in _SIMPLE)]
         specs = [
             Spec("lt7", "LT7", "days active in seven", "days", OBSERVED, scale=7.0),
             Spec("app_stay_time", "AppStayTime", "minutes", "stay_ms", scale=_MINUTES),
@@ -89,7 +89,7 @@ class ExperimentMetrics:
         for name, column in zip(_SIMPLE, counted[1:], strict=True):
             specs.append(Spec(name, _TITLES[name], "views", column.name, better=-1 if name == "hate" else 1))
         specs += [
-            # Whoever is less satisfied answers more readily, so fewer answers may be good news.
+            # Less satisfied viewers answer more readily, so fewer answers may be good news.
             Spec("q_rate", "Q-rate", "of asks", "answered", "asked", is_goal=False),
             Spec("q_satisfied", "Q-Satisfied", "of answers", "satisfied", "answered"),
             Spec("q_dissatisfied", "Q-Dissatisfied", "of answers", "dissatisfied", "answered", better=-1),

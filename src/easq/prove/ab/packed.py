@@ -1,8 +1,8 @@
 """Read the packed columns of many reports at once, by their position in the encoded bytes.
 
-Reports of one app are encoded alike: of the same length and number of items they differ in nothing but
-the payload. Such reports are rows of one matrix of bytes, and a behavior is some of its columns. What is
-encoded otherwise than the first of its kind is decoded by itself.
+Reports of one app have the same encoding: those of equal length and number of items differ only in the
+payload. Such reports are rows of one matrix of bytes, and a behavior is some of its columns. A report whose
+encoding differs from the first of its kind is decoded on its own.
 Shapes: N reports, V entries of reports, K behaviors, L bytes of an encoding.
 """
 
@@ -20,11 +20,11 @@ _decoder = msgspec.msgpack.Decoder(dict[str, memoryview])
 
 
 def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence[str]) -> tuple[F32, Bool]:
-    """Return each entry's value of each behavior, 0 where none is named, and which reports are right.
+    """Return each entry's value of each behavior, 0 where none is named, and which reports are valid.
 
-    `encoded` are maps from names to columns, `size_N` the number of items of each. A report is wrong, and
-    its values are 0, when a column of one of `names` does not hold a number for each item. Raises
-    ValueError for what is no such map.
+    `encoded` are maps from names to columns, `size_N` the number of items of each. A report is invalid, and
+    its values are 0, if a column of one of `names` does not hold a number for each item. Raises ValueError
+    for bytes that are no such map.
     """
     value_VK = np.zeros((int(size_N.sum()), len(names)), np.float32)
     is_right_N = np.ones(len(size_N), np.bool_)
@@ -46,7 +46,7 @@ def reported_values(encoded: Sequence[msgspec.Raw], size_N: I64, names: Sequence
         is_alike_N = (byte_NL[:, is_fixed_L] == byte_NL[0, is_fixed_L]).all(1)
         if not is_alike_N.all():
             others = rows[~is_alike_N]
-            # Names of behaviors without end would make a pass over the rest for each.
+            # Without a limit, endless names of behaviors would each cost a pass over the rest.
             waiting += [others] if layouts < _MOST_LAYOUTS else np.split(others, len(others))
             rows, byte_NL = rows[is_alike_N], byte_NL[is_alike_N]
         wanted = {k: places[name] for k, name in enumerate(names) if name in places}

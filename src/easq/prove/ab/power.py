@@ -14,9 +14,9 @@ from easq.recipe.experiments import Experiment
 def plan(experiment: Experiment, table: ViewerDays, lift: float) -> ExperimentPlan:
     """Return by metric the smallest lift detected with the experiment's power, by days of running.
 
-    The last days of the log stand for the experiment's days and the days before them for its pre-period; the
-    share of viewers is the experiment's. `lift` is relative; the days needed for it are None where the
-    log is too short to tell. Raises InputError for a log that holds fewer than two days.
+    The last days of the log represent the experiment's days, and the days before them its pre-period; the
+    share of viewers is the experiment's. `lift` is relative; the days needed for it are None if the log is
+    too short to tell. Raises InputError for a log of fewer than two days.
     """
     days = table.last_day - table.first_day + 1
     if days < 2:
@@ -58,7 +58,7 @@ def _smallest(
 ) -> tuple[float, float] | None:
     """Return the smallest lift detected on a day: with one planned look, and with daily looks.
 
-    None where the metric has nothing to divide by. `widths` keeps each metric's first error.
+    None if the metric has nothing to divide by. `widths` stores each metric's first error.
     """
     names, sample = aggregates(spec, columns, snapshot, np.ones(len(snapshot.arm_U), np.bool_))
     denominator = names[1] if spec.denominator else None
@@ -67,7 +67,7 @@ def _smallest(
     if not varies(sample, names[0], denominator):
         return None
     control, *others = (arm.weight for arm in experiment.arms)
-    # The smallest arm beside the control is the hardest to judge.
+    # The smallest arm other than the control is the hardest to judge.
     ratio, part = min(others) / control, (min(others) + control) / (sum(others) + control)
     confidence = 1 - (1 - experiment.confidence) / len(others)
     metric = tt.RatioOfMeans(

@@ -1,7 +1,7 @@
 """Read one partition of a log into sums by viewer and day, in one pass and in the memory of a window.
 
-What refers to a request counts when the request's window has closed, so reports that repeat each other
-are one view, and late ones and those of unknown requests count nothing, as in `easq.features.join`.
+Events of a request count once its window has closed. So repeated reports make one view, and reports that
+come late or refer to an unknown request do not count, as in `easq.features.join`.
 Shapes: Q requests, V views, A asks, C columns, P covariates.
 """
 
@@ -50,8 +50,8 @@ class PartitionData:
 class Partition:
     """Sums a partition's events, which come in order; `end` returns the sums.
 
-    A viewer is in the first arm of `experiment` that a request's label names, from then on. Rows are at
-    most `most_rows`; beyond that a random half of the viewers is forgotten, and again.
+    A viewer belongs to the first arm of `experiment` that a request's label names, from that request on.
+    There are at most `most_rows` rows; beyond that a random half of the viewers is dropped, repeatedly.
     """
 
     def __init__(
@@ -159,14 +159,14 @@ class Partition:
         view_key_V, views = self._views(requests, is_due_Q, blocks["views"], of["views"])
         self._add_views(requests, is_due_Q, views)
         self._add_asks(requests, is_due_Q, blocks, of, view_key_V, views)
-        left = {"requests": taken(requests, ~is_due_Q)}
+        open_blocks = {"requests": taken(requests, ~is_due_Q)}
         for name, request_N in of.items():
             is_known_N = request_N >= 0
             keeps_N = np.where(is_known_N, ~is_due_Q[request_N], blocks[name]["ts"] >= until)
             self._counts["late"] += int(np.count_nonzero(~is_known_N & ~keeps_N))
-            left[name] = taken(blocks[name], keeps_N)
-        self._waiting = {name: [block] for name, block in left.items()}
-        self._num_waiting = self._num_left = len(left["requests"]["key"])
+            open_blocks[name] = taken(blocks[name], keeps_N)
+        self._waiting = {name: [block] for name, block in open_blocks.items()}
+        self._num_waiting = self._num_left = len(open_blocks["requests"]["key"])
         if len(self._sums.key_R) > self._most_rows:
             self._thin()
 
@@ -237,14 +237,14 @@ class Partition:
         views: Block,
     ) -> None:
         """Count asks, and answers with the ask of the same view; an answer without an ask counts as one."""
-        found = {}
+        first_of_view = {}
         for name in ("asks", "answers"):
             block = {**blocks[name], "request": of[name]}
             block = taken(block, self._fits(requests, is_due_Q, block, self._answer_ms))
             block["view"] = _view_key(requests["key"][block["request"]], block["item"])
             first = np.sort(np.unique(block["view"], return_index=True)[1])
-            found[name] = taken(block, first)
-        asks, answers = found["asks"], found["answers"]
+            first_of_view[name] = taken(block, first)
+        asks, answers = first_of_view["asks"], first_of_view["answers"]
         own = taken(answers, ~np.isin(answers["view"], asks["view"]))
         asks = joined([asks, {name: own[name] for name in asks}])
         if not len(asks["view"]):
@@ -304,7 +304,7 @@ def _view_key(request_N: I64, item_N: I64) -> I64:
 
 
 @dataclass(frozen=True)
-class Task:
+class PartitionTask:
     """A partition to read: its offsets, and the experiment it is read for."""
 
     recipe: Recipe
@@ -317,7 +317,7 @@ class Task:
     end: int
 
 
-def read_partition(log: EventLog, task: Task) -> PartitionData:
+def read_partition(log: EventLog, task: PartitionTask) -> PartitionData:
     """Read a partition between two offsets and return its sums."""
     partition = Partition(task.recipe, task.metrics, task.arm_names, task.experiment, task.most_rows)
     offset = task.start
@@ -328,7 +328,7 @@ def read_partition(log: EventLog, task: Task) -> PartitionData:
     return partition.end()
 
 
-def read_opened(opener: Opener, task: Task) -> PartitionData:
-    """Open a log, do a task on it and close it."""
+def read_opened(opener: Opener, task: PartitionTask) -> PartitionData:
+    """Open a log, read the partition of a task and close the log."""
     with closing(opener()) as log:
         return read_partition(log, task)

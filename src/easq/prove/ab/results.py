@@ -66,12 +66,12 @@ class TreatmentResult(Struct, frozen=True):
 
 
 class ExperimentResult(Struct, frozen=True):
-    """Everything that the analysis of an experiment found.
+    """The results of the analysis of an experiment.
 
     start, end      the first and the last UTC day that count (ISO dates); `days_run` of `days` planned.
     confidence      of each interval, after the correction for several arms.
     counts          events of the log by kind.
-    viewers_kept    share of the viewers that was kept to bound memory.
+    viewers_kept    share of the viewers that the analysis uses, to bound memory.
     crossed         viewers seen in more than one arm.
     levels          by metric, each arm's own value day by day.
     """

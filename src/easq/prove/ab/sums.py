@@ -1,6 +1,6 @@
 """Growing sums by viewer and day, and blocks of columns.
 
-Shapes: R viewer-days, C columns, N rows that come in.
+Shapes: R viewer-days, C columns, N new rows.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Sums:
             sum_RC[:, column] = np.bincount(inverse_N, value_N.astype(np.float64), len(key_R))
         self._waiting.append((key_R, sum_RC))
         self._num_waiting += len(key_R)
-        # Merged when they have doubled, so that the whole costs a sort of every row a few times.
+        # Merged whenever the rows have doubled, so that each row is sorted only a few times in all.
         if self._num_waiting > max(len(self.key_R), 1 << 16):
             self.settle()
 

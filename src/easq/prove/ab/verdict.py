@@ -45,10 +45,10 @@ class GuardrailVerdict(NamedTuple):
 
 def gain(judged: MetricVerdict) -> tuple[float, float]:
     """Return the interval valid at every look, with the sign such that more is better."""
-    found = judged.effect
-    if found is None or found.always_low is None or found.always_high is None:
+    effect = judged.effect
+    if effect is None or effect.always_low is None or effect.always_high is None:
         return float("-inf"), float("inf")
-    low, high = found.always_low, found.always_high
+    low, high = effect.always_low, effect.always_high
     return (low, high) if judged.spec.better > 0 else (-high, -low)
 
 
@@ -102,15 +102,15 @@ def _better(
 
 
 def _undecided(experiment: Experiment, days_run: int, main: MetricVerdict) -> str:
-    found = main.effect
-    if found is None:
+    effect = main.effect
+    if effect is None:
         return f"Nothing can be said of {main.spec.title} yet: an arm has too little of it."
     left = experiment.days - days_run
     words = f"It is not clear yet whether {main.spec.title} is better: {_interval(main)}."
-    needed = log1p(found.lift) * main.spec.better
-    if needed > 0 and found.error > 0:
+    needed = log1p(effect.lift) * main.spec.better
+    if needed > 0 and effect.error > 0:
         # The interval clears zero at an error about a third of the lift (the reach of the mixture).
-        more = ceil(days_run * max(0.0, (3 * found.error / needed) ** 2 - 1))
+        more = ceil(days_run * max(0.0, (3 * effect.error / needed) ** 2 - 1))
         if more > left:
             return f"{words} If the lift stays, the {left} days left are not enough, but about {more:,} are."
         return f"{words} If the lift stays, it takes about {max(1, more)} more days."
@@ -128,7 +128,7 @@ def _unclear(guarded: GuardrailVerdict) -> str:
 
 
 def _interval(judged: MetricVerdict) -> str:
-    found = judged.effect
-    if found is None or found.always_low is None:
+    effect = judged.effect
+    if effect is None or effect.always_low is None:
         return "nothing is measured yet"
-    return f"{found.lift:+.2%} ({found.always_low:+.2%} to {found.always_high:+.2%})"
+    return f"{effect.lift:+.2%} ({effect.always_low:+.2%} to {effect.always_high:+.2%})"

@@ -19,7 +19,15 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS
 from easq.prove.ab.answer_weights import NoAsks, ResponseSummary, weigh
 from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, ExperimentMetrics
-from easq.prove.ab.reading import COUNTS, Opener, PartitionData, Task, is_kept, read_opened, read_partition
+from easq.prove.ab.reading import (
+    COUNTS,
+    Opener,
+    PartitionData,
+    PartitionTask,
+    is_kept,
+    read_opened,
+    read_partition,
+)
 from easq.prove.ab.sums import DAY_MS, joined, split_key
 from easq.recipe.experiments import Experiment
 from easq.recipe.recipe import Recipe
@@ -34,8 +42,8 @@ Progress = Callable[[int, int], None]
 class ViewerDays:
     """Sums by viewer and UTC day (days since 1970) in order of days; `arm_U` is -1 outside of the experiment.
 
-    `share` is the part of the viewers that was kept, `crossed_U` who was later seen in another arm, and
-    `last_arm_day` the last day on which a request bore an arm, -1 where none did.
+    `share` is the share of the viewers that is included. `crossed_U` marks viewers that were later seen in
+    another arm. `last_arm_day` is the last day with a request that names an arm, or -1.
     """
 
     metrics: ExperimentMetrics
@@ -66,7 +74,7 @@ class ViewerDays:
         viewer = self.viewer_R[first:end]
         counts = self.day_R[first:end] >= since_U[viewer]
         viewer, sums = viewer[counts], self.sum_RC[first:end][counts]
-        # A viewer has one row a day and, apart, one for each answer.
+        # A viewer has one row a day, and a separate one for each answer.
         for column in range(sums.shape[1]):
             into_UC[:, column] += np.bincount(viewer, sums[:, column], len(into_UC))
 
@@ -79,7 +87,7 @@ def read_table(
     most_rows: int = MOST_ROWS,
     opener: Opener | None = None,
 ) -> ViewerDays:
-    """Read a log once. Without an experiment nobody has an arm.
+    """Read a log once. Without an experiment no viewer has an arm.
 
     With an `opener`, which can be pickled and opens the same log, partitions are read by as many processes
     as there are processors. Raises InputError when the log holds no request.
@@ -89,7 +97,7 @@ def read_table(
     arm_names = tuple(arm.name for arm in experiment.arms) if experiment else ()
     starts, ends = log.start_offsets(EVENTS), log.end_offsets(EVENTS)
     tasks = [
-        Task(recipe, metrics, name, arm_names, most_rows // len(ends), number, start, end)
+        PartitionTask(recipe, metrics, name, arm_names, most_rows // len(ends), number, start, end)
         for number, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
     parts, done = [], 0
@@ -100,7 +108,7 @@ def read_table(
     return _combined(recipe, metrics, parts)
 
 
-def _read(log: EventLog, tasks: list[Task], opener: Opener | None) -> Iterator[PartitionData]:
+def _read(log: EventLog, tasks: list[PartitionTask], opener: Opener | None) -> Iterator[PartitionData]:
     """Yield the sums of each partition, in order."""
     processes = min(len(tasks), len(os.sched_getaffinity(0)))
     if opener is None or processes == 1 or sum(t.end - t.start for t in tasks) < _WORTH_IT:
@@ -161,7 +169,7 @@ def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionD
 class DaySnapshot:
     """The state at the end of `day`: each viewer's sums since entry, and those from before the start.
 
-    `observed_U` counts the days since the entry, that of the entry and `day` among them.
+    `observed_U` counts the days since the entry, including the day of the entry and `day`.
     """
 
     day: int

@@ -1,6 +1,6 @@
 """Every ask of a log with its outcome, yielded once nothing more can arrive.
 
-An ask is known by its id; in logs without one by request, item and question.
+An ask is identified by its id; in logs without ids, by request, item and question.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ ANSWERED, DISMISSED, IGNORED, SILENT = "answered", "dismissed", "ignored", "sile
 class AskRecord:
     """One ask. `number` counts the viewer's asks from 1; `position` is the item's place in its request.
 
-    `described` is what a response model reads of the view, None where the view's window never closed.
+    `described` holds the response model's inputs from the view, None if the view's window never closed.
     """
 
     event: Asked
@@ -48,7 +48,7 @@ class AskTracker:
         """Add the next event, and yield the asks that have ended."""
         self._newest = max(self._newest, event.ts)
         if isinstance(event, Asked) and event.event_id not in self._open:
-            # A log that begins later, or of which a part is gone, has seen fewer than the event says.
+            # A log that begins later, or has lost a part, holds fewer asks than the event counts.
             ask = AskRecord(event, max(event.place + 1, self._counted(event.user_id)))
             self._open[event.event_id] = ask
             self._by_request.setdefault(event.request_id, []).append(ask)
@@ -80,7 +80,7 @@ class AskTracker:
         for other in self._by_request.get(event.request_id, ()):
             if (other.event.item_id, other.event.question) == (event.item_id, event.question):
                 ask = ask or other
-        # The first end holds, except that an answer goes before a widget that faded under the finger.
+        # The first outcome holds, except that an answer overrides a widget that faded during the tap.
         if ask is None or ask.outcome == ANSWERED:
             return
         if isinstance(event, Answered):

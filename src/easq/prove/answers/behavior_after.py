@@ -22,12 +22,12 @@ _TOGETHER = 256  # requests counted at once
 
 
 class BehaviorAfter:
-    """Counts views and behaviors shown by viewer: after an answer, by its option, and otherwise.
+    """Counts views and behaviors by viewer: after an answer, by its option, and otherwise.
 
-    A view is later than an answer when its request was made after the answer and at most `window_ms`
-    after it; of several answers the last one before the request has it. What it is held against are the
-    viewer's views that are later than no answer. Requests with an answer are in neither: that a view was
-    answered says that it was watched. At most `most` viewers are kept.
+    A view is later than an answer if its request was made after the answer and at most `window_ms` after it;
+    with several answers it belongs to the last one before the request. It is compared with the viewer's views
+    that are later than no answer. Requests with an answer are in neither group, because an answered view is
+    known to be watched. At most `most` viewers are counted.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class BehaviorAfter:
         self._number = {option: n for n, option in enumerate(options)}
         self._window, self._slack = window_ms, slack_ms
         self._at_least_K = np.array([b.at_least for b in behaviors], np.float32)
-        # By viewer: views otherwise, then after each option; views, then each behavior shown.
+        # By viewer: other views, then views after each option; number of views, then of each behavior.
         self.viewers = Sampled((1 + len(options), 1 + len(behaviors)), most)
         self._answers: dict[str, deque[tuple[int, int]]] = {}
         self._last_swept = 0
@@ -69,7 +69,7 @@ class BehaviorAfter:
     def add_to(self, tally: Tally) -> dict[str, ViewsAfter]:
         """Add `later/OPTION/BEHAVIOR`, 1 being the viewer's average; return views and viewers by option.
 
-        Expected of a later view is the viewer's share of views with the behavior among the others.
+        The expectation for a later view is the share of the viewer's other views with the behavior.
         """
         self._count()
         user_U, count_UOK = self.viewers.all()

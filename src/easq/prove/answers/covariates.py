@@ -1,4 +1,4 @@
-"""Covariates of a logged ask: the view's features as served, what was done, and when the ask came.
+"""Covariates of a logged ask: the view's features as served, its behavior, and the time of the ask.
 
 Shapes: N asks, F values of each.
 """
@@ -19,7 +19,7 @@ from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Nu
 class Covariates:
     """Describes asks by a recipe's features and behaviors.
 
-    Categories become indicators of their most frequent values, lists their length.
+    Categories become indicators of their most frequent values; lists are replaced by their length.
     """
 
     def __init__(self, features: Sequence[Feature], behaviors: Sequence[BehaviorKind]) -> None:

@@ -25,7 +25,7 @@ class _Head(msgspec.Struct, gc=False):
 class Funnel(msgspec.Struct):
     """Counts of the events up to `offsets`; a later read continues there, in any process.
 
-    `gates` holds what kept eligible views from being asked, `answers` the options of the question that
+    `gates` counts why eligible views were not asked about, `answers` the chosen options of the question that
     trains. Asks of a platform's own questionnaire are shown without having been offered.
     """
 

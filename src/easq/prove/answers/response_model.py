@@ -97,7 +97,7 @@ class Fit(NamedTuple):
 def fit(covariate_NP: F64, answered_N: Bool, ridge: float = _RIDGE) -> Fit:
     """Fit a logistic regression by Newton's method; `ridge` shrinks the slopes but not the intercept.
 
-    Minimized is the sum over asks of the log loss and ridge / 2 times the squared slopes. Raises
+    The objective is the sum of the log loss over asks plus ridge / 2 times the squared slopes. Raises
     ValueError unless there are both answered and unanswered asks.
     """
     if not is_modeled(answered_N):
@@ -141,14 +141,14 @@ def weights(chance_N: F64) -> F64:
 def tilted(covariate_AP: F64, worth_A: F64, ratio: float) -> F64:
     """Return factors for weights if the answer itself influences whether viewers answer.
 
-    Of two views that look alike, one worth 0 is answered `ratio` times as readily as one worth 1, with a
-    steady change between. No log can tell this ratio: it comes from outside, or is varied to see what hangs
-    on it (exponential tilting: Scharfstein, Rotnitzky and Robins 1999). With 1 all factors are 1.
+    Of two views with equal covariates, one worth 0 is answered `ratio` times as readily as one worth 1, with
+    a steady change between. No log can identify this ratio: it comes from outside, or is varied to see what
+    depends on it (exponential tilting: Scharfstein, Rotnitzky and Robins 1999). With 1 all factors are 1.
     """
     if not ratio > 0:
         raise ValueError(f"ratio must be positive, got {ratio}")
     tilt_A = ratio**worth_A
-    # The model's chance is a mean over the answers that such views get; this takes that mean out again.
+    # The model's chance is a mean over the answers that such views get; this divides that mean out.
     x_AQ = np.concatenate([np.ones((len(worth_A), 1)), standardized(covariate_AP)], 1)
     usual_A = x_AQ @ np.linalg.lstsq(x_AQ, tilt_A, rcond=None)[0]
     factor_A: F64 = tilt_A / np.clip(usual_A, min(1.0, ratio), max(1.0, ratio))
@@ -170,5 +170,5 @@ def standardized(values_NP: F64) -> F64:
 
 
 def _logistic(x: F64) -> F64:
-    found: F64 = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
-    return found
+    chance: F64 = 1 / (1 + np.exp(-np.clip(x, -40, 40)))
+    return chance

@@ -7,11 +7,11 @@ from easq.recipe.questionnaire import Question
 
 
 class AskCounts(Struct, frozen=True):
-    """Asks by what became of them.
+    """Asks by outcome.
 
     silent         nothing was reported.
     described      asks with covariates, which the response model reads.
-    viewers_kept   share of the viewers that was kept to bound memory.
+    viewers_kept   share of the viewers that is counted, to bound memory.
     """
 
     asked: int

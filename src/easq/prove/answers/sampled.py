@@ -1,4 +1,4 @@
-"""Counts by viewer in bounded memory: of too many viewers, a random sample is kept."""
+"""Counts by viewer in bounded memory: if there are too many viewers, a random sample is counted."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ _FIRST = 1024
 
 
 class Sampled:
-    """An array of counts for each viewer; at most `most` viewers are kept.
+    """An array of counts for each of at most `most` viewers.
 
-    A viewer is kept while the hash that an id is lies below a threshold. When there are too many, the
-    threshold is halved, so whoever is left is a random part, chosen by nothing that a viewer did.
+    A viewer is counted while its id, which is a hash, lies below a threshold. If there are too many viewers,
+    the threshold is halved. So the viewers left are a random sample, independent of what they did.
     """
 
     def __init__(self, shape: tuple[int, ...], most: int) -> None:
@@ -21,7 +21,7 @@ class Sampled:
         self.share = 1.0
 
     def row(self, user: int) -> I64 | None:
-        """Return a viewer's counts, to be changed in place at once; None for a viewer that is not kept."""
+        """Return a viewer's counts, to be changed in place at once; None if the viewer is not counted."""
         if not self._is_kept(user):
             return None
         row = self._row_of.get(user)
@@ -32,11 +32,11 @@ class Sampled:
             if len(self._row_of) > self._most:
                 self._thin()
                 return self.row(user)
-        found: I64 = self._counts[row]
-        return found
+        counts: I64 = self._counts[row]
+        return counts
 
     def all(self) -> tuple[I64, I64]:
-        """Return the viewers that are kept and their counts."""
+        """Return the counted viewers and their counts."""
         return np.array(list(self._row_of), np.int64), self._counts[: len(self._row_of)]
 
     def _is_kept(self, user: int) -> bool:

@@ -100,7 +100,7 @@ class Validity:
         asks = self._asks[partition]
         if isinstance(event, Answered) and event.question == self._recipe.question.name:
             self._later.add_answer(event)
-        # What a window's end brings comes before the event that ends it.
+        # Examples of a closed window come before the event that closed it.
         self._views(partition, self._joiners[partition].push(event))
         for ask in asks.ingest(event):
             self._over(ask)
@@ -116,7 +116,7 @@ class Validity:
         self._rows.flush()
 
     def result(self) -> ValidityResult:
-        """Return everything that was found."""
+        """Return the results."""
         recipe = self._recipe
         after = self._later.add_to(self.tally)
         model = self._model()
@@ -155,7 +155,7 @@ class Validity:
             self._joiners[partition].take_late()
 
     def _number(self, user_id: str) -> int:
-        """Count an ask of a viewer whose counts are kept, and return its number."""
+        """Count an ask of a viewer in the sample, and return its number."""
         user = stable_id(user_id)
         if self._later.viewers.row(user) is None:
             return 1
@@ -197,7 +197,7 @@ class Validity:
         return names
 
     def _keep(self, ask: AskRecord, user: int) -> None:
-        """Keep a described ask; beyond the limit each ask of the log is kept with the same chance."""
+        """Sample a described ask; beyond the limit each ask of the log is in the sample with equal chance."""
         self._num_described += 1
         if len(self._described) < MOST_ASKS:
             self._described.append((ask, user))
@@ -232,8 +232,8 @@ class Validity:
     def _add_shares(self, answered_N: np.ndarray, weight_N: F64, covariate_NP: F64) -> None:
         """Add the share of each option: as answered, and corrected for asks and for who answers.
 
-        With a readiness other than 1 also for the worst option being answered so many times as readily as
-        the best, among asks that look alike.
+        With a readiness other than 1, also corrected for the worst option being answered that many times as
+        readily as the best, among asks with equal covariates.
         """
         places = np.flatnonzero(answered_N)
         users = np.array([self._described[n][1] for n in places], np.int64)

@@ -41,16 +41,16 @@ def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -
     """Yield the figures of an experiment: by what its worlds vary in, or else by method."""
     places = [p for p in places_of(experiment, size) if scenario_name(p, size) in table.scenarios]
     if experiment.figure == "frontier":
-        for shown, found in _grouped(places, size, lambda p: p).items():
-            yield _frontier(experiment, table, scenario_name(found[0], size), shown)
+        for scenario, worlds in _grouped(places, size, lambda p: p).items():
+            yield _frontier(experiment, table, scenario_name(worlds[0], size), scenario)
     elif len(experiment.answers) > 1:
-        for shown, found in _grouped(places, size, lambda p: p._replace(answers=size.answers)).items():
-            along = [(place.answers, scenario_name(place, size)) for place in found]
-            yield from _response(experiment, table, shown, along, "answers a view", log=True)
+        for scenario, worlds in _grouped(places, size, lambda p: p._replace(answers=size.answers)).items():
+            along = [(place.answers, scenario_name(place, size)) for place in worlds]
+            yield from _response(experiment, table, scenario, along, "answers a view", log=True)
     elif len(experiment.bias) > 1:
-        for shown, found in _grouped(places, size, lambda p: p._replace(bias=1.0)).items():
-            along = [(place.bias, scenario_name(place, size)) for place in found]
-            yield from _response(experiment, table, shown, along, "strength of non-response bias")
+        for scenario, worlds in _grouped(places, size, lambda p: p._replace(bias=1.0)).items():
+            along = [(place.bias, scenario_name(place, size)) for place in worlds]
+            yield from _response(experiment, table, scenario, along, "strength of non-response bias")
     elif places:
         yield _bars(experiment, table, {p.scenario: scenario_name(p, size) for p in places})
 
@@ -62,14 +62,14 @@ def _caption(against: str) -> str:
 def _grouped(
     places: Sequence[BenchWorld], size: BenchSize, alike: Callable[[BenchWorld], BenchWorld]
 ) -> dict[str, list[BenchWorld]]:
-    """Return worlds that are the same when made `alike`, by scenario, or by name if that is not enough."""
-    found: dict[BenchWorld, list[BenchWorld]] = {}
+    """Group worlds that `alike` maps to the same one, by scenario, or by name if scenarios repeat."""
+    groups: dict[BenchWorld, list[BenchWorld]] = {}
     for place in places:
-        found.setdefault(alike(place), []).append(place)
-    scenarios = [place.scenario for place in found]
+        groups.setdefault(alike(place), []).append(place)
+    scenarios = [place.scenario for place in groups]
     return {
         place.scenario if scenarios.count(place.scenario) == 1 else scenario_name(place, size): group
-        for place, group in found.items()
+        for place, group in groups.items()
     }
 
 
@@ -77,20 +77,20 @@ def _bars(experiment: BenchExperiment, table: SeedTable, scenarios: Mapping[str,
     """Draw the gain of every method, scenarios (how they are shown: their name in rows) side by side."""
     against = experiment.against
     gains: dict[str, dict[str, Gain]] = {}
-    for shown, scenario in scenarios.items():
+    for label, scenario in scenarios.items():
         for method in table.methods(scenario):
             gain = table.gain(scenario, method, against, _METRIC)
             if gain is not None and method not in (*_LEFT_OUT, against):
-                gains.setdefault(method, {})[shown] = gain
+                gains.setdefault(method, {})[label] = gain
     unit = f"{_METRIC}, difference to {against}"
     height = (14 + 8 * len(scenarios)) * len(gains) + 100 + legend_height(list(scenarios))
     figure = blank(height, legend=True)
-    for number, shown in enumerate(scenarios):
+    for number, label in enumerate(scenarios):
         shift = 0.6 * ((number + 0.5) / len(scenarios) - 0.5)
-        known = [(y, row[shown]) for y, row in enumerate(gains.values()) if shown in row]
-        found = [Estimate(gain.value, gain.low, gain.high) for _, gain in known]
+        known = [(y, row[label]) for y, row in enumerate(gains.values()) if label in row]
+        estimates = [Estimate(gain.value, gain.low, gain.high) for _, gain in known]
         style = f"{run_color(number)} {run_symbol(number)}"
-        dots(figure, shown, [y + shift for y, _ in known], found, style)
+        dots(figure, label, [y + shift for y, _ in known], estimates, style)
     rows(figure, list(gains), unit, longest=48)
     figure.add_vline(x=0, line_width=1, line_color="#808080")
     return SvgFigure(experiment.title, _caption(against), figure, svg.dots(experiment.title, unit, gains))
@@ -99,7 +99,7 @@ def _bars(experiment: BenchExperiment, table: SeedTable, scenarios: Mapping[str,
 def _response(
     experiment: BenchExperiment,
     table: SeedTable,
-    shown: str,
+    label: str,
     along: Sequence[tuple[float, str]],
     unit: str,
     log: bool = False,
@@ -119,7 +119,7 @@ def _response(
         _joined(figure, number, method, points, [estimate_text(Estimate(p.y, p.low, p.high)) for p in points])
     figure.update_xaxes(title_text=unit, type="log" if log else "linear")
     figure.update_yaxes(title_text=f"{_METRIC}, gain over {against}")
-    title = f"{experiment.title}: {shown}"
+    title = f"{experiment.title}: {label}"
     drawn = svg.lines(title, unit, f"{_METRIC}, gain over {against}", series, log)
     yield SvgFigure(title, _caption(against), figure, drawn)
 
@@ -145,7 +145,7 @@ def _joined(
     )
 
 
-def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, shown: str) -> SvgFigure:
+def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, label: str) -> SvgFigure:
     """Draw gain against price, the strengths of one method joined."""
     against = experiment.against
     known: dict[str, svg.Point] = {}
@@ -161,17 +161,17 @@ def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, show
     units = f"{_PRICE}, change in %", f"{_METRIC}, gain over {against}"
     figure.update_xaxes(title_text=units[0])
     figure.update_yaxes(title_text=units[1])
-    title = f"{experiment.title}: {shown}"
-    # Whatever costs more than a fifth of behavior squeezes the rest into a corner.
+    title = f"{experiment.title}: {label}"
+    # Points that cost more than a fifth of behavior would squeeze the rest into a corner.
     series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
     return SvgFigure(title, "Right and up is better.", figure, drawn)
 
 
 def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
-    """Return which of these differ in one number alone, by what they share.
+    """Group names that differ in one number only, by what they share.
 
-    A method as it is belongs to its strengths, where they are of one kind.
+    A method's plain name joins its group if all its variants are of one kind.
 
     >>> strengths(["probe", "probe, price 3 %", "probe, price 8 %", "ple", "ple, weak"]).values()
     dict_values([['probe', 'probe, price 3 %', 'probe, price 8 %'], ['ple'], ['ple, weak']])
@@ -180,10 +180,10 @@ def strengths(methods: Sequence[str]) -> dict[str, list[str]]:
     for name in methods:
         kinds.setdefault(name.partition(",")[0], {}).setdefault(_NUMBER.sub("", name), []).append(name)
     families: dict[str, list[str]] = {}
-    for method, found in kinds.items():
-        others = found.keys() - {method}
+    for method, families_of in kinds.items():
+        others = families_of.keys() - {method}
         if len(others) <= 1 and others.isdisjoint(methods):
-            families[method] = [name for names in found.values() for name in names]
+            families[method] = [name for names in families_of.values() for name in names]
         else:
-            families |= found
+            families |= families_of
     return families

@@ -1,4 +1,4 @@
-"""The output of a bench beside its cells: all rows, and a report with tables and figures."""
+"""Output of a bench besides its cells: all rows, and a report with tables and figures."""
 
 import json
 from collections.abc import Sequence
@@ -37,8 +37,8 @@ def write(bench: Bench) -> int:
             for number, one in enumerate(drawn, 1):
                 path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
                 replace_file(path, one.svg, durable=False)
-            if found := tune.trials(experiment, table):
-                _write_winners(folder, found)
+            if trials := tune.trials(experiment, table):
+                _write_winners(folder, trials)
     for result in real.results(bench):
         name = f"{result.log}-{result.kept:g}"
         replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
@@ -52,10 +52,10 @@ def write(bench: Bench) -> int:
     return len(every)
 
 
-def _write_winners(folder: Path, found: dict[str, list[tune.Trial]]) -> None:
+def _write_winners(folder: Path, trials: dict[str, list[tune.Trial]]) -> None:
     """Write all trials as a table, and the winners' settings as they may stand in methods/."""
-    replace_file(folder / "trials.md", tune.markdown(found), durable=False)
-    for method, rows in found.items():
+    replace_file(folder / "trials.md", tune.markdown(trials), durable=False)
+    for method, rows in trials.items():
         text = tune.overlay(tune.winner(rows).set)
         replace_file(folder / f"{method}.toml", text, durable=False)
 
@@ -146,17 +146,17 @@ def _tables(
         paired = table.gain(scenario, method, against, SATISFACTION[0])
         gains.append((method, [*cells, str(paired.seeds if paired else 0)]))
     values = (*SATISFACTION, *COST, *_OTHERS, "answers", "held_answers")
-    found = [
+    tables = [
         (f"true satisfaction and behavior, against {against}", heads, gains),
         ("values", list(values), plain_rows(values)),
     ]
     if any(method in REFERENCES for method in methods):
-        found += [
+        tables += [
             ("on held-back answers", list(ANSWERS), plain_rows(ANSWERS)),
             _mean_gains(table, scenario),
             ("on true satisfaction: the relevant entry is the truly best", list(TRUTH), plain_rows(TRUTH)),
         ]
-    return found
+    return tables
 
 
 def _mean_gains(table: SeedTable, scenario: str) -> tuple[str, list[str], _Body]:

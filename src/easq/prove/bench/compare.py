@@ -1,6 +1,6 @@
 """Statistics of rows: means over seeds, and differences paired by seed with 95 % intervals.
 
-Equal seeds have equal worlds, requests and first parameters, so most of what varies falls out.
+Equal seeds have equal worlds, requests and first parameters, so most of the variation cancels.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Metrics of a ranking of a world's requests, vectorized because all lists are equally long.
 
-The definitions are those of docs/evaluation.md, with one difference: answers are scored that were held
-back, so no model learns them, and requests of which a model learned an answer are left out for all.
+The definitions are those of docs/evaluation.md, with one difference: the scored answers are held back, so no
+model learns them, and a request with an answer that some model learned is left out for all models.
 Shapes: B requests, C candidates of each, G held-back answers.
 """
 
@@ -94,9 +94,9 @@ class Measure:
 
     def values(self) -> dict[str, float]:
         """Return every metric with at least one count."""
-        found = {name: float(n / d) for name, (n, d) in sorted(self._sums.items()) if d}
+        values = {name: float(n / d) for name, (n, d) in sorted(self._sums.items()) if d}
         auc = self._auc()
-        return found if auc is None else found | {"sat/auc": auc}
+        return values if auc is None else values | {"sat/auc": auc}
 
     def _auc(self) -> float | None:
         relative = np.concatenate([*self._relative, np.zeros(0)])

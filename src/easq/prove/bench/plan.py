@@ -1,6 +1,6 @@
 """What a bench runs, as data: experiments over methods, worlds and seeds, expanded into cells.
 
-A plan is one TOML file (recipes/bench/plan.toml). A method is a small file beside it that changes a recipe.
+A plan is one TOML file (recipes/bench/plan.toml). A method is a small file next to it that changes a recipe.
 """
 
 import tomllib
@@ -22,12 +22,12 @@ AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
 
 
 class BenchSize(Strict, frozen=True):
-    """How much is run.
+    """The size of a run.
 
-    views, answers               of one world, and how many answers a view are learned.
+    views, answers               views of one world, and answers learned per view.
     small_views, small_answers   the same for experiments that are `small`: many cells of shorter worlds.
     seeds                        of the worlds and of the parameters; an experiment may take the first few.
-    experiments                  by name, in the order in which they run.
+    experiments                  names of the experiments, in the order in which they run.
     """
 
     views: Views
@@ -57,8 +57,8 @@ class Sweep(Strict, frozen=True):
 class BenchExperiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
-    `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` is whose values
-    are subtracted. `trials` are settings of methods to choose among: see tune.py.
+    `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` names the method
+    whose values are subtracted. `trials` are settings of methods to choose among: see tune.py.
     """
 
     title: str
@@ -76,7 +76,7 @@ class BenchExperiment(Strict, frozen=True):
 
 
 class Real(Strict, frozen=True):
-    """A real log: its loader and recipe (beside the plan), and which shares of its answers are learned."""
+    """A real log: its loader and recipe (next to the plan), and the shares of its answers to learn."""
 
     loader: Literal["kuairand", "eeg_svrec"]
     recipe: str
@@ -193,8 +193,8 @@ def passes(
 ) -> Iterator[list[Cell]]:
     """Yield groups of cells of one world, the most useful first, in case a bench is cut off.
 
-    With `only` of these experiments, with `methods` of these methods. Experiment by experiment, a few
-    methods at a time, seed by seed, world by world; what two experiments share is yielded once.
+    `only` limits them to these experiments, `methods` to these methods. The order is experiment by
+    experiment, a few methods at a time, seed by seed, world by world; shared cells are yielded once.
     """
     seen: set[Cell] = set()
     for name in size.experiments:

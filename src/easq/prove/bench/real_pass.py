@@ -103,15 +103,15 @@ def run_real(
 ) -> dict[str, MethodScores]:
     """Return the metrics of each method, and of `random` and `popularity`.
 
-    Each seed draws other answers and other first parameters; all their answers are put together.
+    Each seed draws different answers and different first parameters; all held-back answers are pooled.
     """
-    found: dict[str, MethodScores] = {}
+    scores_of: dict[str, MethodScores] = {}
     done, total = 0, len(recipes) * len(seeds)
     for seed in seeds:
         for number, (method, recipe) in enumerate(recipes.items()):
             compute_alike(recipe.training.threads)
             scorers = (_MODEL, "popularity", "random") if not number else (_MODEL,)
-            scored = found.setdefault(method, MethodScores(recipe, scorers))
+            scored = scores_of.setdefault(method, MethodScores(recipe, scorers))
             references = References(scorers[1:], seed)
             window, first = scored.window(), FirstScores()
             for step, held in _steps(recipe, whole, kept, seed):
@@ -120,7 +120,7 @@ def run_real(
             window.measure_answers(scored.tally)
             done += 1
             on_progress(done, total)
-    return found
+    return scores_of
 
 
 def _steps(recipe: Recipe, whole: EventLog, kept: float, seed: int) -> Iterator[tuple[StepResult, Held]]:

@@ -36,7 +36,7 @@ _Names = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Bench:
-    """A recipe, the methods beside the plan, and where rows go."""
+    """A recipe, the methods next to the plan, and the folder of the rows."""
 
     recipe: Path
     methods: Path
@@ -63,18 +63,18 @@ class Bench:
 
     def rows(self, experiment: str) -> list[MetricRow]:
         """Return the stored rows of an experiment, in the order of the plan."""
-        found, store = [], RowStore(self.out)
+        rows, store = [], RowStore(self.out)
         for cell in cells_of(self.plan.experiments[experiment], self.size):
             key = self.key(cell, self.recipe_of(cell))
-            found += store.get(key) if store.has(key) else []
-        return found
+            rows += store.get(key) if store.has(key) else []
+        return rows
 
     def adopt(self, rows: Iterable[MetricRow]) -> int:
         """Adopt the rows of an earlier run for the plan's cells; return the number of cells.
 
-        Rows name what was run and not its settings: they must come from the same plan, methods and code.
-        Cells that are there stay as they are. Raises InputError for rows of a world of another length, which
-        is not in their names, and for two values of one metric; nothing is taken then.
+        Rows name what was run but not its settings: they must come from the same plan, methods and code.
+        Existing cells stay as they are. Raises InputError for rows of a world of another length, which is not
+        in their names, and for two values of one metric; then no row is adopted.
         """
         known: dict[_Names, dict[str, MetricRow]] = {}
         for row in rows:
@@ -83,19 +83,19 @@ class Bench:
                 raise InputError(
                     f"{_value_text(row)}, which stands there as {of_cell[row['metric']]['value']:,.10g} too"
                 )
-        found: dict[_Names, Cell] = {}
+        cells: dict[_Names, Cell] = {}
         for name in self.size.experiments:
             for cell in cells_of(self.plan.experiments[name], self.size):
                 names = cell.arm.name, scenario_name(cell.place, self.size), cell.seed
                 if names in known:
                     self._check_length(names, known[names], cell.place.views)
-                    found.setdefault(names, cell)
+                    cells.setdefault(names, cell)
         store = RowStore(self.out)
-        for names, cell in found.items():
+        for names, cell in cells.items():
             key = self.key(cell, self.recipe_of(cell))
             if not store.has(key):
                 store.put(key, list(known[names].values()))
-        return len(found)
+        return len(cells)
 
     def _check_length(self, names: _Names, rows: Mapping[str, MetricRow], views: int) -> None:
         wanted = -(-views // self.plan.candidates) * self.plan.candidates  # whole requests
@@ -180,7 +180,7 @@ def _in_processes(bench: Bench, todo: Sequence[Sequence[tuple[Cell, Recipe]]], w
 class _Worker:
     """A process of the pool: the bench, and the counter of views that all processes share.
 
-    Shared memory comes to a process only as it starts, so the process's one worker is bound here.
+    A process can get shared memory only when it starts, so its only worker is bound here.
     """
 
     _own: ClassVar["_Worker"]

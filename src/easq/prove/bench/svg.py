@@ -1,7 +1,7 @@
 """The bench's figures as SVG, for pages that run no script: dots with intervals, and points joined by method.
 
-Colors are those of the report (report/draw.py) and legible on white and on near-black. Colors come again
-after six series and marks after four, so twelve are told apart.
+Colors are those of the report (report/draw.py) and legible on white and on near-black. Colors repeat after
+six series and marks after four, so twelve series are distinguishable.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from textwrap import wrap
 from typing import NamedTuple
 
 from easq.prove.bench.compare import Gain
-from easq.prove.report.draw import GREY, run_color, shortened
+from easq.prove.report.draw import GRAY, run_color, shortened
 
 _WIDTH, _RIGHT, _HIGH = 720, 24, 340
 _LETTER, _TEXT_LINE = 6.4, 14
@@ -45,7 +45,7 @@ def dots(title: str, unit: str, rows: Mapping[str, Mapping[str, Gain]]) -> str:
         f'fill="{_SHADE}"/>'
         for number in range(0, len(rows), 2)
     ]
-    parts.append(_line(scale(0.0), top, scale(0.0), bottom, GREY, 1))
+    parts.append(_line(scale(0.0), top, scale(0.0), bottom, GRAY, 1))
     for number, (name, row) in enumerate(zip(names, rows.values(), strict=True)):
         y = top + row_height * (number + 0.5)
         for place, line in enumerate(name):
@@ -65,21 +65,21 @@ def lines(
     title: str, x_unit: str, y_unit: str, series: Mapping[str, Sequence[Point]], log: bool = False
 ) -> str:
     """Return points of each series, joined in their order; with `log` x goes by powers of ten."""
-    points = [point for found in series.values() for point in found]
+    points = [point for points_of in series.values() for point in points_of]
     xs, left = [point.x for point in points], 64
     head, legend = _head(title, list(series))
     top = legend + 30
     across = _Scale(xs if log else [0.0, *xs], left, _WIDTH - _RIGHT - left, log)
     up = _Scale([0.0, *_ends(points)], top + _HIGH, -_HIGH)
     parts = [_line(left, up(y), _WIDTH - _RIGHT, up(y), "#e4e4e4", 1) for y, _ in up.ticks()]
-    parts.append(_line(left, up(0.0), _WIDTH - _RIGHT, up(0.0), GREY, 1))
+    parts.append(_line(left, up(0.0), _WIDTH - _RIGHT, up(0.0), GRAY, 1))
     if not log:
-        parts.append(_line(across(0.0), top, across(0.0), top + _HIGH, GREY, 1))
-    for number, found in enumerate(series.values()):
+        parts.append(_line(across(0.0), top, across(0.0), top + _HIGH, GRAY, 1))
+    for number, points_of in enumerate(series.values()):
         color = run_color(number)
-        path = " ".join(f"{across(point.x):.1f},{up(point.y):.1f}" for point in found)
+        path = " ".join(f"{across(point.x):.1f},{up(point.y):.1f}" for point in points_of)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
-        for point in found:
+        for point in points_of:
             # Intervals at one x stand side by side.
             x = across(point.x) + 3 * (number - (len(series) - 1) / 2) * (point.low is not None)
             if point.low is not None and point.high is not None:
@@ -92,9 +92,9 @@ def lines(
     return _whole([*head, *parts], top + _HIGH + 48)
 
 
-def _ends(found: Sequence[Gain] | Sequence[Point]) -> list[float]:
+def _ends(marks: Sequence[Gain] | Sequence[Point]) -> list[float]:
     """Return all values and bounds on the axis of gains."""
-    values = [(one.value if isinstance(one, Gain) else one.y, one.low, one.high) for one in found]
+    values = [(one.value if isinstance(one, Gain) else one.y, one.low, one.high) for one in marks]
     return [end for ends in values for end in ends if end is not None]
 
 

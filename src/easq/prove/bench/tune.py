@@ -1,8 +1,8 @@
 """Choose settings by metrics that a platform can measure in a validation period, never by the truth.
 
 Of a method's trials that cost at most `most_cost` of behavior in the first three and in the first ten,
-the winner has the largest share of satisfied ones among the held-back answers in the first three
-(`said_sat@3`). Where every trial costs more, the cheapest wins. Values are means over scenarios and seeds.
+the winner has the largest share of satisfied answers among the held-back answers in the first three
+(`said_sat@3`). If every trial costs more, the cheapest wins. Values are means over scenarios and seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class Trial(NamedTuple):
 
 def trials(experiment: BenchExperiment, table: SeedTable) -> dict[str, list[Trial]]:
     """Return every trial that has been run on all scenarios, by method."""
-    found: dict[str, list[Trial]] = {}
+    trials_of: dict[str, list[Trial]] = {}
     for method, sets in experiment.trials.items():
         for chosen in sets:
             name = f"{method}, {' '.join(chosen)}"
@@ -41,14 +41,14 @@ def trials(experiment: BenchExperiment, table: SeedTable) -> dict[str, list[Tria
             if all(gains) and all(map(all, costs)):
                 gain = fmean(g.value for g in gains if g)
                 cost = max(-fmean(c.value for c in by_scenario if c) for by_scenario in costs)
-                found.setdefault(method, []).append(Trial(chosen, gain, cost))
-    return found
+                trials_of.setdefault(method, []).append(Trial(chosen, gain, cost))
+    return trials_of
 
 
-def winner(found: Sequence[Trial], most_cost: float = 0.01) -> Trial:
+def winner(trials: Sequence[Trial], most_cost: float = 0.01) -> Trial:
     """Return the best trial within the cost, the cheapest where none is."""
-    within = [trial for trial in found if trial.cost <= most_cost]
-    return max(within, key=lambda t: t.gain) if within else min(found, key=lambda t: t.cost)
+    within = [trial for trial in trials if trial.cost <= most_cost]
+    return max(within, key=lambda t: t.gain) if within else min(trials, key=lambda t: t.cost)
 
 
 def overlay(chosen: Sequence[str]) -> str:
@@ -65,10 +65,10 @@ def overlay(chosen: Sequence[str]) -> str:
     return tomli_w.dumps(data)
 
 
-def markdown(found: Mapping[str, Sequence[Trial]]) -> str:
+def markdown(trials_of: Mapping[str, Sequence[Trial]]) -> str:
     """Return all trials as a table, the winners marked."""
     lines = [f"| method | settings | {CRITERION}, gain | largest cost | |", "|---|---|---|---|---|"]
-    for method, rows in found.items():
+    for method, rows in trials_of.items():
         best = winner(rows)
         for trial in rows:
             mark = "chosen" if trial is best else ""

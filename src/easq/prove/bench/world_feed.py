@@ -1,8 +1,8 @@
-"""Batches straight from a world, equal to those its log would give after joining and cutting.
+"""Batches directly from a world, equal to those that its log would yield after joining and batching.
 
-What an event costs on its way through a log, a joiner and a batcher is most of the time of a replay. A
-benchmark that compares methods on a world needs none of it: here examples are array rows, in the order
-in which a reader of the log would complete them (world_order.py). A test holds both ways equal.
+Most of the time of a replay is the cost of passing events through a log, a joiner and a batcher. A benchmark
+that compares methods on a world needs none of it: here examples are array rows, in the order in which a
+reader of the log would complete them (world_order.py). A test checks that both ways give equal batches.
 Shapes: as in easq.features.batch; S requests that are held.
 """
 
@@ -21,7 +21,7 @@ from easq.log.base import partition_of
 from easq.log.ids import stable_id
 from easq.prove.bench.world_order import Completed, WorldOrder
 from easq.recipe.recipe import Recipe
-from easq.sources.world.record import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
+from easq.sources.world.recording import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
 
@@ -32,7 +32,7 @@ _HOLD = 4
 class FedBatch(NamedTuple):
     """A batch, and columns that are only for measuring and never reach a model.
 
-    Of its viewed rows, the true satisfaction and the option of an answer that was held back, or -1.
+    For each viewed row: the true satisfaction, and the option of an answer that was held back, or -1.
     """
 
     batch: Batch
@@ -50,10 +50,10 @@ def feed(
 ) -> Iterator[FedBatch]:
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
-    Of the answers the share `kept` comes to the batches, drawn so that a smaller share is part of a larger
-    one. The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe
-    whose question is not the world's, or whose windows are so short that events would come late: that
-    takes a log.
+    The share `kept` of the answers is in the batches, drawn so that a smaller share is part of a larger one.
+    The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe whose
+    question differs from the world's, or whose windows are so short that events would come late: only a log
+    can represent that.
     """
     option_of = _options(recipe)
     window_ms = round(recipe.join.behavior_window * _MINUTE)
@@ -80,7 +80,7 @@ def feed(
 
 def _held_back(chunk: WorldChunk, kept: float) -> tuple[WorldChunk, I64]:
     """Return a chunk with the share `kept` of its answers, and the options of the others."""
-    # A chunk's name is its world's and its own, so equal worlds draw alike.
+    # A chunk's name includes its world's, so equal worlds draw equal answers.
     random = np.random.default_rng([_HOLD, crc32(chunk.name.encode())])
     is_held_RC = random.random(chunk.option_RC.shape) >= kept
     held_RC = np.where(is_held_RC, chunk.option_RC, -1)

@@ -2,7 +2,7 @@
 
 A chunk's events are appended in order of time; each partition keeps the latest time it has seen, and
 partitions are read in order of (that time, partition, offset), as log/merge.py reads them. A request is
-viewed at the first event of its partition behind its window; an answer counts where it stands.
+viewed at the first event of its partition after its window; an answer counts where it stands.
 Shapes: E events and R requests of a chunk, X completed examples. Requests are numbered through the world.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from easq.arrays import I64
-from easq.sources.world.record import TO_ANSWER_MS, VIEW_MS, request_ids
+from easq.sources.world.recording import TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import WorldChunk
 
 
@@ -47,7 +47,7 @@ class WorldOrder:
         partition_E = self._partition_U[chunk.user_R[request_E]]
         partition_R = self._partition_U[chunk.user_R]
         names = np.array(request_ids(chunk), object)
-        found = [self._held]
+        parts = [self._held]
         for p in range(self._num):
             at_E = np.flatnonzero(partition_E == p)
             key_E = np.maximum.accumulate(np.maximum(ts_E[at_E], self._newest_P[p]))
@@ -55,17 +55,17 @@ class WorldOrder:
             is_answer = position_E[at_E] >= 0
             request = first + request_E[at_E]
             zero = np.zeros(int(is_answer.sum()), np.int64)
-            found.append(
+            parts.append(
                 np.stack([key_E[is_answer], zero + p, offset_E[is_answer], zero, zero,
                           request[is_answer], position_E[at_E][is_answer]])
             )  # fmt: skip
             mine = np.flatnonzero(partition_R == p)
             self._add_open(p, chunk.ts_R[mine] + self._window_ms, first + mine, names[mine].tolist())
-            found.append(self._close(p, key_E, offset_E))
+            parts.append(self._close(p, key_E, offset_E))
             if len(at_E):
                 self._newest_P[p] = key_E[-1]
                 self._offset_P[p] += len(at_E)
-        self._held = np.concatenate(found, 1)
+        self._held = np.concatenate(parts, 1)
         return completed
 
     def finish(self) -> Completed:
@@ -102,9 +102,9 @@ class WorldOrder:
         """Take out of `_held`, in order, what completes before a time."""
         held = self._held
         ready = np.ones(held.shape[1], np.bool_) if until is None else held[0] < until
-        self._held, taken = held[:, ~ready], held[:, ready]
-        taken = taken[:, np.lexsort(taken[4::-1])]
-        return Completed(taken[5], taken[6])
+        self._held, due = held[:, ~ready], held[:, ready]
+        due = due[:, np.lexsort(due[4::-1])]
+        return Completed(due[5], due[6])
 
 
 _COLUMNS = 7

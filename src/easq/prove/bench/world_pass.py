@@ -1,6 +1,6 @@
 """One pass over a world: several methods learn side by side from the same batches, and are measured.
 
-Laying out a batch is paid once, and every method sees the same requests in the same order.
+A batch is laid out only once, and every method sees the same requests in the same order.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ _PROBED_REQUESTS, _PROBED_SEED = 10_000, 0
 
 @dataclass(frozen=True)
 class Sitting:
-    """Settings of a pass beside its cells."""
+    """Settings of a pass other than its cells."""
 
     candidates: int
     measured_share: float
@@ -39,8 +39,8 @@ def run_pass(
 ) -> list[dict[str, float]]:
     """Return the metrics of each cell, all of one world and seed, in order.
 
-    Measured are the requests of the last `measured_share` of the views. Raises InputError when the
-    recipes would cut the world into different steps.
+    Only requests of the last `measured_share` of the views are measured. Raises InputError if the recipes
+    would cut the world into different steps.
     """
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
@@ -85,7 +85,7 @@ def _step(learner: Learner, fed: FedBatch, cell: Cell) -> F64:
 def kept_share(place: BenchWorld, candidates: int) -> float:
     """Return the share of a world's answers to learn, so that there are `place.answers` per view.
 
-    Counted in a world of a seed that no bench has.
+    The answers are counted in a world with a seed that no bench uses.
     """
     world = World(
         _PROBED_SEED, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=candidates

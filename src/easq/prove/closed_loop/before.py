@@ -1,6 +1,6 @@
 """Estimate, before the days that count, what the A/B test will find, from the control's drawn rankings.
 
-Shapes: V visits, C candidates, N logged candidates, M models, T places to come first.
+Shapes: V visits, C candidates, N logged candidates, M models, T first places of a ranking.
 """
 
 from collections.abc import Sequence
@@ -127,26 +127,26 @@ def estimate_before(home: Home, truth: TrueRankings) -> BeforeEstimate:
     """Estimate what the first experiment's second arm gains in satisfaction."""
     experiment = home.recipe.experiments[0]
     try:
-        found = estimate_arm(home, experiment, two_arms(experiment, None, None), on_scores=truth.add_scores)
+        result = estimate_arm(home, experiment, two_arms(experiment, None, None), on_scores=truth.add_scores)
     except InputError as error:
         return MissingEstimate(str(error))
-    effective = Sides(found.support.treatment.effective, found.support.control.effective)
+    effective = Sides(result.support.treatment.effective, result.support.control.effective)
     basis = EstimateBasis(
-        models=found.models,
-        first_day=found.first_day,
-        last_day=found.last_day,
-        requests=found.requests,
-        answers=found.answers,
+        models=result.models,
+        first_day=result.first_day,
+        last_day=result.last_day,
+        requests=result.requests,
+        answers=result.answers,
         effective_answers=effective,
-        warnings=found.warnings,
+        warnings=result.warnings,
         true_satisfaction=truth.means(),
     )
-    if not found.supported:
+    if not result.supported:
         least = min(effective.treatment, effective.control)
         why = f"its answers are worth {least:.0f} even ones and {TOO_FEW} are needed"
         return WeakEstimate(**structs.asdict(basis), why=why)
-    lifts = ByEstimator(_interval(found.lift.snips), _interval(found.lift.doubly_robust))
-    # Named beforehand, not chosen by its result: its interval is the shorter one.
+    lifts = ByEstimator(_interval(result.lift.snips), _interval(result.lift.doubly_robust))
+    # Chosen in advance because its interval is shorter, not by its result.
     chosen = lifts.doubly_robust
     return LiftEstimate(**structs.asdict(basis), **structs.asdict(chosen), lifts=lifts)
 

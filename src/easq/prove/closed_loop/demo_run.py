@@ -41,8 +41,8 @@ _NUM_ITEMS = 3000
 class DemoSize(NamedTuple):
     """The size of the simulation. Days before `since` are for learning and do not count.
 
-    On the morning of day `frozen` the models are kept as they are; by what follows until `since` they are
-    judged beforehand. From `since` on, or where there is no such day, no ranking is drawn.
+    On the morning of day `frozen` the models are frozen, and the days until `since` are used to estimate
+    their effect before the test. From `since` on, or if there is no day `frozen`, no ranking is drawn.
     """
 
     viewers: int = 2400
@@ -79,7 +79,7 @@ def live_together(
 ) -> DemoResult:
     """Run a live system in `out` with a simulated society as its viewers; return the result.
 
-    The recipe's first experiment is what is run, its clock is held, and days before `since` do not count.
+    It runs the recipe's first experiment with a simulated clock; days before `since` do not count.
     `announce` is called with the URL. Raises InputError for a folder that is in use.
     """
     began = time.monotonic()
@@ -102,7 +102,7 @@ def live_together(
     port = _free_port()
     announce(f"http://127.0.0.1:{port}")
     estimate: BeforeEstimate = MissingEstimate("no ranking was drawn before it, see [explore]")
-    # What is drawn is not the best that is known: while days count, it would cost both arms.
+    # A drawn ranking is not the best one: while days count, drawing would cost both arms.
     sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
     is_judged, since = recipe.explore.share > 0 and size.frozen < size.since, 0
     home = open_home(folder, recipe if is_judged else sorted_recipe)

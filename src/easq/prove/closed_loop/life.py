@@ -13,7 +13,7 @@ from easq import AsyncClient, ClientError
 from easq.arrays import F32, I64
 from easq.home.clock import HeldClock
 from easq.prove.closed_loop.true_sums import TrueSums
-from easq.sources.world.record import OPTIONS, QUESTION
+from easq.sources.world.recording import OPTIONS, QUESTION
 from easq.sources.world.simulate import DAY_MS
 from easq.sources.world.society import Society, WatchedViews
 

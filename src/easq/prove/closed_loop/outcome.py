@@ -1,4 +1,4 @@
-"""The demo's verdict: the A/B test from its log alone, with the simulated truth beside it."""
+"""The demo's verdict: the A/B test from its log alone, next to the simulated truth."""
 
 from pathlib import Path
 

@@ -50,11 +50,11 @@ class TrueSums:
             }
         )
         ratio = tt.RatioOfMeans("satisfaction", "views", confidence_level=confidence)
-        found = tt.Experiment(truth=ratio).analyze(data, control=0)["truth"]
+        result = tt.Experiment(truth=ratio).analyze(data, control=0)["truth"]
         return TrueLift(
-            float(found.control),
-            float(found.treatment),
-            float(found.rel_effect_size),
-            float(found.rel_effect_size_ci_lower),
-            float(found.rel_effect_size_ci_upper),
+            float(result.control),
+            float(result.treatment),
+            float(result.rel_effect_size),
+            float(result.rel_effect_size_ci_lower),
+            float(result.rel_effect_size_ci_upper),
         )

@@ -1,7 +1,7 @@
 """Sums along a run, in a bounded number of points, and the calibration of its pair probabilities.
 
-A point adds up what the steps of its stretch found. When there are too many points, neighbors are
-added up, so a curve over a long log costs no more memory than over a short one.
+A point holds the sums over the steps of its stretch. When there are too many points, neighbors are merged,
+so a curve over a long log needs no more memory than one over a short log.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,10 @@
-"""First scores: the scores of a request from before any of it was learned, kept until it is measured.
+"""First scores: a request's scores from before any part of it was learned, stored until it is measured.
 
-An answer is learned when it comes, the behavior of its request only when the window closes. Scored
-then, a request whose answers were learned would be measured in sample. So the first time that any
-part of a request is to be learned, all of its candidates are scored, and those scores count for
-everything that is measured of it. Only answered requests are kept, until they close. One that nobody
-reported on never does, so beyond `_MOST` the oldest are forgotten.
+An answer is learned when it arrives, the behavior of its request only when the window closes. If the request
+were scored then, one whose answers were already learned would be measured in sample. So all candidates of a
+request are scored before any part of it is learned, and these scores are used for all its metrics. Only
+answered requests are stored, until they close. A request without any report never closes, so beyond `_MOST`
+the oldest are dropped.
 
 Shapes: N rows, L rows of answered requests, C candidates of one request.
 """
@@ -37,7 +37,7 @@ class FirstScores:
             columns[_EXPERT] = np.concatenate([unlisted, step.satisfaction_L.astype(np.float64)])
         start_B = np.searchsorted(request_N, np.arange(len(batch.request_ids) + 1))
         first_listed = int(request_N[batch.num_viewed]) if batch.num_viewed < len(request_N) else len(start_B)
-        # An answer after the view is not measured; kept, its scores would wait for a close that is past.
+        # An answer after the view is not measured; its scores would wait for a window already closed.
         for number in np.unique(request_N[batch.answer_row_A[batch.fresh_A]]).tolist():
             rows, key = slice(start_B[number], start_B[number + 1]), batch.request_ids[number]
             # Copies, since a part of a column would hold all of it in memory.
@@ -61,7 +61,7 @@ class FirstScores:
         return first, columns
 
     def state(self) -> np.ndarray:
-        """Return the kept scores."""
+        """Return the stored scores."""
         plain = {key: {n: c.tolist() for n, c in columns.items()} for key, columns in self._first.items()}
         return np.frombuffer(msgspec.msgpack.encode(plain), np.uint8)
 

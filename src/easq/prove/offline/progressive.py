@@ -23,7 +23,7 @@ _RECENT = 64
 class Progressive:
     """Measures every step; with a `truth`, true satisfaction too.
 
-    Everything is kept in bounded memory: rows until their window is full, then sums.
+    Memory is bounded: rows are stored until their window is full, then only sums.
     """
 
     def __init__(self, recipe: Recipe, truth: Truth | None = None) -> None:
@@ -66,7 +66,7 @@ class Progressive:
             self._window.measure_answers(self.tally)
 
     def result(self) -> ProgressiveResult:
-        """Return everything that the run has shown so far; ends the open window."""
+        """Return the results of the run so far; ends the open window."""
         self._window.measure(self.tally)
         metrics = {name: MetricValue.of(interval) for name, interval in self.tally.intervals().items()}
         lead = {
@@ -107,7 +107,7 @@ class Progressive:
     def _answer_sums(self, step: StepResult) -> dict[str, float]:
         """Compare each fresh answer with recent ones, so that rare answers give a curve too.
 
-        Compared is the score relative to the mean of the answer's list, as in `Window`.
+        Scores are compared relative to the mean of the answer's list, as in `Window`.
         """
         batch = step.batch
         request_A = batch.rows.request_N[batch.answer_row_A]

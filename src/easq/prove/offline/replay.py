@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 
 class FinishedReplay(NamedTuple):
-    """What a replay found, how long it took, and the sums behind its metrics."""
+    """The result of a replay, its duration, and the sums behind its metrics."""
 
     result: ReplayResult
     times: ReplayTimes
@@ -55,10 +55,10 @@ def replay(
     truth: Path | None = None,
     on_progress: Progress = lambda *_: None,
 ) -> FinishedReplay:
-    """Replay the whole log and return what it shows.
+    """Replay the whole log and return the results.
 
-    With `resume` an unfinished run in `out` goes on, to the same bytes. Raises RunFolderError when
-    `out` holds something else, and InputError for events that do not fit the recipe.
+    With `resume` an unfinished run in `out` continues, to the same bytes. Raises RunFolderError if `out`
+    holds something else, and InputError for events that do not fit the recipe.
     """
     with run_folder(recipe, out, resume):
         return _replay(recipe, log, out, truth, on_progress)
@@ -102,8 +102,8 @@ def _rare_collection() -> Iterator[None]:
 def run_folder(recipe: Recipe, out: Path, resume: bool) -> Iterator[None]:
     """Make `out` ready and keep other processes from it; may be entered again within this process.
 
-    A finished run gives way, an unfinished one only goes on with `resume`. Raises RunFolderError when
-    `out` holds something else, or when another process replays into it.
+    A finished run is replaced; an unfinished one needs `resume`. Raises RunFolderError if `out` holds
+    something else, or if another process replays into it.
     """
     _refuse_what_is_no_run(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
     unfinished = (out / "checkpoints").exists()
     if unfinished and not resume:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
-    # Compared are settings and not their text: one that is new in easq has its default there.
+    # Settings are compared, not their text: one that is new in easq has its default in an old file.
     if unfinished and (before := read_kept_recipe(settings, recipe.method.reader)) != recipe:
         new, old = resolved.splitlines(), to_toml(before).splitlines()
         differing = [line for line in new if line not in old]

@@ -1,4 +1,4 @@
-"""What a replay finds: the content of a run's `metrics.json` and `run.json`."""
+"""Results of a replay: the content of a run's `metrics.json` and `run.json`."""
 
 from msgspec import Struct, field
 
@@ -8,7 +8,7 @@ from easq.recipe.questionnaire import Question
 
 
 class ProgressiveResult(Struct, frozen=True, kw_only=True):
-    """What progressive validation measured.
+    """Results of progressive validation.
 
     confidence    of all intervals.
     metrics       by name; a scorer other than the run's own model leads it: `popularity/sat/auc`.
@@ -29,7 +29,7 @@ class ProgressiveResult(Struct, frozen=True, kw_only=True):
 
 
 class CollisionCounts(Struct, frozen=True):
-    """How ids of a feature share embedding rows: rows in all, rows taken, lookups, and the share shared."""
+    """How ids of a feature share embedding rows: all rows, rows in use, lookups, and the collided share."""
 
     rows: int
     taken: int

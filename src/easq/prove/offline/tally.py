@@ -1,8 +1,8 @@
 """Sums by viewer in bounded memory, and bootstrap intervals made from them.
 
-Every metric is a ratio of two sums. They are kept per cell of viewers, so that an interval can
-resample viewers, whose views are not independent, without keeping a row. A viewer's cell is a hash:
-with more viewers than cells, several share one and are resampled together.
+Every metric is a ratio of two sums. Sums are stored per cell of viewers, so that an interval can resample
+viewers, whose views are not independent, without storing rows. A viewer's cell is a hash: with more viewers
+than cells, several share one and are resampled together.
 """
 
 from functools import cached_property
@@ -28,7 +28,7 @@ class Interval(NamedTuple):
 
 
 class MetricValue(Struct, frozen=True):
-    """An interval for JSON, which has no NaN: None stands for what is not finite."""
+    """An interval for JSON, which has no NaN: values that are not finite are None."""
 
     value: float | None
     low: float | None

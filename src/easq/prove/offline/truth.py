@@ -1,4 +1,4 @@
-"""True satisfaction of a model's first items, in simulated worlds whose truth is known.
+"""True satisfaction with a model's first items, in simulated worlds.
 
 The truth lies in a file of its own, keyed by request; only this measuring side opens it.
 Shapes: R rows of viewed requests.
@@ -28,8 +28,8 @@ class Truth:
     def of(self, batch: Batch) -> F32:
         """Return the truth of each viewed row.
 
-        Raises KeyError for a request that the file does not hold, and ValueError for one of which it
-        holds too few candidates.
+        Raises KeyError for a request that is not in the file, and ValueError for one with too few candidates
+        there.
         """
         num = batch.num_viewed
         if not num:
@@ -63,8 +63,8 @@ class Truth:
 def tally_tops(tally: Tally, batch: Batch, truth_R: F32, scores: dict[str, F64]) -> None:
     """Add mean truth and mean level of the first k of each request, ranked by each scorer.
 
-    `oracle` ranks by the truth itself: what no model can beat. A tie counts as its expected part.
-    Requests of k rows or fewer say nothing of a ranking and are left out.
+    `oracle` ranks by the truth itself, which no model can beat. A tie counts by its expected value. Requests
+    of k rows or fewer tell nothing about a ranking and are left out.
     """
     num, level_R = batch.num_viewed, batch.level_M
     request_R = batch.rows.request_N[:num]

@@ -1,4 +1,4 @@
-"""The scored rows of one stretch of the log, kept until they are measured together.
+"""The scored rows of one stretch of the log, stored until they are measured together.
 
 Shapes: R rows of viewed requests, G answers (one list each), E entries of those lists.
 """
@@ -47,9 +47,9 @@ class GrowingColumns:
 class Window:
     """Collects steps; `measure` adds their metrics to a tally and empties the window.
 
-    Answers are compared by their score relative to the mean of their list. Raw scores of two requests
-    were given by different parameters: having learned one answer moves the viewer's later scores as
-    a whole, which turns raw comparisons within a viewer below chance however well lists are ranked.
+    Answers are compared by their score relative to the mean of their list. Raw scores of two requests come
+    from different parameters: learning one answer shifts all later scores of the viewer, so comparisons of
+    raw scores within a viewer can fall below chance however well lists are ranked.
     """
 
     def __init__(self, behaviors: Sequence[str], options: Sequence[str], scorers: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class Window:
         self.num_rows = self.num_answers = 0
 
     def add(self, step: StepResult, scores: dict[str, F64]) -> None:
-        """Keep a step's viewed rows, its fresh answers, and the list that each of them stood in."""
+        """Add a step's viewed rows, its fresh answers, and the list of each of these answers."""
         batch, num = step.batch, step.batch.num_viewed
         user_N = batch.user_B[batch.rows.request_N]
         self._views.add(
@@ -71,7 +71,7 @@ class Window:
         row_G = batch.answer_row_A[batch.fresh_A]
         if not len(row_G):
             return
-        # A list is the answer's whole request: the run of rows behind the viewed ones that bear its number.
+        # A list is the answer's whole request: the run of rows, after the viewed ones, with its number.
         request_G = batch.rows.request_N[row_G]
         first_G = np.searchsorted(batch.rows.request_N, request_G, side="left")
         size_G = np.searchsorted(batch.rows.request_N, request_G, side="right") - first_G
@@ -105,24 +105,24 @@ class Window:
             return
         views, self.num_rows = self._views.take(), 0
         user_R: I64 = views["user"].astype(np.int64, copy=False)
-        shown_RK = views["shown"].astype(np.bool_, copy=False)
+        behavior_RK = views["shown"].astype(np.bool_, copy=False)
         for scorer in self._scorers:
             score_R = views[f"score.{scorer}"].astype(np.float64)
             order, by_viewer = ScoreOrder(score_R), ViewerOrder(user_R, score_R)
             for k, behavior in enumerate(self._behaviors):
-                tally.add_auc(_name(scorer, f"auc/{behavior}"), user_R, order, shown_RK[:, k])
-                auc_U = by_viewer.auc(shown_RK[:, k])
+                tally.add_auc(_name(scorer, f"auc/{behavior}"), user_R, order, behavior_RK[:, k])
+                auc_U = by_viewer.auc(behavior_RK[:, k])
                 known = np.isfinite(auc_U)
                 num_U = by_viewer.num_U[known]
                 name = _name(scorer, f"gauc/{behavior}")
                 tally.add(name, by_viewer.user_U[known], auc_U[known] * num_U, num_U)
-        said_R = views["said"]
+        answer_R = views["said"]
         for k, behavior in enumerate(self._behaviors):
-            expected_R = by_viewer.others_mean(shown_RK[:, k])
+            expected_R = by_viewer.others_mean(behavior_RK[:, k])
             for number, option in enumerate(self._options):
-                rows = (said_R == number) & np.isfinite(expected_R)
+                rows = (answer_R == number) & np.isfinite(expected_R)
                 name = f"validity/{option}/{behavior}"
-                tally.add(name, user_R[rows], shown_RK[rows, k], expected_R[rows])
+                tally.add(name, user_R[rows], behavior_RK[rows, k], expected_R[rows])
 
     def measure_answers(self, tally: Tally) -> None:
         """Add the metrics of the answers and forget them."""
@@ -163,7 +163,7 @@ class Window:
                 tally.add(_name(scorer, metric), user_G[ranked_G], value_G)
 
     def state(self) -> State:
-        """Return the rows kept."""
+        """Return the stored rows."""
         parts = {"views": self._views, "answers": self._answers, "entries": self._entries}
         columns_by_name = {
             f"{part}.{n}": v for part, columns in parts.items() for n, v in columns.peek().items()

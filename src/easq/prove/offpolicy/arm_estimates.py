@@ -1,8 +1,8 @@
 """Estimate a treatment's gain from its control's log, on requests new to both models.
 
-The rankings of both arms' models are judged on drawn requests of the control. A model is judged on no
-request that it had read: only those count that came after both, by their place in the log and not by a
-clock (docs/ab.md).
+The rankings of both arms' models are judged on drawn requests of the control. No model is judged on a request
+that it has learned from: only requests count that came after both models, by their place in the log and not
+by a clock (docs/ab.md).
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class ArmEstimate(Struct, frozen=True):
     first_day, last_day   UTC days of the requests (ISO dates), `from` and `to` in JSON.
     top                   how many candidates come first in a ranking.
     reached               share of the candidates that could come up in the draw.
-    supported             whether the log carries the estimate; `warnings` say what is weak.
+    supported             whether the log supports the estimate; `warnings` say what is weak.
     """
 
     experiment: str
@@ -130,7 +130,7 @@ def estimate_arm(
 
     `arms` and `versions` are of the treatment and of the control; without a version it is the newest frozen
     one, or else the newest. `on_scores` is called with requests and their scores by both models. Raises
-    InputError where the log holds nothing to judge by.
+    InputError if the log holds no answers to judge by.
     """
     homes = [serving_home(home, experiment.name, arm) for arm in arms]
     if homes[0] == homes[1]:
@@ -236,22 +236,22 @@ def _arm_estimate(
 
 def warnings(support: Support) -> list[str]:
     """Return the weaknesses of an estimate's support in words; empty if there are none."""
-    found = []
+    notes = []
     if support.effective < FEW:
         weak = "too few to go by" if support.effective < TOO_FEW else "few"
-        found.append(
+        notes.append(
             f"its {support.answers:,} answers are worth {support.effective:.0f} even ones, which is {weak} "
             f"({FEW} are wanted)"
         )
     if support.largest > _LARGE:
-        found.append(f"one answer has {support.largest:.0%} of all weight")
+        notes.append(f"one answer has {support.largest:.0%} of all weight")
     if support.unsupported > _GONE:
-        found.append(f"{support.unsupported:.0%} of its places hold items that could not come up in the log")
+        notes.append(f"{support.unsupported:.0%} of its places hold items that could not come up in the log")
     if support.clipped > _GONE:
-        found.append(f"{support.clipped:.0%} of the weight was cut off, which draws it to the log's ranking")
+        notes.append(f"{support.clipped:.0%} of the weight was cut off, which draws it to the log's ranking")
     if abs(support.mean_weight - 1) > _OFF:
-        found.append(
+        notes.append(
             f"weights have the mean {support.mean_weight:.2f} and not 1: either views were not seen, or the "
             "logged chances are not those of the draw"
         )
-    return found
+    return notes

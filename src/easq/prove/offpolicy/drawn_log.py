@@ -38,8 +38,8 @@ _TOGETHER = 512
 class DrawnLog:
     """The drawn requests of a log, with each model's scores of their candidates.
 
-    `served_N` are the scores as logged: their order is the log's own ranking before it was drawn.
-    `reached` is the part of all candidates that the draw could bring up, and that are rows here.
+    `served_N` are the scores as logged: their order is the log's own ranking before the draw. `reached` is
+    the share of all candidates that the draw could place first; only these are rows here.
     """
 
     explored: Explored
@@ -160,8 +160,8 @@ class _DrawnRows:
 def ties(items: Sequence[str]) -> I64:
     """Return tie-breaking keys for candidates of equal scores, smaller first.
 
-    It must not be their order in the log, which is that of the draw: a ranking that took it over would
-    seem to show what happened to be shown.
+    It must not be their order in the log, which is the order of the draw: a ranking that copied it would seem
+    to prefer what happened to be shown.
     """
     return np.array([stable_id(item) for item in items], np.int64)
 
@@ -184,10 +184,10 @@ def read_explored(
     keep: Callable[[Request], bool] = lambda _: True,
     since: Sequence[int] = (),
 ) -> DrawnLog:
-    """Read a log once and return its drawn requests that `keep` keeps, scored by other models.
+    """Read a log once and return the drawn requests that `keep` selects, scored by other models.
 
-    With `since` only requests from these offsets on count, one for each partition: what a model had read
-    before is no news to it. Raises InputError when no request was drawn, or with different `top`.
+    With `since` only requests from these offsets on count, one offset for each partition, because a model may
+    have learned from earlier ones. Raises InputError if no request was drawn, or if their `top` differs.
     """
     until, begin = log.end_offsets(EVENTS), log.start_offsets(EVENTS)
     begin = [max(pair) for pair in zip(begin, since, strict=True)] if since else begin

@@ -1,11 +1,11 @@
 """Off-policy estimates of satisfaction with a ranking never served, from a log of drawn rankings.
 
-The form: the value of a ranking is the mean satisfaction with the views among its first `top`, of those
-that may be asked about. What a viewer feels for an item that is seen there does not depend on its place or
-its neighbors, and candidates are the logged ones within reach of the draw (`explore.depth`), which the
-other ranking puts in its own order. A view is weighed by 1 / the chance that its item stood among the
-first, if the other ranking too puts it there; an answer, by what it stands for among views. Intervals
-resample nothing: viewers are the units, to first order (delta method).
+The value of a ranking is the mean satisfaction with those views among its first `top` that may be asked
+about. The assumption is that a viewer's satisfaction with an item seen there does not depend on its place or
+its neighbors. Candidates are the logged ones within reach of the draw (`explore.depth`); the other ranking
+puts these in its own order. A view weighs 1 / the chance that its item stood among the first, if the other
+ranking puts it there too; an answer also weighs the number of views that it represents. Intervals resample
+nothing: viewers are the units, to first order (delta method).
 Sources: SNIPS, Swaminathan and Joachims 2015; doubly robust, Dudik et al. 2011; items apart from their
 list, Li et al. 2018 (item-position model).
 Shapes: Q requests, N candidates of all requests, F features.
@@ -30,9 +30,9 @@ T = TypeVar("T")
 class Explored:
     """Drawn requests by candidate. Candidates of a request stand together.
 
-    first_N       was seen among the first `top`.
+    first_N       whether it was seen among the first `top`.
     propensity_N  its chance to be there.
-    answer_N      what its answer stands for: 0 where none was given.
+    answer_N      number of views that its answer represents; 0 without an answer.
     satisfied_N   1 for a satisfied answer.
     feature_NF    what a model of satisfaction may read: known before the view.
     user_Q        a number for each request's viewer.
@@ -51,11 +51,12 @@ class Explored:
 class Support(Struct, frozen=True):
     """How well the log supports an estimate of a ranking.
 
-    answers            that it can use; `effective` is how many evenly weighed ones they are worth.
-    largest            the largest part of all weight that one answer has.
-    unsupported        the part of the ranking's places whose item could not stand there in the log.
-    clipped            the part of the weight that was cut off.
-    mean_weight        of all that could be shown; about 1 where propensities are right and all was seen.
+    answers            number of usable answers; `effective` is the equal number of evenly weighted ones.
+    largest            largest share of the whole weight on one answer.
+    unsupported        share of the ranking's places whose item could not stand there in the log.
+    clipped            share of the weight that was cut off.
+    mean_weight        mean over everything that could be shown; about 1 if propensities are right and all of
+                       it was seen.
     """
 
     answers: int
@@ -97,8 +98,8 @@ def estimate(
 ) -> OffPolicyEstimate:
     """Estimate the value of the ranking by `score_N`; weights are cut off at `most_weight`.
 
-    Cutting off bounds what one answer can do and draws the estimate to the log's own ranking. Raises
-    ValueError when no answer can be used.
+    Cutting off bounds the influence of one answer and biases the estimate toward the log's own ranking.
+    Raises ValueError if no answer can be used.
     """
     target_N = among_first(log.request_N, score_N, log.top)
     uses_N = target_N & log.first_N
@@ -110,7 +111,7 @@ def estimate(
         raise ValueError("no answer of the log is of a view that this ranking would show")
     user_N = log.user_Q[log.request_N]
     model_N = np.clip(_modeled(log, user_N, log.answer_N, log.satisfied_N), 0.0, 1.0)
-    # How likely a view has an answer at all: an A/B test measures such views alone.
+    # The chance that a view can have an answer at all: an A/B test measures only such views.
     answering_N = _modeled(log, user_N, log.first_N.astype(np.float64), log.answer_N)
     answering_N = np.maximum(answering_N, _LEAST_ANSWERING * log.answer_N[log.first_N].mean())
     num_users = int(log.user_Q.max()) + 1
@@ -145,8 +146,8 @@ def lift(
 ) -> ByEstimator[ValueEstimate]:
     """Return the relative change from one ranking to another by both estimators, on the same log.
 
-    Viewers move both estimates together, and the interval counts that. Raises ValueError where the old
-    ranking's value is not above 0: no change is relative to that.
+    The interval takes into account that the same viewers are behind both estimates. Raises ValueError if the
+    old ranking's value is not above 0, since no change is relative to that.
     """
     return ByEstimator(
         _lift("snips", (new.snips, old.snips), (new.snips_U, old.snips_U), confidence),
@@ -175,7 +176,7 @@ def _lift(
 def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
     """Return which candidates a ranking puts among the first of their requests; ties go to the first row.
 
-    So the order of rows must not depend on the draw.
+    Because of ties, the order of rows must not depend on the draw.
     """
     order_N = np.lexsort((-score_N, request_N))
     sorted_N = request_N[order_N]
@@ -187,7 +188,7 @@ def among_first(request_N: I64, score_N: F64, top: int) -> Bool:
 def _modeled(log: Explored, user_N: I64, weight_N: F64, value_N: F64) -> F64:
     """Return each candidate's value by a linear model of the weighed values of other viewers.
 
-    Viewers are in two halves, each modeled by the other, so that no answer is corrected by itself.
+    Viewers are split into two halves, each modeled from the other, so that no answer corrects itself.
     """
     x_NF = np.concatenate([np.ones((len(user_N), 1)), log.feature_NF], 1)
     penalty = np.diag([0.0, *[_RIDGE] * log.feature_NF.shape[1]])

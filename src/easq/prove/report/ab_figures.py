@@ -8,7 +8,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 from easq.prove.ab.effects import Effect
 from easq.prove.ab.results import DayEffect, DayLevel, ExperimentResult, TreatmentResult
 from easq.prove.report.draw import (
-    GREY,
+    GRAY,
     RUN_COLORS,
     blank,
     dots,
@@ -44,7 +44,7 @@ def lift_lines(result: ExperimentResult, treatment: TreatmentResult, metric: str
         return None
     figure = blank(300)
     _band(figure, treatment.arm, run_color(result.arms.index(treatment.arm)), points, 0)
-    figure.add_hline(y=0, line={"color": GREY, "width": 1.5}, layer="below")
+    figure.add_hline(y=0, line={"color": GRAY, "width": 1.5}, layer="below")
     # The first days reach far; what follows would be a line.
     highs = sorted(abs(bound) for p in points for bound in (p.low, p.high))
     reach = max(1.25 * max(abs(points[-1].low), abs(points[-1].high)), highs[len(highs) // 2])
@@ -65,11 +65,11 @@ def lift_dots(result: ExperimentResult, treatment: TreatmentResult) -> go.Figure
     height = 40
     figure = blank(height * len(names) + 60 + legend_height(list(kinds)), legend=True)
     for number, (kind, (in_percent, style)) in enumerate(kinds.items()):
-        found = [in_percent(treatment.metrics[name]) for name in names]
+        estimates = [in_percent(treatment.metrics[name]) for name in names]
         y = [row + (number - 0.5) * 15 / height for row in range(len(names))]
-        trace = dots(figure, f"interval {kind}", y, found, style)
-        trace.hovertext = [f"{estimate_text(e, '+.2f')} %" for e in found]
-    figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
+        trace = dots(figure, f"interval {kind}", y, estimates, style)
+        trace.hovertext = [f"{estimate_text(e, '+.2f')} %" for e in estimates]
+    figure.add_vline(x=0, line={"color": GRAY, "width": 1.5}, layer="below")
     figure.update_xaxes(ticksuffix=" %")
     return rows(figure, [result.spec(name).title for name in names], "against the control arm")
 

@@ -186,7 +186,7 @@ def _trust(result: ExperimentResult) -> str:
         if isinstance(response, ResponseSummary)
         else "The log holds no ask of the question that trains."
     )
-    kept = result.viewers_kept
+    share = result.viewers_kept
     lines = [
         page.text(answers),
         page.text(
@@ -195,8 +195,8 @@ def _trust(result: ExperimentResult) -> str:
             "be read; they count nothing."
         ),
     ]
-    if kept < 1:
-        lines.append(page.text(f"Counts are of a random {kept:.1%} of the viewers, to bound memory."))
+    if share < 1:
+        lines.append(page.text(f"Counts are of a random {share:.1%} of the viewers, to bound memory."))
     heads = ["Arm", "viewers", "dealt", "p against the control"]
     caption = (
         "Were viewers dealt to the arms as they should be (sample ratio)? A p-value below "

@@ -45,8 +45,8 @@ def _heading(title: str, result: ValidityResult) -> str:
         f"The question that trains: {result.question.text} Bars are {level} intervals: how far a "
         "number could move with other viewers."
     )
-    kept = counts.viewers_kept
-    some = f" Counts by viewer are those of a random {100 * kept:g} % of all viewers." if kept < 1 else ""
+    share = counts.viewers_kept
+    some = f" Counts by viewer are those of a random {100 * share:g} % of all viewers." if share < 1 else ""
     return page.header(title, page.text(words + some, "lead"), page.tiles(tiles))
 
 

@@ -61,8 +61,8 @@ def validity(results: Sequence[ReplayResult]) -> str:
 def _validity_table(result: ReplayResult, level: str) -> str:
     options, rows = result.question.options, []
     for behavior in result.behaviors:
-        found = [estimate(result.validity, f"validity/{option}/{behavior}") for option in options]
-        changes = [percent(e) if e else None for e in found]
+        estimates = [estimate(result.validity, f"validity/{option}/{behavior}") for option in options]
+        changes = [percent(e) if e else None for e in estimates]
         rows.append(page.row([page.cell(behavior), *(number(e, "+.1f") for e in changes)]))
     caption = f"Difference from the viewer's own average in percent, with its {level} interval."
     return page.table(caption, ["Behavior", *map(page.plain, options)], rows)

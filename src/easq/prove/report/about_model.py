@@ -1,4 +1,4 @@
-"""The parts of a report that say how the models learned and what goes on inside them."""
+"""The parts of a report about training: how the models learned and what happens inside them."""
 
 from collections.abc import Sequence
 

@@ -21,7 +21,7 @@ from easq.prove.report.words import PERFECT, listed, meanings, metric_name
 
 
 def truth(results: Sequence[ReplayResult]) -> str:
-    """Show true satisfaction beside behavior, or say why nobody knows it."""
+    """Show true satisfaction next to behavior, or say why it is unknown."""
     title = "Are viewers more satisfied?"
     tops = [m.partition("@")[2] for m in metrics(results) if m.startswith("true_sat@")]
     if not tops:
@@ -61,17 +61,17 @@ def _distance(results: Sequence[ReplayResult], k: str) -> str:
         return ""
     low, high = ends["random"], ends[ORACLE]
     for label, result in zip(run_labels(results), results, strict=True):
-        found = estimate(result.metrics, name)
-        if found and _clearly_above(found, low):
-            way = 100 * (found.value - low.value) / (high.value - low.value)
+        value = estimate(result.metrics, name)
+        if value and _clearly_above(value, low):
+            way = 100 * (value.value - low.value) / (high.value - low.value)
             sentences.append(f"{label} goes {way:.0f} % of the way from random order to the best possible.")
-        elif found:
+        elif value:
             sentences.append(f"{label} is not clearly better than random order.")
     return " ".join(sentences)
 
 
-def _clearly_above(found: Estimate, other: Estimate) -> bool:
-    low = found.value if found.low is None else found.low
+def _clearly_above(value: Estimate, other: Estimate) -> bool:
+    low = value.value if value.low is None else value.low
     return low > (other.value if other.high is None else other.high)
 
 
@@ -81,13 +81,13 @@ def fit(results: Sequence[ReplayResult]) -> str:
     answers = [m for m in names if m.startswith("sat/")]
     ordered = ["pair_accuracy", *(f"{kind}/{b}" for b in results[0].behaviors for kind in ("auc", "gauc"))]
     behaviors = [m for m in ordered if m in names]
-    shown = distinguishing(results, answers)
-    left_out = [metric_name(m) for m in answers if m not in shown]
+    distinct = distinguishing(results, answers)
+    left_out = [metric_name(m) for m in answers if m not in distinct]
     short = f" Left out: {listed(left_out)}; on lists this short they add nothing." if left_out else ""
     by_answers = page.figure(
         "Against the answers that viewers gave",
-        f"{meanings(shown)}{short}",
-        figures.metric_dots(results, {m: metric_name(m) for m in shown}, PERFECT),
+        f"{meanings(distinct)}{short}",
+        figures.metric_dots(results, {m: metric_name(m) for m in distinct}, PERFECT),
         "The log holds no answers that can be compared, so no ranking can be held against them.",
     )
     by_behavior = page.figure(

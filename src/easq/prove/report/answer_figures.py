@@ -6,7 +6,7 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from easq.prove.answers.results import CovariateBalance, ValidityResult
 from easq.prove.report.draw import (
-    GREY,
+    GRAY,
     RUN_COLORS,
     blank,
     dots,
@@ -54,7 +54,7 @@ def later_dots(result: ValidityResult) -> go.Figure | None:
         trace.hovertext = [estimate_text(e, "+.1f") for e in values.values()]
     if not figure.data:
         return None
-    figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
+    figure.add_vline(x=0, line={"color": GRAY, "width": 1.5}, layer="below")
     figure.update_xaxes(ticksuffix=" %", tickformat="d", nticks=5)
     return rows(figure, behaviors, "after the answer, against the viewer's own average")
 
@@ -134,8 +134,8 @@ def balance_dots(result: ValidityResult) -> go.Figure | None:
         trace = dots(figure, name, list(range(len(chosen))), values, style)
         trace.hovertext = [f"{e.value:+.3f}" for e in values]
     for x in (-_SMALL, _SMALL):
-        figure.add_vline(x=x, line={"color": GREY, "width": 1, "dash": "dot"}, layer="below")
-    figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
+        figure.add_vline(x=x, line={"color": GRAY, "width": 1, "dash": "dot"}, layer="below")
+    figure.add_vline(x=0, line={"color": GRAY, "width": 1.5}, layer="below")
     return rows(figure, [c.name for c in chosen], "answered minus asked, in deviations")
 
 

@@ -55,19 +55,19 @@ def funnel_bars(funnel: Funnel) -> go.Figure | None:
 
 def funnel_steps(funnel: Funnel) -> list[tuple[str, int, int, str]]:
     """Return name, count, and count and name of what it is a share of, of each step."""
-    seen = funnel.steps
-    eligible, drawn, shown = seen.get("offered", 0), seen.get("drawn", 0), seen.get("asked", 0)
-    answered = seen.get("answered", 0)
+    counts = funnel.steps
+    eligible, drawn, asked = counts.get("offered", 0), counts.get("drawn", 0), counts.get("asked", 0)
+    answered = counts.get("answered", 0)
     if not eligible:  # asked by a platform's own questionnaire alone
-        eligible = drawn = shown
+        eligible = drawn = asked
     steps = [
         ("eligible", eligible, eligible, "eligible"),
         ("asked", drawn, eligible, "eligible"),
-        ("shown", shown, drawn, "asked"),
-        ("answered", answered, shown, "shown"),
+        ("shown", asked, drawn, "asked"),
+        ("answered", answered, asked, "shown"),
     ]
-    told = sum(funnel.answers.values())
-    return steps + [(option, num, told, "answers") for option, num in reversed(funnel.answers.items())]
+    num_answers = sum(funnel.answers.values())
+    return steps + [(option, num, num_answers, "answers") for option, num in reversed(funnel.answers.items())]
 
 
 def trend_lines(
@@ -77,18 +77,18 @@ def trend_lines(
     series = []
     for number, (learner, points) in enumerate(trends.items()):
         for place, name in enumerate(names[learner]):
-            found = [(p["seq"], v) for p in points if (v := field(p, name)) is not None]
-            if found:
-                series.append((learner, name, number, place, found))
+            curve = [(p["seq"], v) for p in points if (v := field(p, name)) is not None]
+            if curve:
+                series.append((learner, name, number, place, curve))
     if not series:
         return None
     several = len({name for _, name, *_ in series}) > 1
     labels = [f"{learner}: {words(name)}" if several else learner for learner, name, *_ in series]
     figure = blank(240 + legend_height(labels), legend=True)
-    for label, (_, _, number, place, found) in zip(labels, series, strict=True):
-        trace = line(figure, label, run_color(number), [x for x, _ in found], [y for _, y in found], form)
+    for label, (_, _, number, place, curve) in zip(labels, series, strict=True):
+        trace = line(figure, label, run_color(number), [x for x, _ in curve], [y for _, y in curve], form)
         trace.line.dash = ("solid", "dash", "dot", "dashdot")[place % 4]
-        if len(found) == 1:
+        if len(curve) == 1:
             trace.mode = "markers"
     figure.update_xaxes(title_text="step")
     return figure.update_yaxes(title_text=unit)
@@ -97,12 +97,12 @@ def trend_lines(
 def field(point: Point, name: str) -> float | None:
     """Return a field of a point; `losses/main` is one of its losses."""
     whole, _, part = name.partition("/")
-    found = point.get(whole)
-    return found.get(part) if part and isinstance(found, Mapping) else found
+    value = point.get(whole)
+    return value.get(part) if part and isinstance(value, Mapping) else value
 
 
 def words(name: str) -> str:
-    """Return what a field of a point is called.
+    """Return the display name of a point's field.
 
     >>> words("losses/main"), words("active_satisfaction_experts")
     ('main', 'satisfaction experts')

@@ -1,6 +1,6 @@
 """The drawing that all figures share: rows of dots with intervals, labeled lines, colors.
 
-Greys are half transparent and every other color is legible on white and on near-black, so that a
+Grays are half transparent and every other color is legible on white and on near-black, so that a
 page themes a figure by its font color alone.
 """
 
@@ -16,7 +16,7 @@ from easq.prove.report.spread import spread
 RUN_COLORS = ("#1a7bbd", "#D55E00", "#009E73", "#CC79A7", "#8c6bb1", "#7a7a00")
 """Okabe and Ito's color-blind-safe colors, as far as they are legible on light and dark."""
 _OPTION_COLORS = ("#a6611a", "#b8864f", "#808080", "#3f9183", "#018571")
-GREY, FAINT, SHADE = "#808080", "rgba(128,128,128,0.22)", "rgba(128,128,128,0.08)"
+GRAY, FAINT, SHADE = "#808080", "rgba(128,128,128,0.22)", "rgba(128,128,128,0.08)"
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "hexagon", "triangle-down")
 _REFERENCES = {"popularity": "diamond-tall-open", "random": "x-thin-open", ORACLE: "star-open"}
 _LABEL_GAP, _LONGEST_LABEL, _LONGEST_NAME = 16, 16, 40
@@ -87,22 +87,22 @@ def legend_height(names: Sequence[str]) -> int:
 
 
 def dots(
-    figure: go.Figure, name: str, y: Sequence[float], found: Sequence[Estimate], style: str
+    figure: go.Figure, name: str, y: Sequence[float], estimates: Sequence[Estimate], style: str
 ) -> go.Scatter:
     """Add estimates with their intervals; `style` is a color and a marker with a space between."""
     color, symbol = style.split()
     open_line = 2 if "open" in symbol else 0
-    above = [0.0 if e.high is None else max(0.0, e.high - e.value) for e in found]
-    below = [0.0 if e.low is None else max(0.0, e.value - e.low) for e in found]
+    above = [0.0 if e.high is None else max(0.0, e.high - e.value) for e in estimates]
+    below = [0.0 if e.low is None else max(0.0, e.value - e.low) for e in estimates]
     error = {"type": "data", "array": above, "arrayminus": below, "thickness": 2, "width": 0, "color": color}
     trace = go.Scatter(
-        x=[e.value for e in found],
+        x=[e.value for e in estimates],
         y=list(y),
         name=literal(name),
         mode="markers",
         marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": open_line, "color": color}},
         error_x=error,
-        hovertext=[estimate_text(e) for e in found],
+        hovertext=[estimate_text(e) for e in estimates],
         hovertemplate="%{hovertext}<extra>" + literal(name) + "</extra>",
     )
     figure.add_trace(trace)
@@ -110,12 +110,12 @@ def dots(
 
 
 def scorer_style(scorer: Scorer) -> str:
-    """Return color and marker: runs filled, their experts hollow, references grey."""
+    """Return color and marker: runs filled, their experts hollow, references gray."""
     if scorer.kind == MODEL:
         return f"{run_color(scorer.run)} {run_symbol(scorer.run)}"
     if scorer.kind == EXPERT:
         return f"{run_color(scorer.run)} {run_symbol(scorer.run)}-open"
-    return f"{GREY} {_REFERENCES.get(scorer.kind, 'cross-thin-open')}"
+    return f"{GRAY} {_REFERENCES.get(scorer.kind, 'cross-thin-open')}"
 
 
 def estimate_text(e: Estimate, form: str = ".4f") -> str:
@@ -151,7 +151,7 @@ def line(
 
 
 def label_ends(figure: go.Figure, span: tuple[float, float]) -> go.Figure:
-    """Name all lines where they end, apart from each other, on a y axis of the given span.
+    """Label all lines at their ends, without overlap, on a y axis of the given span.
 
     Names too long for the margin go to a legend.
     """

@@ -1,7 +1,7 @@
 """Explain a ranking: its first candidate against its second, by the newest parameters.
 
-Serving computes no satisfaction score; what the learner publishes holds all that it takes. So the scores
-here are those of the newest published parameters, beside the ones that were served and logged.
+Serving computes no satisfaction score, but the published parameters contain everything needed for it. So the
+scores here are those of the newest published parameters, next to the ones that were served and logged.
 Shapes: C candidates of one request, F features of a candidate; the first two rows are compared.
 """
 
@@ -21,7 +21,7 @@ from easq.rank.parameters import Parameters
 from easq.rank.pinned_model import newest
 from easq.recipe.recipe import Recipe
 
-_BACK = 512  # offsets of a partition, behind its end, in which rankings are looked for
+_BACK = 512  # offsets of a partition, before its end, that are searched for rankings
 _TEXT_HASH = 1 << 40
 _MOST_ARMS = 4
 
@@ -57,27 +57,27 @@ def newest_scorer(home: Home) -> LoggedScorer | None:
 def newest_rankings(log: EventLog, limit: int) -> list[Request]:
     """Return the newest rankings of each label of arms that were served from models, newest first.
 
-    Of each partition only the last events are looked at, so that a big log costs as much as a small one.
+    Only the last events of each partition are searched, so a large log costs no more than a small one.
     """
-    found: list[Request] = []
+    requests: list[Request] = []
     for partition, (start, end) in enumerate(
         zip(log.start_offsets(EVENTS), log.end_offsets(EVENTS), strict=True)
     ):
         events = log.read(EVENTS, partition, max(start, end - _BACK), _BACK)
-        found += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
+        requests += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
     of_arm: dict[str, list[Request]] = {}
-    for event in sorted(found, key=lambda e: (-e.ts, e.event_id)):
-        if len(kept := of_arm.setdefault(event.arm, [])) < limit:
-            kept.append(event)
-    return [event for kept in list(of_arm.values())[:_MOST_ARMS] for event in kept]
+    for event in sorted(requests, key=lambda e: (-e.ts, e.event_id)):
+        if len(newest := of_arm.setdefault(event.arm, [])) < limit:
+            newest.append(event)
+    return [event for newest in list(of_arm.values())[:_MOST_ARMS] for event in newest]
 
 
 def explain(request: Request, scorer: LoggedScorer) -> dict[str, Any]:
     """Return the winner against the runner-up of a logged ranking, fit for JSON.
 
-    For each feature of a candidate: both values, and how far the winner's lead (its score minus the
-    runner-up's) would shrink if it had the runner-up's value of that feature alone. What features do
-    together belongs to none of them, so the parts need not add up to the lead.
+    For each feature of a candidate: both values, and how much the winner's lead (its score minus the
+    runner-up's) would shrink if only that feature had the runner-up's value. Joint effects of features belong
+    to none of them, so the parts need not add up to the lead.
     """
     viewer = unpack(scorer.viewer_shape, request.viewer, {}, 1)
     logged = unpack(scorer.shape, request.candidates, request.lengths, len(request.items))

@@ -1,4 +1,4 @@
-"""Figures of what runs found; the report and the dashboard show the same ones.
+"""Figures of the results of runs; the report and the dashboard show the same ones.
 
 Each function takes results of replays and returns a plotly figure, or None when the results
 hold nothing to show. Titles and captions belong to the page.
@@ -13,7 +13,7 @@ from easq.prove.offline.results import ReplayResult
 from easq.prove.report.curves import Point, middle, pooled, ratio
 from easq.prove.report.draw import (
     FAINT,
-    GREY,
+    GRAY,
     RUN_COLORS,
     blank,
     dots,
@@ -34,23 +34,23 @@ from easq.prove.report.scorers import MODEL, ORACLE, measured, scorers
 
 ANSWERS_PER_POINT, SHOWN_PER_POINT = 100, 50
 COIN_LOSS = log(2)
-"""-log sigmoid(0): the loss of a pair of which a model knows nothing."""
+"""-log sigmoid(0): the loss of a pair about which a model knows nothing."""
 _DODGE = 15
 
 
 def top_dots(results: Sequence[ReplayResult], metric: str, unit: str) -> go.Figure | None:
     """Show one metric with a labeled row per scorer: the best possible, the runs, the references."""
-    found = [(s, e) for s in scorers(results, [metric]) if (e := measured(results, s, metric))]
-    if not found:
+    measurements = [(s, e) for s in scorers(results, [metric]) if (e := measured(results, s, metric))]
+    if not measurements:
         return None
-    found.sort(key=lambda pair: (pair[0].kind != ORACLE, pair[0].kind != MODEL))
-    figure = blank(36 * len(found) + 60)
-    for row, (scorer, value) in enumerate(found):
+    measurements.sort(key=lambda pair: (pair[0].kind != ORACLE, pair[0].kind != MODEL))
+    figure = blank(36 * len(measurements) + 60)
+    for row, (scorer, value) in enumerate(measurements):
         trace = dots(figure, scorer.label, [row], [value], scorer_style(scorer))
         trace.update(mode="markers+text", text=[f"{value.value:.3f}"], textposition="top center")
         trace.cliponaxis = False
     figure.update_xaxes(nticks=5)
-    return rows(figure, [s.label for s, _ in found], unit, longest=18)
+    return rows(figure, [s.label for s, _ in measurements], unit, longest=18)
 
 
 def metric_dots(results: Sequence[ReplayResult], labels: Mapping[str, str], unit: str) -> go.Figure | None:
@@ -63,9 +63,9 @@ def metric_dots(results: Sequence[ReplayResult], labels: Mapping[str, str], unit
     legend = legend_height([s.label for s in who])
     figure = blank(height * len(known) + 60 + legend, legend=True)
     for number, scorer in enumerate(who):
-        found = [(row, e) for row, m in enumerate(known) if (e := measured(results, scorer, m))]
-        y = [row + _dodge(number, len(who), height) for row, _ in found]
-        dots(figure, scorer.label, y, [e for _, e in found], scorer_style(scorer))
+        measurements = [(row, e) for row, m in enumerate(known) if (e := measured(results, scorer, m))]
+        y = [row + _dodge(number, len(who), height) for row, _ in measurements]
+        dots(figure, scorer.label, y, [e for _, e in measurements], scorer_style(scorer))
     return rows(figure, [labels[m] for m in known], unit)
 
 
@@ -76,21 +76,21 @@ def validity_dots(result: ReplayResult) -> go.Figure | None:
     figure = blank(height * len(behaviors) + 60 + legend_height(options), legend=True)
     for number, option in enumerate(options):
         names = {row: f"validity/{option}/{behavior}" for row, behavior in enumerate(behaviors)}
-        found = {row: percent(e) for row, n in names.items() if (e := estimate(result.validity, n))}
-        if not found:
+        values = {row: percent(e) for row, n in names.items() if (e := estimate(result.validity, n))}
+        if not values:
             continue
-        y = [row + _dodge(number, len(options), height) for row in found]
-        trace = dots(figure, option, y, list(found.values()), f"{option_color(number, len(options))} circle")
-        trace.hovertext = [estimate_text(e, "+.0f") for e in found.values()]
+        y = [row + _dodge(number, len(options), height) for row in values]
+        trace = dots(figure, option, y, list(values.values()), f"{option_color(number, len(options))} circle")
+        trace.hovertext = [estimate_text(e, "+.0f") for e in values.values()]
     if not figure.data:
         return None
-    figure.add_vline(x=0, line={"color": GREY, "width": 1.5}, layer="below")
+    figure.add_vline(x=0, line={"color": GRAY, "width": 1.5}, layer="below")
     figure.update_xaxes(ticksuffix=" %", tickformat="d", nticks=5)
     return rows(figure, behaviors, "against the viewer's own average")
 
 
 def loss_curves(results: Sequence[ReplayResult], loss: str) -> go.Figure | None:
-    """Show one loss along the runs, beside the loss of a coin."""
+    """Show one loss along the runs, next to the loss of a coin toss."""
     points = [pooled(r.curve, "views") for r in results]
     values = [[(middle(p), ratio(p, f"loss.{loss}", "steps")) for p in run] for run in points]
     return _run_lines(results, values, "loss per pair", ".3f", (COIN_LOSS, "coin toss"))
@@ -138,9 +138,9 @@ def behavior_rates(result: ReplayResult) -> go.Figure | None:
     """Show over event time the share of views with each behavior, a strip for each on its own scale."""
     strips = {}
     for behavior in result.behaviors:
-        shown = f"shown.{behavior}"
-        points = _timed(pooled(result.curve, shown, SHOWN_PER_POINT, most=32))
-        rates = [(time, value) for time, p in points if (value := ratio(p, shown, "views")) is not None]
+        sum_name = f"shown.{behavior}"
+        points = _timed(pooled(result.curve, sum_name, SHOWN_PER_POINT, most=32))
+        rates = [(time, value) for time, p in points if (value := ratio(p, sum_name, "views")) is not None]
         if len(rates) > 1:
             strips[behavior] = rates
     if not strips:
@@ -181,7 +181,7 @@ def reliability(results: Sequence[ReplayResult], pairs: str) -> go.Figure | None
         low = min(low, *bins.right)
     if not figure.data:
         return None
-    straight = {"color": GREY, "width": 1.5, "dash": "dot"}
+    straight = {"color": GRAY, "width": 1.5, "dash": "dot"}
     figure.add_shape(type="line", x0=0.5, y0=0.5, x1=1, y1=1, line=straight, layer="below")
     figure.update_xaxes(title_text="how sure the model was", tickformat=".0%", range=[0.48, 1.02])
     return figure.update_yaxes(
@@ -208,7 +208,7 @@ def _run_lines(
     seen = [level[0], *(v for _, known in drawn for _, v in known)]
     room = 0.08 * (max(seen) - min(seen) or 1.0)
     end = max(x for _, known in drawn for x, _ in known)
-    flat = line(figure, level[1], GREY, [0, end], [level[0]] * 2, form)
+    flat = line(figure, level[1], GRAY, [0, end], [level[0]] * 2, form)
     flat.update(line={"width": 1.5, "dash": "dot"}, hoverinfo="skip", hovertemplate=None)
     figure.update_yaxes(title_text=unit, tickformat=form)
     figure.update_xaxes(title_text="views replayed", tickformat="~s", nticks=4, rangemode="tozero")

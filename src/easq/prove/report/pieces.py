@@ -21,11 +21,11 @@ def tile(words: str, results: Sequence[ReplayResult], values: Sequence[str]) -> 
     return page.tile(words, *zip(values, chips(results), strict=True))
 
 
-def number(found: Estimate | None, form: str = ".4f") -> str:
+def number(estimate: Estimate | None, form: str = ".4f") -> str:
     """Return a table cell with an estimate over its interval, or a dash."""
-    if found is None:
+    if estimate is None:
         return page.cell("-")
-    value, _, bounds = estimate_text(found, form).partition(" (")
+    value, _, bounds = estimate_text(estimate, form).partition(" (")
     return page.cell(value, bounds.removesuffix(")"))
 
 

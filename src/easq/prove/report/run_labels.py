@@ -7,7 +7,7 @@ from easq.prove.offline.results import ReplayResult
 
 
 def run_labels(results: Sequence[ReplayResult]) -> list[str]:
-    """Return a short name for each run: its method where that tells them apart, else its recipe."""
+    """Return a short name for each run: its method if that distinguishes the runs, else its recipe."""
     methods = [label_of(result.method) for result in results]
     names = [result.name for result in results]
     both = [f"{name}, {method}" for name, method in zip(names, methods, strict=True)]

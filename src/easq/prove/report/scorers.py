@@ -62,21 +62,21 @@ def _place(name: str) -> tuple[int, str, int]:
 
 def scorers(results: Sequence[ReplayResult], names: Iterable[str]) -> list[Scorer]:
     """Return who has values for any of the metrics: runs, their satisfaction experts, references once."""
-    wanted, found = set(names), []
+    wanted, chosen = set(names), []
     held = [{split(n)[0] for n in r.metrics if split(n)[1] in wanted} for r in results]
     for run, label in enumerate(run_labels(results)):
         if MODEL in held[run]:
-            found.append(Scorer(label, run, MODEL))
+            chosen.append(Scorer(label, run, MODEL))
         if EXPERT in held[run]:
-            found.append(Scorer(f"{label}, satisfaction expert", run, EXPERT))
+            chosen.append(Scorer(f"{label}, satisfaction expert", run, EXPERT))
     for kind in sorted(set().union(*held) - {MODEL, EXPERT}):
         label = "Best possible" if kind == ORACLE else kind.capitalize()
-        found.append(Scorer(label, next(run for run, kinds in enumerate(held) if kind in kinds), kind))
-    return found
+        chosen.append(Scorer(label, next(run for run, kinds in enumerate(held) if kind in kinds), kind))
+    return chosen
 
 
 def distinguishing(results: Sequence[ReplayResult], names: Sequence[str]) -> list[str]:
-    """Return the metrics that can tell rankings apart.
+    """Return the metrics that can distinguish rankings.
 
     A cut-off as long as the lists gives every ranking the same value, or the value of a shorter cut-off.
     """

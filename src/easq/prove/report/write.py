@@ -45,7 +45,7 @@ def _heading(title: str, results: Sequence[ReplayResult]) -> str:
     bars = (
         f"A bar around a dot is the {confidence(results)} interval: how far the number could move with "
         "other viewers, found by drawing viewers again and again. Where no bar is seen, it is shorter than "
-        "the dot. Colored marks are runs, grey marks are references."
+        "the dot. Colored marks are runs, gray marks are references."
     )
     return page.header(
         title,
@@ -70,7 +70,7 @@ def _tiles(results: Sequence[ReplayResult]) -> list[str]:
         ("sat/auc", "AUC of answers (chance 0.5)"),
         ("pair_accuracy", "behavior pairs in the right order (chance 0.5)"),
     ):
-        found = [estimate(r.metrics, name) for r in results]
-        if any(found):
-            rankings.append(tile(words, results, [f"{e.value:.3f}" if e else "none" for e in found]))
+        estimates = [estimate(r.metrics, name) for r in results]
+        if any(estimates):
+            rankings.append(tile(words, results, [f"{e.value:.3f}" if e else "none" for e in estimates]))
     return [page.tiles(log), page.tiles(rankings)]

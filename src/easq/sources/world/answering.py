@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from easq.arrays import F32, I64, Bool
-from easq.sources.world.calibration import CALIBRATION, Calibration
+from easq.sources.world.calibration import CALIBRATION, WorldConstants
 from easq.sources.world.react import ANSWER_NOISE
 
 _OPTION_OF_LEVEL = np.array([0, 0, 1, 2, 2])
@@ -40,7 +40,7 @@ def eligible(play_s_RC: F32, ratio_RC: F32) -> Bool:
     return np.asarray((play_s_RC >= 7) | (ratio_RC >= 0.5))
 
 
-def level(felt_E: F32, calibration: Calibration = CALIBRATION) -> I64:
+def level(felt_E: F32, calibration: WorldConstants = CALIBRATION) -> I64:
     """Return what is felt as a level from 0 to 4, cut to match EEG-SVRec's answers."""
     return np.searchsorted(np.array(calibration.thresholds, np.float32), felt_E)
 
@@ -49,7 +49,7 @@ def named_level(
     felt_E: F32,
     style_E: F32,
     random: np.random.Generator,
-    calibration: Calibration = CALIBRATION,
+    calibration: WorldConstants = CALIBRATION,
 ) -> I64:
     """Return the level that viewers would name, from what is felt, their way of answering, and noise."""
     noise_E = random.standard_normal(felt_E.shape, np.float32)
@@ -61,7 +61,9 @@ def option(level_E: I64) -> I64:
     return _OPTION_OF_LEVEL[level_E]
 
 
-def answer_chance(felt_E: F32, rate: float, calibration: Calibration = CALIBRATION, bias: float = 1.0) -> F32:
+def answer_chance(
+    felt_E: F32, rate: float, calibration: WorldConstants = CALIBRATION, bias: float = 1.0
+) -> F32:
     """Return the probability that an ask is answered. Annoyed viewers answer more often (Wikimedia).
 
     With the calibrated bias, its mean over the main feed's eligible views is `rate`, unless a probability

@@ -18,8 +18,8 @@ class BehaviorLogit:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """The function of find_constants.py that finds a constant describes what it is fitted to.
+class WorldConstants:
+    """Constants of the world; the function of find_constants.py that fits one says to which figures.
 
     pull_mean, pull_scale, felt_mean, felt_scale   put weighted interest, quality and bait on one scale
     mood_shared, mood_cap                          how far mood keeps a viewer watching: EEG-SVRec
@@ -50,7 +50,7 @@ class Calibration:
     behaviors: dict[str, BehaviorLogit]
 
 
-CALIBRATION = Calibration(
+CALIBRATION = WorldConstants(
     pull_mean=1.06,
     pull_scale=0.5538,
     felt_mean=0.1126,

@@ -6,7 +6,7 @@ A dot shows the distance of the simulated figure in units of the tolerance: from
 from collections.abc import Sequence
 from html import escape
 
-from easq.sources.world.check import CheckRow
+from easq.sources.world.realism import CheckRow
 
 _LINE, _LEFT, _WIDE, _RIGHT, _TOP = 15, 380, 300, 170, 30
 _REACH = 2.0

@@ -13,7 +13,7 @@ import numpy as np
 from easq.arrays import F32, I64
 from easq.sources.world import real_figures
 from easq.sources.world.answering import named_level
-from easq.sources.world.calibration import CALIBRATION, Calibration
+from easq.sources.world.calibration import CALIBRATION, WorldConstants
 from easq.sources.world.population import NUM_TOPICS, SCENARIOS, make_authors, make_items, make_viewers
 from easq.sources.world.react import Exposure, Reactions, Surroundings, expose, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
@@ -63,7 +63,7 @@ def draw_guests(num_people: int, seed: int, sharpness: float) -> Guests:
     return Guests(exposure, viewers.answer_style_U, np.arange(num_people) < num)
 
 
-def run_session(guests: Guests, seed: int, calibration: Calibration = CALIBRATION) -> Session:
+def run_session(guests: Guests, seed: int, calibration: WorldConstants = CALIBRATION) -> Session:
     """Let the guests watch, act, and name a level from 0 to 4 for every view."""
     random = np.random.default_rng([seed, 10])
     table = LAB if calibration is CALIBRATION else PlayTable(LAB.rows, calibration.lab_pull_levels)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.arrays import F32, I64, Bool
-from easq.sources.world.calibration import CALIBRATION, Calibration
+from easq.sources.world.calibration import CALIBRATION, WorldConstants
 from easq.sources.world.population import Catalogue, Viewers
 from easq.sources.world.real_figures import RATIO_EDGES
 from easq.sources.world.watching import FEED, PlayTable, watched_for
@@ -116,7 +116,7 @@ def raw_felt(exposure: Exposure) -> F32:
     return raw(exposure, _FELT, exposure.regret_R)
 
 
-def pull(exposure: Exposure, mood_RC: F32, own_RC: F32, calibration: Calibration) -> F32:
+def pull(exposure: Exposure, mood_RC: F32, own_RC: F32, calibration: WorldConstants) -> F32:
     """Return what keeps viewers watching: patience, the item, the capped mood, and chance."""
     known = calibration
     normal = NormalDist()
@@ -136,7 +136,7 @@ def react(
     exposure: Exposure,
     random: np.random.Generator,
     place: Surroundings | None = None,
-    calibration: Calibration = CALIBRATION,
+    calibration: WorldConstants = CALIBRATION,
 ) -> Reactions:
     """Let viewers watch and act in a place, by default in the feed."""
     place = place or FEED_PLACE
@@ -155,14 +155,14 @@ def react(
     return Reactions(play_s_RC, ratio_RC, did, felt_RC, satisfaction_RC)
 
 
-def expected_felt(exposure: Exposure, place: Surroundings, calibration: Calibration) -> F32:
+def expected_felt(exposure: Exposure, place: Surroundings, calibration: WorldConstants) -> F32:
     """Return what viewers feel for items in a place, without mood."""
     felt_RC = (raw_felt(exposure) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
     felt_RC += np.float32(place.felt_shift)
     return felt_RC
 
 
-def satisfaction(expected_RC: F32, calibration: Calibration = CALIBRATION) -> F32:
+def satisfaction(expected_RC: F32, calibration: WorldConstants = CALIBRATION) -> F32:
     """Return the probability that viewers are satisfied, from what they are expected to feel."""
     # With 1.702 the logistic curve is within 0.01 of the normal one.
     steepness = 1.702 / (1 - FELT_PART + ANSWER_NOISE**2) ** 0.5
@@ -175,7 +175,7 @@ def act(
     felt_RC: F32,
     random: np.random.Generator,
     place: Surroundings,
-    calibration: Calibration,
+    calibration: WorldConstants,
 ) -> dict[str, Bool]:
     """Draw the rare behaviors: each depends on the play ratio, what is felt, habit, and on a like.
 

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from easq.sources.world import check_figure, real_figures
-from easq.sources.world.check import CheckRow, check, lab_values
+from easq.sources.world.realism import CheckRow, check, lab_values
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from easq.log.events import EVENTS, Answered, Asked, Behavior, Request
 from easq.log.packing import unpack_floats, unpack_ids
 from easq.log.sqlite import SqliteLog
 from easq.recipe.read import read_recipe
-from easq.sources.world.record import events, record
+from easq.sources.world.recording import events, record
 from tests.support.small_worlds import RECIPES, small_world
 
 
