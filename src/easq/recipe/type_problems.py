@@ -43,7 +43,7 @@ def tagged(data: dict[str, Any], structs: list[type[Struct]]) -> type[Struct] | 
 
 
 def join_key(place: str, key: str) -> str:
-    """Return the key below a place, such as `model.rank`."""
+    """Return the key below a place, such as `method.rank`."""
     return f"{place}.{key}".lstrip(".")
 
 

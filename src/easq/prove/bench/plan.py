@@ -39,7 +39,7 @@ class BenchSize(Strict, frozen=True):
 
 
 class Variant(Strict, frozen=True):
-    """Methods changed by settings, such as model.rank=0; `label` stands behind their names."""
+    """Methods changed by settings, such as method.rank=0; `label` stands behind their names."""
 
     of: tuple[str, ...]
     label: str
