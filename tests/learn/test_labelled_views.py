@@ -59,3 +59,17 @@ def test_forgotten_viewers_are_not_replayed() -> None:
     rows, joined = views.join(nothing, nothing.rows, np.random.default_rng(1))
     assert len(joined.option_T) == 1
     np.testing.assert_array_equal(rows.candidate_NV[-1], before.rows.candidate_NV[1])
+
+
+def test_a_state_of_0_1_comes_back_as_it_would_be_stored_today() -> None:
+    """There, behaviors stood behind the candidate's columns."""
+    before = lay_out([Closed(A, {0: (True, False), 1: (False, True)}, said={0: 0, 1: 2})])
+    views = LabelledViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2)
+    views.add(before)
+    today = views.state()
+    old = {name: column for name, column in today.items() if name != "behavior_AK"}
+    old["candidate_AV"] = np.concatenate([today["candidate_AV"], today["behavior_AK"]], axis=1)
+    upgraded = views.upgraded(old)
+    assert upgraded.keys() == today.keys()
+    for name, column in today.items():
+        np.testing.assert_array_equal(upgraded[name], column)

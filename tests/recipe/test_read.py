@@ -368,5 +368,6 @@ def test_a_recipe_of_an_older_easq_is_refused_with_its_new_form(tmp_path: Path) 
 def test_a_kept_recipe_of_an_older_easq_is_read(tmp_path: Path) -> None:
     recipe = read_kept_recipe(written(tmp_path, OLD), read_method)
     assert (recipe.method.kind, recipe.model.hidden, recipe.answers.replayed) == ("probe", 32, 9)
+    assert recipe == read_recipe(written(tmp_path, OLD), methods=read_method, kept=True)
     default = read_kept_recipe(written(tmp_path, SMALLEST + "[alignment]\nridge = 5.0\n"), read_method)
     assert default.method.kind == "easq"

@@ -217,9 +217,12 @@ def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Ho
     from easq.model.method import read_method
     from easq.recipe.read import read_recipe
 
-    if recipe is None and (folder / "settings.toml").exists():
+    kept = recipe is None and (folder / "settings.toml").exists()
+    if kept:
         recipe = folder / "settings.toml"
-    settings = None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method)
+    settings = (
+        None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method, kept=kept)
+    )
     return open_home(folder, settings, read_method)
 
 

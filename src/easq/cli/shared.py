@@ -23,7 +23,8 @@ console = Console(width=None if sys.stdout.isatty() else 130)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 Overrides = Annotated[
-    list[str] | None, Parameter(name="--set", negative="", help="Change a setting: model.rank=4. Repeatable.")
+    list[str] | None,
+    Parameter(name="--set", negative="", help="Change a setting: training.learning_rate=0.01. Repeatable."),
 ]
 
 

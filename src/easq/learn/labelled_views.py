@@ -75,7 +75,11 @@ class LabelledViews:
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
-        if "behavior_AK" not in state:  # a state of easq 0.1: behaviors stand behind the candidate's columns
-            candidate_AV, behavior_AK = np.split(state["candidate_AV"], [self._width], axis=1)
-            state = {**state, "candidate_AV": candidate_AV, "behavior_AK": behavior_AK}
-        self._buffer.restore(state)
+        self._buffer.restore(self.upgraded(state))
+
+    def upgraded(self, state: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+        """Return a state in today's form. In 0.1, behaviors stood behind the candidate's columns."""
+        if "behavior_AK" in state:
+            return state
+        candidate_AV, behavior_AK = np.split(state["candidate_AV"], [self._width], axis=1)
+        return {**state, "candidate_AV": candidate_AV, "behavior_AK": behavior_AK}

@@ -195,6 +195,12 @@ class Learner:
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.step_count = int(state["steps"][0])
 
+    def upgraded(self, state: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a stored state as today's `state` would have it; an earlier release may have stored it."""
+        if self.labelled is None:
+            return state
+        return {**state, "labelled": self.labelled.upgraded(state["labelled"])}
+
 
 def _tensor(array: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(array.copy())

@@ -62,9 +62,10 @@ def verify(
         if name in wanted:
             restorable[name] = copy_state(trainer.learner.state())
         if version := _stored(versions, name):
-            note("versions", name, _is_same(trainer.learner.state(), version))
+            note("versions", name, _is_same(trainer.learner.state(), trainer.learner.upgraded(version)))
         if state := _stored(checkpoints, checkpoint):
-            note("checkpoints", checkpoint, _is_same(trainer.state(), state["trainer"]))
+            today = {**state["trainer"], "learner": trainer.learner.upgraded(state["trainer"]["learner"])}
+            note("checkpoints", checkpoint, _is_same(trainer.state(), today))
 
     compare_snapshots(since)
     done = since

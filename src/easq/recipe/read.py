@@ -27,6 +27,7 @@ def read_recipe(
     overrides: Sequence[str] = (),
     overlays: Sequence[Path] = (),
     methods: MethodReader = unread_method,
+    kept: bool = False,
 ) -> Recipe:
     """Return the recipe in the TOML file at `path`, changed by overlays and then by overrides.
 
@@ -35,10 +36,11 @@ def read_recipe(
     of a recipe, laid over in the same way. An override is such as `model.dim=4`; its key leads through
     tables, and an entry of a list of tables is named by its `name` (`features.tag.rows=512`). A `[method]`
     of another kind replaces the whole table. The recipes that arms name stand beside the file that names
-    them. `methods` reads the table `[method]`. Raises SettingsError with all problems; warns of settings
-    without effect.
+    them. `methods` reads the table `[method]`. `kept` says that easq wrote the file itself, as in a home:
+    then the form of 0.1 is read too. Raises SettingsError with all problems; warns of settings without
+    effect.
     """
-    data = read_data(path, methods)
+    data = read_data(path, methods, kept=kept)
     for overlay in overlays:
         lay_over(data, read_data(overlay, methods))
     for change in overrides:
@@ -56,9 +58,13 @@ def read_kept_recipe(path: Path, methods: MethodReader = unread_method) -> Recip
     return decode_recipe(upgrade(data, methods) if is_old(data) else data, methods)
 
 
-def read_data(path: Path, methods: MethodReader, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+def read_data(
+    path: Path, methods: MethodReader, seen: tuple[Path, ...] = (), *, kept: bool = False
+) -> dict[str, Any]:
     """Return the TOML data of a file with that of the files that it extends; raises SettingsError."""
     own = read_toml(path)
+    if kept and is_old(own):
+        return upgrade(own, methods)
     if is_old(own):
         raise SettingsError(f"{path}: {old_form_message(own, methods)}")
     for arm in _arms_with_recipes(own):
