@@ -54,7 +54,7 @@ def test_answers_are_good_and_bad_by_their_place_and_weight() -> None:
     assert believed(beliefs, "elsewhere", "other", 0, HOUR) == NOTHING
 
 
-def test_what_is_no_option_says_nothing() -> None:
+def test_an_unknown_option_does_not_count() -> None:
     assert beliefs_of(answer("a", "great")) == Beliefs()
 
 
@@ -79,10 +79,10 @@ def test_a_viewer_s_own_answers_play_no_part(said: list[tuple[str, str, int, flo
     answers = [
         answer(user, option, ts, weight) for user, option, ts, weight in sorted(said, key=lambda s: s[2])
     ]
-    found = believed(beliefs_of(*answers), "g", "a", 6 * HOUR, HOUR)
+    result = believed(beliefs_of(*answers), "g", "a", 6 * HOUR, HOUR)
     without = believed(beliefs_of(*(one for one in answers if one.user_id != "a")), "g", "a", 6 * HOUR, HOUR)
-    assert isclose(found.good, without.good, abs_tol=1e-9)
-    assert isclose(found.bad, without.bad, abs_tol=1e-9)
+    assert isclose(result.good, without.good, abs_tol=1e-9)
+    assert isclose(result.bad, without.bad, abs_tol=1e-9)
 
 
 def test_of_own_answers_only_those_of_the_group_are_left_out() -> None:
@@ -104,9 +104,9 @@ def test_an_answer_teaches_most_where_nothing_is_known_and_where_opinions_differ
 
 
 def test_the_draw_is_from_what_is_believed() -> None:
-    found = [teaching("g", Belief(6.0, 2.0), sample).drawn for sample in draws(4000)]
-    assert isclose(fmean(found), 7 / 10, abs_tol=0.01)
-    assert isclose(fmean((p - 0.7) ** 2 for p in found), 0.7 * 0.3 / 11, abs_tol=0.002)
+    result = [teaching("g", Belief(6.0, 2.0), sample).drawn for sample in draws(4000)]
+    assert isclose(fmean(result), 7 / 10, abs_tol=0.01)
+    assert isclose(fmean((p - 0.7) ** 2 for p in result), 0.7 * 0.3 / 11, abs_tol=0.002)
 
 
 def test_the_same_view_draws_the_same() -> None:
@@ -119,8 +119,8 @@ def test_the_same_view_draws_the_same() -> None:
 def test_a_rate_is_between_its_floor_and_the_rate(
     rate: float, floor: float, good: float, bad: float, sample: float
 ) -> None:
-    found = mixed(rate, floor, teaching("g", Belief(good, bad), sample).gain)
-    assert rate * floor <= found <= rate * (1 + 1e-9)
+    result = mixed(rate, floor, teaching("g", Belief(good, bad), sample).gain)
+    assert rate * floor <= result <= rate * (1 + 1e-9)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,21 +37,21 @@ def read_back(file: AsksFile, log: EventLog, recipe: Recipe) -> tuple[Asks, bool
 @pytest.mark.parametrize(
     "settings", [(*ADAPTIVE, "ask.daily_quota=200"), ("ask.rate=0.3", "ask.memory_days=1.0")]
 )
-def test_a_restored_state_goes_on_like_the_original(tmp_path: Path, settings: tuple[str, ...]) -> None:
+def test_a_restored_state_continues_like_the_original(tmp_path: Path, settings: tuple[str, ...]) -> None:
     recipe = small_recipe(*settings)
     log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     file.write(file.take(asks))
-    kept, was_used = read_back(file, log, recipe)
+    restored, was_used = read_back(file, log, recipe)
     assert was_used
-    assert msgspec.to_builtins(kept.state()) == msgspec.to_builtins(asks.state())
+    assert msgspec.to_builtins(restored.state()) == msgspec.to_builtins(asks.state())
     later = a_day(asks, log, 40, first=60)
-    catch_up(kept, log, LATER)
+    catch_up(restored, log, LATER)
     whole = Asks(recipe, SECRET)
     catch_up(whole, log, LATER)
-    assert stand(kept, LATER) == stand(whole, LATER)
-    assert [kept.decided(view) for view in later] == [whole.decided(view) for view in later]
-    assert kept.offsets == log.end_offsets(EVENTS)
+    assert stand(restored, LATER) == stand(whole, LATER)
+    assert [restored.decided(view) for view in later] == [whole.decided(view) for view in later]
+    assert restored.offsets == log.end_offsets(EVENTS)
     log.close()
 
 
@@ -60,12 +60,12 @@ def test_only_what_came_after_is_read(tmp_path: Path, monkeypatch: pytest.Monkey
     log, asks = log_and_asks(tmp_path, recipe)
     file = AsksFile(tmp_path / "asks", recipe)
     file.write(file.take(asks))
-    kept, _ = read_back(file, log, recipe)
+    restored, _ = read_back(file, log, recipe)
     log.append(EVENTS, [answered("u1", "satisfied", NOW)])
     batch_sizes: list[int] = []
     observe = Asks.observe
     monkeypatch.setattr(Asks, "observe", lambda self, e: (batch_sizes.append(len(e)), observe(self, e)))
-    catch_up(kept, log, LATER)
+    catch_up(restored, log, LATER)
     assert sum(batch_sizes) == 1
     log.close()
 
@@ -89,7 +89,7 @@ def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
         assert not read_back(file, log, recipe)[1]
     path.write_bytes(packed[:-5])
     assert not read_back(file, log, recipe)[1]
-    assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
+    assert [file_.name for file_ in tmp_path.glob("asks*")] == ["asks"]
     log.close()
 
 
@@ -125,7 +125,7 @@ def test_what_a_kill_leaves_is_overwritten_by_the_next(tmp_path: Path) -> None:
     (tmp_path / "asks.part").write_bytes(b"half of what a killed process wrote" * 100_000)
     file.write(file.take(asks))
     assert read_back(file, log, recipe)[1]
-    assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
+    assert [path.name for path in tmp_path.glob("asks*")] == ["asks"]
     log.close()
 
 
@@ -139,9 +139,9 @@ def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None
             done.append(pool.submit(file.write, file.take(asks)))
             a_day(asks, log, 10, first=60 + 10 * n)
             if n % 3 == 2:
-                kept, was_used = read_back(file, log, recipe)
-                assert was_used or kept.offsets == []
+                restored, was_used = read_back(file, log, recipe)
+                assert was_used or restored.offsets == []
         assert [one.result() for one in done] == [None] * 12
     assert read_back(file, log, recipe)[1]
-    assert [found.name for found in tmp_path.glob("asks*")] == ["asks"]
+    assert [path.name for path in tmp_path.glob("asks*")] == ["asks"]
     log.close()

@@ -16,12 +16,12 @@ def test_policies_and_tokens_are_covered_whole(tmp_path: Path) -> None:
         check=True,
         cwd=here.parent.parent,
     )
-    found = subprocess.run(
+    result = subprocess.run(
         [*coverage, "report", data, "--show-missing", "--fail-under=100"],
         capture_output=True,
         text=True,
         check=False,
         cwd=here.parent.parent,
     )
-    assert found.returncode == 0, found.stdout
-    assert found.stdout.count("100%") == 4, found.stdout
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.count("100%") == 4, result.stdout

@@ -61,8 +61,8 @@ def test_gates_say_what_they_saw() -> None:
     assert first[0].why == "last asked never"
     assert "and there is no quota" in first[3].why
     viewer = advance(RULE, asked_at(RULE, START), START + 10 * MINUTE)
-    found = gates(RULE._replace(daily_quota=5), viewer, 2, 0.3, 0.1)
-    assert [gate.why for gate in found] == [
+    result = gates(RULE._replace(daily_quota=5), viewer, 2, 0.3, 0.1)
+    assert [gate.why for gate in result] == [
         "last asked 10.0 minutes ago; it ends in 160.0 minutes",
         "asked 1 in this session, at most 1",
         "asked 1 this day, at most 2",
@@ -197,7 +197,7 @@ def test_with_a_quota_propensities_hold_because_own_asks_are_left_out() -> None:
 
 def exact(rule: Rule, times: list[int], rates: list[float]) -> list[float]:
     """Return each view's probability by going through all outcomes of all draws."""
-    found = [0.0] * len(times)
+    result = [0.0] * len(times)
     for outcome in itertools.product((True, False), repeat=len(times)):
         viewer, weight, asked = None, 1.0, []
         for n, (ts, rate, wins) in enumerate(zip(times, rates, outcome, strict=True)):
@@ -207,8 +207,8 @@ def exact(rule: Rule, times: list[int], rates: list[float]) -> list[float]:
             viewer = draw(rule, viewer, rate, is_asked)
             asked += [n] * is_asked
         for n in asked:
-            found[n] += weight
-    return found
+            result[n] += weight
+    return result
 
 
 @settings(max_examples=60, deadline=None)

@@ -45,11 +45,11 @@ def answer(user: str, ts: int, option: str = "good", item: str = "i", took_ms: i
 
 
 def weigh(
-    state: QualityState, given: Answered, about: AnswerContext = ABOUT, rules: Quality = RULES
+    state: QualityState, answered: Answered, about: AnswerContext = ABOUT, rules: Quality = RULES
 ) -> AnswerWeight:
     """Judge an answer, let the state observe it as logged, and return its weight."""
-    weight = judge(given, state, rules, about)
-    observe(msgspec.structs.replace(given, weight=weight.weight, flags=weight.flags), state, rules, about)
+    weight = judge(answered, state, rules, about)
+    observe(msgspec.structs.replace(answered, weight=weight.weight, flags=weight.flags), state, rules, about)
     return weight
 
 
@@ -59,8 +59,8 @@ def usual(state: QualityState, hours: int = 10) -> None:
         about = AnswerContext(f"author{n % 41}")
         observe(asked(f"v{n}", n * MINUTE, f"i{n % 211}"), state, RULES, about)
         if n % 10 == 0:
-            given = answer(f"v{n}", n * MINUTE + 3000, "good" if n % 20 else "bad", f"i{n % 211}")
-            assert weigh(state, given, about) == (1.0, [])
+            one = answer(f"v{n}", n * MINUTE + 3000, "good" if n % 20 else "bad", f"i{n % 211}")
+            assert weigh(state, one, about) == (1.0, [])
 
 
 def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
@@ -72,7 +72,7 @@ def test_an_answer_before_the_question_could_be_read_counts_less() -> None:
 
 
 @pytest.mark.parametrize("took_ms", [0, 3000, 2**31 - 1])
-def test_nobody_read_longer_than_since_the_offer(took_ms: int) -> None:
+def test_reading_time_is_bounded_by_the_time_since_the_offer(took_ms: int) -> None:
     """What a viewer's side says can be made up; when the service made its offer cannot."""
     needed = reading_ms(ABOUT.text, RULES.skimming)
     for since_ms, flags in ((needed - 1, ["speeder"]), (needed + 1, [])):
@@ -82,7 +82,7 @@ def test_nobody_read_longer_than_since_the_offer(took_ms: int) -> None:
         )
 
 
-def test_who_knows_the_question_need_not_read_it_again() -> None:
+def test_a_second_answer_may_be_quicker_but_not_arbitrarily() -> None:
     state = QualityState()
     weigh(state, answer("u", 0))
     assert weigh(state, answer("u", HOUR, "bad", "j", took_ms=400)) == (1.0, [])
@@ -92,8 +92,8 @@ def test_who_knows_the_question_need_not_read_it_again() -> None:
 def test_a_visitor_of_the_demo_page_who_answers_every_clip_counts_in_full() -> None:
     rules, state = read_recipe(RECIPES / "demo.toml").quality, QualityState()
     for n in range(40):
-        said = answer("u", n * 4000, ("good", "bad", "good")[n % 3], f"i{n % 20}", took_ms=1200)
-        assert weigh(state, said, AnswerContext("", ABOUT.text), rules) == (1.0, [])
+        tap = answer("u", n * 4000, ("good", "bad", "good")[n % 3], f"i{n % 20}", took_ms=1200)
+        assert weigh(state, tap, AnswerContext("", ABOUT.text), rules) == (1.0, [])
 
 
 def test_chinese_is_read_by_fewer_characters_a_second() -> None:
@@ -102,8 +102,8 @@ def test_chinese_is_read_by_fewer_characters_a_second() -> None:
 
 def test_answers_in_a_burst_count_less_from_the_fourth_on() -> None:
     state = QualityState()
-    found = [weigh(state, answer("u", n * 9000, "good" if n % 2 else "bad", f"i{n}")) for n in range(5)]
-    assert [f.flags for f in found] == [[], [], [], ["burst"], ["burst"]]
+    result = [weigh(state, answer("u", n * 9000, "good" if n % 2 else "bad", f"i{n}")) for n in range(5)]
+    assert [f.flags for f in result] == [[], [], [], ["burst"], ["burst"]]
 
 
 def test_one_option_for_ever_counts_less_once_chance_would_not_do_that() -> None:
@@ -111,11 +111,11 @@ def test_one_option_for_ever_counts_less_once_chance_would_not_do_that() -> None
     usual(state)
     # Half of all answers are good, so ten in a row come by chance once in a thousand times.
     start = 10 * HOUR
-    found = [
+    result = [
         weigh(state, answer("u", start + n * 3 * HOUR, item=f"x{n}"), AnswerContext(f"a{n}"))
         for n in range(20)
     ]
-    straight = [n for n, f in enumerate(found) if f.flags == ["straight_line"]]
+    straight = [n for n, f in enumerate(result) if f.flags == ["straight_line"]]
     assert straight == list(range(straight[0], 20))
     assert 8 <= straight[0] <= 16
     assert weigh(state, answer("u", start + 500 * HOUR, "bad", "y"), AnswerContext("other")).flags == []
@@ -123,27 +123,27 @@ def test_one_option_for_ever_counts_less_once_chance_would_not_do_that() -> None
 
 def test_answers_beyond_the_daily_limit_count_nothing_until_a_day_has_passed() -> None:
     state, rules = QualityState(), msgspec.structs.replace(RULES, max_per_day=3)
-    found = [
+    result = [
         weigh(state, answer("u", n * HOUR, "good" if n % 2 else "bad", f"i{n}"), AnswerContext(), rules)
         for n in range(5)
     ]
-    assert [f.weight for f in found] == [1, 1, 1, 0, 0]
+    assert [f.weight for f in result] == [1, 1, 1, 0, 0]
     assert weigh(state, answer("u", 29 * HOUR, item="z"), AnswerContext(), rules) == (1.0, [])
 
 
 def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere() -> None:
-    state, found = QualityState(), []
+    state, result = QualityState(), []
     usual(state)
     start = 10 * HOUR
     for n in range(100):
         ts = start + n * MINUTE
         observe(asked(f"h{n}", ts, f"k{n % 9}"), state, RULES, ABOUT)
-        found.append(weigh(state, answer(f"h{n}", ts + 3000, item=f"k{n % 9}")))
-    assert found[0] == (1.0, [])
-    assert found[-1].flags == ["flood"]
+        result.append(weigh(state, answer(f"h{n}", ts + 3000, item=f"k{n % 9}")))
+    assert result[0] == (1.0, [])
+    assert result[-1].flags == ["flood"]
     # 100 asks; elsewhere one of twenty is answered so; twice that is let through, and what came before
     # four viewers had answered so.
-    assert sum(f.weight for f in found) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
+    assert sum(f.weight for f in result) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
     # Who took part is doubted elsewhere too; who did not is not.
     assert weigh(state, answer("h99", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
         0.1,
@@ -199,12 +199,12 @@ def test_a_campaign_in_the_world_is_found_and_honest_viewers_are_left_alone() ->
     campaign = Campaign(disliked_author(world))
     authors = world.catalogue.author_I
 
-    def lived() -> list[Event]:
+    def campaign_log() -> list[Event]:
         chunks = (campaign.join(world, c, 0.1) for c in world.chunks(6000, size=500))
         return [e for c in chunks for e in sorted(events(world, c), key=lambda e: e.ts)]
 
     weights: dict[tuple[bool, bool], list[float]] = {}
-    for event in judged(lived(), RULES, lambda item: str(authors[int(item[1:])])):
+    for event in judged(campaign_log(), RULES, lambda item: str(authors[int(item[1:])])):
         if isinstance(event, Answered):
             is_own = bool(authors[int(event.item_id[1:])] == campaign.author)
             weights.setdefault((int(event.user_id[1:]) < 50, is_own), []).append(event.weight)

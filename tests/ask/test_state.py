@@ -30,15 +30,15 @@ def view(request: Request, item: str = "a", **other: object) -> View:
     return View(request.user_id, request.event_id, item, **fields)  # type: ignore[arg-type]
 
 
-def asked(asks: Asks, found: View, ts: int) -> Asked:
-    ask = asks.ask_of(found)
+def asked(asks: Asks, result: View, ts: int) -> Asked:
+    ask = asks.ask_of(result)
     assert ask is not None
     return Asked(
-        event_id=f"q{found.key}",
-        user_id=found.user_id,
+        event_id=f"q{result.key}",
+        user_id=result.user_id,
         ts=ts,
-        request_id=found.request_id,
-        item_id=found.item_id,
+        request_id=result.request_id,
+        item_id=result.item_id,
         question="satisfaction",
         propensity=ask.offered.propensity,
         policy="uniform",
@@ -54,13 +54,13 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
         events: list[Event] = [served]
         asks.observe(events)
         for item in "ab":
-            found = view(served, item)
-            assert asks.why_not(found, ts) == ("", "")
-            offered = asks.decide(found, ts + 1000)
+            offer_view = view(served, item)
+            assert asks.why_not(offer_view, ts) == ("", "")
+            offered = asks.decide(offer_view, ts + 1000)
             events.append(offered)
             if not offered.gate and rng.random() < 0.7:
-                events.append(asked(asks, found, ts + 2000))
-            views.append(found)
+                events.append(asked(asks, offer_view, ts + 2000))
+            views.append(offer_view)
         log.append(EVENTS, events)
         asks.observe(events[1:])
     return views
@@ -69,12 +69,12 @@ def a_day(asks: Asks, log: SqliteLog, requests: int, first: int = 0) -> list[Vie
 def stand(asks: Asks, now_ms: int) -> object:
     """Return all that the next decisions depend on."""
     users = [f"u{n}" for n in range(8)]
-    found = [asks.gates(View(user, "new", "a", 8000.0, 0.0), now_ms) for user in users]
-    return asks.used(now_ms), found
+    gates_of = [asks.gates(View(user, "new", "a", 8000.0, 0.0), now_ms) for user in users]
+    return asks.used(now_ms), gates_of
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
-def test_a_restart_goes_on_with_the_same_gates_quota_and_probabilities(
+def test_a_restart_continues_with_the_same_gates_quota_and_probabilities(
     tmp_path: Path, partitions: int
 ) -> None:
     recipe = small_recipe(*OFTEN, "ask.daily_quota=200")
@@ -86,8 +86,8 @@ def test_a_restart_goes_on_with_the_same_gates_quota_and_probabilities(
         catch_up(again, log, now_ms)
         assert again.offsets == log.end_offsets(EVENTS)
         assert stand(again, now_ms) == stand(live, now_ms)
-        decided = [live.decided(found) for found in views[-100:]]
-        assert decided == [again.decided(found) for found in views[-100:]]
+        decided = [live.decided(result) for result in views[-100:]]
+        assert decided == [again.decided(result) for result in views[-100:]]
         assert {ASKED, closed("sampling"), closed("cool_down")} <= set(decided)
 
 
@@ -124,15 +124,15 @@ def answered(user: str, option: str, ts: int, item: str = "a") -> Answered:
 def test_the_adaptive_policy_asks_less_about_what_is_known() -> None:
     asks = Asks(small_recipe(*ADAPTIVE), SECRET, {"a": "kim", "b": "kim", "c": "lee"}.get)  # type: ignore[arg-type]
     asks.observe([answered(f"v{n}", "satisfied", NOW) for n in range(30)])
-    found = {
+    result = {
         item: [explain(asks, View(f"u{n}", "r", item, 8000.0, 0), NOW) for n in range(200)] for item in "abc"
     }
-    mean = {item: sum(f.rate for f in rows) / len(rows) for item, rows in found.items()}
+    mean = {item: sum(f.rate for f in rows) / len(rows) for item, rows in result.items()}
     assert 0.1 <= mean["a"] < 0.12  # the floor is a quarter of .4
     assert mean["b"] < 0.12
     assert mean["c"] == pytest.approx(0.4 * (0.25 + 0.75 * 2 / 3), rel=0.05)
-    assert all(0.1 <= f.rate <= 0.4 for rows in found.values() for f in rows)
-    teaching = found["b"][0].teaching
+    assert all(0.1 <= f.rate <= 0.4 for rows in result.values() for f in rows)
+    teaching = result["b"][0].teaching
     assert (teaching.group, teaching.belief) == ("author kim", (30.0, 0.0))
     # The rate of a viewer who gave all these answers does not depend on them.
     asks.observe([answered("only", "satisfied", NOW, "z")])
@@ -201,8 +201,8 @@ def test_a_reservation_lapses_unless_it_was_shown() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.daily_quota=9", "ask.pacing=none"), SECRET)
     views = [view(request(f"r{n}", f"u{n}", NOW)) for n in range(3)]
     asks.observe([request(f"r{n}", f"u{n}", NOW) for n in range(3)])
-    for found in views:
-        assert asks.decide(found, NOW).gate == ""
+    for result in views:
+        assert asks.decide(result, NOW).gate == ""
     asks.observe([asked(asks, views[0], NOW + 1000)])
     assert asks.used(NOW + 59_999) == 3
     assert asks.used(NOW + 60_000) == 1
@@ -225,7 +225,7 @@ def test_a_platform_s_own_ask_closes_the_gates() -> None:
     assert (offered.gate, offered.propensity) == ("cool_down", 0.0)
 
 
-def test_what_cannot_be_asked_about_is_said() -> None:
+def test_a_view_that_cannot_be_asked_about_is_explained() -> None:
     asks = Asks(small_recipe(), SECRET)
     served = request("r", "u", NOW)
     asks.observe([served])
@@ -235,9 +235,9 @@ def test_what_cannot_be_asked_about_is_said() -> None:
         (View("v", "r", "a", 8000, 0), "the ranking was another viewer's"),
         (View("u", "r", "z", 8000, 0), "the item is not among those logged"),
     ):
-        gate, found = asks.why_not(other, NOW)
+        gate, result = asks.why_not(other, NOW)
         assert gate == "unknown_view"
-        assert found.startswith(why)
+        assert result.startswith(why)
     assert asks.why_not(view(served), NOW + 60 * MINUTE) == ("", "")
     assert asks.why_not(view(served), NOW + 60 * MINUTE + 1)[0] == "unknown_view"
     assert asks.served.latest("u", "c") == "r"

@@ -96,6 +96,6 @@ def test_a_wording_is_found_by_its_version_only(tmp_path: Path) -> None:
     assert questions.wording("satisfaction", "1", "de") is None
     assert questions.wording("worth_time", "1", "en") is None
     assert questions.wording("satisfaction", "2", "fr") is None
-    found = questions.wording("satisfaction", "2", "de")
-    assert found is not None
-    assert found[1].labels == ("Nein", "Weiss nicht", "Ja")
+    result = questions.wording("satisfaction", "2", "de")
+    assert result is not None
+    assert result[1].labels == ("Nein", "Weiss nicht", "Ja")

@@ -24,10 +24,10 @@ def test_asks_are_as_many_as_their_propensities_say(views: asking.Views) -> None
 
 
 def test_propensities_that_are_wrong_are_found_out(views: asking.Views) -> None:
-    found = run(Rule.of(RULE), views, 3)
+    result = run(Rule.of(RULE), views, 3)
     for factor, fits in ((1.0, True), (1.3, False)):
         calibration = Calibration.of(RULE.rate)
-        calibration.add(views, Run(found.propensity_V * factor, found.asked_V))
+        calibration.add(views, Run(result.propensity_V * factor, result.asked_V))
         assert (calibration.p_value() > 0.001) is fits
 
 
@@ -41,9 +41,9 @@ def test_a_redraw_asks_the_same_views_as_the_rule_itself(views: asking.Views) ->
 
 
 def test_a_quota_is_kept_and_spread_over_the_day(views: asking.Views) -> None:
-    found = run(Rule.of(QUOTA), views, 1)
+    result = run(Rule.of(QUOTA), views, 1)
     day_V = views.ts_V // asking.DAY_MS - views.ts_V[0] // asking.DAY_MS
-    by_day = np.bincount(day_V, found.asked_V)
+    by_day = np.bincount(day_V, result.asked_V)
     assert (by_day <= 60).all()
     assert by_day[1] >= 50  # the first and the last day are not whole
 

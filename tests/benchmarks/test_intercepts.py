@@ -27,21 +27,21 @@ def views() -> Views:
 
 @pytest.mark.parametrize("name", ["like", "comment", "hate"])
 def test_rates_by_play_ratio_are_met_whatever_the_slopes(name: str) -> None:
-    given = views()
-    found = _with_rates(given, name, BehaviorLogit((-4.0,) * 6, 1.5, 0.5, 0.2), 0.0, None)
-    chance = _chance(given, name, found, 0.0)
-    rates = [chance[given.band_N == band].mean() for band in range(len(real_figures.RATIOS))]
+    logged = views()
+    result = _with_rates(logged, name, BehaviorLogit((-4.0,) * 6, 1.5, 0.5, 0.2), 0.0, None)
+    chance = _chance(logged, name, result, 0.0)
+    rates = [chance[logged.band_N == band].mean() for band in range(len(real_figures.RATIOS))]
     assert rates == pytest.approx(RATES[name], rel=0.01)
 
 
 def test_behavior_that_nothing_moves_is_the_viewers_average() -> None:
-    given = views()
+    logged = views()
     for answer in range(3):
-        assert relative(given, np.full(NUM, 0.1), answer) == pytest.approx(1.0)
+        assert relative(logged, np.full(NUM, 0.1), answer) == pytest.approx(1.0)
 
 
 def test_behavior_that_follows_content_is_above_average_where_satisfied() -> None:
-    given = views()
-    chance = np.exp(given.content_N.astype(np.float64)) / 100
-    low, middle, high = (relative(given, chance, answer) for answer in range(3))
+    logged = views()
+    chance = np.exp(logged.content_N.astype(np.float64)) / 100
+    low, middle, high = (relative(logged, chance, answer) for answer in range(3))
     assert low < middle < 1 < high

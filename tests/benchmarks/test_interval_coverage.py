@@ -13,9 +13,9 @@ def within(covered: float, draws: int, nominal: float = 0.95) -> bool:
     return covered > nominal - 3 * (nominal * (1 - nominal) / draws) ** 0.5
 
 
-def is_off(found: Coverage) -> bool:
+def is_off(result: Coverage) -> bool:
     """Return whether a mean error is more than three of its standard errors."""
-    return abs(found.error) > 3 * found.half_width / 1.96 / found.draws**0.5
+    return abs(result.error) > 3 * result.half_width / 1.96 / result.draws**0.5
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +24,18 @@ def views() -> Views:
 
 
 def test_a_weighted_mean_is_that_of_viewers_drawn_independently() -> None:
-    said, weight = np.array([1.0, 0.0, 1.0, 1.0]), np.array([1.0, 2.0, 1.0, 4.0])
-    found = weighted_mean(said, weight, np.array([7, 7, 9, 9]))
-    assert found.mean == 0.75
+    answers, weight = np.array([1.0, 0.0, 1.0, 1.0]), np.array([1.0, 2.0, 1.0, 4.0])
+    result = weighted_mean(answers, weight, np.array([7, 7, 9, 9]))
+    assert result.mean == 0.75
     # Residuals by viewer: .25 - 1.5 and .25 + 1.
-    assert found.half_width == pytest.approx(1.959964 * (1.25**2 + 1.25**2) ** 0.5 / 8)
+    assert result.half_width == pytest.approx(1.959964 * (1.25**2 + 1.25**2) ** 0.5 / 8)
     assert Estimate(0.5, 0.1).covers(0.6)
     assert not Estimate(0.5, 0.1).covers(0.61)
 
 
 def test_weighting_asks_takes_the_error_away(views: Views) -> None:
-    (found,) = deque(asking(views, 60), maxlen=1)
-    weighted, plain = found["weighted/whole"], found["plain/whole"]
+    (result,) = deque(asking(views, 60), maxlen=1)
+    weighted, plain = result["weighted/whole"], result["plain/whole"]
     assert weighted.draws == 60
     assert within(weighted.covered, 60)
     assert not is_off(weighted)
@@ -46,12 +46,12 @@ def test_weighting_asks_takes_the_error_away(views: Views) -> None:
 def test_behavior_and_a_known_readiness_make_up_for_who_answers(views: Views) -> None:
     ratio = readiness(views)
     assert 1.1 < ratio < 1.5
-    ((found, answers),) = deque(who_answers(views, 40, 0.5, (ratio,)), maxlen=1)
+    ((result, answers),) = deque(who_answers(views, 40, 0.5, (ratio,)), maxlen=1)
     assert answers == pytest.approx(0.5 * 0.08 * 0.5 * len(views.ts_V), rel=0.3)
-    errors = {name: abs(one.error) for name, one in found.items()}
+    errors = {name: abs(one.error) for name, one in result.items()}
     assert errors["behavior"] < errors["plain"]
     assert errors[f"ratio {ratio:.3g}"] < 0.4 * errors["behavior"]
-    assert within(found["band"].covered, 40)
+    assert within(result["band"].covered, 40)
 
 
 @pytest.mark.slow
@@ -59,19 +59,19 @@ def test_two_million_views_cover_the_truth_at_the_nominal_rate_if_weighted_and_n
     """Every ask is answered: what varies is who is asked."""
     views = platform(2_000_000)
     assert views.num_seen >= 2_000_000
-    (found,) = deque(asking(views, 100), maxlen=1)
-    assert within(found["weighted/whole"].covered, 100)
-    assert within(found["weighted/part"].covered, 7500)
-    assert found["plain/whole"].covered < 0.1
+    (result,) = deque(asking(views, 100), maxlen=1)
+    assert within(result["weighted/whole"].covered, 100)
+    assert within(result["weighted/part"].covered, 7500)
+    assert result["plain/whole"].covered < 0.1
     # Of one world's 580 asks the interval is so wide that the plain mean's error hides in it.
-    assert found["plain/part"].half_width > 3 * abs(found["plain/part"].error)
+    assert result["plain/part"].half_width > 3 * abs(result["plain/part"].error)
 
 
 @pytest.mark.slow
 def test_where_answering_depends_on_the_answer_only_a_band_of_readiness_covers() -> None:
     """As many answers as the paper has: 2 % of asks; the ratio of 1.5 is Wikimedia's."""
     views = platform(2_000_000)
-    ((found, _),) = deque(who_answers(views, 60, 0.02, (1.5,)), maxlen=1)
-    assert found["behavior"].covered < 0.8
-    assert within(found["band"].covered, 60)
+    ((result, _),) = deque(who_answers(views, 60, 0.02, (1.5,)), maxlen=1)
+    assert result["behavior"].covered < 0.8
+    assert within(result["band"].covered, 60)
     assert (views.option_V == SATISFIED).any()

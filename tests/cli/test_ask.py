@@ -25,8 +25,8 @@ def test_a_view_is_explained_gate_by_gate(tmp_path: Path) -> None:
     with home.open_events() as log:
         log.append(EVENTS, [served])
         command = ("ask", "explain", "--home", home.folder, "--user", "u", "--item")
-        found = json.loads(easq(*command, "a", "--json").stdout)
-        assert (found["show"], found["request_id"], found["propensity"]) == (True, "r1", 1.0)
+        body = json.loads(easq(*command, "a", "--json").stdout)
+        assert (body["show"], body["request_id"], body["propensity"]) == (True, "r1", 1.0)
         log.append(EVENTS, [asks.decide(View("u", "r1", "a", 8000.0, 0.0), now_ms)])
         again = json.loads(easq(*command, "a", "--json").stdout)
         assert (again["reason"], again["decided"]) == ("view", "asked")
@@ -63,10 +63,10 @@ def test_an_adaptive_view_is_explained_with_what_is_known_of_its_author(tmp_path
         log.append(PROFILES, items)
         log.append(EVENTS, [served, answer])
     command = ("ask", "explain", "--home", home.folder, "--user", "u", "--item", "a")
-    found = json.loads(easq(*command, "--json").stdout)
-    assert found["teaching"]["group"] == f"author {pack_ids([7]).hex()}"
-    assert found["teaching"]["belief"] == [pytest.approx(1.0, abs=1e-3), 0.0]
-    assert 0.125 <= found["rate"] <= 0.5
+    body = json.loads(easq(*command, "--json").stdout)
+    assert body["teaching"]["group"] == f"author {pack_ids([7]).hex()}"
+    assert body["teaching"]["belief"] == [pytest.approx(1.0, abs=1e-3), 0.0]
+    assert 0.125 <= body["rate"] <= 0.5
     words = " ".join(easq(*command).stdout.split())
     assert "1 answers of others are remembered, 1 of them good" in words
 

@@ -28,7 +28,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_world_tells_its_views_and_keeps_the_truth_apart(tmp_path: Path) -> None:
+def test_a_world_logs_its_views_and_stores_the_truth_separately(tmp_path: Path) -> None:
     out = tmp_path / "w.log"
     done = easq("world", "make", "--out", out, "--views", 95, "--seed", 3, "--json")
     assert done.returncode == 0
@@ -188,7 +188,7 @@ def test_help_names_every_verb() -> None:
     assert "--resume" in easq("replay", "--help").stdout
 
 
-def test_data_without_a_usable_row_is_the_users_fault_and_tells_why(tmp_path: Path) -> None:
+def test_data_without_a_usable_row_is_an_input_error_with_the_reason(tmp_path: Path) -> None:
     views = tmp_path / "views.csv"
     views.write_text("viewer,video,seen_at,liked\nann,v1,yesterday,1\n")
     (tmp_path / "mapping.toml").write_text(

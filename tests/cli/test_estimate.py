@@ -71,10 +71,10 @@ def drawn(event: Event, arms: Arms, random: np.random.Generator, settings: Explo
     label = arms.label(event.user_id, {})
     if settings is None:
         return msgspec.structs.replace(event, arm=label)
-    found = explore(scores, order, settings, random)
+    result = explore(scores, order, settings, random)
     rank, propensity = np.empty(len(order), np.int64), np.empty(len(order), np.float32)
-    rank[found.order_N] = np.arange(len(order))
-    propensity[found.order_N] = found.propensity_N
+    rank[result.order_N] = np.arange(len(order))
+    propensity[result.order_N] = result.propensity_N
     return msgspec.structs.replace(
         event, arm=label, scores=pack_floats(scores), ranks=pack_counts(rank), top=settings.top,
         propensities=pack_floats(propensity), num_candidates=len(order),
@@ -88,8 +88,8 @@ def stage_in(folder: Path, settings: Explore | None = DRAWN, answer: float = 0.6
     recipe = msgspec.structs.replace(recipe, experiments=(Experiment(name="easq", arms=arms),))
     home, random = open_home(folder / "home", recipe), np.random.default_rng(1)
     open_arms(home)
-    said = sorted(world_events(600, ask=0.8, answer=answer), key=lambda event: event.ts)
-    return Stage(home, [drawn(event, Arms.of(recipe), random, settings) for event in said])
+    events = sorted(world_events(600, ask=0.8, answer=answer), key=lambda event: event.ts)
+    return Stage(home, [drawn(event, Arms.of(recipe), random, settings) for event in events])
 
 
 @pytest.fixture(scope="module")
@@ -106,28 +106,28 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 
 def test_frozen_models_are_judged_on_what_came_after_them_and_on_nothing_else(stage: Stage) -> None:
-    found = stage.estimate()
+    result = stage.estimate()
     third = len(stage.events) // 3
     after = [e for e in stage.events[third:] if isinstance(e, Request) and CONTROL in arms_in(e.arm)]
-    assert 50 < found["requests"] == len(after)
-    assert found["arms"] == {"treatment": "treatment", "control": "control"}
+    assert 50 < result["requests"] == len(after)
+    assert result["arms"] == {"treatment": "treatment", "control": "control"}
     control = open_arms(stage.home)[CONTROL]
     models = [frozen(home) for home in (stage.home, control)]
-    assert found["models"] == {"treatment": models[0].name, "control": models[1].name}
+    assert result["models"] == {"treatment": models[0].name, "control": models[1].name}
     with stage.home.open_events() as log:
         scored = read_explored(
             stage.home.recipe, log, scores_of(stage.home.recipe, *(m.parameters for m in models)),
             lambda request: CONTROL in arms_in(request.arm), models[0].until,
         )  # fmt: skip
     new, old = (estimate(scored.explored, score_N) for score_N in scored.score_NM.T)
-    assert found["values"]["treatment"]["snips"] == msgspec.structs.asdict(new.snips)
-    assert found["values"]["control"]["doubly_robust"] == msgspec.structs.asdict(old.doubly_robust)
-    for value in found["lift"].values():
+    assert result["values"]["treatment"]["snips"] == msgspec.structs.asdict(new.snips)
+    assert result["values"]["control"]["doubly_robust"] == msgspec.structs.asdict(old.doubly_robust)
+    for value in result["lift"].values():
         assert value["low"] < value["value"] < value["high"]
-    assert found["reached"] == 1
+    assert result["reached"] == 1
     days = [datetime.fromtimestamp(e.ts / 1000, UTC).date().isoformat() for e in after]
-    assert (found["from"], found["to"]) == (min(days), max(days))
-    assert found["support"]["control"]["answers"] < found["answers"]
+    assert (result["from"], result["to"]) == (min(days), max(days))
+    assert result["support"]["control"]["answers"] < result["answers"]
 
 
 def test_the_other_arm_may_be_the_one_whose_log_is_read(stage: Stage) -> None:
@@ -136,7 +136,7 @@ def test_the_other_arm_may_be_the_one_whose_log_is_read(stage: Stage) -> None:
     assert turned["requests"] != stage.estimate()["requests"]
 
 
-def test_numbers_are_told_in_words_with_what_is_weak_in_them(stage: Stage) -> None:
+def test_numbers_are_printed_in_words_with_their_weaknesses(stage: Stage) -> None:
     done = easq("ab", "estimate", "easq", "--home", stage.home.folder)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.split())
@@ -200,7 +200,7 @@ def test_an_experiment_or_a_home_that_is_not_there_is_a_message(stage: Stage, tm
     assert (done.returncode, "holds no live system" in done.stderr) == (2, True)
 
 
-def test_a_log_of_sorted_rankings_is_told(tmp_path: Path) -> None:
+def test_a_log_of_sorted_rankings_is_reported(tmp_path: Path) -> None:
     stage = stage_in(tmp_path, None)
     assert "holds no version of its model yet" in stage.refused(command="freeze")
     stage.live([])
@@ -209,7 +209,7 @@ def test_a_log_of_sorted_rankings_is_told(tmp_path: Path) -> None:
     assert "easq/control: no request of the log was drawn: see [explore]" in stage.refused()
 
 
-def test_a_log_without_answers_is_told(tmp_path: Path) -> None:
+def test_a_log_without_answers_is_reported(tmp_path: Path) -> None:
     stage = stage_in(tmp_path, answer=0.0)
     stage.live([])
     easq("ab", "freeze", "easq", "--home", stage.home.folder)
@@ -239,7 +239,7 @@ def test_arms_that_one_model_serves_do_not_differ(tmp_path: Path) -> None:
         (("default",), True),
     ],
 )
-def test_who_learns_from_an_arm_is_read_from_its_settings(arms: tuple[str, ...], may: bool) -> None:
+def test_which_model_learns_from_an_arm_follows_from_its_settings(arms: tuple[str, ...], may: bool) -> None:
     recipe = small_recipe()
     training = msgspec.structs.replace(recipe.training, arms=arms)
     assert _may_learn_from(msgspec.structs.replace(recipe, training=training), CONTROL) is may

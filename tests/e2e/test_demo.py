@@ -47,7 +47,7 @@ def demo(out: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def check_estimate(found: dict[str, Any], requests: list[Request], recipe: Recipe) -> None:
+def check_estimate(result: dict[str, Any], requests: list[Request], recipe: Recipe) -> None:
     """Check that rankings were drawn before the days that count alone, and what was made of them."""
     start = recipe.experiments[0].start
     assert start is not None
@@ -57,23 +57,23 @@ def check_estimate(found: dict[str, Any], requests: list[Request], recipe: Recip
     assert all((unpack_floats(request.propensities) > 0).all() for request in before)
     assert not any(request.propensities for request in requests if request.ts >= day_number(start) * DAY_MS)
     of_control = [request for request in before if arm_of(request.arm, "easq") == "behavior"]
-    assert 0 < found["requests"] < len(of_control)
-    assert found["to"] < start.isoformat()
-    assert 0 < found["true_satisfaction"]["control"] < 1
-    if found["lift"] is None:
-        assert "even ones" in found["why"]
-        assert found["overlaps"] is None
+    assert 0 < result["requests"] < len(of_control)
+    assert result["to"] < start.isoformat()
+    assert 0 < result["true_satisfaction"]["control"] < 1
+    if result["lift"] is None:
+        assert "even ones" in result["why"]
+        assert result["overlaps"] is None
     else:
-        assert found["low"] <= found["lift"] <= found["high"]
+        assert result["low"] <= result["lift"] <= result["high"]
 
 
 def test_a_demo_in_which_nothing_is_drawn_says_so(tmp_path: Path) -> None:
     size = DemoSize(viewers=30, days=2, since=1, frozen=1)
-    lived = live_together(
+    run = live_together(
         read_recipe(LOOP, methods=read_method), tmp_path / "demo", 1, size, lambda _: None, lambda _: None
     )
-    assert lived.estimate == MissingEstimate("no ranking was drawn before it, see [explore]")
-    with lived.home.open_events() as events:
+    assert run.estimate == MissingEstimate("no ranking was drawn before it, see [explore]")
+    with run.home.open_events() as events:
         assert not any(e.propensities for e in everything(events) if isinstance(e, Request))
 
 
@@ -85,8 +85,8 @@ def test_viewers_live_with_the_system_and_a_verdict_comes_of_it(tmp_path: Path) 
     # What is too rare in a few days has no effect yet; what everybody does has one.
     assert result["metrics"].keys() <= METRICS
     assert {"lt7", "watch_time", "video_view", "satisfaction"} <= result["metrics"].keys()
-    for found in [*result["metrics"].values(), result["true_satisfaction"]]:
-        assert found["low"] <= found["lift"] <= found["high"]
+    for change in [*result["metrics"].values(), result["true_satisfaction"]]:
+        assert change["low"] <= change["lift"] <= change["high"]
     home = open_home(tmp_path / "demo" / "home")
     with home.open_events() as events:
         logged = everything(events)

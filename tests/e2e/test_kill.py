@@ -39,7 +39,7 @@ def test_killed_system_keeps_every_promise(tmp_path: Path, kills: int) -> None:
         with system.home.open_events() as events, system.home.open_updates() as updates:
             logged = everything(events)
             verified = verify(system.home, events, updates)
-            went_back = any(taken.restore for taken in recorded(updates, 0))
+            went_back = any(record.restore for record in recorded(updates, 0))
             _check_scores(system.home, logged, events, updates)
 
     times = Counter(event.event_id for event in logged)
@@ -102,11 +102,11 @@ def _check_scores(home: Home, logged: list[Event], events: EventLog, updates: Ev
     requests = [event for event in logged if isinstance(event, Request)][::_CHECKED_EVERY]
     encoder, parameters = Encoder(home.recipe.features), Parameters(home.recipe)
     trainer, checked = Trainer(home.recipe, events.partitions(EVENTS)), 0
-    for taken in (None, *recorded(updates, 0)):
-        if taken is not None:
-            repeat(trainer, events, taken, home.versions.load, home.erasure)
+    for record in (None, *recorded(updates, 0)):
+        if record is not None:
+            repeat(trainer, events, record, home.versions.load, home.erasure)
             trainer.take_late()
-        version = version_name(taken.seq if taken else 0)
+        version = version_name(record.seq if record else 0)
         if some := [request for request in requests if request.version == version]:
             parameters.replace(0, trainer.learner.state())
             for request in some:

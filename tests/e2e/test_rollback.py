@@ -48,7 +48,7 @@ def test_scores_go_back_while_it_serves(tmp_path: Path) -> None:
 def _ask(system: Running) -> Ranking:
     """Rank by features that are all given, so that scores are those of the parameters alone."""
     with Client(system.url) as client:
-        given = {
+        call = {
             "author_id": list(range(8)),
             "topic": list(range(8)),
             "style": list(range(8)),
@@ -57,7 +57,7 @@ def _ask(system: Running) -> Ranking:
             "age_days": [float(n) for n in range(8)],
             "like_rate": [0.01 * n for n in range(8)],
         }
-        return client.rank("stranger", ITEMS, context={"segment": 3, "device": 1}, features=given)
+        return client.rank("stranger", ITEMS, context={"segment": 3, "device": 1}, features=call)
 
 
 def _by_item(ranking: Ranking) -> dict[str, float]:
@@ -71,14 +71,14 @@ def _service_version(system: Running) -> str:
 def _version_gone_back_to(system: Running) -> str:
     """Return the name that old parameters have got anew, nothing while they have none."""
     with system.home.open_updates() as updates:
-        return "".join(version_name(taken.seq) for taken in recorded(updates, 0) if taken.restore)
+        return "".join(version_name(record.seq) for record in recorded(updates, 0) if record.restore)
 
 
 def _check_named_versions(system: Running, request_ids: set[str]) -> None:
     """Score again by the versions that were named, before the rollback and after it."""
     encoder = Encoder(system.home.recipe.features)
     with system.home.open_updates() as updates:
-        assert any(taken.restore for taken in recorded(updates, 0))
+        assert any(record.restore for record in recorded(updates, 0))
         for request in requests(system.home):
             if request.event_id in request_ids:
                 scores = parameters_of(system.home, updates, request.version).score(encoder.encode([request]))

@@ -43,8 +43,8 @@ def test_scores_and_features_come_out_again_from_the_log(tmp_path: Path, ranking
 def requests(home: Home) -> list[Request]:
     """Return the logged requests in the order in which they were scored."""
     with home.open_events() as events:
-        found = [event for event in everything(events) if isinstance(event, Request)]
-    return sorted(found, key=lambda request: request.event_id)
+        result = [event for event in everything(events) if isinstance(event, Request)]
+    return sorted(result, key=lambda request: request.event_id)
 
 
 def _check_scores(home: Home, logged: list[Request]) -> None:

@@ -33,7 +33,7 @@ class Up(Role):
 
     def children(self) -> dict[str, int]:
         """Return the process ids of the roles that this one started."""
-        found = {}
+        result = {}
         for place in Path("/proc").glob("[0-9]*"):
             try:
                 words = (place / "cmdline").read_bytes().decode().split("\0")
@@ -41,8 +41,8 @@ class Up(Role):
             except (OSError, ValueError):  # it ended meanwhile
                 continue
             if parent == self.pid and len(words) > 3:
-                found[words[3]] = int(place.name)
-        return found
+                result[words[3]] = int(place.name)
+        return result
 
     def run(self) -> int:
         """Start it and wait for its end; return the exit code."""
@@ -82,7 +82,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_it_tells_its_address_and_how_it_is_and_ends_with_all_its_own(tmp_path: Path) -> None:
+def test_it_prints_address_and_status_and_ends_with_all_its_processes(tmp_path: Path) -> None:
     with up(tmp_path) as process:
         children = process.children()
         assert process.url in process.text()

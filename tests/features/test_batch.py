@@ -117,6 +117,6 @@ def test_cuts_depend_on_the_order_of_examples_alone(arrivals: list[int], through
         return cuts
 
     assert any(isinstance(x, Viewed) and x.weights for x in EXAMPLES)
-    found = cut_all(sorted(arrivals))
-    assert found == cut_all([])
-    assert [x for cut in found for x in cut] == [x for x in EXAMPLES if getattr(x, "reports", True)]
+    result = cut_all(sorted(arrivals))
+    assert result == cut_all([])
+    assert [x for cut in result for x in cut] == [x for x in EXAMPLES if getattr(x, "reports", True)]

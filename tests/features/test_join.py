@@ -44,7 +44,7 @@ def behavior(
 
 
 def answer(key: str = "a1", minute: float = 2, of: str = "r1", item: str = "a", **other: str) -> Answered:
-    said = {"question": "satisfaction", "option": "satisfied"} | other
+    fields = {"question": "satisfaction", "option": "satisfied"} | other
     return Answered(
         event_id=key,
         user_id="u",
@@ -52,7 +52,7 @@ def answer(key: str = "a1", minute: float = 2, of: str = "r1", item: str = "a", 
         request_id=of,
         item_id=item,
         propensity=0.1,
-        **said,
+        **fields,
     )
 
 
@@ -236,10 +236,10 @@ def test_any_interleaving_of_partitions_gives_the_same_examples(seed: int) -> No
     order = [p for p, part in enumerate(parts) for _ in part]
     random.Random(seed).shuffle(order)
     queues = [iter(part) for part in parts]
-    found: list[list[Example]] = [[] for _ in parts]
+    result: list[list[Example]] = [[] for _ in parts]
     for p in order:
-        found[p] += joiners[p].push(next(queues[p]))
-    assert [f + j.flush() for f, j in zip(found, joiners, strict=True)] == straight
+        result[p] += joiners[p].push(next(queues[p]))
+    assert [f + j.flush() for f, j in zip(result, joiners, strict=True)] == straight
 
 
 @settings(max_examples=40, deadline=None)
@@ -250,7 +250,7 @@ def test_copies_and_disorder_within_the_lateness_change_no_example(seed: int, sh
     shuffled = random.Random(seed)
     noisy = events + [e for e in events if shuffled.random() < share]
     noisy.sort(key=lambda e: e.ts + shuffled.uniform(0, 4 * MINUTE))
-    found = push_all(join := joiner(), noisy) + join.flush()
+    result = push_all(join := joiner(), noisy) + join.flush()
 
     def content(examples: list[Example]) -> list[object]:
         return sorted(
@@ -267,12 +267,12 @@ def test_copies_and_disorder_within_the_lateness_change_no_example(seed: int, sh
             for e in examples
         )
 
-    assert content(found) == content(straight)
+    assert content(result) == content(straight)
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, len(EVENTS)))
-def test_saved_state_goes_on_as_if_never_stopped(cut: int) -> None:
+def test_saved_state_continues_as_if_never_stopped(cut: int) -> None:
     # Every other answer counts less, as some do on any live system.
     events = [
         msgspec.structs.replace(e, weight=0.2) if isinstance(e, Answered) and n % 2 else e
@@ -281,11 +281,11 @@ def test_saved_state_goes_on_as_if_never_stopped(cut: int) -> None:
     straight = push_all(whole := joiner(), events) + whole.flush()
     assert any(isinstance(example, Viewed) and example.weights for example in straight)
     before = joiner()
-    found = push_all(before, events[:cut])
+    result = push_all(before, events[:cut])
     after = joiner()
     after.restore(before.state())
-    found += push_all(after, events[cut:]) + after.flush()
-    assert found == straight
+    result += push_all(after, events[cut:]) + after.flush()
+    assert result == straight
     assert after.counts == whole.counts
 
 
@@ -312,11 +312,11 @@ def test_requests_read_again_give_the_examples_of_requests_kept(seed: int, cut: 
     events = sorted(EVENTS, key=lambda e: e.ts + behind[id(e)])
     kept, lean = joiner(behavior=1), joiner(behavior=1, reread=events.__getitem__)
     straight = push_all(kept, events) + kept.flush()
-    found = [x for offset, event in enumerate(events[:cut]) for x in lean.push(event, offset)]
+    result = [x for offset, event in enumerate(events[:cut]) for x in lean.push(event, offset)]
     after = joiner(behavior=1, reread=events.__getitem__)
     after.restore(lean.state())
-    found += [x for offset, event in enumerate(events[cut:], cut) for x in after.push(event, offset)]
-    assert found + after.flush() == straight
+    result += [x for offset, event in enumerate(events[cut:], cut) for x in after.push(event, offset)]
+    assert result + after.flush() == straight
     assert after.counts == kept.counts
 
 
@@ -341,9 +341,9 @@ def test_what_another_arm_served_is_counted_and_neither_learned_from_nor_an_orph
     events = [e for e in EVENTS if isinstance(e, Request | Behavior | Asked | Answered)]
     mine = {e.event_id for e in events if isinstance(e, Request) and int(e.user_id[1:]) % 2}
     apart = joiner(takes=lambda request: request.event_id in mine)
-    found = push_all(apart, events) + apart.flush()
+    result = push_all(apart, events) + apart.flush()
     alone = joiner()
     own = [e for e in events if (e.event_id if isinstance(e, Request) else e.request_id) in mine]
-    assert found == push_all(alone, own) + alone.flush()
+    assert result == push_all(alone, own) + alone.flush()
     assert 0 < len(own) < len(events)
     assert apart.counts == msgspec.structs.replace(alone.counts, elsewhere=len(events) - len(own))

@@ -25,11 +25,11 @@ def test_many_may_replace_a_file_at_once(tmp_path: Path) -> None:
         thread.join()
     assert not failed
     assert len(set(path.read_text())) == 1
-    assert [found.name for found in tmp_path.iterdir()] == ["a.toml"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.toml"]
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"):
         replace_file(tmp_path / "taken", "text")
-    assert [found.name for found in tmp_path.iterdir()] == ["taken"]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]

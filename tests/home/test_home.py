@@ -13,7 +13,7 @@ from tests.support.small_worlds import small_recipe
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[1]", "{}", '{"ready": true}', "[" * 100_000, "\udc80"])
-def test_a_damaged_status_is_as_if_nothing_was_told(tmp_path: Path, text: str) -> None:
+def test_a_damaged_status_reads_as_no_status(tmp_path: Path, text: str) -> None:
     home = open_home(tmp_path / "home", small_recipe())
     assert home.read_status("service") == {}
     (home.folder / "service.json").write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -34,7 +34,7 @@ def test_settings_are_written_only_when_they_change(tmp_path: Path) -> None:
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     open_home(home.folder, small_recipe("service.log_top=3"))
     assert open_home(home.folder).recipe.service.log_top == 3
-    assert {found.name for found in home.folder.iterdir()} <= {"settings.toml", "identity.toml"}
+    assert {entry.name for entry in home.folder.iterdir()} <= {"settings.toml", "identity.toml"}
 
 
 def test_settings_changed_by_hand_are_refused_where_they_may_not_change(tmp_path: Path) -> None:

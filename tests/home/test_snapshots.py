@@ -80,7 +80,7 @@ def test_views_of_arrays_are_saved_as_they_look(tmp_path: Path) -> None:
     assert state["every"].tolist() == square[::2].tolist()
 
 
-def test_some_arrays_are_read_alone_and_an_unknown_name_is_told(tmp_path: Path) -> None:
+def test_some_arrays_are_read_alone_and_an_unknown_name_is_an_error(tmp_path: Path) -> None:
     versions = Snapshots(tmp_path, "v", keep=3)
     name = versions.save(7, {"dense": {"a": np.ones(2)}, "adam": {"a": np.zeros(2)}}, {"seq": 7})
     assert (name, versions.notes(name)) == ("v000000000007", {"seq": 7})

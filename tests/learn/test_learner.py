@@ -186,8 +186,8 @@ def test_variants_of_d_plus_see_different_pairs() -> None:
         use, drops = EasqSettings().answer_use, name == "uncertain"
         if not drops:
             use = EasqSettings(**{name: value}).answer_use
-        found = answer_rows(batch, nothing, 3, use, drops_uncertain=drops)
-        pairs[value] = set(zip(found.better_P.tolist(), found.worse_P.tolist(), strict=True))
+        result = answer_rows(batch, nothing, 3, use, drops_uncertain=drops)
+        pairs[value] = set(zip(result.better_P.tolist(), result.worse_P.tolist(), strict=True))
     assert pairs["user"] < pairs["batch"]
     assert pairs["drop"] != pairs["request"]
     listed = answer_rows(batch, nothing, 3, EasqSettings(unasked="request").answer_use)
@@ -195,7 +195,7 @@ def test_variants_of_d_plus_see_different_pairs() -> None:
     assert {listed.row_Q[i] for i in (*listed.better_P, *listed.worse_P)} & unasked
 
 
-def test_state_round_trip_goes_on_bit_for_bit() -> None:
+def test_state_round_trip_continues_bit_for_bit() -> None:
     first, batches = trained()
     second = build_learner(small_recipe("training.embedding_scale=0.3"), build_encoder(small_recipe()))
     second.restore(copy_state(first.state()))
@@ -224,14 +224,14 @@ def test_an_answer_without_weight_is_as_if_it_had_not_been_given() -> None:
     nothing = learner.buffer.sample(0, False, np.random.default_rng(0))
     use = EasqSettings(scope="batch", unasked="request").answer_use
     weight_A = np.linspace(0, 1, len(batch.option_A), dtype=np.float32)
-    found = answer_rows(dataclasses.replace(batch, weight_A=weight_A), nothing, 3, use)
+    result = answer_rows(dataclasses.replace(batch, weight_A=weight_A), nothing, 3, use)
     weight_of = dict(zip((batch.answer_row_A - batch.num_viewed).tolist(), weight_A.tolist(), strict=True))
     expected = [
         weight_of.get(b, 1.0) * weight_of.get(w, 1.0)
-        for b, w in zip(found.better_P.tolist(), found.worse_P.tolist(), strict=True)
+        for b, w in zip(result.better_P.tolist(), result.worse_P.tolist(), strict=True)
     ]
-    np.testing.assert_allclose(found.weight_P, expected, rtol=1e-6)
-    assert 0 < (found.weight_P == 0).sum() < len(expected)
+    np.testing.assert_allclose(result.weight_P, expected, rtol=1e-6)
+    assert 0 < (result.weight_P == 0).sum() < len(expected)
 
 
 def test_behavior_only_learns_the_same_whatever_is_answered() -> None:

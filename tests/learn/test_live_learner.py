@@ -22,14 +22,14 @@ from tests.support.small_worlds import small_recipe
 def test_every_answer_is_learned_once_and_at_once(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
         learner = system.learner()
-        said = 0
+        num_answers = 0
         for batch in event_batches():
             system.append(batch)
-            said += sum(isinstance(event, Answered) for event in batch)
+            num_answers += sum(isinstance(event, Answered) for event in batch)
             system.clock.now += 0.1
             learner.tick()
-            assert learner.status()["answers"] == said
-        assert said > 50
+            assert learner.status()["answers"] == num_answers
+        assert num_answers > 50
         assert learner.status()["lag_events"] == 0
         learner.close()
 
@@ -76,11 +76,11 @@ def test_verification_finds_a_bit_that_is_not_as_it_was(tmp_path: Path) -> None:
         assert verify(system.home, system.events, system.updates).different != []
 
 
-def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path) -> None:
+def test_verification_works_while_the_learner_writes_and_removes(tmp_path: Path) -> None:
     with live_system(tmp_path, "live.keep_versions=2") as system:
         learner = system.learner()
-        story = event_batches(200)
-        for batch in story[:20]:
+        batches = event_batches(200)
+        for batch in batches[:20]:
             system.append(batch)
             system.clock.now += 0.2
             learner.tick()
@@ -90,7 +90,7 @@ def test_repetition_goes_on_while_the_learner_writes_and_removes(tmp_path: Path)
 
         def go_on(seq: int, total: int) -> None:
             """Make versions and checkpoints until none of the first is left, and updates are removed."""
-            for batch in story[20 : 30 if seq == 1 else 20]:
+            for batch in batches[20 : 30 if seq == 1 else 20]:
                 system.append(batch)
                 system.clock.now += 100
                 for _ in ("version", "checkpoint"):
@@ -123,7 +123,7 @@ def test_repetition_ends_where_the_learner_has_gone_back_meanwhile(tmp_path: Pat
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_learner_that_dies_anywhere_goes_on_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
+def test_a_learner_killed_anywhere_continues_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
     """CrashingLog is leaving the object where it stands: what is not on disk is gone."""
     moment = random.Random(seed)
     with live_system(tmp_path, "live.checkpoint_seconds=1", "live.snapshot_seconds=2") as system:
@@ -191,7 +191,7 @@ def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path:
         assert verified.different == []
 
 
-def test_log_that_ends_before_what_was_learned_is_told_and_nothing_is_recorded(tmp_path: Path) -> None:
+def test_a_log_that_ends_before_what_was_learned_is_refused(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
         learner = system.learner()
         run_through(system, learner)

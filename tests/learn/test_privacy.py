@@ -35,8 +35,8 @@ NAME = bytes([0xA0 + len(USER)]) + USER.encode()
 """The id as MessagePack writes it; as a mere part of other bytes it may come by chance."""
 
 
-def lived(system: LiveSystem, first: int = 0, last: int = 60) -> None:
-    """Let the world speak, and the learner and the profiles hear and leave their state on disk."""
+def learn_batches(system: LiveSystem, first: int = 0, last: int = 60) -> None:
+    """Append batches of the world, and let the learner and the profiles read them and save their state."""
     system.events.append(
         PROFILES, [ViewerUpdate(event_id="t", user_id=USER, ts=1, values={"device": pack_ids([2])})]
     )
@@ -64,33 +64,33 @@ def buffered(system: LiveSystem) -> np.ndarray[Any, Any]:
 
 def test_everything_of_a_viewer_is_given_out_and_nothing_of_others(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
-        lived(system)
+        learn_batches(system)
         lines = list(export(system.events, USER, system.home.recipe))
         *events, profile = lines
         json.dumps(lines)
-        said = [e for batch in event_batches() for e in batch if e.user_id == USER]
-        assert [line["event"]["event_id"] for line in events] == [e.event_id for e in said] + ["t"]
+        expected = [e for batch in event_batches() for e in batch if e.user_id == USER]
+        assert [line["event"]["event_id"] for line in events] == [e.event_id for e in expected] + ["t"]
         assert profile["profile"]["told"] == {"device": [2]}
-        request = next(e for e in said if isinstance(e, Request))
-        (found,) = [line["event"] for line in events if line["event"]["event_id"] == request.event_id]
-        assert found["viewer"]["segment"] == np.frombuffer(request.viewer["segment"], np.int64).tolist()
+        request = next(e for e in expected if isinstance(e, Request))
+        (result,) = [line["event"] for line in events if line["event"]["event_id"] == request.event_id]
+        assert result["viewer"]["segment"] == np.frombuffer(request.viewer["segment"], np.int64).tolist()
         profiles = Profiles.of(system.home.recipe, system.events.partitions(EVENTS))
         catch_up(profiles, system.events)
         assert profile["profile"]["histories"] == profiles.histories_of(USER)
         assert profile["profile"]["histories"]["recent_items"]
 
 
-def test_an_erased_viewer_is_in_no_file_and_the_system_goes_on(tmp_path: Path) -> None:
+def test_an_erased_viewer_is_in_no_file_and_the_system_continues(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
-        lived(system)
+        learn_batches(system)
         before = [system.events.read(EVENTS, p, 0, 10**6) for p in range(4)]
         assert stable_id(USER) in buffered(system)
         assert USER.encode() in bytes_of(system.home.folder)
     home = open_home(tmp_path / "home")
     (tmp_path / "home" / "profiles.db.unusable").write_bytes(USER.encode())
     (tmp_path / "home" / "asks").write_bytes(USER.encode())
-    found = erase_home(home, [USER])
-    assert found["erased"] == {EVENTS: sum(e.user_id == USER for part in before for e in part), PROFILES: 1}
+    result = erase_home(home, [USER])
+    assert result["erased"] == {EVENTS: sum(e.user_id == USER for part in before for e in part), PROFILES: 1}
     held = bytes_of(home.folder)
     assert NAME not in held
     assert not [*home.folder.glob("profiles.db*"), *home.folder.glob("asks*")]
@@ -133,13 +133,13 @@ def test_the_learners_of_arms_forget_too_when_their_experiment_is_over(tmp_path:
             assert verify(arm, system.events, updates).different == []
 
 
-def test_after_an_erasure_verification_begins_there_and_finds_nothing(tmp_path: Path) -> None:
+def test_verification_starts_at_the_last_erasure_and_finds_no_difference(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
-        lived(system, 0, 15)
+        learn_batches(system, 0, 15)
     step = erase_home(open_home(tmp_path / "home"), [USER])["step"]
     with live_system(tmp_path) as system:
         system.clock.now += 1000
-        lived(system, 15)
+        learn_batches(system, 15)
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
         assert (verified.since, verified.steps > 5, verified.deltas > 0) == (step, True, True)
@@ -157,7 +157,7 @@ def test_an_erasure_that_is_cut_short_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with live_system(tmp_path) as system:
-        lived(system, 0, 15)
+        learn_batches(system, 0, 15)
     home = open_home(tmp_path / "home")
 
     def dies(*_: object) -> None:
@@ -170,13 +170,13 @@ def test_an_erasure_that_is_cut_short_is_finished_by_the_next(
     assert erase_home(home, [USER])["erased"][EVENTS] > 0
     assert NAME not in bytes_of(home.folder)
     with live_system(tmp_path) as system:
-        lived(system, 15)
+        learn_batches(system, 15)
         assert verify(system.home, system.events, system.updates).different == []
 
 
 def test_a_running_role_holds_an_erasure_up(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
-        lived(system, 0, 3)
+        learn_batches(system, 0, 3)
     for role in ("service", "learner"):
         with _running(role, tmp_path / "home"), pytest.raises(InputError, match=f"running {role} already"):
             erase_home(open_home(tmp_path / "home"), [USER])
@@ -184,7 +184,7 @@ def test_a_running_role_holds_an_erasure_up(tmp_path: Path) -> None:
 
 def test_what_is_older_than_the_retention_expires(tmp_path: Path) -> None:
     with live_system(tmp_path, "retention.keep_days=0.01") as system:
-        lived(system)
+        learn_batches(system)
         events = [e for p in range(4) for e in system.events.read(EVENTS, p, 0, 10**6)]
     home = open_home(tmp_path / "home")
     middle = sorted(e.ts for e in events)[len(events) // 2]
@@ -201,7 +201,7 @@ def test_what_is_older_than_the_retention_expires(tmp_path: Path) -> None:
 
 def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
-        lived(system, 0, 10)
+        learn_batches(system, 0, 10)
     log = tmp_path / "home" / "events.log"
     out = easq("privacy", "export", "--log", log, "--user", USER)
     assert out.returncode == 0, out.stderr

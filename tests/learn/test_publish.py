@@ -54,7 +54,7 @@ def test_deltas_before_the_last_version_but_one_go_a_few_at_a_time(updates: Sqli
     assert starts == sorted(starts)
 
 
-def test_a_new_life_goes_on_where_the_last_one_stood(updates: SqliteLog) -> None:
+def test_a_restart_continues_where_the_last_process_stopped(updates: SqliteLog) -> None:
     publisher = Publisher.open(updates)
     for version in range(3):
         publish(publisher, 100)
@@ -85,7 +85,7 @@ def test_lives_of_a_few_deltas_trim_too(updates: SqliteLog) -> None:
     assert updates.end_offsets(UPDATES)[0] - updates.start_offsets(UPDATES)[0] < 16
 
 
-def test_what_goes_is_not_written_again(tmp_path: Path, updates: SqliteLog) -> None:
+def test_trimming_writes_no_event_again(tmp_path: Path, updates: SqliteLog) -> None:
     publisher = Publisher.open(updates)
     publish(publisher, 64, size=100_000)
     updates._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -29,19 +29,19 @@ def test_the_last_rows_are_kept(capacity: int, sizes: list[int]) -> None:
     for size in sizes:
         buffer.add(rows(total, size))
         total += size
-    found = buffer.sample(capacity, False, np.random.default_rng(0))
-    assert sorted(found.candidate_AV[:, 0].tolist()) == list(range(max(0, total - capacity), total))
+    result = buffer.sample(capacity, False, np.random.default_rng(0))
+    assert sorted(result.candidate_AV[:, 0].tolist()) == list(range(max(0, total - capacity), total))
 
 
 @given(st.integers(0, 40), st.integers(0, 50), st.booleans())
 def test_sampled_rows_are_distinct_and_whole(size: int, num: int, partners: bool) -> None:
     buffer = ReplayBuffer(30, 2, 1)
     buffer.add(rows(0, size))
-    found = buffer.sample(num, partners, np.random.default_rng(1))
-    number = found.candidate_AV[:, 0]
+    result = buffer.sample(num, partners, np.random.default_rng(1))
+    number = result.candidate_AV[:, 0]
     assert len(set(number.tolist())) == len(number) <= min(num, size, 30)
-    assert (found.user_A == viewer(number % 5)).all()
-    assert (found.option_A == number % 3).all()
+    assert (result.user_A == viewer(number % 5)).all()
+    assert (result.option_A == number % 3).all()
 
 
 def test_partners_bring_rows_of_the_same_viewer_together() -> None:
@@ -70,10 +70,10 @@ def test_weights_of_one_viewer_add_up_to_the_bound_and_others_keep_theirs() -> N
     many, few = rows(0, 10, users=1), rows(10, 3, users=1)
     buffer.add(many._replace(weight_A=np.full(10, 0.8, np.float32)))
     buffer.add(few._replace(user_A=viewer(np.full(3, 7)), weight_A=np.array([1, 0.5, 1], np.float32)))
-    found = buffer.sample(13, False, np.random.default_rng(0))
-    of_few = found.user_A == viewer(np.array([7]))
-    assert found.weight_A[~of_few].sum() == pytest.approx(4)
-    assert sorted(found.weight_A[of_few].tolist()) == [0.5, 1, 1]
+    result = buffer.sample(13, False, np.random.default_rng(0))
+    of_few = result.user_A == viewer(np.array([7]))
+    assert result.weight_A[~of_few].sum() == pytest.approx(4)
+    assert sorted(result.weight_A[of_few].tolist()) == [0.5, 1, 1]
     # Rows to come count beside those that are here: 8 + 2 in all.
     new = buffer.bounded(viewer(np.zeros(2, np.int64)), np.ones(2, np.float32), new=True)
     assert new.tolist() == pytest.approx([0.4, 0.4])
@@ -98,7 +98,7 @@ def test_a_buffer_of_before_weights_reads_as_one_each() -> None:
     assert new.state()["weight_A"].tolist() == [1] * 5
 
 
-def test_state_round_trip_goes_on_alike() -> None:
+def test_state_round_trip_continues_equally() -> None:
     first, second = ReplayBuffer(7, 2, 1), ReplayBuffer(7, 2, 1)
     first.add(rows(0, 10))
     second.restore({name: value.copy() for name, value in first.state().items()})

@@ -39,9 +39,7 @@ def test_operator_rolls_back_and_everyone_follows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("topic", "after"), [(STEPS, True), (UPDATES, False), (UPDATES, True)])
-def test_learner_that_dies_in_a_rollback_still_tells_everyone(
-    tmp_path: Path, topic: str, after: bool
-) -> None:
+def test_a_learner_killed_in_a_rollback_still_announces_it(tmp_path: Path, topic: str, after: bool) -> None:
     with live_system(tmp_path) as system:
         learner, follower = system.learner(), system.replica()
         run_through(system, learner)
@@ -91,17 +89,17 @@ def test_rollback_to_a_version_that_is_going_changes_nothing(
         run_through(system, learner)
         learner._checkpointer.reload(learner.seq, learner.trainer.learner.state(), learner._notes(), 0)
         oldest = system.home.versions.names()[0]
-        keeper, collect = learner._checkpointer, learner._checkpointer.collect
+        checkpointer, collect = learner._checkpointer, learner._checkpointer.collect
 
         def collect_at_last(wait: bool = False) -> None:
             if wait:
                 is_waited_for.set()
             collect(wait)
 
-        monkeypatch.setattr(keeper, "collect", collect_at_last)
+        monkeypatch.setattr(checkpointer, "collect", collect_at_last)
         monkeypatch.setattr(Snapshots, "save", slow_save)
         collect(wait=True)
-        keeper._writing = keeper._thread.submit(
+        checkpointer._writing = checkpointer._thread.submit(
             system.home.versions.save, learner.seq + 1, learner.trainer.learner.state(), learner._notes()
         )
         system.updates.append(COMMANDS, [RollbackRequest(event_id="c", user_id="", ts=0, name=oldest)])
@@ -118,8 +116,8 @@ def test_guard_rolls_back_when_validation_falls(tmp_path: Path) -> None:
         learner, follower = system.learner(), system.replica()
         run_through(system, learner)
         learner.close()
-        taken = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepRecord)]
-        rolled_back = [t for t in taken if t.restore]
+        records = [t for t in system.updates.read(STEPS, 0, 0, 10_000) if isinstance(t, StepRecord)]
+        rolled_back = [t for t in records if t.restore]
         assert rolled_back
         assert "recent pair accuracy is" in rolled_back[0].reason
         while follower.poll():

@@ -11,7 +11,7 @@ def observe(guard: RollbackGuard, accuracy: float, pairs: int) -> None:
     guard.level.add(accuracy * pairs, pairs)
 
 
-def test_fall_below_the_share_of_the_level_is_told() -> None:
+def test_a_fall_below_the_share_of_the_level_is_detected() -> None:
     guard = RollbackGuard(0.5, 100, 1000)
     for _ in range(50):
         observe(guard, 0.8, 50)
@@ -24,7 +24,7 @@ def test_fall_below_the_share_of_the_level_is_told() -> None:
 
 
 @pytest.mark.parametrize(("share", "accuracy", "pairs"), [(0.0, 0.2, 500), (0.5, 0.51, 500), (0.5, 0.2, 40)])
-def test_nothing_is_told_when_off_or_hardly_above_chance_or_early(
+def test_nothing_is_detected_when_off_or_near_chance_or_early(
     share: float, accuracy: float, pairs: int
 ) -> None:
     guard = RollbackGuard(share, 100, 1000)

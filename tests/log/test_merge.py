@@ -43,25 +43,25 @@ def test_order_does_not_depend_on_how_much_is_read_at_a_time(parts: list[list[in
     expected = sorted((newest[p][i], p, i) for p, part in enumerate(parts) for i in range(len(part)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "_READ", size)
-        found = read_all(log, MergedReader(log, "events", log.ends()))  # type: ignore[arg-type]
-    assert found == [f"{p}.{i}" for _, p, i in expected]
+        result = read_all(log, MergedReader(log, "events", log.ends()))  # type: ignore[arg-type]
+    assert result == [f"{p}.{i}" for _, p, i in expected]
 
 
 @settings(max_examples=100, deadline=None)
 @given(times, st.integers(0, 5))
-def test_reader_goes_on_from_its_offsets(parts: list[list[int]], stop: int) -> None:
+def test_a_reader_continues_from_its_offsets(parts: list[list[int]], stop: int) -> None:
     log = Memory(parts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(merge, "_READ", 3)
         straight = read_all(log, MergedReader(log, "events", log.ends()))  # type: ignore[arg-type]
         first = MergedReader(log, "events", log.ends())  # type: ignore[arg-type]
-        found: list[str] = []
+        result: list[str] = []
         for number, chunk in enumerate(first):
-            found += [event.event_id for _, event in chunk]
+            result += [event.event_id for _, event in chunk]
             if number == stop:
                 break
         rest = MergedReader(log, "events", log.ends(), first.offsets, first.newest)  # type: ignore[arg-type]
-        assert found + read_all(log, rest) == straight
+        assert result + read_all(log, rest) == straight
 
 
 def test_until_bounds_the_reading(tmp_path: Path) -> None:

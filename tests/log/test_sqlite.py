@@ -149,7 +149,7 @@ def test_a_read_only_log_reads_waits_and_does_not_write(path: Path) -> None:
         assert whole_batches(reader) == {"x:9", "y:1"}
 
 
-def test_what_cannot_be_is_said(path: Path) -> None:
+def test_impossible_arguments_are_errors(path: Path) -> None:
     with SqliteLog(path, 2) as log:
         for partition in (-1, 2):
             with pytest.raises(ValueError, match=f"between 0 and 1, got {partition}"):
@@ -195,7 +195,7 @@ def test_erased_bytes_are_in_no_file_of_the_log(path: Path) -> None:
         assert sum(isinstance(e, Erased) for part in parts for e in part) == 800
 
 
-def test_a_reader_that_holds_old_bytes_is_said(path: Path) -> None:
+def test_an_erasure_blocked_by_a_reader_is_an_error(path: Path) -> None:
     with SqliteLog(path, 1, locked_s=0.05) as log, closing(sqlite3.connect(path, isolation_level=None)) as db:
         there = log.append(TOPIC, batch("a:3", 3))
         db.execute("BEGIN")
@@ -283,13 +283,13 @@ def _fill(path: Path, limit: int, pipe: Connection) -> None:
 @pytest.mark.parametrize("limit", [150_000, 401_234, 1_000_000])
 def test_a_disk_that_takes_no_more_is_an_error_and_no_more(path: Path, limit: int) -> None:
     with running(_fill, path, limit) as (_, pipe):
-        written, message, found = receive(pipe)
-        assert found == set(written)
+        written, message, result = receive(pipe)
+        assert result == set(written)
         assert len(written) > 1
         assert f"cannot append to {path}: disk I/O error; check the disk" in message
-        last, found = receive(pipe)
+        last, result = receive(pipe)
     with SqliteLog(path) as log:
-        assert whole_batches(log) == found == {*written, last}
+        assert whole_batches(log) == result == {*written, last}
 
 
 def _wal(path: Path) -> Path:
@@ -318,8 +318,8 @@ def test_a_torn_write_takes_whole_appends_with_it(path: Path, damage: int) -> No
             copy = path.with_name(f"{number}.db")
             _crashed(path, copy, cut, b"\xff" * damage)
             with SqliteLog(copy) as torn:
-                kept = [name for name, size in zip(names, sizes, strict=True) if size <= cut]
-                assert whole_batches(torn) == set(kept)
+                whole = [name for name, size in zip(names, sizes, strict=True) if size <= cut]
+                assert whole_batches(torn) == set(whole)
                 for name in names:
                     torn.append(TOPIC, batch(name, int(name.partition(":")[2]), NOTE))
                 assert stored(torn) == stored(log)

@@ -24,7 +24,7 @@ TEACHER = "method.teacher=true"
     ],
     ids=str,
 )
-def test_teacher_moves_itself_and_what_it_teaches_moves_as_answers_do(
+def test_teacher_loss_trains_the_teacher_and_its_labels_train_like_answers(
     loss: str, may_move: tuple[str, ...]
 ) -> None:
     learner, batches = trained_by("easq", TEACHER)
@@ -63,7 +63,7 @@ def test_unasked_views_teach_the_satisfaction_experts() -> None:
         assert any(not torch.equal(a, b) for a, b in pairs), side
 
 
-def test_state_with_told_views_goes_on_bit_for_bit() -> None:
+def test_state_with_labelled_views_continues_bit_for_bit() -> None:
     first, batches = trained_by("easq", TEACHER)
     recipe = small_recipe("training.embedding_scale=0.3", TEACHER)
     second = build_learner(recipe, build_encoder(recipe))

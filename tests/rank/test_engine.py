@@ -86,16 +86,16 @@ def test_score_does_not_depend_on_the_other_candidates(system: LiveSystem) -> No
 def test_given_values_go_before_stored_ones(system: LiveSystem) -> None:
     engine = engine_of(system)
     stored = engine.rank(Query("u1", ["i1", "i2"]), NOW).event
-    given = engine.rank(
+    overridden = engine.rank(
         Query("u1", ["i1", "i2"], {"segment": "mobile", "recent_items": [4, 5]}, {"topic": [9, None]}), NOW
     ).event
     shape = Shape.of(system.home.recipe.features, "candidate")
     names = [feature.name for feature in shape.singles]
-    ids_NK = unpack(shape, given.candidates, given.lengths, 2).ids_NK[np.argsort(given.items)]
+    ids_NK = unpack(shape, overridden.candidates, overridden.lengths, 2).ids_NK[np.argsort(overridden.items)]
     assert ids_NK[:, names.index("topic")].tolist() == [9, UNKNOWN]
     assert ids_NK[:, names.index("author_id")].tolist() == [1, 2]
-    assert given.viewer["recent_items"] == pack_ids([4, 5])
-    assert given.viewer["segment"] != stored.viewer["segment"] == pack_ids([3])
+    assert overridden.viewer["recent_items"] == pack_ids([4, 5])
+    assert overridden.viewer["segment"] != stored.viewer["segment"] == pack_ids([3])
 
 
 def test_packed_columns_are_as_good_as_lists(system: LiveSystem) -> None:
@@ -142,7 +142,9 @@ def test_nobody_and_nothing_known_is_ranked_all_the_same(system: LiveSystem) -> 
         ({"features": {"tags": b""}}, "features.tags: got bytes; allowed: a list"),
     ],
 )
-def test_wrong_query_is_told_what_is_wrong(system: LiveSystem, query: dict[str, Any], message: str) -> None:
+def test_a_wrong_query_gets_a_message_that_names_the_fault(
+    system: LiveSystem, query: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         engine_of(system).rank(msgspec.structs.replace(Query("u1", ["a"]), **query), NOW)
 
@@ -151,10 +153,10 @@ def test_a_drawn_ranking_is_what_is_shown_and_its_propensities_are_on_the_log(sy
     query = Query("u1", ITEMS[:30])
     best = engine_of(system).rank(query, NOW)
     engine = engine_of(system, drawing=Explore(share=1.0, depth=10, top=3))
-    found = [engine.rank(query, NOW) for _ in range(20)]
+    result = [engine.rank(query, NOW) for _ in range(20)]
     assert not best.event.propensities
     assert best.event.top == 0
-    for ranked in found:
+    for ranked in result:
         assert set(ranked.items[:10]) == set(best.items[:10])
         assert ranked.items[10:] == best.items[10:]
         assert ranked.event.items[:20] == ranked.items[:20]
@@ -163,4 +165,4 @@ def test_a_drawn_ranking_is_what_is_shown_and_its_propensities_are_on_the_log(sy
         assert propensity.tolist() == pytest.approx([0.3] * 10 + [0.0] * (len(ranked.event.items) - 10))
         scored = scores_of(system.home.recipe, engine._parameters)([ranked.event])
         assert scored[:, 0] == pytest.approx(unpack_floats(ranked.event.scores), abs=1e-5)
-    assert len({tuple(ranked.items) for ranked in found}) == 20
+    assert len({tuple(ranked.items) for ranked in result}) == 20

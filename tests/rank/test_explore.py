@@ -13,14 +13,14 @@ SORTED = np.argsort(-SCORES, kind="stable")
 
 def first_chances(weights: list[float], top: int) -> list[float]:
     """Return the chances to be among the first of a Plackett-Luce draw, by going through all orders."""
-    found = np.zeros(len(weights))
+    result = np.zeros(len(weights))
     for order in itertools.permutations(range(len(weights)), top):
         chance, left = 1.0, sum(weights)
         for item in order:
             chance *= weights[item] / left
             left -= weights[item]
-        found[list(order)] += chance
-    return found.tolist()
+        result[list(order)] += chance
+    return result.tolist()
 
 
 @pytest.mark.parametrize("weights", [[1.0, 2.0, 3.0, 10.0], [1.0] * 4, [1e-4, 1.0, 1.0, 50.0, 3.0]])
@@ -50,9 +50,9 @@ def test_logged_propensities_are_how_often_items_come_first(kind: str, share: fl
 
 
 def _by_item(drawn: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    found = np.empty(len(drawn[0]))
-    found[drawn[0]] = drawn[1]
-    return found
+    result = np.empty(len(drawn[0]))
+    result[drawn[0]] = drawn[1]
+    return result
 
 
 def test_places_within_the_draw_are_drawn_too() -> None:

@@ -16,9 +16,9 @@ def test_every_method_serves_by_deltas_what_it_has_learned(method: str, probe_di
     learner, batches = learner_of(method, *settings)
     parameters = Parameters(small_recipe(f"method.kind={method}", *settings))
     state = learner.state()
-    kept = copy_state({"dense": state["dense"], "table": {"weight": state["table"]["weight"]}})
-    assert parameters.refuses_version(kept) == ""
-    parameters.replace(0, kept)
+    snapshot = copy_state({"dense": state["dense"], "table": {"weight": state["table"]["weight"]}})
+    assert parameters.refuses_version(snapshot) == ""
+    parameters.replace(0, snapshot)
     for seq, batch in enumerate(batches[:4], 1):
         step = learner.step(batch)
         delta = make_delta(learner, step.touched_U, seq, seq - 1, [], 0, 0)

@@ -32,15 +32,15 @@ def test_the_newest_model_is_what_rankers_have_and_says_how_far_it_read(tmp_path
         replica = system.replica()
         while replica.poll():
             pass
-        found = newest(system.home)
-        assert found.parameters.seq == replica.status.seq > 0
+        result = newest(system.home)
+        assert result.parameters.seq == replica.status.seq > 0
         served = flatten(replica._parameters.state())
         assert all(
-            np.array_equal(served[name], array) for name, array in flatten(found.parameters.state()).items()
+            np.array_equal(served[name], array) for name, array in flatten(result.parameters.state()).items()
         )
         # What was read since and waits for a step is not in the parameters.
         last = [e for e in system.updates.read(UPDATES, 0, 0, 1000) if isinstance(e, Delta)][-1]
-        assert found.until == last.until
+        assert result.until == last.until
         assert all(n <= end for n, end in zip(last.until, learner.trainer.offsets, strict=True))
         learner.close()
 
@@ -56,7 +56,7 @@ def test_updates_that_go_meanwhile_do_not_end_the_reading(
         learner.close()
 
 
-def test_a_frozen_model_stays_while_the_learner_goes_on(tmp_path: Path) -> None:
+def test_a_frozen_model_stays_while_the_learner_continues(tmp_path: Path) -> None:
     with live_system(tmp_path, "live.snapshot_seconds=0.5", "live.keep_versions=2") as system:
         learner = system.learner()
         pieces = event_batches()
@@ -78,9 +78,9 @@ def test_a_frozen_model_stays_while_the_learner_goes_on(tmp_path: Path) -> None:
         # Only the served parameters are stored, no rows of the replay buffer.
         stored = system.home.frozen.load(name)
         assert (stored.keys(), stored["table"].keys()) == ({"dense", "table"}, {"weight"})
-        kept = system.home.versions.names()[0]
-        assert frozen(system.home, kept).name == kept
-        with pytest.raises(InputError, match=f"version: got 'v9'; .* keeps {name}, {kept}"):
+        version = system.home.versions.names()[0]
+        assert frozen(system.home, version).name == version
+        with pytest.raises(InputError, match=f"version: got 'v9'; .* keeps {name}, {version}"):
             frozen(system.home, "v9")
 
 
@@ -134,7 +134,7 @@ def test_a_frozen_model_that_is_not_finite_is_refused(tmp_path: Path) -> None:
         frozen(home)
 
 
-def test_what_lies_beside_frozen_models_is_no_version(tmp_path: Path) -> None:
+def test_other_files_next_to_frozen_models_are_no_versions(tmp_path: Path) -> None:
     home = one_step(tmp_path)
     (home.folder / "frozen" / "vacation").mkdir()
     assert frozen(home).name == home.frozen.names()[-1]

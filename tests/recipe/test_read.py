@@ -149,7 +149,7 @@ def test_saqrec_without_a_history_is_refused(tmp_path: Path) -> None:
     assert "features needs one of kind 'history'" in message
 
 
-def test_missing_file_and_broken_toml_are_told_apart(tmp_path: Path) -> None:
+def test_missing_file_and_broken_toml_have_different_messages(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no recipe at"):
         read_recipe(tmp_path / "none.toml")
     assert "is not TOML" in problem(tmp_path, "name = ")
@@ -180,7 +180,7 @@ def test_override_that_leads_nowhere_is_refused(tmp_path: Path, override: str, m
     assert message in problem(tmp_path, SMALLEST, override)
 
 
-def test_feature_kinds_are_told_by_their_tag() -> None:
+def test_feature_kinds_are_distinguished_by_their_tag() -> None:
     features = {f.name: f for f in read_recipe(RECIPES / "world.toml").features}
     assert isinstance(features["tags"], Multi)
     assert isinstance(features["duration_s"], Numeric)

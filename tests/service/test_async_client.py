@@ -70,7 +70,7 @@ def test_calls_at_once_are_answered_in_their_order(tmp_path: Path) -> None:
     assert np.frombuffer(replies[7]["scores"], "<f4").tolist() == expected.scores
 
 
-def test_a_refusal_is_an_error_with_the_services_words_and_the_connection_goes_on(tmp_path: Path) -> None:
+def test_a_refusal_raises_the_services_message_and_keeps_the_connection(tmp_path: Path) -> None:
     async def use(client: AsyncClient) -> Any:
         for _ in range(3):
             with pytest.raises(ClientError, match="400 invalid: candidates: expected `array` of length >= 1"):

@@ -42,7 +42,7 @@ def test_a_process_is_replaced_after_so_many_readings(tmp_path: Path) -> None:
     assert [name.split(".")[1] for name in replies] == ["1", "2", "1"]
 
 
-def test_a_process_that_dies_is_told_with_its_last_words_and_started_again(tmp_path: Path) -> None:
+def test_a_dead_process_is_logged_with_its_last_lines_and_restarted(tmp_path: Path) -> None:
     body = (
         f"    print('{PART}' % 'first', flush=True)\n    print('no more', file=sys.stderr)\n    sys.exit(3)\n"
     )

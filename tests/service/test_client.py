@@ -22,8 +22,8 @@ from tests.support.questionnaire_calls import ALWAYS, a_view, ask_events
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path) as found:
-        yield found
+    with serving(tmp_path) as service:
+        yield service
 
 
 def test_every_verb_says_what_it_means(served: Served) -> None:
@@ -51,8 +51,8 @@ def test_a_view_is_asked_about_from_offer_to_answer(tmp_path: Path) -> None:
     with serving(tmp_path, *ALWAYS) as served, Client(served.url) as client:
 
         def view() -> tuple[str, str, str]:
-            found = a_view(served)
-            return found["user_id"], found["request_id"], found["item_id"]
+            fields = a_view(served)
+            return fields["user_id"], fields["request_id"], fields["item_id"]
 
         nothing = client.offer(*view(), play_ms=100, ratio=0.1)
         assert (nothing.show, nothing.reason, nothing.token) == (False, "eligible", None)
@@ -128,7 +128,7 @@ def test_a_refusal_has_status_code_and_message(tmp_path: Path) -> None:
             client.send([])
 
 
-def test_no_server_is_said_after_the_last_attempt() -> None:
+def test_a_missing_server_is_an_error_after_the_last_attempt() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -162,11 +162,11 @@ def losing_replies(url: str, num: int) -> Iterator[str]:
                 return
 
     def is_whole(request: bytes) -> bool:
-        head, found, body = request.partition(b"\r\n\r\n")
+        head, result, body = request.partition(b"\r\n\r\n")
         sizes = [
             line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
         ]
-        return bool(found) and len(body) >= int(sizes[0])
+        return bool(result) and len(body) >= int(sizes[0])
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=run)

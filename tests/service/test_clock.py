@@ -24,8 +24,8 @@ def test_weeks_pass_in_moments_and_windows_with_them(tmp_path: Path) -> None:
         def send(event_id: str, request_id: str, ts: int) -> dict[str, str]:
             event = {**about, "event_id": event_id, "request_id": request_id, "ts": ts}
             (result,) = served.http.post("/v1/events", json={"events": [event]}).json()["results"]
-            found: dict[str, str] = result
-            return found
+            ids: dict[str, str] = result
+            return ids
 
         assert "minutes ago" in send("a", first, began_ms)["reason"]
         assert "in the future" in send("b", last, began_ms + 1001 * HOUR_MS)["reason"]

@@ -17,8 +17,8 @@ PATHS = ("/v1/dashboard", "/v1/dashboard/board")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("home")) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("home")) as service:
+        yield service
 
 
 def whole_board(http: httpx.Client, experiment: str = "") -> dict[str, Any]:
@@ -73,7 +73,7 @@ def test_this_moment_is_there_without_reading_the_log(served: Served) -> None:
     assert reply["learners"] == {"main": {}}
 
 
-def test_a_log_with_nothing_in_it_is_said_to_hold_nothing(tmp_path: Path) -> None:
+def test_an_empty_log_is_reported_as_empty(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         parts = whole_board(served.http)["parts"]
     assert set(parts) == PARTS - {"experiment"}
@@ -89,7 +89,7 @@ def test_the_first_call_starts_a_reading_and_does_not_wait_for_it(tmp_path: Path
         until(lambda: len(served.http.get("/v1/dashboard/board").json()["parts"]) == len(PARTS) - 1)
 
 
-def test_a_reading_that_fails_is_reported_and_the_service_goes_on(tmp_path: Path) -> None:
+def test_a_failed_reading_is_reported_and_the_service_continues(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         (tmp_path / "settings.toml").write_text("this is no recipe")
         until(lambda: served.http.get("/v1/dashboard/board").json()["error"])

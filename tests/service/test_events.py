@@ -28,24 +28,24 @@ MINUTE_MS = 60_000
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path) as found:
-        yield found
+    with serving(tmp_path) as service:
+        yield service
 
 
 def send(served: Served, *events: Any) -> list[dict[str, Any]]:
     reply = served.http.post("/v1/events", json={"events": events})
     assert reply.status_code == 200, reply.text
-    found = reply.json()
-    statuses = [result["status"] for result in found["results"]]
-    assert (statuses.count("accepted"), statuses.count("refused")) == (found["accepted"], found["refused"])
-    return found["results"]
+    body = reply.json()
+    statuses = [result["status"] for result in body["results"]]
+    assert (statuses.count("accepted"), statuses.count("refused")) == (body["accepted"], body["refused"])
+    return body["results"]
 
 
 def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def test_every_type_is_logged_as_it_was_said(served: Served) -> None:
+def test_every_event_type_is_logged_as_it_was_sent(served: Served) -> None:
     before = now_ms()
     results = send(served, SEEN, {**ASKED, "ts": before - 5}, ANSWERED)
     assert results == [{"status": "accepted", "event_id": f"e{n}"} for n in (1, 2, 3)]
@@ -131,7 +131,7 @@ def test_an_event_sent_again_is_accepted_again_and_logged_once(served: Served) -
     assert len(served.logged()) == 2
 
 
-def test_messagepack_tells_nan_from_a_number(served: Served) -> None:
+def test_messagepack_distinguishes_nan_from_a_number(served: Served) -> None:
     nan = float("nan")
     events = [
         SEEN,
@@ -141,9 +141,9 @@ def test_messagepack_tells_nan_from_a_number(served: Served) -> None:
     ]
     body = msgspec.msgpack.encode({"events": events})
     reply = served.http.post("/v1/events", content=body, headers={"content-type": "application/x-msgpack"})
-    found = msgspec.msgpack.decode(reply.content)
-    assert [r["status"] for r in found["results"]] == ["accepted", "refused", "refused", "refused"]
-    assert "finite" in found["results"][1]["reason"]
+    content = msgspec.msgpack.decode(reply.content)
+    assert [r["status"] for r in content["results"]] == ["accepted", "refused", "refused", "refused"]
+    assert "finite" in content["results"][1]["reason"]
 
 
 def test_refusals_are_counted_by_kind(served: Served) -> None:

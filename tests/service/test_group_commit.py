@@ -49,8 +49,8 @@ def test_calls_that_come_during_a_write_share_the_next_one(tmp_path: Path) -> No
         await asyncio.sleep(0)
         log.gate.set()
         await asyncio.gather(first, other)
-        for n, found in zip((1, 3, 5), await asyncio.gather(*later), strict=True):
-            read = [log.read(EVENTS, p, offset, 1)[0].event_id for p, offset in found]
+        for n, result in zip((1, 3, 5), await asyncio.gather(*later), strict=True):
+            read = [log.read(EVENTS, p, offset, 1)[0].event_id for p, offset in result]
             assert read == [f"e{n}", f"e{n + 1}"]
         assert log.writes == [(EVENTS, 1), (EVENTS, 6), (PROFILES, 1)]
 
@@ -70,8 +70,8 @@ def test_a_failure_reaches_exactly_the_callers_of_that_write(tmp_path: Path) -> 
         log.failing = (2,)
         log.gate.set()
         assert len(await first) == 1
-        found = await asyncio.gather(*failing, return_exceptions=True)
-        assert [type(e) for e in found] == [LogError] * 2
+        result = await asyncio.gather(*failing, return_exceptions=True)
+        assert [type(e) for e in result] == [LogError] * 2
         assert len(await committer.append(EVENTS, [asked(1)])) == 1
 
     with Gated(tmp_path / "log") as log:
@@ -81,7 +81,7 @@ def test_a_failure_reaches_exactly_the_callers_of_that_write(tmp_path: Path) -> 
         committer.close()
 
 
-def test_who_gave_up_before_the_write_began_has_nothing_written(tmp_path: Path) -> None:
+def test_a_caller_that_gave_up_before_the_write_has_nothing_written(tmp_path: Path) -> None:
     async def main() -> None:
         first = asyncio.create_task(committer.append(EVENTS, [asked(0)]))
         await begun(log)

@@ -111,7 +111,7 @@ def test_an_operator_may_choose_to_serve_and_it_is_counted(tmp_path: Path) -> No
         until(lambda: served.http.post("/v1/rank", json=RANK).json()["logged"])
 
 
-def test_reading_that_fails_is_counted_and_goes_on(tmp_path: Path) -> None:
+def test_a_failed_reading_is_counted_and_retried(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         read = served.log.read
 

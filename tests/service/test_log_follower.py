@@ -87,7 +87,7 @@ def test_what_another_process_appends_is_found(tmp_path: Path) -> None:
         run(log, profiles, test)
 
 
-def test_it_goes_on_from_the_offsets_of_the_profiles(tmp_path: Path) -> None:
+def test_it_continues_from_the_offsets_of_the_profiles(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log") as log:
         profiles = Profiles.of(RECIPE, 4)
         log.append(PROFILES, [item_update(1)])
@@ -114,7 +114,7 @@ def test_saving_happens_between_changes_and_at_the_end(tmp_path: Path) -> None:
         assert saved[-1] == profiles.offsets
 
 
-def test_a_store_that_cannot_be_written_is_counted_and_following_goes_on(tmp_path: Path) -> None:
+def test_an_unwritable_store_is_counted_and_following_continues(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "log") as log:
         profiles = Profiles.of(RECIPE, 4)
 

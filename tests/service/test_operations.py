@@ -57,7 +57,7 @@ def test_two_apps_of_one_process_count_apart(tmp_path: Path) -> None:
         assert (one.metric("easq_rankings_total"), two.metric("easq_rankings_total")) == (1, 0)
 
 
-def test_what_is_nowhere_is_said_in_the_same_form(tmp_path: Path) -> None:
+def test_unknown_paths_and_methods_have_the_same_error_form(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
         nowhere, wrong = served.http.get("/v2/rank"), served.http.delete("/v1/items")
     assert (nowhere.status_code, nowhere.json()["error"]["code"]) == (404, "not_found")
@@ -90,7 +90,7 @@ def test_log_lines_are_json_and_hold_no_key(tmp_path: Path, capfd: pytest.Captur
     assert "somebody" not in text
 
 
-def test_a_fault_of_ours_is_a_500_that_tells_nothing_and_a_log_line_that_tells_all(
+def test_an_internal_error_is_a_bare_500_and_a_full_log_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(tmp_path) as served:
@@ -151,7 +151,7 @@ def test_the_model_comes_and_its_updates_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_faulty", [False, True])
-def test_asks_that_heard_half_of_a_chunk_are_not_kept(
+def test_a_state_that_read_half_of_a_chunk_is_not_saved(
     tmp_path: Path, is_faulty: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = open_home(tmp_path / "home", small_recipe())

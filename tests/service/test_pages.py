@@ -12,25 +12,25 @@ DEMO = ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/clips.js")
 
 def test_the_element_is_cached_by_its_hash(tmp_path: Path) -> None:
     with serving(tmp_path, has_model=False) as served:
-        found = served.http.get("/widget/easq.js")
-        etag = found.headers["etag"]
+        reply = served.http.get("/widget/easq.js")
+        etag = reply.headers["etag"]
         again = served.http.get("/widget/easq.js", headers={"if-none-match": etag})
         pinned, old = (served.http.get(f"/widget/easq.js?v={v}") for v in (etag.strip('"'), "0123"))
-    assert "easq-question" in found.text
-    assert found.headers["content-type"].startswith("text/javascript")
-    assert found.headers["cache-control"] == "public, max-age=3600"
+    assert "easq-question" in reply.text
+    assert reply.headers["content-type"].startswith("text/javascript")
+    assert reply.headers["cache-control"] == "public, max-age=3600"
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
     assert "immutable" in pinned.headers["cache-control"]
     assert "immutable" not in old.headers["cache-control"]
 
 
-def test_the_element_knows_the_rule_of_the_recipe(tmp_path: Path) -> None:
+def test_the_element_contains_the_rule_of_the_recipe(tmp_path: Path) -> None:
     texts, etags = [], []
     for settings in ((), ("ask.min_play_ms=3000", "ask.min_ratio=0.75")):
         with serving(tmp_path, *settings, has_model=False) as served:
-            found = served.http.get("/widget/easq.js")
-        texts.append(found.text)
-        etags.append(found.headers["etag"])
+            reply = served.http.get("/widget/easq.js")
+        texts.append(reply.text)
+        etags.append(reply.headers["etag"])
     assert 'const RULE = {"min_play_ms": 7000.0, "min_ratio": 0.5};' in texts[0]
     assert 'const RULE = {"min_play_ms": 3000.0, "min_ratio": 0.75};' in texts[1]
     assert etags[0] != etags[1]
@@ -39,15 +39,15 @@ def test_the_element_knows_the_rule_of_the_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", DEMO)
 def test_the_demo_page_is_served_while_the_service_is_open(tmp_path: Path, path: str) -> None:
     with serving(tmp_path, has_model=False) as served:
-        found = served.http.get(path)
-    assert found.status_code == 200
-    assert found.headers["content-security-policy"].startswith("default-src 'none'")
+        reply = served.http.get(path)
+    assert reply.status_code == 200
+    assert reply.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 @pytest.mark.parametrize("path", DEMO)
 def test_the_demo_page_is_gone_when_there_are_keys(tmp_path: Path, path: str) -> None:
     create_key(tmp_path / "keys.json", "server", "")
     with serving(tmp_path, has_model=False) as served:
-        found, widget = served.http.get(path), served.http.get("/widget/easq.js")
-    assert (found.status_code, found.json()["error"]["code"]) == (404, "not_found")
+        reply, widget = served.http.get(path), served.http.get("/widget/easq.js")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (404, "not_found")
     assert widget.status_code == 200

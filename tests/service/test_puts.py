@@ -15,17 +15,17 @@ from tests.support.http_service import Served, serving
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path) as found:
-        yield found
+    with serving(tmp_path) as service:
+        yield service
 
 
 def put(served: Served, *entries: Any, kind: str = "items") -> list[dict[str, Any]]:
     reply = served.http.put(f"/v1/{kind}", json={kind: entries})
     assert reply.status_code == 200, reply.text
-    found = reply.json()
-    statuses = [result["status"] for result in found["results"]]
-    assert (statuses.count("accepted"), statuses.count("refused")) == (found["accepted"], found["refused"])
-    return found["results"]
+    body = reply.json()
+    statuses = [result["status"] for result in body["results"]]
+    assert (statuses.count("accepted"), statuses.count("refused")) == (body["accepted"], body["refused"])
+    return body["results"]
 
 
 def test_values_become_columns_of_the_log(served: Served) -> None:
@@ -128,5 +128,5 @@ def test_messagepack_is_read_and_answered(served: Served) -> None:
     body = msgspec.msgpack.encode({"users": [{"user_id": "u1", "features": {"device": "tv"}}, 3]})
     reply = served.http.put("/v1/users", content=body, headers={"content-type": "application/msgpack"})
     assert reply.headers["content-type"] == "application/msgpack"
-    found = msgspec.msgpack.decode(reply.content)
-    assert [result["status"] for result in found["results"]] == ["accepted", "refused"]
+    content = msgspec.msgpack.decode(reply.content)
+    assert [result["status"] for result in content["results"]] == ["accepted", "refused"]

@@ -27,7 +27,7 @@ class OwnClock:
         return real_ms() + self.ahead_ms
 
 
-def test_an_answer_goes_from_the_offer_to_the_log(tmp_path: Path) -> None:
+def test_an_answer_travels_from_the_offer_to_the_log(tmp_path: Path) -> None:
     clock = OwnClock()
     with serving(tmp_path, *ALWAYS, now_ms=clock) as served:
         view = a_view(served, locale="zh-CN", session_id="s")

@@ -17,31 +17,31 @@ PACKED = {"content-type": "application/msgpack"}
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("home")) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("home")) as service:
+        yield service
 
 
 def test_a_ranking_is_on_the_log_when_it_is_answered(served: Served) -> None:
     reply = served.http.post("/v1/rank", json=CALL)
     assert reply.status_code == 200
-    found = reply.json()
-    assert sorted(found["items"]) == CALL["candidates"]
-    assert found["scores"] == sorted(found["scores"], reverse=True)
-    assert found["logged"] is True
-    (event,) = [e for e in served.logged() if e.event_id == found["request_id"]]
+    body = reply.json()
+    assert sorted(body["items"]) == CALL["candidates"]
+    assert body["scores"] == sorted(body["scores"], reverse=True)
+    assert body["logged"] is True
+    (event,) = [e for e in served.logged() if e.event_id == body["request_id"]]
     assert isinstance(event, Request)
-    assert (event.user_id, event.version, event.arm) == ("u1", found["version"], found["arm"])
-    assert event.items == found["items"]
-    assert np.frombuffer(event.scores, "<f4").tolist() == pytest.approx(found["scores"])
+    assert (event.user_id, event.version, event.arm) == ("u1", body["version"], body["arm"])
+    assert event.items == body["items"]
+    assert np.frombuffer(event.scores, "<f4").tolist() == pytest.approx(body["scores"])
 
 
 def test_messagepack_brings_the_same_scores_as_raw_numbers(served: Served) -> None:
     expected = served.http.post("/v1/rank", json=CALL).json()
     reply = served.http.post("/v1/rank", content=msgspec.msgpack.encode(CALL), headers=PACKED)
     assert reply.headers["content-type"] == "application/msgpack"
-    found = msgspec.msgpack.decode(reply.content)
-    assert found["items"] == expected["items"]
-    assert np.frombuffer(found["scores"], "<f4").tolist() == expected["scores"]
+    body = msgspec.msgpack.decode(reply.content)
+    assert body["items"] == expected["items"]
+    assert np.frombuffer(body["scores"], "<f4").tolist() == expected["scores"]
 
 
 def test_accept_chooses_the_form_of_the_reply(served: Served) -> None:
@@ -58,20 +58,20 @@ def test_features_given_on_the_spot_change_the_scores(served: Served) -> None:
         "tags": [["x"], [], [4], []],
     }
     plain = served.http.post("/v1/rank", json=CALL).json()
-    given = served.http.post("/v1/rank", json={**CALL, "features": inline, "context": {"hour": 12}}).json()
-    assert dict(zip(given["items"], given["scores"], strict=True)) != dict(
+    reply = served.http.post("/v1/rank", json={**CALL, "features": inline, "context": {"hour": 12}}).json()
+    assert dict(zip(reply["items"], reply["scores"], strict=True)) != dict(
         zip(plain["items"], plain["scores"], strict=True)
     )
 
 
 def test_raw_columns_score_as_the_same_numbers_in_json(served: Served) -> None:
     numbers, ids = [1.0, 20.0, 50.0, 7.0], [5, -6, 7, 8]
-    given = {"duration_s": numbers, "author_id": ids}
+    columns = {"duration_s": numbers, "author_id": ids}
     raw = {"duration_s": np.array(numbers, "<f4").tobytes(), "author_id": np.array(ids, "<i8").tobytes()}
-    expected = served.http.post("/v1/rank", json={**CALL, "features": given}).json()
+    expected = served.http.post("/v1/rank", json={**CALL, "features": columns}).json()
     body = msgspec.msgpack.encode({**CALL, "features": raw})
-    found = msgspec.msgpack.decode(served.http.post("/v1/rank", content=body, headers=PACKED).content)
-    assert np.frombuffer(found["scores"], "<f4").tolist() == expected["scores"]
+    content = msgspec.msgpack.decode(served.http.post("/v1/rank", content=body, headers=PACKED).content)
+    assert np.frombuffer(content["scores"], "<f4").tolist() == expected["scores"]
 
 
 def test_limit_cuts_the_reply(served: Served) -> None:
@@ -101,7 +101,7 @@ def test_limit_cuts_the_reply(served: Served) -> None:
         ),
     ],
 )
-def test_a_call_that_cannot_be_is_refused_and_nothing_logged(
+def test_an_impossible_call_is_refused_and_not_logged(
     served: Served, change: dict[str, Any], message: str
 ) -> None:
     before = len(served.logged())
@@ -142,9 +142,9 @@ def test_another_content_type_is_refused_by_name(served: Served) -> None:
 
 
 def test_without_a_model_nothing_is_ranked(tmp_path: Path) -> None:
-    with serving(tmp_path, has_model=False) as found:
-        ready, reply = found.http.get("/health/ready"), found.http.post("/v1/rank", json=CALL)
-        assert found.http.get("/health/live").status_code == 200
+    with serving(tmp_path, has_model=False) as service:
+        ready, reply = service.http.get("/health/ready"), service.http.post("/v1/rank", json=CALL)
+        assert service.http.get("/health/live").status_code == 200
     assert ready.status_code == reply.status_code == 503
     assert "there is no model yet" in ready.json()["error"]["message"]
     assert reply.json()["error"]["code"] == "not_ready"

@@ -13,7 +13,7 @@ from tests.support.http_service import until
 from tests.support.small_worlds import small_recipe
 
 
-def test_a_status_that_cannot_be_written_is_said_once_and_written_later(
+def test_an_unwritable_status_is_logged_once_and_written_later(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     home, stop, output = open_home(tmp_path / "home", small_recipe()), threading.Event(), ""

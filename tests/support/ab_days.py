@@ -19,8 +19,8 @@ from easq.sources.world.simulate import START_MS, AskRates, World
 from tests.support.small_worlds import RECIPES, small_recipe
 
 
-def lived(folder: Path, days: int, viewers: int, views_per_day: int, seed: int = 1) -> ViewerDays:
-    """Return the table of a world that lived for some days."""
+def simulated_days(folder: Path, days: int, viewers: int, views_per_day: int, seed: int = 1) -> ViewerDays:
+    """Return the table of a world after some simulated days."""
     world = World(seed, AskRates(0.3, 0.4), num_viewers=viewers, num_items=300)
     world.views_per_day = views_per_day
     with SqliteLog(folder / f"world{seed}.log") as log:
@@ -79,15 +79,15 @@ def trial_log(path: Path, happier: float, days: int = 10, lost: float = 0.0, unt
     gone = {user for user, label in labels.items() if label == "easq/easq" and random.random() < lost}
     with SqliteLog(path) as log:
         for chunk in world.chunks(days * world.views_per_day // world.candidates):
-            said = sorted(events(world, chunk), key=lambda event: event.ts)
-            for n, event in enumerate(said):
+            ordered = sorted(events(world, chunk), key=lambda event: event.ts)
+            for n, event in enumerate(ordered):
                 label = labels[event.user_id]
                 if not since <= event.ts < end or event.user_id in gone:
                     continue
                 if isinstance(event, Request):
-                    said[n] = msgspec.structs.replace(event, arm=label)
+                    ordered[n] = msgspec.structs.replace(event, arm=label)
                 elif isinstance(event, Answered) and label == "easq/easq" and event.option != "satisfied":
                     option = "satisfied" if random.random() < happier else event.option
-                    said[n] = msgspec.structs.replace(event, option=option)
-            log.append(EVENTS, said)
+                    ordered[n] = msgspec.structs.replace(event, option=option)
+            log.append(EVENTS, ordered)
     return path

@@ -15,8 +15,8 @@ def run_through(system: LiveSystem, learner: LiveLearner) -> None:
 
 
 def deltas(system: LiveSystem) -> list[Delta]:
-    found = system.updates.read(UPDATES, 0, system.updates.start_offsets(UPDATES)[0], 10_000)
-    return [event for event in found if isinstance(event, Delta)]
+    result = system.updates.read(UPDATES, 0, system.updates.start_offsets(UPDATES)[0], 10_000)
+    return [event for event in result if isinstance(event, Delta)]
 
 
 class CrashError(Exception):

@@ -95,7 +95,7 @@ def platform(
     """
     random = np.random.default_rng(seed)
     age_U = [age_of(random) for _ in range(num_viewers)]
-    said: dict[int, tuple[int, str]] = {}
+    answer_of: dict[int, tuple[int, str]] = {}
     asks = dict.fromkeys(range(num_viewers), 0)
     for n in range(requests_each):
         for user in range(num_viewers):
@@ -103,8 +103,8 @@ def platform(
             made = request(f"r{n}.{user}", f"u{user}", ts, age_U[user], user % 3)
             yield made
             rate = 0.2
-            if user in said and ts - said[user][0] <= 24 * HOUR:
-                rate *= factor(said[user][1])
+            if user in answer_of and ts - answer_of[user][0] <= 24 * HOUR:
+                rate *= factor(answer_of[user][1])
             yield behavior(made, (random.random(2) < rate).astype(float).tolist())
             if random.random() < ask_rate:
                 ask = asked(made, asks[user])
@@ -112,5 +112,5 @@ def platform(
                 yield ask
                 if option := answers(age_U[user], asks[user], random):
                     say = answered(ask, option)
-                    said[user] = (say.ts, option)
+                    answer_of[user] = (say.ts, option)
                     yield say

@@ -59,9 +59,9 @@ def stored(log: EventLog, topic: str = TOPIC) -> list[list[Event]]:
 
 def ids(log: EventLog, topic: str = TOPIC) -> list[str]:
     """Return the ids of everything stored, sorted, and check that none is there twice."""
-    found = sorted(event.event_id for part in stored(log, topic) for event in part)
-    assert len(set(found)) == len(found), "an event is stored twice"
-    return found
+    result = sorted(event.event_id for part in stored(log, topic) for event in part)
+    assert len(set(result)) == len(result), "an event is stored twice"
+    return result
 
 
 def whole_batches(log: EventLog) -> set[str]:
@@ -244,11 +244,11 @@ class LogConformance:
                     while True:
                         acknowledged.add(pipe.recv())
             with closing(opener()) as log:
-                found = whole_batches(log)
+                result = whole_batches(log)
                 ids(log)
-            assert acknowledged <= found
+            assert acknowledged <= result
             # Of each killed writer, only its last append may stand without having been acknowledged.
-            assert len(found - acknowledged) <= seed + 1
+            assert len(result - acknowledged) <= seed + 1
 
     def test_writers_and_a_reader_go_on_at_once(self, opener: Opener) -> None:
         num_writers, batches = 3, 40

@@ -26,7 +26,7 @@ class RemovalConformance:
                 with pytest.raises(TrimmedError, match=f"begins at offset {start}, {start - 1} was asked"):
                     log.read(TOPIC, partition, start - 1, 100)
 
-    def test_a_partition_trimmed_to_its_end_goes_on_there(self, log: EventLog) -> None:
+    def test_a_partition_trimmed_to_its_end_continues_there(self, log: EventLog) -> None:
         (first,) = log.append(TOPIC, [a_report("a", "u")])
         ends = log.end_offsets(TOPIC)
         log.trim(TOPIC, [end + 5 for end in ends])
@@ -49,9 +49,9 @@ class RemovalConformance:
         with closing(opener()) as log:
             assert log.end_offsets(TOPIC) == ends
             for position, event in zip(there, batch("a", 60), strict=True):
-                (found,) = log.read(TOPIC, *position, 1)
+                (result,) = log.read(TOPIC, *position, 1)
                 is_erased = position in there[::3]
-                assert found == (Erased(event_id="", user_id="", ts=event.ts) if is_erased else event)
+                assert result == (Erased(event_id="", user_id="", ts=event.ts) if is_erased else event)
             # Neither erased nor other events are written again, and no other topic is touched.
             assert log.append(TOPIC, batch("a", 60)) == there
             assert log.end_offsets(TOPIC) == ends

@@ -37,16 +37,16 @@ class Listing:
 
 @dataclass(frozen=True)
 class Closed:
-    """A request whose window has closed: by position what was done with what was seen, and was said."""
+    """A closed request: by position the behaviors with each seen candidate, and the options chosen."""
 
     listing: Listing
     did: Mapping[int, tuple[bool, ...]]
-    said: Mapping[int, int] = field(default_factory=dict)
+    answers: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer: option number `option` about the candidate at `position`, or after the request closed."""
+class AnswerTo:
+    """An answer with option number `option` about the candidate at `position`; it may follow the close."""
 
     listing: Listing
     position: int
@@ -58,7 +58,7 @@ def make_listing(request: str, user: str, size: int, ts: int = 0) -> Listing:
     return Listing(request, user, tuple(f"{request}:{position}" for position in range(size)), ts)
 
 
-def lay_out(happened: Iterable[Closed | Said]) -> Batch:
+def lay_out(happened: Iterable[Closed | AnswerTo]) -> Batch:
     """Return the batch of one step."""
     return make_batch(Encoder([FEATURE]), BEHAVIORS, CAP, [_example(e) for e in happened])
 
@@ -85,12 +85,12 @@ def row_scores(batch: Batch, scores: Mapping[View, float]) -> F64:
     return np.array([scores[batch.request_ids[request], position] for request, position in views], np.float64)
 
 
-def views_of(happened: Iterable[Closed | Said]) -> Sequence[View]:
+def views_of(happened: Iterable[Closed | AnswerTo]) -> Sequence[View]:
     """Return every candidate of every request that the events name, each once and in order."""
     return list(dict.fromkeys((e.listing.id, p) for e in happened for p in range(len(e.listing.items))))
 
 
-def _example(event: Closed | Said) -> Example:
+def _example(event: Closed | AnswerTo) -> Example:
     listing = event.listing
     items = {"item_id": pack_ids(np.arange(len(listing.items)))}
     request = Request(
@@ -101,7 +101,7 @@ def _example(event: Closed | Said) -> Example:
         viewer={},
         candidates=items,
     )
-    if isinstance(event, Said):
+    if isinstance(event, AnswerTo):
         return AnsweredView(request, event.position, event.option, 0.5, event.after_view)
     positions = list(event.did)
     columns = {b.name: [event.did[p][k] for p in positions] for k, b in enumerate(BEHAVIORS)}
@@ -113,4 +113,4 @@ def _example(event: Closed | Said) -> Example:
         items=[listing.items[p] for p in positions],
         values={name: pack_floats(column) for name, column in columns.items()},
     )
-    return Viewed(request, [(positions, report)], list(event.said.items()))
+    return Viewed(request, [(positions, report)], list(event.answers.items()))

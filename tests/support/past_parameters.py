@@ -15,7 +15,7 @@ def parameters_of(home: Home, updates: EventLog, name: str) -> Parameters:
     Raises InputError when neither a kept version nor the updates that are still there lead to it.
     """
     versions, parameters = home.versions, Parameters(home.recipe)
-    before = [kept for kept in versions.names() if kept <= name]
+    before = [version_ for version_ in versions.names() if version_ <= name]
     if not before:
         raise InputError(f"version {name} is older than all kept ones: {', '.join(versions.names())}")
     parameters.replace(int(versions.notes(before[-1])["seq"]), versions.load(before[-1], SERVED))

@@ -19,7 +19,7 @@ def plain(recipe: Recipe, events: list[Event], behaviors: dict[str, float]) -> d
     requests = {e.event_id: e for e in events if isinstance(e, Request)}
     views: dict[tuple[str, str], dict[str, float]] = {}
     asked: set[tuple[str, str]] = set()
-    said: dict[tuple[str, str], str] = {}
+    options: dict[tuple[str, str], str] = {}
     for request in requests.values():
         rows[request.user_id, request.ts // DAY_MS]["requests"] += 1
         rows[request.user_id, request.ts // DAY_MS]["days"] = 1
@@ -38,7 +38,7 @@ def plain(recipe: Recipe, events: list[Event], behaviors: dict[str, float]) -> d
         elif event.question == recipe.question.name:
             asked.add((event.request_id, event.item_id))
             if isinstance(event, Answered):
-                said.setdefault((event.request_id, event.item_id), event.option)
+                options.setdefault((event.request_id, event.item_id), event.option)
     for (request_id, _), view in views.items():
         row = rows[requests[request_id].user_id, requests[request_id].ts // DAY_MS]
         row["views"] += 1
@@ -48,9 +48,9 @@ def plain(recipe: Recipe, events: list[Event], behaviors: dict[str, float]) -> d
     for key in asked:
         row = rows[requests[key[0]].user_id, requests[key[0]].ts // DAY_MS]
         row["asked"] += 1
-        row["answered"] += key in said
-        row["satisfied"] += said.get(key) == recipe.question.options[-1]
-        row["dissatisfied"] += said.get(key) == recipe.question.options[0]
+        row["answered"] += key in options
+        row["satisfied"] += options.get(key) == recipe.question.options[-1]
+        row["dissatisfied"] += options.get(key) == recipe.question.options[0]
     heard = defaultdict(list)
     for event in events:
         if isinstance(event, Request | Behavior):
@@ -64,7 +64,7 @@ def plain(recipe: Recipe, events: list[Event], behaviors: dict[str, float]) -> d
     return rows
 
 
-def same(found: Row, expected: Row, columns: list[str]) -> bool:
+def same(result: Row, expected: Row, columns: list[str]) -> bool:
     """Return whether two rows agree in some columns."""
-    pairs = [[found.get(c, 0.0) for c in columns], [expected.get(c, 0.0) for c in columns]]
+    pairs = [[result.get(c, 0.0) for c in columns], [expected.get(c, 0.0) for c in columns]]
     return bool(np.allclose(*pairs, rtol=1e-6))

@@ -136,8 +136,8 @@ def logs(draw: st.DrawFn) -> Log:
             values = draw(_given_values("author", "seconds", "tags", "item_id"))
             log[PROFILES, partition_of("", PARTITIONS)].append(item(draw(items), **values))
         elif kind == "told":
-            told = viewer(user, **draw(_given_values("country", "age", "groups", "user_id")))
-            log[PROFILES, partition_of(user, PARTITIONS)].append(told)
+            update = viewer(user, **draw(_given_values("country", "age", "groups", "user_id")))
+            log[PROFILES, partition_of(user, PARTITIONS)].append(update)
         else:
             of = draw(st.sampled_from(requests))
             ts = of.ts + draw(st.integers(0, WINDOW + MINUTE))

@@ -24,11 +24,11 @@ PATIENCE_MS = 20_000
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    found = which("chromium")
-    if found is None:
+    result = which("chromium")
+    if result is None:
         pytest.skip("there is no chromium; `make browser` installs Debian's as root")
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=Path(found), headless=True, args=FLAGS)
+        launched = playwright.chromium.launch(executable_path=Path(result), headless=True, args=FLAGS)
         yield launched
         launched.close()
 

@@ -27,9 +27,9 @@ def focused(stage: Stage) -> str:
 
 
 def box(stage: Stage, selector: str) -> dict[str, float]:
-    found = stage.page.locator(selector).bounding_box()
-    assert found is not None
-    return {"top": found["y"], "bottom": found["y"] + found["height"], "left": found["x"], **found}
+    result = stage.page.locator(selector).bounding_box()
+    assert result is not None
+    return {"top": result["y"], "bottom": result["y"] + result["height"], "left": result["x"], **result}
 
 
 def test_the_keyboard_alone_is_enough(context: BrowserContext, service: StandIn) -> None:

@@ -49,10 +49,10 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         DemoSize() if "EASQ_PICTURES" in os.environ else SMALL,
     )
     with ThreadPoolExecutor(1) as aside:  # the browser's loop is in this thread
-        lived = aside.submit(live_together, recipe, folder, 1, size, lambda _: None, lambda _: None).result()
-    key, port = create_key(lived.home.keys_path, "admin", "a test's"), free_port()
+        run = aside.submit(live_together, recipe, folder, 1, size, lambda _: None, lambda _: None).result()
+    key, port = create_key(run.home.keys_path, "admin", "a test's"), free_port()
     url, output = f"http://127.0.0.1:{port}", folder / "serve.txt"
-    command = [*EASQ, "serve", "--home", str(lived.home.folder), "--port", str(port)]
+    command = [*EASQ, "serve", "--home", str(run.home.folder), "--port", str(port)]
     with output.open("wb") as file:
         service = subprocess.Popen(command, stdout=file, stderr=file, env=environment())
     try:

@@ -100,7 +100,7 @@ def test_two_tabs_ask_each_for_itself(context: BrowserContext, service: StandIn)
     assert [body["token"] for body in service.bodies("answer")] == ["token-2", "token-1"]
 
 
-def test_the_page_hears_what_happened(context: BrowserContext, service: StandIn) -> None:
+def test_the_page_gets_an_event_for_each_outcome(context: BrowserContext, service: StandIn) -> None:
     script = """
     window.heard = [];
     for (const name of ["offer", "shown", "answer", "dismiss", "ignored"])

@@ -75,14 +75,14 @@ def test_offsets_count_events_by_topic_and_partition() -> None:
             profiles.apply(*place, [])
 
 
-def test_what_is_told_replaces_all_that_was_told_before() -> None:
+def test_an_update_replaces_the_whole_previous_one() -> None:
     profiles = apply(nothing(), item("i0", author=pack_ids([7]), tags=pack_ids([1, 2, 3, 4])))
     assert profiles.item_values("i0") == {"author": pack_ids([7]), "tags": pack_ids([1, 2, 3])}
     apply(profiles, item("i0", seconds=pack_floats([9])))
-    found = item_of(profiles)
-    assert found["author"] == pack_ids([UNKNOWN])
-    assert found["seconds"] == pack_floats([9])
-    assert found["tags"] == b""
+    result = item_of(profiles)
+    assert result["author"] == pack_ids([UNKNOWN])
+    assert result["seconds"] == pack_floats([9])
+    assert result["tags"] == b""
     assert profiles.item_values("i0") == {"seconds": pack_floats([9])}
 
 
@@ -92,7 +92,7 @@ def test_of_two_tellings_in_one_call_the_last_holds() -> None:
     assert item_of(profiles)["author"] == pack_ids([5])
 
 
-def test_names_stand_for_themselves_unless_told() -> None:
+def test_names_map_to_themselves_unless_given() -> None:
     profiles = apply(nothing(), viewer("u0", country=pack_ids([3])), item("i0", item_id=pack_ids([8])))
     assert viewer_of(profiles)["user_id"] == pack_ids([stable_id("u0")])
     assert viewer_of(profiles, "new")["user_id"] == pack_ids([stable_id("new")])
@@ -145,7 +145,7 @@ def test_a_view_counts_once_and_a_behavior_when_it_is_first_reached() -> None:
     assert viewer_of(profiles)["likes_given"] == pack_floats([(2 + 2 * (2 / 3)) / (3 + 2)])
 
 
-def test_a_report_after_the_window_of_its_request_or_without_one_says_nothing() -> None:
+def test_a_report_without_an_open_request_does_not_count() -> None:
     profiles = apply(nothing(), request("r"), report("other"), report("r", ts=WINDOW + 1))
     assert seen(profiles) == []
     apply(profiles, request("late", ts=0), report("late"))
@@ -172,7 +172,7 @@ def test_values_of_a_wrong_size_are_passed_over_and_counted() -> None:
     assert sum(profiles.offsets) == 6
 
 
-def test_what_is_known_need_not_be_told_again() -> None:
+def test_equal_updates_are_known_and_others_are_not() -> None:
     profiles = apply(nothing(), item("i0", tags=pack_ids([1, 2, 3, 4])), viewer("u0", age=pack_floats([3])))
     assert profiles.knows(item("i0", tags=pack_ids([1, 2, 3, 4])))
     assert not profiles.knows(item("i0", tags=pack_ids([1, 2])))
@@ -182,7 +182,7 @@ def test_what_is_known_need_not_be_told_again() -> None:
     assert not profiles.knows(viewer("u0", age=pack_floats([4])))
 
 
-def test_told_that_nothing_is_known_is_told() -> None:
+def test_an_update_without_values_is_known() -> None:
     profiles = apply(nothing(), item("i0"))
     assert profiles.item_values("i0") == {}
     assert profiles.knows(item("i0"))
@@ -194,8 +194,8 @@ def test_a_recipe_says_all_that_profiles_need() -> None:
     hours = int(recipe.join.behavior_window) // 60
     apply_to = [request("r"), report("r", ts=hours * 60 * MINUTE, click=1.0)]
     profiles.apply(EVENTS, 0, apply_to)
-    found = profiles.candidates(["i0"], 0).pack(Shape.of(recipe.features, "candidate"))[0]
-    assert found["video_rate"] == pack_floats([1.0])
+    result = profiles.candidates(["i0"], 0).pack(Shape.of(recipe.features, "candidate"))[0]
+    assert result["video_rate"] == pack_floats([1.0])
     assert len(profiles.viewer("u0", 0).lists[0].ids_NL[0]) == 30
 
 

@@ -97,16 +97,16 @@ def test_rates_are_weighted_counts(
         return float(2.0 ** -(max(0.0, ts - (bucket + 0.5) * WIDTH) / DAY))
 
     def sums(row: int | None, ts: int) -> tuple[float, float]:
-        kept = [(r, t // WIDTH, v, s) for r, t, v, s in views if t // WIDTH > newest - NUM_BUCKETS]
-        mine = [k for k in kept if row in (None, k[0])]
+        recent = [(r, t // WIDTH, v, s) for r, t, v, s in views if t // WIDTH > newest - NUM_BUCKETS]
+        mine = [k for k in recent if row in (None, k[0])]
         return sum(weight(b, ts) * v for _, b, v, _ in mine), sum(weight(b, ts) * s for _, b, _, s in mine)
 
-    found = counted(views, cuts).rates(np.arange(5), ts)
+    result = counted(views, cuts).rates(np.arange(5), ts)
     all_views, all_shown = sums(None, newest * WIDTH + WIDTH // 2)
     for row in range(5):
         num_views, num_shown = sums(row, ts)
         if not all_views:
-            assert math.isnan(found[row])
+            assert math.isnan(result[row])
         else:
             expected = (num_shown + 3 * all_shown / all_views) / (num_views + 3)
-            assert found[row] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+            assert result[row] == pytest.approx(expected, rel=1e-3, abs=1e-3)

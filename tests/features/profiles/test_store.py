@@ -92,7 +92,7 @@ def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
         assert not any(store._unwritten.values())
         apply(profiles, item("i7"), viewer("u1"), report("r", items=("i8",)))
         snapshot = store.snapshot(profiles)
-    assert [set(told) for told in snapshot.values] == [{"u1"}, {"i7"}]
+    assert [set(values) for values in snapshot.values] == [{"u1"}, {"i7"}]
     assert [set(counted.keys) for counted in snapshot.counted] == [{"u0"}, {"i8"}]
     assert set(snapshot.histories) == {"u0"}
     assert snapshot.requests == [(partition_of("u0", PARTITIONS), 0, "r", "u0", {"i0": 1, "i8": 1})]
@@ -122,9 +122,9 @@ def test_the_file_holds_no_more_than_memory_does(tmp_path: Path) -> None:
             store.save(profiles)
     with sqlite3.connect(path) as db:
         assert db.execute("SELECT count(*) FROM requests").fetchone()[0] == 2
-        kept = db.execute("SELECT count(DISTINCT key) FROM counts WHERE side = 1").fetchone()[0]
+        stored = db.execute("SELECT count(DISTINCT key) FROM counts WHERE side = 1").fetchone()[0]
     db.close()
-    assert kept <= profiles._items.index.num_rows < 100
+    assert stored <= profiles._items.index.num_rows < 100
 
 
 def test_counts_that_grew_too_old_in_the_file_count_for_nothing(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_file_made_for_something_else_is_set_aside(tmp_path: Path, changed: Pr
     assert sum(changed.offsets) == 0
 
 
-def test_a_file_that_knows_more_than_the_log_is_set_aside(tmp_path: Path) -> None:
+def test_a_file_ahead_of_the_log_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "profiles.db"
     known = saved(path)
     profiles = nothing()

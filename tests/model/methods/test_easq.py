@@ -39,7 +39,7 @@ def test_without_a_tolerance_there_is_neither_reference_nor_price() -> None:
 @pytest.mark.parametrize(
     "switch", [TOLERANCE, "method.propensity_weights=true", "method.satisfaction_variance=true"]
 )
-def test_state_of_what_is_beyond_the_paper_goes_on_bit_for_bit(switch: str) -> None:
+def test_state_of_parts_beyond_the_paper_continues_bit_for_bit(switch: str) -> None:
     first, batches = trained_by("easq", switch)
     recipe = small_recipe("training.embedding_scale=0.3", switch)
     second = build_learner(recipe, build_encoder(recipe))

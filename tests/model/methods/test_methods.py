@@ -122,7 +122,7 @@ def test_served_and_training_scores_are_one(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_state_round_trip_goes_on_bit_for_bit(method: str) -> None:
+def test_state_round_trip_continues_bit_for_bit(method: str) -> None:
     first, batches = trained_by(method)
     recipe = small_recipe("training.embedding_scale=0.3", f"method.kind={method}")
     second = build_learner(recipe, build_encoder(recipe))
@@ -196,8 +196,8 @@ def satisfaction(learner: Learner, batch: Batch) -> np.ndarray:
 def pair_accuracy(scores: list[np.ndarray], batches: list[Batch]) -> float:
     right = pairs = 0.0
     for score_N, batch in zip(scores, batches, strict=True):
-        found = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, score_N)
-        right, pairs = right + found[0].sum(), pairs + found[1].sum()
+        result = pairs_right(batch.rows.request_N[: batch.num_viewed], batch.level_M, score_N)
+        right, pairs = right + result[0].sum(), pairs + result[1].sum()
     return right / pairs
 
 

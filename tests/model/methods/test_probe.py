@@ -16,8 +16,8 @@ SHARE = "method.max_share=1.0"
 def scores(learner: Learner, batch: Batch) -> Scores:
     request_N = torch.from_numpy(batch.rows.request_N)
     x = learner.pooling(learner.table.touch(batch.rows), request_N)
-    found: Scores = learner.network(x, torch.arange(len(request_N)))
-    return found
+    result: Scores = learner.network(x, torch.arange(len(request_N)))
+    return result
 
 
 @pytest.mark.parametrize("probe_dim", [0, 8])
@@ -54,27 +54,27 @@ def test_each_loss_trains_parts_of_its_own() -> None:
     learner, batches = learner_of("probe", SHARE, "method.probe_dim=8")
     answered = next(batch for batch in batches if len(batch.option_A))
     learner.step(answered)  # the first weights of a probe are zero and so is what its prior moves
-    found = {name: moved_by(learner, answered, name) for name in ("main", "heads", "satisfaction", "prior")}
-    assert {name.partition(".")[0] for name in found["satisfaction"] | found["prior"]} == {"model"}
-    assert all(name.startswith("model.probe.") for name in found["satisfaction"] | found["prior"])
+    result = {name: moved_by(learner, answered, name) for name in ("main", "heads", "satisfaction", "prior")}
+    assert {name.partition(".")[0] for name in result["satisfaction"] | result["prior"]} == {"model"}
+    assert all(name.startswith("model.probe.") for name in result["satisfaction"] | result["prior"])
     assert all(
-        name == "table" or name.startswith(("pooling.first.", "model.behavior.")) for name in found["main"]
+        name == "table" or name.startswith(("pooling.first.", "model.behavior.")) for name in result["main"]
     )
     assert all(
-        name == "table" or name.startswith(("pooling.beside.", "model.heads.")) for name in found["heads"]
+        name == "table" or name.startswith(("pooling.beside.", "model.heads.")) for name in result["heads"]
     )
-    assert "table" in found["main"] & found["heads"]
+    assert "table" in result["main"] & result["heads"]
 
 
 def test_served_is_behavior_plus_the_share_of_the_logit() -> None:
     learner, batches = learner_of("probe", "method.max_share=0.25")
     for batch in batches[:-1]:
         learner.step(batch)
-    found = scores(learner, batches[-1])
-    assert found.behavior_N is not None
-    assert found.satisfaction_A is not None
-    assert found.satisfaction_A.std() > 0
-    torch.testing.assert_close(found.served_N, found.behavior_N + 0.25 * found.satisfaction_A)
+    result = scores(learner, batches[-1])
+    assert result.behavior_N is not None
+    assert result.satisfaction_A is not None
+    assert result.satisfaction_A.std() > 0
+    torch.testing.assert_close(result.served_N, result.behavior_N + 0.25 * result.satisfaction_A)
 
 
 def test_a_stronger_prior_says_less() -> None:

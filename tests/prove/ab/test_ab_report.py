@@ -52,9 +52,9 @@ def test_a_happier_arm_is_shipped_and_the_file_says_so_first(
     result = reported(capsys, happier, recipe, out)
     (treatment,) = result["treatments"]
     assert treatment["verdict"] == "ship", treatment["reasons"]
-    found = treatment["metrics"]["satisfaction"]
-    assert 0 < found["always_low"] < found["low"] < found["lift"]
-    assert found["with_pre_period"]
+    effect = treatment["metrics"]["satisfaction"]
+    assert 0 < effect["always_low"] < effect["low"] < effect["lift"]
+    assert effect["with_pre_period"]
     assert treatment["metrics"]["q_dissatisfied"]["always_high"] < 0
     for metric in ("watch_time", "lt7", "video_view"):
         assert treatment["metrics"][metric]["low"] < 0.02
@@ -105,15 +105,17 @@ def test_lost_viewers_block_the_verdict(recipe: Path, tmp_path: Path, capsys: Ca
     assert "No verdict: easq against control." in out.read_text()
 
 
-def test_a_plan_tells_days_and_more_days_see_less(happier: Path, recipe: Path, capsys: Capture) -> None:
+def test_a_plan_gives_days_and_more_days_detect_smaller_lifts(
+    happier: Path, recipe: Path, capsys: Capture
+) -> None:
     words = ("ab", "plan", "easq", "--log", happier, "--recipe", recipe, "--json")
     watch = json.loads(run(capsys, *words))["metrics"]["watch_time"]["smallest_lift"]
-    lifts = [found["fixed"] for found in watch]
+    lifts = [lift_by_day["fixed"] for lift_by_day in watch]
     assert lifts[0] > lifts[-1] > 0
-    assert all(found["always"] > found["fixed"] for found in watch)
+    assert all(lift_by_day["always"] > lift_by_day["fixed"] for lift_by_day in watch)
     lift = watch[-1]["always"] * 1.001
     result = json.loads(run(capsys, *words, "--lift", lift))
-    first = next(found["days"] for found in watch if found["always"] <= lift)
+    first = next(lift_by_day["days"] for lift_by_day in watch if lift_by_day["always"] <= lift)
     assert result["metrics"]["watch_time"]["days_needed"] == first > 1
     half = json.loads(run(capsys, *words, "--set", "experiments.easq.share=0.5"))
     ratio = half["metrics"]["watch_time"]["smallest_lift"][-1]["fixed"] / lifts[-1]
@@ -138,7 +140,7 @@ def test_aa_runs_from_the_command_line(happier: Path, recipe: Path, capsys: Capt
         (("aa", "--pre-days", "99"), "--pre-days: got 99; allowed: less than the log's days"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_told(
+def test_an_impossible_command_is_refused(
     happier: Path,
     recipe: Path,
     words: tuple[str, ...],

@@ -29,7 +29,7 @@ def test_effects_are_tea_tastings_on_the_rows(spec: Spec, with_before: bool) -> 
     look = drawn_look(lift=0.05)
     if not with_before:
         look = replace(look, before_UC=np.zeros_like(look.before_UC))
-    found = effect(spec, METRICS.columns, look, 1, 0.95)
+    result = effect(spec, METRICS.columns, look, 1, 0.95)
     place = METRICS.columns.index
     likes, likes_before = (v[:, place("count like 1")] for v in (look.sum_UC, look.before_UC))
     rows = pl.DataFrame(
@@ -51,13 +51,13 @@ def test_effects_are_tea_tastings_on_the_rows(spec: Spec, with_before: bool) -> 
         )
     )
     expected = tt.Experiment({"m": metric}).analyze(rows)["m"]
-    assert found is not None
-    assert found.with_pre_period == with_before
-    assert found.lift == pytest.approx(expected.rel_effect_size)
-    assert (found.low, found.high) == pytest.approx(
+    assert result is not None
+    assert result.with_pre_period == with_before
+    assert result.lift == pytest.approx(expected.rel_effect_size)
+    assert (result.low, result.high) == pytest.approx(
         (expected.rel_effect_size_ci_lower, expected.rel_effect_size_ci_upper)
     )
-    assert found.p_value == pytest.approx(expected.pvalue)
+    assert result.p_value == pytest.approx(expected.pvalue)
 
 
 def test_the_pre_period_makes_intervals_shorter() -> None:
@@ -93,11 +93,11 @@ def test_the_interval_for_all_looks_holds_at_all_of_them_and_at_a_fixed_one_is_w
 
 def test_at_a_fixed_horizon_the_best_mixture_costs_half_as_much_again() -> None:
     look = drawn_look(lift=0.05)
-    found = effect(METRICS.spec("video_view"), METRICS.columns, look, 1, 0.95)
-    assert found is not None
-    low, high = always_valid(found, 3 * found.error, 0.95)
-    assert low < found.low < found.high < high
-    widened = np.log((1 + high) / (1 + low)) / np.log((1 + found.high) / (1 + found.low))
+    result = effect(METRICS.spec("video_view"), METRICS.columns, look, 1, 0.95)
+    assert result is not None
+    low, high = always_valid(result, 3 * result.error, 0.95)
+    assert low < result.low < result.high < high
+    widened = np.log((1 + high) / (1 + low)) / np.log((1 + result.high) / (1 + result.low))
     assert widened == pytest.approx(mixture_reach(1.0, 3.0, 0.95) / deviations(0.95))
     assert 1.5 < widened < 1.6
 
@@ -114,8 +114,8 @@ def test_a_wrong_sample_ratio_is_seen_and_a_right_one_is_not() -> None:
 def test_p_values_are_adjusted_as_benjamini_and_hochberg_do() -> None:
     look = drawn_look(lift=0.03)
     names = ("video_view", "like")
-    found = {n: effect(METRICS.spec(n), METRICS.columns, look, 1, 0.95) for n in names}
-    known = {n: e for n, e in found.items() if e is not None}
+    result = {n: effect(METRICS.spec(n), METRICS.columns, look, 1, 0.95) for n in names}
+    known = {n: e for n, e in result.items() if e is not None}
     expected = stats.false_discovery_control([e.p_value for e in known.values()])
     assert list(adjusted(known).values()) == pytest.approx(expected.tolist())
     assert adjusted({}) == {}

@@ -33,11 +33,11 @@ def written(path: Path, events: list[Event], partitions: int = 2) -> SqliteLog:
 
 def rows_of(table: ViewerDays) -> dict[int, dict[str, float]]:
     """Return sums by day, over viewers."""
-    found: dict[int, dict[str, float]] = {}
+    result: dict[int, dict[str, float]] = {}
     for day in np.unique(table.day_R).tolist():
         sums = table.sum_RC[table.day_R == day].sum(0).tolist()
-        found[day] = dict(zip(table.metrics.columns, sums, strict=True))
-    return found
+        result[day] = dict(zip(table.metrics.columns, sums, strict=True))
+    return result
 
 
 def lively_events() -> list[Event]:
@@ -95,9 +95,9 @@ def test_sums_are_those_of_plain_loops(tmp_path: Path, monkeypatch: pytest.Monke
         for name, value in row.items():
             by_day.setdefault(day, {}).setdefault(name, 0.0)
             by_day[day][name] += value
-    for day, found in rows_of(table).items():
+    for day, result in rows_of(table).items():
         for column in columns:
-            assert found[column] == pytest.approx(by_day[day].get(column, 0.0), rel=1e-6), (day, column)
+            assert result[column] == pytest.approx(by_day[day].get(column, 0.0), rel=1e-6), (day, column)
     assert table.counts["late"] == 3
     # Viewers apart: days of which something but an answer's weight is known.
     known = table.sum_RC[:, : len(columns)].any(1)
@@ -126,7 +126,7 @@ def test_values_of_a_wrong_size_are_refused_and_counted(tmp_path: Path) -> None:
     assert table.counts["views"] == 200
 
 
-def test_an_empty_log_is_told(tmp_path: Path) -> None:
+def test_an_empty_log_is_reported(tmp_path: Path) -> None:
     with SqliteLog(tmp_path / "a.log") as log, pytest.raises(InputError, match="holds no request"):
         read_table(small_recipe(), None, log)
 
@@ -156,8 +156,8 @@ def test_a_look_holds_what_came_since_the_entry_and_apart_what_came_before(tmp_p
     views = table.metrics.columns.index("views")
     for arm in (0, 1):
         mine = {u: day for u, day in entered.items() if int(u[1:]) % 2 == arm}
-        found = look.sum_UC[look.arm_U == arm, views].sum()
-        assert found == sum(r["views"] for (u, d), r in expected.items() if u in mine and d >= mine[u])
+        result = look.sum_UC[look.arm_U == arm, views].sum()
+        assert result == sum(r["views"] for (u, d), r in expected.items() if u in mine and d >= mine[u])
         before = look.before_UC[look.arm_U == arm, views].sum()
         assert before == sum(r["views"] for (u, d), r in expected.items() if u in mine and d < start)
         assert sorted(look.observed_U[look.arm_U == arm]) == sorted(
@@ -184,9 +184,11 @@ def test_memory_is_bounded_by_forgetting_viewers_at_random(tmp_path: Path) -> No
         whole, thinned = (read_table(small_recipe(), None, log, most_rows=n) for n in (1 << 22, 40))
     assert whole.share == 1
     assert len(thinned.day_R) < len(whole.day_R)
-    kept = [u for u in {e.user_id for e in events} if is_kept(np.array([stable_id(u)]), thinned.share)[0]]
+    remaining = [
+        u for u in {e.user_id for e in events} if is_kept(np.array([stable_id(u)]), thinned.share)[0]
+    ]
     requests = whole.metrics.columns.index("requests")
-    expected = sum(isinstance(e, Request) and e.user_id in kept for e in events)
+    expected = sum(isinstance(e, Request) and e.user_id in remaining for e in events)
     assert 0 < thinned.sum_RC[:, requests].sum() == expected
 
 

@@ -24,35 +24,35 @@ def about(number: int, kind: str) -> dict[str, object]:
     }
 
 
-def asked_story(number: int, option: str = "") -> list[Event]:
+def asked_events(number: int, option: str = "") -> list[Event]:
     """Return a view that was offered, asked, shown and answered, or dismissed."""
     name = RECIPE.question.name
-    told: list[Event] = [
+    events: list[Event] = [
         Offered(**about(number, "o"), rate=0.5, question=name),  # type: ignore[arg-type]
         Asked(**about(number, "a"), question=name),  # type: ignore[arg-type]
     ]
     if option:
-        return [*told, Answered(**about(number, "s"), question=name, option=option)]  # type: ignore[arg-type]
-    return [*told, Dismissed(**about(number, "d"), question=name, ask_id=f"a{number}")]  # type: ignore[arg-type]
+        return [*events, Answered(**about(number, "s"), question=name, option=option)]  # type: ignore[arg-type]
+    return [*events, Dismissed(**about(number, "d"), question=name, ask_id=f"a{number}")]  # type: ignore[arg-type]
 
 
 def gated(number: int, gate: str) -> list[Event]:
     return [Offered(**about(number, "o"), rate=0.5, gate=gate)]  # type: ignore[arg-type]
 
 
-def test_each_step_is_counted_also_where_a_reading_goes_on_from_another(tmp_path: Path) -> None:
-    first = [*asked_story(1, "satisfied"), *asked_story(2), *gated(3, "cool_down")]
-    then = [*asked_story(4, "dissatisfied"), *gated(5, "cool_down"), *gated(6, "sampling")]
+def test_each_step_is_counted_also_when_a_reading_continues_another(tmp_path: Path) -> None:
+    first = [*asked_events(1, "satisfied"), *asked_events(2), *gated(3, "cool_down")]
+    then = [*asked_events(4, "dissatisfied"), *gated(5, "cool_down"), *gated(6, "sampling")]
     with SqliteLog(tmp_path / "log") as log:
         log.append(EVENTS, first)
         before = msgspec.json.decode(msgspec.json.encode(read_funnel(RECIPE, log)), type=Funnel)
         log.append(EVENTS, then)
-        found = read_funnel(RECIPE, log, before)
-        assert found == read_funnel(RECIPE, log)
-    assert [num for _, num, *_ in funnel_steps(found)][:4] == [6, 3, 3, 2]
-    assert found.gates == {"cool_down": 2, "sampling": 1}
-    assert found.answers == {"dissatisfied": 1, "uncertain": 0, "satisfied": 1}
-    assert found.steps["dismissed"] == 1
+        result = read_funnel(RECIPE, log, before)
+        assert result == read_funnel(RECIPE, log)
+    assert [num for _, num, *_ in funnel_steps(result)][:4] == [6, 3, 3, 2]
+    assert result.gates == {"cool_down": 2, "sampling": 1}
+    assert result.answers == {"dissatisfied": 1, "uncertain": 0, "satisfied": 1}
+    assert result.steps["dismissed"] == 1
 
 
 def test_big_counts_are_written_with_their_share() -> None:

@@ -27,9 +27,9 @@ def test_fit_agrees_with_scikit_learn(ridge: float) -> None:
 
 def test_separated_answers_still_have_a_fit() -> None:
     x = np.linspace(-1, 1, 40)[:, None]
-    found = fit(np.concatenate([x, np.ones_like(x)], 1), x[:, 0] > 0)
-    assert np.isfinite(found.slope_P).all()
-    assert found.slope_P[1] == pytest.approx(0)
+    result = fit(np.concatenate([x, np.ones_like(x)], 1), x[:, 0] > 0)
+    assert np.isfinite(result.slope_P).all()
+    assert result.slope_P[1] == pytest.approx(0)
     with pytest.raises(ValueError, match="answered and unanswered"):
         fit(x, np.ones(40, np.bool_))
 
@@ -37,9 +37,9 @@ def test_separated_answers_still_have_a_fit() -> None:
 def test_true_chances_and_fitted_ones_balance() -> None:
     x, answered, chance = drawn(2, 40_000)
     for chance_N in (chance, fit(x, answered).chance_N):
-        found = balance(x, answered, weights(chance_N))
-        assert np.abs(found.before_P).max() > 0.5
-        assert np.abs(found.after_P).max() < 0.1
+        result = balance(x, answered, weights(chance_N))
+        assert np.abs(result.before_P).max() > 0.5
+        assert np.abs(result.after_P).max() < 0.1
 
 
 def test_a_known_ratio_makes_up_for_answers_that_decide_on_answering() -> None:

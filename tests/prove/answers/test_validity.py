@@ -39,8 +39,8 @@ def measured_result(
         return measure_validity(RECIPE, log, hours, readiness=readiness)
 
 
-def covers(found: dict[str, float], truth: float) -> bool:
-    return found["low"] <= truth <= found["high"]
+def covers(result: dict[str, float], truth: float) -> bool:
+    return result["low"] <= truth <= result["high"]
 
 
 def test_later_views_are_those_of_requests_in_the_window_and_nothing_else(tmp_path: Path) -> None:
@@ -53,10 +53,10 @@ def test_later_views_are_those_of_requests_in_the_window_and_nothing_else(tmp_pa
     likes = {"before": [0.0, 0.0], "asked": [1.0, 1.0], "within": [1.0, 0.0], "beyond": [1.0, 1.0]}
     events: list[Event] = [ask, answered(ask, "satisfied"), *made.values()]
     events += [behavior(made[name], liked) for name, liked in likes.items()]
-    found = measured(events, tmp_path)
-    assert found["after"]["satisfied"] == {"views": 2, "viewers": 1}
+    result = measured(events, tmp_path)
+    assert result["after"]["satisfied"] == {"views": 2, "viewers": 1}
     # 1 like where 2 views at an average of 2 likes in 4 views lead to 1.
-    assert found["metrics"]["later/satisfied/like"]["value"] == 1.0
+    assert result["metrics"]["later/satisfied/like"]["value"] == 1.0
     assert measured(events, tmp_path, hours=26)["after"]["satisfied"] == {"views": 4, "viewers": 1}
     assert measured(events, tmp_path, hours=1)["after"]["satisfied"] == {"views": 0, "viewers": 0}
 
@@ -70,8 +70,8 @@ def test_watch_time_is_no_behavior_that_follows_an_answer(tmp_path: Path) -> Non
     with closing(SqliteLog(tmp_path / "events.log", 3)) as log:
         log.append(EVENTS, sorted(events, key=lambda e: e.ts))
         for recipe, is_there in ((RECIPE, True), (msgspec.structs.replace(RECIPE, metrics=watched), False)):
-            found = measure_validity(recipe, log, 24.0).metrics
-            assert ("later/satisfied/like" in found) is is_there
+            result = measure_validity(recipe, log, 24.0).metrics
+            assert ("later/satisfied/like" in result) is is_there
 
 
 def test_known_effect_of_answers_is_found_and_its_absence_too(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_known_effect_of_answers_is_found_and_its_absence_too(tmp_path: Path) ->
         return str(random.choice(["dissatisfied", "satisfied"])) if number % 4 == 0 else ""
 
     effect = {"satisfied": 1.5, "dissatisfied": 0.5}
-    found = measured(platform(1, 150, 80, says, lambda option: effect[option]), tmp_path)
+    result = measured(platform(1, 150, 80, says, lambda option: effect[option]), tmp_path)
     for option, factor in effect.items():
-        later = found["metrics"][f"later/{option}/like"]
+        later = result["metrics"][f"later/{option}/like"]
         assert covers(later, factor)
         assert not covers(later, 1.0)
     nothing = measured(platform(2, 150, 80, says), tmp_path)
@@ -94,9 +94,9 @@ def test_fatigue_and_outcomes_are_counted_as_they_were(tmp_path: Path) -> None:
     def says(_: float, number: int, random: np.random.Generator) -> str:
         return "satisfied" if random.random() < chance.get(number, 0.1) else ""
 
-    found = measured(platform(3, 400, 12, says), tmp_path)["metrics"]
+    result = measured(platform(3, 400, 12, says), tmp_path)["metrics"]
     for number, share in {"1": 0.8, "2": 0.4, "3": 0.1}.items():
-        assert found[f"response/number/{number}"]["value"] == pytest.approx(share, abs=0.06)
+        assert result[f"response/number/{number}"]["value"] == pytest.approx(share, abs=0.06)
 
 
 def test_what_became_of_an_ask_is_its_first_end_and_an_answer_goes_before_all(tmp_path: Path) -> None:
@@ -126,17 +126,17 @@ def test_what_became_of_an_ask_is_its_first_end_and_an_answer_goes_before_all(tm
         end(Ignored, 3, later),
     ]
     random.Random(1).shuffle(events)
-    found = measured(events, tmp_path)
+    result = measured(events, tmp_path)
     outcomes = {"answered": 2, "dismissed": 1, "ignored": 1, "silent": 1}
-    assert {name: found["counts"][name] for name in outcomes} == outcomes
-    assert found["metrics"]["response/first/satisfied"]["value"] == 0.4
-    assert found["metrics"]["chosen/satisfied/1"]["value"] == 0.5
-    assert found["metrics"]["chosen/dissatisfied/3"]["value"] == 0
-    assert found["took_ms"]["satisfied"]["answers"] == 1
-    assert found["took_ms"]["uncertain"]["p50"] == pytest.approx(6000, rel=0.08)
+    assert {name: result["counts"][name] for name in outcomes} == outcomes
+    assert result["metrics"]["response/first/satisfied"]["value"] == 0.4
+    assert result["metrics"]["chosen/satisfied/1"]["value"] == 0.5
+    assert result["metrics"]["chosen/dissatisfied/3"]["value"] == 0
+    assert result["took_ms"]["satisfied"]["answers"] == 1
+    assert result["took_ms"]["uncertain"]["p50"] == pytest.approx(6000, rel=0.08)
 
 
-def test_weighting_by_the_response_model_finds_what_all_would_have_said(tmp_path: Path) -> None:
+def test_weighting_by_the_response_model_recovers_the_share_of_all_views(tmp_path: Path) -> None:
     """The old answer more often and are less satisfied: half of all, but few of those who answer."""
 
     def says(age: float, _: int, random: np.random.Generator) -> str:
@@ -144,16 +144,16 @@ def test_weighting_by_the_response_model_finds_what_all_would_have_said(tmp_path
             return ""
         return "satisfied" if random.random() < (0.2 if age > 0 else 0.8) else "dissatisfied"
 
-    found = measured(platform(4, 400, 20, says, age_of=lambda random: float(random.integers(2))), tmp_path)
-    share = {kind: found["metrics"][f"share/{kind}/satisfied"] for kind in ("answered", "asks_and_response")}
+    result = measured(platform(4, 400, 20, says, age_of=lambda random: float(random.integers(2))), tmp_path)
+    share = {kind: result["metrics"][f"share/{kind}/satisfied"] for kind in ("answered", "asks_and_response")}
     assert share["answered"]["high"] < 0.4
     assert covers(share["asks_and_response"], 0.5)
-    (age,) = [c for c in found["model"]["covariates"] if c["name"] == "age"]
+    (age,) = [c for c in result["model"]["covariates"] if c["name"] == "age"]
     assert age["before"] > 0.4
-    assert max(abs(c["after"]) for c in found["model"]["covariates"]) < 0.05
+    assert max(abs(c["after"]) for c in result["model"]["covariates"]) < 0.05
 
 
-def test_a_known_readiness_finds_what_all_would_have_said(tmp_path: Path) -> None:
+def test_a_known_readiness_recovers_the_share_of_all_views(tmp_path: Path) -> None:
     """Half are satisfied, and the dissatisfied answer twice as readily: behavior does not tell them."""
 
     def says(_: float, __: int, random: np.random.Generator) -> str:
@@ -163,11 +163,11 @@ def test_a_known_readiness_finds_what_all_would_have_said(tmp_path: Path) -> Non
         return "satisfied" if is_satisfied else "dissatisfied"
 
     result = measured_result(platform(5, 400, 20, says), tmp_path, readiness=2.0)
-    found = msgspec.to_builtins(result)
-    share = {kind: found["metrics"][f"share/{kind}/satisfied"] for kind in ("asks_and_response", "readiness")}
+    data = msgspec.to_builtins(result)
+    share = {kind: data["metrics"][f"share/{kind}/satisfied"] for kind in ("asks_and_response", "readiness")}
     assert share["asks_and_response"]["high"] < 0.45
     assert covers(share["readiness"], 0.5)
-    assert found["readiness"] == 2.0
+    assert data["readiness"] == 2.0
     assert share_dots(result) is not None
     without = measured(platform(5, 40, 20, says), tmp_path)
     assert "share/readiness/satisfied" not in without["metrics"]
@@ -180,12 +180,12 @@ def test_memory_is_bounded_by_a_random_part(tmp_path: Path, monkeypatch: pytest.
     def says(_: float, __: int, random: np.random.Generator) -> str:
         return "satisfied" if random.random() < 0.5 else ""
 
-    found = measured(platform(5, 300, 12, says), tmp_path)
-    assert found["counts"]["described"] == 200
-    assert found["counts"]["viewers_kept"] <= 0.25
-    assert 0 < found["after"]["satisfied"]["viewers"] <= 60
+    result = measured(platform(5, 300, 12, says), tmp_path)
+    assert result["counts"]["described"] == 200
+    assert result["counts"]["viewers_kept"] <= 0.25
+    assert 0 < result["after"]["satisfied"]["viewers"] <= 60
     # All asks are counted all the same.
-    assert covers(found["metrics"]["response/question/satisfaction"], 0.5)
+    assert covers(result["metrics"]["response/question/satisfaction"], 0.5)
 
 
 def test_sampled_viewers_keep_their_counts_when_others_go() -> None:

@@ -88,10 +88,10 @@ def test_an_experiment_without_rows_has_no_figure() -> None:
 def test_names_of_a_legend_do_not_overlap(length: int) -> None:
     names = [f"{number:0{length}}" for number in range(7)]
     drawing = svg.lines("Title", "x", "y", {name: [svg.Point(-1.0, 0.1)] for name in names})
-    found = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="start">(\d+)<', drawing)
-    assert len(found) == 7
+    result = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="start">(\d+)<', drawing)
+    assert len(result) == 7
     by_line: dict[str, list[float]] = {}
-    for x, y, _ in found:
+    for x, y, _ in result:
         by_line.setdefault(y, []).append(float(x))
     for starts in by_line.values():
         for start, following in pairwise(starts):

@@ -10,8 +10,8 @@ from easq.prove.bench.tune import Trial, winner
 def rows(**values: list[float]) -> list[MetricRow]:
     return [
         {"method": m, "scenario": "main", "seed": s, "metric": "x", "value": v}
-        for m, found in values.items()
-        for s, v in enumerate(found)
+        for m, result in values.items()
+        for s, v in enumerate(result)
     ]
 
 
@@ -47,18 +47,18 @@ def test_seeds_that_one_method_lacks_are_left_out() -> None:
 
 
 def test_winner_is_the_best_that_costs_little_enough() -> None:
-    found = [Trial(("a",), 0.3, 0.02), Trial(("b",), 0.2, 0.01), Trial(("c",), 0.1, -0.01)]
-    assert winner(found).set == ("b",)
-    assert winner(found, most_cost=0.05).set == ("a",)
-    assert winner(found[:1]).set == ("a",)
+    result = [Trial(("a",), 0.3, 0.02), Trial(("b",), 0.2, 0.01), Trial(("c",), 0.1, -0.01)]
+    assert winner(result).set == ("b",)
+    assert winner(result, most_cost=0.05).set == ("a",)
+    assert winner(result[:1]).set == ("a",)
     assert winner([Trial(("a",), 0.3, 0.04), Trial(("b",), 0.0, 0.03)]).set == ("b",)
 
 
 def test_mean_gain_is_over_metrics_and_paired_by_seed() -> None:
-    found = rows(a=[1.1, 2.4], b=[1.0, 2.0, 9.0])
-    found += [row | {"metric": "y"} for row in rows(a=[3.0, 1.0], b=[2.0, 1.0])]
-    gain = SeedTable(found).mean_gain("main", "a", "b", ["x", "y"])
+    result = rows(a=[1.1, 2.4], b=[1.0, 2.0, 9.0])
+    result += [row | {"metric": "y"} for row in rows(a=[3.0, 1.0], b=[2.0, 1.0])]
+    gain = SeedTable(result).mean_gain("main", "a", "b", ["x", "y"])
     assert gain is not None
     assert gain.seeds == 2
     assert gain.value == pytest.approx(np.mean([(0.1 + 0.5) / 2, (0.2 + 0.0) / 2]))
-    assert SeedTable(found).mean_gain("main", "a", "c", ["x", "y"]) is None
+    assert SeedTable(result).mean_gain("main", "a", "c", ["x", "y"]) is None

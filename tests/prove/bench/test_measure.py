@@ -77,10 +77,10 @@ def test_measures_equal_plain_loops_with_ties_too(digits: int) -> None:
     for fed, score_N in zip(steps, scores, strict=True):
         lists = Lists(fed, C)
         measure.add(lists, scores_of(score_N, lists))
-    found, expected = measure.values(), plain(steps, scores)
-    assert found.keys() - {"sat/auc"} == expected.keys()
+    result, expected = measure.values(), plain(steps, scores)
+    assert result.keys() - {"sat/auc"} == expected.keys()
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-9), name
+        assert result[name] == pytest.approx(value, abs=1e-9), name
 
 
 def test_a_score_that_knows_the_answers_has_the_best_measures() -> None:

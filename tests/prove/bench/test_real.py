@@ -40,23 +40,23 @@ def test_thinning_takes_out_answers_and_nothing_else(whole: Path, tmp_path: Path
 
 def test_a_smaller_share_is_part_of_a_larger_one(whole: Path) -> None:
     with SqliteLog(whole) as log:
-        said = [e for e in events_of(log) if isinstance(e, Answered)]
-    few, many = ([is_kept(e, kept, 5) for e in said] for kept in (0.1, 0.5))
+        answers = [e for e in events_of(log) if isinstance(e, Answered)]
+    few, many = ([is_kept(e, share, 5) for e in answers] for share in (0.1, 0.5))
     assert all(m for f, m in zip(few, many, strict=True) if f)
     assert np.mean(many) == pytest.approx(0.5, abs=0.07)
-    assert [is_kept(e, 0.5, 6) for e in said] != many
+    assert [is_kept(e, 0.5, 6) for e in answers] != many
 
 
 def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
     recipes = {m: small_recipe(f"method.kind={m}", "training.batch_rows=256") for m in ("behavior", "easq")}
     with SqliteLog(whole) as log:
-        found = run_real(recipes, log, kept=0.2, seeds=(1, 2))
+        result = run_real(recipes, log, kept=0.2, seeds=(1, 2))
         total = len(answered(events_of(log)))
-    for scored in found.values():
+    for scored in result.values():
         assert scored.learned + scored.held == pytest.approx(2 * total, rel=0.03)
         assert scored.held > 3 * scored.learned
         interval = scored.tally.interval("sat/raw_auc")
         assert 0 < interval.low < interval.value < interval.high < 1
-    names = found["behavior"].tally.names()
+    names = result["behavior"].tally.names()
     assert {"popularity/sat/auc", "random/sat/auc", "sat/auc", "pair_accuracy"} <= set(names)
-    assert found["behavior"].tally.interval("random/sat/auc").low < 0.5
+    assert result["behavior"].tally.interval("random/sat/auc").low < 0.5

@@ -25,8 +25,8 @@ def command(folder: Path, workers: int) -> list[str]:
     bench = small_bench(folder)
     paths = ["--plan", str(folder / "plan.toml"), "--out", str(bench.out)]
     (folder / "methods").symlink_to(RECIPES / "bench" / "methods")
-    given = [str(RECIPES / "world.toml"), *paths, "--size", "tiny", "--workers", str(workers), "--json"]
-    return [sys.executable, "-m", "easq.cli", "bench", *given]
+    arguments = [str(RECIPES / "world.toml"), *paths, "--size", "tiny", "--workers", str(workers), "--json"]
+    return [sys.executable, "-m", "easq.cli", "bench", *arguments]
 
 
 def wait_for_cells(out: Path, process: subprocess.Popen[bytes]) -> int:
@@ -38,7 +38,7 @@ def wait_for_cells(out: Path, process: subprocess.Popen[bytes]) -> int:
     raise AssertionError("no cell was done")
 
 
-def test_killed_bench_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+def test_a_killed_bench_continues_to_the_same_bytes(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     run(whole := small_bench(tmp_path / "whole"))
@@ -79,8 +79,8 @@ def test_methods_that_would_take_other_steps_are_refused() -> None:
 def test_as_many_answers_are_learned_as_were_wanted(bias: float) -> None:
     place = BenchWorld("bait", 0.01, bias, 100_000)
     cell = Cell(BenchArm("oracle", "oracle"), place, 3)
-    (found,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5))
-    assert found["answers"] == pytest.approx(1000, rel=0.12)
+    (result,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5))
+    assert result["answers"] == pytest.approx(1000, rel=0.12)
     assert 0 < kept_share(place, 20) < 1
 
 
@@ -93,10 +93,10 @@ def test_rows_of_an_earlier_run_are_not_run_again(tmp_path: Path) -> None:
     few = [row for row in earlier if row["seed"] == 1]
     bench = small_bench(tmp_path / "adopted")
     assert bench.adopt(few) == len({(r["method"], r["scenario"]) for r in few})
-    kept = {path: path.stat().st_mtime_ns for path in bench.out.glob("cells/*.json")}
+    finished = {path: path.stat().st_mtime_ns for path in bench.out.glob("cells/*.json")}
     run(bench)
     write(bench)
-    assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
+    assert all(path.stat().st_mtime_ns == when for path, when in finished.items())
     assert rows_of(bench.out) == earlier
 
 

@@ -39,10 +39,10 @@ def test_the_truth_of_rankings_is_that_of_their_first_items() -> None:
     # Logged in another order; the first model puts i5 and i3 first, the second i7 and i3.
     truth.add_scores([request("a", ["i3", "i5", "i7"])], np.array([[2.0, 5.0], [3.0, 1.0], [1.0, 6.0]]))
     truth.add_scores([request("b", ["i1", "i2", "i9"])], np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]))
-    found = truth.means()
-    assert found.treatment == pytest.approx(((0.9 + 0.2) / 2 + (0.6 + 0.5) / 2) / 2)
-    assert found.control == pytest.approx(((0.1 + 0.2) / 2 + (0.4 + 0.5) / 2) / 2)
-    assert found.lift == pytest.approx(found.treatment / found.control - 1)
+    result = truth.means()
+    assert result.treatment == pytest.approx(((0.9 + 0.2) / 2 + (0.6 + 0.5) / 2) / 2)
+    assert result.control == pytest.approx(((0.1 + 0.2) / 2 + (0.4 + 0.5) / 2) / 2)
+    assert result.lift == pytest.approx(result.treatment / result.control - 1)
 
 
 def test_equal_scores_do_not_follow_the_order_of_the_log() -> None:

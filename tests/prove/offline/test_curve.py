@@ -26,13 +26,13 @@ def run(first: int, last: int, curve: Curve) -> Curve:
 @given(st.integers(0, 6000))
 def test_folding_keeps_every_sum_and_the_number_of_points_small(num_steps):
     points = run(0, num_steps, Curve()).points()
-    found: Counter[str] = Counter()
+    result: Counter[str] = Counter()
     for point in points:
-        found.update(point)
+        result.update(point)
     expected: Counter[str] = Counter()
     for step in range(num_steps):
         expected.update(sums_of(step))
-    assert found == expected
+    assert result == expected
     assert len(points) <= MOST_POINTS
     assert num_steps <= MOST_POINTS or len(points) > MOST_POINTS // 2
 
@@ -52,7 +52,7 @@ def test_points_are_equally_long_stretches_in_order(num_steps):
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 1500), st.integers(0, 1500))
-def test_a_restored_curve_goes_on_as_if_never_stopped(before, after):
+def test_a_restored_curve_continues_as_if_never_stopped(before, after):
     stopped = run(0, before, Curve())
     resumed = Curve()
     resumed.restore(stopped.state())

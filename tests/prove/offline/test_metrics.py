@@ -121,8 +121,8 @@ def test_grouped_pairs_equal_a_loop_over_all_pairs(rows, data):
                 right = 1 if scores[better] > scores[worse] else 0.5 if scores[better] == scores[worse] else 0
                 expected[int(groups[better])][0] += right
                 expected[int(groups[better])][1] += 1
-    found = zip(*(column.tolist() for column in grouped_pairs(groups, levels, scores)), strict=True)
-    assert {group: [right, pairs] for group, right, pairs in found} == expected
+    result = zip(*(column.tolist() for column in grouped_pairs(groups, levels, scores)), strict=True)
+    assert {group: [right, pairs] for group, right, pairs in result} == expected
 
 
 @pytest.mark.parametrize("k", CUTS)

@@ -28,13 +28,13 @@ from tests.support.measured_steps import (
     BEHAVIORS,
     FEATURE,
     OPTIONS,
+    AnswerTo,
     Closed,
-    Said,
     lay_out,
     make_listing,
     make_step,
 )
-from tests.support.random_steps import Told, as_first_scored, joined, make_story
+from tests.support.random_steps import ScoredStep, as_first_scored, joined, make_history
 from tests.support.small_worlds import small_recipe, world_events
 
 NEVER = 10**9
@@ -192,21 +192,21 @@ def small(window_rows: int = NEVER, window_answers: int = NEVER) -> Progressive:
     question = Question(options=OPTIONS)
     return Progressive(
         Recipe(
-            name="story", features=(FEATURE,), behaviors=BEHAVIORS, question=question, evaluation=evaluation
+            name="history", features=(FEATURE,), behaviors=BEHAVIORS, question=question, evaluation=evaluation
         )
     )
 
 
-def observe(told: Told, progressive: Progressive) -> None:
-    progressive.observe(make_step(lay_out(told.events), told.scores["model"], told.scores["expert"]))
+def observe(scored: ScoredStep, progressive: Progressive) -> None:
+    progressive.observe(make_step(lay_out(scored.events), scored.scores["model"], scored.scores["expert"]))
 
 
 @pytest.mark.parametrize(("window_rows", "window_answers"), [(20, NEVER), (NEVER, 5), (1, 9), (30, 1)])
 def test_windows_of_views_and_of_answers_fill_apart(window_rows, window_answers):
     progressive, rows, answers, ended = small(window_rows, window_answers), 0, 0, set()
-    for told in make_story(4, 12):
-        observe(told, progressive)
-        rows, answers = rows + told.num_views, answers + told.num_answers
+    for scored in make_history(4, 12):
+        observe(scored, progressive)
+        rows, answers = rows + scored.num_views, answers + scored.num_answers
         if rows >= window_rows:
             rows = 0
             ended.add("auc")
@@ -219,44 +219,46 @@ def test_windows_of_views_and_of_answers_fill_apart(window_rows, window_answers)
     assert heads & {"auc", "sat"} == ended
 
 
-def many_answers(seed: int) -> list[Told]:
+def many_answers(seed: int) -> list[ScoredStep]:
     """Return steps with many more than 64 answers to short lists, some of them after the view."""
     random = Random(seed)
-    steps: list[list[Closed | Said]] = [[] for _ in range(20)]
+    steps: list[list[Closed | AnswerTo]] = [[] for _ in range(20)]
     for number in range(200):
         listing = make_listing(f"r{number}", f"u{number % 9}", random.choice([1, 2, 3, 7]))
         for position in range(len(listing.items)):
             if random.random() < 0.6:
-                steps[random.randrange(20)].append(Said(listing, position, random.randrange(3)))
+                steps[random.randrange(20)].append(AnswerTo(listing, position, random.randrange(3)))
         steps[random.randrange(20)].append(Closed(listing, {0: (True, False)}))
     for happened in steps:
         random.shuffle(happened)
 
-    def scores(happened: list[Closed | Said]) -> dict[tuple[str, int], float]:
+    def scores(happened: list[Closed | AnswerTo]) -> dict[tuple[str, int], float]:
         views = {(e.listing.id, p) for e in happened for p in range(len(e.listing.items))}
         return {v: random.randrange(-3, 4) / 4 for v in sorted(views)}
 
     return [
-        Told(happened, {name: scores(happened) for name in ("model", "expert")}) for happened in joined(steps)
+        ScoredStep(happened, {name: scores(happened) for name in ("model", "expert")})
+        for happened in joined(steps)
     ]
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_curve_compares_each_answer_once_with_those_of_its_step_and_the_64_before(seed):
-    story, progressive = many_answers(seed), small()
-    for told in story:
-        observe(told, progressive)
+    history, progressive = many_answers(seed), small()
+    for scored in history:
+        observe(scored, progressive)
     recent: list[tuple[int, Fraction]] = []
     wanted = []
-    for told in as_first_scored(story):
+    for scored in as_first_scored(history):
         new = []
         # In the order in which the step's answers came.
-        for said in told.fresh:
+        for answer in scored.fresh:
             scores = [
-                Fraction(told.scores["model"][said.listing.id, p]) for p in range(len(said.listing.items))
+                Fraction(scored.scores["model"][answer.listing.id, p])
+                for p in range(len(answer.listing.items))
             ]
             if len(scores) > 1:
-                new.append((said.option, scores[said.position] - sum(scores) / len(scores)))
+                new.append((answer.option, scores[answer.position] - sum(scores) / len(scores)))
         pairs = [
             ((option - other) * (score - earlier))
             for number, (option, score) in enumerate(new)
@@ -272,19 +274,22 @@ def test_the_curve_compares_each_answer_once_with_those_of_its_step_and_the_64_b
 
 @pytest.mark.parametrize("seed", range(4))
 def test_calibration_counts_the_pairs_of_first_scores(seed):
-    story, progressive = many_answers(seed), small()
-    for told in story:
-        observe(told, progressive)
+    history, progressive = many_answers(seed), small()
+    for scored in history:
+        observe(scored, progressive)
     margins = []
-    for told in as_first_scored(story):
-        expert = [(said.option, told.scores["expert"][said.listing.id, said.position]) for said in told.fresh]
+    for scored in as_first_scored(history):
+        expert = [
+            (answer.option, scored.scores["expert"][answer.listing.id, answer.position])
+            for answer in scored.fresh
+        ]
         margins += [one - two for better, one in expert for worse, two in expert if better > worse]
     claimed = 1 / (1 + np.exp(-np.abs(margins)))
-    found = progressive.result().calibration["satisfaction"]
-    assert found.pairs == len(margins)
-    assert np.dot(found.count, found.claimed) == pytest.approx(claimed.sum())
+    result = progressive.result().calibration["satisfaction"]
+    assert result.pairs == len(margins)
+    assert np.dot(result.count, result.claimed) == pytest.approx(claimed.sum())
     right = (np.sign(margins) + 1) / 2
-    assert np.dot(found.count, found.right) == pytest.approx(right.sum())
+    assert np.dot(result.count, result.right) == pytest.approx(right.sum())
 
 
 def test_what_remembers_viewers_falls_below_chance_in_gauc_alone():
@@ -308,11 +313,11 @@ def test_what_remembers_viewers_falls_below_chance_in_gauc_alone():
         progressive.observe(make_step(lay_out(happened), score))
         liked += [sum(like for like, _ in e.did.values()) for e in happened]
         seen += 5
-    found = {name: metric.value for name, metric in progressive.result().metrics.items()}
-    print(f"\nrate so far: gauc {found['gauc/like']:.3f}, auc {found['auc/like']:.3f}")
-    assert found["gauc/like"] < 0.47
-    assert found["auc/like"] > 0.6
-    assert found["pair_accuracy"] == 0.5
+    result = {name: metric.value for name, metric in progressive.result().metrics.items()}
+    print(f"\nrate so far: gauc {result['gauc/like']:.3f}, auc {result['auc/like']:.3f}")
+    assert result["gauc/like"] < 0.47
+    assert result["auc/like"] > 0.6
+    assert result["pair_accuracy"] == 0.5
 
 
 def test_relative_scores_of_answers_take_away_most_of_that():
@@ -328,10 +333,10 @@ def test_relative_scores_of_answers_take_away_most_of_that():
         good[viewer, kind_UC[:, 0]] += satisfied
         seen[viewer, kind_UC[:, 0]] += 1
     user, option, raw, relative = (np.concatenate(column) for column in zip(*columns, strict=True))
-    found = []
+    result = []
     for score in (raw, relative):
         _, right, pairs = grouped_pairs(user, option.astype(np.int64), score)
-        found.append(right.sum() / pairs.sum())
-    print(f"\nwithin viewers: raw {found[0]:.3f}, relative to the list {found[1]:.3f}")
-    assert found[0] < 0.44
-    assert 0.47 < found[1] < 0.5
+        result.append(right.sum() / pairs.sum())
+    print(f"\nwithin viewers: raw {result[0]:.3f}, relative to the list {result[1]:.3f}")
+    assert result[0] < 0.44
+    assert 0.47 < result[1] < 0.5

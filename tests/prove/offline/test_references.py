@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from easq.prove.offline.references import Popularity, References, random_scores
-from tests.support.measured_steps import Closed, Listing, Said, lay_out, make_listing
+from tests.support.measured_steps import AnswerTo, Closed, Listing, lay_out, make_listing
 
 ITEMS = tuple(f"i{n}" for n in range(8))
 PRIOR_VIEWS = 10
@@ -41,18 +41,20 @@ def level(did: tuple[bool, ...]) -> float:
 @given(histories())
 def test_popularity_is_the_drawn_in_mean_level_of_earlier_batches(steps):
     references = References(("popularity",), 1)
-    told: dict[str, list[float]] = defaultdict(list)
+    levels_of: dict[str, list[float]] = defaultdict(list)
     for happened in steps:
         batch = lay_out(happened)
-        found = references.score(batch)["popularity"]
-        all_levels = [x for levels in told.values() for x in levels]
+        result = references.score(batch)["popularity"]
+        all_levels = [x for levels in levels_of.values() for x in levels]
         mean = sum(all_levels) / len(all_levels) if all_levels else 0.0
         rows = [event.listing.items[p] for event in happened for p in sorted(event.did)]
-        expected = [(sum(told[i]) + PRIOR_VIEWS * mean) / (len(told[i]) + PRIOR_VIEWS) for i in rows]
-        assert_allclose(found, expected)
+        expected = [
+            (sum(levels_of[i]) + PRIOR_VIEWS * mean) / (len(levels_of[i]) + PRIOR_VIEWS) for i in rows
+        ]
+        assert_allclose(result, expected)
         for event in happened:
             for position, did in event.did.items():
-                told[event.listing.items[position]].append(level(did))
+                levels_of[event.listing.items[position]].append(level(did))
 
 
 def test_popularity_never_sees_the_batch_that_it_scores():
@@ -67,7 +69,7 @@ def test_popularity_never_sees_the_batch_that_it_scores():
 
 def test_popularity_learns_from_viewed_rows_alone():
     popularity = Popularity()
-    answered = lay_out([Said(Listing("r1", "u1", ITEMS), 0, 2)])
+    answered = lay_out([AnswerTo(Listing("r1", "u1", ITEMS), 0, 2)])
     popularity.observe(answered)
     assert not popularity.state()["sums"].any()
 
@@ -77,10 +79,10 @@ def test_a_restored_reference_scores_the_same():
     references, restored = References(("popularity", "random"), 3), References(("popularity", "random"), 3)
     references.score(batch)
     restored.restore(references.state())
-    expected, found = references.score(batch), restored.score(batch)
-    assert list(found) == ["popularity", "random"]
+    expected, result = references.score(batch), restored.score(batch)
+    assert list(result) == ["popularity", "random"]
     for name, scores in expected.items():
-        assert_array_equal(found[name], scores)
+        assert_array_equal(result[name], scores)
 
 
 @pytest.mark.parametrize("names", [(), ("random",), ("popularity",)])
@@ -92,9 +94,9 @@ def test_only_the_named_references_score(names):
 def test_random_scores_are_those_of_the_view_and_not_of_the_batch():
     listing, other = Listing("r1", "u1", ITEMS, 1000), Listing("r2", "u2", ITEMS, 1000)
     whole = lay_out(
-        [Closed(other, {1: (True, True)}), Closed(listing, {2: (True, False)}), Said(listing, 5, 2)]
+        [Closed(other, {1: (True, True)}), Closed(listing, {2: (True, False)}), AnswerTo(listing, 5, 2)]
     )
-    alone = lay_out([Said(listing, 0, 1)])
+    alone = lay_out([AnswerTo(listing, 0, 1)])
     scores, expected = random_scores(whole, 7), random_scores(alone, 7)
     assert_array_equal(scores[-8:], expected)
     assert scores[1] == expected[2]
@@ -112,7 +114,7 @@ def many_random_scores(seed: int) -> np.ndarray:
     return random_scores(batch, seed).reshape(800, 10)
 
 
-def test_random_scores_are_evenly_spread_and_tell_nothing_of_each_other():
+def test_random_scores_are_uniform_and_independent():
     scores = many_random_scores(1)
     assert scores.min() >= 0
     assert scores.max() < 1
@@ -127,7 +129,7 @@ def test_random_scores_are_evenly_spread_and_tell_nothing_of_each_other():
         assert stats.spearmanr(one, two).pvalue > 0.001
 
 
-def test_items_are_told_apart_by_their_names_alone():
+def test_items_are_distinguished_by_their_names_alone():
     one, two = (
         lay_out([Closed(Listing("r1", "u1", items), {0: (True, True)})]) for items in (("a",), ("b",))
     )

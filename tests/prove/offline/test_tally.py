@@ -255,7 +255,7 @@ def test_a_name_may_hold_any_character():
     assert tally.interval("auc/a|b").value == 1
 
 
-def test_a_restored_tally_goes_on_as_if_never_stopped():
+def test_a_restored_tally_continues_as_if_never_stopped():
     label, better, worse = clustered(15)
     straight, stopped = Tally(50, 0.95, 1), Tally(50, 0.95, 1)
     for tally in (straight, stopped):

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.truth import TOPS, Truth, tally_tops
 from easq.sources.world.recording import TruthWriter
-from tests.support.measured_steps import Closed, Said, lay_out, make_listing, row_scores, views_of
+from tests.support.measured_steps import AnswerTo, Closed, lay_out, make_listing, row_scores, views_of
 
 SIZES = (1, 3, 4, 12, 5)
 LISTINGS = [make_listing(f"r{n}", f"u{n % 3}", size) for n, size in enumerate(SIZES)]
@@ -33,13 +33,13 @@ def truth(tmp_path):
     opened.close()
 
 
-def seen(skipped: int = 2) -> list[Closed | Said]:
+def seen(skipped: int = 2) -> list[Closed | AnswerTo]:
     """Return closed requests, of the longer ones only some candidates exposed, behind one answer."""
     closed = [
         Closed(r, {p: (p % 2 == 0, p % 3 == 0) for p in range(len(r.items)) if p != skipped or p < 1})
         for r in LISTINGS
     ]
-    return [Said(LISTINGS[3], 7, 2), *closed]
+    return [AnswerTo(LISTINGS[3], 7, 2), *closed]
 
 
 def expected_top(scores: list[float], values: list[float], k: int) -> float:
@@ -105,7 +105,7 @@ def test_nothing_ranks_above_the_oracle(truth):
 
 
 def test_a_step_without_views_needs_no_truth(truth):
-    assert len(truth.of(lay_out([Said(LISTINGS[1], 0, 2)]))) == 0
+    assert len(truth.of(lay_out([AnswerTo(LISTINGS[1], 0, 2)]))) == 0
 
 
 def test_a_request_that_the_file_does_not_hold_is_an_error(truth):

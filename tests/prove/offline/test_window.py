@@ -1,4 +1,4 @@
-"""The protocol of docs/evaluation.md once more, in plain loops, against the vectorised one."""
+"""The protocol of docs/evaluation.md once more, in plain loops, against the vectorized one."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -21,21 +21,21 @@ from tests.support.measured_steps import (
     CAP,
     FEATURE,
     OPTIONS,
+    AnswerTo,
     Closed,
     Listing,
-    Said,
     lay_out,
     make_listing,
     make_step,
     row_scores,
 )
-from tests.support.random_steps import SCORERS, Told, as_first_scored, make_story
+from tests.support.random_steps import SCORERS, ScoredStep, as_first_scored, make_history
 
 SATISFIED = len(OPTIONS) - 1
 NAMES = [behavior.name for behavior in BEHAVIORS]
 Number = float | Fraction
 Values = dict[str, float | None]
-Story = Sequence[Told]
+Story = Sequence[ScoredStep]
 
 
 class Ratios:
@@ -85,10 +85,10 @@ def head(scorer: str) -> str:
 def measure_views(window: Story, scorer: str, head: str, ratios: Ratios) -> None:
     for k, name in enumerate(NAMES):
         by_viewer: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-        for told in window:
-            for closed in told.closed:
+        for scored in window:
+            for closed in scored.closed:
                 for position, did in closed.did.items():
-                    score = told.scores[scorer][closed.listing.id, position]
+                    score = scored.scores[scorer][closed.listing.id, position]
                     by_viewer[closed.listing.user][0 if did[k] else 1].append(score)
         positives = [score for own, _ in by_viewer.values() for score in own]
         negatives = [score for _, own in by_viewer.values() for score in own]
@@ -104,9 +104,9 @@ def measure_views(window: Story, scorer: str, head: str, ratios: Ratios) -> None
 def measure_validity(window: Story, ratios: Ratios) -> None:
     """Compare each answered view with the same viewer's other views."""
     rows = [
-        (closed.listing.user, did, closed.said.get(position))
-        for told in window
-        for closed in told.closed
+        (closed.listing.user, did, closed.answers.get(position))
+        for scored in window
+        for closed in scored.closed
         for position, did in closed.did.items()
     ]
     for k, name in enumerate(NAMES):
@@ -119,24 +119,24 @@ def measure_validity(window: Story, ratios: Ratios) -> None:
 
 
 def measure_answers(window: Story, scorer: str, head: str, ratios: Ratios) -> None:
-    answers = [(told.scores[scorer], said) for told in window for said in told.fresh]
-    satisfied = {(said.listing.id, said.position) for _, said in answers if said.option == SATISFIED}
+    answers = [(scored.scores[scorer], answer) for scored in window for answer in scored.fresh]
+    satisfied = {(answer.listing.id, answer.position) for _, answer in answers if answer.option == SATISFIED}
     raw: tuple[list[float], list[float]] = ([], [])
     relative: list[tuple[str, int, Fraction]] = []
-    for scores, said in answers:
-        request, own = said.listing.id, scores[said.listing.id, said.position]
-        all_scores = [scores[request, p] for p in range(len(said.listing.items))]
-        raw[0 if said.option == SATISFIED else 1].append(own)
+    for scores, answer in answers:
+        request, own = answer.listing.id, scores[answer.listing.id, answer.position]
+        all_scores = [scores[request, p] for p in range(len(answer.listing.items))]
+        raw[0 if answer.option == SATISFIED else 1].append(own)
         if len(all_scores) > 1:
             # Exact, so that ties stay ties.
             mean = sum(map(Fraction, all_scores)) / len(all_scores)
-            relative.append((said.listing.user, said.option, Fraction(own) - mean))
+            relative.append((answer.listing.user, answer.option, Fraction(own) - mean))
         others = [
             scores[request, p]
             for p in range(len(all_scores))
-            if p != said.position and (request, p) not in satisfied
+            if p != answer.position and (request, p) not in satisfied
         ]
-        if said.option == SATISFIED and others:
+        if answer.option == SATISFIED and others:
             measure_list(own, others, head, ratios)
     add_auc(f"{head}sat/raw_auc", *raw, ratios)
     good = [score for _, option, score in relative if option == SATISFIED]
@@ -165,11 +165,11 @@ def measure_list(own: float, others: Sequence[float], head: str, ratios: Ratios)
     ratios.add(f"{head}sat/mrr", fmean(1 / rank for rank in ranks))
 
 
-def tell(story: Iterable[Told], window: Window, expert: bool = True) -> None:
-    for told in story:
-        batch = lay_out(told.events)
-        step = make_step(batch, told.scores["model"], told.scores["expert"] if expert else None)
-        window.add(step, {name: row_scores(batch, told.scores[name]) for name in SCORERS})
+def fill(history: Iterable[ScoredStep], window: Window, expert: bool = True) -> None:
+    for scored in history:
+        batch = lay_out(scored.events)
+        step = make_step(batch, scored.scores["model"], scored.scores["expert"] if expert else None)
+        window.add(step, {name: row_scores(batch, scored.scores[name]) for name in SCORERS})
 
 
 def fresh() -> tuple[Window, Tally]:
@@ -177,45 +177,45 @@ def fresh() -> tuple[Window, Tally]:
 
 
 def measured(tally: Tally) -> Values:
-    found = {name: interval.value for name, interval in tally.intervals().items()}
-    return {name: value if isfinite(value) else None for name, value in found.items()}
+    result = {name: interval.value for name, interval in tally.intervals().items()}
+    return {name: value if isfinite(value) else None for name, value in result.items()}
 
 
-def assert_equal(found: Values, wanted: Values) -> None:
-    assert sorted(found) == sorted(wanted)
+def assert_equal(result: Values, wanted: Values) -> None:
+    assert sorted(result) == sorted(wanted)
     for name, value in wanted.items():
-        assert found[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
+        assert result[name] == (None if value is None else pytest.approx(value, abs=1e-12)), name
 
 
 @pytest.mark.parametrize("seed", range(14))
 def test_one_window_measures_what_plain_loops_do(seed):
-    story, (window, tally) = make_story(seed), fresh()
-    tell(story, window)
+    history, (window, tally) = make_history(seed), fresh()
+    fill(history, window)
     window.measure(tally)
-    assert_equal(measured(tally), expected([story], [story], [*SCORERS, "expert"]))
+    assert_equal(measured(tally), expected([history], [history], [*SCORERS, "expert"]))
 
 
 @pytest.mark.parametrize("seed", range(200, 206))
 def test_windows_are_measured_apart_and_added_up(seed):
-    story, (window, tally) = make_story(seed), fresh()
-    cut = Random(seed).randint(0, len(story))
-    parts = story[:cut], story[cut:]
+    history, (window, tally) = make_history(seed), fresh()
+    cut = Random(seed).randint(0, len(history))
+    parts = history[:cut], history[cut:]
     for part in parts:
-        tell(part, window, expert=False)
+        fill(part, window, expert=False)
         window.measure(tally)
         assert (window.num_rows, window.num_answers) == (0, 0)
     assert_equal(measured(tally), expected(parts, parts, SCORERS))
 
 
 @pytest.mark.parametrize("seed", range(300, 304))
-def test_a_restored_window_goes_on_as_if_never_stopped(seed):
-    story, (straight, tally) = make_story(seed), fresh()
+def test_a_restored_window_continues_as_if_never_stopped(seed):
+    history, (straight, tally) = make_history(seed), fresh()
     (stopped, _), (resumed, resumed_tally) = fresh(), fresh()
-    cut = Random(seed).randint(0, len(story))
-    tell(story, straight)
-    tell(story[:cut], stopped)
+    cut = Random(seed).randint(0, len(history))
+    fill(history, straight)
+    fill(history[:cut], stopped)
     resumed.restore(stopped.state())
-    tell(story[cut:], resumed)
+    fill(history[cut:], resumed)
     assert (resumed.num_rows, resumed.num_answers) == (straight.num_rows, straight.num_answers)
     straight.measure(tally)
     resumed.measure(resumed_tally)
@@ -223,8 +223,8 @@ def test_a_restored_window_goes_on_as_if_never_stopped(seed):
 
 
 def test_views_and_answers_are_measured_and_forgotten_apart():
-    story, (window, tally) = make_story(1), fresh()
-    tell(story, window)
+    history, (window, tally) = make_history(1), fresh()
+    fill(history, window)
     rows, answers = window.num_rows, window.num_answers
     assert rows and answers
     window.measure_answers(tally)
@@ -232,45 +232,52 @@ def test_views_and_answers_are_measured_and_forgotten_apart():
     assert all("sat/" in name for name in tally.names())
     window.measure_views(tally)
     assert (window.num_rows, window.num_answers) == (0, 0)
-    assert_equal(measured(tally), expected([story], [story], [*SCORERS, "expert"]))
+    assert_equal(measured(tally), expected([history], [history], [*SCORERS, "expert"]))
 
 
-def answered(*said: Said, **scores: float) -> Values:
+def answered(*answers: AnswerTo, **scores: float) -> Values:
     """Return what one step shows in which the views of request `a` and `b` were scored as named."""
     window, tally = fresh()
     table = {(name[0], int(name[1:])): score for name, score in scores.items()}
-    batch = lay_out(said)
+    batch = lay_out(answers)
     window.add(make_step(batch, table), dict.fromkeys(SCORERS, row_scores(batch, table)))
     window.measure(tally)
     return measured(tally)
 
 
 def test_a_satisfied_view_is_ranked_among_all_candidates_of_its_request():
-    found = answered(Said(make_listing("a", "u", 4), 1, SATISFIED), a0=0.9, a1=0.5, a2=0.7, a3=0.1)
-    assert found["sat/mrr"] == pytest.approx(1 / 3)
-    assert (found["sat/hr@1"], found["sat/hr@5"]) == (0, 1)
-    assert found["sat/ndcg@5"] == pytest.approx(1 / log2(4))
+    result = answered(AnswerTo(make_listing("a", "u", 4), 1, SATISFIED), a0=0.9, a1=0.5, a2=0.7, a3=0.1)
+    assert result["sat/mrr"] == pytest.approx(1 / 3)
+    assert (result["sat/hr@1"], result["sat/hr@5"]) == (0, 1)
+    assert result["sat/ndcg@5"] == pytest.approx(1 / log2(4))
 
 
 def test_another_satisfied_view_of_the_request_leaves_the_list():
     listing = make_listing("a", "u", 3)
     scores = {"a0": 0.9, "a1": 0.5, "a2": 0.1}
-    assert answered(Said(listing, 1, SATISFIED), **scores)["sat/mrr"] == 0.5
-    assert answered(Said(listing, 1, SATISFIED), Said(listing, 0, 0), **scores)["sat/mrr"] == 0.5
-    assert answered(Said(listing, 1, SATISFIED), Said(listing, 0, SATISFIED), **scores)["sat/mrr"] == 1
+    assert answered(AnswerTo(listing, 1, SATISFIED), **scores)["sat/mrr"] == 0.5
+    assert answered(AnswerTo(listing, 1, SATISFIED), AnswerTo(listing, 0, 0), **scores)["sat/mrr"] == 0.5
+    assert (
+        answered(AnswerTo(listing, 1, SATISFIED), AnswerTo(listing, 0, SATISFIED), **scores)["sat/mrr"] == 1
+    )
 
 
 def test_two_requests_of_one_viewer_at_one_time_keep_their_own_answers():
     one, other = (Listing(name, "u", (f"{name}0", f"{name}1"), 5) for name in "ab")
-    found = answered(Said(one, 0, SATISFIED), Said(other, 1, SATISFIED), a0=0.1, a1=0.9, b0=0.9, b1=0.1)
-    assert found["sat/mrr"] == 0.5
+    result = answered(
+        AnswerTo(one, 0, SATISFIED), AnswerTo(other, 1, SATISFIED), a0=0.1, a1=0.9, b0=0.9, b1=0.1
+    )
+    assert result["sat/mrr"] == 0.5
 
 
 def test_a_list_of_one_entry_counts_nowhere_but_in_the_raw_auc():
-    found = answered(
-        Said(make_listing("a", "u", 1), 0, SATISFIED), Said(make_listing("b", "u", 1), 0, 0), a0=0.9, b0=0.1
+    result = answered(
+        AnswerTo(make_listing("a", "u", 1), 0, SATISFIED),
+        AnswerTo(make_listing("b", "u", 1), 0, 0),
+        a0=0.9,
+        b0=0.1,
     )
-    assert {name for name, value in found.items() if value is not None} == {
+    assert {name for name, value in result.items() if value is not None} == {
         "sat/raw_auc",
         "popularity/sat/raw_auc",
     }
@@ -279,17 +286,17 @@ def test_a_list_of_one_entry_counts_nowhere_but_in_the_raw_auc():
 def test_an_answer_after_its_view_counts_nowhere():
     one, other = make_listing("a", "u", 2), make_listing("b", "u", 2)
     scores = {"a0": 0.1, "a1": 0.9, "b0": 0.9, "b1": 0.1}
-    late = Said(one, 0, SATISFIED, after_view=True)
+    late = AnswerTo(one, 0, SATISFIED, after_view=True)
     assert answered(late, **scores) == {}
-    found = answered(late, Said(one, 1, SATISFIED), Said(other, 0, 0), **scores)
-    assert found == answered(Said(one, 1, SATISFIED), Said(other, 0, 0), **scores)
+    result = answered(late, AnswerTo(one, 1, SATISFIED), AnswerTo(other, 0, 0), **scores)
+    assert result == answered(AnswerTo(one, 1, SATISFIED), AnswerTo(other, 0, 0), **scores)
 
 
 @pytest.mark.parametrize("score", [0.1, 0.3, 1e9 / 7])
 def test_lists_of_equal_scores_are_tied_whatever_their_length(score):
     """The mean of ten times 0.1 is not 0.1 in floating point."""
-    said = [Said(make_listing(f"r{n}", f"u{n}", n), 0, n % 2 * SATISFIED) for n in range(2, 20)]
-    batch, (window, tally) = lay_out(said), fresh()
+    answers = [AnswerTo(make_listing(f"r{n}", f"u{n}", n), 0, n % 2 * SATISFIED) for n in range(2, 20)]
+    batch, (window, tally) = lay_out(answers), fresh()
     table = {(f"r{n}", p): score for n in range(2, 20) for p in range(n)}
     window.add(make_step(batch, table), dict.fromkeys(SCORERS, row_scores(batch, table)))
     window.measure(tally)
@@ -317,13 +324,15 @@ def recipe(window_rows: int, window_answers: int) -> Recipe:
     )
     question = Question(options=OPTIONS)
     return Recipe(
-        name="story", features=(FEATURE,), behaviors=BEHAVIORS, question=question, evaluation=evaluation
+        name="history", features=(FEATURE,), behaviors=BEHAVIORS, question=question, evaluation=evaluation
     )
 
 
-def observe(story: Iterable[Told], progressive: Progressive) -> None:
-    for told in story:
-        progressive.observe(make_step(lay_out(told.events), told.scores["model"], told.scores["expert"]))
+def observe(history: Iterable[ScoredStep], progressive: Progressive) -> None:
+    for scored in history:
+        progressive.observe(
+            make_step(lay_out(scored.events), scored.scores["model"], scored.scores["expert"])
+        )
 
 
 def everything(progressive: Progressive) -> Values:
@@ -331,27 +340,27 @@ def everything(progressive: Progressive) -> Values:
     return {name: metric.value for name, metric in (result.metrics | result.validity).items()}
 
 
-def cut_windows(story: Story, most: int, size: Callable[[Told], int]) -> list[list[Told]]:
+def cut_windows(history: Story, most: int, size: Callable[[ScoredStep], int]) -> list[list[ScoredStep]]:
     """Return windows that end with the step that fills them."""
-    windows: list[list[Told]] = [[]]
-    for told in story:
-        windows[-1].append(told)
+    windows: list[list[ScoredStep]] = [[]]
+    for scored in history:
+        windows[-1].append(scored)
         if sum(map(size, windows[-1])) >= most:
             windows.append([])
     return windows
 
 
-def pair_accuracy(story: Iterable[Told]) -> Values:
+def pair_accuracy(history: Iterable[ScoredStep]) -> Values:
     """Return the share of right pairs of different level in one request, as scored together."""
     ratios = Ratios()
     weight = [behavior.weight for behavior in BEHAVIORS]
-    for told in story:
-        for closed in told.closed:
+    for scored in history:
+        for closed in scored.closed:
             level = {
                 p: min(CAP, sum(w * d for w, d in zip(weight, did, strict=True)))
                 for p, did in closed.did.items()
             }
-            score = {p: told.scores["model"][closed.listing.id, p] for p in level}
+            score = {p: scored.scores["model"][closed.listing.id, p] for p in level}
             pairs = [(p, q) for p in level for q in level if level[p] > level[q]]
             ratios.sums["pair_accuracy"][0] += sum(wins(score[p], score[q]) for p, q in pairs)
             ratios.sums["pair_accuracy"][1] += len(pairs)
@@ -361,13 +370,13 @@ def pair_accuracy(story: Iterable[Told]) -> Values:
 @pytest.mark.parametrize(("window_rows", "window_answers"), [(1, 1), (9, 10**6), (10**6, 4), (25, 7)])
 @pytest.mark.parametrize("seed", [400, 401, 402])
 def test_a_run_measures_first_scores_in_windows_of_views_and_of_answers(seed, window_rows, window_answers):
-    story = make_story(seed, 12)
+    history = make_history(seed, 12)
     progressive = Progressive(recipe(window_rows, window_answers))
-    observe(story, progressive)
-    first = as_first_scored(story)
+    observe(history, progressive)
+    first = as_first_scored(history)
     wanted = expected(
-        cut_windows(first, window_rows, lambda told: told.num_views),
-        cut_windows(first, window_answers, lambda told: told.num_answers),
+        cut_windows(first, window_rows, lambda scored: scored.num_views),
+        cut_windows(first, window_answers, lambda scored: scored.num_answers),
         ["model", "expert"],
     )
     assert_equal(everything(progressive), wanted | pair_accuracy(first))

@@ -21,11 +21,11 @@ FEATURES = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("home")) as found:
+    with serving(tmp_path_factory.mktemp("home")) as service:
         for number in range(4):
             query = {"user_id": f"u{number}", "candidates": ["a", "b", "c"], "features": FEATURES}
-            assert found.http.post("/v1/rank", json=query).status_code == 200
-        yield found
+            assert service.http.post("/v1/rank", json=query).status_code == 200
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def scorer() -> LoggedScorer:
 
 
 def test_the_newest_rankings_come_first(served: Served) -> None:
-    found = newest_rankings(served.log, 3)
-    assert [request.user_id for request in found] == ["u3", "u2", "u1"]
+    result = newest_rankings(served.log, 3)
+    assert [request.user_id for request in result] == ["u3", "u2", "u1"]
 
 
 def test_scores_are_those_that_were_served(served: Served, scorer: LoggedScorer) -> None:
@@ -48,13 +48,13 @@ def test_scores_are_those_that_were_served(served: Served, scorer: LoggedScorer)
 
 def test_what_both_have_is_no_reason_and_what_differs_is(served: Served, scorer: LoggedScorer) -> None:
     request: Request = newest_rankings(served.log, 1)[0]
-    found = explain(request, scorer)
-    by_name: dict[str, Any] = {feature["name"]: feature for feature in found["features"]}
+    result = explain(request, scorer)
+    by_name: dict[str, Any] = {feature["name"]: feature for feature in result["features"]}
     assert {"item_id", "author_id", "duration_s", "tags"} <= set(by_name)
     moved = {name: (f["behavior"], f["satisfaction"]) != (0, 0) for name, f in by_name.items()}
     assert not any(moved[name] for name, f in by_name.items() if f["values"][0] == f["values"][1])
     assert moved["item_id"]
-    first, second = found["sides"]
+    first, second = result["sides"]
     assert first["served"] >= second["served"]
 
 

@@ -116,7 +116,7 @@ def test_long_names_go_to_a_legend() -> None:
     assert [a.text for a in short.layout.annotations] == ["Behavior only", "EASQ", "coin toss"]
 
 
-def test_runs_are_named_by_what_tells_them_apart() -> None:
+def test_runs_are_named_by_what_distinguishes_them() -> None:
     assert run_labels([result("behavior"), result()]) == ["Behavior only", "EASQ"]
     assert run_labels([result(name="a"), result(name="b")]) == ["a", "b"]
     assert run_labels([result(), result()]) == ["world, EASQ (1)", "world, EASQ (2)"]
@@ -124,7 +124,7 @@ def test_runs_are_named_by_what_tells_them_apart() -> None:
     assert run_labels(mixed) == ["a, Behavior only", "a, EASQ", "b, EASQ"]
 
 
-def test_cut_offs_that_tell_nothing_are_left_out() -> None:
+def test_cut_offs_that_distinguish_no_rankings_are_left_out() -> None:
     answers = [m for m in metrics(RUNS) if m.startswith("sat/")]
     assert answers[:3] == ["sat/auc", "sat/pair_accuracy", "sat/hr@1"]
     assert set(answers) - set(distinguishing(RUNS, answers)) == {"sat/hr@10", "sat/ndcg@20"}

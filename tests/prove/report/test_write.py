@@ -106,20 +106,20 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert page.tags.count("figure") == alone.tags.count("figure")
 
 
-def test_runs_of_different_logs_are_told_apart(tmp_path: Path) -> None:
+def test_runs_of_different_logs_are_distinguished(tmp_path: Path) -> None:
     page = read([result("behavior"), result(views=5, name="other")], tmp_path)
     assert "Take care" in page.text
     assert "What viewers answered: EASQ" in page.text
 
 
-def test_runs_with_different_references_are_told_apart(tmp_path: Path) -> None:
+def test_runs_with_different_references_are_distinguished(tmp_path: Path) -> None:
     metrics = plain_result()["metrics"]
     metrics["popularity/sat/auc"]["value"] += 0.1
     other = result(metrics=metrics)
     assert "Take care" in read([result("behavior"), other], tmp_path).text
 
 
-def test_an_empty_log_is_told_in_words(tmp_path: Path) -> None:
+def test_an_empty_log_is_reported_in_words(tmp_path: Path) -> None:
     page = read([silent()], tmp_path)
     assert "figure" not in page.tags
     assert page.text.count("too few to see") == 1

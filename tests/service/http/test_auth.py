@@ -34,13 +34,13 @@ BODIES = {
 
 def statuses(served: Served, token: str | None) -> dict[str, int]:
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    found = {}
+    result = {}
     for method, path in SERVER + VIEWER + ADMIN + OPEN:
         reply = served.http.request(method, path, json=BODIES.get(path), headers=headers)
-        found[path] = reply.status_code
+        result[path] = reply.status_code
         if reply.status_code in (401, 403):
             assert set(reply.json()) == {"error"}
-    return found
+    return result
 
 
 def test_each_scope_opens_its_own_routes_and_no_others(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_each_scope_opens_its_own_routes_and_no_others(tmp_path: Path) -> None:
             assert reply.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_refused_caller_is_told_which_scope_is_needed(tmp_path: Path) -> None:
+def test_a_refusal_names_the_scope_that_is_needed(tmp_path: Path) -> None:
     token = create_key(tmp_path / "keys.json", "viewer", "")
     with serving(tmp_path, token=token) as served:
         message = served.http.post("/v1/rank", json=RANK).json()["error"]["message"]

@@ -17,8 +17,8 @@ MANY = [[]] * 200_000
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("home")) as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("home")) as service:
+        yield service
 
 
 def item(**features: Any) -> dict[str, Any]:
@@ -62,8 +62,8 @@ def test_it_is_refused_in_a_few_words(
     form = msgspec.msgpack if packed else msgspec.json
     headers = {"content-type": f"application/{'msgpack' if packed else 'json'}", "accept": "application/json"}
     reply = served.http.request(method, path, content=form.encode(call), headers=headers)
-    found = reply.json()
-    text = found["results"][0]["reason"] if reply.status_code == 200 else found["error"]["message"]
+    body = reply.json()
+    text = body["results"][0]["reason"] if reply.status_code == 200 else body["error"]["message"]
     assert message in text
     assert len(reply.content) < 600
     assert not served.logged(PROFILES)

@@ -71,9 +71,9 @@ def test_without_keys_it_is_open_and_with_the_last_revoked_it_stays_closed(path:
     token = create_key(path, "server", "")
     assert keys.refresh()
     assert not keys.is_open
-    found = keys.find(token)
-    assert found is not None
-    revoke_key(path, found.id)
+    result = keys.find(token)
+    assert result is not None
+    revoke_key(path, result.id)
     assert keys.refresh()
     assert not keys.is_open
 

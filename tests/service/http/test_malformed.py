@@ -94,8 +94,8 @@ def encoded(value: Any, is_json: bool) -> bytes:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("home"), "service.log_wait_seconds=30") as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("home"), "service.log_wait_seconds=30") as service:
+        yield service
 
 
 def ends(served: Served) -> list[int]:
@@ -112,8 +112,8 @@ def hold(served: Served, num: int) -> None:
         reply = served.http.request(ROUTES[path][0], path, content=data, headers=headers)
         if reply.status_code == 200:
             # A wound may leave another good call; in a batch it is refused by itself.
-            found = reply.json()
-            added = found.get("accepted", 1)
+            content = reply.json()
+            added = content.get("accepted", 1)
             assert sum(ends(served)) <= sum(before) + added
             return
         assert 400 <= reply.status_code < 500, reply.text

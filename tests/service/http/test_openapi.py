@@ -35,8 +35,8 @@ def packed(_: Any, value: Any) -> bytes:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("home"), "service.log_wait_seconds=30") as found:
-        yield found
+    with serving(tmp_path_factory.mktemp("home"), "service.log_wait_seconds=30") as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Yield a service that asks for keys."""
     folder = tmp_path_factory.mktemp("closed")
     token = create_key(folder / "keys.json", "admin", "")
-    with serving(folder, "service.log_wait_seconds=30", token=token) as found:
-        yield found
+    with serving(folder, "service.log_wait_seconds=30", token=token) as service:
+        yield service
 
 
 def test_every_route_is_described_and_nothing_else(served: Served) -> None:

@@ -38,7 +38,7 @@ def test_calls_beyond_a_limit_are_refused_and_the_limit_named(tmp_path: Path) ->
         assert not served.logged()
 
 
-def test_a_key_that_calls_too_often_is_told_when_to_come_again(tmp_path: Path) -> None:
+def test_a_key_over_its_rate_gets_a_retry_after(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     busy, other = create_key(path, "server", ""), create_key(path, "server", "")
     with serving(tmp_path, "service.requests_per_second=0.01") as served:

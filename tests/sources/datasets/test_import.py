@@ -35,10 +35,10 @@ def test_an_import_says_what_it_did_and_a_second_one_adds_nothing(tmp_path: Path
         rejected={"duplicate": 1, "missing_time_ms": 1},
         rejected_answers={},
     )
-    said = on_log(log)
-    assert sorted(e.event_id for e in said) == sorted(e.event_id for e in events_of(loaded))
+    events = on_log(log)
+    assert sorted(e.event_id for e in events) == sorted(e.event_id for e in events_of(loaded))
     assert import_events(log, load_kuairand(tmp_path / "data")) == summary
-    assert on_log(log) == said
+    assert on_log(log) == events
     log.close()
 
 
@@ -77,16 +77,16 @@ def test_a_wrong_loader_or_mapping_is_explained(
     assert not list(tmp_path.iterdir())
 
 
-def test_progress_is_told_after_every_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_after_every_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "CHUNK_EVENTS", 5)
     log = SqliteLog(tmp_path / "log.db")
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     loaded = load_kuairand(kuairand(tmp_path / "data", views()))
-    import_events(log, loaded, lambda done, whole: told.append((done, whole)))
+    import_events(log, loaded, lambda done, whole: progress.append((done, whole)))
     log.close()
-    assert len(told) == sum(1 for _ in loaded) > 1
-    assert told == sorted(told)
-    assert told[-1] == (10, 10)
+    assert len(progress) == sum(1 for _ in loaded) > 1
+    assert progress == sorted(progress)
+    assert progress[-1] == (10, 10)
 
 
 def test_blocks_do_not_show_in_the_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,7 +227,7 @@ def test_where_both_forms_are_there_only_the_original_logs_are_read(tmp_path: Pa
     assert ids_in(request, "recent_videos") == []
 
 
-def test_a_play_that_goes_on_is_not_history_yet(tmp_path: Path) -> None:
+def test_an_unfinished_play_is_not_in_the_history(tmp_path: Path) -> None:
     views = [
         kuairand_view(1, 10, NOON, long_view=1, play_time_ms=GAP_MS + 1),
         kuairand_view(1, 11, NOON + GAP_MS),

@@ -90,19 +90,19 @@ def test_what_follows_a_request_refers_to_it_and_comes_in_order(rows: list[Row])
         events = events_of(load(root, rows)[0])
     assert [event.ts for event in events] == sorted(event.ts for event in events)
     assert len({event.event_id for event in events}) == len(events)
-    said: dict[str, Request] = {}
+    requests: dict[str, Request] = {}
     exposed: dict[str, list[str]] = defaultdict(list)
     for event in events:
         if isinstance(event, Request):
-            said[event.event_id] = event
+            requests[event.event_id] = event
             assert len(set(event.items)) == len(event.items)
         elif isinstance(event, Behavior):
-            assert event.user_id == said[event.request_id].user_id
+            assert event.user_id == requests[event.request_id].user_id
             exposed[event.request_id] += event.items
         elif isinstance(event, Answered):
             assert event.item_id in exposed[event.request_id]
     assert {key: sorted(items) for key, items in exposed.items()} == {
-        key: sorted(request.items) for key, request in said.items()
+        key: sorted(request.items) for key, request in requests.items()
     }
 
 

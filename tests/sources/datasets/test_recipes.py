@@ -50,6 +50,6 @@ def test_every_feature_behavior_and_option_of_a_recipe_is_in_the_events(tmp_path
     assert declared <= request.viewer.keys() | request.candidates.keys()
     (done,) = (event for event in events_of(loaded) if isinstance(event, Behavior))
     assert {behavior.name for behavior in recipe.behaviors} <= done.values.keys()
-    (said,) = (event for event in events_of(loaded) if isinstance(event, Answered))
-    assert said.question == recipe.question.name
-    assert said.option in recipe.question.options
+    (answer,) = (event for event in events_of(loaded) if isinstance(event, Answered))
+    assert answer.question == recipe.question.name
+    assert answer.option in recipe.question.options

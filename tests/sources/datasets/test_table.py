@@ -223,12 +223,12 @@ def test_a_folder_a_glob_and_a_file_hold_the_same_rows(tmp_path: Path) -> None:
     whole = write_csv(tmp_path / "whole" / "all.csv", COLUMNS, rows)
     write_csv(tmp_path / "parts" / "one.csv", COLUMNS, rows[2:])
     write_csv(tmp_path / "parts" / "deep" / "two.csv", COLUMNS[::-1], rows[:2])
-    said = [
+    events = [
         events_of(load_table(path, declared))
         for path in (whole, tmp_path / "parts", tmp_path / "par*" / "**" / "*.csv")
     ]
-    assert said[0] == said[1] == said[2]
-    assert len(said[0]) == 4
+    assert events[0] == events[1] == events[2]
+    assert len(events[0]) == 4
 
 
 def test_names_cannot_run_into_one_another(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from easq.sources.world.answering import AskRates, answer_chance, eligible, name
 from easq.sources.world.simulate import World, WorldChunk
 
 
-def lived(ask: float, answer: float, num_requests: int = 4000) -> list[WorldChunk]:
+def simulate(ask: float, answer: float, num_requests: int = 4000) -> list[WorldChunk]:
     return list(
         World(1, AskRates(ask, answer), num_viewers=500, num_items=400).chunks(num_requests, size=100)
     )
@@ -16,7 +16,7 @@ def every(chunks: list[WorldChunk], column: str) -> np.ndarray:
 
 
 def test_asks_and_answers_come_at_their_rates_and_only_on_eligible_views() -> None:
-    chunks = lived(0.3, 0.4)
+    chunks = simulate(0.3, 0.4)
     asked, answer = every(chunks, "asked_RC"), every(chunks, "option_RC")
     long_enough = every(chunks, "play_s_RC") >= 7
     assert not (answer >= 0)[~asked].any()
@@ -30,7 +30,7 @@ def test_seven_seconds_or_half_of_the_video_make_a_view_eligible() -> None:
 
 
 def test_who_is_annoyed_answers_more_often() -> None:
-    chunks = lived(1.0, 0.4)
+    chunks = simulate(1.0, 0.4)
     asked = every(chunks, "asked_RC")
     answered, felt = every(chunks, "option_RC")[asked] >= 0, every(chunks, "felt_RC")[asked]
     assert answered[felt < -1].mean() > 1.2 * answered[felt > 1].mean()
@@ -43,7 +43,7 @@ def test_no_chance_to_answer_passes_one() -> None:
 
 
 def test_answers_follow_the_truth() -> None:
-    chunks = lived(1.0, 1.0)
+    chunks = simulate(1.0, 1.0)
     answer, truth = every(chunks, "option_RC"), every(chunks, "satisfaction_RC")
     means = [truth[answer == o].mean() for o in (0, 1, 2)]
     assert means == sorted(means)

@@ -20,30 +20,30 @@ def exposure(num_viewers: int = 2000, num_items: int = 10) -> Exposure:
 
 
 def test_any_viewers_may_be_given_any_items() -> None:
-    given = exposure(3, 1)
-    found = react(given, np.random.default_rng(1))
-    assert found.play_s_RC.shape == found.satisfaction_RC.shape == (3, 1)
-    assert found.did.keys() == {*BEHAVIORS, "click", "long_view"}
+    exposed = exposure(3, 1)
+    result = react(exposed, np.random.default_rng(1))
+    assert result.play_s_RC.shape == result.satisfaction_RC.shape == (3, 1)
+    assert result.did.keys() == {*BEHAVIORS, "click", "long_view"}
 
 
 def test_reactions_depend_on_the_given_generator_alone() -> None:
-    given = exposure(50)
-    first, second, other = (react(given, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    exposed = exposure(50)
+    first, second, other = (react(exposed, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first.play_s_RC.tobytes() == second.play_s_RC.tobytes() != other.play_s_RC.tobytes()
 
 
 def test_more_interest_is_watched_longer_and_felt_better() -> None:
-    given = exposure()
-    more = replace(given, interest_RC=given.interest_RC + np.float32(1))
-    before, after = (react(m, np.random.default_rng(1)) for m in (given, more))
+    exposed = exposure()
+    more = replace(exposed, interest_RC=exposed.interest_RC + np.float32(1))
+    before, after = (react(m, np.random.default_rng(1)) for m in (exposed, more))
     assert (after.ratio_RC >= before.ratio_RC).all()
     assert (after.satisfaction_RC > before.satisfaction_RC).all()
 
 
 def test_regret_is_felt_and_not_seen_in_watching() -> None:
-    given = exposure()
-    sorry = replace(given, regret_R=given.regret_R * np.float32(2))
-    before, after = (react(m, np.random.default_rng(1)) for m in (given, sorry))
+    exposed = exposure()
+    sorry = replace(exposed, regret_R=exposed.regret_R * np.float32(2))
+    before, after = (react(m, np.random.default_rng(1)) for m in (exposed, sorry))
     assert np.array_equal(after.ratio_RC, before.ratio_RC)
     assert after.felt_RC.mean() < before.felt_RC.mean()
 
@@ -53,7 +53,7 @@ def test_satisfied_viewers_return_more_and_absent_ones_less() -> None:
     assert chance[2] < chance[0] < chance[1] < 1
 
 
-def test_retrieval_follows_taste_as_far_as_it_is_told() -> None:
+def test_retrieval_follows_taste_to_the_given_degree() -> None:
     random = np.random.default_rng(1)
     topic_I = np.arange(400) % 20
     shelf = Shelf.of(np.arange(400), topic_I, 20)
@@ -69,8 +69,8 @@ def test_an_empty_topic_is_never_aimed_at() -> None:
     item_I = np.arange(50)
     shelf = Shelf.of(item_I, np.zeros(50, np.int64), 20)
     taste_UT = cumulate_taste(np.ones((40, 20), np.float32), 1.0, shelf)
-    found = retrieve(shelf, taste_UT, 10, 1.0, np.random.default_rng(1))
-    assert np.isin(found, item_I).all()
+    result = retrieve(shelf, taste_UT, 10, 1.0, np.random.default_rng(1))
+    assert np.isin(result, item_I).all()
 
 
 def test_people_in_the_laboratory_watch_longer_and_like_more() -> None:

@@ -37,8 +37,8 @@ def test_tolerances_leave_room_for_a_sampling_error_and_little_more() -> None:
 
 
 def test_laboratory_gives_every_figure_of_its_own() -> None:
-    found = lab_values(seed=2, num_people=50)
-    assert {group for group, _ in found} == {f.group for f in real_figures.LAB}
+    result = lab_values(seed=2, num_people=50)
+    assert {group for group, _ in result} == {f.group for f in real_figures.LAB}
 
 
 def test_row_is_inside_up_to_its_tolerance() -> None:

@@ -9,7 +9,9 @@ from easq.sources.world.population import SCENARIOS
 from easq.sources.world.simulate import DAY_MS, START_MS, World, WorldChunk
 
 
-def lived(seed: int = 1, num_requests: int = 400, scenario: str = "main") -> tuple[World, list[WorldChunk]]:
+def simulate(
+    seed: int = 1, num_requests: int = 400, scenario: str = "main"
+) -> tuple[World, list[WorldChunk]]:
     world = World(seed, AskRates(), num_viewers=500, num_items=400, scenario=scenario)
     return world, list(world.chunks(num_requests, size=100))
 
@@ -19,7 +21,7 @@ def every(chunks: list[WorldChunk], column: str) -> np.ndarray:
 
 
 def test_equal_seeds_give_equal_bytes_and_others_do_not() -> None:
-    first, second, third = (lived(seed)[1][-1] for seed in (1, 1, 2))
+    first, second, third = (simulate(seed)[1][-1] for seed in (1, 1, 2))
     for field in dataclasses.fields(WorldChunk):
         one, other = getattr(first, field.name), getattr(second, field.name)
         assert one == other if isinstance(one, str | float) else one.tobytes() == other.tobytes(), field.name
@@ -27,7 +29,7 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not() -> None:
 
 
 def test_candidates_of_a_request_are_distinct_and_time_runs_forward() -> None:
-    _, chunks = lived()
+    _, chunks = simulate()
     assert all(len(set(row)) == len(row) for row in every(chunks, "item_RC").tolist())
     assert (np.diff(every(chunks, "ts_R")) >= 0).all()
 
@@ -41,7 +43,7 @@ def test_as_many_requests_come_as_were_wanted_each_chunk_of_different_viewers() 
 
 
 def test_history_holds_what_the_viewer_watched_before() -> None:
-    world, chunks = lived(num_requests=3000)
+    world, chunks = simulate(num_requests=3000)
     watched: dict[int, list[int]] = {}
     for chunk in chunks:
         for r, user in enumerate(chunk.user_R.tolist()):
@@ -53,7 +55,7 @@ def test_history_holds_what_the_viewer_watched_before() -> None:
 
 
 def test_bait_is_watched_and_regretted() -> None:
-    world, chunks = lived(num_requests=3000)
+    world, chunks = simulate(num_requests=3000)
     items = every(chunks, "item_RC").ravel()
     ratio = every(chunks, "play_s_RC").ravel() / world.catalogue.duration_s_I[items]
     satisfaction = every(chunks, "satisfaction_RC").ravel()
@@ -63,7 +65,7 @@ def test_bait_is_watched_and_regretted() -> None:
 
 
 def test_scenario_with_more_bait_is_watched_as_long_and_satisfies_less() -> None:
-    (main, mains), (bait, baits) = lived(num_requests=3000), lived(num_requests=3000, scenario="bait")
+    (main, mains), (bait, baits) = simulate(num_requests=3000), simulate(num_requests=3000, scenario="bait")
     assert bait.catalogue.bait_I.mean() > 1.5 * main.catalogue.bait_I.mean()
     ratios = [
         (every(chunks, "play_s_RC") / world.catalogue.duration_s_I[every(chunks, "item_RC")]).mean()
@@ -74,16 +76,16 @@ def test_scenario_with_more_bait_is_watched_as_long_and_satisfies_less() -> None
 
 
 def test_truth_is_the_share_of_satisfied_moments() -> None:
-    _, chunks = lived(num_requests=3000)
+    _, chunks = simulate(num_requests=3000)
     felt, truth = every(chunks, "felt_RC").ravel(), every(chunks, "satisfaction_RC").ravel()
     satisfied = felt > CALIBRATION.thresholds[2]
     for low, high in ((0.1, 0.2), (0.4, 0.5), (0.7, 0.8)):
-        kept = (truth > low) & (truth < high)
-        assert satisfied[kept].mean() == pytest.approx(truth[kept].mean(), abs=0.04)
+        inside = (truth > low) & (truth < high)
+        assert satisfied[inside].mean() == pytest.approx(truth[inside].mean(), abs=0.04)
 
 
 def test_behaviors_keep_their_definitions() -> None:
-    world, chunks = lived(num_requests=1000)
+    world, chunks = simulate(num_requests=1000)
     seconds = every(chunks, "play_s_RC")
     duration = world.catalogue.duration_s_I[every(chunks, "item_RC")]
     for name, least in (("click_RC", 7), ("long_view_RC", 18)):
@@ -109,7 +111,7 @@ def test_catalogue_is_renewed_and_items_keep_their_numbers() -> None:
 
 
 def test_interests_turn_with_time_and_keep_their_spread() -> None:
-    viewers = lived()[0].viewers
+    viewers = simulate()[0].viewers
     first, later = viewers.interest_on(0), viewers.interest_on(20)
     assert np.corrcoef(first.ravel(), later.ravel())[0, 1] == pytest.approx(np.cos(2 * np.pi / 6), abs=0.1)
     assert later.std() == pytest.approx(first.std(), rel=0.05)
@@ -139,5 +141,5 @@ def test_impossible_worlds_are_refused() -> None:
 
 def test_worlds_of_two_scenarios_have_no_request_in_common() -> None:
     assert list(SCENARIOS) == ["main", "bait"]
-    main, bait = (lived(scenario=scenario)[1][0] for scenario in SCENARIOS)
+    main, bait = (simulate(scenario=scenario)[1][0] for scenario in SCENARIOS)
     assert main.name != bait.name

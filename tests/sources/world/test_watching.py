@@ -39,8 +39,8 @@ def test_table_meets_its_quantiles() -> None:
     at = tuple(np.linspace(-2, 2, len(LEVELS.split())).tolist())
     table = PlayTable(FEED_RATIO_DQ[2:3], at)
     wanted = [float(ratio) for ratio in FEED_RATIO_DQ[2].split()]
-    found = table.ratio(np.zeros(len(at), np.int64), np.array(at, np.float32) + np.float32(1e-4))
-    assert found[1:] == pytest.approx(wanted[1:], rel=0.05)
+    result = table.ratio(np.zeros(len(at), np.int64), np.array(at, np.float32) + np.float32(1e-4))
+    assert result[1:] == pytest.approx(wanted[1:], rel=0.05)
 
 
 def test_short_video_is_seen_when_it_is_over() -> None:
