@@ -1,9 +1,13 @@
 """One profile for all property tests, the order of the rest, and which of them `make check` leaves out."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# Threads of torch that wait by spinning take the cores from other processes of a test. Read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Shared machines are slow at times, which is no failure.
 settings.register_profile("shared", deadline=None)
