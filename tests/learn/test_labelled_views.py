@@ -63,7 +63,7 @@ def test_forgotten_viewers_are_not_replayed() -> None:
 
 def test_a_state_of_0_1_comes_back_as_it_would_be_stored_today() -> None:
     """There, behaviors stood behind the candidate's columns."""
-    before = lay_out([Closed(A, {0: (True, False), 1: (False, True)}, said={0: 0, 1: 2})])
+    before = lay_out([Closed(A, {0: (True, False), 1: (False, True)}, answers={0: 0, 1: 2})])
     views = LabelledViews(8, 4, before.rows.viewer_BW.shape[1], before.rows.candidate_NV.shape[1], 2)
     views.add(before)
     today = views.state()

@@ -90,7 +90,7 @@ def test_only_eligible_viewers_take_part(eligible: Eligible, told: np.ndarray, e
     assert (dealt >= 0).astype(int).tolist() == expected
 
 
-def test_a_label_says_what_was_dealt() -> None:
+def test_a_label_names_the_assigned_arms() -> None:
     rank = experiment("rank", arms=(Arm(name="control"), Arm(name="easq", recipe="recipes/easq.toml")))
     layout = experiment("layout", layer="layout", share=0.5)
     arms = Arms([rank, layout], Assignment(holdout=0.2))
