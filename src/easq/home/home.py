@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from easq.errors import InputError, SettingsError
 from easq.home.files import replace_file
-from easq.home.snapshots import Snapshots
+from easq.home.snapshots import JsonObject, Snapshots, StoredState
 from easq.log.sqlite import SqliteLog
 from easq.recipe.method import MethodReader, UnreadMethod, unread_method
 from easq.recipe.read import read_kept_recipe, to_toml
@@ -57,10 +56,10 @@ class Home:
         """The learner's state after the last erasure, from which `easq verify` starts."""
         return Snapshots(self.folder / "erasures", keep=1)
 
-    def erasure(self, seq: int) -> dict[str, Any]:
+    def erasure(self, seq: int) -> StoredState:
         """Return the trainer's state after the erasure of step `seq`."""
         erasures = self.erasures
-        trainer: dict[str, Any] = erasures.load(erasures.name(seq), ["trainer"])["trainer"]
+        trainer: StoredState = erasures.load(erasures.name(seq), ["trainer"])["trainer"]
         return trainer
 
     @property
@@ -110,12 +109,12 @@ class Home:
                 raise InputError(f"{self.folder} has a running {role} already; stop it first") from None
             yield
 
-    def write_status(self, role: str, status: dict[str, Any]) -> None:
+    def write_status(self, role: str, status: JsonObject) -> None:
         """Write a role's status, with the time `at` (seconds), for others to read. May raise OSError."""
         # Not forced to disk: a status is out of date after a second, and the log waits for the same disk.
         replace_file(self.folder / f"{role}.json", json.dumps(status), durable=False)
 
-    def read_status(self, role: str) -> dict[str, Any]:
+    def read_status(self, role: str) -> JsonObject:
         """Return the last status that a role wrote; empty if none can be read."""
         try:
             status = json.loads((self.folder / f"{role}.json").read_text())

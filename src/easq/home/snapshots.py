@@ -29,6 +29,13 @@ Nested = Mapping[str, Union[Array, "Nested"]]
 """A state in parts: arrays, and mappings of arrays, by name."""
 
 
+StoredState = dict[str, Any]
+"""A nested state as it was read from disk: the part that wrote it knows which names hold arrays."""
+
+JsonObject = dict[str, Any]
+"""What is written as one JSON object, such as a status or the notes of a snapshot."""
+
+
 class Stateful(Protocol):
     """A component whose state can be stored and restored."""
 
@@ -60,7 +67,7 @@ def flatten(state: Nested, sep: str = ":") -> State:
     return flat
 
 
-def unflatten(state: Mapping[str, Array], sep: str = ":") -> dict[str, Any]:
+def unflatten(state: Mapping[str, Array], sep: str = ":") -> StoredState:
     """Return a flat state as nested mappings, split at `sep`.
 
     Raises ValueError if one name is both an array and a part.
@@ -68,7 +75,7 @@ def unflatten(state: Mapping[str, Array], sep: str = ":") -> dict[str, Any]:
     >>> unflatten({"a:b": np.int64(1), "c": np.int64(2)})
     {'a': {'b': np.int64(1)}, 'c': np.int64(2)}
     """
-    nested: dict[str, Any] = {}
+    nested: StoredState = {}
     for path, array in state.items():
         *parts, name = path.split(sep)
         place = nested
@@ -119,7 +126,7 @@ class Snapshots:
         """Return the name of a snapshot. Names sort as their numbers do."""
         return f"{self._prefix}{number:012d}"
 
-    def save(self, number: int, state: Nested, notes: dict[str, Any]) -> str:
+    def save(self, number: int, state: Nested, notes: JsonObject) -> str:
         """Write a snapshot and return its name. It never exists in part."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.glob(f"{_UNFINISHED}*"):
@@ -155,12 +162,12 @@ class Snapshots:
         names = (path.name for path in self._folder.glob(f"{self._prefix}*"))
         return sorted(name for name in names if name.removeprefix(self._prefix).isdecimal())
 
-    def latest(self) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    def latest(self) -> tuple[StoredState, JsonObject] | None:
         """Return state and notes of the newest snapshot, None if there is none."""
         names = self.names()
         return (self._state(names[-1]), self.notes(names[-1])) if names else None
 
-    def load(self, name: str, parts: Sequence[str] = ()) -> dict[str, Any]:
+    def load(self, name: str, parts: Sequence[str] = ()) -> StoredState:
         """Return the nested state of a snapshot, or only the parts named by their paths (`table:weight`).
 
         Raises InputError, naming the existing snapshots, if there is none of this name.
@@ -178,13 +185,13 @@ class Snapshots:
                 }
             )
 
-    def notes(self, name: str) -> dict[str, Any]:
+    def notes(self, name: str) -> JsonObject:
         """Return the notes of a snapshot. Raises InputError as `load` does."""
         self._require(name)
-        notes: dict[str, Any] = json.loads((self._folder / name / "notes.json").read_text())
+        notes: JsonObject = json.loads((self._folder / name / "notes.json").read_text())
         return notes
 
-    def _state(self, name: str) -> dict[str, Any]:
+    def _state(self, name: str) -> StoredState:
         arrays = load_file(self._folder / name / "state.safetensors")
         return unflatten({_today(key): array for key, array in arrays.items()})
 

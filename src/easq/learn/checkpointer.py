@@ -4,7 +4,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from easq.home.home import Home
-from easq.home.snapshots import Nested, copy_state
+from easq.home.snapshots import JsonObject, Nested, copy_state
 from easq.learn.publish import Publisher
 
 
@@ -22,18 +22,18 @@ class Checkpointer:
         """Return whether something is being written."""
         return self._writing is not None
 
-    def checkpoint(self, seq: int, state: Nested, notes: dict[str, Any]) -> None:
+    def checkpoint(self, seq: int, state: Nested, notes: JsonObject) -> None:
         """Begin to write a checkpoint."""
         self.collect(wait=True)
         self._writing = self._thread.submit(self._home.checkpoints.save, seq, copy_state(state), notes)
 
-    def version(self, seq: int, state: Nested, notes: dict[str, Any], ts: int) -> None:
+    def version(self, seq: int, state: Nested, notes: JsonObject, ts: int) -> None:
         """Begin to write a version; it is announced when it is complete."""
         self.collect(wait=True)
         self._version = (seq, ts)
         self._writing = self._thread.submit(self._home.versions.save, seq, copy_state(state), notes)
 
-    def reload(self, seq: int, state: Nested, notes: dict[str, Any], ts: int) -> None:
+    def reload(self, seq: int, state: Nested, notes: JsonObject, ts: int) -> None:
         """Write a version now and tell every ranker to load it."""
         self.collect(wait=True)
         self._publisher.announce(seq, self._home.versions.save(seq, state, notes), ts, reload=True)

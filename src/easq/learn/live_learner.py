@@ -10,13 +10,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Any
 
 import structlog
 
 from easq.errors import InputError
 from easq.home.home import Home
-from easq.home.snapshots import Nested
+from easq.home.snapshots import JsonObject, Nested
 from easq.learn.checkpointer import Checkpointer
 from easq.learn.journal import Journal
 from easq.learn.learner import NonFiniteLossError, StepResult
@@ -159,7 +158,7 @@ class LiveLearner:
         self._save_if_due(now_s)
         return is_work
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> JsonObject:
         """Return the state of the learner for people and for `easq up`, as JSON."""
         rows, answers = self.trainer.waiting
         counts, last = self.trainer.counts, self._trend.last
@@ -297,7 +296,7 @@ class LiveLearner:
         }
         self._checkpointer.checkpoint(self.seq, state, notes)
 
-    def _notes(self) -> dict[str, Any]:
+    def _notes(self) -> JsonObject:
         return {
             "seq": self.seq,
             "version": self._publisher.last,

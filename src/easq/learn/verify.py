@@ -1,11 +1,11 @@
 """Repeat everything that a live learner ever did, from scratch, and compare the parameters byte by byte."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from easq.errors import InputError
 from easq.home.home import Home
-from easq.home.snapshots import Nested, Snapshots, copy_state, flatten
+from easq.home.snapshots import Nested, Snapshots, StoredState, copy_state, flatten
 from easq.learn.publish import make_delta
 from easq.learn.recorded_steps import recorded, repeat, touched_by
 from easq.learn.trainer import Trainer, compute_alike
@@ -99,7 +99,7 @@ def _published(updates: EventLog) -> dict[int, int]:
         offset += len(events)
 
 
-def _stored(snapshots: Snapshots, name: str) -> dict[str, Any] | None:
+def _stored(snapshots: Snapshots, name: str) -> StoredState | None:
     """Return a snapshot, or None if there is none or it was removed."""
     try:
         return snapshots.load(name)

@@ -1,13 +1,13 @@
 """Read a stored version of the parameters, and check that it can be served."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 from safetensors import SafetensorError
 
 from easq.errors import InputError
-from easq.home.snapshots import Snapshots
+from easq.home.snapshots import Snapshots, StoredState
 from easq.rank.parameters import SERVED, Parameters
 
 
@@ -19,7 +19,7 @@ class StoredVersion(NamedTuple):
 
     seq: int
     until: list[int] | None
-    state: dict[str, Any]
+    state: StoredState
 
 
 class UnusableVersionError(ValueError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import field
 
-from easq.recipe.values import Strict
+from easq.recipe.values import Strict, TomlTable
 
 if TYPE_CHECKING:
     from easq.recipe.recipe import Recipe
@@ -57,7 +57,7 @@ class MethodReader(Protocol):
 class UnreadMethod(MethodSettings, frozen=True):
     """The table as it is written, unchecked: for commands that build no model."""
 
-    table: dict[str, Any] = field(default_factory=lambda: {"kind": DEFAULT_KIND})
+    table: TomlTable = field(default_factory=lambda: {"kind": DEFAULT_KIND})
 
     @property
     def kind(self) -> str:

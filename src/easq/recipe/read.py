@@ -16,6 +16,7 @@ from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod, unread_
 from easq.recipe.recipe import Recipe
 from easq.recipe.type_problems import explain
 from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade
+from easq.recipe.values import TomlTable
 
 
 class SettingsWarning(UserWarning):
@@ -60,7 +61,7 @@ def read_kept_recipe(path: Path, methods: MethodReader = unread_method) -> Recip
 
 def read_data(
     path: Path, methods: MethodReader, seen: tuple[Path, ...] = (), *, kept: bool = False
-) -> dict[str, Any]:
+) -> TomlTable:
     """Return the TOML data of a file with that of the files that it extends; raises SettingsError."""
     own = read_toml(path)
     if kept and is_old(own):
@@ -84,7 +85,7 @@ def read_data(
     return data
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> TomlTable:
     """Return the data in the TOML file at `path`; raise SettingsError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text())
@@ -96,7 +97,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
-def lay_over(data: dict[str, Any], overlay: dict[str, Any]) -> None:
+def lay_over(data: TomlTable, overlay: TomlTable) -> None:
     """Replace keys of plain TOML data by those of an overlay, table by table, in place."""
     for key, value in overlay.items():
         table = data.get(key)
@@ -108,7 +109,7 @@ def lay_over(data: dict[str, Any], overlay: dict[str, Any]) -> None:
             lay_over(table, value)
 
 
-def decode_recipe(data: dict[str, Any], methods: MethodReader = unread_method) -> Recipe:
+def decode_recipe(data: TomlTable, methods: MethodReader = unread_method) -> Recipe:
     """Return the recipe that plain TOML data describes; raise SettingsError with all that is wrong."""
     rest, table = {k: v for k, v in data.items() if k != "method"}, data.get("method", {})
     problems = [f"method: got {table!r}; allowed: a table"] if not isinstance(table, dict) else []
@@ -127,15 +128,15 @@ def to_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(_without_none(to_data(recipe)))
 
 
-def to_data(recipe: Recipe) -> dict[str, Any]:
+def to_data(recipe: Recipe) -> TomlTable:
     """Return the recipe as plain data, which `decode_recipe` takes."""
     method = recipe.method
-    data: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(recipe, method=UnreadMethod()))
+    data: TomlTable = msgspec.to_builtins(msgspec.structs.replace(recipe, method=UnreadMethod()))
     data["method"] = method.table if isinstance(method, UnreadMethod) else msgspec.to_builtins(method)
     return data
 
 
-def override(data: dict[str, Any], change: str) -> None:
+def override(data: TomlTable, change: str) -> None:
     """Change one key of plain TOML data; `change` is such as `model.dim=4`. Raises SettingsError."""
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
@@ -168,7 +169,7 @@ def _joined(problems: Sequence[str]) -> str:
     return "\n".join([f"the recipe has {len(problems)} problems:", *(f"  {p}" for p in problems)])
 
 
-def _arms_with_recipes(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _arms_with_recipes(data: TomlTable) -> Iterator[TomlTable]:
     experiments = data.get("experiments")
     for experiment in experiments if isinstance(experiments, list) else ():
         arms = experiment.get("arms") if isinstance(experiment, dict) else None

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import NODEFAULT, Struct
 
 from easq.errors import format_value
+from easq.recipe.values import TomlTable
 
 
 def explain(data: Any, kind: Any, place: str = "") -> Iterator[str]:
@@ -33,7 +34,7 @@ def explain(data: Any, kind: Any, place: str = "") -> Iterator[str]:
         yield from _itself(data, bare if isinstance(bare, type) and issubclass(bare, Struct) else kind, place)
 
 
-def tagged(data: dict[str, Any], structs: list[type[Struct]]) -> type[Struct] | None:
+def tagged(data: TomlTable, structs: list[type[Struct]]) -> type[Struct] | None:
     """Return the struct that a table's tag names, None where it names none; one without a tag is meant."""
     tag_field = structs[0].__struct_config__.tag_field
     if tag_field is None:
@@ -61,7 +62,7 @@ def _inner(data: Any, kind: Any, place: str) -> Iterator[str]:
         yield from _fields(data, kind, place)
 
 
-def _fields(data: dict[str, Any], kind: type[Struct], place: str) -> Iterator[str]:
+def _fields(data: TomlTable, kind: type[Struct], place: str) -> Iterator[str]:
     hints = get_type_hints(kind, include_extras=True)
     tag = kind.__struct_config__.tag_field
     allowed = sorted({*kind.__struct_fields__, *([tag] if tag else [])})
@@ -88,7 +89,7 @@ def _itself(data: Any, kind: Any, place: str) -> Iterator[str]:
         yield f"{place or 'recipe'}: got {format_value(data)}; {what[:1].lower()}{what[1:]}"
 
 
-def _wrong_tag(data: dict[str, Any], structs: list[type[Struct]], place: str) -> str:
+def _wrong_tag(data: TomlTable, structs: list[type[Struct]], place: str) -> str:
     tag_field = str(structs[0].__struct_config__.tag_field)
     tag = data.get(tag_field)
     given = "nothing" if tag is None else format_value(tag)

@@ -10,6 +10,7 @@ from typing import Any
 import tomli_w
 
 from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod
+from easq.recipe.values import TomlTable
 
 _SHARED = ("dim", "hidden", "head_width", "eps")
 _OLD_MODEL = (
@@ -52,13 +53,13 @@ def key_of_today(key: str, kind: str) -> str | None:
     return f"method.{(_RENAMED | (_PROBE if kind == 'probe' else _OTHER)).get(name, name)}"
 
 
-def upgrade(data: Mapping[str, Any], methods: MethodReader) -> dict[str, Any]:
+def upgrade(data: Mapping[str, Any], methods: MethodReader) -> TomlTable:
     """Return the data of a recipe of 0.1 in today's form; of a method's keys those that it reads stay."""
     old_model = data.get("model", {})
     tables = [data.get(name, {}) for name in ("model", "baselines", "alignment")]
     kind = old_model.get("method", DEFAULT_KIND)
     renamed = _RENAMED | (_PROBE if kind == "probe" else _OTHER)
-    method: dict[str, Any] = {"kind": kind}
+    method: TomlTable = {"kind": kind}
     for table in tables:
         method |= {renamed.get(k, k): v for k, v in table.items() if k not in (*_SHARED, *_ANSWERS)}
     answers = {k: v for k, v in data.get("alignment", {}).items() if k in _ANSWERS}

@@ -1,6 +1,6 @@
 """What a value of a recipe may be."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -16,6 +16,9 @@ Locale = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Option = Annotated[str, Meta(min_length=1, max_length=128)]
 Cap = Annotated[int, Meta(ge=1, le=100)]
 Side = Literal["viewer", "candidate"]
+
+TomlTable = dict[str, Any]
+"""A table as its file has it, not checked yet."""
 
 
 class Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,12 +7,11 @@ Shapes: N candidates of all requests, M models, K behaviors, A asked ones.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.arrays import F64, I64
+from easq.arrays import F64, I64, Bool
 from easq.errors import InputError
 from easq.features.batch import reported
 from easq.features.encode import Encoder
@@ -109,7 +108,7 @@ class _DrawnRows:
         self._tops |= set(top_Q.tolist())
         self._num_candidates += sum(r.num_candidates for r in requests)
 
-    def _replies(self, requests: Sequence[Request], start_Q: I64) -> dict[str, Any]:
+    def _replies(self, requests: Sequence[Request], start_Q: I64) -> dict[str, F64 | Bool]:
         """Return asks and answers, one row for each candidate."""
         asked_N, answer_N, satisfied_N = np.zeros((3, int(start_Q[-1])))
         for request, start in zip(requests, start_Q.tolist(), strict=False):
