@@ -314,9 +314,9 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
       const panel = this.#panel;
       const offer = this.#close();
       if (!offer) return;
-      const said = { token: offer.token, took_ms: this.#tookMs() };
-      if (how === "ignored") this.#beacon(how, said);
-      else this.#report(how, said);
+      const report = { token: offer.token, took_ms: this.#tookMs() };
+      if (how === "ignored") this.#beacon(how, report);
+      else this.#report(how, report);
       this.#status.textContent = "";
       this.#fire(how, offer.view);
       this.#remove(panel);
@@ -345,18 +345,18 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
       return Math.round(performance.now() - this.#shownAt);
     }
 
-    // Reports to the service. It counts each once, so whatever may have been lost is said again.
+    // Reports to the service. It counts each once, so whatever may have been lost is sent again.
 
     #leave() {
-      for (const [verb, said] of this.#unsettled.values()) this.#beacon(verb, said);
+      for (const [verb, report] of this.#unsettled.values()) this.#beacon(verb, report);
       this.#end("ignored");
     }
 
-    async #report(verb, said) {
-      const id = verb + said.token;
-      this.#unsettled.set(id, [verb, said]);
+    async #report(verb, report) {
+      const id = verb + report.token;
+      this.#unsettled.set(id, [verb, report]);
       for (const pauseMs of [...PAUSES_MS, 0]) {
-        const reply = await this.#post(verb, said, REPORT_WAIT_MS).catch(() => null);
+        const reply = await this.#post(verb, report, REPORT_WAIT_MS).catch(() => null);
         if (reply && reply.status < 500 && reply.status !== 429) break;
         await new Promise((done) => setTimeout(done, pauseMs));
       }
@@ -378,9 +378,9 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
     }
 
     /** Send what must survive the page. As text, which needs no question of the browser's beforehand. */
-    #beacon(verb, said) {
+    #beacon(verb, report) {
       const key = this.getAttribute("key");
-      navigator.sendBeacon(this.#url(verb), JSON.stringify(key ? { ...said, key } : said));
+      navigator.sendBeacon(this.#url(verb), JSON.stringify(key ? { ...report, key } : report));
     }
 
     #url(verb) {

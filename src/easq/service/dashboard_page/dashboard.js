@@ -19,9 +19,9 @@ async function ask(path, headers = {}) {
   const given = key ? { ...headers, authorization: `Bearer ${key}` } : headers;
   const reply = await fetch(path, { headers: given, cache: "no-store" });
   if (reply.status === 304) return null;
-  const said = await reply.json();
-  if (reply.ok) return { said, etag: reply.headers.get("etag") };
-  throw Object.assign(new Error(said.error.message), { status: reply.status });
+  const body = await reply.json();
+  if (reply.ok) return { body, etag: reply.headers.get("etag") };
+  throw Object.assign(new Error(body.error.message), { status: reply.status });
 }
 
 function make(tag, text, kind = "") {
@@ -59,11 +59,11 @@ function rate(field) {
   return passed > 0 ? `${((last[field] - first[field]) / passed).toFixed(1)}/s` : "–";
 }
 
-function showNow(said) {
-  const { service, learners } = said;
-  at("name").textContent = said.name;
-  document.title = `easq ${said.name}`;
-  const point = { at_ms: said.at_ms, rankings: service.rankings, events: service.events_accepted };
+function showNow(overview) {
+  const { service, learners } = overview;
+  at("name").textContent = overview.name;
+  document.title = `easq ${overview.name}`;
+  const point = { at_ms: overview.at_ms, rankings: service.rankings, events: service.events_accepted };
   if (seen.length && point.rankings < seen.at(-1).rankings) seen.length = 0; // it was started again
   seen.push(point);
   if (seen.length > 8) seen.shift();
@@ -76,18 +76,18 @@ function showNow(said) {
     tile("events refused", count(service.events_refused), service.events_refused > 0),
     tile("failed writes to the log", count(service.log_failures), service.log_failures > 0),
   );
-  const heads = ["Model", "serves version", "learner heard of", "has learned version", "events behind", "answers",
+  const heads = ["Model", "serves version", "learner's last status", "has learned version", "events behind", "answers",
     "pair accuracy", "its longer past", "experts that fire", "of satisfaction", "gradient norm", "losses"];
   const head = make("tr", "");
   head.append(...heads.map((text) => make("th", text)));
-  const rows = Object.entries(learners).map(([name, told]) => {
+  const rows = Object.entries(learners).map(([name, learner]) => {
     const row = make("tr", "");
-    const losses = Object.entries(told.losses ?? {}).map(([loss, value]) => `${loss} ${number(value, 3)}`);
+    const losses = Object.entries(learner.losses ?? {}).map(([loss, value]) => `${loss} ${number(value, 3)}`);
     const version = name === "main" ? service.version : service.arms[name];
-    const cells = [name, version ?? "–", told.at ? `${age(said.at_ms - 1000 * told.at)} ago` : "never",
-      told.version === undefined ? "–" : count(told.version), count(told.lag_events), count(told.answers),
-      number(told.pair_accuracy?.recent, 3), number(told.pair_accuracy?.level, 3),
-      number(told.active_experts, 1), number(told.active_satisfaction_experts, 1), number(told.gradient, 3), losses.join(", ") || "–"];
+    const cells = [name, version ?? "–", learner.at ? `${age(overview.at_ms - 1000 * learner.at)} ago` : "never",
+      learner.version === undefined ? "–" : count(learner.version), count(learner.lag_events), count(learner.answers),
+      number(learner.pair_accuracy?.recent, 3), number(learner.pair_accuracy?.level, 3),
+      number(learner.active_experts, 1), number(learner.active_satisfaction_experts, 1), number(learner.gradient, 3), losses.join(", ") || "–"];
     row.append(...cells.map((text) => make("td", text)));
     return row;
   });
@@ -96,7 +96,7 @@ function showNow(said) {
   top.append(head);
   body.append(...rows);
   at("models").replaceChildren(caption, top, body);
-  offer(said.experiments);
+  offer(overview.experiments);
 }
 
 function offer(names) {
@@ -133,9 +133,9 @@ function draw(plot) {
     .then(() => Plotly.relayout(plot, theme()));
 }
 
-function showBoard(said) {
-  board = said;
-  for (const part of said.parts) if (shown.get(part.name) !== part.at_ms) showPart(part);
+function showBoard(newest) {
+  board = newest;
+  for (const part of newest.parts) if (shown.get(part.name) !== part.at_ms) showPart(part);
   tellAge();
 }
 
@@ -154,8 +154,8 @@ function tellAge() {
 
 async function pollNow() {
   try {
-    showNow((await ask("/v1/dashboard")).said);
-    at("said").textContent = `As of ${new Date().toLocaleTimeString()}, renewed every ${NOW_MS / 1000} s.`;
+    showNow((await ask("/v1/dashboard")).body);
+    at("status").textContent = `As of ${new Date().toLocaleTimeString()}, renewed every ${NOW_MS / 1000} s.`;
     [at("door").hidden, at("inside").hidden] = [true, false];
     return true;
   } catch (error) {
@@ -163,10 +163,10 @@ async function pollNow() {
       const tried = sessionStorage.getItem(KEY);
       sessionStorage.removeItem(KEY);
       [at("door").hidden, at("inside").hidden] = [false, true];
-      at("said").textContent = tried ? error.message : "";
+      at("status").textContent = tried ? error.message : "";
       return false;
     }
-    at("said").textContent = `The service cannot be asked: ${error.message}`;
+    at("status").textContent = `The service cannot be asked: ${error.message}`;
     return true;
   }
 }
@@ -178,7 +178,7 @@ async function pollBoard() {
     const reply = await ask(`/v1/dashboard/board${query}`, etag ? { "if-none-match": etag } : {});
     if (reply && chosen === at("experiment").value) {
       etag = reply.etag;
-      showBoard(reply.said);
+      showBoard(reply.body);
     }
   } catch (error) {
     at("look").textContent = error.message;
