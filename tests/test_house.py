@@ -17,6 +17,7 @@ FILES = sorted(path for folder in ("src", "tests", "benchmarks") for path in ROO
 # File names that may stand in several rooms, each because it means the same thing in all of them.
 SHARED_NAMES = {
     "base.py": "what all implementations of the room's contract have in common",
+    "board.py": "the dashboard: its messages in home, its parts in prove/report",
     "build.py": "settings to objects",
     "method.py": "a ranking method: its settings in recipe, its contract in model",
     "questionnaire.py": "the questionnaire: its settings in recipe, its calls in service",

@@ -10,7 +10,7 @@ from threading import Lock, Timer
 
 import msgspec
 
-from easq.home.board_messages import BoardPart, BoardQuery
+from easq.home.board import BoardPart, BoardQuery
 
 COMMAND = (sys.executable, "-m", "easq.prove.report.board_reader")
 

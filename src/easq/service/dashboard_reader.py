@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from easq.errors import InputError
 from easq.home.arm_homes import arm_home, arms_with_models
-from easq.home.board_messages import BoardPart
+from easq.home.board import BoardPart
 from easq.home.home import Home
 from easq.service.board_process import BoardProcess
 from easq.service.http.messages import Json

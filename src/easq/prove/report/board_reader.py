@@ -16,7 +16,7 @@ import msgspec
 
 from easq.errors import InputError
 from easq.home.arm_homes import arm_home, arms_with_models
-from easq.home.board_messages import BoardPart, BoardQuery
+from easq.home.board import BoardPart, BoardQuery
 from easq.home.home import Home, open_home
 from easq.log.base import EventLog
 from easq.log.events import EVENTS

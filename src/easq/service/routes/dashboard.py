@@ -6,7 +6,7 @@ import time
 from litestar.response.base import ASGIResponse
 from msgspec import Struct
 
-from easq.home.board_messages import BoardPart
+from easq.home.board import BoardPart
 from easq.recipe.recipe import Recipe
 from easq.service.dashboard_reader import LearnerStatus
 from easq.service.http.error_replies import Refusal
