@@ -1,4 +1,4 @@
-"""What the documents tell a reader to type is typed here."""
+"""The commands that the documents show are run here."""
 
 import os
 import re

@@ -103,7 +103,7 @@ def test_an_answer_teaches_most_where_nothing_is_known_and_where_opinions_differ
     assert isclose(unknown, 2 / 3, abs_tol=0.02)
 
 
-def test_the_draw_is_from_what_is_believed() -> None:
+def test_draws_follow_the_posterior() -> None:
     result = [teaching("g", Belief(6.0, 2.0), sample).drawn for sample in draws(4000)]
     assert isclose(fmean(result), 7 / 10, abs_tol=0.01)
     assert isclose(fmean((p - 0.7) ** 2 for p in result), 0.7 * 0.3 / 11, abs_tol=0.002)

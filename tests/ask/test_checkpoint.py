@@ -1,4 +1,4 @@
-"""A restart from the file goes on as one from the log alone, and reads only what came after."""
+"""A restart from the file continues like one from the log alone, and reads only later events."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,7 +94,7 @@ def test_a_file_that_does_not_fit_is_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("num_views", [1, 60, 1600])
-def test_slices_make_what_encoding_at_once_makes(tmp_path: Path, num_views: int) -> None:
+def test_encoding_in_slices_equals_encoding_at_once(tmp_path: Path, num_views: int) -> None:
     recipe = small_recipe("ask.rate=0.5")
     log = SqliteLog(tmp_path / "events.log", 1)
     asks = Asks(recipe, SECRET)

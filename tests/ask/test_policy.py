@@ -56,7 +56,7 @@ def test_a_new_viewer_is_asked_by_the_draw_alone() -> None:
     assert closed(RULE, viewer, sample=0.3) == ["sampling"]
 
 
-def test_gates_say_what_they_saw() -> None:
+def test_gates_report_their_values() -> None:
     first = gates(RULE, advance(RULE, None, START), 0, 0.3, 0.5)
     assert first[0].why == "last asked never"
     assert "and there is no quota" in first[3].why
@@ -152,7 +152,7 @@ def test_even_pacing_slows_down_ahead_of_the_clock() -> None:
     assert Rule.of(AskSettings(daily_quota=3)).lead == 1.0
 
 
-def test_pacing_leaves_out_what_the_viewer_was_asked_lately() -> None:
+def test_pacing_excludes_the_viewers_recent_asks() -> None:
     rule = Rule.of(AskSettings(rate=0.3, daily_quota=480, pacing="even", pacing_minutes=30.0))
     noon = START + 12 * HOUR
     assert isclose(rate_now(rule, 245, noon, own=1), 0.18)

@@ -21,7 +21,7 @@ def code(token: str, now_ms: int = 0, tokens: Tokens = TOKENS) -> str:
     return error.value.code
 
 
-def test_a_token_says_what_it_was_made_for_until_it_expires() -> None:
+def test_a_token_holds_its_ticket_until_it_expires() -> None:
     token = TOKENS.make(TICKET)
     assert token == TOKENS.make(TICKET)
     assert TOKENS.read(token, 999) == TICKET

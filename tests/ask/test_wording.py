@@ -43,7 +43,7 @@ def test_without_questions_the_one_that_trains_is_asked(tmp_path: Path) -> None:
     assert questions.order(posed, SALT, "u") == list(posed.values)
 
 
-def test_a_training_question_of_its_own_reads_as_the_recipe_says(tmp_path: Path) -> None:
+def test_a_custom_training_question_has_the_recipes_wording(tmp_path: Path) -> None:
     own = '\n[question]\nname = "liking"\ntext = "Liked it?"\noptions = ["no", "yes"]\n'
     posed = Questions(recipe(tmp_path, own)).pick(SALT, "u")
     assert (posed.name, posed.wording["en"].text, posed.wording["en"].labels) == (

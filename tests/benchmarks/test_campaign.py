@@ -10,7 +10,7 @@ from easq.sources.world.simulate import AskRates, World
 
 
 @pytest.mark.parametrize("seed", [2, 4])
-def test_the_defence_takes_much_of_what_a_campaign_wins(seed: int) -> None:
+def test_the_defense_removes_most_of_a_campaigns_gain(seed: int) -> None:
     """The short form of `benchmarks/attack.py`, with four times as many asks."""
     from attack import ARMS, mean_rank  # type: ignore[import-not-found]
 

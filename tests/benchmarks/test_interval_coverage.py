@@ -43,7 +43,7 @@ def test_weighting_asks_takes_the_error_away(views: Views) -> None:
     assert plain.covered < weighted.covered
 
 
-def test_behavior_and_a_known_readiness_make_up_for_who_answers(views: Views) -> None:
+def test_behavior_and_a_known_readiness_correct_for_who_answers(views: Views) -> None:
     ratio = readiness(views)
     assert 1.1 < ratio < 1.5
     ((result, answers),) = deque(who_answers(views, 40, 0.5, (ratio,)), maxlen=1)

@@ -153,7 +153,7 @@ def test_a_log_that_cannot_be_read_is_a_message_and_exit_code_3(tmp_path: Path) 
     assert "Traceback" not in done.stderr
 
 
-def test_stopped_replay_says_so_and_resumes(tmp_path: Path) -> None:
+def test_a_stopped_replay_prints_a_message_and_resumes(tmp_path: Path) -> None:
     assert easq("world", "make", "--out", tmp_path / "w", "--views", 100_000).returncode == 0
     words = ["replay", "--recipe", RECIPES / "world.toml", "--log", tmp_path / "w", "--out", tmp_path / "o"]
     with subprocess.Popen([EASQ, *map(str, words)], stderr=subprocess.PIPE, text=True) as process:

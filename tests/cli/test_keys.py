@@ -20,7 +20,7 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     assert Keys(tmp_path / "keys.json").find(token) is None
 
 
-def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_impossible_arguments_are_refused_in_one_line(tmp_path: Path) -> None:
     nowhere = easq("keys", "create", "--home", tmp_path / "no", "--scope", "server")
     assert (nowhere.returncode, "there is no folder" in nowhere.stderr) == (2, True)
     unknown = easq("keys", "create", "--home", tmp_path, "--scope", "root")

@@ -67,7 +67,7 @@ def check_estimate(result: dict[str, Any], requests: list[Request], recipe: Reci
         assert result["low"] <= result["lift"] <= result["high"]
 
 
-def test_a_demo_in_which_nothing_is_drawn_says_so(tmp_path: Path) -> None:
+def test_a_demo_without_drawn_rankings_reports_it(tmp_path: Path) -> None:
     size = DemoSize(viewers=30, days=2, since=1, frozen=1)
     run = live_together(
         read_recipe(LOOP, methods=read_method), tmp_path / "demo", 1, size, lambda _: None, lambda _: None
@@ -77,7 +77,7 @@ def test_a_demo_in_which_nothing_is_drawn_says_so(tmp_path: Path) -> None:
         assert not any(e.propensities for e in everything(events) if isinstance(e, Request))
 
 
-def test_viewers_live_with_the_system_and_a_verdict_comes_of_it(tmp_path: Path) -> None:
+def test_simulated_viewers_use_the_system_and_a_verdict_follows(tmp_path: Path) -> None:
     done = demo(tmp_path / "demo", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

@@ -132,7 +132,7 @@ def test_a_log_that_cannot_be_opened_is_tried_until_it_can(tmp_path: Path) -> No
             process.kill()
 
 
-def test_when_it_is_killed_nothing_of_it_stays(tmp_path: Path) -> None:
+def test_a_kill_leaves_no_process(tmp_path: Path) -> None:
     with up(tmp_path) as process:
         children = process.children()
         process.kill()

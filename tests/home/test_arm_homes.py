@@ -30,7 +30,7 @@ def home_of(folder: Path, names: str, **files: str) -> Home:
     return open_home(folder / "home", read_recipe(recipe_file(folder, names, **files), methods=read_method))
 
 
-def test_an_arm_is_the_running_recipe_but_for_what_its_file_says(tmp_path: Path) -> None:
+def test_an_arm_is_the_running_recipe_changed_by_its_file(tmp_path: Path) -> None:
     home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[method]\nkind = "behavior"\n')
     (arm,) = open_arms(home).values()
     assert (home.recipe.method.kind, arm.recipe.method.kind) == ("easq", "behavior")
@@ -68,7 +68,7 @@ def test_an_arm_keeps_to_the_recipe_that_it_began_with(tmp_path: Path) -> None:
         (ARMS % 'recipe = "x"', "these differ from its recipe: experiments"),
     ],
 )
-def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_an_impossible_arm_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         open_arms(home_of(tmp_path, 'recipe = "arm.toml"', arm=text))
 
@@ -121,7 +121,7 @@ def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> Non
         assert not (system.home.folder / "learner.json").exists()
 
 
-def test_the_arms_of_the_demo_are_what_they_say() -> None:
+def test_the_arms_of_the_demo_have_their_settings() -> None:
     running = read_recipe(RECIPES / "loop.toml", methods=read_method)
     control, treatment = running.experiments[0].arms
     assert treatment.recipe is None

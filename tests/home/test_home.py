@@ -1,4 +1,4 @@
-"""The folder of a live system: what it tells, and what it takes."""
+"""The folder of a live system: the status that it holds, and the settings that it accepts."""
 
 from pathlib import Path
 

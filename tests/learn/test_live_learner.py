@@ -64,7 +64,7 @@ def test_undisturbed_repetition_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (verified.checkpoints, verified.versions) == (1, 1)
 
 
-def test_verification_finds_a_bit_that_is_not_as_it_was(tmp_path: Path) -> None:
+def test_verification_finds_a_changed_bit(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
         learner = system.learner()
         run_through(system, learner)
@@ -170,7 +170,7 @@ def test_what_a_recovery_repeated_is_not_repeated_by_the_next(tmp_path: Path) ->
         assert verify(system.home, system.events, system.updates).different == []
 
 
-def test_loss_that_is_not_finite_stops_the_learner_and_leaves_what_was(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_learner_without_changes(tmp_path: Path) -> None:
     with live_system(tmp_path) as system:
         learner = system.learner()
         for batch in event_batches()[:6]:
@@ -211,7 +211,7 @@ def test_a_log_that_ends_before_what_was_learned_is_refused(tmp_path: Path) -> N
         LiveLearner(system.home, events, updates).recover()
 
 
-def test_clock_set_back_changes_what_is_written_down_and_no_wait(tmp_path: Path) -> None:
+def test_a_clock_set_back_changes_written_times_but_no_timer(tmp_path: Path) -> None:
     with live_system(tmp_path, "live.flush_seconds=5") as system:
         wall = Clock()
         learner = LiveLearner(system.home, system.events, system.updates, system.clock, wall)

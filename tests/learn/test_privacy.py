@@ -1,4 +1,4 @@
-"""A viewer's events are given out, and taken away, and everything else goes on."""
+"""A viewer's events are exported and erased, and everything else continues."""
 
 import json
 import subprocess

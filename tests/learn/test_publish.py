@@ -1,4 +1,4 @@
-"""Deltas that nobody needs go, a few at a time."""
+"""Unneeded deltas are removed, a few at a time."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -85,7 +85,7 @@ def test_lives_of_a_few_deltas_trim_too(updates: SqliteLog) -> None:
     assert updates.end_offsets(UPDATES)[0] - updates.start_offsets(UPDATES)[0] < 16
 
 
-def test_trimming_writes_no_event_again(tmp_path: Path, updates: SqliteLog) -> None:
+def test_trimming_does_not_rewrite_what_it_removes(tmp_path: Path, updates: SqliteLog) -> None:
     publisher = Publisher.open(updates)
     publish(publisher, 64, size=100_000)
     updates._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,4 +1,4 @@
-"""The guard tells a model that has gone bad from one that has a bad moment."""
+"""The guard distinguishes a model that has gone bad from one with a bad moment."""
 
 import numpy as np
 import pytest

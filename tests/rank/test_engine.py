@@ -117,7 +117,7 @@ def test_few_candidates_are_logged_whole(system: LiveSystem) -> None:
     assert np.frombuffer(event.ranks, "<u2").tolist() == [0, 1, 2, 3, 4]
 
 
-def test_nobody_and_nothing_known_is_ranked_all_the_same(system: LiveSystem) -> None:
+def test_unknown_viewers_and_items_are_ranked(system: LiveSystem) -> None:
     ranked = engine_of(system).rank(Query("stranger", ["new1", "new2"]), NOW)
     assert np.isfinite(ranked.scores).all()
 

@@ -75,7 +75,7 @@ def test_the_holdout_is_in_no_experiment_of_any_layer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("eligible", "told", "expected"),
+    ("eligible", "values", "expected"),
     [
         (Eligible(feature="segment", values=("new",)), np.array(stable_ids(["new", "old", 3])), [1, 0, 0]),
         (Eligible(feature="segment", values=("new", 3)), np.array(stable_ids(["new", "old", 3])), [1, 0, 1]),
@@ -83,14 +83,14 @@ def test_the_holdout_is_in_no_experiment_of_any_layer() -> None:
         (Eligible(feature="age", at_least=18.0, below=30.0), np.array([18.0, 30.0, 29.0]), [1, 0, 1]),
     ],
 )
-def test_only_eligible_viewers_take_part(eligible: Eligible, told: np.ndarray, expected: list[int]) -> None:
+def test_only_eligible_viewers_take_part(eligible: Eligible, values: np.ndarray, expected: list[int]) -> None:
     arms = Arms([experiment(eligible=eligible)], Assignment())
     assert arms.reads == (eligible.feature,)
-    dealt = arms.assign(VIEWERS[:3], {eligible.feature: told})["one"]
+    dealt = arms.assign(VIEWERS[:3], {eligible.feature: values})["one"]
     assert (dealt >= 0).astype(int).tolist() == expected
 
 
-def test_a_label_says_what_was_dealt() -> None:
+def test_a_label_names_the_assigned_arms() -> None:
     rank = experiment("rank", arms=(Arm(name="control"), Arm(name="easq", recipe="recipes/easq.toml")))
     layout = experiment("layout", layer="layout", share=0.5)
     arms = Arms([rank, layout], Assignment(holdout=0.2))

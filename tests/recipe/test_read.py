@@ -131,9 +131,7 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
         ('[data]\nloader = "csv"', "data.loader: got 'csv'; allowed: kuairand, eeg_svrec, table"),
     ],
 )
-def test_what_cannot_be_is_refused_with_key_given_and_allowed(
-    tmp_path: Path, added: str, message: str
-) -> None:
+def test_refusals_name_key_value_given_and_values_allowed(tmp_path: Path, added: str, message: str) -> None:
     assert problem(tmp_path, SMALLEST + added).startswith(message)
 
 
@@ -243,7 +241,7 @@ arms = [{ name = "control" }, { name = "easq", version = "v7" }]
         ),
     ],
 )
-def test_experiments_that_cannot_be_are_refused(tmp_path: Path, added: str, message: str) -> None:
+def test_impossible_experiments_are_refused(tmp_path: Path, added: str, message: str) -> None:
     assert message in problem(tmp_path, SMALLEST + added)
 
 
@@ -285,7 +283,7 @@ def test_a_recipe_builds_on_another(tmp_path: Path) -> None:
     assert base.method.dpo_weight != 0.5  # type: ignore[attr-defined]
 
 
-def test_what_a_recipe_extends_is_there_and_is_not_itself(tmp_path: Path) -> None:
+def test_a_recipe_extends_an_existing_recipe_other_than_itself(tmp_path: Path) -> None:
     for name, base in (("a", "b"), ("b", "c"), ("c", "a")):
         (tmp_path / f"{name}.toml").write_text(f'extends = "{base}.toml"\n')
     with pytest.raises(

@@ -99,7 +99,7 @@ def test_a_reply_may_come_in_pieces_and_in_chunks() -> None:
         ((HEAD + b"1\r\n\r\n\xc1",), False, "200 unreadable"),
     ],
 )
-def test_a_reply_that_is_none_is_an_error(parts: tuple[bytes, ...], ends: bool, message: str) -> None:
+def test_an_unreadable_reply_is_an_error(parts: tuple[bytes, ...], ends: bool, message: str) -> None:
     with pytest.raises(ClientError, match=message):
         answering(*parts, ends=ends)
 

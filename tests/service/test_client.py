@@ -26,7 +26,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield service
 
 
-def test_every_verb_says_what_it_means(served: Served) -> None:
+def test_every_verb_sends_its_call(served: Served) -> None:
     with easq.Client(served.url) as client:
         client.put_items({"a": {"author_id": "kim", "duration_s": 12.5}, "b": {"tags": ["x", 2]}})
         client.put_users({"u1": {"segment": "new"}})
@@ -78,7 +78,7 @@ def test_a_view_is_asked_about_from_offer_to_answer(tmp_path: Path) -> None:
     assert sorted(kinds) == ["Answered", *["Asked"] * 3, "Dismissed", "Ignored", *["Offered"] * 3]
 
 
-def test_arrays_say_what_lists_say(served: Served) -> None:
+def test_arrays_equal_lists(served: Served) -> None:
     with Client(served.url) as client:
         client.put_items({"a": {"tags": np.array(["x", "y"]), "duration_s": np.float32(12.5)}})
         known = len(served.logged(PROFILES))
@@ -191,6 +191,6 @@ def test_the_package_stays_cheap_until_the_client_is_asked_for() -> None:
         _ = easq.Server  # type: ignore[attr-defined]
 
 
-def test_what_a_client_cannot_be_is_refused() -> None:
+def test_impossible_client_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="timeout_s must be positive and retries not negative, got 0, -1"):
         Client("http://127.0.0.1", timeout_s=0, retries=-1)

@@ -66,7 +66,7 @@ def test_plotly_comes_packed_to_clients_that_can_unpack_it(served: Served) -> No
     assert b"plotly.js v" in plain.content[:200]
 
 
-def test_this_moment_is_there_without_reading_the_log(served: Served) -> None:
+def test_current_status_needs_no_reading_of_the_log(served: Served) -> None:
     reply = served.http.get("/v1/dashboard").json()
     assert reply["experiments"] == []
     assert reply["service"]["ready"]
@@ -103,7 +103,7 @@ def test_an_experiment_that_is_not_there_is_named(served: Served) -> None:
     assert reply.json()["error"]["message"] == "experiment: got 'none'; allowed: the recipe declares none"
 
 
-def test_an_experiment_without_a_request_says_so(tmp_path: Path) -> None:
+def test_an_experiment_without_a_request_is_reported(tmp_path: Path) -> None:
     with serving(tmp_path, 'experiments=[{name="try", arms=[{name="a"}, {name="b"}]}]') as served:
         parts = whole_board(served.http, "try")["parts"]
         assert set(parts) == PARTS

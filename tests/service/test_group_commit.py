@@ -100,7 +100,7 @@ def test_a_caller_that_gave_up_before_the_write_has_nothing_written(tmp_path: Pa
         committer.close()
 
 
-def test_the_queue_is_bounded_and_says_so(tmp_path: Path) -> None:
+def test_a_full_queue_refuses_calls(tmp_path: Path) -> None:
     async def main() -> None:
         first = asyncio.create_task(committer.append(EVENTS, [asked(0)]))
         await begun(log)

@@ -63,7 +63,7 @@ def call_all(served: Served) -> list[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("trouble", [held, full])
-def test_nothing_is_acknowledged_that_is_not_on_the_log(tmp_path: Path, trouble: object) -> None:
+def test_only_logged_events_are_acknowledged(tmp_path: Path, trouble: object) -> None:
     with serving(tmp_path) as served:
         assert call_all(served) == [(200, "")] * 3
         before = served.log.end_offsets(EVENTS)

@@ -130,7 +130,7 @@ def test_an_unwritable_store_is_counted_and_following_continues(tmp_path: Path) 
         assert run(log, profiles, test, save, save_seconds=0.01)
 
 
-def test_a_fault_in_the_profiles_stops_following_and_says_so(tmp_path: Path) -> None:
+def test_a_fault_in_the_profiles_stops_following_and_is_reported(tmp_path: Path) -> None:
     class Faulty(Profiles):
         def apply(self, topic: str, partition: int, events: Sequence[Event]) -> None:
             raise ZeroDivisionError("a fault")

@@ -1,4 +1,4 @@
-"""What a platform tells of items and viewers: each entry alone, once, and read by the next ranking."""
+"""Updates of items and viewers: each entry on its own, once, and read by the next ranking."""
 
 from collections.abc import Iterator
 from pathlib import Path

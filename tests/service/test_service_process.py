@@ -1,4 +1,4 @@
-"""The service of a home goes on telling how it is, whatever the disk does."""
+"""The service of a home keeps writing its status, whatever the disk does."""
 
 import json
 import threading

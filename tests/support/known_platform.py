@@ -1,4 +1,4 @@
-"""A platform of which everything is known: who answers, how often, and what answers do to behavior."""
+"""A platform with a known truth: who answers, how often, and how behavior follows from answers."""
 
 from collections.abc import Callable, Iterator
 

@@ -56,7 +56,7 @@ def test_an_offer_that_takes_too_long_is_not_shown_any_more(
         b'{"show": false, "reason": "quota", "question": null, "token": null}',
     ],
 )
-def test_a_reply_that_cannot_be_shown_is_not(context: BrowserContext, service: StandIn, raw: bytes) -> None:
+def test_an_unusable_reply_is_not_shown(context: BrowserContext, service: StandIn, raw: bytes) -> None:
     service.raw = raw
     stage = open_stage(context, service.url)
     with stage.page.expect_event("requestfinished"):
@@ -112,7 +112,7 @@ def test_an_answer_on_its_way_when_the_page_is_left_is_sent_once_more(
     assert service.bodies("ignored") == []
 
 
-def test_what_the_service_leaves_out_is_shown_all_the_same(context: BrowserContext, service: StandIn) -> None:
+def test_missing_fields_of_the_service_have_defaults(context: BrowserContext, service: StandIn) -> None:
     bare = {"name": "satisfaction", "version": "1", "text": "", "thanks": ""}
     options = [{"value": "satisfied"}, {"value": "other"}]
     service.offer = {"question": {**bare, "options": options}, "locale": "zh-CN"}

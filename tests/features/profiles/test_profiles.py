@@ -92,7 +92,7 @@ def test_of_two_tellings_in_one_call_the_last_holds() -> None:
     assert item_of(profiles)["author"] == pack_ids([5])
 
 
-def test_names_map_to_themselves_unless_given() -> None:
+def test_an_id_is_its_own_feature_unless_sent() -> None:
     profiles = apply(nothing(), viewer("u0", country=pack_ids([3])), item("i0", item_id=pack_ids([8])))
     assert viewer_of(profiles)["user_id"] == pack_ids([stable_id("u0")])
     assert viewer_of(profiles, "new")["user_id"] == pack_ids([stable_id("new")])
@@ -188,7 +188,7 @@ def test_an_update_without_values_is_known() -> None:
     assert profiles.knows(item("i0"))
 
 
-def test_a_recipe_says_all_that_profiles_need() -> None:
+def test_a_recipe_declares_everything_that_profiles_need() -> None:
     recipe = read_recipe(RECIPES / "kuairand.toml", ["features.video_rate.rate.behavior='click'"])
     profiles = Profiles.of(recipe, 1)
     hours = int(recipe.join.behavior_window) // 60

@@ -98,7 +98,7 @@ def test_a_save_writes_only_what_changed(tmp_path: Path) -> None:
     assert snapshot.requests == [(partition_of("u0", PARTITIONS), 0, "r", "u0", {"i0": 1, "i8": 1})]
 
 
-def test_a_snapshot_is_of_its_moment(tmp_path: Path) -> None:
+def test_a_snapshot_does_not_change_with_later_updates(tmp_path: Path) -> None:
     profiles = nothing()
     with ProfileStore(tmp_path / "profiles.db") as store:
         store.load(profiles, FAR)

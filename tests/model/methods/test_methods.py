@@ -69,9 +69,7 @@ def test_answers_are_read_by_all_but_the_behavior_only_methods(method: str) -> N
     ],
     ids=str,
 )
-def test_answers_without_weight_teach_nothing_of_what_they_say(
-    method: str, switches: tuple[str, ...]
-) -> None:
+def test_answers_without_weight_train_nothing(method: str, switches: tuple[str, ...]) -> None:
     learner, batches = learner_of(method, *switches)
     other, _ = learner_of(method, *switches)
     for batch in batches:

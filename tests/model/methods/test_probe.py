@@ -77,7 +77,7 @@ def test_served_is_behavior_plus_the_share_of_the_logit() -> None:
     torch.testing.assert_close(result.served_N, result.behavior_N + 0.25 * result.satisfaction_A)
 
 
-def test_a_stronger_prior_says_less() -> None:
+def test_a_stronger_prior_gives_smaller_logits() -> None:
     spread = []
     for ridge in (0.0, 1e4):
         learner, batches = learner_of("probe", SHARE, f"method.ridge={ridge}")

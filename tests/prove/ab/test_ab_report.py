@@ -164,7 +164,7 @@ def test_days_after_the_last_request_of_an_arm_count_nothing(
     assert result["days_run"] == 2
 
 
-def test_only_what_is_worse_of_a_goal_is_a_price(happier: Path, recipe: Path) -> None:
+def test_only_a_loss_in_a_goal_is_a_cost(happier: Path, recipe: Path) -> None:
     settings = read_recipe(recipe)
     (declared,) = settings.experiments
     with SqliteLog(happier, read_only=True) as log:

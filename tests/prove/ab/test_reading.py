@@ -142,7 +142,7 @@ def in_arms(events: list[Event], since: int) -> list[Event]:
     ]
 
 
-def test_a_look_holds_what_came_since_the_entry_and_apart_what_came_before(tmp_path: Path) -> None:
+def test_a_snapshot_separates_the_days_before_and_since_the_entry(tmp_path: Path) -> None:
     events = lively_events()
     days = sorted({e.ts // DAY_MS for e in events})
     start = days[0] + 1

@@ -56,7 +56,7 @@ def test_a_wrong_sample_ratio_blocks_even_a_broken_guardrail() -> None:
     assert "chance does this less than once in 1,000 times" in decision.reasons[0]
 
 
-def test_less_is_better_where_the_metric_says_so() -> None:
+def test_less_is_better_for_metrics_declared_so() -> None:
     assert decided((-0.03, -0.01), (0.0, 0.01), metric="q_dissatisfied").verdict == "ship"
     assert decided((0.01, 0.03), (0.0, 0.01), metric="q_dissatisfied").verdict == "stop"
 

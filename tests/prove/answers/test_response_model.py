@@ -42,7 +42,7 @@ def test_true_chances_and_fitted_ones_balance() -> None:
         assert np.abs(result.after_P).max() < 0.1
 
 
-def test_a_known_ratio_makes_up_for_answers_that_decide_on_answering() -> None:
+def test_a_known_ratio_corrects_for_answers_that_influence_answering() -> None:
     """What is felt depends on x, and the worst is said three times as readily as the best, whatever x is."""
     random = np.random.default_rng(3)
     x = random.normal(size=(200_000, 1))

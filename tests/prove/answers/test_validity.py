@@ -1,4 +1,4 @@
-"""What a log says of its questionnaire, on platforms of which everything is known."""
+"""Validity of a log's questionnaire, on platforms with a known truth."""
 
 import json
 import random

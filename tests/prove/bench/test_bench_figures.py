@@ -68,7 +68,7 @@ def test_bias_is_an_axis() -> None:
     assert list(drawn[1].figure.data[0].x) == [0, 1, 3]
 
 
-def test_worlds_that_differ_twice_say_what_else_differs() -> None:
+def test_titles_name_the_differences_that_no_axis_shows() -> None:
     experiment = BenchExperiment("Title", ("behavior", "easq"), answers=(0.001, 0.01), bias=(0.0, 1.0))
     drawn = list(figures_of(experiment, table(experiment), SIZE))
     assert [one.title for one in drawn] == [

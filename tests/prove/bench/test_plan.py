@@ -37,7 +37,7 @@ def test_only_what_is_asked_for_is_run(tmp_path: Path) -> None:
     assert {c.place.answers for c in cells_of(tmp_path, only=("rates",))} == {0.01, 0.02}
 
 
-def test_names_of_worlds_say_what_sets_them_apart(tmp_path: Path) -> None:
+def test_names_of_worlds_distinguish_them(tmp_path: Path) -> None:
     bench = small_bench(tmp_path)
     places = places_of(bench.plan.experiments["rates"], bench.size)
     assert [scenario_name(place, bench.size) for place in places] == ["main, 0.01 answers a view", "main"]
@@ -51,7 +51,9 @@ def test_names_of_worlds_say_what_sets_them_apart(tmp_path: Path) -> None:
         ("together = 2", "togetherness = 2", "togetherness"),
     ],
 )
-def test_a_plan_that_cannot_be_says_why(old: str, new: str, message: str, tmp_path: Path) -> None:
+def test_an_impossible_plan_is_refused_with_the_reason(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / "plan.toml"
     path.write_text(PLAN.replace(old, new))
     with pytest.raises(InputError, match=message):

@@ -85,7 +85,7 @@ def test_estimate_and_result_stand_side_by_side(capsys: pytest.CaptureFixture[st
     assert "the intervals do not overlap" in capsys.readouterr().out
 
 
-def test_an_estimate_that_there_is_not_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_estimate_gives_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     _print_estimate(MissingEstimate("its answers are worth 13 even ones and 30 are needed"), EFFECT)
     text = " ".join(capsys.readouterr().out.split())
     assert text == "estimated before the A/B: nothing, its answers are worth 13 even ones and 30 are needed"

@@ -87,7 +87,7 @@ def test_reliability_equals_a_direct_count(parts):
         assert report.expected_calibration_error is None
 
 
-def test_a_model_that_says_its_true_chances_is_calibrated():
+def test_a_model_with_true_probabilities_is_calibrated():
     random = np.random.default_rng(1)
     margin = random.normal(0, 2, 50_000)
     margin *= np.where(random.random(len(margin)) < 1 / (1 + np.exp(-np.abs(margin))), 1, -1) * np.sign(

@@ -21,7 +21,7 @@ from tests.support.random_steps import SCORERS, ScoredStep, Scores, as_first_sco
 
 A, B = make_listing("a", "u", 4), make_listing("b", "u", 2)
 SEEN = {3: (True, False), 0: (False, True)}
-"""What was done with two of A's candidates, reported in another order than that of the list."""
+"""Behaviors with two of A's candidates, reported in an order other than the list's."""
 EMPTY = FirstScores().state().tobytes()
 
 
@@ -159,7 +159,7 @@ def test_a_model_without_an_expert_has_first_scores_too():
     assert result == pytest.approx({view: one.scores["model"][view] for view in (("a", 0), ("a", 3))})
 
 
-def test_neither_given_nor_returned_scores_are_what_is_kept():
+def test_stored_scores_are_copies_of_given_and_returned_ones():
     store, (one, two) = FirstScores(), scored_steps([AnswerTo(A, 1, 2)], [Closed(A, SEEN)])
     batch = lay_out(one.events)
     given = row_scores(batch, one.scores["model"])

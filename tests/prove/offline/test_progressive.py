@@ -71,7 +71,7 @@ def truth(batches: list[Batch], tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 Scorer = Callable[[Batch], np.ndarray]
-"""Scores all rows of a step, and hears of each step once."""
+"""Scores all rows of a step; it is called once for each step."""
 
 
 def noise(batch: Batch) -> np.ndarray:

@@ -188,7 +188,7 @@ def assert_equal(result: Values, wanted: Values) -> None:
 
 
 @pytest.mark.parametrize("seed", range(14))
-def test_one_window_measures_what_plain_loops_do(seed):
+def test_one_window_equals_plain_loops(seed):
     history, (window, tally) = make_history(seed), fresh()
     fill(history, window)
     window.measure(tally)

@@ -136,7 +136,7 @@ def test_the_plain_mean_of_what_was_shown_is_far_from_the_truth() -> None:
     assert first.sum() == 3 * 4000
 
 
-def test_clipping_bounds_weights_and_says_what_it_cut() -> None:
+def test_clipping_bounds_weights_and_reports_the_share_cut() -> None:
     world = drawn_world("plackett_luce")
     whole, cut = world.estimated(world.new_QC), world.estimated(world.new_QC, most_weight=2.0)
     assert cut.support.clipped > 0.05 > whole.support.clipped == 0
@@ -213,7 +213,7 @@ def test_a_log_gives_the_rows_that_were_served(tmp_path: Path) -> None:
     assert 0 <= value.value <= 1
 
 
-def test_a_ranking_of_equal_scores_does_not_follow_what_was_drawn(tmp_path: Path) -> None:
+def test_a_ranking_of_equal_scores_does_not_follow_the_draw(tmp_path: Path) -> None:
     random, settings, events = np.random.default_rng(7), Explore(share=1.0, depth=8, top=TOP), []
     for n in range(300):
         drawn = explore(np.zeros(8, np.float32), np.arange(8), settings, random)

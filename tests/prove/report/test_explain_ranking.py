@@ -46,7 +46,7 @@ def test_scores_are_those_that_were_served(served: Served, scorer: LoggedScorer)
             assert side["satisfaction"] > 0
 
 
-def test_what_both_have_is_no_reason_and_what_differs_is(served: Served, scorer: LoggedScorer) -> None:
+def test_only_differing_features_explain_a_lead(served: Served, scorer: LoggedScorer) -> None:
     request: Request = newest_rankings(served.log, 1)[0]
     result = explain(request, scorer)
     by_name: dict[str, Any] = {feature["name"]: feature for feature in result["features"]}

@@ -83,7 +83,7 @@ def test_rates_have_a_strip_each() -> None:
     assert figure.data[1].y == pytest.approx([0.06] * 12)
 
 
-def test_reliability_shows_only_who_claims() -> None:
+def test_reliability_shows_only_models_with_claims() -> None:
     assert names(figures.reliability(RUNS, "behavior")) == ["Behavior only", "EASQ"]
     assert names(figures.reliability(RUNS, "satisfaction")) == ["EASQ"]
 

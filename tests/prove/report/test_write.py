@@ -106,13 +106,13 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert page.tags.count("figure") == alone.tags.count("figure")
 
 
-def test_runs_of_different_logs_are_distinguished(tmp_path: Path) -> None:
+def test_runs_of_different_logs_get_a_warning(tmp_path: Path) -> None:
     page = read([result("behavior"), result(views=5, name="other")], tmp_path)
     assert "Take care" in page.text
     assert "What viewers answered: EASQ" in page.text
 
 
-def test_runs_with_different_references_are_distinguished(tmp_path: Path) -> None:
+def test_runs_with_different_references_get_a_warning(tmp_path: Path) -> None:
     metrics = plain_result()["metrics"]
     metrics["popularity/sat/auc"]["value"] += 0.1
     other = result(metrics=metrics)

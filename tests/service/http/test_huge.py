@@ -69,7 +69,7 @@ def test_it_is_refused_in_a_few_words(
     assert not served.logged(PROFILES)
 
 
-def test_of_a_list_only_what_is_kept_is_read_and_logged(served: Served) -> None:
+def test_only_the_used_part_of_a_list_is_read_and_logged(served: Served) -> None:
     reply = served.http.put("/v1/items", json=item(tags=["a", 3, *["z"] * 60_000, None]))
     assert reply.json()["accepted"] == 1
     (update,) = served.logged(PROFILES)

@@ -100,7 +100,7 @@ def test_keys_made_at_the_same_time_are_all_there(path: Path) -> None:
     assert sorted(int(key.label) for key in read_keys(path)) == list(range(16))
 
 
-def test_what_a_key_cannot_be_is_refused(path: Path) -> None:
+def test_an_impossible_key_is_refused(path: Path) -> None:
     with pytest.raises(InputError, match="scope: got 'root'; allowed: server, viewer, admin"):
         create_key(path, "root", "")
     with pytest.raises(InputError, match=r"label: got .*; allowed: at most 100 printable characters"):

@@ -1,4 +1,4 @@
-"""Whatever bytes come: a clear 4xx, nothing logged, and the service goes on."""
+"""Malformed bytes get a clear 4xx, nothing is logged, and the service continues."""
 
 import json
 from collections.abc import Iterator

@@ -40,7 +40,7 @@ def as_lists(cut: pl.DataFrame) -> list[list[View]]:
 
 @settings(max_examples=60, deadline=None)
 @given(views)
-def test_requests_are_cut_as_one_would_by_hand(rows: list[View]) -> None:
+def test_requests_are_cut_as_by_plain_loops(rows: list[View]) -> None:
     cut = into_requests(frame(rows))
     assert as_lists(cut) == cut_by_hand(rows)
     assert cut["request_ts"].to_list() == [request[0][2] for request in as_lists(cut) for _ in request]

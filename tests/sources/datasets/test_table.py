@@ -152,7 +152,7 @@ def test_bad_rows_are_rejected_with_reasons(tmp_path: Path) -> None:
     assert (loaded.rejects.read, loaded.rejects.used) == (8, 2)
 
 
-def test_a_propensity_says_who_was_asked(tmp_path: Path) -> None:
+def test_a_propensity_column_gives_the_asks(tmp_path: Path) -> None:
     rows = [
         view("ann", "a", NOON, p_asked=0.25, survey=4),
         view("ann", "b", NOON + 1, p_asked=0.5),
@@ -203,7 +203,7 @@ def test_times_are_read_in_their_unit(tmp_path: Path, unit: str, time: Any) -> N
 
 
 @pytest.mark.parametrize("zone", [None, UTC, timezone(timedelta(hours=8))])
-def test_parquet_with_types_says_what_csv_says(tmp_path: Path, zone: timezone | None) -> None:
+def test_typed_parquet_equals_csv(tmp_path: Path, zone: timezone | None) -> None:
     rows = [
         view("ann", 5, NOON, liked=True, survey=4, p_asked=None),
         view("ann", 6, NOON + 1000, liked=False),

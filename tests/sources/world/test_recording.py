@@ -28,7 +28,7 @@ def test_events_say_what_happened_and_nothing_of_the_truth() -> None:
     assert len({e.event_id for e in logged}) == len(logged)
 
 
-def test_recipe_names_only_what_the_world_says() -> None:
+def test_the_recipe_names_only_columns_of_the_world() -> None:
     recipe, world = read_recipe(RECIPES / "world.toml"), small_world()
     chunk = next(iter(world.chunks(5)))
     request = next(e for e in events(world, chunk) if isinstance(e, Request))

@@ -35,7 +35,7 @@ def test_visits_are_in_order_within_a_day_and_as_many_as_asked_for() -> None:
     assert len(np.unique(user_V)) == 4000
 
 
-def test_what_would_satisfy_is_what_does_and_asking_for_it_changes_nothing() -> None:
+def test_expected_satisfaction_matches_and_reading_it_changes_nothing() -> None:
     one, other = society(), society()
     _, user_V = one.visits(2.0)
     item_VC = one.candidates_of(user_V, 12)
@@ -59,7 +59,7 @@ def test_candidates_are_distinct_and_on_the_shelf_and_new_items_come() -> None:
     assert len(one.catalogue.topic_I) > before
 
 
-def test_who_is_given_what_satisfies_comes_back_more_often() -> None:
+def test_satisfied_viewers_return_more_often() -> None:
     returned = []
     for best in (True, False):
         one, here = society(viewers=3000), []
