@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Threads of torch that wait by spinning take the cores from other processes of a test. Read when torch is imported.
+# Threads of torch that spin while they wait take cores from the other processes of a test.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Shared machines are slow at times, which is no failure.
