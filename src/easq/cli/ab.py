@@ -126,11 +126,12 @@ def aa(
 
 
 def _settings(recipe: Path, log: Path, overrides: list[str] | None) -> "Recipe":
+    from easq.model.method import read_method
     from easq.recipe.read import read_recipe
 
     if not log.is_file():
         raise InputError(f"--log: there is no file {log}")
-    return read_recipe(recipe, overrides or [])
+    return read_recipe(recipe, overrides or [], methods=read_method)
 
 
 def _table(settings: "Recipe", log: Path, experiment: "Experiment | None" = None) -> "ViewerDays":

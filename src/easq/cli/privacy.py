@@ -67,10 +67,11 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
     from easq.home.home import open_home
     from easq.learn import privacy as viewers
     from easq.log.sqlite import SqliteLog
+    from easq.model.method import read_method
 
     _one_of(home, log)
     if home is not None:
-        result = viewers.erase_home(open_home(home), users)
+        result = viewers.erase_home(open_home(home, methods=read_method), users)
     else:
         assert log is not None
         with SqliteLog(_file(log)) as events:
@@ -90,8 +91,9 @@ def expire(*, home: Path, as_json: Json = False) -> None:
     from easq.home.clock import clock_of
     from easq.home.home import open_home
     from easq.learn.privacy import expire_home
+    from easq.model.method import read_method
 
-    system = open_home(home)
+    system = open_home(home, methods=read_method)
     _show_erased(expire_home(system, clock_of(system)()), as_json)
 
 

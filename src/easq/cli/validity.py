@@ -45,6 +45,7 @@ def validity(
         The report, an HTML file.
     """
     from easq.log.sqlite import SqliteLog
+    from easq.model.method import read_method
     from easq.prove.answers.validity import measure_validity
     from easq.prove.report.about_answers import write_validity
     from easq.recipe.read import read_recipe
@@ -57,7 +58,7 @@ def validity(
         raise InputError(f"--readiness: got {readiness}; allowed: above 0")
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}")
-    settings = read_recipe(recipe, overrides or [])
+    settings = read_recipe(recipe, overrides or [], methods=read_method)
     with SqliteLog(log, read_only=True) as events, progress() as watch:
         result = measure_validity(settings, events, window_hours, watch("read the log", 1), readiness)
     write_validity(result, out)

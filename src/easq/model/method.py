@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from easq.errors import SettingsError
+from easq.errors import SettingsError, format_value
 from easq.features.encode import Layout
 from easq.model.moe import RELU, Routing
 from easq.model.objective import Losses, OrderScope, Supervision
@@ -188,8 +188,8 @@ def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMetho
     """Read the table `[method]`; a MethodReader."""
     kind = table.get("kind", DEFAULT_KIND)
     known = methods()
-    if kind not in known:
-        problems.append(f"method.kind: got {kind!r}; allowed: {', '.join(known)}")
+    if not isinstance(kind, str) or kind not in known:
+        problems.append(f"method.kind: got {format_value(kind)}; allowed: {', '.join(known)}")
         return known[DEFAULT_KIND]()
     data = {"kind": kind, **table}
     if type_problems := list(explain(data, known[kind], "method")):

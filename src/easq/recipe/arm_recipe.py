@@ -18,7 +18,7 @@ def read_arm(path: Path, running: Recipe) -> Recipe:
     Keys that the file leaves out are as in the running recipe. Raises SettingsError, naming the key.
     """
     shared = to_data(msgspec.structs.replace(running, experiments=()))
-    lay_over(shared, read_data(path, running.method.reader))
+    lay_over(shared, read_data(path, running.method.reader, kind=running.method.kind))
     recipe = decode_recipe(shared, running.method.reader)
     differing = [
         name

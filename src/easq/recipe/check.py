@@ -49,6 +49,9 @@ def without_effect(recipe: Recipe) -> Iterator[str]:
         value = getattr(recipe.answers, name)
         if value != getattr(defaults, name) and not method.reads_answers:
             yield f"answers.{name} = {value!r} has no effect: the method {method.kind} reads no answers"
+    replayed = recipe.answers.replayed
+    if replayed != defaults.replayed and not recipe.answers.buffer and method.reads_answers:
+        yield f"answers.replayed = {replayed} has no effect: only answers.buffer above 0 reads it"
     yield from method.without_effect()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from easq.errors import SettingsError
+from easq.errors import SettingsError, format_value
 from easq.recipe.check import problems as problems_of
 from easq.recipe.check import without_effect
 from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod, unread_method
@@ -17,6 +17,8 @@ from easq.recipe.recipe import Recipe
 from easq.recipe.type_problems import explain
 from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade
 from easq.recipe.values import TomlTable
+
+_LONGEST_CHAIN = 20
 
 
 class SettingsWarning(UserWarning):
@@ -36,15 +38,15 @@ def read_recipe(
     other, table by table; a list, such as `features`, is replaced whole. An overlay is a file with some keys
     of a recipe, laid over in the same way. An override is such as `model.dim=4`; its key leads through
     tables, and an entry of a list of tables is named by its `name` (`features.tag.rows=512`). A `[method]`
-    of another kind replaces the whole table. The recipes that arms name stand beside the file that names
-    them. `methods` reads the table `[method]`. `kept` says that easq wrote the file itself, as in a home:
-    then the form of 0.1 is read too. Raises SettingsError with all problems; warns of settings without
-    effect.
+    of another kind replaces the whole table; an override of `method.kind` goes before all others. The
+    recipes that arms name stand beside the file that names them. `methods` reads the table `[method]`.
+    `kept` says that easq wrote the file itself, as in a home: then the form of 0.1 is read too. Raises
+    SettingsError with all problems; warns of settings without effect.
     """
     data = read_data(path, methods, kept=kept)
     for overlay in overlays:
-        lay_over(data, read_data(overlay, methods))
-    for change in overrides:
+        lay_over(data, read_data(overlay, methods, kind=_kind(data)))
+    for change in sorted(overrides, key=lambda change: change.partition("=")[0].strip() != "method.kind"):
         override(data, change)
     recipe = decode_recipe(data, methods)
     # What compares methods on one recipe lays over what some of them do not read.
@@ -60,29 +62,49 @@ def read_kept_recipe(path: Path, methods: MethodReader = unread_method) -> Recip
 
 
 def read_data(
-    path: Path, methods: MethodReader, seen: tuple[Path, ...] = (), *, kept: bool = False
+    path: Path,
+    methods: MethodReader,
+    seen: tuple[Path, ...] = (),
+    *,
+    kept: bool = False,
+    kind: str = DEFAULT_KIND,
 ) -> TomlTable:
-    """Return the TOML data of a file with that of the files that it extends; raises SettingsError."""
+    """Return the TOML data of a file with that of the files that it extends; raises SettingsError.
+
+    `kind` is the method of what the file is laid over, if it is laid over something.
+    """
     own = read_toml(path)
     if kept and is_old(own):
         return upgrade(own, methods)
+    data = _extended(path, own.pop("extends", None), methods, seen)
     if is_old(own):
-        raise SettingsError(f"{path}: {old_form_message(own, methods)}")
+        raise SettingsError(f"{path}: {old_form_message(own, methods, _kind(data) if data else kind)}")
     for arm in _arms_with_recipes(own):
         arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
-    base = own.pop("extends", None)
-    if base is None:
-        return own
-    if not isinstance(base, str):
-        raise SettingsError(f"{path}: extends: got {base!r}; allowed: the path of one recipe")
-    target = path.parent / base
-    if target.absolute() in (*(p.absolute() for p in seen), path.absolute()):
-        raise SettingsError(f"{path}: extends: got {base!r}, which extends this recipe itself")
-    if not target.exists():
-        raise SettingsError(f"{path}: extends: got {base!r}; there is no recipe at {target}")
-    data = read_data(target, methods, (*seen, path))
     lay_over(data, own)
     return data
+
+
+def _extended(path: Path, base: Any, methods: MethodReader, seen: tuple[Path, ...]) -> TomlTable:
+    if base is None:
+        return {}
+    given = f"{path}: extends: got {format_value(base)}"
+    if not isinstance(base, str):
+        raise SettingsError(f"{given}; allowed: the path of one recipe")
+    try:
+        here, target = path.resolve(), (path.parent / base).resolve()
+        is_file = target.is_file()
+    except (OSError, ValueError) as error:  # too long, or with a null character
+        raise SettingsError(
+            f"{given}; allowed: the path of one recipe ({error.__class__.__name__})"
+        ) from None
+    if target in (*seen, here):
+        raise SettingsError(f"{given}, which extends this recipe itself")
+    if not is_file:
+        raise SettingsError(f"{given}; there is no recipe at {target}")
+    if len(seen) >= _LONGEST_CHAIN:
+        raise SettingsError(f"{given}; allowed: at most {_LONGEST_CHAIN} recipes that extend one another")
+    return read_data(target, methods, (*seen, here))
 
 
 def read_toml(path: Path) -> TomlTable:
@@ -93,7 +115,7 @@ def read_toml(path: Path) -> TomlTable:
         raise SettingsError(f"there is no recipe at {path}; name one with --recipe") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of too many digits, or too many brackets
         raise SettingsError(f"{path} is not TOML: {error}") from None
 
 
@@ -141,12 +163,9 @@ def override(data: TomlTable, change: str) -> None:
     key, equals, text = change.partition("=")
     if not equals or not key.strip():
         raise SettingsError(f"--set takes key=value such as model.dim=4, got {change!r}")
-    if today := key_of_today(key.strip(), data.get("method", {}).get("kind", DEFAULT_KIND)):
+    if today := key_of_today(key.strip(), _kind(data)):
         raise SettingsError(f"--set {key}: this key of easq 0.1 is now {today}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
+    value = _value(key, text)
     *path, last = key.strip().split(".")
     place: Any = data
     for part in path:
@@ -158,9 +177,28 @@ def override(data: TomlTable, change: str) -> None:
             raise SettingsError(f"--set {key}: {part!r} stands below a value, not below a table")
     if not isinstance(place, dict):
         raise SettingsError(f"--set {key}: {last!r} does not name a key of a table")
-    if (*path, last) == ("method", "kind") and place.get("kind", DEFAULT_KIND) != value:
+    if [*path, last] == ["method", "kind"] and place.get("kind", DEFAULT_KIND) != value:
         place.clear()
     place[last] = value
+
+
+def _value(key: str, text: str) -> Any:
+    try:
+        data = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"--set {key}: got {format_value(text)}: {error}") from None
+    if data.keys() != {"value"}:
+        raise SettingsError(f"--set {key}: got {format_value(text)}; allowed: one value")
+    return data["value"]
+
+
+def _kind(data: TomlTable) -> str:
+    """Return the name of the method in plain TOML data, whatever else is there."""
+    method = data.get("method")
+    kind = method.get("kind") if isinstance(method, dict) else None
+    return kind if isinstance(kind, str) else DEFAULT_KIND
 
 
 def _joined(problems: Sequence[str]) -> str:
@@ -188,5 +226,5 @@ def _named(tables: list[Any], name: str, key: str) -> Any:
     for table in tables:
         if isinstance(table, dict) and table.get("name") == name:
             return table
-    names = [table["name"] for table in tables if isinstance(table, dict) and "name" in table]
+    names = [str(table["name"]) for table in tables if isinstance(table, dict) and "name" in table]
     raise SettingsError(f"--set {key}: no entry is named {name!r}; allowed: {', '.join(names)}")

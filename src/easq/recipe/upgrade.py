@@ -18,6 +18,14 @@ _OLD_MODEL = (
     *("probe_dim", "answers_move_embeddings", "satisfaction_variance"),
 )
 _ANSWERS = ("buffer", "replayed", "viewer_weight", "uncertain")
+_OLD_BASELINES = (
+    *("satisfaction_share", "emer_layers", "emer_heads", "emer_watch", "emer_top", "emer_serving_steps"),
+    *("emer_list", "saqrec_buckets"),
+)
+_OLD_ALIGNMENT = (
+    *("behavior_tolerance", "ridge", "satisfaction_weight", "dpo_weight", "beta", "scope", "unasked"),
+    *("propensity_weights", "propensity_floor", "teacher", "teacher_weight"),
+)
 _RENAMED = {
     "method": "kind",
     "emer_layers": "layers",
@@ -28,6 +36,7 @@ _RENAMED = {
     "emer_list": "list_length",
     "saqrec_buckets": "buckets",
 }
+_OLD_KEYS = {"model": _OLD_MODEL, "baselines": _OLD_BASELINES, "alignment": _OLD_ALIGNMENT}
 _PROBE = {"satisfaction_share": "max_share", "behavior_tolerance": "behavior_budget"}
 _OTHER = {"behavior_tolerance": "pair_accuracy_budget"}
 
@@ -46,23 +55,27 @@ def key_of_today(key: str, kind: str) -> str | None:
     ['method.kind', 'answers.buffer', None]
     """
     table, _, name = key.partition(".")
-    if table not in ("alignment", "baselines") and not (table == "model" and name in _OLD_MODEL):
-        return None
-    if name in _ANSWERS:
+    if table == "alignment" and name in _ANSWERS:
         return f"answers.{name}"
+    if name not in _OLD_KEYS.get(table, ()):
+        return None
+    if name == "scope" and kind != "easq":
+        return "method.partners"
     return f"method.{(_RENAMED | (_PROBE if kind == 'probe' else _OTHER)).get(name, name)}"
 
 
-def upgrade(data: Mapping[str, Any], methods: MethodReader) -> TomlTable:
+def upgrade(data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND) -> TomlTable:
     """Return the data of a recipe of 0.1 in today's form; of a method's keys those that it reads stay."""
-    old_model = data.get("model", {})
-    tables = [data.get(name, {}) for name in ("model", "baselines", "alignment")]
-    kind = old_model.get("method", DEFAULT_KIND)
+    tables = [_table(data, name) for name in ("model", "baselines", "alignment")]
+    old_model, _, alignment = tables
+    kind = old_model.get("method", default_kind)
     renamed = _RENAMED | (_PROBE if kind == "probe" else _OTHER)
     method: TomlTable = {"kind": kind}
     for table in tables:
         method |= {renamed.get(k, k): v for k, v in table.items() if k not in (*_SHARED, *_ANSWERS)}
-    answers = {k: v for k, v in data.get("alignment", {}).items() if k in _ANSWERS}
+    answers = {k: v for k, v in alignment.items() if k in _ANSWERS}
+    if method.get("unasked") == "distill" and kind != "easq":
+        method["unasked"] = "none"  # 0.1 took it of every method; the others' losses did not read it
     if "scope" in method:
         method["partners"] = method["scope"] != "batch"
     settings = methods({"kind": kind}, [])
@@ -73,11 +86,24 @@ def upgrade(data: Mapping[str, Any], methods: MethodReader) -> TomlTable:
     return {**rest, "model": model, "answers": answers, "method": method}
 
 
-def old_form_message(data: Mapping[str, Any], methods: MethodReader) -> str:
-    """Return what a user reads whose recipe has the old form: its tables as they are written now."""
-    new = upgrade(data, methods)
+def old_form_message(data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND) -> str:
+    """Return what a user reads whose recipe has the old form: its tables as they are written now.
+
+    `default_kind` is the method of a recipe that names none.
+    """
+    new = upgrade(data, methods, default_kind)
     tables = {name: new[name] for name in ("model", "answers", "method") if new[name]}
+    kind = new["method"]["kind"]
+    written = {f"{name}.{key}" for name, table in tables.items() for key in table}
+    old = [f"{name}.{key}" for name in _OLD_KEYS for key in _table(data, name)]
+    left_out = [key for key in old if (key_of_today(key, kind) or key) not in written]
+    note = f" {kind} does not read these, so leave them out: {', '.join(left_out)}." if left_out else ""
     return (
         "this is of easq 0.1: its keys of methods are in [model], [alignment] and [baselines]. Now "
-        f"[method] has those that its method reads. Write instead:\n\n{tomli_w.dumps(tables)}"
+        f"[method] has those that its method reads.{note} Write instead:\n\n{tomli_w.dumps(tables)}"
     )
+
+
+def _table(data: Mapping[str, Any], name: str) -> TomlTable:
+    table = data.get(name, {})
+    return table if isinstance(table, dict) else {}

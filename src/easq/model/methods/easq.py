@@ -186,6 +186,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
         for name, is_read, reader in (
             ("propensity_floor", self.propensity_weights, "method.propensity_weights = true"),
             ("teacher_weight", self.teacher, "method.teacher = true"),
+            ("pair_accuracy_budget", self.dpo_weight > 0, "method.dpo_weight above 0"),
             ("beta", self.dpo_weight > 0, "method.dpo_weight above 0"),
             ("lora_init", self.rank > 0, "method.rank above 0"),
             ("answers_move_embeddings", self.rank > 0, "method.rank above 0"),

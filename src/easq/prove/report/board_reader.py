@@ -54,7 +54,9 @@ class BoardReader:
 
     def read(self, experiment: str) -> Iterator[BoardPart]:
         """Yield the parts, the quick ones first. Raises InputError for a home that cannot be opened."""
-        home = open_home(self._folder)
+        from easq.model.method import read_method
+
+        home = open_home(self._folder, methods=read_method)
         homes = {"": home} | {
             name: arm_home(home, name)
             for name, _ in arms_with_models(home)
