@@ -18,9 +18,9 @@ let playing = null; // {clip, request, startedAt}
 async function call(method, path, body) {
   const headers = { "content-type": "application/json" };
   const reply = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  const body = await reply.json();
-  if (!reply.ok) throw new Error(body.error.message);
-  return body;
+  const answer = await reply.json();
+  if (!reply.ok) throw new Error(answer.error.message);
+  return answer;
 }
 
 /** Tell the service what the clips are, as far as its recipe has features for it. */
