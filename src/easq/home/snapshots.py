@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ State = dict[str, Array]
 """Named arrays: what a component needs to continue exactly where it stopped."""
 
 Nested = Mapping[str, Union[Array, "Nested"]]
-"""A state in parts: arrays, and mappings of arrays, by name."""
+"""What a component's `state` returns and its `restore` continues from: a tree of arrays by name."""
 
 
 StoredState = dict[str, Any]
@@ -34,18 +34,6 @@ StoredState = dict[str, Any]
 
 JsonObject = dict[str, Any]
 """What is written as one JSON object, such as a status or the notes of a snapshot."""
-
-
-class Stateful(Protocol):
-    """A component whose state can be stored and restored."""
-
-    def state(self) -> Nested:
-        """Return what the component needs to continue exactly where it stopped."""
-        ...
-
-    def restore(self, state: Nested) -> None:
-        """Continue from what `state` returned."""
-        ...
 
 
 def flatten(state: Nested, sep: str = ":") -> State:

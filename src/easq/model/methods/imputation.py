@@ -15,7 +15,7 @@ from easq.model.lora import Projection
 from easq.model.losses import answer_loss, estimated_answers, gap_loss
 from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.moe import RELU, Routing, Tower
-from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.objective import Losses, Supervision, behavior_loss
 from easq.model.pooling import Inputs, Pooling
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
@@ -91,7 +91,7 @@ class ImputationSettings(RoutedMethod, frozen=True, tag="imputation"):
     def objective(self, task: Task, network: RankingNetwork) -> "ImputationObjective":
         """Return the objective that trains the network."""
         assert isinstance(network, Imputation)
-        return ImputationObjective(network, self.satisfaction_weight, task.order_scope, task.best)
+        return ImputationObjective(network, self.satisfaction_weight, task)
 
 
 class PrivilegedImputationSettings(ImputationSettings, frozen=True, tag="imputation_privileged"):
@@ -104,38 +104,31 @@ class PrivilegedImputationSettings(ImputationSettings, frozen=True, tag="imputat
 class ImputationObjective:
     """L_main + L_answers of the imputer + lambda1 L_imputed of the ranker."""
 
-    def __init__(
-        self, network: Imputation, satisfaction_weight: float, order_scope: OrderScope, best: int
-    ) -> None:
-        self._network, self._weight, self._order_scope, self._best = (
-            network,
-            satisfaction_weight,
-            order_scope,
-            best,
-        )
+    def __init__(self, network: Imputation, satisfaction_weight: float, task: Task) -> None:
+        self._network, self._weight, self._task = network, satisfaction_weight, task
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
         network, batch, pairs = self._network, supervision.batch, supervision.pairs
         scores: Scores = network(x, torch.from_numpy(pairs.row_Q))
-        main = behavior_loss(scores.served_N, batch, self._order_scope)
+        main = behavior_loss(scores.served_N, batch, self._task.order_scope)
         behavior_MK = None
         if network.is_privileged:
             labelled = supervision.labelled
             logit_A = network.imputer(x.select(labelled.row_T), labelled.behavior_TK)
-            answer_A, weight_A = labelled.option_T / self._best, labelled.weight_T
+            answer_A, weight_A = labelled.option_T / self._task.best, labelled.weight_T
             behavior_MK = torch.from_numpy(batch.behavior_MK).float()
         else:
             assert scores.satisfaction_A is not None
             logit_A = scores.satisfaction_A[torch.from_numpy(pairs.place_A)]
-            answer_A = torch.from_numpy(pairs.option_A) / self._best
+            answer_A = torch.from_numpy(pairs.option_A) / self._task.best
             weight_A = torch.from_numpy(pairs.weight_A)
         answers = answer_loss(logit_A, answer_A, weight_A)
         num_viewed = batch.num_viewed
         with torch.no_grad():
             imputed_M = network.imputer(x.first(num_viewed), behavior_MK).sigmoid()
         answer_M, answer_weight_M = torch.from_numpy(batch.answer_M), torch.from_numpy(batch.answer_weight_M)
-        estimate_M = estimated_answers(imputed_M, answer_M, answer_weight_M, self._best)
+        estimate_M = estimated_answers(imputed_M, answer_M, answer_weight_M, self._task.best)
         imputed = gap_loss(scores.served_N[:num_viewed], estimate_M, x.request_N[:num_viewed])
         total = main + answers + self._weight * imputed
         return scores, Losses(total, main, others={"answers": answers, "imputed": imputed})

@@ -20,7 +20,7 @@ from easq.model.losses import estimated_answers
 from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
 from easq.model.methods.behavior import BehaviorOnly
 from easq.model.moe import RELU, MixtureOfExperts, PositiveHead, Routing
-from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
+from easq.model.objective import Losses, Supervision, behavior_loss
 from easq.model.pooling import FeaturePooling, Inputs, Past, Pooling
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
@@ -213,26 +213,19 @@ class SaqrecSettings(RoutedMethod, frozen=True, tag="saqrec"):
     def objective(self, task: Task, network: RankingNetwork) -> "SaqrecObjective":
         """Return the objective that trains the network."""
         assert isinstance(network, Saqrec)
-        return SaqrecObjective(network, self.satisfaction_weight, task.order_scope, task.best)
+        return SaqrecObjective(network, self.satisfaction_weight, task)
 
 
 class SaqrecObjective:
     """L_base + L_propensity + L_teacher + L_click + lambda1 L_pseudo."""
 
-    def __init__(
-        self, network: Saqrec, satisfaction_weight: float, order_scope: OrderScope, best: int
-    ) -> None:
-        self._network, self._weight, self._order_scope, self._best = (
-            network,
-            satisfaction_weight,
-            order_scope,
-            best,
-        )
+    def __init__(self, network: Saqrec, satisfaction_weight: float, task: Task) -> None:
+        self._network, self._weight, self._task = network, satisfaction_weight, task
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
         batch, pairs, past = supervision.batch, supervision.pairs, past_of(x)
-        base = behavior_loss(self._network.base(x).served_N, batch, self._order_scope)
+        base = behavior_loss(self._network.base(x).served_N, batch, self._task.order_scope)
         answer_M = torch.from_numpy(batch.answer_M)
         num_viewed = len(answer_M)
         response_N = self._network.propensity.rows(x, past)
@@ -241,15 +234,17 @@ class SaqrecObjective:
         teacher_N = self._network.teacher.rows(x, past)
         teacher = weighted_answers(
             teacher_N[row_A],
-            torch.from_numpy(pairs.option_A) / self._best,
+            torch.from_numpy(pairs.option_A) / self._task.best,
             response_N[row_A].detach().sigmoid(),
             torch.from_numpy(pairs.weight_A),
         )
         final = self._network.final_scores(x)
-        click = behavior_loss(final.click_N, batch, self._order_scope)
+        click = behavior_loss(final.click_N, batch, self._task.order_scope)
         student_M = final.satisfaction_N[:num_viewed]
         label_M = pseudo_labels(student_M.detach(), teacher_N[:num_viewed].detach())
-        label_M = estimated_answers(label_M, answer_M, torch.from_numpy(batch.answer_weight_M), self._best)
+        label_M = estimated_answers(
+            label_M, answer_M, torch.from_numpy(batch.answer_weight_M), self._task.best
+        )
         pseudo = _mean_cross_entropy(student_M, label_M)
         satisfaction_Q = final.satisfaction_N.index_select(0, torch.from_numpy(pairs.row_Q))
         scores = Scores(final.click_N, satisfaction_Q, final.gate_NK, None)

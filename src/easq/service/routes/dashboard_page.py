@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from litestar.response.base import ASGIResponse
 
+from easq.service.http.browser_files import browser_file
 from easq.service.http.route import Endpoint, HttpRequest, PageRoute
 from easq.service.service import LiveService
 
@@ -21,24 +22,6 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-
-def _file(path: str, name: str, media_type: str) -> PageRoute:
-    def page(_: LiveService) -> Endpoint:
-        body = (files("easq") / "service/dashboard_page" / name).read_bytes()
-        headers = {
-            "cache-control": "no-cache",
-            "content-security-policy": _POLICY,
-            "x-content-type-options": "nosniff",
-            "referrer-policy": "no-referrer",
-        }
-
-        async def file(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
-            return ASGIResponse(body=body, headers=headers, media_type=media_type)
-
-        return file
-
-    return PageRoute(method="GET", path=path, media_type=media_type, page=page)
 
 
 def _plotly(_: LiveService) -> Endpoint:
@@ -63,6 +46,9 @@ def _plotly(_: LiveService) -> Endpoint:
 
 
 DASHBOARD_FILES = (
-    *(_file(path, name, media_type) for path, (name, media_type) in _FILES.items()),
+    *(
+        browser_file(path, f"service/dashboard_page/{name}", media_type, _POLICY)
+        for path, (name, media_type) in _FILES.items()
+    ),
     PageRoute(method="GET", path="/dashboard/plotly.js", media_type=_SCRIPT, page=_plotly),
 )

@@ -1,11 +1,7 @@
 """GET /demo and its files: a page that calls every route, there only while the service has no keys."""
 
-from importlib.resources import files
-
-from litestar.response.base import ASGIResponse
-
+from easq.service.http.browser_files import browser_file
 from easq.service.http.error_replies import Refusal
-from easq.service.http.route import Endpoint, HttpRequest, PageRoute
 from easq.service.service import LiveService
 
 _SCRIPT = "text/javascript; charset=utf-8"
@@ -21,26 +17,16 @@ _POLICY = (
 )
 
 
-def _file(path: str, name: str, media_type: str) -> PageRoute:
-    def page(service: LiveService) -> Endpoint:
-        body = (files("easq") / "service/demo_page" / name).read_bytes()
-        headers = {
-            "cache-control": "no-cache",
-            "content-security-policy": _POLICY,
-            "x-content-type-options": "nosniff",
-        }
-
-        async def file(request: HttpRequest) -> ASGIResponse:  # noqa: ARG001
-            if not service.keys.is_open:
-                message = (
-                    "the demo page is there only while the service has no keys, because it calls every route"
-                )
-                raise Refusal(404, "not_found", message)
-            return ASGIResponse(body=body, headers=headers, media_type=media_type)
-
-        return file
-
-    return PageRoute(method="GET", path=path, media_type=media_type, page=page)
+def _check(service: LiveService) -> None:
+    if not service.keys.is_open:
+        raise Refusal(
+            404,
+            "not_found",
+            "the demo page is there only while the service has no keys, because it calls every route",
+        )
 
 
-DEMO_FILES = tuple(_file(path, name, media_type) for path, (name, media_type) in _FILES.items())
+DEMO_FILES = tuple(
+    browser_file(path, f"service/demo_page/{name}", media_type, _POLICY, _check)
+    for path, (name, media_type) in _FILES.items()
+)
