@@ -19,7 +19,6 @@ SHARED_NAMES = {
     "base.py": "what all implementations of the room's contract have in common",
     "board.py": "the dashboard: its messages in home, its parts in prove/report",
     "build.py": "settings to objects",
-    "method.py": "a ranking method: its settings in recipe, its contract in model",
     "questionnaire.py": "the questionnaire: its settings in recipe, its calls in service",
     "rebuild.py": "state rebuilt from the log",
     "results.py": "types of the results of the room's analyses",

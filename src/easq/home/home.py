@@ -12,9 +12,8 @@ from easq.errors import InputError, SettingsError
 from easq.home.files import replace_file
 from easq.home.snapshots import JsonObject, Snapshots, StoredState
 from easq.log.sqlite import SqliteLog
-from easq.recipe.method import MethodReader, UnreadMethod, unread_method
 from easq.recipe.read import read_kept_recipe, to_toml
-from easq.recipe.recipe import Recipe
+from easq.recipe.recipe import MethodReader, Recipe, UnreadMethod, unread_method
 
 _MAY_CHANGE = (
     *("live", "service", "ask", "quality", "retention", "evaluation", "data", "name"),

@@ -21,8 +21,7 @@ from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.features import BehaviorKind
 from easq.recipe.learning import Model
-from easq.recipe.method import DEFAULT_KIND, MethodReader, MethodSettings
-from easq.recipe.recipe import Recipe
+from easq.recipe.recipe import DEFAULT_KIND, MethodReader, MethodSettings, Recipe
 from easq.recipe.type_problems import explain
 from easq.recipe.values import Width
 

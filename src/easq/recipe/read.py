@@ -12,8 +12,7 @@ import tomli_w
 from easq.errors import SettingsError, format_value
 from easq.recipe.check import problems as problems_of
 from easq.recipe.check import without_effect
-from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod, unread_method
-from easq.recipe.recipe import Recipe
+from easq.recipe.recipe import DEFAULT_KIND, MethodReader, Recipe, UnreadMethod, unread_method
 from easq.recipe.type_problems import explain
 from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade
 from easq.recipe.values import TomlTable

@@ -3,19 +3,78 @@
 One TOML recipe is one run. It is decoded strictly: an unknown key, an impossible value or a reference to
 nothing is refused with a message that names the key, what was given and what is allowed. Every choice that
 the EASQ paper leaves open is a setting.
+
+Each method's settings are declared beside its network (`easq.model.methods`), two floors above this room, so
+whoever reads a recipe to build a model says who understands the table `[method]`: `methods=read_method`.
+Whoever only reads the rest keeps the table as it is written.
 """
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Protocol
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from easq.recipe.experiments import Assignment, Experiment, Explore, MetricSettings
 from easq.recipe.features import BehaviorKind, Feature, OrderSettings
 from easq.recipe.learning import Answers, Model, Training
-from easq.recipe.method import MethodSettings, UnreadMethod
 from easq.recipe.operations import Clock, Data, Evaluation, Join, Live, Retention, Service
 from easq.recipe.questionnaire import AskSettings, Quality, Question
-from easq.recipe.values import Name, Strict
+from easq.recipe.values import Name, Strict, TomlTable
+
+DEFAULT_KIND = "easq"
+
+
+class MethodSettings(Strict, frozen=True):
+    """Settings of one method; a subclass with a tag declares the keys that the method reads."""
+
+    @property
+    def kind(self) -> str:
+        """The method's name in recipes, bench rows and reports."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def reader(self) -> "MethodReader":
+        """What reads a table as this one was read."""
+        return unread_method
+
+    def problems(self, recipe: "Recipe") -> Iterator[str]:
+        """Yield what is wrong with these settings in this recipe: key, value given, values allowed."""
+        del recipe
+        yield from ()
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether the method learns from answers; an unread table may."""
+        return True
+
+    def without_effect(self) -> Iterator[str]:
+        """Yield a warning for each setting that nothing reads, because another one switches it off."""
+        yield from ()
+
+
+class MethodReader(Protocol):
+    """Turns the table `[method]` into settings; adds what is wrong with it to `problems`."""
+
+    def __call__(self, table: Mapping[str, Any], problems: list[str]) -> MethodSettings:
+        """Return the settings; where there are problems they only stand in for the table's."""
+        ...
+
+
+class UnreadMethod(MethodSettings, frozen=True):
+    """The table as it is written, unchecked: for commands that build no model."""
+
+    table: TomlTable = field(default_factory=lambda: {"kind": DEFAULT_KIND})
+
+    @property
+    def kind(self) -> str:
+        """The method's name."""
+        return str(self.table.get("kind", DEFAULT_KIND))
+
+
+def unread_method(table: Mapping[str, Any], problems: list[str]) -> MethodSettings:
+    """Keep the table as it is."""
+    del problems
+    return UnreadMethod(table={"kind": DEFAULT_KIND, **table})
 
 
 class Recipe(Strict, frozen=True):

@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from easq.recipe.method import DEFAULT_KIND, MethodReader, UnreadMethod
+from easq.recipe.recipe import DEFAULT_KIND, MethodReader, UnreadMethod
 from easq.recipe.values import TomlTable
 
 _SHARED = ("dim", "hidden", "head_width", "eps")
