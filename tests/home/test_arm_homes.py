@@ -33,7 +33,7 @@ def home_of(folder: Path, names: str, **files: str) -> Home:
 def test_an_arm_is_the_running_recipe_changed_by_its_file(tmp_path: Path) -> None:
     home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[method]\nkind = "behavior"\n')
     (arm,) = open_arms(home).values()
-    assert (home.recipe.method.kind, arm.recipe.method.kind) == ("easq", "behavior")
+    assert (home.recipe.method.kind, arm.recipe.method.kind) == ("easq", "behavior_2026_11")
     assert arm.recipe.model.hidden == home.recipe.model.hidden
     assert arm.recipe.features == home.recipe.features
     with arm.open_events() as events, home.open_events():
@@ -127,4 +127,4 @@ def test_the_arms_of_the_demo_have_their_settings() -> None:
     assert treatment.recipe is None
     assert control.recipe is not None
     arm = read_arm(Path(control.recipe), running)
-    assert (running.method.kind, arm.method.kind) == ("easq", "behavior")
+    assert (running.method.kind, arm.method.kind) == ("easq", "behavior_2026_11")

@@ -10,7 +10,9 @@ from tests.support.method_learners import learner_of, read_by
 from tests.support.small_worlds import small_recipe
 
 
-@pytest.mark.parametrize(("method", "probe_dim"), [*((method, 0) for method in methods()), ("probe", 8)])
+@pytest.mark.parametrize(
+    ("method", "probe_dim"), [*((method, 0) for method in methods()), ("probe_2026_11", 8)]
+)
 def test_every_method_serves_by_deltas_what_it_has_learned(method: str, probe_dim: int) -> None:
     settings = read_by(method, serving_steps=2, satisfaction_share=0.5, probe_dim=probe_dim)
     learner, batches = learner_of(method, *settings)

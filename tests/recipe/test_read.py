@@ -5,7 +5,7 @@ import pytest
 
 from easq.errors import SettingsError
 from easq.model.method import read_method
-from easq.model.methods.probe import ProbeSettings
+from easq.model.methods.probe_2026_11 import TowerProbeSettings
 from easq.recipe.features import Multi, Numeric
 from easq.recipe.read import SettingsWarning, read_kept_recipe, read_recipe, to_toml
 from tests.support.small_worlds import RECIPES
@@ -55,7 +55,7 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
         ("[engine]\nrank = 3", "engine: unknown key; allowed: answers, ask, assignment, behaviors, "),
         ("[method]\nrank = -1", "method.rank: got -1; expected `int` >= 0"),
         ("[method]\nrank = 999", "method.rank: got 999; allowed: 0 to 31"),
-        ('[method]\nkind = "magic"', "method.kind: got 'magic'; allowed: behavior, easq, "),
+        ('[method]\nkind = "magic"', "method.kind: got 'magic'; allowed: behavior, behavior_2026_11, easq, "),
         ("[training]\nlearning_rate = -1.0", "training.learning_rate: got -1.0; expected `float` > 0"),
         ("[training]\nlearning_rate = nan", "training.learning_rate: got nan"),
         ("[training]\nlearning_rate = inf", "training.learning_rate: got inf; allowed: finite numbers"),
@@ -304,9 +304,7 @@ def test_another_kind_of_method_brings_its_own_settings(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.toml"
     overlay.write_text('[method]\nkind = "behavior"\n')
     assert read_recipe(path, (), [overlay], read_method).method.kind == "behavior"
-    with pytest.raises(
-        SettingsError, match=r"method.rank: unknown key; allowed: expert_width, experts, kind, "
-    ):
+    with pytest.raises(SettingsError, match=r"method.rank: unknown key; allowed: dim, embedding_rate, "):
         read_recipe(path, ["method.kind=behavior", "method.rank=3"], methods=read_method)
 
 
@@ -324,8 +322,16 @@ def test_another_kind_of_method_brings_its_own_settings(tmp_path: Path) -> None:
             "answers.replayed = 3 has no effect: the method behavior reads no answers",
         ),
         (
-            '[method]\nkind = "probe"\nbehavior_budget = 0.1',
+            '[method]\nkind = "probe"\nmax_share = 0.0',
             "method.behavior_budget has no effect: method.max_share is 0",
+        ),
+        (
+            '[answers]\nreplayed = 3\n[method]\nkind = "probe"',
+            "answers.replayed = 3 has no effect: the method probe does not read it",
+        ),
+        (
+            '[model]\nhidden = 3\n[method]\nkind = "behavior"',
+            "model.hidden = 3 has no effect: the method behavior does not read it",
         ),
     ],
 )
@@ -358,14 +364,19 @@ def test_a_recipe_of_an_older_easq_is_refused_with_its_new_form(tmp_path: Path) 
     assert "recipe.toml: this is of easq 0.1" in message
     new = message[message.index("[model]\nhidden") :]
     recipe = read_recipe(written(tmp_path, SMALLEST + new), methods=read_method)
-    expected = ProbeSettings(probe_dim=4, max_share=2.0, behavior_budget=0.01, partners=False)
+    expected = TowerProbeSettings(probe_dim=4, max_share=2.0, behavior_budget=0.01, partners=False)
     assert recipe.method == expected
     assert (recipe.model.hidden, recipe.answers.replayed) == (32, 9)
 
 
 def test_a_kept_recipe_of_an_older_easq_is_read(tmp_path: Path) -> None:
     recipe = read_kept_recipe(written(tmp_path, OLD), read_method)
-    assert (recipe.method.kind, recipe.model.hidden, recipe.answers.replayed) == ("probe", 32, 9)
+    assert (recipe.method.kind, recipe.model.hidden, recipe.answers.replayed) == ("probe_2026_11", 32, 9)
     assert recipe == read_recipe(written(tmp_path, OLD), methods=read_method, kept=True)
+    kept = '[method]\nkind = "behavior"\nexperts = 3\n'
+    assert read_kept_recipe(written(tmp_path, SMALLEST + kept), read_method).method.kind == "behavior_2026_11"
+    assert "what was 'behavior' until easq 0.2 is now called 'behavior_2026_11'" in problem(
+        tmp_path, SMALLEST + kept
+    )
     default = read_kept_recipe(written(tmp_path, SMALLEST + "[alignment]\nridge = 5.0\n"), read_method)
     assert default.method.kind == "easq"

@@ -69,11 +69,11 @@ def test_an_override_of_the_kind_goes_before_those_of_its_keys(tmp_path: Path) -
     path = tmp_path / "recipe.toml"
     path.write_text(BASE)
     for overrides in (
-        ("method.experts=3", "method.kind=behavior"),
-        ("method.kind=behavior", "method.experts=3"),
+        ("method.width=3", "method.kind=behavior"),
+        ("method.kind=behavior", "method.width=3"),
     ):
         method = read_recipe(path, overrides, methods=read_method).method
-        assert (method.kind, getattr(method, "experts", None)) == ("behavior", 3)
+        assert (method.kind, getattr(method, "width", None)) == ("behavior", 3)
 
 
 def test_the_new_form_of_an_old_part_is_that_of_the_method_it_is_laid_over(tmp_path: Path) -> None:

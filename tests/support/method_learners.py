@@ -18,7 +18,7 @@ def read_by(method: str, **settings: object) -> tuple[str, ...]:
     """Return those of the settings that a method reads, as overrides; the probe's share has its own name."""
     fields = methods()[method].__struct_fields__
     named = {
-        ("max_share" if method == "probe" and k == "satisfaction_share" else k): v
+        ("max_share" if method.startswith("probe") and k == "satisfaction_share" else k): v
         for k, v in settings.items()
     }
     return tuple(f"method.{name}={value}" for name, value in named.items() if name in fields)

@@ -26,7 +26,7 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         torch.manual_seed(recipe.seed)
         method = build_method(recipe, layout)
     table = EmbeddingTable(
-        layout.num_rows, method.pooling.widths, training.embedding_scale, training.embedding_rate, generator
+        layout.num_rows, method.pooling.parts, training.embedding_scale, training.embedding_rate, generator
     )
     viewer_width, candidate_width = (
         side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)

@@ -20,7 +20,7 @@ from easq.learn.labelled_views import LabelledViews
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.model.build import BuiltMethod
 from easq.model.embedding import EmbeddingTable
-from easq.model.method import AnswerUse
+from easq.model.method import AnswerUse, StatefulObjective
 from easq.model.objective import Supervision
 from easq.model.scores import Scores
 
@@ -95,7 +95,8 @@ class Learner:
         """
         rows, own, pairs, labelled = batch.rows, None, None, None
         if self.answer_use is not None:
-            replayed = self.buffer.sample(self._replayed, self.answer_use.partners, self._random)
+            num_replayed = self._replayed if self.answer_use.replays else 0
+            replayed = self.buffer.sample(num_replayed, self.answer_use.partners, self._random)
             own = answered_rows(batch, self.answer_use.list_length)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
             pairs = answer_rows(
@@ -161,11 +162,7 @@ class Learner:
         moments = self._adam.state_dict()["state"]
         random = json.dumps(self._random.bit_generator.state).encode()
         state: dict[str, Nested | np.ndarray] = {
-            "table": {
-                "weight": self.table.weight.numpy(),
-                # A table of one part has a flat column, as when tables had no parts.
-                "squares": self.table.squares.squeeze(1).numpy(),
-            },
+            "table": self.table.state(),
             "dense": {name: value.numpy() for name, value in self.dense.state_dict().items()},
             "adam": {
                 str(number): {name: value.numpy() for name, value in parts.items()}
@@ -177,12 +174,13 @@ class Learner:
         }
         if self.labelled is not None:
             state["labelled"] = self.labelled.state()
+        if isinstance(self.objective, StatefulObjective):
+            state["objective"] = self.objective.state()
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` returned."""
-        self.table.weight = _tensor(state["table"]["weight"])
-        self.table.squares = _tensor(state["table"]["squares"]).view(len(self.table.weight), -1)
+        self.table.restore(state["table"])
         self.dense.load_state_dict({name: _tensor(value) for name, value in state["dense"].items()})
         moments = {
             int(number): {name: _tensor(value) for name, value in parts.items()}
@@ -192,6 +190,8 @@ class Learner:
         self.buffer.restore(state["buffer"])
         if self.labelled is not None:
             self.labelled.restore(state["labelled"])
+        if isinstance(self.objective, StatefulObjective):
+            self.objective.restore(state["objective"])
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.step_count = int(state["steps"][0])
 

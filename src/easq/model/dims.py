@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from easq.model.pooling import FeaturePooling, TwinPooling
+from easq.model.pooling import Pooling
 from easq.recipe.learning import Model
 
 
@@ -22,6 +22,6 @@ class Dims(NamedTuple):
     eps: float
 
     @staticmethod
-    def of(sizes: Model, pooling: FeaturePooling | TwinPooling) -> "Dims":
+    def of(sizes: Model, pooling: Pooling) -> "Dims":
         """Return the widths for inputs of a pooling."""
         return Dims(pooling.viewer_dim, pooling.candidate_dim, sizes.hidden, sizes.head_width, sizes.eps)

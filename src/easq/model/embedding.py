@@ -1,14 +1,17 @@
 """Hashed embeddings: one table for all features, of which a step reads and trains only the touched rows.
 
 Shapes: B requests, N rows, U touched table rows, E embedding width, L list length, W and V places of viewer
-and candidate, P parts of the table's width, V and C concatenated features of viewer and candidate.
+and candidate, P parts by row-wise AdaGrad, F columns by FTRL-proximal, V and C concatenated features of
+viewer and candidate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from easq.arrays import I64
@@ -33,22 +36,51 @@ class Touched:
         )
 
 
-class EmbeddingTable:
-    """The shared table, with row-wise Adagrad on touched rows.
+_BETA = 0.1
+"""Of FTRL-proximal; as in Vowpal Wabbit."""
 
-    Its width is split into parts that learn independently: the first part of a row is the same with and
-    without a second part. Source: row-wise Adagrad, with one accumulator for each row and part (Gupta et al.
-    2014; as in FBGEMM).
+
+class TablePart(NamedTuple):
+    """Columns of the table that learn by a rule of their own, independently of the others.
+
+    adagrad   row-wise AdaGrad: one accumulator for each row (Gupta et al. 2014; as in FBGEMM). Starts random.
+    ftrl      FTRL-proximal with one update a step and value (McMahan et al. 2013): n += g^2,
+              z += g - (sqrt(n) - sqrt(n before)) / rate * w, w = -rate * z / (0.1 + sqrt(n)). Starts at zero,
+              and a value's first step is at most the rate, whatever the gradient's size.
+    """
+
+    width: int
+    rule: Literal["adagrad", "ftrl"] = "adagrad"
+    rate: float | None = None
+    """None: the recipe's training.embedding_rate."""
+
+
+class EmbeddingTable:
+    """The shared table, whose touched rows learn by the rules of its parts.
+
+    A part's first values do not depend on the parts behind it.
     """
 
     def __init__(
-        self, num_rows: int, widths: Sequence[int], scale: float, rate: float, generator: torch.Generator
+        self,
+        num_rows: int,
+        parts: Sequence[TablePart],
+        scale: float,
+        rate: float,
+        generator: torch.Generator,
     ) -> None:
-        parts = [torch.randn(num_rows, width, generator=generator) * scale for width in widths]
-        self.weight = torch.cat(parts, 1)
+        values = [
+            torch.randn(num_rows, part.width, generator=generator) * scale
+            if part.rule == "adagrad"
+            else torch.zeros(num_rows, part.width)
+            for part in parts
+        ]
+        self.weight = torch.cat(values, 1)
         self.weight[0] = 0
-        self.squares = torch.zeros(num_rows, len(widths))
-        self._widths, self._rate = list(widths), rate
+        self._parts = [part._replace(rate=rate if part.rate is None else part.rate) for part in parts]
+        self.squares = torch.zeros(num_rows, sum(part.rule == "adagrad" for part in parts))
+        summed = sum(part.width for part in parts if part.rule == "ftrl")
+        self.ftrl_z, self.ftrl_n = torch.zeros(num_rows, summed), torch.zeros(num_rows, summed)
         self._place = np.zeros(num_rows, np.int64)
 
     def touch(self, rows: Rows) -> Touched:
@@ -75,12 +107,49 @@ class EmbeddingTable:
         if gradient_UE is None:
             return
         rows_U = torch.from_numpy(touched.rows_U)
-        gradients = torch.split(gradient_UE, self._widths, 1)
-        squares_UP = self.squares[rows_U] + torch.stack([part.square().mean(1) for part in gradients], 1)
+        widths = [part.width for part in self._parts]
+        squares_UP, z_UF, n_UF = self.squares[rows_U], self.ftrl_z[rows_U], self.ftrl_n[rows_U]
+        values, p, f = [], 0, 0
+        for part, old_UE, gradient in zip(
+            self._parts,
+            torch.split(touched.value_UE.detach(), widths, 1),
+            torch.split(gradient_UE, widths, 1),
+            strict=True,
+        ):
+            assert part.rate is not None
+            if part.rule == "adagrad":
+                square_U = squares_UP[:, p].add_(gradient.square().mean(1))
+                step_U = part.rate / (square_U.sqrt() + 1e-10)
+                values.append(old_UE - gradient * step_U.unsqueeze(1))
+                p += 1
+            else:
+                z, n = z_UF[:, f : f + part.width], n_UF[:, f : f + part.width]
+                before = n.sqrt()
+                after = n.add_(gradient.square()).sqrt()
+                z.add_(gradient - (after - before) / part.rate * old_UE)
+                values.append(-part.rate * z / (_BETA + after))
+                f += part.width
         self.squares[rows_U] = squares_UP
-        step_UP = self._rate / (squares_UP.sqrt() + 1e-10)
-        moves = [
-            part * step_U.unsqueeze(1) for part, step_U in zip(gradients, step_UP.unbind(1), strict=True)
-        ]
-        self.weight[rows_U] = touched.value_UE.detach() - torch.cat(moves, 1)
+        if f:
+            self.ftrl_z[rows_U], self.ftrl_n[rows_U] = z_UF, n_UF
+        self.weight[rows_U] = torch.cat(values, 1)
         self.weight[0] = 0  # padding stays zero
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return weights and accumulators, without copying them."""
+        state: dict[str, NDArray[np.generic]] = {"weight": self.weight.numpy()}
+        if self.squares.shape[1]:
+            # A table of one part has a flat column, as when tables had no parts.
+            state["squares"] = self.squares.squeeze(1).numpy()
+        if self.ftrl_z.shape[1]:
+            state |= {"ftrl_z": self.ftrl_z.numpy(), "ftrl_n": self.ftrl_n.numpy()}
+        return state
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        arrays = {name: torch.from_numpy(value.copy()) for name, value in state.items()}
+        self.weight = arrays["weight"]
+        if self.squares.shape[1]:
+            self.squares = arrays["squares"].view(len(self.weight), -1)
+        if self.ftrl_z.shape[1]:
+            self.ftrl_z, self.ftrl_n = arrays["ftrl_z"], arrays["ftrl_n"]

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from easq.errors import SettingsError, format_value
 from easq.features.encode import Layout
@@ -23,6 +25,7 @@ from easq.recipe.features import BehaviorKind
 from easq.recipe.learning import Model
 from easq.recipe.recipe import DEFAULT_KIND, MethodReader, MethodSettings, Recipe
 from easq.recipe.type_problems import explain
+from easq.recipe.upgrade import renamed_kind
 from easq.recipe.values import Width
 
 _METHODS = "easq.model.methods"
@@ -66,12 +69,26 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
+class StatefulObjective(Protocol):
+    """An objective with a state of its own, such as sums; it is in checkpoints and never served."""
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return what later steps depend on."""
+        ...
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        ...
+
+
 class AnswerUse(NamedTuple):
     """Which answered rows a method needs in a step, and which pairs of them its losses read.
 
     partners         half of the replayed rows come with another row of the same viewer, if there is one.
     scope, unasked   scope of the pairs D+; see EasqSettings.
     list_length      candidates stored with each replayed answer, its own first.
+    replays          whether replayed rows join a step.
     reads_viewed     whether the viewed rows get a satisfaction score too.
     labelled         whether the step also holds rows with both behavior and an answer.
     """
@@ -80,6 +97,7 @@ class AnswerUse(NamedTuple):
     scope: PairScope = "batch"
     unasked: Unasked = "none"
     list_length: int = 1
+    replays: bool = True
     reads_viewed: bool = False
     labelled: bool = False
 
@@ -193,6 +211,8 @@ def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMetho
     data = {"kind": kind, **table}
     if type_problems := list(explain(data, known[kind], "method")):
         problems += type_problems
+        if today := renamed_kind(data):
+            problems.append(f"method.kind: what was {kind!r} until easq 0.2 is now called {today!r}")
         return known[kind]()
     return msgspec.convert(data, known[kind])
 

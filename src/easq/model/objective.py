@@ -66,6 +66,11 @@ class Supervision:
         self.batch, self._pairs, self._labelled = batch, pairs, labelled
 
     @property
+    def has_pairs(self) -> bool:
+        """Whether the method reads answers."""
+        return self._pairs is not None
+
+    @property
     def pairs(self) -> AnswerPairs:
         """The answered rows and their pairs."""
         if self._pairs is None:

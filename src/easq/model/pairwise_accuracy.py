@@ -13,7 +13,7 @@ def pairs_right(
 
     Tied scores count as half correct. Only the first M of `score_N` are read.
     """
-    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    level, score = grid_of(request_M, level_M), grid_of(request_M, score_N[: len(level_M)])
     pair = level[:, :, None] > level[:, None, :]
     right = (np.sign(score[:, :, None] - score[:, None, :]) + 1) / 2
     return np.where(pair, right, 0.0).sum((1, 2)), pair.sum((1, 2)).astype(np.float64)
@@ -26,7 +26,7 @@ def first_levels(
 
     Both are 0 for requests of k rows or fewer, which leave no choice. Only the first M of `score_N` are read.
     """
-    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    level, score = grid_of(request_M, level_M), grid_of(request_M, score_N[: len(level_M)])
     size_B = (~np.isnan(score)).sum(1)
     chosen = np.argsort(-score, axis=1, kind="stable")[:, :k]
     sum_B = np.nansum(np.take_along_axis(level, chosen, 1), 1)
@@ -35,13 +35,13 @@ def first_levels(
 
 def margins(request_M: I64, level_M: NDArray[np.floating], score_N: NDArray[np.floating]) -> F64:
     """Return the better minus the worse row's score of every pair of different levels in one request."""
-    level, score = _grid(request_M, level_M), _grid(request_M, score_N[: len(level_M)])
+    level, score = grid_of(request_M, level_M), grid_of(request_M, score_N[: len(level_M)])
     pair = level[:, :, None] > level[:, None, :]
     margin_P: F64 = (score[:, :, None] - score[:, None, :])[pair]
     return margin_P
 
 
-def _grid(request_M: I64, values_M: NDArray[np.floating]) -> F64:
+def grid_of(request_M: I64, values_M: NDArray[np.floating | np.integer]) -> F64:
     """Lay rows out as requests x places, NaN where a request is shorter than the longest."""
     size_B = np.bincount(request_M)
     start_B = np.cumsum(size_B) - size_B

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from easq.features.encode import Layout
-from easq.model.embedding import Touched
+from easq.model.embedding import TablePart, Touched
 from easq.model.grid import Grid
 from easq.recipe.features import History, Multi
 
@@ -29,7 +29,8 @@ class Inputs(NamedTuple):
     """Concatenated feature embeddings x, the viewer's half once per request.
 
     `past` is set for a method that reads the history itself, `beside` for one with a second set of
-    embeddings: the same features in those. `detach`, `select` and `first` leave both out.
+    embeddings: the same features in those, `sum_NF` for one with first-order weights: their sum over the
+    row's values. `detach`, `select` and `first` leave all three out.
     """
 
     viewer_BV: Tensor
@@ -37,6 +38,7 @@ class Inputs(NamedTuple):
     request_N: Tensor
     past: Past | None = None
     beside: "Inputs | None" = None
+    sum_NF: Tensor | None = None
 
     def detach(self) -> "Inputs":
         """Return sg(x)."""
@@ -72,9 +74,10 @@ class Lookup(NamedTuple):
             touched.candidate_NV == nothing,
         )
 
-    def parts(self, widths: Sequence[int]) -> "list[Lookup]":
+    def split(self, parts: Sequence[TablePart]) -> "list[Lookup]":
         """Return one lookup for each part of the table's width."""
-        sides = (torch.split(side, list(widths), 2) for side in (self.viewer_BWE, self.candidate_NVE))
+        widths = [part.width for part in parts]
+        sides = (torch.split(side, widths, 2) for side in (self.viewer_BWE, self.candidate_NVE))
         return [
             self._replace(viewer_BWE=viewer_BWE, candidate_NVE=candidate_NVE)
             for viewer_BWE, candidate_NVE in zip(*sides, strict=True)
@@ -85,11 +88,14 @@ class FeaturePooling(nn.Module):
     """Turns table rows into x: single ids unchanged, lists averaged, histories by attention.
 
     Each candidate's own embedding attends to the history (scaled dot product, a learned query map and a
-    learned bias per recency), so the same past weighs differently for each candidate. With `brings_past`
-    the inputs also hold the first declared history, entry by entry.
+    learned bias per recency), so the same past weighs differently for each candidate. With `averages_past`
+    histories are averaged instead, as part of the viewer. With `brings_past` the inputs also hold the first
+    declared history, entry by entry.
     """
 
-    def __init__(self, layout: Layout, dim: int, brings_past: bool = False) -> None:
+    def __init__(
+        self, layout: Layout, dim: int, *, averages_past: bool = False, brings_past: bool = False
+    ) -> None:
         super().__init__()
         self._brings_past = brings_past
         self._dim = dim
@@ -100,11 +106,13 @@ class FeaturePooling(nn.Module):
             for side in (layout.viewer, layout.candidate)
         ]
         starts = {s.feature.name: s.start for s in layout.candidate}
-        self._histories = [(s, starts[s.feature.of]) for s in layout.viewer if isinstance(s.feature, History)]
+        histories = [(s, starts[s.feature.of]) for s in layout.viewer if isinstance(s.feature, History)]
+        self._averaged = [s for s, _ in histories] if averages_past else []
+        self._histories = [] if averages_past else histories
         self.queries = nn.ParameterList([torch.eye(dim) for _ in self._histories])
         self.recency = nn.ParameterList([torch.zeros(s.stop - s.start) for s, _ in self._histories])
-        self.widths: tuple[int, ...] = (dim,)
-        self.viewer_dim = dim * (self._num_single[0] + len(self._viewer_lists))
+        self.parts: tuple[TablePart, ...] = (TablePart(dim),)
+        self.viewer_dim = dim * (self._num_single[0] + len(self._viewer_lists) + len(self._averaged))
         self.candidate_dim = dim * (self._num_single[1] + len(self._candidate_lists) + len(self._histories))
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
@@ -115,7 +123,9 @@ class FeaturePooling(nn.Module):
         """Return x from embeddings that are already looked up."""
         viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV = lookup
         viewer = [viewer_BWE[:, : self._num_single[0]].flatten(1)]
-        viewer += [_mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in self._viewer_lists]
+        viewer += [
+            _mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in (*self._viewer_lists, *self._averaged)
+        ]
         candidate = [candidate_NVE[:, : self._num_single[1]].flatten(1)]
         candidate += [_mean(candidate_NVE, is_padding_NV, s.start, s.stop) for s in self._candidate_lists]
         grid = Grid.of(request_N, len(viewer_BWE)) if self._histories else None
@@ -153,16 +163,41 @@ class TwinPooling(nn.Module):
     def __init__(self, layout: Layout, dim: int, beside_dim: int) -> None:
         super().__init__()
         self.first, self.beside = FeaturePooling(layout, dim), FeaturePooling(layout, beside_dim)
-        self.widths = (dim, beside_dim)
+        self.parts = (TablePart(dim), TablePart(beside_dim))
         self.viewer_dim, self.candidate_dim = self.first.viewer_dim, self.first.candidate_dim
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
-        first, beside = Lookup.of(touched).parts(self.widths)
+        first, beside = Lookup.of(touched).split(self.parts)
         return self.first.pool(first, request_N)._replace(beside=self.beside.pool(beside, request_N))
 
 
-Pooling = FeaturePooling | TwinPooling
+class SummedPooling(nn.Module):
+    """Pools embeddings, histories averaged, and sums first-order weights: x and its `sum_NF`.
+
+    The first-order weights of a row are those of all its values, single ones and those in lists and
+    histories.
+    """
+
+    def __init__(self, layout: Layout, embeddings: TablePart, first_order: Sequence[TablePart]) -> None:
+        super().__init__()
+        self.first = FeaturePooling(layout, embeddings.width, averages_past=True)
+        self.parts = (embeddings, *first_order)
+        self.viewer_dim, self.candidate_dim = self.first.viewer_dim, self.first.candidate_dim
+
+    def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
+        """Return x for rows whose requests stand in order."""
+        lookup = Lookup.of(touched)
+        width = self.parts[0].width
+        embedded = lookup._replace(
+            viewer_BWE=lookup.viewer_BWE[:, :, :width], candidate_NVE=lookup.candidate_NVE[:, :, :width]
+        )
+        viewer_BF = lookup.viewer_BWE[:, :, width:].sum(1)
+        sum_NF = viewer_BF.index_select(0, request_N) + lookup.candidate_NVE[:, :, width:].sum(1)
+        return self.first.pool(embedded, request_N)._replace(sum_NF=sum_NF)
+
+
+Pooling = FeaturePooling | TwinPooling | SummedPooling
 
 
 def _mean(embedded_RWE: Tensor, is_padding_RW: Tensor, start: int, stop: int) -> Tensor:

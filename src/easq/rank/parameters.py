@@ -35,7 +35,7 @@ class Parameters:
         self._pooling, self._network, _ = build_method(recipe, layout)
         dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._network}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())
-        self._table_RE = torch.zeros(layout.num_rows, sum(self._pooling.widths))
+        self._table_RE = torch.zeros(layout.num_rows, sum(part.width for part in self._pooling.parts))
         self._served = self._network.merged()
         self.seq = -1
 

@@ -52,6 +52,11 @@ def without_effect(recipe: Recipe) -> Iterator[str]:
     replayed = recipe.answers.replayed
     if replayed != defaults.replayed and not recipe.answers.buffer and method.reads_answers:
         yield f"answers.replayed = {replayed} has no effect: only answers.buffer above 0 reads it"
+    for key in method.unread_keys:
+        table, _, name = key.partition(".")
+        settings = getattr(recipe, table)
+        if (value := getattr(settings, name)) != getattr(type(settings)(), name):
+            yield f"{key} = {value!r} has no effect: the method {method.kind} does not read it"
     yield from method.without_effect()
 
 

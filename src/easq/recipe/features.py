@@ -76,12 +76,15 @@ Feature = Categorical | Multi | Numeric | History
 class BehaviorKind(Strict, frozen=True):
     """A behavior; a view brought it if its value is at least `at_least`.
 
-    `weight` is its share in the order of a request's items. 0: it is measured and not trained on.
+    `weight` is its share in the order of a request's items. 0: it has none.
+    `valence` is what it says of satisfaction before anybody was asked: above 0 for a like, below for a hate,
+    0 where nothing is assumed. The probe uses it as far as the answers bear it out.
     """
 
     name: Name
     at_least: float = 1.0
     weight: float = 1.0
+    valence: Annotated[float, Meta(ge=-10, le=10)] = 0.0
 
 
 class OrderSettings(Strict, frozen=True):

@@ -14,7 +14,7 @@ from easq.recipe.check import problems as problems_of
 from easq.recipe.check import without_effect
 from easq.recipe.recipe import DEFAULT_KIND, MethodReader, Recipe, UnreadMethod, unread_method
 from easq.recipe.type_problems import explain
-from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade
+from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade_kept
 from easq.recipe.values import TomlTable
 
 _LONGEST_CHAIN = 20
@@ -39,7 +39,7 @@ def read_recipe(
     tables, and an entry of a list of tables is named by its `name` (`features.tag.rows=512`). A `[method]`
     of another kind replaces the whole table; an override of `method.kind` goes before all others. The
     recipes that arms name stand beside the file that names them. `methods` reads the table `[method]`.
-    `kept` says that easq wrote the file itself, as in a home: then the form of 0.1 is read too. Raises
+    `kept` says that easq wrote the file itself, as in a home: then earlier forms are read too. Raises
     SettingsError with all problems; warns of settings without effect.
     """
     data = read_data(path, methods, kept=kept)
@@ -55,9 +55,9 @@ def read_recipe(
 
 
 def read_kept_recipe(path: Path, methods: MethodReader = unread_method) -> Recipe:
-    """Return a recipe that easq itself wrote out, also in the form of 0.1; raises SettingsError."""
+    """Return a recipe that easq itself wrote out, also in an earlier form; raises SettingsError."""
     data = read_toml(path)
-    return decode_recipe(upgrade(data, methods) if is_old(data) else data, methods)
+    return decode_recipe(upgrade_kept(data, methods), methods)
 
 
 def read_data(
@@ -73,8 +73,8 @@ def read_data(
     `kind` is the method of what the file is laid over, if it is laid over something.
     """
     own = read_toml(path)
-    if kept and is_old(own):
-        return upgrade(own, methods)
+    if kept and (today := upgrade_kept(own, methods)) != own:
+        return today
     data = _extended(path, own.pop("extends", None), methods, seen)
     if is_old(own):
         raise SettingsError(f"{path}: {old_form_message(own, methods, _kind(data) if data else kind)}")

@@ -47,6 +47,11 @@ class MethodSettings(Strict, frozen=True):
         """Whether the method learns from answers; an unread table may."""
         return True
 
+    @property
+    def unread_keys(self) -> tuple[str, ...]:
+        """Keys of shared tables that this method does not read, such as `model.hidden`."""
+        return ()
+
     def without_effect(self) -> Iterator[str]:
         """Yield a warning for each setting that nothing reads, because another one switches it off."""
         yield from ()

@@ -1,6 +1,9 @@
-"""Recipes of easq 0.1, whose keys of methods stood in [model], [alignment] and [baselines], in today's form.
+"""Recipes of earlier releases in today's form.
 
-A home keeps the recipe that it was made with, so homes of 0.1 are read in this way. A recipe that a user
+In easq 0.1 the keys of methods stood in [model], [alignment] and [baselines]. Until 0.2 `behavior` and
+`probe` were what is now `behavior_2026_11` and `probe_2026_11`.
+
+A home keeps the recipe that it was made with, so homes of then are read in this way. A recipe that a user
 writes is refused with its new form, because a key that nothing read was silently accepted then.
 """
 
@@ -37,7 +40,11 @@ _RENAMED = {
     "saqrec_buckets": "buckets",
 }
 _OLD_KEYS = {"model": _OLD_MODEL, "baselines": _OLD_BASELINES, "alignment": _OLD_ALIGNMENT}
+_RENAMED_KINDS = {"behavior": "behavior_2026_11", "probe": "probe_2026_11"}
+_KEYS_UNTIL_0_2 = ("experts", "expert_width", "routing", "top_k", "probe_dim", "partners")
+"""Keys that `behavior` and `probe` had until 0.2 and have no more; a home writes all of them out."""
 _PROBE = {"satisfaction_share": "max_share", "behavior_tolerance": "behavior_budget"}
+_PROBES = ("probe", "probe_2026_11")
 _OTHER = {"behavior_tolerance": "pair_accuracy_budget"}
 
 
@@ -46,6 +53,23 @@ def is_old(data: Mapping[str, Any]) -> bool:
     model = data.get("model")
     moved = set(model) & set(_OLD_MODEL) if isinstance(model, dict) else set()
     return "method" not in data and ("alignment" in data or "baselines" in data or bool(moved))
+
+
+def renamed_kind(table: Mapping[str, Any]) -> str | None:
+    """Return what a `[method]` of easq 0.2 is called today, None if it is one of today."""
+    kind = table.get("kind")
+    if not isinstance(kind, str) or not set(table) & set(_KEYS_UNTIL_0_2):
+        return None
+    return _RENAMED_KINDS.get(kind)
+
+
+def upgrade_kept(data: TomlTable, methods: MethodReader) -> TomlTable:
+    """Return the data of a recipe that easq itself wrote out, in any release, in today's form."""
+    if is_old(data):
+        return upgrade(data, methods)
+    table = _table(data, "method")
+    kind = renamed_kind(table)
+    return data if kind is None else {**data, "method": {**table, "kind": kind}}
 
 
 def key_of_today(key: str, kind: str) -> str | None:
@@ -61,18 +85,20 @@ def key_of_today(key: str, kind: str) -> str | None:
         return None
     if name == "scope" and kind != "easq":
         return "method.partners"
-    return f"method.{(_RENAMED | (_PROBE if kind == 'probe' else _OTHER)).get(name, name)}"
+    return f"method.{(_RENAMED | (_PROBE if kind in _PROBES else _OTHER)).get(name, name)}"
 
 
 def upgrade(data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND) -> TomlTable:
     """Return the data of a recipe of 0.1 in today's form; of a method's keys those that it reads stay."""
     tables = [_table(data, name) for name in ("model", "baselines", "alignment")]
     old_model, _, alignment = tables
-    kind = old_model.get("method", default_kind)
-    renamed = _RENAMED | (_PROBE if kind == "probe" else _OTHER)
+    named = old_model.get("method")
+    kind = default_kind if named is None else _RENAMED_KINDS.get(str(named), named)
+    renamed = _RENAMED | (_PROBE if kind in _PROBES else _OTHER)
     method: TomlTable = {"kind": kind}
     for table in tables:
         method |= {renamed.get(k, k): v for k, v in table.items() if k not in (*_SHARED, *_ANSWERS)}
+    method["kind"] = kind
     answers = {k: v for k, v in alignment.items() if k in _ANSWERS}
     if method.get("unasked") == "distill" and kind != "easq":
         method["unasked"] = "none"  # 0.1 took it of every method; the others' losses did not read it

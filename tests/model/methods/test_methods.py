@@ -175,7 +175,9 @@ ANSWERED = [m for m in METHODS if methods()[m]().reads_answers and m != "easq"]
 @pytest.mark.parametrize("method", ANSWERED)
 def test_every_method_that_reads_answers_learns_their_order(method: str) -> None:
     """Answers weigh twenty times as much; where little of them is served, the other head is asked."""
-    settings = read_by(method, satisfaction_share=1.0, satisfaction_weight=20.0, ridge=0.0)
+    settings = read_by(
+        method, satisfaction_share=1.0, satisfaction_weight=20.0, ridge=0.001, prior_answers=1.0
+    )
     learner, batches = learner_of(method, *settings, "training.learning_rate=0.01")
     for _ in range(8):
         for batch in batches:

@@ -1,69 +1,163 @@
-"""The behavior-only model: EASQ's backbone and main tower, without any answer. Shapes: N rows."""
+"""Behavior only: the chance of every behavior, ranked by the level expected. No answer is read.
 
-from collections.abc import Mapping
+Shapes: N rows, M viewed rows, K behaviors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from easq.model.dims import Dims
-from easq.model.lora import Projection
-from easq.model.method import EMBEDDINGS, Moves, RoutedMethod, Task
-from easq.model.moe import RELU, Routing, Tower
-from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
-from easq.model.pooling import Inputs, Pooling
+from easq.arrays import Bool
+from easq.model.embedding import TablePart
+from easq.model.method import EMBEDDINGS, Moves, Task, TrainableMethod
+from easq.model.objective import Losses, Supervision
+from easq.model.pooling import Inputs, Pooling, SummedPooling
+from easq.model.product_heads import ProductHeads
 from easq.model.scores import Scores
-from easq.model.serving import MergedTower, RankingNetwork
+from easq.model.serving import RankingNetwork
+from easq.recipe.features import BehaviorKind
+from easq.recipe.values import Rate, Width
+
+_PRIOR_VIEWS = 10.0
 
 
-class BehaviorOnly(RankingNetwork):
-    """The ranking that behavior trains, as most platforms serve it today."""
+class BehaviorModel(RankingNetwork):
+    """Heads for all behaviors; the score is the sum of their chances, each times the behavior's weight."""
 
-    def __init__(self, dims: Dims, *, expert_width: int, num_experts: int, routing: Routing = RELU) -> None:
+    def __init__(self, heads: ProductHeads, behaviors: Sequence[BehaviorKind]) -> None:
         super().__init__()
-        self.backbone = Projection(dims.viewer, dims.candidate, dims.hidden)
-        self.main = Tower(dims.hidden, expert_width, num_experts, dims.head, dims.eps, routing)
+        self.heads = heads
+        self.register_buffer("weight_K", torch.tensor([b.weight for b in behaviors]), persistent=False)
+        self.weight_K: Tensor
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows; answers are not read."""
         del answered_A
-        served_N, gate_NK = self.main(self.backbone(x))
-        return Scores(served_N, None, gate_NK, None)
-
-    def merged(self) -> MergedTower:
-        """Return the serving form."""
-        return MergedTower(self.backbone.weight, self.backbone.viewer_dim, self.main)
+        logit_NK = self.heads(x)
+        score_N = logit_NK.sigmoid() @ self.weight_K
+        return Scores(score_N, None, score_N.new_zeros(len(score_N), 0), None, behavior_logit_NK=logit_NK)
 
 
-class BehaviorObjective:
-    """L_main of the served score."""
+class BehaviorCounts:
+    """How often each behavior followed a view so far: the log odds at which the heads begin."""
 
-    def __init__(self, network: RankingNetwork, order_scope: OrderScope) -> None:
-        self._network, self._order_scope = network, order_scope
+    def __init__(self, num_behaviors: int) -> None:
+        self._seen, self._followed_K = 0, np.zeros(num_behaviors, np.int64)
+
+    def add(self, behavior_MK: Bool, heads: ProductHeads) -> None:
+        """Count the viewed rows of a step, and move the heads' offset."""
+        self._seen += len(behavior_MK)
+        self._followed_K += behavior_MK.sum(0)
+        odds_K = (self._followed_K + 1) / (self._seen - self._followed_K + _PRIOR_VIEWS)
+        heads.offset_K.copy_(torch.from_numpy(np.log(odds_K)))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the counts."""
+        return {"counts": np.array([self._seen, *self._followed_K.tolist()])}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        counts = state["counts"].astype(np.int64)
+        self._seen, self._followed_K = int(counts[0]), counts[1:].copy()
+
+
+def heads_loss(logit_NK: Tensor, behavior_MK: Bool) -> Tensor:
+    """Return the cross-entropy of the viewed rows' behaviors: summed over behaviors, the mean of the rows."""
+    target_MK = torch.from_numpy(behavior_MK).float()
+    logit_MK = logit_NK[: len(target_MK)]
+    total = functional.binary_cross_entropy_with_logits(logit_MK, target_MK, reduction="sum")
+    return total / max(1, len(target_MK))
+
+
+def count_gradients(x: Inputs, count_F: Sequence[float]) -> None:
+    """Have the first-order weights read the gradients of sums, of which the losses are means over `count_F`.
+
+    Their rates count events, so a step's gradient is the sum over its rows, whatever its size.
+    """
+    assert x.sum_NF is not None
+    if x.sum_NF.requires_grad:
+        times_F = torch.tensor(count_F)
+        x.sum_NF.register_hook(lambda gradient: gradient * times_F)  # type: ignore[no-untyped-call]
+
+
+class BehaviorModelObjective:
+    """The cross-entropy of every behavior."""
+
+    def __init__(self, network: BehaviorModel, num_behaviors: int) -> None:
+        self._network, self._num, self._counts = network, num_behaviors, BehaviorCounts(num_behaviors)
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
-        """Return the scores and L_main."""
-        scores = self._network(x)
-        main = behavior_loss(scores.served_N, supervision.batch, self._order_scope)
-        return scores, Losses(main, main)
+        """Return scores and losses of one step."""
+        batch = supervision.batch
+        count_gradients(x, [float(batch.num_viewed)] * self._num)
+        scores: Scores = self._network(x)
+        assert scores.behavior_logit_NK is not None
+        main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
+        after: Callable[[], None] = lambda: self._counts.add(batch.behavior_MK, self._network.heads)  # noqa: E731
+        return scores, Losses(main, main, after_step=after)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the counts."""
+        return self._counts.state()
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        self._counts.restore(state)
 
 
-class BehaviorSettings(RoutedMethod, frozen=True, tag="behavior"):
+class HeadSettings(TrainableMethod, frozen=True):
+    """Settings of methods whose base are heads of behaviors.
+
+    dim, embedding_rate   width of an embedding, and its rate by row-wise AdaGrad.
+    width                 width of the product of viewer and candidate, and of the hidden layer beside it.
+    product_scale         first size of the two maps that are multiplied, relative to the usual.
+    first_order_rate      of the first-order weights, by FTRL-proximal.
+    """
+
+    dim: Width = 32
+    embedding_rate: Rate = 0.3
+    width: Width = 64
+    product_scale: Rate = 3.0
+    first_order_rate: Rate = 0.02
+
+    @property
+    def unread_keys(self) -> tuple[str, ...]:
+        """The sizes and rates of towers; `dim` and `embedding_rate` here take their place."""
+        towers = ("model.dim", "model.hidden", "model.head_width", "model.eps")
+        return (*towers, "training.embedding_rate", "order.scope")
+
+    def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
+        """Return the embeddings' part of the table, and those of first-order weights."""
+        embeddings = TablePart(self.dim, rate=self.embedding_rate)
+        return embeddings, [TablePart(task.num_behaviors, "ftrl", self.first_order_rate)]
+
+    def pooling(self, task: Task) -> Pooling:
+        """Return the pooling of embeddings and first-order weights."""
+        return SummedPooling(task.layout, *self.table_parts(task))
+
+    def base(self, task: Task, pooling: Pooling) -> BehaviorModel:
+        """Return the untrained behavior model."""
+        assert isinstance(pooling, SummedPooling)
+        heads = ProductHeads(pooling, task.num_behaviors, width=self.width, product_scale=self.product_scale)
+        return BehaviorModel(heads, task.behaviors)
+
+
+class BehaviorModelSettings(HeadSettings, frozen=True, tag="behavior"):
     """[method] kind = "behavior"."""
 
     label: ClassVar[str] = "Behavior only"
-    gradient_map: ClassVar[Mapping[str, Moves]] = {
-        "main": Moves((*EMBEDDINGS, "model.backbone", "model.main"))
-    }
+    gradient_map: ClassVar[Mapping[str, Moves]] = {"main": Moves((*EMBEDDINGS, "model.heads"))}
 
-    def network(self, task: Task, pooling: Pooling) -> BehaviorOnly:
+    def network(self, task: Task, pooling: Pooling) -> BehaviorModel:
         """Return the untrained network."""
-        return BehaviorOnly(
-            Dims.of(task.sizes, pooling),
-            expert_width=self.expert_width,
-            num_experts=self.experts,
-            routing=self.how_routed,
-        )
+        return self.base(task, pooling)
 
-    def objective(self, task: Task, network: RankingNetwork) -> BehaviorObjective:
+    def objective(self, task: Task, network: RankingNetwork) -> BehaviorModelObjective:
         """Return the objective that trains the network."""
-        return BehaviorObjective(network, task.order_scope)
+        assert isinstance(network, BehaviorModel)
+        return BehaviorModelObjective(network, task.num_behaviors)

@@ -21,7 +21,7 @@ from easq.model.grid import Grid
 from easq.model.lora import LowRankPath, Projection
 from easq.model.losses import dpo_loss, normal_loss, satisfaction_loss
 from easq.model.method import EMBEDDINGS, AnswerUse, Moves, PairScope, RoutedMethod, Task, Unasked
-from easq.model.methods.behavior import BehaviorOnly
+from easq.model.methods.behavior_2026_11 import BehaviorTower
 from easq.model.moe import RELU, PositiveHead, Routing, Tower
 from easq.model.objective import AnswerPairs, Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pairwise_accuracy import pairs_right
@@ -202,7 +202,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
         response = AnswerNetwork(dims, self.expert_width) if self.propensity_weights else None
         reference = price = None
         if self.pair_accuracy_budget:
-            reference = BehaviorOnly(
+            reference = BehaviorTower(
                 dims, expert_width=self.expert_width, num_experts=self.experts, routing=routing
             )
             price = PullController(self.pair_accuracy_budget)

@@ -1,228 +1,216 @@
-"""The probe: a behavior model that answers do not change, and a linear probe of it that answers train.
+"""The probe: the behavior model, which answers do not change, and a readout of satisfaction that they train.
 
-Shapes: N rows, A answered rows, K behaviors, D hidden, P inputs of the probe.
+Served is the behavior score plus a factor times the readout; the factor is held to a stated price in
+behavior. Shapes: N rows, M viewed rows, Q rows of answered requests, A answers, K behaviors.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar
+from functools import partial
+from typing import ClassVar
 
+import numpy as np
 import torch
-from msgspec import Meta
-from torch import Tensor, nn
-from torch.nn import functional
+from numpy.typing import NDArray
+from torch import Tensor
 
 from easq.features.batch import Batch
-from easq.model.dims import Dims
-from easq.model.lora import Projection
+from easq.model.embedding import TablePart
 from easq.model.losses import answer_loss
-from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
-from easq.model.methods.behavior import BehaviorOnly
-from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
-from easq.model.pairwise_accuracy import first_levels
-from easq.model.pooling import FeaturePooling, Inputs, Pooling, TwinPooling
-from easq.model.pull_controller import PullController
+from easq.model.method import AnswerUse, Moves, Task
+from easq.model.methods.behavior import (
+    BehaviorCounts,
+    BehaviorModel,
+    HeadSettings,
+    count_gradients,
+    heads_loss,
+)
+from easq.model.objective import AnswerPairs, Losses, Supervision
+from easq.model.pooling import Inputs, Pooling
+from easq.model.price import Price
+from easq.model.readout import AnswersRead, ReadoutLearner, SatisfactionReadout
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
-from easq.recipe.values import Share, Weight
-
-_FIRST = 3
-
-
-class BehaviorHeads(nn.Module):
-    """The chance of each behavior after a view."""
-
-    def __init__(self, dims: Dims, num_behaviors: int) -> None:
-        super().__init__()
-        hidden = dims.hidden
-        self.backbone = Projection(dims.viewer, dims.candidate, hidden)
-        self.bias_D = nn.Parameter(torch.zeros(hidden))
-        self.inner = nn.Linear(hidden, hidden)
-        self.outer = nn.Linear(hidden, num_behaviors)
-
-    def forward(self, x: Inputs) -> tuple[Tensor, Tensor]:
-        """Return the logits (N x K) and the hidden rows before them (N x D)."""
-        h_ND = functional.relu(self.inner(functional.relu(self.backbone(x) + self.bias_D)))
-        return self.outer(h_ND), h_ND
+from easq.recipe.values import Rate, Share, Weight
 
 
 class Probe(RankingNetwork):
-    """The behavior-only model, and satisfaction as a linear function of what is known before the view.
+    """The behavior model and the readout of satisfaction.
 
-    The probe reads sg of the candidate's half of x, of the behavior score, and of the outputs of the behavior
-    heads. So few answers are enough to train it, and nothing that it learns changes the behavior score. If x
-    has embeddings `beside` it, the heads and the probe read those, and the heads train them: embeddings that
-    are trained by the order of behaviors lose what distinguishes one behavior from another. Otherwise they
-    read sg(x).
-    The served score is the behavior score plus `max_share` times the probe's logit, times the factor of
-    `price` if there is one. With equal seeds the behavior score is that of the behavior-only model, except
-    after steps whose gradient is clipped.
+    With equal seeds the behavior score is that of `kind = "behavior"` to the bit, whatever the answers are.
     """
 
-    def __init__(
-        self,
-        behavior: BehaviorOnly,
-        dims: Dims,
-        *,
-        num_behaviors: int,
-        max_share: float,
-        price: PullController | None,
-    ) -> None:
+    def __init__(self, behavior: BehaviorModel, readout: SatisfactionReadout, *, share: float) -> None:
         super().__init__()
-        self.behavior = behavior
-        self.heads = BehaviorHeads(dims, num_behaviors)
-        self.probe = nn.Linear(dims.candidate + num_behaviors + dims.hidden + 1, 1)
-        nn.init.zeros_(self.probe.weight)
-        nn.init.zeros_(self.probe.bias)
-        self.price = price
-        self._max_share = max_share
-        self.register_buffer("answers", torch.zeros(1))
-        self.answers: Tensor
+        self.behavior, self.readout = behavior, readout
+        self.register_buffer("factor", torch.tensor([share]))
+        self.register_buffer("own_offset", torch.zeros(1))
+        self.factor: Tensor
+        self.own_offset: Tensor
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
-        """Score all rows, and return the probe's logit for the rows that `answered_A` names."""
+        """Score all rows, and estimate the satisfaction of `answered_A`, the rows of whole requests."""
         base: Scores = self.behavior(x)
-        known = x.detach() if x.beside is None else x.beside
-        logit_NK, h_ND = self.heads(known)
-        input_NP = torch.cat([known.candidate_NC, logit_NK, h_ND, base.served_N.unsqueeze(1)], 1).detach()
-        probed_N = self.probe(input_NP).squeeze(1)
-        share = self._max_share if self.price is None else self._max_share * self.price.factor
-        served_N = base.served_N + share * probed_N.detach()
-        return Scores(
-            served_N,
-            None if answered_A is None else probed_N.index_select(0, answered_A),
-            base.gate_NK,
-            None,
-            behavior_N=base.served_N,
-            behavior_logit_NK=logit_NK,
+        assert x.sum_NF is not None and base.behavior_logit_NK is not None
+        estimate_A = None
+        if answered_A is not None:
+            estimate_A = self.readout.estimate(
+                base.behavior_logit_NK.detach()[answered_A],
+                x.sum_NF[:, -1].detach()[answered_A],
+                x.request_N[answered_A],
+            )
+        served_N = base.served_N + self.factor * self.order(x, base.behavior_logit_NK)
+        return base._replace(served_N=served_N, satisfaction_A=estimate_A, behavior_N=base.served_N)
+
+    def order(self, x: Inputs, logit_NK: Tensor) -> Tensor:
+        """Return the satisfaction score, which orders the rows of a request; nothing trains by it."""
+        assert x.sum_NF is not None
+        order_N: Tensor = self.readout(logit_NK.detach(), x.sum_NF[:, -1].detach())
+        return order_N
+
+
+class ProbeObjective:
+    """The cross-entropy of every behavior; that of the answers, for first-order weights of their own.
+
+    The readout is no minimum of a loss: its weights are solved from sums after each step.
+    """
+
+    def __init__(self, network: Probe, settings: "ProbeSettings", task: Task) -> None:
+        self._network, self._best, self._num = network, task.best, task.num_behaviors
+        self._counts = BehaviorCounts(task.num_behaviors)
+        self._readout = ReadoutLearner(
+            network.readout, ridge=settings.ridge, prior_answers=settings.prior_answers
+        )
+        budget, most = settings.behavior_budget, settings.max_share
+        self._price = Price(budget, most=most) if budget else None
+
+    def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
+        """Return scores and losses of one step."""
+        batch = supervision.batch
+        pairs = supervision.pairs if supervision.has_pairs else None
+        num_answers = 0 if pairs is None else len(pairs.place_A)
+        count_gradients(x, [float(batch.num_viewed)] * self._num + [float(num_answers)])
+        scores: Scores = self._network(x, None if pairs is None else torch.from_numpy(pairs.row_Q))
+        assert scores.behavior_logit_NK is not None
+        main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
+        if pairs is None:
+            return scores, Losses(main, main, after_step=lambda: self._after_step(x, scores, batch))
+        said = self._answers_loss(x, pairs)
+        read = self._read(x, scores, pairs)
+        after = partial(self._after_step, x, scores, batch, read)
+        return scores, Losses(main + said, main, said, after_step=after)
+
+    def _answers_loss(self, x: Inputs, pairs: AnswerPairs) -> Tensor:
+        assert x.sum_NF is not None
+        row_A = torch.from_numpy(pairs.row_Q[pairs.place_A])
+        logit_A = x.sum_NF[:, -1].index_select(0, row_A) + self._network.own_offset
+        said_A, weight_A = torch.from_numpy(pairs.option_A) / self._best, torch.from_numpy(pairs.weight_A)
+        return answer_loss(logit_A, said_A, weight_A)
+
+    def _read(self, x: Inputs, scores: Scores, pairs: AnswerPairs) -> AnswersRead:
+        assert x.sum_NF is not None and scores.behavior_logit_NK is not None
+        return AnswersRead.of(
+            logit_QK=scores.behavior_logit_NK.detach().numpy()[pairs.row_Q],
+            own_Q=x.sum_NF[:, -1].detach().numpy()[pairs.row_Q],
+            valence_K=self._network.readout.valence_K.numpy(),
+            request_Q=x.request_N.numpy()[pairs.row_Q],
+            place_A=pairs.place_A,
+            said_A=2 * pairs.option_A / self._best - 1,
+            weight_A=pairs.weight_A,
         )
 
-    def penalty(self) -> Tensor:
-        """Return half the squared norm of the probe's weights: a normal prior with the mean 0."""
-        return self.probe.weight.square().sum() / 2
-
     @torch.no_grad()
-    def after_step(self, new_answers: int, observed: tuple[float, float, float]) -> None:
-        """Count the step's answers, and update the price with what the step observed."""
-        self.answers += new_answers
-        if self.price is not None:
-            self.price.observe(*observed)
+    def _after_step(self, x: Inputs, scores: Scores, batch: Batch, read: AnswersRead | None = None) -> None:
+        network = self._network
+        assert scores.behavior_N is not None and scores.behavior_logit_NK is not None
+        if self._price is not None:
+            order_N = network.order(x, scores.behavior_logit_NK)
+            num = len(batch.rows.request_N)
+            self._price.observe(
+                scores.behavior_N.numpy()[:num], order_N.numpy()[:num], batch.rows.request_N, batch.level_M
+            )
+            network.factor.fill_(self._price.factor)
+        self._counts.add(batch.behavior_MK, network.behavior.heads)
+        if read is not None:
+            self._readout.add(read)
+            network.own_offset.fill_(self._readout.log_odds())
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the counts, the sums of the readout and the price."""
+        price = {} if self._price is None else self._price.state()
+        parts = {"behaviors": self._counts.state(), "readout": self._readout.state(), "price": price}
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        for part, owner in (("behaviors", self._counts), ("readout", self._readout), ("price", self._price)):
+            if owner is not None:
+                head = f"{part}."
+                owner.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
 
 
-class ProbeSettings(RoutedMethod, frozen=True, tag="probe"):
-    """[method] kind = "probe". The experts are those of the behavior model.
+class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
+    """[method] kind = "probe". The base is that of kind = "behavior".
 
-    probe_dim         width of the probe's own embeddings, which the behavior heads train; with 0 it reads
-                      those of the behavior score.
-    ridge             precision of the normal prior of the probe's weights.
-    max_share         largest share of the probe's logit in the served score.
+    ridge             precision of the normal prior of the readout's weights.
+    prior_answers     how many answers it takes to believe half of what a predictor of satisfaction has shown.
+    own_rate          of the first-order weights that answers train.
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
-                      score's own order. The share of the logit then begins at 1 or `max_share`, whichever is
-                      less, and goes as high as the budget allows. 0: the share is always `max_share`.
-    partners          half of the replayed answers come with another answer of the same viewer.
+                      score's own order; the factor of satisfaction goes as high as this allows. 0: the factor
+                      is `max_share`.
+    max_share         most of the factor: levels of behavior that one unit of satisfaction is worth. One unit
+    is
+                      half the way from the worst option to the best.
+    learns_answers    false: what is served beside behavior is the valence of behaviors alone, at the same
+                      price. For telling what answers add.
     """
 
     label: ClassVar[str] = "Probe"
     gradient_map: ClassVar[Mapping[str, Moves]] = {
-        "main": Moves((*EMBEDDINGS, "model.behavior")),
-        "heads": Moves(("model.heads",)),
-        "satisfaction": Moves(("model.probe",)),
-        "prior": Moves(("model.probe.weight",)),
+        "main": Moves(("table", "pooling", "model.behavior")),
+        "satisfaction": Moves(("table",)),
     }
 
-    probe_dim: Annotated[int, Meta(ge=0, le=4096)] = 0
-    ridge: Weight = 5.0
-    max_share: Weight = 0.0
-    behavior_budget: Share = 0.0
-    partners: bool = True
+    ridge: Rate = 100.0
+    prior_answers: Weight = 100.0
+    own_rate: Rate = 0.05
+    behavior_budget: Share = 0.01
+    max_share: Weight = 4.0
+    learns_answers: bool = True
 
     @property
-    def answer_use(self) -> AnswerUse:
+    def answer_use(self) -> AnswerUse | None:
         """How the method uses answers."""
-        return AnswerUse(partners=self.partners)
+        return AnswerUse(partners=False, replays=False) if self.learns_answers else None
+
+    @property
+    def unread_keys(self) -> tuple[str, ...]:
+        """Those of the base, and the number of replayed answers: none is replayed."""
+        return (*super().unread_keys, *(("answers.replayed",) if self.learns_answers else ()))
 
     def without_effect(self) -> Iterator[str]:
         """Yield a warning for each setting that another one switches off."""
         yield from super().without_effect()
         if self.behavior_budget and not self.max_share:
-            yield "method.behavior_budget has no effect: method.max_share is 0, so the probe is not served"
+            yield "method.behavior_budget has no effect: method.max_share is 0, so satisfaction is not served"
 
-    def pooling(self, task: Task) -> Pooling:
-        """Return a pooling of two sets of embeddings, or of one if the probe has none of its own."""
-        if self.probe_dim:
-            return TwinPooling(task.layout, task.sizes.dim, self.probe_dim)
-        return FeaturePooling(task.layout, task.sizes.dim)
+    def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
+        """Return the parts of the base, and a column for the answers' own first-order weights."""
+        embeddings, first_order = super().table_parts(task)
+        return embeddings, [*first_order, TablePart(1, "ftrl", self.own_rate)]
 
     def network(self, task: Task, pooling: Pooling) -> Probe:
         """Return the untrained network."""
-        behavior = BehaviorOnly(
-            Dims.of(task.sizes, pooling),
-            expert_width=self.expert_width,
-            num_experts=self.experts,
-            routing=self.how_routed,
+        readout = SatisfactionReadout([b.valence for b in task.behaviors])
+        if not self.learns_answers:
+            readout.serve_valence()
+        share = (
+            Price(self.behavior_budget, most=self.max_share).factor
+            if self.behavior_budget
+            else self.max_share
         )
-        price = None
-        if self.behavior_budget:
-            start = 1 / max(1.0, self.max_share)
-            price = PullController(self.behavior_budget, most=1.0, floor=0.0, start=start)
-        return Probe(
-            behavior,
-            Dims.of(task.sizes, pooling.beside if isinstance(pooling, TwinPooling) else pooling),
-            num_behaviors=task.num_behaviors,
-            max_share=self.max_share,
-            price=price,
-        )
+        return Probe(self.base(task, pooling), readout, share=share)
 
-    def objective(self, task: Task, network: RankingNetwork) -> "ProbeObjective":
+    def objective(self, task: Task, network: RankingNetwork) -> ProbeObjective:
         """Return the objective that trains the network."""
         assert isinstance(network, Probe)
-        return ProbeObjective(network, self.ridge, task.order_scope, task.best)
-
-
-class ProbeObjective:
-    """L_main, the cross-entropy of each behavior, and that of answers with a ridge.
-
-    Each part trains parameters of its own. `ridge` is divided by the number of answers seen so far, as in a
-    sum over all of them, so with few answers the probe has little effect.
-    """
-
-    def __init__(self, network: Probe, ridge: float, order_scope: OrderScope, best: int) -> None:
-        self._network, self._ridge, self._order_scope, self._best = network, ridge, order_scope, best
-
-    def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
-        """Return scores and losses of one step."""
-        network, batch, pairs = self._network, supervision.batch, supervision.pairs
-        scores: Scores = network(x, torch.from_numpy(pairs.row_Q))
-        assert scores.behavior_N is not None
-        assert scores.behavior_logit_NK is not None
-        assert scores.satisfaction_A is not None
-        main = behavior_loss(scores.behavior_N, batch, self._order_scope)
-        behavior_MK = torch.from_numpy(batch.behavior_MK).float()
-        heads = functional.binary_cross_entropy_with_logits(
-            scores.behavior_logit_NK[: batch.num_viewed], behavior_MK, reduction="sum"
-        ) / max(1, batch.num_viewed)
-        answers = answer_loss(
-            scores.satisfaction_A[torch.from_numpy(pairs.place_A)],
-            torch.from_numpy(pairs.option_A) / self._best,
-            torch.from_numpy(pairs.weight_A),
-        )
-        new = len(batch.option_A)
-        prior = self._ridge * network.penalty() / max(1.0, float(network.answers) + new)
-        observed = _first_levels(batch, scores.served_N, scores.behavior_N)
-        total = main + heads + answers + prior
-        return scores, Losses(
-            total,
-            main,
-            answers,
-            others={"heads": heads, "prior": prior},
-            after_step=lambda: network.after_step(new, observed),
-        )
-
-
-def _first_levels(batch: Batch, served_N: Tensor, behavior_N: Tensor) -> tuple[float, float, float]:
-    """Return the summed levels of the first rows by served and by behavior score, and their number."""
-    request_M = batch.rows.request_N[: batch.num_viewed]
-    sums = [
-        first_levels(request_M, batch.level_M, score_N.detach().numpy(), _FIRST)
-        for score_N in (served_N, behavior_N)
-    ]
-    return float(sums[0][0].sum()), float(sums[1][0].sum()), float(sums[0][1].sum())
+        return ProbeObjective(network, self, task)

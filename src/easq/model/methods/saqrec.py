@@ -18,7 +18,7 @@ from easq.model.dims import Dims
 from easq.model.lora import Projection
 from easq.model.losses import estimated_answers
 from easq.model.method import EMBEDDINGS, AnswerUse, Moves, RoutedMethod, Task
-from easq.model.methods.behavior import BehaviorOnly
+from easq.model.methods.behavior_2026_11 import BehaviorTower
 from easq.model.moe import RELU, MixtureOfExperts, PositiveHead, Routing
 from easq.model.objective import Losses, Supervision, behavior_loss
 from easq.model.pooling import FeaturePooling, Inputs, Past, Pooling
@@ -136,7 +136,7 @@ class Saqrec(RankingNetwork):
         routing: Routing = RELU,
     ) -> None:
         super().__init__()
-        self.base = BehaviorOnly(dims, expert_width=expert_width, num_experts=num_experts, routing=routing)
+        self.base = BehaviorTower(dims, expert_width=expert_width, num_experts=num_experts, routing=routing)
         self.propensity = PairNetwork(dims.viewer, item_dim)
         self.teacher = PairNetwork(dims.viewer, item_dim)
         self.final = FinalModel(

@@ -1,0 +1,67 @@
+"""The price: it is held at what is stated, also where requests hold one view, and its state continues."""
+
+import numpy as np
+import pytest
+
+from easq.model.price import Price
+
+
+def steps(price: Price, num: int, *, size: int, ratio: float = 1.0, seed: int = 0) -> tuple[float, float]:
+    """Return the share lost in expectation and in truth over the last half of the steps.
+
+    Levels are the expected ones plus noise; those of the first by behavior are `ratio` times as far apart.
+    """
+    random = np.random.default_rng(seed)
+    lost = whole = real = 0.0
+    for step in range(num):
+        request = np.repeat(np.arange(400 // size), size)
+        behavior, satisfaction = random.normal(3, 0.3, 400), random.normal(0, 1, 400)
+        level = 3 + ratio * (behavior - 3) + random.normal(0, 0.5, 400)
+        served = behavior + price.factor * satisfaction
+        if step > num // 2:
+            for first in range(0, 400, 20):
+                rows = np.arange(first, first + 20)
+                by_behavior = rows[np.argsort(-behavior[rows])[:3]]
+                as_served = rows[np.argsort(-served[rows])[:3]]
+                whole += behavior[by_behavior].sum()
+                lost += behavior[by_behavior].sum() - behavior[as_served].sum()
+                real += ratio * (behavior[by_behavior].sum() - behavior[as_served].sum())
+        price.observe(behavior, satisfaction, request, level)
+    return lost / whole, real / whole
+
+
+@pytest.mark.parametrize("size", [20, 1])
+@pytest.mark.parametrize("budget", [0.005, 0.03])
+def test_the_price_is_held(size: int, budget: float) -> None:
+    real = steps(Price(budget, most=10.0), 3000, size=size)[1]
+    assert real == pytest.approx(budget, rel=0.15)
+
+
+def test_what_is_lost_in_truth_is_what_counts() -> None:
+    price = Price(0.01, most=10.0)
+    expected, real = steps(price, 6000, size=20, ratio=0.5)
+    assert price.ratio == pytest.approx(0.5, abs=0.15)
+    assert real == pytest.approx(0.01, rel=0.25)
+    assert expected > 1.4 * real
+
+
+def test_the_factor_has_a_bound_and_never_reaches_zero() -> None:
+    price = Price(0.01, most=0.5)
+    rows = np.arange(100) // 20
+    for _ in range(50):
+        price.observe(np.linspace(0, 1, 100), np.zeros(100), rows, np.zeros(100))
+    assert price.factor == 0.5
+    for _ in range(200):
+        price.observe(np.linspace(0, 1, 100), np.linspace(1e9, 0, 100), rows, np.zeros(100))
+    assert 0 < price.factor < 1e-3
+
+
+def test_a_state_continues() -> None:
+    first, second = Price(0.01, most=5.0), Price(0.01, most=5.0)
+    steps(first, 20, size=20)
+    second.restore(first.state())
+    steps(first, 5, size=20, seed=1)
+    steps(second, 5, size=20, seed=1)
+    assert first.factor == second.factor
+    for name, values in first.state().items():
+        np.testing.assert_array_equal(values, second.state()[name])
