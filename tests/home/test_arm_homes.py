@@ -33,7 +33,7 @@ def home_of(folder: Path, names: str, **files: str) -> Home:
 def test_an_arm_is_the_running_recipe_changed_by_its_file(tmp_path: Path) -> None:
     home = home_of(tmp_path, 'recipe = "arm.toml"', arm='[method]\nkind = "behavior"\n')
     (arm,) = open_arms(home).values()
-    assert (home.recipe.method.kind, arm.recipe.method.kind) == ("easq", "behavior_2026_11")
+    assert (home.recipe.method.kind, arm.recipe.method.kind) == ("easq", "behavior")
     assert arm.recipe.model.hidden == home.recipe.model.hidden
     assert arm.recipe.features == home.recipe.features
     with arm.open_events() as events, home.open_events():

@@ -22,6 +22,8 @@ from easq.model.build import BuiltMethod
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import AnswerUse, StatefulObjective
 from easq.model.objective import Supervision
+from easq.model.own_weights import OwnWeights
+from easq.model.pooling import SummedPooling
 from easq.model.scores import Scores
 
 
@@ -35,7 +37,8 @@ class StepResult:
 
     `touched_U` are the table rows that the step read and may have changed. `satisfaction_L` holds the scores
     of the rows of answered requests, which start at `batch.num_viewed`. `gradient` is the norm of the dense
-    part's gradient before clipping.
+    part's gradient before clipping. `chance_MK` are the chances of the viewed rows' behaviors, of a method
+    that predicts them.
     """
 
     batch: Batch
@@ -46,6 +49,7 @@ class StepResult:
     active_experts: float
     active_satisfaction_experts: float | None
     gradient: float = 0.0
+    chance_MK: F32 | None = None
 
 
 class Learner:
@@ -74,6 +78,8 @@ class Learner:
     ) -> None:
         self.pooling, self.network, self.objective = method
         self.table, self.buffer, self.labelled = table, buffer, labelled
+        rate = 0.0 if answer_use is None else answer_use.own_rate
+        self._own = OwnWeights(len(table.weight), rate) if rate else None
         self.answer_use, self._replayed, self._drops_uncertain = answer_use, replayed, drops_uncertain
         self._num_options, self._gradient_clip = num_options, gradient_clip
         self.dense = nn.ModuleDict({"pooling": self.pooling, "model": self.network})
@@ -94,6 +100,7 @@ class Learner:
         Raises NonFiniteLossError, with nothing changed, if a loss is not finite.
         """
         rows, own, pairs, labelled = batch.rows, None, None, None
+        bounded_A = batch.weight_A
         if self.answer_use is not None:
             num_replayed = self._replayed if self.answer_use.replays else 0
             replayed = self.buffer.sample(num_replayed, self.answer_use.partners, self._random)
@@ -128,12 +135,30 @@ class Learner:
             self._adam.step()
             self.table.step(touched)
         if own is not None:
+            self._learn_own(batch, bounded_A)
             self.buffer.add(own)
         if self.labelled is not None:
             self.labelled.add(batch)
         loss.after_step()
         self.step_count += 1
         return self._report(batch, touched.rows_U, scores, values, gradient)
+
+    def _learn_own(self, batch: Batch, weight_A: F32) -> None:
+        """Move the first-order weights that answers alone train, if the method has them."""
+        if self._own is None:
+            return
+        assert isinstance(self.pooling, SummedPooling)
+        best, rows = self._num_options - 1, batch.rows
+        used = (batch.option_A % best == 0) if self._drops_uncertain else slice(None)
+        row_A, num_rows = batch.answer_row_A[used], len(self.table.weight)
+        viewer_AW = rows.viewer_BW[rows.request_N[row_A]]
+        viewer_AW = np.where(self.pooling.is_past_W & (viewer_AW > 0), viewer_AW + num_rows, viewer_AW)
+        value_AX = np.concatenate([viewer_AW, rows.candidate_NV[row_A]], 1)
+        changed, weights = self._own.learn(value_AX, batch.option_A[used] / best, weight_A[used])
+        for number, column in enumerate(self.pooling.own_columns):
+            is_there = changed // num_rows == number
+            row_U = torch.from_numpy(changed[is_there] % num_rows)
+            self.table.weight[row_U, column] = torch.from_numpy(weights[is_there]).float()
 
     def forget(self, user_A: I64) -> None:
         """Drop the buffered answers of viewers; what the parameters learned from them stays."""
@@ -155,6 +180,9 @@ class Learner:
             _active(scores.gate_NK[:num]),
             None if gates is None or not len(gates) else _active(gates),
             gradient,
+            None
+            if scores.behavior_logit_NK is None
+            else _array(scores.behavior_logit_NK[: batch.num_viewed].sigmoid()),
         )
 
     def state(self) -> Nested:
@@ -176,6 +204,8 @@ class Learner:
             state["labelled"] = self.labelled.state()
         if isinstance(self.objective, StatefulObjective):
             state["objective"] = self.objective.state()
+        if self._own is not None:
+            state["own"] = self._own.state()
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -192,6 +222,8 @@ class Learner:
             self.labelled.restore(state["labelled"])
         if isinstance(self.objective, StatefulObjective):
             self.objective.restore(state["objective"])
+        if self._own is not None:
+            self._own.restore(state["own"])
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.step_count = int(state["steps"][0])
 

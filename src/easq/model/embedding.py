@@ -47,10 +47,11 @@ class TablePart(NamedTuple):
     ftrl      FTRL-proximal with one update a step and value (McMahan et al. 2013): n += g^2,
               z += g - (sqrt(n) - sqrt(n before)) / rate * w, w = -rate * z / (0.1 + sqrt(n)). Starts at zero,
               and a value's first step is at most the rate, whatever the gradient's size.
+    set       no gradient moves it; the learner sets it. Starts at zero.
     """
 
     width: int
-    rule: Literal["adagrad", "ftrl"] = "adagrad"
+    rule: Literal["adagrad", "ftrl", "set"] = "adagrad"
     rate: float | None = None
     """None: the recipe's training.embedding_rate."""
 
@@ -122,6 +123,8 @@ class EmbeddingTable:
                 step_U = part.rate / (square_U.sqrt() + 1e-10)
                 values.append(old_UE - gradient * step_U.unsqueeze(1))
                 p += 1
+            elif part.rule == "set":
+                values.append(old_UE)
             else:
                 z, n = z_UF[:, f : f + part.width], n_UF[:, f : f + part.width]
                 before = n.sqrt()

@@ -89,6 +89,8 @@ class AnswerUse(NamedTuple):
     scope, unasked   scope of the pairs D+; see EasqSettings.
     list_length      candidates stored with each replayed answer, its own first.
     replays          whether replayed rows join a step.
+    own_rate         rate of first-order weights that answers alone train, in the last column of the table; 0
+                     where there is no such column.
     reads_viewed     whether the viewed rows get a satisfaction score too.
     labelled         whether the step also holds rows with both behavior and an answer.
     """
@@ -98,6 +100,7 @@ class AnswerUse(NamedTuple):
     unasked: Unasked = "none"
     list_length: int = 1
     replays: bool = True
+    own_rate: float = 0.0
     reads_viewed: bool = False
     labelled: bool = False
 

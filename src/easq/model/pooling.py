@@ -4,6 +4,7 @@ Shapes: B requests, N rows, V and C widths of viewer and candidate, L entries of
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -176,28 +177,44 @@ class SummedPooling(nn.Module):
     """Pools embeddings, histories averaged, and sums first-order weights: x and its `sum_NF`.
 
     The first-order weights of a row are those of all its values, single ones and those in lists and
-    histories.
+    histories. A value weighs otherwise in a history than as itself, so with a history every column stands
+    twice.
+
+    own_columns   columns of the table with the last first-order weight: of values, and of values in a
+    history. is_past_W     which of the viewer's places belong to histories.
     """
 
     def __init__(self, layout: Layout, embeddings: TablePart, first_order: Sequence[TablePart]) -> None:
         super().__init__()
         self.first = FeaturePooling(layout, embeddings.width, averages_past=True)
-        self.parts = (embeddings, *first_order)
         self.viewer_dim, self.candidate_dim = self.first.viewer_dim, self.first.candidate_dim
+        self.is_past_W = np.zeros(layout.viewer[-1].stop if layout.viewer else 0, np.bool_)
+        for slot in layout.viewer:
+            self.is_past_W[slot.start : slot.stop] = isinstance(slot.feature, History)
+        times = 2 if self.is_past_W.any() else 1
+        self.parts = (embeddings, *(part for _ in range(times) for part in first_order))
+        self._num = sum(part.width for part in first_order)
+        self.own_columns = [embeddings.width + self._num * time - 1 for time in range(1, times + 1)]
+        self._now, self._past = (np.flatnonzero(is_W).tolist() for is_W in (~self.is_past_W, self.is_past_W))
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
-        lookup = Lookup.of(touched)
-        width = self.parts[0].width
-        embedded = lookup._replace(
-            viewer_BWE=lookup.viewer_BWE[:, :, :width], candidate_NVE=lookup.candidate_NVE[:, :, :width]
-        )
-        viewer_BF = lookup.viewer_BWE[:, :, width:].sum(1)
-        sum_NF = viewer_BF.index_select(0, request_N) + lookup.candidate_NVE[:, :, width:].sum(1)
-        return self.first.pool(embedded, request_N)._replace(sum_NF=sum_NF)
+        dim, num = self.parts[0].width, self._num
+        past = touched.value_UE.shape[1] - dim - num
+        embedding_UE, now_UF, past_UF = torch.split(touched.value_UE, [dim, num, past], 1)
+        viewer_BF = _sum(touched.viewer_BW[:, self._now], now_UF)
+        if self._past:
+            viewer_BF = viewer_BF + _sum(touched.viewer_BW[:, self._past], past_UF)
+        sum_NF = viewer_BF.index_select(0, request_N) + _sum(touched.candidate_NV, now_UF)
+        lookup = Lookup.of(replace(touched, value_UE=embedding_UE))
+        return self.first.pool(lookup, request_N)._replace(sum_NF=sum_NF)
 
 
 Pooling = FeaturePooling | TwinPooling | SummedPooling
+
+
+def _sum(place_RW: Tensor, weight_UF: Tensor) -> Tensor:
+    return functional.embedding(place_RW, weight_UF).sum(1)
 
 
 def _mean(embedded_RWE: Tensor, is_padding_RW: Tensor, start: int, stop: int) -> Tensor:

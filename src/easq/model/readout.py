@@ -230,12 +230,6 @@ class ReadoutLearner:
         ):
             getattr(self._readout, name).copy_(torch.from_numpy(values))
 
-    def log_odds(self) -> float:
-        """Return the log odds of the better half among the answers so far, the middle counted half."""
-        num, total = self._mix.totals
-        better = (num + total) / 2
-        return float(np.log((better + 1) / (num - better + 1)))
-
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return all sums."""
         return {

@@ -10,7 +10,6 @@ from easq.learn.learner import Learner
 from easq.model.scores import Scores
 from tests.support.method_learners import learner_of
 
-
 REPEATS = 6
 """How often the few batches are learned, until the answers have shown something."""
 

@@ -12,6 +12,7 @@ import pytest
 
 from easq.errors import InputError
 from easq.prove.bench.bench_report import write
+from easq.prove.bench.linear import LinearSettings
 from easq.prove.bench.plan import BenchArm, BenchWorld, Cell
 from easq.prove.bench.row_store import MetricRow, read_rows, write_rows
 from easq.prove.bench.runner import run
@@ -72,14 +73,14 @@ def test_methods_that_would_take_other_steps_are_refused() -> None:
     recipes = [read_recipe(RECIPES / "world.toml", [f"training.batch_rows={n}"]) for n in (256, 512)]
     pairs = [(Cell(BenchArm("behavior", "behavior"), place, 1), recipe) for recipe in recipes]
     with pytest.raises(InputError, match="share features"):
-        run_pass(pairs, Sitting(20, 0.5))
+        run_pass(pairs, Sitting(20, 0.5, LinearSettings()))
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0, 4.0])
 def test_as_many_answers_are_learned_as_were_wanted(bias: float) -> None:
     place = BenchWorld("bait", 0.01, bias, 100_000)
     cell = Cell(BenchArm("oracle", "oracle"), place, 3)
-    (result,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5))
+    (result,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5, LinearSettings()))
     assert result["answers"] == pytest.approx(1000, rel=0.12)
     assert 0 < kept_share(place, 20) < 1
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from easq.features.batch import Batch
 from easq.model.embedding import TablePart
-from easq.model.losses import answer_loss
 from easq.model.method import AnswerUse, Moves, Task
 from easq.model.methods.behavior import (
     BehaviorCounts,
@@ -43,9 +42,7 @@ class Probe(RankingNetwork):
         super().__init__()
         self.behavior, self.readout = behavior, readout
         self.register_buffer("factor", torch.tensor([share]))
-        self.register_buffer("own_offset", torch.zeros(1))
         self.factor: Tensor
-        self.own_offset: Tensor
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows, and estimate the satisfaction of `answered_A`, the rows of whole requests."""
@@ -69,9 +66,10 @@ class Probe(RankingNetwork):
 
 
 class ProbeObjective:
-    """The cross-entropy of every behavior; that of the answers, for first-order weights of their own.
+    """The cross-entropy of every behavior. Answers move no gradient.
 
-    The readout is no minimum of a loss: its weights are solved from sums after each step.
+    The readout's weights are solved from sums after each step, and the learner moves the answers' own
+    weights.
     """
 
     def __init__(self, network: Probe, settings: "ProbeSettings", task: Task) -> None:
@@ -87,24 +85,14 @@ class ProbeObjective:
         """Return scores and losses of one step."""
         batch = supervision.batch
         pairs = supervision.pairs if supervision.has_pairs else None
-        num_answers = 0 if pairs is None else len(pairs.place_A)
-        count_gradients(x, [float(batch.num_viewed)] * self._num + [float(num_answers)])
+        count_gradients(x, [float(batch.num_viewed)] * self._num + [0.0])
         scores: Scores = self._network(x, None if pairs is None else torch.from_numpy(pairs.row_Q))
         assert scores.behavior_logit_NK is not None
         main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
         if pairs is None:
             return scores, Losses(main, main, after_step=lambda: self._after_step(x, scores, batch))
-        said = self._answers_loss(x, pairs)
-        read = self._read(x, scores, pairs)
-        after = partial(self._after_step, x, scores, batch, read)
-        return scores, Losses(main + said, main, said, after_step=after)
-
-    def _answers_loss(self, x: Inputs, pairs: AnswerPairs) -> Tensor:
-        assert x.sum_NF is not None
-        row_A = torch.from_numpy(pairs.row_Q[pairs.place_A])
-        logit_A = x.sum_NF[:, -1].index_select(0, row_A) + self._network.own_offset
-        said_A, weight_A = torch.from_numpy(pairs.option_A) / self._best, torch.from_numpy(pairs.weight_A)
-        return answer_loss(logit_A, said_A, weight_A)
+        after = partial(self._after_step, x, scores, batch, self._read(x, scores, pairs))
+        return scores, Losses(main, main, after_step=after)
 
     def _read(self, x: Inputs, scores: Scores, pairs: AnswerPairs) -> AnswersRead:
         assert x.sum_NF is not None and scores.behavior_logit_NK is not None
@@ -132,7 +120,6 @@ class ProbeObjective:
         self._counts.add(batch.behavior_MK, network.behavior.heads)
         if read is not None:
             self._readout.add(read)
-            network.own_offset.fill_(self._readout.log_odds())
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the counts, the sums of the readout and the price."""
@@ -167,7 +154,6 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     label: ClassVar[str] = "Probe"
     gradient_map: ClassVar[Mapping[str, Moves]] = {
         "main": Moves(("table", "pooling", "model.behavior")),
-        "satisfaction": Moves(("table",)),
     }
 
     ridge: Rate = 100.0
@@ -180,7 +166,9 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     @property
     def answer_use(self) -> AnswerUse | None:
         """How the method uses answers."""
-        return AnswerUse(partners=False, replays=False) if self.learns_answers else None
+        return (
+            AnswerUse(partners=False, replays=False, own_rate=self.own_rate) if self.learns_answers else None
+        )
 
     @property
     def unread_keys(self) -> tuple[str, ...]:
@@ -196,7 +184,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
         """Return the parts of the base, and a column for the answers' own first-order weights."""
         embeddings, first_order = super().table_parts(task)
-        return embeddings, [*first_order, TablePart(1, "ftrl", self.own_rate)]
+        return embeddings, [*first_order, TablePart(1, "set")]
 
     def network(self, task: Task, pooling: Pooling) -> Probe:
         """Return the untrained network."""

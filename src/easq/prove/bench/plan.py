@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from easq.errors import InputError
+from easq.prove.bench.linear import LINEAR, LinearSettings
 from easq.recipe.values import Strict
 
-REFERENCES = ("random", "popularity", "oracle")
-"""Scorers that learn nothing; they are measured in each world for nothing."""
+REFERENCES = ("random", "popularity", "oracle", *LINEAR)
+"""Scorers without a recipe of their own. They are measured once in each world, beside its first methods."""
 
 Views = Annotated[int, Meta(ge=1000)]
 AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
@@ -27,6 +28,7 @@ class BenchSize(Strict, frozen=True):
     views, answers               views of one world, and answers learned per view.
     small_views, small_answers   the same for experiments that are `small`: many cells of shorter worlds.
     seeds                        of the worlds and of the parameters; an experiment may take the first few.
+    linear_seeds                 of these, how many the linear learner runs on: it takes 0.2 ms a view.
     experiments                  names of the experiments, in the order in which they run.
     """
 
@@ -36,6 +38,7 @@ class BenchSize(Strict, frozen=True):
     experiments: tuple[str, ...]
     small_views: Views = 100_000
     small_answers: AnswerRate = 0.005
+    linear_seeds: Annotated[int, Meta(ge=0)] = 100
 
 
 class Variant(Strict, frozen=True):
@@ -76,17 +79,24 @@ class BenchExperiment(Strict, frozen=True):
 
 
 class Real(Strict, frozen=True):
-    """A real log: its loader and recipe (next to the plan), and the shares of its answers to learn."""
+    """A real log: its loader and recipe (next to the plan), and the shares of its answers to learn.
+
+    `linear` are settings of the linear learner.
+    """
 
     loader: Literal["kuairand", "eeg_svrec"]
     recipe: str
     kept: tuple[Annotated[float, Meta(gt=0, lt=1)], ...]
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
+    linear: LinearSettings = LinearSettings()
 
 
 class Plan(Strict, frozen=True):
-    """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass."""
+    """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass.
+
+    `linear` are settings of the linear learner on worlds.
+    """
 
     sizes: dict[str, BenchSize]
     experiments: dict[str, BenchExperiment]
@@ -94,6 +104,7 @@ class Plan(Strict, frozen=True):
     candidates: Annotated[int, Meta(ge=2, le=1000)] = 20
     measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     together: Annotated[int, Meta(ge=1)] = 4
+    linear: LinearSettings = LinearSettings(rate=0.02, crosses=True)
 
 
 class BenchWorld(NamedTuple):
@@ -172,7 +183,8 @@ def cells_of(experiment: BenchExperiment, size: BenchSize) -> Iterator[Cell]:
     """Yield all cells of an experiment: world by world, arm by arm, seed by seed."""
     for place in places_of(experiment, size):
         for arm in arms_of(experiment):
-            for seed in size.seeds[: experiment.most_seeds]:
+            most = min(experiment.most_seeds, size.linear_seeds if arm.method in LINEAR else len(size.seeds))
+            for seed in size.seeds[:most]:
                 yield Cell(arm, place, seed)
 
 
@@ -197,6 +209,7 @@ def passes(
     experiment, a few methods at a time, seed by seed, world by world; shared cells are yielded once.
     """
     seen: set[Cell] = set()
+    few = set(size.seeds[: size.linear_seeds])
     for name in size.experiments:
         if only and name not in only:
             continue
@@ -208,7 +221,10 @@ def passes(
             for seed in size.seeds[: experiment.most_seeds]:
                 for place in places_of(experiment, size):
                     chosen = arms[start : start + plan.together] + (references if not start else [])
-                    group = [cell for arm in chosen if (cell := Cell(arm, place, seed)) not in seen]
+                    cells = [Cell(arm, place, seed) for arm in chosen]
+                    group = [
+                        c for c in cells if c not in seen and (c.seed in few or c.arm.method not in LINEAR)
+                    ]
                     seen.update(group)
                     if group:
                         yield group

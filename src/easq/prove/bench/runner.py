@@ -54,7 +54,7 @@ class Bench:
     @property
     def sitting(self) -> Sitting:
         """Return the settings that all passes share."""
-        return Sitting(self.plan.candidates, self.plan.measured_share)
+        return Sitting(self.plan.candidates, self.plan.measured_share, self.plan.linear)
 
     def key(self, cell: Cell, recipe: Recipe) -> str:
         """Return the name of a cell's rows: a digest of everything that determines them."""

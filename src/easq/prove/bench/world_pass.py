@@ -13,6 +13,7 @@ from easq.errors import InputError
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.learn.trainer import compute_alike
+from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.bench.measure import Lists, Measure, scores_of
 from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell
 from easq.prove.bench.world_feed import FedBatch, feed
@@ -32,6 +33,7 @@ class Sitting:
 
     candidates: int
     measured_share: float
+    linear: LinearSettings
 
 
 def run_pass(
@@ -53,6 +55,8 @@ def run_pass(
     ]
     measures = [Measure(len(first.question.options) - 1) for _ in cells]
     references = References(("popularity", "random"), seed)
+    has_linear = any(cell.arm.method in LINEAR for cell, _ in cells)
+    linear = LinearReference(first, sitting.linear) if has_linear else None
     world = World(
         seed, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
     )
@@ -63,6 +67,8 @@ def run_pass(
         lists = Lists(fed, sitting.candidates) if views > start else None
         scores = references.score(fed.batch)
         scores["oracle"] = fed.satisfaction_M.astype(np.float64)
+        if linear is not None:
+            scores |= linear.step(fed.batch).by_method
         for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
             served_N = scores[cell.arm.method] if learner is None else _step(learner, fed, cell)
             if lists is not None:
