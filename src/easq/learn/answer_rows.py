@@ -80,11 +80,12 @@ def answer_rows(
     *,
     drops_uncertain: bool = False,
     bounded_A: F32 | None = None,
+    has_new: bool = True,
 ) -> AnswerPairs:
     """Choose Q and D+ for a batch whose replayed rows are appended behind its own.
 
     With `drops_uncertain` options between the worst and the best are left out. `bounded_A` replaces the
-    weights of the batch's own answers.
+    weights of the batch's own answers; without `has_new` these are not learned here, because they wait.
     """
     num_rows, num_viewed = len(batch.rows.request_N), batch.num_viewed
     num_listed = num_rows - num_viewed
@@ -95,9 +96,9 @@ def answer_rows(
     user_A = np.concatenate([batch.user_B[batch.rows.request_N[batch.answer_row_A]], replayed.user_A])
     option_A = np.concatenate([batch.option_A, replayed.option_A])
     weight_A = np.concatenate([batch.weight_A if bounded_A is None else bounded_A, replayed.weight_A])
-    used = np.arange(len(place_A))
+    used = np.arange(0 if has_new else len(new_A), len(place_A))
     if drops_uncertain:
-        used = np.flatnonzero((option_A == 0) | (option_A == num_options - 1))
+        used = used[(option_A[used] == 0) | (option_A[used] == num_options - 1)]
     better, worse = answer_pairs(user_A[used], option_A[used], use.scope)
     better_P, worse_P = place_A[used[better]], place_A[used[worse]]
     weight_P = weight_A[used[better]] * weight_A[used[worse]]

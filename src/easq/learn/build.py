@@ -5,6 +5,7 @@ import torch
 from easq.features.encode import Encoder
 from easq.learn.labelled_views import LabelledViews
 from easq.learn.learner import Learner
+from easq.learn.optimizers import DenseOptimizer
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.model.build import build_method
 from easq.model.embedding import EmbeddingTable
@@ -20,7 +21,8 @@ def build_encoder(recipe: Recipe) -> Encoder:
 def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     """Return an untrained learner; equal recipes give equal parameters."""
     layout, training, answers = encoder.layout, recipe.training, recipe.answers
-    use = method_of(recipe).answer_use
+    settings = method_of(recipe)
+    use = settings.answer_use
     generator = torch.Generator().manual_seed(recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -56,7 +58,12 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         buffer=buffer,
         labelled=labelled,
         num_options=len(recipe.question.options),
-        learning_rate=training.learning_rate,
-        gradient_clip=training.gradient_clip,
+        optimizer=lambda dense: DenseOptimizer(
+            dense,
+            settings.gradient_map,
+            settings.answer_path,
+            rate=training.learning_rate,
+            clip=training.gradient_clip,
+        ),
         seed=recipe.seed,
     )

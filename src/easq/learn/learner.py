@@ -4,7 +4,7 @@ Shapes: N rows of a batch, A its answers, W and V embedding rows of viewer and c
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from easq.features.batch import Batch
 from easq.home.snapshots import Nested
 from easq.learn.answer_rows import answer_rows, answered_rows, with_replayed
 from easq.learn.labelled_views import LabelledViews
-from easq.learn.replay_buffer import ReplayBuffer
+from easq.learn.optimizers import DenseOptimizer
+from easq.learn.replay_buffer import ReplayBuffer, joined
+from easq.learn.waiting_answers import WaitingAnswers
 from easq.model.build import BuiltMethod
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import AnswerUse, StatefulObjective
@@ -72,8 +74,7 @@ class Learner:
         replayed: int,
         drops_uncertain: bool,
         num_options: int,
-        learning_rate: float,
-        gradient_clip: float,
+        optimizer: Callable[[nn.Module], DenseOptimizer],
         seed: int,
     ) -> None:
         self.pooling, self.network, self.objective = method
@@ -81,9 +82,11 @@ class Learner:
         rate = 0.0 if answer_use is None else answer_use.own_rate
         self._own = OwnWeights(len(table.weight), rate) if rate else None
         self.answer_use, self._replayed, self._drops_uncertain = answer_use, replayed, drops_uncertain
-        self._num_options, self._gradient_clip = num_options, gradient_clip
+        self._num_options = num_options
+        wait = 0 if answer_use is None else answer_use.wait
+        self._waiting = WaitingAnswers(wait) if wait else None
         self.dense = nn.ModuleDict({"pooling": self.pooling, "model": self.network})
-        self._adam = torch.optim.Adam(self.dense.parameters(), lr=learning_rate, fused=True)
+        self._optimizer = optimizer(self.dense)
         self._random = np.random.default_rng(seed)
         self.step_count = 0
 
@@ -106,6 +109,8 @@ class Learner:
             replayed = self.buffer.sample(num_replayed, self.answer_use.partners, self._random)
             own = answered_rows(batch, self.answer_use.list_length)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
+            if self._waiting is not None:
+                replayed = joined(replayed, self._waiting.exchange(own._replace(weight_A=bounded_A)))
             pairs = answer_rows(
                 batch,
                 replayed,
@@ -113,6 +118,7 @@ class Learner:
                 self.answer_use,
                 drops_uncertain=self._drops_uncertain,
                 bounded_A=bounded_A,
+                has_new=self._waiting is None,
             )
             rows = with_replayed(rows, replayed)
         if self.labelled is not None:
@@ -125,15 +131,10 @@ class Learner:
             raise NonFiniteLossError(f"step {self.step_count}: the losses are {values}; nothing was changed")
         gradient = 0.0
         if loss.total.requires_grad:
-            self._adam.zero_grad()
+            self._optimizer.zero_grad()
             torch.autograd.backward(loss.total)
-            trained = [p for p in self.dense.parameters() if p.grad is not None]
-            norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
-            if self._gradient_clip:
-                nn.utils.clip_grads_with_norm_(trained, self._gradient_clip, norm)
-            gradient = float(norm)
-            self._adam.step()
-            self.table.step(touched)
+            gradient = self._optimizer.step()
+            self.table.step(touched, max(1, batch.num_viewed))
         if own is not None:
             self._learn_own(batch, bounded_A)
             self.buffer.add(own)
@@ -163,6 +164,8 @@ class Learner:
     def forget(self, user_A: I64) -> None:
         """Drop the buffered answers of viewers; what the parameters learned from them stays."""
         self.buffer.forget(user_A)
+        if self._waiting is not None:
+            self._waiting.forget(user_A)
         if self.labelled is not None:
             self.labelled.forget(user_A)
 
@@ -187,15 +190,11 @@ class Learner:
 
     def state(self) -> Nested:
         """Return parameters, optimizer, replay buffers and random state."""
-        moments = self._adam.state_dict()["state"]
         random = json.dumps(self._random.bit_generator.state).encode()
         state: dict[str, Nested | np.ndarray] = {
             "table": self.table.state(),
             "dense": {name: value.numpy() for name, value in self.dense.state_dict().items()},
-            "adam": {
-                str(number): {name: value.numpy() for name, value in parts.items()}
-                for number, parts in moments.items()
-            },
+            **self._optimizer.state(),
             "buffer": self.buffer.state(),
             "random": np.frombuffer(random, np.uint8),
             "steps": np.array([self.step_count]),
@@ -206,17 +205,15 @@ class Learner:
             state["objective"] = self.objective.state()
         if self._own is not None:
             state["own"] = self._own.state()
+        if self._waiting is not None:
+            state["waiting"] = self._waiting.state()
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` returned."""
         self.table.restore(state["table"])
         self.dense.load_state_dict({name: _tensor(value) for name, value in state["dense"].items()})
-        moments = {
-            int(number): {name: _tensor(value) for name, value in parts.items()}
-            for number, parts in state.get("adam", {}).items()
-        }
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
+        self._optimizer.restore(state)
         self.buffer.restore(state["buffer"])
         if self.labelled is not None:
             self.labelled.restore(state["labelled"])
@@ -224,6 +221,8 @@ class Learner:
             self.objective.restore(state["objective"])
         if self._own is not None:
             self._own.restore(state["own"])
+        if self._waiting is not None:
+            self._waiting.restore(state.get("waiting", {}))
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.step_count = int(state["steps"][0])
 

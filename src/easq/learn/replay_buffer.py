@@ -25,6 +25,12 @@ class AnsweredRows(NamedTuple):
     behavior_AK: I64
 
 
+def joined(first: AnsweredRows, second: AnsweredRows) -> AnsweredRows:
+    """Return the rows of both, in order."""
+    after = second._asdict()
+    return AnsweredRows(**{n: np.concatenate([column, after[n]]) for n, column in first._asdict().items()})
+
+
 class ReplayBuffer:
     """A ring of the last `capacity` answered rows.
 

@@ -36,8 +36,8 @@ class Touched:
         )
 
 
-_BETA = 0.1
-"""Of FTRL-proximal; as in Vowpal Wabbit."""
+_BETA = 1.0
+"""Of FTRL-proximal, as its paper has it."""
 
 
 class TablePart(NamedTuple):
@@ -45,7 +45,7 @@ class TablePart(NamedTuple):
 
     adagrad   row-wise AdaGrad: one accumulator for each row (Gupta et al. 2014; as in FBGEMM). Starts random.
     ftrl      FTRL-proximal with one update a step and value (McMahan et al. 2013): n += g^2,
-              z += g - (sqrt(n) - sqrt(n before)) / rate * w, w = -rate * z / (0.1 + sqrt(n)). Starts at zero,
+              z += g - (sqrt(n) - sqrt(n before)) / rate * w, w = -rate * z / (1 + sqrt(n)). Starts at zero,
               and a value's first step is at most the rate, whatever the gradient's size.
     set       no gradient moves it; the learner sets it. Starts at zero.
     """
@@ -54,6 +54,8 @@ class TablePart(NamedTuple):
     rule: Literal["adagrad", "ftrl", "set"] = "adagrad"
     rate: float | None = None
     """None: the recipe's training.embedding_rate."""
+    floor: float = 0.0
+    """Of row-wise AdaGrad, in gradients of one row: smaller ones move a value in proportion."""
 
 
 class EmbeddingTable:
@@ -102,8 +104,8 @@ class EmbeddingTable:
             inverse[size:].view(rows.candidate_NV.shape),
         )
 
-    def step(self, touched: Touched) -> None:
-        """Update the touched rows by their gradient."""
+    def step(self, touched: Touched, num_rows: int) -> None:
+        """Update the touched rows by their gradient: of losses that are means over `num_rows` rows."""
         gradient_UE = touched.value_UE.grad
         if gradient_UE is None:
             return
@@ -120,7 +122,7 @@ class EmbeddingTable:
             assert part.rate is not None
             if part.rule == "adagrad":
                 square_U = squares_UP[:, p].add_(gradient.square().mean(1))
-                step_U = part.rate / (square_U.sqrt() + 1e-10)
+                step_U = part.rate / (square_U.sqrt() + 1e-10 + part.floor / num_rows)
                 values.append(old_UE - gradient * step_U.unsqueeze(1))
                 p += 1
             elif part.rule == "set":

@@ -91,6 +91,7 @@ class AnswerUse(NamedTuple):
     replays          whether replayed rows join a step.
     own_rate         rate of first-order weights that answers alone train, in the last column of the table; 0
                      where there is no such column.
+    wait             how many answers wait for each other before they join a step; 0: none waits.
     reads_viewed     whether the viewed rows get a satisfaction score too.
     labelled         whether the step also holds rows with both behavior and an answer.
     """
@@ -101,8 +102,16 @@ class AnswerUse(NamedTuple):
     list_length: int = 1
     replays: bool = True
     own_rate: float = 0.0
+    wait: int = 0
     reads_viewed: bool = False
     labelled: bool = False
+
+
+class AnswerPath(NamedTuple):
+    """Parameters, by the prefix of their names, with an Adam of their own that steps only on a gradient."""
+
+    parts: tuple[str, ...]
+    rate: float
 
 
 class Moves(NamedTuple):
@@ -140,6 +149,11 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
     @property
     def answer_use(self) -> AnswerUse | None:
         """How the method uses answers; None if it reads none."""
+        return None
+
+    @property
+    def answer_path(self) -> AnswerPath | None:
+        """What answers train by an optimizer of its own; None if there is one optimizer."""
         return None
 
     @property

@@ -3,6 +3,7 @@
 Shapes: N rows, D hidden, K experts, W expert width.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -24,6 +25,12 @@ class Routing(NamedTuple):
 
 RELU = Routing()
 
+Activation = Literal["relu", "softplus"]
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "softplus": functional.softplus,
+}
+
 
 class MixtureOfExperts(nn.Module):
     """sum_k gate_k E_k(h) with gate = ReLU(W_gate h) and two-layer experts, as two matrix products.
@@ -31,9 +38,12 @@ class MixtureOfExperts(nn.Module):
     Source: docs/method.md section 3; ReLU routing as in ReMoE (Wang et al. 2024), without its penalty.
     """
 
-    def __init__(self, in_dim: int, width: int, num_experts: int, routing: Routing) -> None:
+    def __init__(
+        self, in_dim: int, width: int, num_experts: int, routing: Routing, activation: Activation = "relu"
+    ) -> None:
         super().__init__()
         self.num_experts, self.width, self._routing = num_experts, width, routing
+        self._activate = _ACTIVATIONS[activation]
         self.gate = None if routing.kind == "none" else nn.Linear(in_dim, num_experts, bias=False)
         self.inner = nn.Linear(in_dim, num_experts * width)
         self.outer = nn.Linear(num_experts * width, width, bias=False)
@@ -42,7 +52,7 @@ class MixtureOfExperts(nn.Module):
     def forward(self, h_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mixture (N x W) and the gates (N x K)."""
         gate_NK = self._gates(h_ND)
-        inner_NKW = functional.relu(self.inner(h_ND)).view(-1, self.num_experts, self.width)
+        inner_NKW = self._activate(self.inner(h_ND)).view(-1, self.num_experts, self.width)
         # Scaling the inner layer by its gate turns the weighted sum of K products into one.
         weighted = (inner_NKW * gate_NK.unsqueeze(2)).flatten(1)
         return self.outer(weighted) + gate_NK @ self.outer_bias, gate_NK
@@ -60,11 +70,12 @@ class MixtureOfExperts(nn.Module):
 class PositiveHead(nn.Module):
     """Softplus(head(z)) + eps: a positive score, as the log-scores of the DPO term need."""
 
-    def __init__(self, in_dim: int, width: int, eps: float) -> None:
+    def __init__(self, in_dim: int, width: int, eps: float, activation: Activation = "relu") -> None:
         super().__init__()
         self.eps = eps
+        layer = nn.ReLU if activation == "relu" else nn.Softplus
         self.layers = (
-            nn.Sequential(nn.ReLU(), nn.Linear(in_dim, width), nn.ReLU(), nn.Linear(width, 1))
+            nn.Sequential(layer(), nn.Linear(in_dim, width), layer(), nn.Linear(width, 1))
             if width
             else nn.Linear(in_dim, 1)
         )
@@ -85,10 +96,11 @@ class Tower(nn.Module):
         head_width: int,
         eps: float,
         routing: Routing = RELU,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
-        self.experts = MixtureOfExperts(in_dim, width, num_experts, routing)
-        self.head = PositiveHead(width, head_width, eps)
+        self.experts = MixtureOfExperts(in_dim, width, num_experts, routing, activation)
+        self.head = PositiveHead(width, head_width, eps, activation)
 
     def forward(self, h_ND: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores (N) and gates (N x K)."""

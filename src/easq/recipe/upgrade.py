@@ -43,6 +43,8 @@ _OLD_KEYS = {"model": _OLD_MODEL, "baselines": _OLD_BASELINES, "alignment": _OLD
 _RENAMED_KINDS = {"behavior": "behavior_2026_11", "probe": "probe_2026_11"}
 _KEYS_UNTIL_0_2 = ("experts", "expert_width", "routing", "top_k", "probe_dim", "partners")
 """Keys that `behavior` and `probe` had until 0.2 and have no more; a home writes all of them out."""
+_EASQ_UNTIL_0_2: TomlTable = {"answer_rate": 0.0, "activation": "relu"}
+"""What `easq` did before it had these keys: one optimizer for both paths, and ReLU."""
 _PROBE = {"satisfaction_share": "max_share", "behavior_tolerance": "behavior_budget"}
 _PROBES = ("probe", "probe_2026_11")
 _OTHER = {"behavior_tolerance": "pair_accuracy_budget"}
@@ -65,11 +67,11 @@ def renamed_kind(table: Mapping[str, Any]) -> str | None:
 
 def upgrade_kept(data: TomlTable, methods: MethodReader) -> TomlTable:
     """Return the data of a recipe that easq itself wrote out, in any release, in today's form."""
-    if is_old(data):
-        return upgrade(data, methods)
+    data = upgrade(data, methods) if is_old(data) else data
     table = _table(data, "method")
-    kind = renamed_kind(table)
-    return data if kind is None else {**data, "method": {**table, "kind": kind}}
+    kind = renamed_kind(table) or table.get("kind", DEFAULT_KIND)
+    added = _EASQ_UNTIL_0_2 if kind == "easq" and "answer_rate" not in table else {}
+    return {**data, "method": {**added, **table, "kind": kind}} if table else data
 
 
 def key_of_today(key: str, kind: str) -> str | None:

@@ -168,8 +168,7 @@ def test_every_method_learns_the_order_of_behavior(method: str) -> None:
     assert after > max(0.7, before + 0.15)
 
 
-# EASQ's answer path shares its optimizer with the main path and needs more answers (docs/results.md).
-ANSWERED = [m for m in METHODS if methods()[m]().reads_answers and m != "easq"]
+ANSWERED = [m for m in METHODS if methods()[m]().reads_answers]
 
 
 @pytest.mark.parametrize("method", ANSWERED)

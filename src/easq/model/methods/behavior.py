@@ -21,7 +21,7 @@ from easq.model.product_heads import ProductHeads
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.features import BehaviorKind
-from easq.recipe.values import Rate, Width
+from easq.recipe.values import Rate, Weight, Width
 
 _PRIOR_VIEWS = 10.0
 
@@ -116,14 +116,20 @@ class HeadSettings(TrainableMethod, frozen=True):
     dim, embedding_rate   width of an embedding, and its rate by row-wise AdaGrad.
     width                 width of the product of viewer and candidate, and of the hidden layer beside it.
     product_scale         first size of the two maps that are multiplied, relative to the usual.
-    first_order_rate      of the first-order weights, by FTRL-proximal.
+    embedding_floor       of that AdaGrad: gradients that are small beside it move an embedding little.
+    Without
+                          it a log whose embeddings say nothing is learned worse than by first-order weights.
+    first_order_rate      of all first-order weights of a row together, by FTRL-proximal: one moves at this
+    over
+                          the root of the number of values that a row may have.
     """
 
     dim: Width = 32
     embedding_rate: Rate = 0.3
     width: Width = 64
     product_scale: Rate = 3.0
-    first_order_rate: Rate = 0.02
+    embedding_floor: Weight = 0.003
+    first_order_rate: Rate = 0.3
 
     @property
     def unread_keys(self) -> tuple[str, ...]:
@@ -133,8 +139,10 @@ class HeadSettings(TrainableMethod, frozen=True):
 
     def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
         """Return the embeddings' part of the table, and those of first-order weights."""
-        embeddings = TablePart(self.dim, rate=self.embedding_rate)
-        return embeddings, [TablePart(task.num_behaviors, "ftrl", self.first_order_rate)]
+        sides = (task.layout.viewer, task.layout.candidate)
+        num_values = sum(side[-1].stop for side in sides if side)
+        embeddings = TablePart(self.dim, rate=self.embedding_rate, floor=self.embedding_floor)
+        return embeddings, [TablePart(task.num_behaviors, "ftrl", self.first_order_rate / num_values**0.5)]
 
     def pooling(self, task: Task) -> Pooling:
         """Return the pooling of embeddings and first-order weights."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from easq.model.dims import Dims
 from easq.model.lora import Projection
 from easq.model.method import EMBEDDINGS, Moves, RoutedMethod, Task
-from easq.model.moe import RELU, Routing, Tower
+from easq.model.moe import RELU, Activation, Routing, Tower
 from easq.model.objective import Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pooling import Inputs, Pooling
 from easq.model.scores import Scores
@@ -18,10 +18,18 @@ from easq.model.serving import MergedTower, RankingNetwork
 class BehaviorTower(RankingNetwork):
     """The ranking that behavior trains, as most platforms serve it today."""
 
-    def __init__(self, dims: Dims, *, expert_width: int, num_experts: int, routing: Routing = RELU) -> None:
+    def __init__(
+        self,
+        dims: Dims,
+        *,
+        expert_width: int,
+        num_experts: int,
+        routing: Routing = RELU,
+        activation: Activation = "relu",
+    ) -> None:
         super().__init__()
         self.backbone = Projection(dims.viewer, dims.candidate, dims.hidden)
-        self.main = Tower(dims.hidden, expert_width, num_experts, dims.head, dims.eps, routing)
+        self.main = Tower(dims.hidden, expert_width, num_experts, dims.head, dims.eps, routing, activation)
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows; answers are not read."""
@@ -48,12 +56,17 @@ class BehaviorTowerObjective:
 
 
 class BehaviorTowerSettings(RoutedMethod, frozen=True, tag="behavior_2026_11"):
-    """[method] kind = "behavior_2026_11"."""
+    """[method] kind = "behavior_2026_11". It is EASQ's main path without answers.
+
+    activation   of experts and heads.
+    """
 
     label: ClassVar[str] = "Behavior only, Nov 2026"
     gradient_map: ClassVar[Mapping[str, Moves]] = {
         "main": Moves((*EMBEDDINGS, "model.backbone", "model.main"))
     }
+
+    activation: Activation = "relu"
 
     def network(self, task: Task, pooling: Pooling) -> BehaviorTower:
         """Return the untrained network."""
@@ -62,6 +75,7 @@ class BehaviorTowerSettings(RoutedMethod, frozen=True, tag="behavior_2026_11"):
             expert_width=self.expert_width,
             num_experts=self.experts,
             routing=self.how_routed,
+            activation=self.activation,
         )
 
     def objective(self, task: Task, network: RankingNetwork) -> BehaviorTowerObjective:

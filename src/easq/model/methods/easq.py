@@ -20,9 +20,9 @@ from easq.model.dims import Dims
 from easq.model.grid import Grid
 from easq.model.lora import LowRankPath, Projection
 from easq.model.losses import dpo_loss, normal_loss, satisfaction_loss
-from easq.model.method import EMBEDDINGS, AnswerUse, Moves, PairScope, RoutedMethod, Task, Unasked
+from easq.model.method import EMBEDDINGS, AnswerPath, AnswerUse, Moves, PairScope, RoutedMethod, Task, Unasked
 from easq.model.methods.behavior_2026_11 import BehaviorTower
-from easq.model.moe import RELU, PositiveHead, Routing, Tower
+from easq.model.moe import RELU, Activation, PositiveHead, Routing, Tower
 from easq.model.objective import AnswerPairs, Losses, OrderScope, Supervision, behavior_loss
 from easq.model.pairwise_accuracy import pairs_right
 from easq.model.pooling import Inputs, Pooling
@@ -58,6 +58,7 @@ class Easq(RankingNetwork):
         answers_move_embeddings: bool = False,
         lora_init: Literal["kaiming", "normal"] = "kaiming",
         routing: Routing = RELU,
+        activation: Activation = "softplus",
         has_variance: bool = False,
         teacher: AnswerNetwork | None = None,
         response: AnswerNetwork | None = None,
@@ -68,9 +69,11 @@ class Easq(RankingNetwork):
         hidden, head, eps = dims.hidden, dims.head, dims.eps
         self.backbone = Projection(dims.viewer, dims.candidate, hidden)
         self.low_rank = LowRankPath(dims.viewer, dims.candidate, hidden, rank, lora_init) if rank else None
-        self.main = Tower(hidden, expert_width, num_experts, head, eps, routing)
-        self.satisfaction = Tower(hidden, expert_width, num_satisfaction_experts, head, eps, routing)
-        self.variance = PositiveHead(expert_width, head, eps) if has_variance else None
+        self.main = Tower(hidden, expert_width, num_experts, head, eps, routing, activation)
+        self.satisfaction = Tower(
+            hidden, expert_width, num_satisfaction_experts, head, eps, routing, activation
+        )
+        self.variance = PositiveHead(expert_width, head, eps, activation) if has_variance else None
         self.teacher, self.response = teacher, response
         self.reference, self.price = reference, price
         self._answers_move_embeddings = answers_move_embeddings
@@ -110,11 +113,18 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
     """[method] kind = "easq".
 
     experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
+    activation                      of experts and heads; softplus is the paper's.
     rank, lora_init                 rank of the low-rank path (0: none) and initialization of its A; B starts
                                     at zero.
     answers_move_embeddings         the low-rank path reads x instead of sg(x).
     satisfaction_weight, dpo_weight lambda1 and lambda2.
     beta                            of L_dpo.
+    answer_rate                     learning rate of the answer path's own Adam: low-rank path, satisfaction
+                                    experts, gate and head. It steps only when L_satis has a gradient. 0: the
+                                    path shares the optimizer of the main path, as until 0.2.
+    answers_per_step                answers wait until so many stand together, and are then learned in one
+    step,
+                                    each once. 0: every answer is learned in the step in which it comes.
     scope      of D+. user_first: pairs of one viewer, else across the step; user: only one viewer's; batch:
                any two answered rows.
     unasked    none: answered rows only; request: an answered row also against the unasked rows of its request
@@ -139,6 +149,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
         "dpo": Moves((*EMBEDDINGS, "model.backbone", "model.main")),
     }
 
+    activation: Activation = "softplus"
     satisfaction_experts: Width = 3
     rank: Annotated[int, Meta(ge=0, le=4096)] = 8
     lora_init: Literal["kaiming", "normal"] = "kaiming"
@@ -146,6 +157,8 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
     satisfaction_weight: Weight = 1.0
     dpo_weight: Weight = 0.3
     beta: Rate = 1.0
+    answer_rate: Weight = 1e-3
+    answers_per_step: Annotated[int, Meta(ge=0, le=4096)] = 0
     scope: PairScope = "user_first"
     unasked: Unasked = "none"
     satisfaction_variance: bool = False
@@ -164,7 +177,14 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
             unasked=self.unasked,
             reads_viewed=self.unasked == "distill" or self.teacher,
             labelled=self.teacher,
+            wait=self.answers_per_step,
         )
+
+    @property
+    def answer_path(self) -> AnswerPath | None:
+        """What answers train by an optimizer of its own."""
+        parts = ("model.low_rank", "model.satisfaction", "model.variance")
+        return AnswerPath(parts, self.answer_rate) if self.answer_rate else None
 
     @property
     def num_experts(self) -> tuple[int, int]:
@@ -178,6 +198,12 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
             yield (
                 f"method.rank: got {self.rank}; allowed: 0 to {min(width, hidden) - 1}, below both "
                 f"model.hidden ({hidden}) and the width of all features ({width})"
+            )
+
+        if self.answers_per_step and self.unasked == "request":
+            yield (
+                f"method.answers_per_step: got {self.answers_per_step} with unasked = 'request', which pairs "
+                "an answer with the rows of its request, and these do not wait; allowed: 0"
             )
 
     def without_effect(self) -> Iterator[str]:
@@ -203,7 +229,11 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
         reference = price = None
         if self.pair_accuracy_budget:
             reference = BehaviorTower(
-                dims, expert_width=self.expert_width, num_experts=self.experts, routing=routing
+                dims,
+                expert_width=self.expert_width,
+                num_experts=self.experts,
+                routing=routing,
+                activation=self.activation,
             )
             price = PullController(self.pair_accuracy_budget)
         return Easq(
@@ -215,6 +245,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
             answers_move_embeddings=self.answers_move_embeddings,
             lora_init=self.lora_init,
             routing=routing,
+            activation=self.activation,
             has_variance=self.satisfaction_variance,
             teacher=teacher,
             response=response,

@@ -1,0 +1,47 @@
+"""Answers that wait for each other: a step holds enough of them to be paired, and each is learned once.
+
+A platform's step holds many answers; at one answer in ten thousand views a step of a few thousand rows holds
+none or one. Waiting is the small-scale form of the paper's step.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easq.arrays import I64
+from easq.learn.replay_buffer import AnsweredRows, joined
+
+
+class WaitingAnswers:
+    """Answered rows in the order in which they came, until `most` are there."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rows: AnsweredRows | None = None
+
+    def exchange(self, new: AnsweredRows) -> AnsweredRows:
+        """Add rows; return all that wait if they are enough, else none."""
+        rows = new if self._rows is None else joined(self._rows, new)
+        if len(rows.user_A) >= self._most:
+            self._rows = None
+            return rows
+        self._rows = rows
+        return _take(rows, np.zeros(0, np.int64))
+
+    def forget(self, user_A: I64) -> None:
+        """Drop the rows of viewers."""
+        if self._rows is not None:
+            self._rows = _take(self._rows, np.flatnonzero(~np.isin(self._rows.user_A, user_A)))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the rows that wait."""
+        return {} if self._rows is None else dict(self._rows._asdict())
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        self._rows = AnsweredRows(**{n: v.copy() for n, v in state.items()}) if state else None  # type: ignore[arg-type]
+
+
+def _take(rows: AnsweredRows, chosen: I64) -> AnsweredRows:
+    return AnsweredRows(**{name: column[chosen] for name, column in rows._asdict().items()})
