@@ -304,7 +304,7 @@ def test_another_kind_of_method_brings_its_own_settings(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay.toml"
     overlay.write_text('[method]\nkind = "behavior"\n')
     assert read_recipe(path, (), [overlay], read_method).method.kind == "behavior"
-    with pytest.raises(SettingsError, match=r"method.rank: unknown key; allowed: dim, embedding_rate, "):
+    with pytest.raises(SettingsError, match=r"method.rank: unknown key; allowed: dim, embedding_floor, "):
         read_recipe(path, ["method.kind=behavior", "method.rank=3"], methods=read_method)
 
 

@@ -5,7 +5,7 @@ Shapes: N rows of a batch, A its answers, W and V embedding rows of viewer and c
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from easq.learn.waiting_answers import WaitingAnswers
 from easq.model.build import BuiltMethod
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import AnswerUse, StatefulObjective
-from easq.model.objective import Supervision
+from easq.model.objective import Losses, Supervision
 from easq.model.own_weights import OwnWeights
 from easq.model.pooling import SummedPooling
 from easq.model.scores import Scores
@@ -37,10 +37,11 @@ class NonFiniteLossError(ArithmeticError):
 class StepResult:
     """Scores and losses of one step from before its update, and the mean number of active experts per row.
 
-    `touched_U` are the table rows that the step read and may have changed. `satisfaction_L` holds the scores
-    of the rows of answered requests, which start at `batch.num_viewed`. `gradient` is the norm of the dense
-    part's gradient before clipping. `chance_MK` are the chances of the viewed rows' behaviors, of a method
-    that predicts them.
+    touched_U        table rows that the step read and may have changed.
+    satisfaction_L   scores of the rows of answered requests, which start at `batch.num_viewed`.
+    gradient         norm of the dense part's gradient before clipping.
+    chance_MK        chances of the viewed rows' behaviors, of a method that predicts them.
+    signals          whether a path that answers train is alive (model/answer_signals.py).
     """
 
     batch: Batch
@@ -52,6 +53,7 @@ class StepResult:
     active_satisfaction_experts: float | None
     gradient: float = 0.0
     chance_MK: F32 | None = None
+    signals: dict[str, float] = field(default_factory=dict)
 
 
 class Learner:
@@ -142,7 +144,7 @@ class Learner:
             self.labelled.add(batch)
         loss.after_step()
         self.step_count += 1
-        return self._report(batch, touched.rows_U, scores, values, gradient)
+        return self._report(batch, touched.rows_U, scores, loss, values, gradient)
 
     def _learn_own(self, batch: Batch, weight_A: F32) -> None:
         """Move the first-order weights that answers alone train, if the method has them."""
@@ -170,22 +172,27 @@ class Learner:
             self.labelled.forget(user_A)
 
     def _report(
-        self, batch: Batch, touched_U: I64, scores: Scores, values: dict[str, float], gradient: float
+        self,
+        batch: Batch,
+        touched_U: I64,
+        scores: Scores,
+        loss: Losses,
+        values: dict[str, float],
+        gradient: float,
     ) -> StepResult:
         satisfaction, gates = scores.satisfaction_A, scores.satisfaction_gate_AK
-        num = len(batch.rows.request_N)
+        num, logit_NK = len(batch.rows.request_N), scores.behavior_logit_NK
         return StepResult(
-            batch,
-            touched_U,
-            _array(scores.served_N[:num]),
-            None if satisfaction is None else _array(satisfaction[: num - batch.num_viewed]),
-            values,
-            _active(scores.gate_NK[:num]),
-            None if gates is None or not len(gates) else _active(gates),
-            gradient,
-            None
-            if scores.behavior_logit_NK is None
-            else _array(scores.behavior_logit_NK[: batch.num_viewed].sigmoid()),
+            batch=batch,
+            touched_U=touched_U,
+            served_N=_array(scores.served_N[:num]),
+            satisfaction_L=None if satisfaction is None else _array(satisfaction[: num - batch.num_viewed]),
+            losses=values,
+            active_experts=_active(scores.gate_NK[:num]),
+            active_satisfaction_experts=None if gates is None or not len(gates) else _active(gates),
+            gradient=gradient,
+            chance_MK=None if logit_NK is None else _array(logit_NK[: batch.num_viewed].sigmoid()),
+            signals=loss.signals,
         )
 
     def state(self) -> Nested:

@@ -27,6 +27,7 @@ from easq.learn.trainer import Trainer, compute_alike
 from easq.learn.trend import Trend
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, StepRecord
+from easq.model.answer_signals import alarms
 
 _IDLE_S = 0.25
 
@@ -57,6 +58,7 @@ class LiveLearner:
         self._publisher = Publisher.open(updates)
         self._checkpointer = Checkpointer(home, self._publisher)
         self._journal, self._schedule, self._trend = Journal(updates), Schedule(live, seconds), Trend()
+        self._alarms: list[str] = []
 
     @property
     def seq(self) -> int:
@@ -179,6 +181,7 @@ class LiveLearner:
             "active_experts": last.active_experts if last else None,
             "active_satisfaction_experts": last.active_satisfaction_experts if last else None,
             "gradient": last.gradient if last else None,
+            "alarms": self._alarms,
             "trend": self._trend.to_json(),
         }
 
@@ -225,6 +228,14 @@ class LiveLearner:
         for step in steps:
             self._guard.observe(step)
             self._trend.add(record.ts, record.seq, step, self._guard.recent.value)
+        self._watch_answer_path()
+
+    def _watch_answer_path(self) -> None:
+        """Warn when what answers train begins to look dead, and when it recovers."""
+        found = alarms(self._trend.points[-1].signals) if self._trend.points else []
+        if bool(found) != bool(self._alarms):
+            logger.warning("answer path", alarms=found or ["over"])
+        self._alarms = found
 
     def _publish(self, steps: list[StepResult]) -> bool:
         """Publish what steps changed, unless published before; return False if that was with other bytes."""

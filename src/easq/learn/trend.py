@@ -17,6 +17,7 @@ class TrendPoint(msgspec.Struct, frozen=True):
     steps            number of steps in the stretch.
     pair_accuracy    recent progressive pair accuracy after the last step.
     gradient         norm of the dense part's gradient before clipping.
+    signals          whether a path that answers train is alive (model/answer_signals.py).
     """
 
     at_ms: int
@@ -27,6 +28,7 @@ class TrendPoint(msgspec.Struct, frozen=True):
     active_experts: float | None
     active_satisfaction_experts: float | None
     gradient: float | None
+    signals: dict[str, float | None] = {}
 
 
 class Trend:
@@ -48,6 +50,7 @@ class Trend:
             active_experts=step.active_experts,
             active_satisfaction_experts=step.active_satisfaction_experts,
             gradient=step.gradient,
+            signals=dict(step.signals),
         )
         # A loss of exactly 0 is that of a step without pairs, which tells nothing.
         losses = {name: loss or None for name, loss in step.losses.items()}
@@ -75,7 +78,7 @@ def _merged(first: TrendPoint, second: TrendPoint) -> TrendPoint:
         known = [(v, size) for v, size in zip((a, b), sizes, strict=True) if v is not None]
         return sum(v * size for v, size in known) / sum(size for _, size in known) if known else None
 
-    names = {**first.losses, **second.losses}
+    names, signals = {**first.losses, **second.losses}, {**first.signals, **second.signals}
     return TrendPoint(
         at_ms=second.at_ms,
         seq=second.seq,
@@ -87,4 +90,5 @@ def _merged(first: TrendPoint, second: TrendPoint) -> TrendPoint:
             first.active_satisfaction_experts, second.active_satisfaction_experts
         ),
         gradient=mean(first.gradient, second.gradient),
+        signals={name: mean(first.signals.get(name), second.signals.get(name)) for name in signals},
     )

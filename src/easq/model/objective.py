@@ -93,6 +93,7 @@ def _nothing() -> None:
 class Losses:
     """The losses of one step; `total` is minimized, the others are reported by name.
 
+    `signals` tell whether a path that answers train is alive (answer_signals.py).
     `others` are the losses of one method only. `after_step` runs once the parameters are updated: it counts
     steps, or updates a controller with what this step observed.
     """
@@ -102,6 +103,7 @@ class Losses:
     satisfaction: Tensor | None = None
     dpo: Tensor | None = None
     others: dict[str, Tensor] = field(default_factory=dict)
+    signals: dict[str, float] = field(default_factory=dict)
     after_step: Callable[[], None] = _nothing
 
     def named(self) -> dict[str, Tensor]:

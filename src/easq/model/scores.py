@@ -13,6 +13,7 @@ class Scores(NamedTuple):
     behavior_N                             the score that behavior trains, if it is not the served one.
     variance_A                             variance of the satisfaction scores, if the network predicts it.
     behavior_logit_NK                      logits of the chance of each behavior.
+    low_rank_size                          norm of the low-rank increment over that of what it is added to.
     """
 
     served_N: Tensor
@@ -22,3 +23,4 @@ class Scores(NamedTuple):
     behavior_N: Tensor | None = None
     variance_A: Tensor | None = None
     behavior_logit_NK: Tensor | None = None
+    low_rank_size: Tensor | None = None

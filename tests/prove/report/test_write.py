@@ -161,3 +161,10 @@ def test_a_metric_without_interval_is_shown(tmp_path: Path, empty: float | None)
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one run"):
         write_report([], tmp_path / "report.html")
+
+
+def test_a_dead_answer_path_is_said(tmp_path: Path) -> None:
+    dead = {"signal.pairs": 3.0, "signal_steps.pairs": 1.0, "signal.spread": 0.0, "signal_steps.spread": 1.0}
+    page = read([result(curve=[{**point("easq", n), **dead} for n in range(12)])], tmp_path)
+    assert "EASQ is not trained: The satisfaction score is the same for every row" in page.text
+    assert "Is the answer path alive?" not in read([result()], tmp_path).text

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from easq.features.batch import Batch
 from easq.model.answer import AnswerNetwork
+from easq.model.answer_signals import answer_signals
 from easq.model.dims import Dims
 from easq.model.grid import Grid
 from easq.model.lora import LowRankPath, Projection
@@ -85,10 +86,11 @@ class Easq(RankingNetwork):
         embeddings, backbone and main tower; L_satis reaches the low-rank path and its tower.
         """
         h_ND = self.backbone(x)
-        h_main_ND = h_ND
+        h_main_ND, size = h_ND, None
         if self.low_rank is not None:
             with torch.no_grad():
                 lora_ND = self.low_rank(x)
+                size = lora_ND.norm() / h_ND.norm().clamp(min=1e-12)
             h_main_ND = h_ND + lora_ND
         served_N, gate_NK = self.main(h_main_ND)
         if answered_A is None:
@@ -101,7 +103,9 @@ class Easq(RankingNetwork):
         mixture_AW, satisfaction_gate_AK = self.satisfaction.experts(h_satis_AD)
         satisfaction_A = self.satisfaction.head(mixture_AW)
         variance_A = None if self.variance is None else self.variance(mixture_AW)
-        return Scores(served_N, satisfaction_A, gate_NK, satisfaction_gate_AK, variance_A=variance_A)
+        return Scores(
+            served_N, satisfaction_A, gate_NK, satisfaction_gate_AK, variance_A=variance_A, low_rank_size=size
+        )
 
     def merged(self) -> MergedTower:
         """Return the serving form: W0 + B A and the main tower, without the satisfaction experts."""
@@ -303,7 +307,7 @@ class EasqObjective:
             )
         if network.reference is not None:
             losses = self._with_reference(losses, scores, x, batch)
-        return scores, losses
+        return scores, replace(losses, signals=answer_signals(scores, pairs))
 
     def _with_reference(self, losses: Losses, scores: Scores, x: Inputs, batch: Batch) -> Losses:
         network = self._network

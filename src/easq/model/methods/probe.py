@@ -160,7 +160,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     prior_answers: Weight = 100.0
     own_rate: Rate = 0.05
     behavior_budget: Share = 0.01
-    max_share: Weight = 4.0
+    max_share: Weight = 1.0
     learns_answers: bool = True
 
     @property

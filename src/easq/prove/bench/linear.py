@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vowpalwabbit import Workspace
 
 LINEAR = ("linear", "linear_ridge", "linear_answers")
-_BUDGET, _MOST, _PRECISION = 0.01, 4.0, 20.0
+_BUDGET, _MOST, _PRECISION = 0.01, 1.0, 20.0
 
 
 class LinearSettings(Strict, frozen=True):

@@ -5,6 +5,8 @@ model learns them, and a request with an answer that some model learned is left 
 Shapes: B requests, C candidates of each, G held-back answers.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from easq.arrays import F64, Bool
@@ -66,6 +68,11 @@ class Measure:
         best = np.arange(len(lists)), lists.best_B
         self._add_ranks("true", ListRanks(ranks.above_G[best], ranks.tied_G[best]))
         self._answers(lists, score_BC)
+
+    def add_signals(self, signals: Mapping[str, float]) -> None:
+        """Add a step's signals of the answer path; `values` has their means, named `signal/NAME`."""
+        for name, value in signals.items():
+            self._add(f"signal/{name}", value, 1.0)
 
     def _answers(self, lists: Lists, score_BC: F64) -> None:
         request_G, place_G = lists.request_G, lists.place_G

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from easq.arrays import F64
 from easq.errors import InputError
 from easq.learn.build import build_encoder, build_learner
-from easq.learn.learner import Learner
+from easq.learn.learner import Learner, StepResult
 from easq.learn.trainer import compute_alike
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.bench.measure import Lists, Measure, scores_of
@@ -70,7 +69,13 @@ def run_pass(
         if linear is not None:
             scores |= linear.step(fed.batch).by_method
         for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
-            served_N = scores[cell.arm.method] if learner is None else _step(learner, fed, cell)
+            if learner is None:
+                served_N = scores[cell.arm.method]
+            else:
+                step = _step(learner, fed, cell)
+                served_N = step.served_N.astype(np.float64)
+                if lists is not None:
+                    measure.add_signals(step.signals)
             if lists is not None:
                 measure.add(lists, scores_of(served_N, lists))
         answers += len(fed.batch.option_A)
@@ -81,9 +86,9 @@ def run_pass(
     return [measure.values() | counts for measure in measures]
 
 
-def _step(learner: Learner, fed: FedBatch, cell: Cell) -> F64:
+def _step(learner: Learner, fed: FedBatch, cell: Cell) -> StepResult:
     try:
-        return learner.step(fed.batch).served_N.astype(np.float64)
+        return learner.step(fed.batch)
     except ArithmeticError as error:
         raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
 

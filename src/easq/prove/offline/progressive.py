@@ -99,6 +99,8 @@ class Progressive:
             sums[f"shown.{behavior}"] = float(batch.behavior_MK[:, k].sum())
         for number, option in enumerate(self._options):
             sums[f"said.{option}"] = float((batch.option_A == number).sum())
+        for name, value in step.signals.items():
+            sums |= {f"signal.{name}": value, f"signal_steps.{name}": 1.0}
         sums["active"] = step.active_experts
         if step.active_satisfaction_experts is not None:
             sums |= {"active_satisfaction": step.active_satisfaction_experts, "satisfaction_steps": 1.0}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from easq.model.answer_signals import PAIRS, SHUT, SIGNALS, SIZE, SPREAD, alarms, last_signals
 from easq.prove.offline.results import ReplayResult
 from easq.prove.report import figures, page
 from easq.prove.report.comparable import lacking
@@ -64,6 +65,35 @@ def experts(results: Sequence[ReplayResult]) -> str:
     )
     words = "A gate switches experts on and off for each row. This is how many are on, on average."
     return page.section("How many experts work?", page.text(words), page.grid(served, asked))
+
+
+def answer_path(results: Sequence[ReplayResult]) -> str:
+    """Show whether the path that answers train is alive; empty where no run has one."""
+    if not any(n.startswith("signal.") for r in results for p in r.curve for n in p):
+        return ""
+    blocks = [
+        page.figure(
+            f"{SIGNALS[name][:1].upper()}{SIGNALS[name][1:]}",
+            words,
+            figures.signal_curves(results, name),
+            TOO_SHORT,
+        )
+        for name, words in (
+            (PAIRS, "In a step, on average. Without pairs nothing of the path is trained."),
+            (SPREAD, "At zero the score says the same of every row."),
+            (SIZE, "The increment corrects the backbone; as large as that, it drags it along."),
+            (SHUT, "Such a row has the same score whatever it is."),
+        )
+    ]
+    warnings = [
+        f"{label} is not trained: {sentence}"
+        for label, result in zip(run_labels(results), results, strict=True)
+        for sentence in alarms(last_signals(result.curve))
+    ]
+    words = "A dead path is silent: its loss stays where it was, and what is served looks as before."
+    return page.section(
+        "Is the answer path alive?", page.text(words), *map(page.text, warnings), page.grid(*blocks)
+    )
 
 
 def calibration(results: Sequence[ReplayResult]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from easq.model.answer_signals import BOUNDS, SHUT, SIZE, SPREAD
 from easq.prove.ab.results import ExperimentResult
 from easq.prove.answers.funnel import Funnel
 from easq.prove.answers.results import ValidityResult
@@ -102,8 +103,25 @@ def learners(statuses: Mapping[str, Result], num_experts: Mapping[str, Sequence[
                 figures.trend_lines(trends, dict.fromkeys(trends, ("gradient",)), "norm", ".3~g"),
                 "No gradient yet.",
             ),
+            *_answer_path(statuses, trends),
         ),
     )
+
+
+def _answer_path(
+    statuses: Mapping[str, Result], trends: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
+    """Return what tells whether the path that answers train is alive; nothing where no learner has one."""
+    names = dict.fromkeys(trends, (f"signals/{SPREAD}", f"signals/{SIZE}", f"signals/{SHUT}"))
+    drawn = figures.trend_lines(trends, names, "", ".3~g")
+    if drawn is None:
+        return []
+    found = [f"{name}: {alarm}" for name, status in statuses.items() for alarm in status.get("alarms", [])]
+    words = (
+        "Spread of the satisfaction score (0: it says nothing), the low-rank increment beside the backbone's "
+    )
+    words += f"output (alarm at {BOUNDS[SIZE]}), rows without an open gate (alarm at {BOUNDS[SHUT]})."
+    return [page.figure("Answer path", " ".join([words, *found]), drawn, "")]
 
 
 def rankings(explained: Sequence[Result], versions: Mapping[str, str]) -> str:

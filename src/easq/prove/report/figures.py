@@ -9,6 +9,7 @@ from math import log, sqrt
 
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
+from easq.model.answer_signals import BOUNDS, SIGNALS
 from easq.prove.offline.results import ReplayResult
 from easq.prove.report.curves import Point, middle, pooled, ratio
 from easq.prove.report.draw import (
@@ -112,6 +113,15 @@ def router_curves(results: Sequence[ReplayResult], side: str) -> go.Figure | Non
     totals = {r.experts[place] for r, run in zip(results, values, strict=True) if len(_known(run)) > 1}
     most = max(totals, default=0)
     return _run_lines(results, values, "experts active per row", ".1f", (most, f"all {most}"), floor=0.0)
+
+
+def signal_curves(results: Sequence[ReplayResult], signal: str) -> go.Figure | None:
+    """Show a signal of the answer path along the runs: its mean over the steps that had it."""
+    points = [pooled(r.curve, "views") for r in results]
+    values = [
+        [(middle(p), ratio(p, f"signal.{signal}", f"signal_steps.{signal}")) for p in run] for run in points
+    ]
+    return _run_lines(results, values, SIGNALS[signal], ".3~g", (BOUNDS[signal], "alarm"), floor=0.0)
 
 
 def answer_shares(result: ReplayResult) -> go.Figure | None:

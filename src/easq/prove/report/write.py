@@ -6,7 +6,7 @@ from pathlib import Path
 from easq.prove.offline.results import ReplayResult
 from easq.prove.report import page
 from easq.prove.report.about_log import data, validity, viewers
-from easq.prove.report.about_model import calibration, experts, learning
+from easq.prove.report.about_model import answer_path, calibration, experts, learning
 from easq.prove.report.about_rankings import fit, truth
 from easq.prove.report.comparable import same_log, same_references
 from easq.prove.report.estimates import estimate
@@ -22,7 +22,7 @@ _WARNING = (
     "Take care: these runs did not replay the same log in the same batches, so their references differ. "
     "Their numbers do not compare. Each reference below is that of the first run that has it."
 )
-_SECTIONS = (truth, fit, learning, viewers, validity, experts, calibration, data)
+_SECTIONS = (truth, fit, learning, viewers, validity, experts, answer_path, calibration, data)
 
 
 def write_report(results: Sequence[ReplayResult], path: Path) -> None:
