@@ -7,6 +7,7 @@ import pytest
 
 from easq.log.events import EVENTS, Answered, Event
 from easq.log.sqlite import SqliteLog
+from easq.prove.bench.linear import LinearSettings
 from easq.prove.bench.real_pass import is_kept, run_real, thin
 from tests.support.replay_process import make_log
 from tests.support.small_worlds import small_recipe
@@ -50,7 +51,7 @@ def test_a_smaller_share_is_part_of_a_larger_one(whole: Path) -> None:
 def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
     recipes = {m: small_recipe(f"method.kind={m}", "training.batch_rows=256") for m in ("behavior", "easq")}
     with SqliteLog(whole) as log:
-        result = run_real(recipes, log, kept=0.2, seeds=(1, 2))
+        result = run_real(recipes, log, kept=0.2, seeds=(1, 2), linear=LinearSettings())
         total = len(answered(events_of(log)))
     for scored in result.values():
         assert scored.learned + scored.held == pytest.approx(2 * total, rel=0.03)
@@ -59,4 +60,6 @@ def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
         assert 0 < interval.low < interval.value < interval.high < 1
     names = result["behavior"].tally.names()
     assert {"popularity/sat/auc", "random/sat/auc", "sat/auc", "pair_accuracy"} <= set(names)
+    assert {"linear/pair_accuracy", "linear_ridge/sat/auc", "linear_answers/sat/raw_auc"} <= set(names)
+    assert result["behavior"].tally.interval("linear/pair_accuracy").low > 0.5
     assert result["behavior"].tally.interval("random/sat/auc").low < 0.5

@@ -4,7 +4,7 @@
 Shapes: M viewed rows, K behaviors.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,11 +48,11 @@ class _Heads:
         self._chance.append(chance_MK)
         self._behavior.append(batch.behavior_MK)
 
-    def measure(self, tally: Tally, names: Mapping[str, str]) -> None:
+    def measure(self, tally: Tally, names: Sequence[str]) -> None:
         if not self._user:
             return
         user, behavior = np.concatenate(self._user), np.concatenate(self._behavior)
-        for k, name in enumerate(names.values()):
+        for k, name in enumerate(names):
             order = ScoreOrder(np.concatenate([chance[:, k] for chance in self._chance]))
             tally.add_auc(name, user, order, behavior[:, k])
 
@@ -91,9 +91,7 @@ def _run_method(
     others = (*popularity.names, *(LINEAR if reference else ()), *((_RIDGE,) if reference else ()))
     window, first = Window([], recipe.question.options, (_MODEL, *others)), FirstScores()
     heads, linear_heads, has_estimate = _Heads(), _Heads(), False
-    tally, behaviors = Tally(recipe.evaluation.replicates, recipe.evaluation.confidence, recipe.seed), [
-        b.name for b in recipe.behaviors
-    ]  # fmt: skip
+    tally = Tally(recipe.evaluation.replicates, recipe.evaluation.confidence, recipe.seed)
     for step in _steps(recipe, log):
         scores = {_MODEL: step.served_N.astype(np.float64), **popularity.score(step.batch)}
         if step.chance_MK is not None:
@@ -107,8 +105,8 @@ def _run_method(
         window.add(seen, scores)
         _add_pairs(tally, seen, scores)
     window.measure_answers(tally)
-    heads.measure(tally, {b: f"auc/{b}" for b in behaviors})
-    linear_heads.measure(tally, {b: f"linear/auc/{b}" for b in behaviors})
+    heads.measure(tally, [f"auc/{b.name}" for b in recipe.behaviors])
+    linear_heads.measure(tally, [f"linear/auc/{b.name}" for b in recipe.behaviors])
     _name(metrics, method, tally, "", _EXPERT + "/" if has_estimate else "")
     for other in others:
         if other != _RIDGE:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from easq.home.files import replace_file
 from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
+from easq.prove.bench.linear import LINEAR
 from easq.prove.bench.plan import Real
 from easq.prove.bench.real_pass import BEHAVIOR, METRICS, MethodScores, run_real
 from easq.prove.bench.row_store import digest
@@ -59,12 +60,14 @@ def run(bench: Bench, plans: Path, name: str, data: Path, watch: Watch) -> None:
         part.replace(log_path)
     for kept in real.kept:
         recipes = _recipes(bench, plans, real)
-        key = digest(name, kept, real.seeds, [to_toml(recipe) for recipe in recipes.values()])
+        linear = real.linear if set(real.methods) & set(LINEAR) else None
+        key = digest(name, kept, real.seeds, linear, [to_toml(recipe) for recipe in recipes.values()])
         path = folder / f"{name}-{kept:g}.json"
         if path.exists() and _read(path).key == key:
             continue
         with SqliteLog(log_path) as whole:
-            scores = run_real(recipes, whole, kept, real.seeds, watch(f"{name}, {kept:.0%} of answers", 1))
+            progress = watch(f"{name}, {kept:.0%} of answers", 1)
+            scores = run_real(recipes, whole, kept, real.seeds, progress, linear)
         result = RealResult(key, name, kept, list(real.seeds), _methods(scores, len(real.seeds)))
         replace_file(path, json.dumps(msgspec.to_builtins(result), indent=1) + "\n", durable=False)
 
@@ -85,7 +88,11 @@ def _read(path: Path) -> RealResult:
 
 def _recipes(bench: Bench, plans: Path, real: Real) -> dict[str, Recipe]:
     base = plans / real.recipe
-    return {m: read_recipe(base, (), [bench.methods / f"{m}.toml"], read_method) for m in real.methods}
+    return {
+        m: read_recipe(base, (), [bench.methods / f"{m}.toml"], read_method)
+        for m in real.methods
+        if m not in LINEAR
+    }
 
 
 def _methods(scores: dict[str, MethodScores], num_seeds: int) -> dict[str, RealMethod]:
@@ -99,9 +106,16 @@ def _methods(scores: dict[str, MethodScores], num_seeds: int) -> dict[str, RealM
         }  # fmt: skip
         methods[method] = RealMethod(scored.learned // num_seeds, scored.held // num_seeds, metrics, gain)
     intervals = against.tally.intervals()
-    for reference in ("popularity", "random"):
+    for reference in ("popularity", "random", *LINEAR):
         metrics = {m: _bounds(intervals[n]) for m in _METRICS if (n := f"{reference}/{m}") in intervals}
-        methods[reference] = RealMethod(0, against.held // num_seeds, metrics, {})
+        if not metrics:
+            continue
+        tally, is_simple = against.tally, reference not in LINEAR
+        gain = {} if is_simple else {
+            m: _bounds(tally.difference(tally, f"{reference}/{m}", m)) for m in metrics
+        }  # fmt: skip
+        learned = against.learned // num_seeds if reference in ("linear_ridge", "linear_answers") else 0
+        methods[reference] = RealMethod(learned, against.held // num_seeds, metrics, gain)
     return methods
 
 

@@ -18,6 +18,7 @@ from easq.log.base import EventLog
 from easq.log.events import EVENTS, Answered, Event
 from easq.log.sqlite import SqliteLog
 from easq.model.pairwise_accuracy import pairs_right
+from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.offline.first_scores import FirstScores
 from easq.prove.offline.references import References
 from easq.prove.offline.tally import Tally
@@ -89,9 +90,10 @@ class MethodScores:
             batch, answer_row_A=row_G, option_A=option_M[row_G], fresh_A=np.ones(len(row_G), np.bool_)
         )
         window.add(dataclasses.replace(step, batch=scored, satisfaction_L=None), dict(scores))
-        if num:
-            right_B, pairs_B = pairs_right(request_M, batch.level_M, step.served_N)
-            self.tally.add(BEHAVIOR, batch.user_B[: len(pairs_B)], right_B, pairs_B)
+        for name, score_N in scores.items() if num else ():
+            right_B, pairs_B = pairs_right(request_M, batch.level_M, score_N)
+            prefix = "" if name == _MODEL else f"{name}/"
+            self.tally.add(f"{prefix}{BEHAVIOR}", batch.user_B[: len(pairs_B)], right_B, pairs_B)
 
 
 def run_real(
@@ -100,22 +102,28 @@ def run_real(
     kept: float,
     seeds: tuple[int, ...],
     on_progress: Callable[[int, int], None] = lambda *_: None,
+    linear: LinearSettings | None = None,
 ) -> dict[str, MethodScores]:
-    """Return the metrics of each method, and of `random` and `popularity`.
+    """Return the metrics of each method; those of the first hold the references too.
 
-    Each seed draws different answers and different first parameters; all held-back answers are pooled.
+    References are `random`, `popularity` and, with settings for it, the linear learner. Each seed draws
+    different answers and different first parameters; all held-back answers are pooled.
     """
     scores_of: dict[str, MethodScores] = {}
     done, total = 0, len(recipes) * len(seeds)
     for seed in seeds:
         for number, (method, recipe) in enumerate(recipes.items()):
             compute_alike(recipe.training.threads)
-            scorers = (_MODEL, "popularity", "random") if not number else (_MODEL,)
+            simple = ("popularity", "random") if not number else ()
+            learner = None if number or linear is None else LinearReference(recipe, linear)
+            scorers = (_MODEL, *simple, *(LINEAR if learner else ()))
             scored = scores_of.setdefault(method, MethodScores(recipe, scorers))
-            references = References(scorers[1:], seed)
+            references = References(simple, seed)
             window, first = scored.window(), FirstScores()
             for step, held in _steps(recipe, whole, kept, seed):
                 scores = {_MODEL: step.served_N.astype(np.float64), **references.score(step.batch)}
+                if learner is not None:
+                    scores |= learner.step(step.batch).by_method
                 scored.add(*first.apply(step, scores), held, window)
             window.measure_answers(scored.tally)
             done += 1
