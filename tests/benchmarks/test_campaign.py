@@ -19,7 +19,8 @@ def test_the_defense_removes_most_of_a_campaigns_gain(seed: int) -> None:
     for name in ("attack", "common"):
         sys.modules.pop(name)
     undefended, defended = (rank["silent"] - rank[arm] for arm in ("undefended", "defended"))
-    assert undefended > 4
+    # Of the way to the first place: how far there is to go depends on the world and on the method.
+    assert undefended > 0.6 * (rank["silent"] - 1)
     assert defended < 3.5
     assert defended < 0.6 * undefended
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from easq.home.snapshots import copy_state
+from easq.home.snapshots import copy_state, flatten
+from easq.learn.learner import NonFiniteLossError
 from easq.learn.optimizers import DenseOptimizer
 from easq.model.method import AnswerPath, Moves
 from tests.support.method_learners import learner_of
@@ -80,3 +81,19 @@ def test_easq_moves_its_answer_path_only_in_steps_with_pairs() -> None:
         moved.append(any(not torch.equal(p, old) for p, old in zip(path, before, strict=True)))
         assert moved[-1] == (losses["satisfaction"] > 0)
     assert 0 < sum(moved) < len(moved)
+
+
+def test_a_refused_step_keeps_what_waits_and_the_random_state() -> None:
+    learner, batches = learner_of("easq", "method.answers_per_step=12", "answers.buffer=64")
+    answered = next(batch for batch in batches if len(batch.option_A))
+    learner.step(answered)
+    before = flatten(copy_state(learner.state()))
+    kept = learner.table.weight.clone()
+    learner.table.weight[:] = float("nan")
+    with pytest.raises(NonFiniteLossError):
+        learner.step(answered)
+    learner.table.weight = kept
+    after = flatten(learner.state())
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        np.testing.assert_array_equal(values, after[name], err_msg=name)

@@ -20,15 +20,20 @@ def rows(*users: int) -> AnsweredRows:
 
 def test_answers_leave_together_and_once() -> None:
     waiting = WaitingAnswers(3)
-    left = [waiting.exchange(rows(*users)).user_A.tolist() for users in ((1,), (), (2,), (3, 4), (5,))]
+    left = []
+    for users in ((1,), (), (2,), (3, 4), (5,)):
+        left.append(waiting.released(rows(*users)).user_A.tolist())
+        assert left[-1] == waiting.released(rows(*users)).user_A.tolist()
+        waiting.add(rows(*users))
     assert left == [[], [], [], [1, 2, 3, 4], []]
 
 
 def test_a_viewers_answers_are_forgotten_and_a_state_continues() -> None:
     first, second = WaitingAnswers(4), WaitingAnswers(4)
-    first.exchange(rows(1, 2, 1))
+    first.add(rows(1, 2, 1))
     first.forget(np.array([1]))
     second.restore(first.state())
     for waiting in (first, second):
-        assert waiting.exchange(rows(3, 4, 5)).user_A.tolist() == [2, 3, 4, 5]
+        assert waiting.released(rows(3, 4, 5)).user_A.tolist() == [2, 3, 4, 5]
+        waiting.add(rows(3, 4, 5))
         assert waiting.state() == {}

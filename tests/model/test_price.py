@@ -49,7 +49,7 @@ def test_the_factor_has_a_bound_and_never_reaches_zero() -> None:
     price = Price(0.01, most=0.5)
     rows = np.arange(100) // 20
     for _ in range(50):
-        price.observe(np.linspace(0, 1, 100), np.zeros(100), rows, np.zeros(100))
+        price.observe(np.linspace(0, 1, 100), np.linspace(0, 1e-9, 100), rows, np.zeros(100))
     assert price.factor == 0.5
     for _ in range(200):
         price.observe(np.linspace(0, 1, 100), np.linspace(1e9, 0, 100), rows, np.zeros(100))
@@ -65,3 +65,19 @@ def test_a_state_continues() -> None:
     assert first.factor == second.factor
     for name, values in first.state().items():
         np.testing.assert_array_equal(values, second.state()[name])
+
+
+def test_the_factor_does_not_rise_while_there_is_nothing_to_serve() -> None:
+    price = Price(0.01, most=100.0)
+    first = price.factor
+    for _ in range(50):
+        price.observe(np.linspace(0, 1, 100), np.zeros(100), np.arange(100) // 20, np.zeros(100))
+    assert price.factor == first
+
+
+def test_levels_below_zero_have_a_price_too() -> None:
+    random, price = np.random.default_rng(0), Price(0.05, most=1.0)
+    for _ in range(100):
+        behavior = -random.random(200)
+        price.observe(behavior, random.normal(size=200), np.arange(200) // 10, behavior)
+    assert price.factor > 0.01

@@ -78,3 +78,10 @@ def test_a_state_continues() -> None:
         second.add(read)
     for name, values in readouts[0].state_dict().items():
         assert values.tolist() == readouts[1].state_dict()[name].tolist()
+
+
+def test_without_a_prior_a_predictor_that_says_nothing_weighs_nothing() -> None:
+    mixture = Mixture(0.0)
+    mixture.add(np.array([[0.5, 0.0, 0.0]]), np.array([1.0]), np.ones(1))
+    assert mixture.weights()[1:].tolist() == [0.0, 0.0]
+    assert mixture.weights()[0] > 0

@@ -105,14 +105,14 @@ class Learner:
         Raises NonFiniteLossError, with nothing changed, if a loss is not finite.
         """
         rows, own, pairs, labelled = batch.rows, None, None, None
-        bounded_A = batch.weight_A
+        bounded_A, random = batch.weight_A, self._random.bit_generator.state
         if self.answer_use is not None:
             num_replayed = self._replayed if self.answer_use.replays else 0
             replayed = self.buffer.sample(num_replayed, self.answer_use.partners, self._random)
             own = answered_rows(batch, self.answer_use.list_length)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
             if self._waiting is not None:
-                replayed = joined(replayed, self._waiting.exchange(own._replace(weight_A=bounded_A)))
+                replayed = joined(replayed, self._waiting.released(own._replace(weight_A=bounded_A)))
             pairs = answer_rows(
                 batch,
                 replayed,
@@ -130,6 +130,7 @@ class Learner:
         scores, loss = self.objective(x, Supervision(batch, pairs, labelled))
         values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
+            self._random.bit_generator.state = random
             raise NonFiniteLossError(f"step {self.step_count}: the losses are {values}; nothing was changed")
         gradient = 0.0
         if loss.total.requires_grad:
@@ -140,6 +141,8 @@ class Learner:
         if own is not None:
             self._learn_own(batch, bounded_A)
             self.buffer.add(own)
+            if self._waiting is not None:
+                self._waiting.add(own._replace(weight_A=bounded_A))
         if self.labelled is not None:
             self.labelled.add(batch)
         loss.after_step()

@@ -86,12 +86,13 @@ class DenseOptimizer:
 
 
 def _losses_of(name: str, gradient_map: Mapping[str, Moves]) -> tuple[str, ...]:
-    """Return the losses that move a parameter."""
-    return tuple(
+    """Return the losses that move a parameter; of one that the map does not know, its module."""
+    losses = tuple(
         loss
         for loss, moves in gradient_map.items()
         if name.startswith(moves.parts) and not name.startswith(moves.but_not or "-")
     )
+    return losses or (".".join(name.split(".")[:2]),)
 
 
 def _moments(optimizer: torch.optim.Adam) -> Nested:

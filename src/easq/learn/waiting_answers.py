@@ -20,14 +20,18 @@ class WaitingAnswers:
         self._most = most
         self._rows: AnsweredRows | None = None
 
-    def exchange(self, new: AnsweredRows) -> AnsweredRows:
-        """Add rows; return all that wait if they are enough, else none."""
-        rows = new if self._rows is None else joined(self._rows, new)
-        if len(rows.user_A) >= self._most:
-            self._rows = None
-            return rows
-        self._rows = rows
-        return _take(rows, np.zeros(0, np.int64))
+    def released(self, new: AnsweredRows) -> AnsweredRows:
+        """Return all that wait, with new rows, if they are enough; else none. Nothing changes until `add`."""
+        rows = self._with(new)
+        return rows if len(rows.user_A) >= self._most else _take(rows, np.zeros(0, np.int64))
+
+    def add(self, new: AnsweredRows) -> None:
+        """Add rows, and let all go if they are enough."""
+        rows = self._with(new)
+        self._rows = None if len(rows.user_A) >= self._most else rows
+
+    def _with(self, new: AnsweredRows) -> AnsweredRows:
+        return new if self._rows is None else joined(self._rows, new)
 
     def forget(self, user_A: I64) -> None:
         """Drop the rows of viewers."""

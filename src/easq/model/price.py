@@ -44,12 +44,10 @@ class Price:
     ) -> None:
         """Move the factor by one step's scores from before its update."""
         row_L, list_L, has_levels = _lists(request_N, len(level_M))
-        if not len(row_L):
-            return
-        behavior, satisfaction = (
-            behavior_N[row_L].astype(np.float64),
-            satisfaction_N[row_L].astype(np.float64),
-        )
+        behavior = behavior_N[row_L].astype(np.float64)
+        satisfaction = satisfaction_N[row_L].astype(np.float64)
+        if not len(row_L) or not np.ptp(satisfaction):
+            return  # nothing is served beside behavior, so nothing is learned about what it costs
         served = behavior + self.factor * satisfaction
         first_by_behavior, first_as_served = _first(list_L, behavior), _first(list_L, served)
         lost = behavior[first_by_behavior].sum() - behavior[first_as_served].sum()
@@ -59,7 +57,7 @@ class Price:
             self._long = _LONG_MEMORY * self._long + (
                 level[first_by_behavior].sum() - level[first_as_served].sum(), lost
             )  # fmt: skip
-        expected = max(float(self._recent[1]), 1e-9)
+        expected = max(abs(float(self._recent[1])), 1e-9)
         price = self.ratio * float(self._recent[0]) / expected
         change = (self._budget / max(price, 1e-9)) ** 0.5
         moved = self.factor * min(_RISE, max(_FALL, change))

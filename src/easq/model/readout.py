@@ -182,7 +182,7 @@ class Mixture:
         """Return the weights: none is negative, and none amplifies its predictor."""
         if not self.totals[0]:
             return np.zeros(_PREDICTORS)
-        shrink = self._prior * np.maximum(np.diag(self.gram) / self.totals[0], 1e-12)
+        shrink = np.maximum(self._prior * np.diag(self.gram) / self.totals[0], 1e-12)
         return np.minimum(_not_negative(self.gram + np.diag(shrink), self.moment), _MOST)
 
 

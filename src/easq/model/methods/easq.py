@@ -182,7 +182,13 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
             reads_viewed=self.unasked == "distill" or self.teacher,
             labelled=self.teacher,
             wait=self.answers_per_step,
+            replays=not self.answers_per_step,
         )
+
+    @property
+    def unread_keys(self) -> tuple[str, ...]:
+        """The number of replayed answers, where answers wait and each is learned once."""
+        return ("answers.replayed",) if self.answers_per_step else ()
 
     @property
     def answer_path(self) -> AnswerPath | None:

@@ -6,10 +6,11 @@ behavior. Shapes: N rows, M viewed rows, Q rows of answered requests, A answers,
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -156,7 +157,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
         "main": Moves(("table", "pooling", "model.behavior")),
     }
 
-    ridge: Rate = 100.0
+    ridge: Annotated[float, Meta(ge=1e-6, le=1e9)] = 100.0
     prior_answers: Weight = 100.0
     own_rate: Rate = 0.05
     behavior_budget: Share = 0.01
@@ -180,6 +181,10 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
         yield from super().without_effect()
         if self.behavior_budget and not self.max_share:
             yield "method.behavior_budget has no effect: method.max_share is 0, so satisfaction is not served"
+        for name in ("ridge", "prior_answers", "own_rate"):
+            value = getattr(self, name)
+            if not self.learns_answers and value != getattr(ProbeSettings(), name):
+                yield f"method.{name} = {value!r} has no effect: only method.learns_answers = true reads it"
 
     def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
         """Return the parts of the base, and a column for the answers' own first-order weights."""

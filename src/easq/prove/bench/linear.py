@@ -81,9 +81,11 @@ class LinearReference:
             for shown, text in zip(shown_M, texts, strict=False):
                 head.learn(f"{1 if shown else -1} {text}")
         said_A = 2 * batch.option_A / self._best - 1
-        for row, said in zip(batch.answer_row_A.tolist(), said_A.tolist(), strict=True):
-            if said:
-                self._said.learn(f"{1 if said > 0 else -1} {texts[row]}")
+        for row, said, weight in zip(
+            batch.answer_row_A.tolist(), said_A.tolist(), batch.weight_A.tolist(), strict=True
+        ):
+            if said and weight:
+                self._said.learn(f"{1 if said > 0 else -1} {weight} {texts[row]}")
         if len(said_A):
             start = batch.num_viewed
             none_Q = np.zeros(len(texts) - start, np.float32)
