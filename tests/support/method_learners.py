@@ -8,10 +8,11 @@ from easq.learn.answer_rows import answer_rows
 from easq.learn.learner import Learner
 from easq.model.method import methods
 from easq.model.objective import Supervision
+from easq.model.scores import Scores
 from tests.learn.test_learner import steps_of, trained
 from tests.support.small_worlds import small_recipe
 
-__all__ = ["learner_of", "moved_by", "read_by", "trained_by"]
+__all__ = ["all_scores", "learner_of", "moved_by", "read_by", "trained_by"]
 
 
 def read_by(method: str, **settings: object) -> tuple[str, ...]:
@@ -50,3 +51,12 @@ def moved_by(learner: Learner, batch: Batch, name: str) -> set[str]:
     if touched.value_UE.grad is not None and touched.value_UE.grad.any():
         moved.add("table")
     return moved
+
+
+@torch.no_grad()
+def all_scores(learner: Learner, batch: Batch) -> Scores:
+    """Return all that the network says of a batch, satisfaction of every row included."""
+    request_N = torch.from_numpy(batch.rows.request_N)
+    x = learner.pooling(learner.table.touch(batch.rows), request_N)
+    result: Scores = learner.network(x, torch.arange(len(request_N)))
+    return result

@@ -33,16 +33,12 @@ class DenseOptimizer:
         clip: float,
     ) -> None:
         named = dict(dense.named_parameters())
-        own = () if path is None else path.parts
-        self._main = torch.optim.Adam(
-            [p for n, p in named.items() if not n.startswith(own or "-")], lr=rate, fused=True
-        )
-        self._path = [p for n, p in named.items() if n.startswith(own or "-")]
-        self._answers = (
-            torch.optim.Adam(self._path, lr=path.rate, fused=True)
-            if path is not None and self._path
-            else None
-        )
+        own = {n: p for n, p in named.items() if path is not None and n.startswith(path.parts)}
+        self._main = torch.optim.Adam([p for n, p in named.items() if n not in own], lr=rate, fused=True)
+        self._path = list(own.values())
+        self._answers = None
+        if path is not None and own:
+            self._answers = torch.optim.Adam(self._path, lr=path.rate, fused=True)
         parts: dict[tuple[str, ...], list[nn.Parameter]] = defaultdict(list)
         for name, parameter in named.items():
             parts[_losses_of(name, gradient_map)].append(parameter)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.arrays import I64
+from easq.home.snapshots import StoredState
 from easq.learn.replay_buffer import AnsweredRows, joined
 
 
@@ -44,7 +45,8 @@ class WaitingAnswers:
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
-        self._rows = AnsweredRows(**{n: v.copy() for n, v in state.items()}) if state else None  # type: ignore[arg-type]
+        columns: StoredState = {name: column.copy() for name, column in state.items()}
+        self._rows = AnsweredRows(**columns) if columns else None
 
 
 def _take(rows: AnsweredRows, chosen: I64) -> AnsweredRows:

@@ -25,10 +25,9 @@ class Price:
 
     The behavior score is the level expected, so the loss of an order is known at once and without noise: the
     expected level of the first three by behavior less that of the first three as served. How much is lost in
-    truth per expected level is learned from the levels observed, over a long memory. It begins at 1.25, a
-    little above what worlds show, so that the price is rather too low than too high. A loss grows with the
-    square of the factor, so the factor moves by the root of the budget over the price: by at most a quarter
-    up and a half down in a step.
+    truth per expected level is learned from the levels observed, over a long memory; it begins at 1.25, about
+    what worlds show. A loss grows with the square of the factor, so the factor moves by the root of the
+    budget over the price: by at most a quarter up and a half down in a step.
 
     Lists are requests of more than three viewed rows. A step without any has as lists the whole requests of
     its answers, and without those its rows in their order, twenty at a time.

@@ -4,22 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from easq.features.batch import Batch
 from easq.home.snapshots import copy_state
-from easq.learn.learner import Learner
-from easq.model.scores import Scores
-from tests.support.method_learners import learner_of
+from tests.support.method_learners import all_scores, learner_of
 
 REPEATS = 6
 """How often the few batches are learned, until the answers have shown something."""
-
-
-@torch.no_grad()
-def scores(learner: Learner, batch: Batch) -> Scores:
-    request_N = torch.from_numpy(batch.rows.request_N)
-    x = learner.pooling(learner.table.touch(batch.rows), request_N)
-    result: Scores = learner.network(x, torch.arange(len(request_N)))
-    return result
 
 
 def test_answers_change_no_bit_of_the_base() -> None:
@@ -28,7 +17,7 @@ def test_answers_change_no_bit_of_the_base() -> None:
     for batch in REPEATS * batches[:-1]:
         probe.step(batch)
         base.step(batch)
-    behavior_N = scores(probe, batches[-1]).behavior_N
+    behavior_N = all_scores(probe, batches[-1]).behavior_N
     assert behavior_N is not None
     np.testing.assert_array_equal(behavior_N.numpy(), base.score(batches[-1]))
     assert not np.allclose(probe.score(batches[-1]), base.score(batches[-1]), rtol=1e-3)
@@ -52,7 +41,7 @@ def test_the_estimate_orders_a_request_as_what_is_served() -> None:
     for batch in REPEATS * batches[:-1]:
         learner.step(batch)
     batch = batches[-1]
-    result = scores(learner, batch)
+    result = all_scores(learner, batch)
     assert result.satisfaction_A is not None and result.behavior_N is not None
     order_N = (result.served_N - result.behavior_N) / learner.network.factor
     for request in range(3):
@@ -61,18 +50,17 @@ def test_the_estimate_orders_a_request_as_what_is_served() -> None:
         torch.testing.assert_close(relative, order_N[rows] - order_N[rows].mean(), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("budget", [0.01, 0.2])
+@pytest.mark.parametrize("budget", [0.01, 0.05])
 def test_the_price_is_the_loss_that_the_base_expects(budget: float) -> None:
-    learner, batches = learner_of("probe", f"method.behavior_budget={budget}")
+    learner, batches = learner_of("probe", f"method.behavior_budget={budget}", "method.max_share=1000")
     for _ in range(12):
         for batch in batches:
             learner.step(batch)
     price = learner.objective._price
     lost, whole = price._recent
     assert price.factor == pytest.approx(float(learner.network.factor))
-    assert price.factor == learner.objective._price._most or lost / whole * price.ratio == pytest.approx(
-        budget, rel=0.5
-    )
+    assert price.factor < 1000
+    assert lost / whole * price.ratio == pytest.approx(budget, rel=0.5)
 
 
 def test_without_answers_the_valence_is_served() -> None:

@@ -4,20 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from easq.features.batch import Batch
-from easq.learn.learner import Learner
-from easq.model.scores import Scores
-from tests.support.method_learners import learner_of, moved_by
+from tests.support.method_learners import all_scores, learner_of, moved_by
 
 SHARE = "method.max_share=1.0"
-
-
-@torch.no_grad()
-def scores(learner: Learner, batch: Batch) -> Scores:
-    request_N = torch.from_numpy(batch.rows.request_N)
-    x = learner.pooling(learner.table.touch(batch.rows), request_N)
-    result: Scores = learner.network(x, torch.arange(len(request_N)))
-    return result
 
 
 @pytest.mark.parametrize("probe_dim", [0, 8])
@@ -29,7 +18,7 @@ def test_behavior_score_is_that_of_the_behavior_only_model(probe_dim: int) -> No
     for batch in batches[:-1]:
         probe.step(batch)
         alone.step(batch)
-    behavior_N = scores(probe, batches[-1]).behavior_N
+    behavior_N = all_scores(probe, batches[-1]).behavior_N
     assert behavior_N is not None
     np.testing.assert_allclose(behavior_N.numpy(), alone.score(batches[-1]), rtol=1e-4, atol=1e-5)
     assert not np.allclose(probe.score(batches[-1]), alone.score(batches[-1]), rtol=1e-3)
@@ -74,7 +63,7 @@ def test_served_is_behavior_plus_the_share_of_the_logit() -> None:
     learner, batches = learner_of("probe_2026_11", "method.max_share=0.25")
     for batch in batches[:-1]:
         learner.step(batch)
-    result = scores(learner, batches[-1])
+    result = all_scores(learner, batches[-1])
     assert result.behavior_N is not None
     assert result.satisfaction_A is not None
     assert result.satisfaction_A.std() > 0

@@ -3,7 +3,8 @@
 Shapes: N rows, M viewed rows, K behaviors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -82,6 +83,7 @@ def count_gradients(x: Inputs, count_F: Sequence[float]) -> None:
     assert x.sum_NF is not None
     if x.sum_NF.requires_grad:
         times_F = torch.tensor(count_F)
+        # torch leaves this method without types.
         x.sum_NF.register_hook(lambda gradient: gradient * times_F)  # type: ignore[no-untyped-call]
 
 
@@ -98,7 +100,7 @@ class BehaviorModelObjective:
         scores: Scores = self._network(x)
         assert scores.behavior_logit_NK is not None
         main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
-        after: Callable[[], None] = lambda: self._counts.add(batch.behavior_MK, self._network.heads)  # noqa: E731
+        after = partial(self._counts.add, batch.behavior_MK, self._network.heads)
         return scores, Losses(main, main, after_step=after)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -116,12 +118,10 @@ class HeadSettings(TrainableMethod, frozen=True):
     dim, embedding_rate   width of an embedding, and its rate by row-wise AdaGrad.
     width                 width of the product of viewer and candidate, and of the hidden layer beside it.
     product_scale         first size of the two maps that are multiplied, relative to the usual.
-    embedding_floor       of that AdaGrad: gradients that are small beside it move an embedding little.
-    Without
-                          it a log whose embeddings say nothing is learned worse than by first-order weights.
+    embedding_floor       of that AdaGrad: gradients that are small beside it move an embedding little. Where
+                          embeddings say nothing, they would otherwise drown the first-order weights.
     first_order_rate      of all first-order weights of a row together, by FTRL-proximal: one moves at this
-    over
-                          the root of the number of values that a row may have.
+                          over the root of the number of values that a row may have.
     """
 
     dim: Width = 32

@@ -127,8 +127,7 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
                                     experts, gate and head. It steps only when L_satis has a gradient. 0: the
                                     path shares the optimizer of the main path, as until 0.2.
     answers_per_step                answers wait until so many stand together, and are then learned in one
-    step,
-                                    each once. 0: every answer is learned in the step in which it comes.
+                                    step, each once. 0: each is learned in the step in which it comes.
     scope      of D+. user_first: pairs of one viewer, else across the step; user: only one viewer's; batch:
                any two answered rows.
     unasked    none: answered rows only; request: an answered row also against the unasked rows of its request

@@ -90,10 +90,8 @@ class ProbeObjective:
         scores: Scores = self._network(x, None if pairs is None else torch.from_numpy(pairs.row_Q))
         assert scores.behavior_logit_NK is not None
         main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
-        if pairs is None:
-            return scores, Losses(main, main, after_step=lambda: self._after_step(x, scores, batch))
-        after = partial(self._after_step, x, scores, batch, self._read(x, scores, pairs))
-        return scores, Losses(main, main, after_step=after)
+        read = None if pairs is None else self._read(x, scores, pairs)
+        return scores, Losses(main, main, after_step=partial(self._after_step, x, scores, batch, read))
 
     def _read(self, x: Inputs, scores: Scores, pairs: AnswerPairs) -> AnswersRead:
         assert x.sum_NF is not None and scores.behavior_logit_NK is not None
@@ -108,7 +106,7 @@ class ProbeObjective:
         )
 
     @torch.no_grad()
-    def _after_step(self, x: Inputs, scores: Scores, batch: Batch, read: AnswersRead | None = None) -> None:
+    def _after_step(self, x: Inputs, scores: Scores, batch: Batch, read: AnswersRead | None) -> None:
         network = self._network
         assert scores.behavior_N is not None and scores.behavior_logit_NK is not None
         if self._price is not None:
@@ -146,8 +144,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
                       score's own order; the factor of satisfaction goes as high as this allows. 0: the factor
                       is `max_share`.
     max_share         most of the factor: levels of behavior that one unit of satisfaction is worth. One unit
-    is
-                      half the way from the worst option to the best.
+                      is half the way from the worst option to the best.
     learns_answers    false: what is served beside behavior is the valence of behaviors alone, at the same
                       price. For telling what answers add.
     """

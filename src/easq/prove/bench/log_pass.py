@@ -4,7 +4,7 @@
 Shapes: M viewed rows, K behaviors.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +61,6 @@ def run_log(
     recipes: Mapping[str, Recipe],
     log: EventLog,
     linear: LinearSettings | None,
-    on_method: Callable[[str], None] = lambda _: None,
 ) -> LogMetrics:
     """Return the metrics of each method, of popularity and, with settings for it, of the linear learner.
 
@@ -71,7 +70,6 @@ def run_log(
     tally = Tally(first.evaluation.replicates, first.evaluation.confidence, first.seed)
     metrics = LogMetrics(tally, {})
     for number, (method, recipe) in enumerate(recipes.items()):
-        on_method(method)
         _run_method(method, recipe, log, metrics, linear if not number else None, with_references=not number)
     return metrics
 
@@ -132,19 +130,10 @@ def _name(metrics: LogMetrics, method: str, tally: Tally, served: str, estimate:
     wanted = {"pair_accuracy": f"{served}pair_accuracy"}
     wanted |= {name.removeprefix(shared): name for name in known if name.startswith(f"{shared}auc/")}
     wanted |= {shown: f"{estimate}{name}" for shown, name in _SHOWN.items()}
-    sums = tally.state()
     for metric, name in wanted.items():
         if name in known:
-            taken = f"{method}/{metric}"
-            metrics.name_of[method, metric] = taken
-            metrics.tally.restore(
-                metrics.tally.state()
-                | {
-                    taken + key.removeprefix(name): sums[key]
-                    for key in sums
-                    if key in (name, f"{name}|negatives")
-                }
-            )
+            metrics.name_of[method, metric] = f"{method}/{metric}"
+            metrics.tally.take(f"{method}/{metric}", tally, name)
 
 
 def _steps(recipe: Recipe, log: EventLog) -> Iterator[StepResult]:

@@ -76,6 +76,12 @@ class Tally:
         negative = placements.negative_R[~label_R]
         self.add(f"{name}{_NEGATIVES}", user_R[~label_R], (negative - negative.mean()) * weight, weight)
 
+    def take(self, name: str, other: "Tally", other_name: str) -> None:
+        """Hold the sums of another tally's metric under a name of this one."""
+        for end in ("", _NEGATIVES):
+            if f"{other_name}{end}" in other._sums:
+                self._sums[f"{name}{end}"] = other._sums[f"{other_name}{end}"]
+
     def intervals(self) -> dict[str, Interval]:
         """Return every metric with its interval."""
         return {name: self.interval(name) for name in self.names()}
