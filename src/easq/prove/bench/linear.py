@@ -2,8 +2,7 @@
 
     linear           the chances of the behaviors, weighed like the level; no answer is read.
     linear_ridge     that, and least squares of the answers on the heads' logits and chances, as far as 1 % of
-    the
-                     behavior of the first three allows.
+                     the behavior of the first three allows.
     linear_answers   one more logistic learner, on the answers alone: options above against below the middle.
 
 Features are the embedding rows of the encoder, each a name; with crosses also every viewer value times every
