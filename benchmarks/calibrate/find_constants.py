@@ -22,6 +22,7 @@ from easq.sources.world import calibration as frozen
 from easq.sources.world import real_figures
 from easq.sources.world.answering import answer_chance, eligible, level, named_level
 from easq.sources.world.calibration import BehaviorLogit, WorldConstants
+from easq.sources.world.impulse import tastes_on
 from easq.sources.world.lab import PLAY_FIGURES, Guests, draw_guests, play_against_satisfaction, run_session
 from easq.sources.world.play import FEED_RATIO_DQ, LEVELS
 from easq.sources.world.population import (
@@ -58,11 +59,11 @@ def feed(sharpness: float) -> tuple[Viewers, Exposure]:
     random, main = np.random.default_rng(SEED), SCENARIOS["main"]
     items = make_items(make_authors(main, _ITEMS // 12, random), main, _ITEMS, 0.0, random)
     viewers = make_viewers(_VIEWERS, random)
-    interest_UT = viewers.interest_on(0)
+    tastes = tastes_on(viewers, main, 0)
     shelf = Shelf.of(np.arange(_ITEMS), items.topic_I, NUM_TOPICS)
-    taste_UT = cumulate_taste(interest_UT, sharpness, shelf)
+    taste_UT = cumulate_taste(tastes.shown_UT, sharpness, shelf)
     item_RC = retrieve(shelf, taste_UT, _PER_VIEWER, main.taste_share, random)
-    return viewers, expose(viewers, items, interest_UT, np.arange(_VIEWERS), item_RC)
+    return viewers, expose(viewers, items, tastes, np.arange(_VIEWERS), item_RC)
 
 
 def place(known: WorldConstants) -> Surroundings:

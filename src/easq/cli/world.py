@@ -29,6 +29,7 @@ def make(
     ask: float = 0.005,
     answer: float = 0.02,
     scenario: str = "main",
+    silence: float | None = None,
     as_json: Json = False,
 ) -> None:
     """Simulate a world and write its log, and its truth in a file of its own.
@@ -46,7 +47,10 @@ def make(
     answer
         Mean chance that an ask is answered; annoyed viewers answer more often.
     scenario
-        main: a main feed; bait: one with more bait, shorter videos and less regard for taste.
+        main: a main feed; bait: one with more bait, shorter videos and less regard for taste; silent: a main
+        feed whose viewers show little of what satisfies them in what they do.
+    silence
+        Of the scenario silent: 0 is main, 1 a world in which behavior tells nothing but bait (default 0.75).
     """
     from easq.log.sqlite import SqliteLog
     from easq.sources.world.recording import record
@@ -59,7 +63,7 @@ def make(
     for name, value in (("ask", ask), ("answer", answer)):
         if not 0 <= value <= 1:
             raise InputError(f"--{name}: got {value}; allowed: 0 to 1")
-    _must_be_a_scenario(scenario)
+    scenario = _scenario(scenario, silence)
     truth = out.with_name(out.name + ".truth")
     truth.unlink(missing_ok=True)
     started = time.monotonic()
@@ -82,6 +86,7 @@ def check_world(
     seed: int = 1,
     views: int = 6_000_000,
     scenario: str = "main",
+    silence: float | None = None,
     figure: Path | None = None,
     markdown: bool = False,
     as_json: Json = False,
@@ -95,7 +100,9 @@ def check_world(
     views
         How many views the world has; rare figures need a million or more.
     scenario
-        main or bait; real feeds' figures are held for main only.
+        main, bait or silent; real feeds' figures are held for main only.
+    silence
+        Of the scenario silent, from 0 to 1.
     figure
         Also write the table as a figure (SVG) there.
     markdown
@@ -106,7 +113,7 @@ def check_world(
 
     if views < 1:
         raise InputError(f"--views: got {views}; allowed: 1 or more")
-    _must_be_a_scenario(scenario)
+    scenario = _scenario(scenario, silence)
     with progress() as watch:
         advance, done = watch("a world lives", views), 0
 
@@ -153,8 +160,16 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _must_be_a_scenario(scenario: str) -> None:
-    from easq.sources.world.population import SCENARIOS
+def _scenario(scenario: str, silence: float | None) -> str:
+    """Return the scenario's name with its silence. Raises InputError naming the option that is wrong."""
+    from easq.sources.world.population import SCENARIOS, read_scenario
 
     if scenario not in SCENARIOS:
         raise InputError(f"--scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
+    if silence is None:
+        return scenario
+    if scenario != "silent":
+        raise InputError(f"--silence: got {silence} with --scenario {scenario}; allowed with silent only")
+    if not 0 <= silence <= 1:
+        raise InputError(f"--silence: got {silence}; allowed: 0 to 1")
+    return read_scenario(f"silent={silence}").name

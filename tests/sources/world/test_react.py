@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from easq.sources.world.impulse import tastes_on
 from easq.sources.world.lab import draw_guests, run_session
 from easq.sources.world.population import SCENARIOS, make_authors, make_items, make_viewers
 from easq.sources.world.react import BEHAVIORS, Exposure, expose, react
@@ -15,8 +16,9 @@ def exposure(num_viewers: int = 2000, num_items: int = 10) -> Exposure:
     random = np.random.default_rng(4)
     items = make_items(make_authors(SCENARIOS["main"], 60, random), SCENARIOS["main"], 600, 0.0, random)
     viewers = make_viewers(num_viewers, random)
+    tastes = tastes_on(viewers, SCENARIOS["main"], 0)
     item_RC = random.integers(0, 600, (num_viewers, num_items))
-    return expose(viewers, items, viewers.interest_on(0), np.arange(num_viewers), item_RC)
+    return expose(viewers, items, tastes, np.arange(num_viewers), item_RC)
 
 
 def test_any_viewers_may_be_given_any_items() -> None:

@@ -112,7 +112,7 @@ def test_catalogue_is_renewed_and_items_keep_their_numbers() -> None:
 
 def test_interests_turn_with_time_and_keep_their_spread() -> None:
     viewers = simulate()[0].viewers
-    first, later = viewers.interest_on(0), viewers.interest_on(20)
+    first, later = viewers.interest.on(0), viewers.interest.on(20)
     assert np.corrcoef(first.ravel(), later.ravel())[0, 1] == pytest.approx(np.cos(2 * np.pi / 6), abs=0.1)
     assert later.std() == pytest.approx(first.std(), rel=0.05)
 
@@ -140,6 +140,6 @@ def test_impossible_worlds_are_refused() -> None:
 
 
 def test_worlds_of_two_scenarios_have_no_request_in_common() -> None:
-    assert list(SCENARIOS) == ["main", "bait"]
-    main, bait = (simulate(scenario=scenario)[1][0] for scenario in SCENARIOS)
-    assert main.name != bait.name
+    assert list(SCENARIOS) == ["main", "bait", "silent"]
+    main, bait, silent = (simulate(scenario=scenario)[1][0] for scenario in SCENARIOS)
+    assert len({main.name, bait.name, silent.name}) == 3

@@ -14,7 +14,8 @@ from easq.arrays import F32, I64
 from easq.sources.world import real_figures
 from easq.sources.world.answering import named_level
 from easq.sources.world.calibration import CALIBRATION, WorldConstants
-from easq.sources.world.population import NUM_TOPICS, SCENARIOS, make_authors, make_items, make_viewers
+from easq.sources.world.impulse import tastes_on
+from easq.sources.world.population import NUM_TOPICS, make_authors, make_items, make_viewers, read_scenario
 from easq.sources.world.react import Exposure, Reactions, Surroundings, expose, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 from easq.sources.world.watching import LAB, PlayTable
@@ -43,23 +44,23 @@ class Guests(NamedTuple):
     personalised_R: np.ndarray
 
 
-def draw_guests(num_people: int, seed: int, sharpness: float) -> Guests:
-    """Draw people, and show each 120 videos of the main scenario, by taste or at random."""
+def draw_guests(num_people: int, seed: int, sharpness: float, scenario: str = "main") -> Guests:
+    """Draw people, and show each 120 videos of a scenario, by taste or at random."""
     random = np.random.default_rng([seed, 9])
-    main = SCENARIOS["main"]
-    items = make_items(make_authors(main, _NUM_ITEMS // 12, random), main, _NUM_ITEMS, 0.0, random)
-    viewers = make_viewers(num_people, random)
-    interest_UT = viewers.interest_on(0)
+    feed = read_scenario(scenario)
+    items = make_items(make_authors(feed, _NUM_ITEMS // 12, random), feed, _NUM_ITEMS, 0.0, random)
+    viewers = make_viewers(num_people, random, impulsive=feed.silence > 0)
+    tastes = tastes_on(viewers, feed, 0)
     shelf = Shelf.of(np.arange(_NUM_ITEMS), items.topic_I, NUM_TOPICS)
-    taste_UT = cumulate_taste(interest_UT, sharpness, shelf)
+    taste_UT = cumulate_taste(tastes.shown_UT, sharpness, shelf)
     num = round(PERSONALISED * num_people)
     item_RC = np.concatenate(
         [
-            retrieve(shelf, taste_UT[:num], _VIEWS, main.taste_share, random),
+            retrieve(shelf, taste_UT[:num], _VIEWS, feed.taste_share, random),
             retrieve(shelf, taste_UT[num:], _VIEWS, 0.0, random),
         ]
     )
-    exposure = expose(viewers, items, interest_UT, np.arange(num_people), item_RC)
+    exposure = expose(viewers, items, tastes, np.arange(num_people), item_RC)
     return Guests(exposure, viewers.answer_style_U, np.arange(num_people) < num)
 
 

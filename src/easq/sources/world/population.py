@@ -4,7 +4,7 @@ Shapes: I items, U viewers, T topics, A authors. Everything is drawn from one se
 figure that sets a spread, or "free" if no public figure does. docs/world.md lists the free ones.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -26,31 +26,65 @@ class Scenario:
     author_bait   a and b of the Beta distribution of authors' bait (free)
     duration      factor on KuaiRand's durations
     taste_share   share of candidates drawn by the viewer's taste; the rest are drawn at random
+    silence       share of what behaviors show that is impulse instead of what satisfies (impulse.py)
     """
 
     name: str
     author_bait: tuple[float, float]
     duration: float
     taste_share: float
+    silence: float = 0.0
+
+    @property
+    def mean_bait(self) -> float:
+        """The mean bait of authors."""
+        a, b = self.author_bait
+        return a / (a + b)
 
 
+SILENCE = 0.75
+"""Where behavior tells half as much of satisfaction as in EEG-SVRec: docs/world.md."""
 SCENARIOS = {
-    s.name: s for s in (Scenario("main", (0.6, 1.6), 1.0, 0.7), Scenario("bait", (1.2, 1.2), 0.5, 0.45))
+    s.name: s
+    for s in (
+        Scenario("main", (0.6, 1.6), 1.0, 0.7),
+        Scenario("bait", (1.2, 1.2), 0.5, 0.45),
+        Scenario("silent", (0.6, 1.6), 1.0, 0.7, SILENCE),
+    )
 }
+
+
+def read_scenario(text: str) -> Scenario:
+    """Return the scenario of a name; `silent=0.3` is `silent` with another silence, from 0 to 1.
+
+    Raises ValueError for any other text.
+    """
+    name, _, silence = text.partition("=")
+    try:
+        found = SCENARIOS[name]
+        if not silence:
+            return found if text == name else SCENARIOS[text]
+        if name == "silent" and 0 <= float(silence) <= 1:
+            return replace(found, name=f"silent={float(silence):g}", silence=float(silence))
+    except (KeyError, ValueError):
+        pass
+    names = ", ".join(SCENARIOS)
+    raise ValueError(f"scenario: got {text!r}; allowed: {names}, and silent=S with S from 0 to 1") from None
 
 
 @dataclass(frozen=True)
 class Authors:
-    """Authors. Each has one topic, and a typical quality and bait."""
+    """Authors. Each has one topic, and a typical quality, bait and catch."""
 
     topic_A: I64
     bait_A: F32
     quality_A: F32
+    catch_A: F32
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items that ever existed: what a platform knows, and `quality` and `bait`, which are hidden.
+    """All items that ever existed: what a platform knows, and what is hidden (quality, bait, catch).
 
     `born_day_I` may be negative: before the world began. `length_I` is the class of the duration.
     """
@@ -64,6 +98,7 @@ class Catalogue:
     born_day_I: F32
     quality_I: F32
     bait_I: F32
+    catch_I: F32
 
     def __add__(self, other: "Catalogue") -> "Catalogue":
         """Return a catalogue with the other's items after its own."""
@@ -73,14 +108,31 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
-class Viewers:
-    """Viewers: tastes, patience, how much bait pulls them and is regretted, habits of acting and answering.
+class Taste:
+    """Viewers' liking of topics. It turns slowly from `start_UT` to `other_UT` and back.
 
-    Interests turn slowly from `start_UT` to `other_UT` and back, over 120 days for every viewer (free).
+    That takes 120 days for every viewer (free).
     """
 
     start_UT: F32
     other_UT: F32
+
+    def on(self, day: int) -> F32:
+        """Return the liking by viewer and topic on a day. It is standard normal over the population."""
+        angle = 2 * np.pi * day / 120
+        start, other = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        return np.asarray(start * self.start_UT + other * self.other_UT)
+
+
+@dataclass(frozen=True)
+class Viewers:
+    """Viewers: tastes, patience, how much bait pulls them and is regretted, habits of acting and answering.
+
+    `impulse` is what moves them besides their interests, in the scenario `silent` only.
+    """
+
+    interest: Taste
+    impulse: Taste | None
     segment_U: I64
     device_U: I64
     patience_U: F32
@@ -90,12 +142,6 @@ class Viewers:
     answer_style_U: F32
     activity_U: F32
     loyalty_U: F32
-
-    def interest_on(self, day: int) -> F32:
-        """Return interest by viewer and topic on a day. It is standard normal over the population."""
-        angle = 2 * np.pi * day / 120
-        start, other = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        return np.asarray(start * self.start_UT + other * self.other_UT)
 
 
 def make_authors(scenario: Scenario, num_authors: int, random: np.random.Generator) -> Authors:
@@ -114,6 +160,7 @@ def make_authors(scenario: Scenario, num_authors: int, random: np.random.Generat
         topic_A=np.arange(num * NUM_TOPICS) % NUM_TOPICS,
         bait_A=spread(random.beta(*scenario.author_bait, 64 * num * NUM_TOPICS)),
         quality_A=spread(random.standard_normal(64 * num * NUM_TOPICS)),
+        catch_A=_catch(scenario, num * NUM_TOPICS, random),
     )
 
 
@@ -142,31 +189,34 @@ def make_items(
             np.float32
         ),
         bait_I=bait_I.astype(np.float32),
+        catch_I=0.6 * authors.catch_A[author_I] + np.float32(0.8) * _catch(scenario, num_items, random),
     )
 
 
-def make_viewers(num_viewers: int, random: np.random.Generator) -> Viewers:
+def _catch(scenario: Scenario, num: int, random: np.random.Generator) -> F32:
+    """Draw how much things catch, apart from their quality; 0 where nothing is silent.
+
+    A stream of its own leaves all other draws of a world as they are.
+    """
+    if not scenario.silence:
+        return np.zeros(num, np.float32)
+    return random.spawn(1)[0].standard_normal(num, np.float32)
+
+
+def make_viewers(num_viewers: int, random: np.random.Generator, *, impulsive: bool = False) -> Viewers:
     """Draw viewers. A segment of viewers shares half of the variance of taste (free).
 
-    Viewers differ in which topics they like, not in how much they like their best.
+    Viewers differ in which topics they like, not in how much they like their best. `impulsive` viewers have
+    an impulse too, drawn like their interest.
     """
-    ranks = (np.arange(NUM_TOPICS) + 0.5) / NUM_TOPICS
-    scores = np.array([NormalDist().inv_cdf(rank) for rank in ranks.tolist()])
     segment_U = random.integers(0, _NUM_SEGMENTS, num_viewers)
-
-    def interest() -> F32:
-        shared = random.permuted(np.tile(scores / scores.std(), (_NUM_SEGMENTS, 1)), axis=1)
-        own = random.standard_normal((num_viewers, NUM_TOPICS))
-        both = shared[segment_U] + own
-        both -= both.mean(1, keepdims=True)
-        return np.asarray(both / both.std(1, keepdims=True), np.float32)
 
     def normal(spread: float) -> F32:
         return np.asarray(np.float32(spread) * random.standard_normal(num_viewers, np.float32))
 
     return Viewers(
-        start_UT=interest(),
-        other_UT=interest(),
+        interest=_make_taste(segment_U, random),
+        impulse=_make_taste(segment_U, random.spawn(1)[0]) if impulsive else None,
         segment_U=segment_U,
         device_U=random.integers(0, 4, num_viewers),
         # KuaiRand: the spread of long-view shares is 0.157 beyond chance (viewers with 10 or more views).
@@ -182,3 +232,17 @@ def make_viewers(num_viewers: int, random: np.random.Generator) -> Viewers:
         activity_U=np.exp(normal(0.88)),
         loyalty_U=normal(0.5),
     )
+
+
+def _make_taste(segment_U: I64, random: np.random.Generator) -> Taste:
+    ranks = (np.arange(NUM_TOPICS) + 0.5) / NUM_TOPICS
+    scores = np.array([NormalDist().inv_cdf(rank) for rank in ranks.tolist()])
+
+    def liking() -> F32:
+        shared = random.permuted(np.tile(scores / scores.std(), (_NUM_SEGMENTS, 1)), axis=1)
+        own = random.standard_normal((len(segment_U), NUM_TOPICS))
+        both = shared[segment_U] + own
+        both -= both.mean(1, keepdims=True)
+        return np.asarray(both / both.std(1, keepdims=True), np.float32)
+
+    return Taste(start_UT=liking(), other_UT=liking())

@@ -4,7 +4,7 @@ Shapes: R viewers (one row each), C items of each. Serving and returning are not
 loop serves its own items and calls the same functions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from easq.arrays import F32, I64, Bool
 from easq.sources.world.calibration import CALIBRATION, WorldConstants
+from easq.sources.world.impulse import Impulse, Tastes
 from easq.sources.world.population import Catalogue, Viewers
 from easq.sources.world.real_figures import RATIO_EDGES
 from easq.sources.world.watching import FEED, PlayTable, watched_for
@@ -19,6 +20,8 @@ from easq.sources.world.watching import FEED, PlayTable, watched_for
 # Free: what pulls and what is felt, relative to each other. Bait pulls and is regretted.
 _PULL = (0.65, 0.4, 1.3)
 _FELT = (1.0, 0.5, -1.8)
+# Free: where behaviors are silent, bait is liked by as much as it pulls.
+_LIKED_BAIT = _PULL[2]
 # Viewers' patience has .18 of the pull's variance (population.py); the items' part is free.
 ITEM_PART, MOOD_PART = 0.25, 0.57
 # Half of what is felt is for the item, half is the moment's mood (free). How far the mood keeps a viewer
@@ -52,7 +55,10 @@ FEED_PLACE = Surroundings(FEED, felt_shift=CALIBRATION.feed_felt)
 
 @dataclass(frozen=True)
 class Exposure:
-    """Viewers exposed to items: one entry per viewer and item, or per viewer."""
+    """Viewers exposed to items: one entry per viewer and item, or per viewer.
+
+    `impulse` moves what is shown and not what is felt; None: both are one.
+    """
 
     interest_RC: F32
     quality_RC: F32
@@ -64,6 +70,18 @@ class Exposure:
     regret_R: F32
     habit_R: F32
     style_R: F32
+    impulse: Impulse | None = None
+
+    def as_shown(self) -> "Exposure":
+        """Return the exposure by which viewers watch and act."""
+        if self.impulse is None:
+            return self
+        mix = self.impulse.mix
+        return replace(
+            self,
+            interest_RC=mix(self.interest_RC, self.impulse.interest_RC),
+            quality_RC=mix(self.quality_RC, self.impulse.catch_RC),
+        )
 
 
 @dataclass(frozen=True)
@@ -80,11 +98,14 @@ class Reactions:
     satisfaction_RC: F32
 
 
-def expose(viewers: Viewers, catalogue: Catalogue, interest_UT: F32, user_R: I64, item_RC: I64) -> Exposure:
-    """Look up the properties of viewers and items. `interest_UT` is that of the day."""
-    num_topics = interest_UT.shape[1]
+def expose(viewers: Viewers, catalogue: Catalogue, tastes: Tastes, user_R: I64, item_RC: I64) -> Exposure:
+    """Look up the properties of viewers and items. `tastes` are those of the day."""
+    place_RC = user_R[:, None] * tastes.interest_UT.shape[1] + catalogue.topic_I[item_RC]
+    impulse = None
+    if tastes.impulse_UT is not None:
+        impulse = Impulse(tastes.mix, tastes.impulse_UT.ravel()[place_RC], catalogue.catch_I[item_RC])
     return Exposure(
-        interest_RC=interest_UT.ravel()[user_R[:, None] * num_topics + catalogue.topic_I[item_RC]],
+        interest_RC=tastes.interest_UT.ravel()[place_RC],
         quality_RC=catalogue.quality_I[item_RC],
         bait_RC=catalogue.bait_I[item_RC],
         duration_s_RC=catalogue.duration_s_I[item_RC],
@@ -94,6 +115,7 @@ def expose(viewers: Viewers, catalogue: Catalogue, interest_UT: F32, user_R: I64
         regret_R=viewers.regret_U[user_R],
         habit_R=viewers.habit_U[user_R],
         style_R=viewers.answer_style_U[user_R],
+        impulse=impulse,
     )
 
 
@@ -143,16 +165,24 @@ def react(
     known = calibration
     shape = exposure.interest_RC.shape
     mood_RC, own_RC = random.standard_normal((2, *shape), np.float32)
-    pull_RC = pull(exposure, mood_RC, own_RC, known)
     expected_RC = expected_felt(exposure, place, known)
-    felt_RC = expected_RC + np.float32((1 - FELT_PART) ** 0.5) * mood_RC
+    felt_RC = _with_mood(expected_RC, mood_RC)
     satisfaction_RC = satisfaction(expected_RC, known)
+    content_RC = felt_RC
+    if exposure.impulse is not None:
+        mood_RC = exposure.impulse.mix(mood_RC, random.standard_normal(shape, np.float32))
+        content_RC = _with_mood(expected_content(exposure, place, known), mood_RC)
+    pull_RC = pull(exposure.as_shown(), mood_RC, own_RC, known)
     ratio_RC = place.table.ratio(exposure.length_RC, pull_RC)
     play_s_RC = ratio_RC * exposure.duration_s_RC
-    did = act(exposure, ratio_RC, felt_RC, random, place, known)
+    did = act(exposure, ratio_RC, content_RC, random, place, known)
     did["click"] = watched_for(play_s_RC, exposure.duration_s_RC, 7)
     did["long_view"] = watched_for(play_s_RC, exposure.duration_s_RC, 18)
     return Reactions(play_s_RC, ratio_RC, did, felt_RC, satisfaction_RC)
+
+
+def _with_mood(expected_RC: F32, mood_RC: F32) -> F32:
+    return np.asarray(expected_RC + np.float32((1 - FELT_PART) ** 0.5) * mood_RC)
 
 
 def expected_felt(exposure: Exposure, place: Surroundings, calibration: WorldConstants) -> F32:
@@ -160,6 +190,23 @@ def expected_felt(exposure: Exposure, place: Surroundings, calibration: WorldCon
     felt_RC = (raw_felt(exposure) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
     felt_RC += np.float32(place.felt_shift)
     return felt_RC
+
+
+def expected_content(exposure: Exposure, place: Surroundings, calibration: WorldConstants) -> F32:
+    """Return how content viewers show themselves in a place, without mood: what rare behaviors follow."""
+    if exposure.impulse is None:
+        return expected_felt(exposure, place, calibration)
+    mix, shown = exposure.impulse.mix, exposure.as_shown()
+    interest, quality, regret = (np.float32(w) for w in _FELT)
+    bait_R = mix.felt * regret * exposure.regret_R
+    bait_R += mix.impulse * np.float32(_LIKED_BAIT) * exposure.bait_pull_R
+    # Likes stay as frequent as they were: regret and pull are 1 on average.
+    mean = (mix.felt * regret + mix.impulse * np.float32(_LIKED_BAIT) - regret) * np.float32(mix.mean_bait)
+    content_RC = interest * shown.interest_RC + quality * shown.quality_RC + bait_R[:, None] * shown.bait_RC
+    content_RC -= np.float32(calibration.felt_mean) + mean
+    content_RC *= np.float32(calibration.felt_scale)
+    content_RC += np.float32(place.felt_shift)
+    return np.asarray(content_RC)
 
 
 def satisfaction(expected_RC: F32, calibration: WorldConstants = CALIBRATION) -> F32:
@@ -172,17 +219,17 @@ def satisfaction(expected_RC: F32, calibration: WorldConstants = CALIBRATION) ->
 def act(
     exposure: Exposure,
     ratio_RC: F32,
-    felt_RC: F32,
+    content_RC: F32,
     random: np.random.Generator,
     place: Surroundings,
     calibration: WorldConstants,
 ) -> dict[str, Bool]:
-    """Draw the rare behaviors: each depends on the play ratio, what is felt, habit, and on a like.
+    """Draw the rare behaviors: each depends on the play ratio, how content one is, habit, and on a like.
 
     A viewer's way of answering counts in both: viewers who call little satisfying also like little.
     """
     band_RC = bands(ratio_RC)
-    content_RC = felt_RC + exposure.style_R[:, None]
+    content_RC = content_RC + exposure.style_R[:, None]
     drawn_BRC = random.random((len(BEHAVIORS), *ratio_RC.shape), np.float32)
     did: dict[str, Bool] = {}
     for b, behavior in enumerate(BEHAVIORS):

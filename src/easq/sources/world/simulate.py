@@ -14,15 +14,16 @@ from easq.arrays import F32, I64, Bool
 from easq.sources.world import answering, retention
 from easq.sources.world.answering import AskRates
 from easq.sources.world.calibration import CALIBRATION
+from easq.sources.world.impulse import tastes_on
 from easq.sources.world.population import (
     MEAN_AGE_DAYS,
     NUM_TOPICS,
-    SCENARIOS,
     Catalogue,
     Viewers,
     make_authors,
     make_items,
     make_viewers,
+    read_scenario,
 )
 from easq.sources.world.react import Reactions, expose, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
@@ -104,21 +105,20 @@ class World:
         scenario: str = "main",
         candidates: int = 10,
     ) -> None:
-        if scenario not in SCENARIOS:
-            raise ValueError(f"scenario: got {scenario!r}; allowed: {', '.join(SCENARIOS)}")
         if num_items < candidates:
             raise ValueError(f"num_items: got {num_items}; allowed: {candidates} or more")
         if num_viewers < 1:
             raise ValueError(f"num_viewers: got {num_viewers}; allowed: 1 or more")
-        self.scenario = SCENARIOS[scenario]
+        self.scenario = read_scenario(scenario)
         self._seed, self._rates, self.candidates = seed, rates, candidates
         # Part of each request's id, so that the truth file of another world is noticed.
-        self._name = f"{seed}" if scenario == "main" else f"{scenario}{seed}"
+        self._name = f"{seed}" if scenario == "main" else f"{self.scenario.name}{seed}"
         random = np.random.default_rng([seed, _AUTHORS])
         self._authors = make_authors(self.scenario, max(NUM_TOPICS, num_items // 12), random)
         random = np.random.default_rng([seed, _ITEMS])
         self.catalogue: Catalogue = make_items(self._authors, self.scenario, num_items, 0.0, random)
-        self.viewers: Viewers = make_viewers(num_viewers, random)
+        impulsive = self.scenario.silence > 0
+        self.viewers: Viewers = make_viewers(num_viewers, random, impulsive=impulsive)
         self._on_shelf_I = np.arange(num_items)
         self._history_UL = np.zeros((num_viewers, self.history), np.int64)
         self._watched_U = np.zeros(num_viewers, np.int64)
@@ -160,8 +160,8 @@ class World:
             self._renew_shelf(random)
             self._come_back(random)
         self._shelf = Shelf.of(self._on_shelf_I, self.catalogue.topic_I[self._on_shelf_I], NUM_TOPICS)
-        self._interest_UT = self.viewers.interest_on(self._day)
-        self._taste_UT = cumulate_taste(self._interest_UT, CALIBRATION.sharpness, self._shelf)
+        self._tastes = tastes_on(self.viewers, self.scenario, self._day)
+        self._taste_UT = cumulate_taste(self._tastes.shown_UT, CALIBRATION.sharpness, self._shelf)
 
     def _renew_shelf(self, random: np.random.Generator) -> None:
         gone_I = np.flatnonzero(random.random(len(self._on_shelf_I)) < 1 / MEAN_AGE_DAYS)
@@ -186,7 +186,7 @@ class World:
             self._shelf, self._taste_UT[user_R], self.candidates, self.scenario.taste_share, random
         )
         history_RL, size_R = self._histories(user_R)
-        exposure = expose(self.viewers, self.catalogue, self._interest_UT, user_R, item_RC)
+        exposure = expose(self.viewers, self.catalogue, self._tastes, user_R, item_RC)
         reactions = react(exposure, random)
         self._remember(user_R, item_RC, reactions.play_s_RC >= np.float32(0.5) * exposure.duration_s_RC)
         self._views_U[user_R] += self.candidates

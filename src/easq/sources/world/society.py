@@ -69,7 +69,7 @@ class Society(World):
 
     def watch(self, user_V: I64, item_VK: I64) -> WatchedViews:
         """Let viewers watch the items shown. The share that satisfies them decides who returns."""
-        exposure = expose(self.viewers, self.catalogue, self._interest_UT, user_V, item_VK)
+        exposure = expose(self.viewers, self.catalogue, self._tastes, user_V, item_VK)
         reactions = react(exposure, self._watching)
         np.add.at(self._views_U, user_V, item_VK.shape[1])
         satisfied_V = (reactions.felt_RC > CALIBRATION.thresholds[2]).sum(1)
@@ -84,7 +84,7 @@ class Society(World):
 
     def satisfaction_of(self, user_V: I64, item_VC: I64) -> F32:
         """Return viewers' true satisfaction with items today, watched or not. Changes nothing."""
-        exposure = expose(self.viewers, self.catalogue, self._interest_UT, user_V, item_VC)
+        exposure = expose(self.viewers, self.catalogue, self._tastes, user_V, item_VC)
         return satisfaction(expected_felt(exposure, FEED_PLACE, CALIBRATION))
 
     def _options(self, user_V: I64, reactions: Reactions) -> I64:
