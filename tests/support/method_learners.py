@@ -16,12 +16,10 @@ __all__ = ["all_scores", "learner_of", "moved_by", "read_by", "trained_by"]
 
 
 def read_by(method: str, **settings: object) -> tuple[str, ...]:
-    """Return those of the settings that a method reads, as overrides; the probe's share has its own name."""
+    """Return those of the settings that a method reads, as overrides; what has a price names its share so."""
     fields = methods()[method].__struct_fields__
-    named = {
-        ("max_share" if method.startswith("probe") and k == "satisfaction_share" else k): v
-        for k, v in settings.items()
-    }
+    share = "max_share" if "max_share" in fields else "satisfaction_share"
+    named = {(share if k == "satisfaction_share" else k): v for k, v in settings.items()}
     return tuple(f"method.{name}={value}" for name, value in named.items() if name in fields)
 
 

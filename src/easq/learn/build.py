@@ -60,7 +60,7 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         num_options=len(recipe.question.options),
         optimizer=lambda dense: DenseOptimizer(
             dense,
-            settings.gradient_map,
+            settings.loss_moves,
             settings.answer_path,
             rate=training.learning_rate,
             clip=training.gradient_clip,

@@ -152,6 +152,11 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
         return None
 
     @property
+    def loss_moves(self) -> Mapping[str, Moves]:
+        """`gradient_map` with these settings; another one where a setting names a part of the network."""
+        return self.gradient_map
+
+    @property
     def answer_path(self) -> AnswerPath | None:
         """What answers train by an optimizer of its own; None if there is one optimizer."""
         return None

@@ -75,6 +75,13 @@ class Lookup(NamedTuple):
             touched.candidate_NV == nothing,
         )
 
+    def embedded(self, touched: Touched, value_UE: Tensor) -> "Lookup":
+        """Return other embeddings of the same touched rows."""
+        return self._replace(
+            viewer_BWE=functional.embedding(touched.viewer_BW, value_UE),
+            candidate_NVE=functional.embedding(touched.candidate_NV, value_UE),
+        )
+
     def split(self, parts: Sequence[TablePart]) -> "list[Lookup]":
         """Return one lookup for each part of the table's width."""
         widths = [part.width for part in parts]
@@ -182,9 +189,18 @@ class SummedPooling(nn.Module):
 
     own_columns   columns of the table with the last first-order weight: of values, and of values in a
     history. is_past_W     which of the viewer's places belong to histories.
+
+    With `beside` there is a second set of embeddings, in the last columns: the inputs also hold x of those,
+    histories by attention.
     """
 
-    def __init__(self, layout: Layout, embeddings: TablePart, first_order: Sequence[TablePart]) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        embeddings: TablePart,
+        first_order: Sequence[TablePart],
+        beside: TablePart | None = None,
+    ) -> None:
         super().__init__()
         self.first = FeaturePooling(layout, embeddings.width, averages_past=True)
         self.viewer_dim, self.candidate_dim = self.first.viewer_dim, self.first.candidate_dim
@@ -192,22 +208,28 @@ class SummedPooling(nn.Module):
         for slot in layout.viewer:
             self.is_past_W[slot.start : slot.stop] = isinstance(slot.feature, History)
         times = 2 if self.is_past_W.any() else 1
-        self.parts = (embeddings, *(part for _ in range(times) for part in first_order))
+        self.beside = None if beside is None else FeaturePooling(layout, beside.width)
+        behind = () if beside is None else (beside,)
+        self.parts = (embeddings, *(part for _ in range(times) for part in first_order), *behind)
         self._num = sum(part.width for part in first_order)
+        self._beside_dim = sum(part.width for part in behind)
         self.own_columns = [embeddings.width + self._num * time - 1 for time in range(1, times + 1)]
         self._now, self._past = (np.flatnonzero(is_W).tolist() for is_W in (~self.is_past_W, self.is_past_W))
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
         dim, num = self.parts[0].width, self._num
-        past = touched.value_UE.shape[1] - dim - num
-        embedding_UE, now_UF, past_UF = torch.split(touched.value_UE, [dim, num, past], 1)
+        past = touched.value_UE.shape[1] - dim - num - self._beside_dim
+        widths = [dim, num, past, self._beside_dim]
+        embedding_UE, now_UF, past_UF, beside_UE = torch.split(touched.value_UE, widths, 1)
         viewer_BF = _sum(touched.viewer_BW[:, self._now], now_UF)
         if self._past:
             viewer_BF = viewer_BF + _sum(touched.viewer_BW[:, self._past], past_UF)
         sum_NF = viewer_BF.index_select(0, request_N) + _sum(touched.candidate_NV, now_UF)
-        lookup = Lookup.of(replace(touched, value_UE=embedding_UE))
-        return self.first.pool(lookup, request_N)._replace(sum_NF=sum_NF)
+        lookup, beside = Lookup.of(replace(touched, value_UE=embedding_UE)), None
+        if self.beside is not None:
+            beside = self.beside.pool(lookup.embedded(touched, beside_UE), request_N)
+        return self.first.pool(lookup, request_N)._replace(sum_NF=sum_NF, beside=beside)
 
 
 Pooling = FeaturePooling | TwinPooling | SummedPooling

@@ -6,7 +6,17 @@ import pytest
 from easq.errors import InputError
 from easq.model.method import read_method
 from easq.model.methods.easq import EasqSettings
-from easq.prove.bench.plan import REFERENCES, Cell, arms_of, passes, places_of, read_plan, scenario_name
+from easq.prove.bench.plan import (
+    REFERENCES,
+    BenchExperiment,
+    BenchWorld,
+    Cell,
+    arms_of,
+    passes,
+    places_of,
+    read_plan,
+    scenario_name,
+)
 from easq.recipe.read import read_recipe
 from tests.support.small_plan import PLAN, RECIPES, small_bench
 
@@ -43,11 +53,38 @@ def test_names_of_worlds_distinguish_them(tmp_path: Path) -> None:
     assert [scenario_name(place, bench.size) for place in places] == ["main, 0.01 answers a view", "main"]
 
 
+def regime(**changes: object) -> BenchExperiment:
+    settings = {"num_answers": (50, 500), "warm": (0, 2000), "scenarios": ("main",)} | changes
+    return BenchExperiment("Title", ("behavior", "probe"), **settings)  # type: ignore[arg-type]
+
+
+def test_numbers_of_answers_count_the_views_after_the_warm_ones(tmp_path: Path) -> None:
+    size = small_bench(tmp_path).size
+    places = places_of(regime(), size)
+    assert [(p.num_answers, p.warm, p.views) for p in places] == [
+        (50, 0, 6000), (500, 0, 6000), (50, 2000, 8000), (500, 2000, 8000)
+    ]  # fmt: skip
+    assert [scenario_name(place, size) for place in places] == [
+        f"main, {50 / 6000:g} answers a view",
+        f"main, {500 / 6000:g} answers a view",
+        "main, warm 2,000 views, 50 answers, 8,000 views",
+        "main, warm 2,000 views, 500 answers, 8,000 views",
+    ]
+
+
+def test_a_cold_world_is_named_as_it_was_without_warm_views() -> None:
+    place = BenchWorld("main", 0.001, 1.0, 1000)
+    assert repr(place) == "BenchWorld(scenario='main', answers=0.001, bias=1.0, views=1000)"
+    assert repr(place._replace(warm=500)).endswith("views=1000, warm=500)")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("answers = 0.02", "answers = 2.0", "answers"),
         ('"compare", "rates"', '"compare", "other"', "'other' is not an experiment"),
+        ("answers = [0.01, 0.02]", "num_answers = [5_000]", r"rates.num_answers: got 5,000 of 6,000 views"),
+        ("answers = [0.01, 0.02]", "answers = [0.01]\nnum_answers = [60]", "got both this and answers"),
         ("together = 2", "togetherness = 2", "togetherness"),
     ],
 )

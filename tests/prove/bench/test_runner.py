@@ -16,7 +16,7 @@ from easq.prove.bench.linear import LinearSettings
 from easq.prove.bench.plan import BenchArm, BenchWorld, Cell
 from easq.prove.bench.row_store import MetricRow, read_rows, write_rows
 from easq.prove.bench.runner import run
-from easq.prove.bench.world_pass import Sitting, kept_share, run_pass
+from easq.prove.bench.world_pass import Sitting, kept_share, refuse_too_many, run_pass
 from easq.recipe.read import read_recipe
 from tests.support.small_plan import RECIPES, contents, rows_of, small_bench
 from tests.support.small_worlds import small_recipe
@@ -83,6 +83,38 @@ def test_as_many_answers_are_learned_as_were_wanted(bias: float) -> None:
     (result,) = run_pass([(cell, small_recipe())], Sitting(20, 0.5, LinearSettings()))
     assert result["answers"] == pytest.approx(1000, rel=0.12)
     assert 0 < kept_share(place, 20) < 1
+
+
+def test_more_answers_than_viewers_give_are_refused_with_what_they_give() -> None:
+    place = BenchWorld("main", 0.2, 1.0, 3_000_000, 1_000_000)
+    with pytest.raises(
+        InputError, match=r"main, bias 1: got 400,000 answers .* allowed: up to \d{3},\d{3}, as"
+    ):
+        refuse_too_many([place], 20)
+    refuse_too_many([place._replace(answers=0.1)], 20)
+
+
+def test_where_answers_are_many_requests_drawn_to_have_none_are_measured() -> None:
+    place = BenchWorld("main", 0.1, 1.0, 20_000)
+    cell = Cell(BenchArm("oracle", "oracle"), place, 3)
+    (many,) = run_pass([(cell, small_recipe())], Sitting(20, 1.0, LinearSettings()))
+    few_cell = cell._replace(place=place._replace(answers=0.001))
+    (few,) = run_pass([(few_cell, small_recipe())], Sitting(20, 1.0, LinearSettings()))
+    assert many["answers"] == pytest.approx(2000, rel=0.12)
+    # Nearly every request of 20 views has an answer or is drawn: those measured are as those of few answers.
+    assert many["behavior@3"] == pytest.approx(few["behavior@3"], rel=0.05)
+    assert many["held_answers"] == pytest.approx(0.25 * 10_000, rel=0.15)
+
+
+def test_only_views_behind_the_warm_ones_are_measured() -> None:
+    cell = Cell(BenchArm("oracle", "oracle"), BenchWorld("main", 0.02, 1.0, 8000, 4000), 3)
+    sitting = Sitting(20, 1.0, LinearSettings())
+    (warm,) = run_pass([(cell, small_recipe())], sitting)
+    (cold,) = run_pass([(cell._replace(place=cell.place._replace(warm=0)), small_recipe())], sitting)
+    assert (warm["views"], cold["views"]) == (8000, 8000)
+    assert warm["answers"] == pytest.approx(80, rel=0.4)
+    # Twice as many views are measured without warm ones, and of each as many answers are held back.
+    assert cold["held_answers"] == pytest.approx(2 * warm["held_answers"], rel=0.2)
 
 
 def test_rows_of_an_earlier_run_are_not_run_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from easq.learn.build import build_encoder
 from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
-from easq.prove.bench.world_feed import feed
+from easq.prove.bench.world_feed import FedBatch, feed
 from easq.prove.offline.truth import Truth
 from easq.recipe.recipe import Recipe
 from easq.sources.world.recording import record
@@ -81,6 +81,32 @@ def test_batches_from_the_world_equal_those_through_the_log(
     for one, other in zip(fed, logged, strict=True):
         assert np.array_equal(one.satisfaction_M, truth.of(other))
     truth.close()
+
+
+def test_no_answer_of_a_warm_request_is_fed_and_the_others_are_as_without_it() -> None:
+    recipe = small_recipe()
+    encoder, whole, warm = build_encoder(recipe), small_world(), small_world()
+    all_fed = list(feed(whole, 300, recipe, encoder, kept=0.5))
+    late_fed = list(feed(warm, 300, recipe, encoder, kept=0.5, warm_requests=100))
+    answered = [answered_requests(fed) for fed in (all_fed, late_fed)]
+    cold = answered[0][:100].sum()
+    assert cold > 10
+    assert not answered[1][:100].any()
+    np.testing.assert_array_equal(answered[1][100:], answered[0][100:])
+    held = [sum(int((fed.held_M >= 0).sum()) for fed in one) for one in (all_fed, late_fed)]
+    assert held[1] - held[0] == cold
+
+
+def answered_requests(fed: list[FedBatch]) -> np.ndarray:
+    """Return how many answers of each request are learned, requests in order of time."""
+    counts: dict[tuple[int, str], int] = {}
+    for batch in (one.batch for one in fed):
+        for request, name in enumerate(batch.request_ids):
+            counts.setdefault((int(batch.ts_B[request]), name), 0)
+        for row in batch.answer_row_A.tolist():
+            request = int(batch.rows.request_N[row])
+            counts[int(batch.ts_B[request]), batch.request_ids[request]] += 1
+    return np.array([counts[key] for key in sorted(counts)])
 
 
 @pytest.mark.parametrize(

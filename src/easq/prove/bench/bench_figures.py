@@ -43,6 +43,10 @@ def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -
     if experiment.figure == "frontier":
         for scenario, worlds in _grouped(places, size, lambda p: p).items():
             yield _frontier(experiment, table, scenario_name(worlds[0], size), scenario)
+    elif experiment.num_answers:
+        for label, worlds in _by_start(places).items():
+            counts = [(float(place.num_answers), scenario_name(place, size)) for place in worlds]
+            yield from _response(experiment, table, label, counts, "answers", log=True)
     elif len(experiment.answers) > 1:
         for scenario, worlds in _grouped(places, size, lambda p: p._replace(answers=size.answers)).items():
             along = [(place.answers, scenario_name(place, size)) for place in worlds]
@@ -53,6 +57,16 @@ def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -
             yield from _response(experiment, table, scenario, along, "strength of non-response bias")
     elif places:
         yield _bars(experiment, table, {p.scenario: scenario_name(p, size) for p in places})
+
+
+def _by_start(places: Sequence[BenchWorld]) -> dict[str, list[BenchWorld]]:
+    """Group worlds that differ in their number of answers alone."""
+    groups: dict[str, list[BenchWorld]] = {}
+    for place in places:
+        start = f"after {place.warm:,} views without answers" if place.warm else "cold"
+        bias = "" if place.bias == 1 else f", bias {place.bias:g}"
+        groups.setdefault(f"{place.scenario}{bias}, {start}", []).append(place)
+    return groups
 
 
 def _caption(against: str) -> str:

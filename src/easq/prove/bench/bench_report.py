@@ -1,13 +1,14 @@
 """Output of a bench besides its cells: all rows, and a report with tables and figures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from easq.home.files import replace_file
 from easq.prove.bench import real, tune
+from easq.prove.bench.answer_table import Table, answer_tables
 from easq.prove.bench.bench_figures import SvgFigure, figures_of
-from easq.prove.bench.compare import Gain, SeedTable
+from easq.prove.bench.compare import SeedTable, gain_text, percent_text
 from easq.prove.bench.plan import REFERENCES, BenchExperiment, BenchSize
 from easq.prove.bench.row_store import MetricRow, write_rows
 from easq.prove.bench.runner import Bench
@@ -31,9 +32,9 @@ def write(bench: Bench) -> int:
         every |= {json.dumps([r["method"], r["scenario"], r["seed"], r["metric"]]): r for r in rows}
         if rows:
             experiment, table = bench.plan.experiments[name], SeedTable(rows)
-            replace_file(folder / f"{name}.md", markdown(experiment, table), durable=False)
+            replace_file(folder / f"{name}.md", markdown(experiment, bench.size, table), durable=False)
             drawn = list(figures_of(experiment, table, bench.size))
-            blocks.append(_section(experiment, table, drawn))
+            blocks.append(_section(experiment, bench.size, table, drawn))
             for number, one in enumerate(drawn, 1):
                 path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
                 replace_file(path, one.svg, durable=False)
@@ -69,24 +70,31 @@ def _lead(size: BenchSize) -> str:
     )
 
 
-def markdown(experiment: BenchExperiment, table: SeedTable) -> str:
+def markdown(experiment: BenchExperiment, size: BenchSize, table: SeedTable) -> str:
     """Return an experiment's tables as Markdown."""
     parts = []
-    for scenario in table.scenarios:
-        for caption, heads, rows in _tables(experiment, table, scenario):
-            parts += [f"**{scenario}: {caption}**", "", "| | " + " | ".join(heads) + " |"]
-            parts += ["|---" * (len(heads) + 1) + "|"]
-            parts += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in rows] + [""]
+    for title, heads, rows in _all_tables(experiment, size, table):
+        parts += [f"**{title}**", "", "| | " + " | ".join(heads) + " |"]
+        parts += ["|---" * (len(heads) + 1) + "|"]
+        parts += [f"| {method} | " + " | ".join(cells) + " |" for method, cells in rows] + [""]
     return "\n".join(parts)
 
 
-def _section(experiment: BenchExperiment, table: SeedTable, drawn: Sequence[SvgFigure]) -> str:
+def _section(
+    experiment: BenchExperiment, size: BenchSize, table: SeedTable, drawn: Sequence[SvgFigure]
+) -> str:
     blocks = [page.figure(one.title, one.caption, one.figure, "") for one in drawn]
+    for title, heads, rows in _all_tables(experiment, size, table):
+        body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
+        blocks.append(page.table(title, ["", *map(page.plain, heads)], body))
+    return page.section(experiment.title, *blocks)
+
+
+def _all_tables(experiment: BenchExperiment, size: BenchSize, table: SeedTable) -> Iterator[Table]:
+    yield from answer_tables(experiment, size, table)
     for scenario in table.scenarios:
         for caption, heads, rows in _tables(experiment, table, scenario):
-            body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
-            blocks.append(page.table(f"{scenario}: {caption}", ["", *map(page.plain, heads)], body))
-    return page.section(experiment.title, *blocks)
+            yield f"{scenario}: {caption}", heads, rows
 
 
 _Body = list[tuple[str, list[str]]]
@@ -140,9 +148,10 @@ def _tables(
     heads += ["share of the gap closed @3", "@10", *(f"{n}, change" for n in COST), "seeds"]
     gains: _Body = []
     for method in methods:
-        cells = [_gain(table.gain(scenario, method, against, name)) for name in SATISFACTION]
-        cells += [_percent(table.share_closed(scenario, method, against, name)) for name in SATISFACTION[1:]]
-        cells += [_percent(table.gain(scenario, method, against, name, relative=True)) for name in COST]
+        cells = [gain_text(table.gain(scenario, method, against, name)) for name in SATISFACTION]
+        closed = (table.share_closed(scenario, method, against, name) for name in SATISFACTION[1:])
+        cells += map(percent_text, closed)
+        cells += [percent_text(table.gain(scenario, method, against, name, relative=True)) for name in COST]
         paired = table.gain(scenario, method, against, SATISFACTION[0])
         gains.append((method, [*cells, str(paired.seeds if paired else 0)]))
     values = (*SATISFACTION, *COST, *_OTHERS, "answers", "held_answers")
@@ -163,7 +172,7 @@ def _mean_gains(table: SeedTable, scenario: str) -> tuple[str, list[str], _Body]
     """Return the paper's summary: the mean relative gain of its metrics, over each other method."""
     methods = [m for m in table.methods(scenario) if m not in REFERENCES]
     rows: _Body = [
-        (m, ["" if m == o else _percent(table.mean_gain(scenario, m, o, ANSWERS)) for o in methods])
+        (m, ["" if m == o else percent_text(table.mean_gain(scenario, m, o, ANSWERS)) for o in methods])
         for m in methods
     ]
     return "mean relative gain of these seven metrics, over each column's method", methods, rows
@@ -171,17 +180,3 @@ def _mean_gains(table: SeedTable, scenario: str) -> tuple[str, list[str], _Body]
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.4f}"
-
-
-def _gain(gain: Gain | None) -> str:
-    if gain is None:
-        return "-"
-    bounds = "" if gain.low is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
-    return f"{gain.value:+.4f}{bounds}"
-
-
-def _percent(gain: Gain | None) -> str:
-    if gain is None:
-        return "-"
-    bounds = "" if gain.low is None else f" ({100 * gain.low:+.1f} to {100 * (gain.high or 0):+.1f})"
-    return f"{100 * gain.value:+.1f} %{bounds}"

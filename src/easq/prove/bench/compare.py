@@ -91,3 +91,23 @@ def interval(values: Sequence[float]) -> Gain | None:
         return Gain(mean, None, None, 1)
     half = _T_975[min(len(values) - 2, len(_T_975) - 1)] * stdev(values) / sqrt(len(values))
     return Gain(mean, mean - half, mean + half, len(values))
+
+
+def gain_text(gain: Gain | None) -> str:
+    """Return a difference with its interval, "-" for none.
+
+    >>> gain_text(Gain(0.02, 0.01, 0.03, 3))
+    '+0.0200 (+0.0100 to +0.0300)'
+    """
+    if gain is None:
+        return "-"
+    bounds = "" if gain.low is None else f" ({gain.low:+.4f} to {gain.high:+.4f})"
+    return f"{gain.value:+.4f}{bounds}"
+
+
+def percent_text(gain: Gain | None) -> str:
+    """Return a relative difference in per cent with its interval, "-" for none."""
+    if gain is None:
+        return "-"
+    bounds = "" if gain.low is None else f" ({100 * gain.low:+.1f} to {100 * (gain.high or 0):+.1f})"
+    return f"{100 * gain.value:+.1f} %{bounds}"

@@ -1,7 +1,8 @@
 """Metrics of a ranking of a world's requests, vectorized because all lists are equally long.
 
 The definitions are those of docs/evaluation.md, with one difference: the scored answers are held back, so no
-model learns them, and a request with an answer that some model learned is left out for all models.
+model learns them, and a request with an answer that some model learned is left out for all models. Where
+answers are so many that few requests have none, some are drawn to have none, and only these are measured.
 Shapes: B requests, C candidates of each, G held-back answers.
 """
 
@@ -21,10 +22,12 @@ _WINDOW_ANSWERS = 4096
 class Lists:
     """The requests of a step that are measured, as a grid; the same for all scorers."""
 
-    def __init__(self, fed: FedBatch, candidates: int) -> None:
+    def __init__(self, fed: FedBatch, candidates: int, only_spared: bool = False) -> None:
         batch = fed.batch
         shape = (-1, candidates)
         clean_B = (batch.answer_M.reshape(shape) < 0).all(1)
+        if only_spared:
+            clean_B &= fed.spared_B
         self.rows_BC = np.arange(batch.num_viewed).reshape(shape)[clean_B]
         self.level_BC = batch.level_M.reshape(shape)[clean_B].astype(np.float64)
         self.truth_BC = fed.satisfaction_M.reshape(shape)[clean_B].astype(np.float64)

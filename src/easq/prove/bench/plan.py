@@ -19,7 +19,10 @@ REFERENCES = ("random", "popularity", "oracle", *LINEAR)
 """Scorers without a recipe of their own. They are measured once in each world, beside its first methods."""
 
 Views = Annotated[int, Meta(ge=1000)]
-AnswerRate = Annotated[float, Meta(gt=0, le=0.05)]
+MOST_ANSWERS = 0.2
+"""Most answers a view; how many a world gives is known where it is simulated (world_pass.py)."""
+
+AnswerRate = Annotated[float, Meta(gt=0, le=MOST_ANSWERS)]
 
 
 class BenchSize(Strict, frozen=True):
@@ -62,6 +65,11 @@ class BenchExperiment(Strict, frozen=True):
 
     `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` names the method
     whose values are subtracted. `trials` are settings of methods to choose among: see tune.py.
+
+    answers       answers learned per view, one world each; none: the size's own.
+    num_answers   instead of `answers`: how many answers are learned.
+    warm          views before which no answer is learned, one world each. They come on top of the size's
+                  views, and neither `answers` nor what is measured counts them.
     """
 
     title: str
@@ -71,6 +79,8 @@ class BenchExperiment(Strict, frozen=True):
     trials: dict[str, tuple[tuple[str, ...], ...]] = msgspec.field(default_factory=dict)
     scenarios: tuple[str, ...] = ("main", "bait")
     answers: tuple[AnswerRate, ...] = ()
+    num_answers: tuple[Annotated[int, Meta(ge=1)], ...] = ()
+    warm: tuple[Annotated[int, Meta(ge=0)], ...] = (0,)
     bias: tuple[float, ...] = (1.0,)
     small: bool = False
     most_seeds: int = 100
@@ -108,12 +118,28 @@ class Plan(Strict, frozen=True):
 
 
 class BenchWorld(NamedTuple):
-    """A world without its seed."""
+    """A world without its seed.
+
+    answers   learned per view, of the views after the warm ones.
+    views     all views.
+    warm      views, the first of all, of which no answer is learned.
+    """
 
     scenario: str
     answers: float
     bias: float
     views: int
+    warm: int = 0
+
+    @property
+    def num_answers(self) -> int:
+        """How many answers are learned."""
+        return round(self.answers * (self.views - self.warm))
+
+    def __repr__(self) -> str:
+        """Return the world as text, of which names of rows are digests; without `warm` where it is 0."""
+        shown = self._asdict() if self.warm else {n: v for n, v in self._asdict().items() if n != "warm"}
+        return f"BenchWorld({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
 class BenchArm(NamedTuple):
@@ -144,7 +170,19 @@ def read_plan(path: Path) -> Plan:
         for wanted in size.experiments:
             if wanted not in plan.experiments:
                 raise InputError(f"{path}: sizes.{name}.experiments: {wanted!r} is not an experiment")
+            for problem in _answer_problems(plan.experiments[wanted], size):
+                raise InputError(f"{path}: experiments.{wanted}.{problem} (size {name})")
     return plan
+
+
+def _answer_problems(experiment: BenchExperiment, size: BenchSize) -> Iterator[str]:
+    if experiment.answers and experiment.num_answers:
+        yield "num_answers: got both this and answers; allowed: one of them"
+    views = size.small_views if experiment.small else size.views
+    for number in experiment.num_answers:
+        if number > MOST_ANSWERS * views:
+            most = int(MOST_ANSWERS * views)
+            yield f"num_answers: got {number:,} of {views:,} views; allowed: up to {most:,}"
 
 
 def arms_of(experiment: BenchExperiment) -> list[BenchArm]:
@@ -171,9 +209,11 @@ def arms_of(experiment: BenchExperiment) -> list[BenchArm]:
 def places_of(experiment: BenchExperiment, size: BenchSize) -> list[BenchWorld]:
     """Return the worlds of an experiment, without seeds."""
     views, own = (size.small_views, size.small_answers) if experiment.small else (size.views, size.answers)
+    rates = experiment.answers or tuple(number / views for number in experiment.num_answers) or (own,)
     return [
-        BenchWorld(scenario, answers, bias, views)
-        for answers in experiment.answers or (own,)
+        BenchWorld(scenario, answers, bias, warm + views, warm)
+        for warm in experiment.warm
+        for answers in rates
         for bias in experiment.bias
         for scenario in experiment.scenarios
     ]
@@ -191,7 +231,9 @@ def cells_of(experiment: BenchExperiment, size: BenchSize) -> Iterator[Cell]:
 def scenario_name(place: BenchWorld, size: BenchSize) -> str:
     """Return a world's name in rows: its scenario, and how it differs from the size's own."""
     name = place.scenario
-    if place.answers != size.answers:
+    if place.warm:
+        name += f", warm {place.warm:,} views, {place.num_answers:,} answers"
+    elif place.answers != size.answers:
         name += f", {place.answers:g} answers a view"
     if place.bias != 1:
         name += f", bias {place.bias:g}"

@@ -16,7 +16,7 @@ from easq.errors import InputError
 from easq.model.method import read_method
 from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name
 from easq.prove.bench.row_store import MetricRow, RowStore, digest
-from easq.prove.bench.world_pass import Sitting, run_pass
+from easq.prove.bench.world_pass import Sitting, refuse_too_many, run_pass
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 
@@ -119,7 +119,10 @@ def run(
     workers: int = 1,
     on_progress: Progress = lambda *_: None,
 ) -> None:
-    """Run the missing cells. A later run continues where this one stopped."""
+    """Run the missing cells. A later run continues where this one stopped.
+
+    Raises InputError before the first pass if a world gives fewer answers than the plan wants of it.
+    """
     store = RowStore(bench.out)
     todo = []
     for cells in passes(bench.plan, bench.size, only, methods):
@@ -127,6 +130,7 @@ def run(
         missing = [(cell, recipe) for cell, recipe in recipes if not store.has(bench.key(cell, recipe))]
         if missing:
             todo.append(missing)
+    refuse_too_many((group[0][0].place for group in todo), bench.plan.candidates)
     total, done = sum(_views(group) for group in todo), 0
     if workers == 1:
         for group in todo:

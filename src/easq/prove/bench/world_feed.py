@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from easq.arrays import F32, I64
+from easq.arrays import F32, I64, Bool
 from easq.features.batch import Batch, levels
 from easq.features.encode import Encoder, Ragged, Rows
 from easq.log.base import partition_of
@@ -26,18 +26,20 @@ from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
 
 _MINUTE = 60_000
-_HOLD = 4
+_HOLD, _SPARE = 4, 5
 
 
 class FedBatch(NamedTuple):
     """A batch, and columns that are only for measuring and never reach a model.
 
-    For each viewed row: the true satisfaction, and the option of an answer that was held back, or -1.
+    For each viewed row: the true satisfaction, and the option of an answer that was held back, or -1. For
+    each viewed request: whether it was drawn to have no answer learned.
     """
 
     batch: Batch
     satisfaction_M: F32
     held_M: I64
+    spared_B: Bool
 
 
 def feed(
@@ -47,13 +49,16 @@ def feed(
     encoder: Encoder,
     num_partitions: int = 4,
     kept: float = 1.0,
+    spared: float = 0.0,
+    warm_requests: int = 0,
 ) -> Iterator[FedBatch]:
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
     The share `kept` of the answers is in the batches, drawn so that a smaller share is part of a larger one.
-    The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe whose
-    question differs from the world's, or whose windows are so short that events would come late: only a log
-    can represent that.
+    The rest is held back, as if these views had not been asked about, and so are all answers of the first
+    `warm_requests` and of the share `spared` of the requests, drawn by lot. Raises ValueError for a recipe
+    whose question differs from the world's, or whose windows are so short that events would come late: only a
+    log can represent that.
     """
     option_of = _options(recipe)
     window_ms = round(recipe.join.behavior_window * _MINUTE)
@@ -67,9 +72,13 @@ def feed(
     cutter = _Cutter(recipe.training.batch_rows, recipe.training.batch_answers, world.candidates)
     first = 0
     for whole in world.chunks(num_requests):
-        chunk, held_RC = _held_back(whole, kept)
+        spared_R = _lots(_SPARE, whole).random(len(whole.ts_R)) < spared
+        chunk, held_RC = _held_back(
+            whole, kept, spared_R | (first + np.arange(len(spared_R)) < warm_requests)
+        )
+        chunk = replace(chunk, propensity=chunk.propensity * (1 - spared))
         completed = order.push(chunk, first)
-        maker.hold(chunk, held_RC)
+        maker.hold(chunk, held_RC, spared_R)
         first += len(chunk.ts_R)
         for cut in cutter.cuts(completed):
             yield maker.make(cut)
@@ -78,11 +87,18 @@ def feed(
         yield maker.make(cut)
 
 
-def _held_back(chunk: WorldChunk, kept: float) -> tuple[WorldChunk, I64]:
-    """Return a chunk with the share `kept` of its answers, and the options of the others."""
-    # A chunk's name includes its world's, so equal worlds draw equal answers.
-    random = np.random.default_rng([_HOLD, crc32(chunk.name.encode())])
-    is_held_RC = random.random(chunk.option_RC.shape) >= kept
+def _lots(kind: int, chunk: WorldChunk) -> np.random.Generator:
+    """Return what draws for a chunk. Its name includes its world's, so equal worlds draw equal lots."""
+    return np.random.default_rng([kind, crc32(chunk.name.encode())])
+
+
+def _held_back(chunk: WorldChunk, kept: float, silent_R: Bool) -> tuple[WorldChunk, I64]:
+    """Return a chunk with the share `kept` of its answers, and the options of the others.
+
+    Of silent requests no answer is kept.
+    """
+    is_held_RC = _lots(_HOLD, chunk).random(chunk.option_RC.shape) >= kept
+    is_held_RC |= silent_R[:, None]
     held_RC = np.where(is_held_RC, chunk.option_RC, -1)
     option_RC = np.where(is_held_RC, -1, chunk.option_RC)
     return replace(chunk, option_RC=option_RC, propensity=chunk.propensity * kept), held_RC
@@ -146,13 +162,14 @@ class _Maker:
         self._held: _Held | None = None
         self._propensity = world.propensity
 
-    def hold(self, chunk: WorldChunk, held_RC: I64) -> None:
-        """Keep a chunk's requests, and which answers were held back."""
+    def hold(self, chunk: WorldChunk, held_RC: I64, spared_R: Bool) -> None:
+        """Keep a chunk's requests, which answers were held back, and which requests have none by lot."""
         self._propensity = chunk.propensity
         columns: dict[str, NDArray[Any]] = {
             "user": chunk.user_R, "ts": chunk.ts_R, "item": chunk.item_RC, "age": chunk.age_days_RC,
             "history": chunk.history_RL, "history_size": chunk.history_size_R,
             "option": chunk.option_RC, "held": held_RC, "truth": chunk.satisfaction_RC,
+            "spared": spared_R,
         }  # fmt: skip
         did = chunk.behaviors
         for behavior in self._behaviors:
@@ -205,7 +222,8 @@ class _Maker:
             option_A=self._option_of[get["option"][asked, position_A]],
             propensity_A=np.full(len(asked), self._propensity, np.float32),
         )
-        return FedBatch(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
+        held_M = self._option_of[get["held"][viewed].ravel()]
+        return FedBatch(batch, get["truth"][viewed].ravel(), held_M, get["spared"][viewed])
 
     def _rows(self, place_B: I64) -> Rows:
         assert self._held is not None

@@ -3,7 +3,7 @@
 A batch is laid out only once, and every method sees the same requests in the same order.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,10 @@ from easq.sources.world.answering import AskRates
 from easq.sources.world.simulate import World
 
 OnViews = Callable[[int], None]
-_ASK, _ANSWER = 1.0, 0.2
+_ASK = 1.0
+_FEW, _ANSWER_FEW, _ANSWER_MANY, _SPARED_MANY = 0.02, 0.2, 0.5, 0.5
+"""More than `_FEW` answers a view need viewers who answer more. Then most requests hold an answer, and those
+without one are watched less, on which a price in behavior looks higher. So half are drawn to have none."""
 _PROBED_REQUESTS, _PROBED_SEED = 10_000, 0
 
 
@@ -40,8 +43,9 @@ def run_pass(
 ) -> list[dict[str, float]]:
     """Return the metrics of each cell, all of one world and seed, in order.
 
-    Only requests of the last `measured_share` of the views are measured. Raises InputError if the recipes
-    would cut the world into different steps.
+    Only requests of the last `measured_share` of the views after the warm ones are measured. Raises
+    InputError if the recipes would cut the world into different steps, or if the world gives fewer answers
+    than wanted.
     """
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
@@ -56,14 +60,15 @@ def run_pass(
     references = References(("popularity", "random"), seed)
     has_linear = any(cell.arm.method in LINEAR for cell, _ in cells)
     linear = LinearReference(first, sitting.linear) if has_linear else None
-    world = World(
-        seed, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
-    )
-    kept = kept_share(place, sitting.candidates)
-    start, views, answers, held = place.views * (1 - sitting.measured_share), 0, 0, 0
-    for fed in feed(world, -(-place.views // sitting.candidates), first, encoder, kept=kept):
+    world = _world(place, seed, sitting.candidates)
+    kept, warm = kept_share(place, sitting.candidates), -(-place.warm // sitting.candidates)
+    requests = -(-place.views // sitting.candidates)
+    start = place.warm + (place.views - place.warm) * (1 - sitting.measured_share)
+    views, answers, held = 0, 0, 0
+    spared = _spared(place)
+    for fed in feed(world, requests, first, encoder, kept=kept, spared=spared, warm_requests=warm):
         views += fed.batch.num_viewed
-        lists = Lists(fed, sitting.candidates) if views > start else None
+        lists = Lists(fed, sitting.candidates, spared > 0) if views > start else None
         scores = references.score(fed.batch)
         scores["oracle"] = fed.satisfaction_M.astype(np.float64)
         if linear is not None:
@@ -96,13 +101,36 @@ def _step(learner: Learner, fed: FedBatch, cell: Cell) -> StepResult:
 def kept_share(place: BenchWorld, candidates: int) -> float:
     """Return the share of a world's answers to learn, so that there are `place.answers` per view.
 
-    The answers are counted in a world with a seed that no bench uses.
+    Of requests that are spared none is learned. The answers are counted in a world with a seed that no bench
+    uses. Raises InputError if they are fewer.
     """
-    world = World(
-        _PROBED_SEED, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=candidates
-    )
-    answered = [float((chunk.option_RC >= 0).mean()) for chunk in world.chunks(_PROBED_REQUESTS)]
-    return min(1.0, place.answers / float(np.mean(answered)))
+    chunks = _world(place, _PROBED_SEED, candidates).chunks(_PROBED_REQUESTS)
+    given = float(np.mean([float((chunk.option_RC >= 0).mean()) for chunk in chunks]))
+    given *= 1 - _spared(place)
+    if place.answers > given:
+        views = place.views - place.warm
+        raise InputError(
+            f"{place.scenario}, bias {place.bias:g}: got {place.num_answers:,} answers of {views:,} views "
+            f"({place.answers:g} a view); allowed: up to {int(given * views):,}, as many as viewers give"
+        )
+    return place.answers / given
+
+
+def refuse_too_many(places: Iterable[BenchWorld], candidates: int) -> None:
+    """Raise InputError if a world gives fewer answers than are wanted of it. Few answers are not counted."""
+    for place in dict.fromkeys(places):
+        if place.answers > _FEW:
+            kept_share(place, candidates)
+
+
+def _spared(place: BenchWorld) -> float:
+    return _SPARED_MANY if place.answers > _FEW else 0.0
+
+
+def _world(place: BenchWorld, seed: int, candidates: int) -> World:
+    answer = _ANSWER_FEW if place.answers <= _FEW else _ANSWER_MANY
+    rates = AskRates(_ASK, answer, place.bias)
+    return World(seed, rates, scenario=place.scenario, candidates=candidates)
 
 
 def _feed_key(recipe: Recipe) -> tuple[object, ...]:

@@ -1,0 +1,266 @@
+"""A satisfaction tower: another method's satisfaction score, served beside the behavior model at a price.
+
+The tower is the network of a method that has a satisfaction score for every row, as it stands: shared bottom,
+whose answers train the embeddings together with behavior, or EASQ's low-rank path. It reads a second part of
+the embedding table, so nothing that it learns moves the behavior score. This tells what a satisfaction score
+is worth from what its method does to the behavior score, and compares methods at one price.
+Shapes: N rows, Q all rows of a step in another order, K behaviors.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from math import log
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easq.features.batch import Batch
+from easq.model.embedding import TablePart
+from easq.model.method import AnswerPath, AnswerUse, Moves, Objective, StatefulObjective, Task
+from easq.model.methods.behavior import (
+    BehaviorCounts,
+    BehaviorModel,
+    HeadSettings,
+    count_gradients,
+    heads_loss,
+)
+from easq.model.methods.easq import EasqSettings
+from easq.model.methods.multitask import MmoeSettings, PleSettings, SharedBottomSettings
+from easq.model.objective import Losses, Supervision
+from easq.model.pooling import Inputs, Pooling, SummedPooling
+from easq.model.price import Price
+from easq.model.scores import Scores
+from easq.model.serving import RankingNetwork
+from easq.recipe.recipe import Recipe
+from easq.recipe.values import Share, Weight
+
+_FOLLOWS = 0.05
+"""How fast the level of the tower's scores is followed: of a step's mean, so much."""
+
+
+class BehaviorWithTower(RankingNetwork):
+    """The behavior model on x, a tower on the embeddings beside it, and the factor of the tower's score.
+
+    With equal seeds the behavior score is that of `kind = "behavior"` to the bit, whatever the answers are.
+    """
+
+    def __init__(self, behavior: BehaviorModel, tower: RankingNetwork, *, share: float) -> None:
+        super().__init__()
+        self.behavior, self.tower = behavior, tower
+        self.register_buffer("factor", torch.tensor([share]))
+        # The towers' heads begin near Softplus(0).
+        self.register_buffer("level", torch.tensor([log(2.0)]))
+        self.factor: Tensor
+        self.level: Tensor
+
+    def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
+        """Score all rows, and give the bounded satisfaction score of those that `answered_A` names."""
+        assert x.beside is not None
+        tower: Scores = self.tower(x.beside, torch.arange(len(x.request_N)))
+        assert tower.satisfaction_A is not None
+        order_N = self.bounded(tower.satisfaction_A)
+        return self.served(
+            self.behavior(x), order_N, None if answered_A is None else order_N.index_select(0, answered_A)
+        )
+
+    def bounded(self, satisfaction_N: Tensor) -> Tensor:
+        """Return the tower's scores between -1 and 1, 0 at their level; nothing trains by them.
+
+        L_satis reads differences of scores as log odds of an order, and 2 sigmoid - 1 is what it is worth in
+        answers. A few extreme scores would otherwise use up the price.
+        """
+        return torch.tanh((satisfaction_N.detach() - self.level) / 2)
+
+    def served(self, base: Scores, order_N: Tensor, satisfaction_A: Tensor | None) -> Scores:
+        """Return the behavior model's scores, with the tower's share in the served one."""
+        return base._replace(
+            served_N=base.served_N + self.factor * order_N,
+            satisfaction_A=satisfaction_A,
+            behavior_N=base.served_N,
+        )
+
+
+class TowerObjective:
+    """The cross-entropy of every behavior, and beside it the losses of the tower's own method.
+
+    Its L_main is called `tower` here, its other losses keep their names.
+    """
+
+    def __init__(
+        self, network: BehaviorWithTower, tower: Objective, price: Price | None, num_behaviors: int
+    ) -> None:
+        self._network, self._tower, self._price = network, tower, price
+        self._num, self._counts = num_behaviors, BehaviorCounts(num_behaviors)
+
+    def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
+        """Return the scores of the batch's own rows, and the losses of one step."""
+        network, batch = self._network, supervision.batch
+        assert x.beside is not None
+        own = _own_rows(x, batch)
+        count_gradients(own, [float(batch.num_viewed)] * self._num)
+        base: Scores = network.behavior(own)
+        assert base.behavior_logit_NK is not None
+        main = heads_loss(base.behavior_logit_NK, batch.behavior_MK)
+        learned, losses = self._tower(x.beside, supervision)
+        assert learned.satisfaction_A is not None
+        satisfaction_Q = learned.satisfaction_A.detach()
+        satisfaction_N = torch.empty_like(satisfaction_Q)
+        satisfaction_N[torch.from_numpy(supervision.pairs.row_Q)] = satisfaction_Q
+        satisfaction_N = satisfaction_N[: len(own.request_N)]
+        order_N = network.bounded(satisfaction_N)
+        scores = network.served(base, order_N, order_N[batch.num_viewed :])
+        return scores, Losses(
+            main + losses.total,
+            main,
+            losses.satisfaction,
+            losses.dpo,
+            others={"tower": losses.main, **losses.others},
+            signals=losses.signals,
+            after_step=partial(self._after_step, losses, scores, satisfaction_N, order_N, batch),
+        )
+
+    @torch.no_grad()
+    def _after_step(
+        self, losses: Losses, scores: Scores, satisfaction_N: Tensor, order_N: Tensor, batch: Batch
+    ) -> None:
+        losses.after_step()
+        network = self._network
+        assert scores.behavior_N is not None
+        if self._price is not None:
+            self._price.observe(
+                scores.behavior_N.numpy(), order_N.numpy(), batch.rows.request_N, batch.level_M
+            )
+            network.factor.fill_(self._price.factor)
+        if batch.num_viewed:
+            network.level.lerp_(satisfaction_N[: batch.num_viewed].mean(), _FOLLOWS)
+        self._counts.add(batch.behavior_MK, network.behavior.heads)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the counts, the price and the state of the tower's objective."""
+        parts = {name: owner.state() for name, owner in self._owners()}
+        return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        for part, owner in self._owners():
+            head = f"{part}."
+            owner.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
+
+    def _owners(self) -> Iterator[tuple[str, BehaviorCounts | Price | StatefulObjective]]:
+        yield "behaviors", self._counts
+        if self._price is not None:
+            yield "price", self._price
+        if isinstance(self._tower, StatefulObjective):
+            yield "tower", self._tower
+
+
+def _own_rows(x: Inputs, batch: Batch) -> Inputs:
+    """Return the inputs of the batch's own rows.
+
+    Rows of answers that come from before stand behind them. Without those the behavior model computes what it
+    would compute alone, to the bit.
+    """
+    num_requests, num = len(batch.rows.viewer_BW), len(batch.rows.request_N)
+    assert x.sum_NF is not None
+    return Inputs(x.viewer_BV[:num_requests], x.candidate_NC[:num], x.request_N[:num], sum_NF=x.sum_NF[:num])
+
+
+Beside = SharedBottomSettings | MmoeSettings | PleSettings | EasqSettings
+
+
+def moves_beside(gradient_map: Mapping[str, Moves]) -> dict[str, Moves]:
+    """Return which parameters each loss trains where a method of this gradient map is the tower."""
+
+    def below(parts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(
+            part.replace("pooling", "pooling.beside").replace("model.", "model.tower.") for part in parts
+        )
+
+    beside = {loss: Moves(below(moves.parts), below(moves.but_not)) for loss, moves in gradient_map.items()}
+    return {"main": Moves(("table", "model.behavior")), "tower": beside.pop("main"), **beside}
+
+
+class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tower"):
+    """[method] kind = "satisfaction_tower". The base is that of kind = "behavior".
+
+    tower             [method.tower]: settings of the method that learns beside the base, with its kind. Its
+                      satisfaction score is served and its behavior score is not. Its embeddings have
+                      `model.dim` and `training.embedding_rate`.
+    behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
+                      score's own order, as in kind = "probe". 0: the factor is `max_share`.
+    max_share         most of the factor: levels of behavior that one unit of satisfaction is worth. One unit
+                      is half the way from the worst option to the best.
+    """
+
+    label: ClassVar[str] = "Satisfaction tower"
+    gradient_map: ClassVar[Mapping[str, Moves]] = moves_beside(SharedBottomSettings.gradient_map)
+
+    tower: Beside = SharedBottomSettings()
+    behavior_budget: Share = 0.01
+    max_share: Weight = 1.0
+
+    @property
+    def loss_moves(self) -> Mapping[str, Moves]:
+        """Parameters that each loss trains with this tower."""
+        return moves_beside(self.tower.gradient_map)
+
+    @property
+    def answer_use(self) -> AnswerUse:
+        """How the tower uses answers; it also scores the viewed rows, which are served."""
+        return self.tower.answer_use._replace(reads_viewed=True)
+
+    @property
+    def answer_path(self) -> AnswerPath | None:
+        """What answers alone train in the tower."""
+        path = self.tower.answer_path
+        if path is None:
+            return None
+        return path._replace(parts=tuple(part.replace("model.", "model.tower.") for part in path.parts))
+
+    @property
+    def unread_keys(self) -> tuple[str, ...]:
+        """What the tower leaves: it reads the sizes and rates of towers."""
+        return self.tower.unread_keys
+
+    def problems(self, recipe: Recipe) -> Iterator[str]:
+        """Yield the problems of the tower."""
+        for problem in self.tower.problems(recipe):
+            yield problem.replace("method.", "method.tower.", 1)
+
+    def without_effect(self) -> Iterator[str]:
+        """Yield a warning for each setting that another one switches off."""
+        yield from super().without_effect()
+        for warning in self.tower.without_effect():
+            yield warning.replace("method.", "method.tower.")
+        if self.behavior_budget and not self.max_share:
+            yield "method.behavior_budget has no effect: method.max_share is 0, so satisfaction is not served"
+        if share := getattr(self.tower, "satisfaction_share", 0.0):
+            yield (
+                f"method.tower.satisfaction_share = {share!r} has no effect: the tower's behavior score is "
+                "not served; method.max_share bounds the share of its satisfaction score"
+            )
+
+    def pooling(self, task: Task) -> Pooling:
+        """Return the pooling of the base, and beside it that of the tower."""
+        return SummedPooling(task.layout, *self.table_parts(task), beside=TablePart(task.sizes.dim))
+
+    def network(self, task: Task, pooling: Pooling) -> BehaviorWithTower:
+        """Return the untrained network."""
+        assert isinstance(pooling, SummedPooling) and pooling.beside is not None
+        # The base comes first, so that it begins as it would without a tower.
+        base = self.base(task, pooling)
+        price = self._price()
+        share = self.max_share if price is None else price.factor
+        return BehaviorWithTower(base, self.tower.network(task, pooling.beside), share=share)
+
+    def objective(self, task: Task, network: RankingNetwork) -> TowerObjective:
+        """Return the objective that trains the network."""
+        assert isinstance(network, BehaviorWithTower)
+        tower = self.tower.objective(task, network.tower)
+        return TowerObjective(network, tower, self._price(), task.num_behaviors)
+
+    def _price(self) -> Price | None:
+        return Price(self.behavior_budget, most=self.max_share) if self.behavior_budget else None
