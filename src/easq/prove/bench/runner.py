@@ -14,7 +14,8 @@ import msgspec
 
 from easq.errors import InputError
 from easq.model.method import read_method
-from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name
+from easq.prove.bench.bound import BASE, BOUNDS
+from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name, to_run
 from easq.prove.bench.row_store import MetricRow, RowStore, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.recipe.read import read_recipe
@@ -47,9 +48,11 @@ class Bench:
     def recipe_of(self, cell: Cell) -> Recipe:
         """Return the settings of a cell. Raises SettingsError for invalid ones."""
         overrides = [*cell.arm.set, f"seed={cell.seed}"]
-        if cell.arm.method in REFERENCES:
+        # A bound depends on the method that it is measured against.
+        method = BASE if cell.arm.method in BOUNDS else cell.arm.method
+        if method in REFERENCES:
             return read_recipe(self.recipe, overrides, methods=read_method)
-        return read_recipe(self.recipe, overrides, [self.methods / f"{cell.arm.method}.toml"], read_method)
+        return read_recipe(self.recipe, overrides, [self.methods / f"{method}.toml"], read_method)
 
     @property
     def sitting(self) -> Sitting:
@@ -123,10 +126,11 @@ def run(
     store = RowStore(bench.out)
     todo = []
     for cells in passes(bench.plan, bench.size, only, methods):
-        recipes = [(cell, bench.recipe_of(cell)) for cell in cells]
-        missing = [(cell, recipe) for cell, recipe in recipes if not store.has(bench.key(cell, recipe))]
+        recipe_of = {cell: bench.recipe_of(cell) for cell in cells}
+        done_cells = {cell for cell, recipe in recipe_of.items() if store.has(bench.key(cell, recipe))}
+        missing = to_run(cells, done_cells)
         if missing:
-            todo.append(missing)
+            todo.append([(cell, recipe_of[cell]) for cell in missing])
     total, done = sum(_views(group) for group in todo), 0
     if workers == 1:
         for group in todo:

@@ -7,7 +7,8 @@ Shapes: as in easq.features.batch; S requests that are held.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from math import inf
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -21,6 +22,8 @@ from easq.log.base import partition_of
 from easq.log.ids import stable_id
 from easq.prove.bench.world_order import Completed, WorldOrder
 from easq.recipe.recipe import Recipe
+from easq.sources.world.exact import expected_level
+from easq.sources.world.react import Exposure
 from easq.sources.world.recording import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
@@ -32,12 +35,14 @@ _HOLD = 4
 class FedBatch(NamedTuple):
     """A batch, and columns that are only for measuring and never reach a model.
 
-    For each viewed row: the true satisfaction, and the option of an answer that was held back, or -1.
+    For each viewed row: the true satisfaction, the option of an answer that was held back, or -1, and the
+    expected level, if it is asked for.
     """
 
     batch: Batch
     satisfaction_M: F32
     held_M: I64
+    expected_M: F32 | None = None
 
 
 def feed(
@@ -47,13 +52,15 @@ def feed(
     encoder: Encoder,
     num_partitions: int = 4,
     kept: float = 1.0,
+    expects_after: float = inf,
 ) -> Iterator[FedBatch]:
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
     The share `kept` of the answers is in the batches, drawn so that a smaller share is part of a larger one.
-    The rest is held back, as if these views had not been asked about. Raises ValueError for a recipe whose
-    question differs from the world's, or whose windows are so short that events would come late: only a log
-    can represent that.
+    The rest is held back, as if these views had not been asked about. Batches that go beyond `expects_after`
+    viewed rows have expected levels, which take a second per 100,000.
+    Raises ValueError for a recipe whose question differs from the world's, or whose windows are so short that
+    events would come late: only a log can represent that.
     """
     option_of = _options(recipe)
     window_ms = round(recipe.join.behavior_window * _MINUTE)
@@ -63,7 +70,9 @@ def feed(
     users = [f"u{user}" for user in range(len(world.viewers.segment_U))]
     partition_U = np.array([partition_of(user, num_partitions) for user in users])
     order = WorldOrder(partition_U, num_partitions, window_ms + round(recipe.join.lateness * _MINUTE))
-    maker = _Maker(world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]))
+    maker = _Maker(
+        world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]), expects_after
+    )
     cutter = _Cutter(recipe.training.batch_rows, recipe.training.batch_answers, world.candidates)
     first = 0
     for whole in world.chunks(num_requests):
@@ -138,13 +147,22 @@ class _Held:
 class _Maker:
     """Lays out cuts as batches, as easq.features.batch.make_batch does from examples."""
 
-    def __init__(self, world: World, recipe: Recipe, encoder: Encoder, option_of: I64, stable_U: I64) -> None:
+    def __init__(
+        self,
+        world: World,
+        recipe: Recipe,
+        encoder: Encoder,
+        option_of: I64,
+        stable_U: I64,
+        expects_after: float,
+    ) -> None:
         self._world, self._encoder, self._stable_U = world, encoder, stable_U
         self._option_of = np.concatenate([option_of, [-1]])
         self._behaviors, self._cap = recipe.behaviors, recipe.order.cap
         self._crc_I = np.zeros(0, np.int64)
         self._held: _Held | None = None
         self._propensity = world.propensity
+        self._views, self._expects_after = 0, expects_after
 
     def hold(self, chunk: WorldChunk, held_RC: I64) -> None:
         """Keep a chunk's requests, and which answers were held back."""
@@ -154,6 +172,9 @@ class _Maker:
             "history": chunk.history_RL, "history_size": chunk.history_size_R,
             "option": chunk.option_RC, "held": held_RC, "truth": chunk.satisfaction_RC,
         }  # fmt: skip
+        if self._expects_after < inf:
+            exposure = self._world.exposure(chunk)
+            columns |= {f"fixed {f.name}": getattr(exposure, f.name) for f in fields(Exposure)}
         did = chunk.behaviors
         for behavior in self._behaviors:
             none_RC = np.zeros_like(chunk.play_s_RC)
@@ -205,7 +226,16 @@ class _Maker:
             option_A=self._option_of[get["option"][asked, position_A]],
             propensity_A=np.full(len(asked), self._propensity, np.float32),
         )
-        return FedBatch(batch, get["truth"][viewed].ravel(), self._option_of[get["held"][viewed].ravel()])
+        self._views += batch.num_viewed
+        expected_M = self._expected(viewed) if self._views > self._expects_after else None
+        held_M = self._option_of[get["held"][viewed].ravel()]
+        return FedBatch(batch, get["truth"][viewed].ravel(), held_M, expected_M)
+
+    def _expected(self, place_B: I64) -> F32:
+        assert self._held is not None
+        get = self._held.columns
+        exposure = Exposure(*(get[f"fixed {f.name}"][place_B] for f in fields(Exposure)))
+        return expected_level(exposure, self._behaviors, self._cap).ravel()
 
     def _rows(self, place_B: I64) -> Rows:
         assert self._held is not None

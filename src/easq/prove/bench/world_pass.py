@@ -5,16 +5,19 @@ A batch is laid out only once, and every method sees the same requests in the sa
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
+from easq.arrays import F64
 from easq.errors import InputError
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, StepResult
 from easq.learn.trainer import compute_alike
+from easq.prove.bench.bound import BOUNDS, TRUE_BEHAVIOR, MeasuredRequests
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
-from easq.prove.bench.measure import Lists, Measure, scores_of
-from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell
+from easq.prove.bench.measure import TOP, Lists, Measure, scores_of
+from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell, base_of
 from easq.prove.bench.world_feed import FedBatch, feed
 from easq.prove.offline.references import References
 from easq.recipe.recipe import Recipe
@@ -41,7 +44,7 @@ def run_pass(
     """Return the metrics of each cell, all of one world and seed, in order.
 
     Only requests of the last `measured_share` of the views are measured. Raises InputError if the recipes
-    would cut the world into different steps.
+    would cut the world into different steps, and for a bound without the method it is measured against.
     """
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
@@ -59,31 +62,62 @@ def run_pass(
     world = World(
         seed, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
     )
+    bounds = _Bounds([cell for cell, _ in cells], sitting.candidates)
     kept = kept_share(place, sitting.candidates)
     start, views, answers, held = place.views * (1 - sitting.measured_share), 0, 0, 0
-    for fed in feed(world, -(-place.views // sitting.candidates), first, encoder, kept=kept):
+    num_requests, expects_after = -(-place.views // sitting.candidates), start if bounds.need_levels else inf
+    for fed in feed(world, num_requests, first, encoder, kept=kept, expects_after=expects_after):
         views += fed.batch.num_viewed
-        lists = Lists(fed, sitting.candidates) if views > start else None
+        lists = Lists.of(fed, sitting.candidates) if views > start else None
         scores = references.score(fed.batch)
         scores["oracle"] = fed.satisfaction_M.astype(np.float64)
+        if fed.expected_M is not None:
+            scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
         if linear is not None:
             scores |= linear.step(fed.batch).by_method
         for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
             if learner is None:
-                served_N = scores[cell.arm.method]
+                # Bounds are ranked when the pass has ended.
+                served_N = scores.get(cell.arm.method)
             else:
                 step = _step(learner, fed, cell)
                 served_N = step.served_N.astype(np.float64)
                 if lists is not None:
                     measure.add_signals(step.signals)
-            if lists is not None:
-                measure.add(lists, scores_of(served_N, lists))
+            if lists is not None and served_N is not None:
+                score_BC = scores_of(served_N, lists)
+                measure.add(lists, score_BC)
+                bounds.observe(cell, lists, score_BC)
         answers += len(fed.batch.option_A)
         if lists is not None:
             held += len(lists.request_G)
         on_views(fed.batch.num_viewed * sum(learner is not None for learner in learners))
     counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
+    bounds.measure([cell for cell, _ in cells], measures)
     return [measure.values() | counts for measure in measures]
+
+
+class _Bounds:
+    """The bounds of a pass, if it has any. Raises InputError where they cannot be measured."""
+
+    def __init__(self, cells: Sequence[Cell], candidates: int) -> None:
+        methods = {cell.arm.method for cell in cells}
+        self._base = None if methods.isdisjoint(BOUNDS) else base_of(cells)
+        if self._base is not None and candidates <= TOP:
+            raise InputError(f"candidates: got {candidates}; allowed with bounds: more than {TOP}")
+        self.need_levels = self._base is not None or TRUE_BEHAVIOR in methods
+        self._requests = MeasuredRequests()
+
+    def observe(self, cell: Cell, lists: Lists, score_BC: F64) -> None:
+        """Take a step's scores of a method, which matter if it is the base."""
+        if cell == self._base:
+            self._requests.add(lists, score_BC)
+
+    def measure(self, cells: Sequence[Cell], measures: Sequence[Measure]) -> None:
+        """Fill the measures of the bounds among the cells."""
+        for cell, measure in zip(cells, measures, strict=True):
+            if cell.arm.method in BOUNDS:
+                self._requests.measure(BOUNDS[cell.arm.method], measure)
 
 
 def _step(learner: Learner, fed: FedBatch, cell: Cell) -> StepResult:
