@@ -163,7 +163,7 @@ def _tables(
 
 
 def _bound_tables(table: SeedTable, scenario: str) -> list[tuple[str, list[str], _Body]]:
-    """Return what is gained at which price, by the base of the bounds; methods with their share of each bound."""
+    """Return what is gained at which price, by the base of the bounds, and shares of the bounds."""
     methods, metric = table.methods(scenario), SATISFACTION[1]
     tables = []
     for base in (BASE, TRUE_BEHAVIOR):
