@@ -61,8 +61,9 @@ class Sweep(Strict, frozen=True):
 class BenchExperiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
-    `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` names the method
-    whose values are subtracted. `trials` are settings of methods to choose among: see tune.py.
+    `figure` bars: a gain for each method; frontier: satisfaction against behavior; bound: the same beside the
+    bounds. `against` names the method whose values are subtracted. `trials` are settings of methods to choose
+    among: see tune.py.
     """
 
     title: str
@@ -76,7 +77,7 @@ class BenchExperiment(Strict, frozen=True):
     small: bool = False
     most_seeds: int = 100
     against: str = "behavior"
-    figure: Literal["bars", "frontier"] = "bars"
+    figure: Literal["bars", "frontier", "bound"] = "bars"
 
 
 class Real(Strict, frozen=True):
