@@ -81,7 +81,7 @@ class Price:
         """The share of the behavior score's own behavior that may be lost."""
         if not self._against.any():
             return self._budget
-        own, reference = (self._against + _PRIOR_LEVELS).tolist()
+        own, reference = (float(sum_) + _PRIOR_LEVELS for sum_ in self._against)
         return max(0.0, 1 - (1 - self._budget) * max(0.0, reference / own))
 
     @property

@@ -97,7 +97,8 @@ class Real(Strict, frozen=True):
 class Plan(Strict, frozen=True):
     """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass.
 
-    `linear` are settings of the linear learner on worlds.
+    `linear` are settings of the linear learner on worlds. `held_against` names methods whose price is held
+    against the ranking of another method, which learns beside them.
     """
 
     sizes: dict[str, BenchSize]
@@ -107,6 +108,7 @@ class Plan(Strict, frozen=True):
     measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     together: Annotated[int, Meta(ge=1)] = 4
     linear: LinearSettings = LinearSettings(rate=0.02, crosses=True)
+    held_against: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class BenchWorld(NamedTuple):

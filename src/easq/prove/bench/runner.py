@@ -15,7 +15,17 @@ import msgspec
 from easq.errors import InputError
 from easq.model.method import read_method
 from easq.prove.bench.bound import BASE, BOUNDS
-from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name, to_run
+from easq.prove.bench.plan import (
+    REFERENCES,
+    BenchArm,
+    BenchSize,
+    Cell,
+    Plan,
+    cells_of,
+    passes,
+    scenario_name,
+    to_run,
+)
 from easq.prove.bench.row_store import MetricRow, RowStore, digest
 from easq.prove.bench.world_pass import Sitting, run_pass
 from easq.recipe.read import read_recipe
@@ -61,8 +71,18 @@ class Bench:
 
     def key(self, cell: Cell, recipe: Recipe) -> str:
         """Return the name of a cell's rows: a digest of everything that determines them."""
-        learned = {part: getattr(recipe, part) for part in _DECIDES}
-        return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
+        against = self.held_against([cell]).values()
+        parts = [_learned(recipe), *(_learned(of_reference) for _, of_reference in against)]
+        return digest(*parts, cell.arm, cell.place, self.sitting)
+
+    def held_against(self, cells: Iterable[Cell]) -> dict[str, tuple[Cell, Recipe]]:
+        """Return for each method whose price is held against another one the cell and recipe of that one."""
+        found = {}
+        for cell in cells:
+            if reference := self.plan.held_against.get(cell.arm.method):
+                of_reference = cell._replace(arm=BenchArm(reference, reference))
+                found[cell.arm.method] = of_reference, self.recipe_of(of_reference)
+        return found
 
     def rows(self, experiment: str) -> list[MetricRow]:
         """Return the stored rows of an experiment, in the order of the plan."""
@@ -110,6 +130,10 @@ class Bench:
             raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
 
 
+def _learned(recipe: Recipe) -> object:
+    return msgspec.to_builtins({part: getattr(recipe, part) for part in _DECIDES})
+
+
 def _value_text(row: MetricRow) -> str:
     names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
     return f"{names}: {row['metric']}: got {value:,.10g}"
@@ -152,7 +176,9 @@ def _views(group: Sequence[tuple[Cell, Recipe]]) -> int:
 
 def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Callable[[int], None]) -> None:
     started, store = time.monotonic(), RowStore(bench.out)
-    for (cell, recipe), values in zip(group, run_pass(group, bench.sitting, on_views), strict=True):
+    against = bench.held_against(cell for cell, _ in group)
+    found = run_pass(group, bench.sitting, on_views, against)
+    for (cell, recipe), values in zip(group, found, strict=True):
         scenario = scenario_name(cell.place, bench.size)
         rows: list[MetricRow] = [
             {"method": cell.arm.name, "scenario": scenario, "seed": cell.seed, "metric": m, "value": v}

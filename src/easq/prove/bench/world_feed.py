@@ -7,7 +7,7 @@ Shapes: as in easq.features.batch; S requests that are held.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -23,13 +23,13 @@ from easq.log.ids import stable_id
 from easq.prove.bench.world_order import Completed, WorldOrder
 from easq.recipe.recipe import Recipe
 from easq.sources.world.exact import expected_level
-from easq.sources.world.react import Exposure
 from easq.sources.world.recording import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
 
 _MINUTE = 60_000
 _HOLD = 4
+_EARLIER = 200_000
 
 
 class FedBatch(NamedTuple):
@@ -162,7 +162,8 @@ class _Maker:
         self._crc_I = np.zeros(0, np.int64)
         self._held: _Held | None = None
         self._propensity = world.propensity
-        self._views, self._expects_after = 0, expects_after
+        self._made = self._lived = 0
+        self._expects_after = expects_after
 
     def hold(self, chunk: WorldChunk, held_RC: I64) -> None:
         """Keep a chunk's requests, and which answers were held back."""
@@ -173,8 +174,7 @@ class _Maker:
             "option": chunk.option_RC, "held": held_RC, "truth": chunk.satisfaction_RC,
         }  # fmt: skip
         if self._expects_after < inf:
-            exposure = self._world.exposure(chunk)
-            columns |= {f"fixed {f.name}": getattr(exposure, f.name) for f in fields(Exposure)}
+            columns["expected"] = self._expected(chunk)
         did = chunk.behaviors
         for behavior in self._behaviors:
             none_RC = np.zeros_like(chunk.play_s_RC)
@@ -226,16 +226,18 @@ class _Maker:
             option_A=self._option_of[get["option"][asked, position_A]],
             propensity_A=np.full(len(asked), self._propensity, np.float32),
         )
-        self._views += batch.num_viewed
-        expected_M = self._expected(viewed) if self._views > self._expects_after else None
+        self._made += batch.num_viewed
+        expected_M = get["expected"][viewed].ravel() if self._made > self._expects_after else None
         held_M = self._option_of[get["held"][viewed].ravel()]
         return FedBatch(batch, get["truth"][viewed].ravel(), held_M, expected_M)
 
-    def _expected(self, place_B: I64) -> F32:
-        assert self._held is not None
-        get = self._held.columns
-        exposure = Exposure(*(get[f"fixed {f.name}"][place_B] for f in fields(Exposure)))
-        return expected_level(exposure, self._behaviors, self._cap).ravel()
+    def _expected(self, chunk: WorldChunk) -> F32:
+        """Return the levels to be expected of a chunk; zeros where all of it comes before they are wanted."""
+        self._lived += chunk.item_RC.size
+        # The first batch wanted begins with views from before, and views wait for a chunk or two.
+        if self._lived <= self._expects_after - _EARLIER:
+            return np.zeros_like(chunk.play_s_RC)
+        return expected_level(self._world.exposure(chunk), self._behaviors, self._cap)
 
     def _rows(self, place_B: I64) -> Rows:
         assert self._held is not None

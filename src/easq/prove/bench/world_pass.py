@@ -3,14 +3,16 @@
 A batch is laid out only once, and every method sees the same requests in the same order.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import inf
+from types import MappingProxyType
 
 import numpy as np
 
-from easq.arrays import F64
+from easq.arrays import F32, F64
 from easq.errors import InputError
+from easq.features.batch import Batch
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, StepResult
 from easq.learn.trainer import compute_alike
@@ -18,7 +20,7 @@ from easq.prove.bench.bound import BOUNDS, TRUE_BEHAVIOR, MeasuredRequests
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.bench.measure import TOP, Lists, Measure, scores_of
 from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell, base_of
-from easq.prove.bench.world_feed import FedBatch, feed
+from easq.prove.bench.world_feed import feed
 from easq.prove.offline.references import References
 from easq.recipe.recipe import Recipe
 from easq.sources.world.answering import AskRates
@@ -39,13 +41,21 @@ class Sitting:
 
 
 def run_pass(
-    cells: Sequence[tuple[Cell, Recipe]], sitting: Sitting, on_views: OnViews = lambda _: None
+    cells: Sequence[tuple[Cell, Recipe]],
+    sitting: Sitting,
+    on_views: OnViews = lambda _: None,
+    held_against: Mapping[str, tuple[Cell, Recipe]] = MappingProxyType({}),
 ) -> list[dict[str, float]]:
     """Return the metrics of each cell, all of one world and seed, in order.
 
-    Only requests of the last `measured_share` of the views are measured. Raises InputError if the recipes
-    would cut the world into different steps, and for a bound without the method it is measured against.
+    Only requests of the last `measured_share` of the views are measured. The price of a method in
+    `held_against` is held against the ranking of that cell, which learns beside it if it is not in the pass.
+    Raises InputError if the recipes would cut the world into different steps, and for a bound without the
+    method it is measured against.
     """
+    wanted = len(cells)
+    besides = {reference[0]: reference for reference in held_against.values()}
+    cells = [*cells, *(r for r in besides.values() if r[0] not in dict(cells))]
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
     if any(_feed_key(recipe) != _feed_key(first) for _, recipe in cells):
@@ -75,12 +85,19 @@ def run_pass(
             scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
         if linear is not None:
             scores |= linear.step(fed.batch).by_method
-        for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
+        served: dict[Cell, F32] = {}
+        for (cell, _), learner, measure in sorted(
+            zip(cells, learners, measures, strict=True), key=lambda one: one[0][0].arm.method in held_against
+        ):
             if learner is None:
                 # Bounds are ranked when the pass has ended.
                 served_N = scores.get(cell.arm.method)
             else:
-                step = _step(learner, fed, cell)
+                batch = fed.batch
+                if reference := held_against.get(cell.arm.method):
+                    batch = replace(batch, reference_M=served[reference[0]][: batch.num_viewed])
+                step = _step(learner, batch, cell)
+                served[cell] = step.served_N
                 served_N = step.served_N.astype(np.float64)
                 if lists is not None:
                     measure.add_signals(step.signals)
@@ -94,7 +111,7 @@ def run_pass(
         on_views(fed.batch.num_viewed * sum(learner is not None for learner in learners))
     counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
     bounds.measure([cell for cell, _ in cells], measures)
-    return [measure.values() | counts for measure in measures]
+    return [measure.values() | counts for measure in measures[:wanted]]
 
 
 class _Bounds:
@@ -120,9 +137,9 @@ class _Bounds:
                 self._requests.measure(BOUNDS[cell.arm.method], measure)
 
 
-def _step(learner: Learner, fed: FedBatch, cell: Cell) -> StepResult:
+def _step(learner: Learner, batch: Batch, cell: Cell) -> StepResult:
     try:
-        return learner.step(fed.batch)
+        return learner.step(batch)
     except ArithmeticError as error:
         raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
 

@@ -1,5 +1,6 @@
 """What viewers can be expected to do, without drawing it: exact but for a quadrature over mood.
 
+Behaviors follow what is shown, and so does this; in a silent scenario its mood is not the one that is felt.
 All that is fixed before a view is given. Then a view's behaviors depend on each other through mood, which
 moves both watching and feeling, through the play ratio, and through the like. Mood is integrated by
 quadrature. The pull has a normal chance of its own, and play ratios rise with the pull: so between two
@@ -10,7 +11,7 @@ Shapes: R viewers, C items of each; N = Q x R, the viewers once for each of Q mo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -45,15 +46,19 @@ class _Slice(NamedTuple):
 
 
 class _Moods:
-    """Views in every mood: what is felt, and slices of the pull. Probabilities are those of react.py."""
+    """Views in every mood: how content viewers are, and slices of the pull. Chances are those of react.py."""
 
     def __init__(self, exposure: Exposure, place: Surroundings, calibration: WorldConstants) -> None:
         mood_Q, self._weight_Q = _nodes(calibration.mood_cap)
         self._one, self._place, self._known = exposure, place, calibration
-        self._all = Exposure(*(_repeated(getattr(exposure, field.name)) for field in fields(Exposure)))
+        shown = exposure.as_shown()
+        arrays: dict[str, Any] = {
+            f.name: getattr(shown, f.name) for f in fields(Exposure) if f.name != "impulse"
+        }
+        self._all = replace(shown, **{name: _repeated(array) for name, array in arrays.items()})
         self._mood_N1 = np.repeat(mood_Q, len(exposure.patience_R))[:, None]
-        expected_NC = react.expected_felt(self._all, place, calibration)
-        self._felt_NC = react.felt_in(expected_NC, self._mood_N1)
+        expected_NC = _repeated(react.expected_content(exposure, place, calibration))
+        self._content_NC = react.felt_in(expected_NC, self._mood_N1)
 
     def slices(self, seconds: Sequence[float]) -> Iterator[_Slice]:
         """Yield the slices, cut at the edges of play ratios and at play times in `seconds`."""
@@ -74,7 +79,7 @@ class _Moods:
 
     def chance(self, behavior: str, band_NC: NDArray[np.int8], liked: bool) -> F32:
         """Return the probability of a rare behavior in every mood."""
-        return react.chance(behavior, self._all, band_NC, self._felt_NC, liked, self._place, self._known)
+        return react.chance(behavior, self._all, band_NC, self._content_NC, liked, self._place, self._known)
 
     def mean(self, value_NC: F32) -> F32:
         """Return the mean over moods, (R, C)."""
@@ -84,7 +89,7 @@ class _Moods:
 
     def zeros(self) -> F32:
         """Return zeros in every mood, to sum over slices."""
-        return np.zeros_like(self._felt_NC)
+        return np.zeros_like(self._content_NC)
 
 
 def expected_behaviors(

@@ -150,7 +150,7 @@ class World:
 
     def exposure(self, chunk: WorldChunk) -> Exposure:
         """Return what was fixed before the views of the newest chunk, with the interests of its day."""
-        return expose(self.viewers, self.catalogue, self._interest_UT, chunk.user_R, chunk.item_RC)
+        return expose(self.viewers, self.catalogue, self._tastes, chunk.user_R, chunk.item_RC)
 
     def _time(self, request: Any) -> Any:
         """Return the time of a request by its number, in milliseconds since the start."""
