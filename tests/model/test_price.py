@@ -81,3 +81,24 @@ def test_levels_below_zero_have_a_price_too() -> None:
         behavior = -random.random(200)
         price.observe(behavior, random.normal(size=200), np.arange(200) // 10, behavior)
     assert price.factor > 0.01
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.4])
+def test_against_a_reference_what_is_gained_over_it_is_spent_too(noise: float) -> None:
+    random, price = np.random.default_rng(1), Price(0.01, most=10.0)
+    reference_level = served_level = 0.0
+    for step in range(3000):
+        request, behavior = np.arange(400) // 20, random.normal(3, 0.3, 400)
+        satisfaction, level = random.normal(size=400), behavior + random.normal(0, 0.5, 400)
+        reference = behavior + random.normal(0, noise, 400)
+        served = behavior + price.factor * satisfaction
+        if step > 2000:
+            for rows in np.arange(400).reshape(20, 20):
+                reference_level += behavior[rows[np.argsort(-reference[rows])[:3]]].sum()
+                served_level += behavior[rows[np.argsort(-served[rows])[:3]]].sum()
+        price.observe(behavior, satisfaction, request, level, reference)
+    assert 1 - served_level / reference_level == pytest.approx(0.01, abs=0.002)
+    assert price.budget > 0.01
+    other = Price(0.01, most=10.0)
+    other.restore(price.state())
+    assert other.budget == price.budget

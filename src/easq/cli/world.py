@@ -56,14 +56,13 @@ def make(
     from easq.sources.world.recording import record
     from easq.sources.world.simulate import AskRates, World
 
-    if views < 1:
-        raise InputError(f"--views: got {views}; allowed: 1 or more")
+    scenario = _scenario(scenario, silence)
+    _check_views(views)
     if out.exists():
         raise InputError(f"--out: {out} exists already; choose another name or remove it")
     for name, value in (("ask", ask), ("answer", answer)):
         if not 0 <= value <= 1:
             raise InputError(f"--{name}: got {value}; allowed: 0 to 1")
-    scenario = _scenario(scenario, silence)
     truth = out.with_name(out.name + ".truth")
     truth.unlink(missing_ok=True)
     started = time.monotonic()
@@ -111,8 +110,7 @@ def check_world(
     from easq.sources.world import check_figure
     from easq.sources.world.realism import check
 
-    if views < 1:
-        raise InputError(f"--views: got {views}; allowed: 1 or more")
+    _check_views(views)
     scenario = _scenario(scenario, silence)
     with progress() as watch:
         advance, done = watch("a world lives", views), 0
@@ -126,13 +124,9 @@ def check_world(
     if figure:
         figure.write_text(check_figure.svg(rows, f"Scenario {scenario}: simulated against real figures"))
     outside = sum(row.held and not row.inside for row in rows)
-    result = {
-        "scenario": scenario,
-        "views": views,
-        "held": sum(row.held for row in rows),
-        "outside": outside,
-        "rows": [{**row._asdict(), "simulated": _known(row.simulated), "inside": row.inside} for row in rows],
-    }
+    listed = [{**row._asdict(), "simulated": _known(row.simulated), "inside": row.inside} for row in rows]
+    held = sum(row.held for row in rows)
+    result = {"scenario": scenario, "views": views, "held": held, "outside": outside, "rows": listed}
 
     def as_text() -> None:
         if markdown:
@@ -158,6 +152,11 @@ def _check_table(rows: "Sequence[CheckRow]") -> Table:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
+
+
+def _check_views(views: int) -> None:
+    if views < 1:
+        raise InputError(f"--views: got {views}; allowed: 1 or more")
 
 
 def _scenario(scenario: str, silence: float | None) -> str:

@@ -29,6 +29,8 @@ class Batch:
 
     Rows below `num_viewed` are the exposed candidates of viewed requests. They are followed by all
     candidates of the answered requests, so that an answer is measured within its list.
+
+    `reference_M` are another ranker's scores, against which a price is held; None: there is none.
     """
 
     rows: Rows
@@ -47,6 +49,7 @@ class Batch:
     propensity_A: F32
     weight_A: F32
     fresh_A: Bool
+    reference_M: F32 | None = None
 
     @staticmethod
     def of_columns(

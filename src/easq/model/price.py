@@ -17,6 +17,7 @@ _PRIOR_LOSS, _PRIOR_RATIO = 300.0, 1.25
 _LEAST_RATIO, _MOST_RATIO = 0.25, 4.0
 _FALL, _RISE = 0.5, 1.25
 _LIST = 20
+_PRIOR_LEVELS = 2000.0
 _START, _LEAST = 0.1, 1e-6
 
 
@@ -29,6 +30,9 @@ class Price:
     what worlds show. A loss grows with the square of the factor, so the factor moves by the root of the
     budget over the price: by at most a quarter up and a half down in a step.
 
+    Where a reference's scores are given, the budget is a share of the behavior of the reference's own first
+    three: what the behavior score gains over them, in levels observed over a long memory, may be spent too.
+
     Lists are requests of more than three viewed rows. A step without any has as lists the whole requests of
     its answers, and without those its rows in their order, twenty at a time.
     """
@@ -36,12 +40,17 @@ class Price:
     def __init__(self, budget: float, *, most: float) -> None:
         self._budget, self._most = budget, most
         self.factor = min(_START, most)
-        self._recent, self._long = np.zeros(2), np.zeros(2)
+        self._recent, self._long, self._against = np.zeros(2), np.zeros(2), np.zeros(2)
 
     def observe(
-        self, behavior_N: Anything, satisfaction_N: Anything, request_N: I64, level_M: Anything
+        self,
+        behavior_N: Anything,
+        satisfaction_N: Anything,
+        request_N: I64,
+        level_M: Anything,
+        reference_M: Anything | None = None,
     ) -> None:
-        """Move the factor by one step's scores from before its update."""
+        """Move the factor by one step's scores from before its update, and those of a reference."""
         row_L, list_L, has_levels = _lists(request_N, len(level_M))
         behavior = behavior_N[row_L].astype(np.float64)
         satisfaction = satisfaction_N[row_L].astype(np.float64)
@@ -56,11 +65,24 @@ class Price:
             self._long = _LONG_MEMORY * self._long + (
                 level[first_by_behavior].sum() - level[first_as_served].sum(), lost
             )  # fmt: skip
+            if reference_M is not None:
+                first_by_reference = _first(list_L, np.asarray(reference_M, np.float64)[row_L])
+                self._against = _LONG_MEMORY * self._against + (
+                    level[first_by_behavior].sum(), level[first_by_reference].sum()
+                )  # fmt: skip
         expected = max(abs(float(self._recent[1])), 1e-9)
         price = self.ratio * float(self._recent[0]) / expected
-        change = (self._budget / max(price, 1e-9)) ** 0.5
+        change = (self.budget / max(price, 1e-9)) ** 0.5
         moved = self.factor * min(_RISE, max(_FALL, change))
         self.factor = min(max(moved, _LEAST), self._most)
+
+    @property
+    def budget(self) -> float:
+        """The share of the behavior score's own behavior that may be lost."""
+        if not self._against.any():
+            return self._budget
+        own, reference = (float(sum_) + _PRIOR_LEVELS for sum_ in self._against)
+        return max(0.0, 1 - (1 - self._budget) * max(0.0, reference / own))
 
     @property
     def ratio(self) -> float:
@@ -73,12 +95,16 @@ class Price:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the factor and the sums."""
-        return {"factor": np.array([self.factor]), "recent": self._recent, "long": self._long}
+        sums = {"recent": self._recent, "long": self._long}
+        if self._against.any():
+            sums["against"] = self._against
+        return {"factor": np.array([self.factor]), **sums}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
         self.factor = float(state["factor"][0])
         self._recent, self._long = state["recent"].astype(np.float64), state["long"].astype(np.float64)
+        self._against = state.get("against", np.zeros(2)).astype(np.float64)
 
 
 def _lists(request_N: I64, num_viewed: int) -> tuple[I64, I64, bool]:

@@ -75,7 +75,7 @@ def test_measures_equal_plain_loops_with_ties_too(digits: int) -> None:
     scores = [random.random(len(fed.batch.rows.request_N)).round(digits) for fed in steps]
     measure = Measure(2)
     for fed, score_N in zip(steps, scores, strict=True):
-        lists = Lists(fed, C)
+        lists = Lists.of(fed, C)
         measure.add(lists, scores_of(score_N, lists))
     result, expected = measure.values(), plain(steps, scores)
     assert result.keys() - {"sat/auc"} == expected.keys()
@@ -86,7 +86,7 @@ def test_measures_equal_plain_loops_with_ties_too(digits: int) -> None:
 def test_a_score_that_knows_the_answers_has_the_best_measures() -> None:
     measure, blind = Measure(2), Measure(2)
     for fed in fed_steps():
-        lists = Lists(fed, C)
+        lists = Lists.of(fed, C)
         measure.add(lists, lists.held_BC.astype(float))
         blind.add(lists, np.zeros(lists.held_BC.shape))
     assert measure.values()["sat/auc"] > 0.99

@@ -15,7 +15,8 @@ from easq.log.sqlite import SqliteLog
 from easq.prove.bench.world_feed import FedBatch, feed
 from easq.prove.offline.truth import Truth
 from easq.recipe.recipe import Recipe
-from easq.sources.world.recording import record
+from easq.sources.world.exact import expected_level
+from easq.sources.world.recording import record, request_ids
 from easq.sources.world.simulate import AskRates, World
 from tests.support.small_worlds import small_recipe, small_world
 
@@ -120,3 +121,27 @@ def test_recipe_that_needs_a_log_is_refused(override: str, message: str) -> None
     recipe = small_recipe(override)
     with pytest.raises(ValueError, match=message):
         next(feed(small_world(), 10, recipe, build_encoder(recipe)))
+
+
+def test_expected_levels_are_those_of_each_view_and_of_the_batches_that_ask() -> None:
+    recipe = small_recipe()
+    world, encoder = World(2, RATES, num_viewers=60, num_items=200), build_encoder(recipe)
+    level_of = {
+        name: level_C
+        for chunk in world.chunks(300)
+        for name, level_C in zip(
+            request_ids(chunk),
+            expected_level(world.exposure(chunk), recipe.behaviors, recipe.order.cap),
+            strict=True,
+        )
+    }
+    again = World(2, RATES, num_viewers=60, num_items=200)
+    views = 0
+    for fed in feed(again, 300, recipe, encoder, expects_after=1000):
+        views += fed.batch.num_viewed
+        assert (fed.expected_M is not None) == (views > 1000)
+        if fed.expected_M is not None:
+            viewed = fed.batch.request_ids[: fed.batch.num_viewed // again.candidates]
+            wanted = [level_of[name] for name in viewed]
+            assert np.array_equal(fed.expected_M, np.concatenate([np.zeros(0), *wanted]))
+    assert views == 3000

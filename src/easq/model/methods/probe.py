@@ -113,7 +113,11 @@ class ProbeObjective:
             order_N = network.order(x, scores.behavior_logit_NK)
             num = len(batch.rows.request_N)
             self._price.observe(
-                scores.behavior_N.numpy()[:num], order_N.numpy()[:num], batch.rows.request_N, batch.level_M
+                scores.behavior_N.numpy()[:num],
+                order_N.numpy()[:num],
+                batch.rows.request_N,
+                batch.level_M,
+                batch.reference_M,
             )
             network.factor.fill_(self._price.factor)
         self._counts.add(batch.behavior_MK, network.behavior.heads)

@@ -131,7 +131,11 @@ class TowerObjective:
         assert scores.behavior_N is not None
         if self._price is not None:
             self._price.observe(
-                scores.behavior_N.numpy(), order_N.numpy(), batch.rows.request_N, batch.level_M
+                scores.behavior_N.numpy(),
+                order_N.numpy(),
+                batch.rows.request_N,
+                batch.level_M,
+                batch.reference_M,
             )
             network.factor.fill_(self._price.factor)
         if batch.num_viewed:

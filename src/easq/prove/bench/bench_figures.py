@@ -7,8 +7,9 @@ from typing import NamedTuple
 import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from easq.prove.bench import svg
+from easq.prove.bench.bound import BOUNDS, TRUE_BEHAVIOR, Bound
 from easq.prove.bench.compare import Gain, SeedTable
-from easq.prove.bench.plan import BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
+from easq.prove.bench.plan import REFERENCES, BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
 from easq.prove.report.draw import (
     blank,
     dots,
@@ -23,6 +24,7 @@ from easq.prove.report.estimates import Estimate
 
 _METRIC = "true_sat@3"
 _PRICE = "behavior@3"
+_EXPECTED_PRICE = "expected_behavior@3"
 _LEFT_OUT = ("oracle",)
 _DEAREST = 20.0
 _NUMBER = re.compile(r"[ =][\d.e+-]+( %)?$")
@@ -38,11 +40,14 @@ class SvgFigure(NamedTuple):
 
 
 def figures_of(experiment: BenchExperiment, table: SeedTable, size: BenchSize) -> Iterator[SvgFigure]:
-    """Yield the figures of an experiment: by what its worlds vary in, or else by method."""
+    """Yield the figures of an experiment: as it asks, by what its worlds vary in, or else by method."""
     places = [p for p in places_of(experiment, size) if scenario_name(p, size) in table.scenarios]
     if experiment.figure == "frontier":
         for scenario, worlds in _grouped(places, size, lambda p: p).items():
             yield _frontier(experiment, table, scenario_name(worlds[0], size), scenario)
+    elif experiment.figure == "bound":
+        for scenario, worlds in _grouped(places, size, lambda p: p).items():
+            yield from _bounds(experiment, table, scenario_name(worlds[0], size), scenario)
     elif experiment.num_answers:
         for label, worlds in _by_start(places).items():
             counts = [(float(place.num_answers), scenario_name(place, size)) for place in worlds]
@@ -180,6 +185,38 @@ def _frontier(experiment: BenchExperiment, table: SeedTable, scenario: str, labe
     series = {f: [known[m] for m in methods if known[m].x > -_DEAREST] for f, methods in families.items()}
     drawn = svg.lines(title, *units, {f: points for f, points in series.items() if points})
     return SvgFigure(title, "Right and up is better.", figure, drawn)
+
+
+def _bounds(experiment: BenchExperiment, table: SeedTable, scenario: str, label: str) -> Iterator[SvgFigure]:
+    """Draw gain against price: the bounds as lines, and every method. Prices are in expected behavior."""
+    series: dict[str, list[tuple[svg.Point, str]]] = {}
+    for method in table.methods(scenario):
+        bound = BOUNDS.get(method)
+        against = TRUE_BEHAVIOR if bound and bound.is_of_truth else experiment.against
+        gain = table.gain(scenario, method, against, _METRIC)
+        change = table.gain(scenario, method, against, _EXPECTED_PRICE, relative=True)
+        is_drawn = bound or method not in (*REFERENCES, against)
+        if gain and change and is_drawn and -100 * change.value <= _DEAREST:
+            point = svg.Point(-100 * change.value, gain.value, gain.low, gain.high)
+            series.setdefault(_bound_line(bound) if bound else method, []).append((point, method))
+    if not series:
+        return
+    points = {name: [point for point, _ in line] for name, line in series.items()}
+    figure = blank(460 + legend_height(list(series)), legend=True)
+    for number, (name, line) in enumerate(series.items()):
+        _joined(figure, number, name, points[name], [method for _, method in line])
+    units = f"{_EXPECTED_PRICE} given up, in %", f"{_METRIC}, gain over {experiment.against}"
+    figure.update_xaxes(title_text=units[0])
+    figure.update_yaxes(title_text=units[1])
+    title = f"{experiment.title}: {label}"
+    yield SvgFigure(title, "Left and up is better.", figure, svg.lines(title, *units, points))
+
+
+def _bound_line(bound: Bound) -> str:
+    """Return how a bound's line is named: by what is known, and by its base if that is another one."""
+    if bound.is_learned:
+        return "satisfaction known, behavior as learned"
+    return "behavior and satisfaction known" + f", over {TRUE_BEHAVIOR}" * bound.is_of_truth
 
 
 def strengths(methods: Sequence[str]) -> dict[str, list[str]]:

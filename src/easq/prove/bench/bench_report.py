@@ -8,6 +8,7 @@ from easq.home.files import replace_file
 from easq.prove.bench import real, tune
 from easq.prove.bench.answer_table import Table, answer_tables
 from easq.prove.bench.bench_figures import SvgFigure, figures_of
+from easq.prove.bench.bound import BASE, BOUNDS, TRUE_BEHAVIOR, Bound
 from easq.prove.bench.compare import SeedTable, gain_text, percent_text
 from easq.prove.bench.plan import REFERENCES, BenchExperiment, BenchSize
 from easq.prove.bench.row_store import MetricRow, write_rows
@@ -18,6 +19,7 @@ ANSWERS = ("sat/hr@1", "sat/hr@5", "sat/hr@10", "sat/ndcg@5", "sat/ndcg@10", "sa
 TRUTH = tuple(name.replace("sat/", "true/", 1) for name in ANSWERS)
 SATISFACTION = ("true_sat@1", "true_sat@3", "true_sat@10")
 COST = ("behavior@3", "behavior@10")
+EXPECTED_COST = "expected_behavior@3"
 _OTHERS = ("said_sat@3", "sat/auc", "pair_accuracy")
 
 
@@ -159,12 +161,37 @@ def _tables(
         (f"true satisfaction and behavior, against {against}", heads, gains),
         ("values", list(values), plain_rows(values)),
     ]
+    tables += _bound_tables(table, scenario)
     if any(method in REFERENCES for method in methods):
         tables += [
             ("on held-back answers", list(ANSWERS), plain_rows(ANSWERS)),
             _mean_gains(table, scenario),
             ("on true satisfaction: the relevant entry is the truly best", list(TRUTH), plain_rows(TRUTH)),
         ]
+    return tables
+
+
+def _bound_tables(table: SeedTable, scenario: str) -> list[tuple[str, list[str], _Body]]:
+    """Return what is gained at which price, by the base of the bounds, and shares of the bounds."""
+    methods, metric = table.methods(scenario), SATISFACTION[1]
+    tables = []
+    for base in (BASE, TRUE_BEHAVIOR):
+        own = [m for m in methods if m in BOUNDS and BOUNDS[m].is_of_truth == (base == TRUE_BEHAVIOR)]
+        whole = [m for m in own if BOUNDS[m] == Bound(BOUNDS[m].price)]
+        compared = [m for m in methods if m not in BOUNDS] if base == BASE else []
+        rows: _Body = []
+        for method in [*compared, *own]:
+            cells = [gain_text(table.gain(scenario, method, base, metric))]
+            cells += [
+                percent_text(table.gain(scenario, method, base, cost, relative=True))
+                for cost in (EXPECTED_COST, COST[0])
+            ]
+            cells += [percent_text(table.share_closed(scenario, method, base, metric, best=b)) for b in whole]
+            rows.append((method, cells))
+        heads = [f"{metric}, gain", *(f"{c}, change" for c in (EXPECTED_COST, COST[0]))]
+        if own:
+            heads += [f"share of {bound}" for bound in whole]
+            tables.append((f"against the bounds of {base}", heads, rows))
     return tables
 
 

@@ -69,13 +69,15 @@ class SeedTable:
         seeds = [seed for seed in gains[0] if all(seed in one for one in gains)]
         return interval([fmean(one[seed] for one in gains) for seed in seeds])
 
-    def share_closed(self, scenario: str, method: str, against: str, metric: str) -> Gain | None:
-        """Return which share of the gap between `against` and the oracle a method closes."""
-        ours, theirs, best = (
-            self._values.get((scenario, name, metric), {}) for name in (method, against, "oracle")
+    def share_closed(
+        self, scenario: str, method: str, against: str, metric: str, best: str = "oracle"
+    ) -> Gain | None:
+        """Return which share of the gap between `against` and the `best` a method closes."""
+        ours, theirs, most = (
+            self._values.get((scenario, name, metric), {}) for name in (method, against, best)
         )
-        seeds = [s for s in ours if s in theirs and s in best and best[s] != theirs[s]]
-        return interval([(ours[s] - theirs[s]) / (best[s] - theirs[s]) for s in seeds])
+        seeds = [s for s in ours if s in theirs and s in most and most[s] != theirs[s]]
+        return interval([(ours[s] - theirs[s]) / (most[s] - theirs[s]) for s in seeds])
 
 
 def interval(values: Sequence[float]) -> Gain | None:

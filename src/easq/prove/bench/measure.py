@@ -9,33 +9,63 @@ Shapes: B requests, C candidates of each, G held-back answers.
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from easq.arrays import F64, Bool
+from easq.arrays import F32, F64, I64, Bool
 from easq.prove.bench.world_feed import FedBatch
 from easq.prove.offline.metrics import ListRanks, ScoreOrder
 from easq.prove.offline.truth import TOPS
 from easq.prove.offline.window import GAINS, HITS
 
+Floats = F32 | F64
+
+TOP = 3
+"""Whose satisfaction and behavior are compared: the first so many of a request."""
 _WINDOW_ANSWERS = 4096
 
 
 class Lists:
-    """The requests of a step that are measured, as a grid; the same for all scorers."""
+    """Measured requests as a grid; the same for all scorers.
 
-    def __init__(self, fed: FedBatch, candidates: int, only_spared: bool = False) -> None:
-        batch = fed.batch
-        shape = (-1, candidates)
-        clean_B = (batch.answer_M.reshape(shape) < 0).all(1)
-        if only_spared:
-            clean_B &= fed.spared_B
-        self.rows_BC = np.arange(batch.num_viewed).reshape(shape)[clean_B]
-        self.level_BC = batch.level_M.reshape(shape)[clean_B].astype(np.float64)
-        self.truth_BC = fed.satisfaction_M.reshape(shape)[clean_B].astype(np.float64)
-        self.held_BC = fed.held_M.reshape(shape)[clean_B]
+    level_BC      what was done.
+    truth_BC      true satisfaction.
+    held_BC       options of the answers that were held back, or -1.
+    expected_BC   levels that were to be expected, where the pass asks for them.
+    rows_BC       rows of their step; without it, rows are numbered through.
+    """
+
+    def __init__(
+        self,
+        level_BC: Floats,
+        truth_BC: Floats,
+        held_BC: NDArray[np.integer],
+        expected_BC: Floats | None = None,
+        rows_BC: I64 | None = None,
+    ) -> None:
+        self.level_BC, self.truth_BC = level_BC.astype(np.float64), truth_BC.astype(np.float64)
+        self.held_BC = held_BC
+        self.expected_BC = None if expected_BC is None else expected_BC.astype(np.float64)
+        self.rows_BC = np.arange(held_BC.size).reshape(held_BC.shape) if rows_BC is None else rows_BC
         self.pair_BCC = self.level_BC[:, :, None] > self.level_BC[:, None, :]
         self.num_pairs = int(np.count_nonzero(self.pair_BCC))
         self.best_B = self.truth_BC.argmax(1)
         self.request_G, self.place_G = np.nonzero(self.held_BC >= 0)
+
+    @classmethod
+    def of(cls, fed: FedBatch, candidates: int) -> "Lists":
+        """Return the requests of a step that are measured: those of which no answer was learned."""
+        batch = fed.batch
+        shape = (-1, candidates)
+        clean_B = (batch.answer_M.reshape(shape) < 0).all(1)
+        if fed.spared_B is not None:
+            clean_B &= fed.spared_B
+        return cls(
+            batch.level_M.reshape(shape)[clean_B],
+            fed.satisfaction_M.reshape(shape)[clean_B],
+            fed.held_M.reshape(shape)[clean_B],
+            None if fed.expected_M is None else fed.expected_M.reshape(shape)[clean_B],
+            np.arange(batch.num_viewed).reshape(shape)[clean_B],
+        )
 
     def __len__(self) -> int:
         return len(self.rows_BC)
@@ -64,6 +94,9 @@ class Measure:
             in_top_BC = ranks.hit(k)
             self._add(f"true_sat@{k}", (in_top_BC * lists.truth_BC).sum(), len(lists) * k)
             self._add(f"behavior@{k}", (in_top_BC * lists.level_BC).sum(), len(lists) * k)
+            if lists.expected_BC is not None:
+                expected = (in_top_BC * lists.expected_BC).sum()
+                self._add(f"expected_behavior@{k}", expected, len(lists) * k)
             said_sat = in_top_BC[lists.held_BC == self._best].sum()
             self._add(f"said_sat@{k}", said_sat, in_top_BC[lists.held_BC >= 0].sum())
         right = np.count_nonzero(wins_BCC & lists.pair_BCC) + np.count_nonzero(ties_BCC & lists.pair_BCC) / 2

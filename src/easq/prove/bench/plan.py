@@ -4,7 +4,7 @@ A plan is one TOML file (recipes/bench/plan.toml). A method is a small file next
 """
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from easq.errors import InputError
+from easq.prove.bench.bound import BASE, BOUNDS, TRUE_BEHAVIOR
 from easq.prove.bench.linear import LINEAR, LinearSettings
 from easq.recipe.values import Strict
 
-REFERENCES = ("random", "popularity", "oracle", *LINEAR)
+REFERENCES = ("random", "popularity", "oracle", *LINEAR, TRUE_BEHAVIOR, *BOUNDS)
 """Scorers without a recipe of their own. They are measured once in each world, beside its first methods."""
 
 Views = Annotated[int, Meta(ge=1000)]
@@ -63,8 +64,9 @@ class Sweep(Strict, frozen=True):
 class BenchExperiment(Strict, frozen=True):
     """One question: which methods and variants, on which worlds.
 
-    `figure` bars: a gain for each method; frontier: satisfaction against behavior. `against` names the method
-    whose values are subtracted. `trials` are settings of methods to choose among: see tune.py.
+    `figure` bars: a gain for each method; frontier: satisfaction against behavior; bound: the same beside the
+    bounds. `against` names the method whose values are subtracted. `trials` are settings of methods to choose
+    among: see tune.py.
 
     answers       answers learned per view, one world each; none: the size's own.
     num_answers   instead of `answers`: how many answers are learned.
@@ -85,7 +87,7 @@ class BenchExperiment(Strict, frozen=True):
     small: bool = False
     most_seeds: int = 100
     against: str = "behavior"
-    figure: Literal["bars", "frontier"] = "bars"
+    figure: Literal["bars", "frontier", "bound"] = "bars"
 
 
 class Real(Strict, frozen=True):
@@ -105,7 +107,8 @@ class Real(Strict, frozen=True):
 class Plan(Strict, frozen=True):
     """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass.
 
-    `linear` are settings of the linear learner on worlds.
+    `linear` are settings of the linear learner on worlds. `held_against` names methods whose price is held
+    against the ranking of another method, which learns beside them.
     """
 
     sizes: dict[str, BenchSize]
@@ -115,6 +118,7 @@ class Plan(Strict, frozen=True):
     measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     together: Annotated[int, Meta(ge=1)] = 4
     linear: LinearSettings = LinearSettings(rate=0.02, crosses=True)
+    held_against: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class BenchWorld(NamedTuple):
@@ -249,13 +253,14 @@ def passes(
 
     `only` limits them to these experiments, `methods` to these methods. The order is experiment by
     experiment, a few methods at a time, seed by seed, world by world; shared cells are yielded once.
+    Experiments with bounds come first, because beside a bound every method has one metric more. Raises
+    InputError for a bound without its base.
     """
     seen: set[Cell] = set()
     few = set(size.seeds[: size.linear_seeds])
-    for name in size.experiments:
-        if only and name not in only:
-            continue
-        experiment = plan.experiments[name]
+    wanted_names = [name for name in size.experiments if not only or name in only]
+    experiments = [plan.experiments[name] for name in wanted_names]
+    for experiment in sorted(experiments, key=lambda one: BOUNDS.keys().isdisjoint(one.methods)):
         wanted = [arm for arm in arms_of(experiment) if not methods or arm.method in methods]
         references = [arm for arm in wanted if arm.method in REFERENCES]
         arms = [arm for arm in wanted if arm.method not in REFERENCES]
@@ -264,9 +269,32 @@ def passes(
                 for place in places_of(experiment, size):
                     chosen = arms[start : start + plan.together] + (references if not start else [])
                     cells = [Cell(arm, place, seed) for arm in chosen]
-                    group = [
-                        c for c in cells if c not in seen and (c.seed in few or c.arm.method not in LINEAR)
-                    ]
+                    cells = [c for c in cells if c.seed in few or c.arm.method not in LINEAR]
+                    group = to_run(cells, seen)
                     seen.update(group)
                     if group:
                         yield group
+
+
+def to_run(cells: Sequence[Cell], done: Set[Cell]) -> list[Cell]:
+    """Return the cells of a pass that are not done and, with a bound among them, its base in any case.
+
+    Raises InputError for a bound without its base.
+    """
+    missing = [cell for cell in cells if cell not in done]
+    if not any(cell.arm.method in BOUNDS for cell in missing):
+        return missing
+    base = base_of(cells)
+    return [cell for cell in cells if cell in missing or cell == base]
+
+
+def base_of(cells: Sequence[Cell]) -> Cell:
+    """Return the cell of a pass that bounds are measured against. Raises InputError where there is none."""
+    for cell in cells:
+        if cell.arm == BenchArm(BASE, BASE):
+            return cell
+    bound = next(cell.arm.name for cell in cells if cell.arm.method in BOUNDS)
+    raise InputError(
+        f"{bound} is measured against the method {BASE}, in the same pass: put {BASE} first among the "
+        "experiment's methods, and run both"
+    )

@@ -14,7 +14,18 @@ import msgspec
 
 from easq.errors import InputError
 from easq.model.method import read_method
-from easq.prove.bench.plan import REFERENCES, BenchSize, Cell, Plan, cells_of, passes, scenario_name
+from easq.prove.bench.bound import BASE, BOUNDS
+from easq.prove.bench.plan import (
+    REFERENCES,
+    BenchArm,
+    BenchSize,
+    Cell,
+    Plan,
+    cells_of,
+    passes,
+    scenario_name,
+    to_run,
+)
 from easq.prove.bench.row_store import MetricRow, RowStore, digest
 from easq.prove.bench.world_pass import Sitting, refuse_too_many, run_pass
 from easq.recipe.read import read_recipe
@@ -47,9 +58,11 @@ class Bench:
     def recipe_of(self, cell: Cell) -> Recipe:
         """Return the settings of a cell. Raises SettingsError for invalid ones."""
         overrides = [*cell.arm.set, f"seed={cell.seed}"]
-        if cell.arm.method in REFERENCES:
+        # A bound depends on the method that it is measured against.
+        method = BASE if cell.arm.method in BOUNDS else cell.arm.method
+        if method in REFERENCES:
             return read_recipe(self.recipe, overrides, methods=read_method)
-        return read_recipe(self.recipe, overrides, [self.methods / f"{cell.arm.method}.toml"], read_method)
+        return read_recipe(self.recipe, overrides, [self.methods / f"{method}.toml"], read_method)
 
     @property
     def sitting(self) -> Sitting:
@@ -58,8 +71,18 @@ class Bench:
 
     def key(self, cell: Cell, recipe: Recipe) -> str:
         """Return the name of a cell's rows: a digest of everything that determines them."""
-        learned = {part: getattr(recipe, part) for part in _DECIDES}
-        return digest(msgspec.to_builtins(learned), cell.arm, cell.place, self.sitting)
+        against = self.held_against([cell]).values()
+        parts = [_learned(recipe), *(_learned(of_reference) for _, of_reference in against)]
+        return digest(*parts, cell.arm, cell.place, self.sitting)
+
+    def held_against(self, cells: Iterable[Cell]) -> dict[str, tuple[Cell, Recipe]]:
+        """Return for each method whose price is held against another one the cell and recipe of that one."""
+        found = {}
+        for cell in cells:
+            if reference := self.plan.held_against.get(cell.arm.method):
+                of_reference = cell._replace(arm=BenchArm(reference, reference))
+                found[cell.arm.method] = of_reference, self.recipe_of(of_reference)
+        return found
 
     def rows(self, experiment: str) -> list[MetricRow]:
         """Return the stored rows of an experiment, in the order of the plan."""
@@ -107,6 +130,10 @@ class Bench:
             raise InputError(f"{name}, {scenario}, seed {seed}: views: got none; allowed: {wanted:,}")
 
 
+def _learned(recipe: Recipe) -> object:
+    return msgspec.to_builtins({part: getattr(recipe, part) for part in _DECIDES})
+
+
 def _value_text(row: MetricRow) -> str:
     names, value = f"{row['method']}, {row['scenario']}, seed {row['seed']}", row["value"]
     return f"{names}: {row['metric']}: got {value:,.10g}"
@@ -126,10 +153,11 @@ def run(
     store = RowStore(bench.out)
     todo = []
     for cells in passes(bench.plan, bench.size, only, methods):
-        recipes = [(cell, bench.recipe_of(cell)) for cell in cells]
-        missing = [(cell, recipe) for cell, recipe in recipes if not store.has(bench.key(cell, recipe))]
+        recipe_of = {cell: bench.recipe_of(cell) for cell in cells}
+        done_cells = {cell for cell, recipe in recipe_of.items() if store.has(bench.key(cell, recipe))}
+        missing = to_run(cells, done_cells)
         if missing:
-            todo.append(missing)
+            todo.append([(cell, recipe_of[cell]) for cell in missing])
     refuse_too_many((group[0][0].place for group in todo), bench.plan.candidates)
     total, done = sum(_views(group) for group in todo), 0
     if workers == 1:
@@ -152,7 +180,9 @@ def _views(group: Sequence[tuple[Cell, Recipe]]) -> int:
 
 def _run_group(bench: Bench, group: Sequence[tuple[Cell, Recipe]], on_views: Callable[[int], None]) -> None:
     started, store = time.monotonic(), RowStore(bench.out)
-    for (cell, recipe), values in zip(group, run_pass(group, bench.sitting, on_views), strict=True):
+    against = bench.held_against(cell for cell, _ in group)
+    found = run_pass(group, bench.sitting, on_views, against)
+    for (cell, recipe), values in zip(group, found, strict=True):
         scenario = scenario_name(cell.place, bench.size)
         rows: list[MetricRow] = [
             {"method": cell.arm.name, "scenario": scenario, "seed": cell.seed, "metric": m, "value": v}

@@ -8,6 +8,7 @@ Shapes: as in easq.features.batch; S requests that are held.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -21,25 +22,29 @@ from easq.log.base import partition_of
 from easq.log.ids import stable_id
 from easq.prove.bench.world_order import Completed, WorldOrder
 from easq.recipe.recipe import Recipe
+from easq.sources.world.exact import expected_level
 from easq.sources.world.recording import OPTIONS, QUESTION, TO_ANSWER_MS, VIEW_MS, request_ids
 from easq.sources.world.simulate import World, WorldChunk
 from easq.sources.world.world_features import candidate_columns, tags, viewer_columns
 
 _MINUTE = 60_000
 _HOLD, _SPARE = 4, 5
+_EARLIER = 200_000
 
 
 class FedBatch(NamedTuple):
     """A batch, and columns that are only for measuring and never reach a model.
 
-    For each viewed row: the true satisfaction, and the option of an answer that was held back, or -1. For
-    each viewed request: whether it was drawn to have no answer learned.
+    For each viewed row: the true satisfaction, the option of an answer that was held back, or -1, and the
+    expected level, if it is asked for. For each viewed request: whether it was drawn to have no answer
+    learned, if any was.
     """
 
     batch: Batch
     satisfaction_M: F32
     held_M: I64
-    spared_B: Bool
+    expected_M: F32 | None = None
+    spared_B: Bool | None = None
 
 
 def feed(
@@ -51,14 +56,16 @@ def feed(
     kept: float = 1.0,
     spared: float = 0.0,
     warm_requests: int = 0,
+    expects_after: float = inf,
 ) -> Iterator[FedBatch]:
     """Yield the batches of a fresh world, equal to those of its log with as many partitions.
 
     The share `kept` of the answers is in the batches, drawn so that a smaller share is part of a larger one.
     The rest is held back, as if these views had not been asked about, and so are all answers of the first
-    `warm_requests` and of the share `spared` of the requests, drawn by lot. Raises ValueError for a recipe
-    whose question differs from the world's, or whose windows are so short that events would come late: only a
-    log can represent that.
+    `warm_requests` and of the share `spared` of the requests, drawn by lot. Batches that go beyond
+    `expects_after` viewed rows have expected levels, which take a second per 100,000.
+    Raises ValueError for a recipe whose question differs from the world's, or whose windows are so short that
+    events would come late: only a log can represent that.
     """
     option_of = _options(recipe)
     window_ms = round(recipe.join.behavior_window * _MINUTE)
@@ -68,7 +75,9 @@ def feed(
     users = [f"u{user}" for user in range(len(world.viewers.segment_U))]
     partition_U = np.array([partition_of(user, num_partitions) for user in users])
     order = WorldOrder(partition_U, num_partitions, window_ms + round(recipe.join.lateness * _MINUTE))
-    maker = _Maker(world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]))
+    maker = _Maker(
+        world, recipe, encoder, option_of, np.array([stable_id(user) for user in users]), expects_after
+    )
     cutter = _Cutter(recipe.training.batch_rows, recipe.training.batch_answers, world.candidates)
     first = 0
     for whole in world.chunks(num_requests):
@@ -78,7 +87,7 @@ def feed(
         )
         chunk = replace(chunk, propensity=chunk.propensity * (1 - spared))
         completed = order.push(chunk, first)
-        maker.hold(chunk, held_RC, spared_R)
+        maker.hold(chunk, held_RC, spared_R if spared else None)
         first += len(chunk.ts_R)
         for cut in cutter.cuts(completed):
             yield maker.make(cut)
@@ -154,23 +163,36 @@ class _Held:
 class _Maker:
     """Lays out cuts as batches, as easq.features.batch.make_batch does from examples."""
 
-    def __init__(self, world: World, recipe: Recipe, encoder: Encoder, option_of: I64, stable_U: I64) -> None:
+    def __init__(
+        self,
+        world: World,
+        recipe: Recipe,
+        encoder: Encoder,
+        option_of: I64,
+        stable_U: I64,
+        expects_after: float,
+    ) -> None:
         self._world, self._encoder, self._stable_U = world, encoder, stable_U
         self._option_of = np.concatenate([option_of, [-1]])
         self._behaviors, self._cap = recipe.behaviors, recipe.order.cap
         self._crc_I = np.zeros(0, np.int64)
         self._held: _Held | None = None
         self._propensity = world.propensity
+        self._made = self._lived = 0
+        self._expects_after = expects_after
 
-    def hold(self, chunk: WorldChunk, held_RC: I64, spared_R: Bool) -> None:
+    def hold(self, chunk: WorldChunk, held_RC: I64, spared_R: Bool | None) -> None:
         """Keep a chunk's requests, which answers were held back, and which requests have none by lot."""
         self._propensity = chunk.propensity
         columns: dict[str, NDArray[Any]] = {
             "user": chunk.user_R, "ts": chunk.ts_R, "item": chunk.item_RC, "age": chunk.age_days_RC,
             "history": chunk.history_RL, "history_size": chunk.history_size_R,
             "option": chunk.option_RC, "held": held_RC, "truth": chunk.satisfaction_RC,
-            "spared": spared_R,
         }  # fmt: skip
+        if spared_R is not None:
+            columns["spared"] = spared_R
+        if self._expects_after < inf:
+            columns["expected"] = self._expected(chunk)
         did = chunk.behaviors
         for behavior in self._behaviors:
             none_RC = np.zeros_like(chunk.play_s_RC)
@@ -222,8 +244,19 @@ class _Maker:
             option_A=self._option_of[get["option"][asked, position_A]],
             propensity_A=np.full(len(asked), self._propensity, np.float32),
         )
+        self._made += batch.num_viewed
+        expected_M = get["expected"][viewed].ravel() if self._made > self._expects_after else None
         held_M = self._option_of[get["held"][viewed].ravel()]
-        return FedBatch(batch, get["truth"][viewed].ravel(), held_M, get["spared"][viewed])
+        spared_B = get["spared"][viewed] if "spared" in get else None
+        return FedBatch(batch, get["truth"][viewed].ravel(), held_M, expected_M, spared_B)
+
+    def _expected(self, chunk: WorldChunk) -> F32:
+        """Return the levels to be expected of a chunk; zeros where all of it comes before they are wanted."""
+        self._lived += chunk.item_RC.size
+        # The first batch wanted begins with views from before, and views wait for a chunk or two.
+        if self._lived <= self._expects_after - _EARLIER:
+            return np.zeros_like(chunk.play_s_RC)
+        return expected_level(self._world.exposure(chunk), self._behaviors, self._cap)
 
     def _rows(self, place_B: I64) -> Rows:
         assert self._held is not None

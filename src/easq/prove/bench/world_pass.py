@@ -3,18 +3,24 @@
 A batch is laid out only once, and every method sees the same requests in the same order.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from types import MappingProxyType
 
 import numpy as np
 
+from easq.arrays import F32, F64
 from easq.errors import InputError
+from easq.features.batch import Batch
+from easq.features.encode import Encoder
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, StepResult
 from easq.learn.trainer import compute_alike
+from easq.prove.bench.bound import BOUNDS, TRUE_BEHAVIOR, MeasuredRequests
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
-from easq.prove.bench.measure import Lists, Measure, scores_of
-from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell
+from easq.prove.bench.measure import TOP, Lists, Measure, scores_of
+from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell, base_of
 from easq.prove.bench.world_feed import FedBatch, feed
 from easq.prove.offline.references import References
 from easq.recipe.recipe import Recipe
@@ -39,14 +45,21 @@ class Sitting:
 
 
 def run_pass(
-    cells: Sequence[tuple[Cell, Recipe]], sitting: Sitting, on_views: OnViews = lambda _: None
+    cells: Sequence[tuple[Cell, Recipe]],
+    sitting: Sitting,
+    on_views: OnViews = lambda _: None,
+    held_against: Mapping[str, tuple[Cell, Recipe]] = MappingProxyType({}),
 ) -> list[dict[str, float]]:
     """Return the metrics of each cell, all of one world and seed, in order.
 
-    Only requests of the last `measured_share` of the views after the warm ones are measured. Raises
-    InputError if the recipes would cut the world into different steps, or if the world gives fewer answers
-    than wanted.
+    Only requests of the last `measured_share` of the views after the warm ones are measured. The price of a
+    method in `held_against` is held against the ranking of that cell, which learns beside it if it is not in
+    the pass. Raises InputError if the recipes would cut the world into different steps, if the world gives
+    fewer answers than wanted, and for a bound without the method it is measured against.
     """
+    wanted = len(cells)
+    besides = {reference[0]: reference for reference in held_against.values()}
+    cells = [*cells, *(r for r in besides.values() if r[0] not in dict(cells))]
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
     if any(_feed_key(recipe) != _feed_key(first) for _, recipe in cells):
@@ -60,42 +73,94 @@ def run_pass(
     references = References(("popularity", "random"), seed)
     has_linear = any(cell.arm.method in LINEAR for cell, _ in cells)
     linear = LinearReference(first, sitting.linear) if has_linear else None
-    world = _world(place, seed, sitting.candidates)
-    kept, warm = kept_share(place, sitting.candidates), -(-place.warm // sitting.candidates)
-    requests = -(-place.views // sitting.candidates)
-    start = place.warm + (place.views - place.warm) * (1 - sitting.measured_share)
-    views, answers, held = 0, 0, 0
-    spared = _spared(place)
-    for fed in feed(world, requests, first, encoder, kept=kept, spared=spared, warm_requests=warm):
+    bounds = _Bounds([cell for cell, _ in cells], sitting.candidates)
+    start, views, answers, held = measured_from(place, sitting.measured_share), 0, 0, 0
+    for fed in _feed(place, seed, first, encoder, sitting.candidates, start if bounds.need_levels else inf):
         views += fed.batch.num_viewed
-        lists = Lists(fed, sitting.candidates, spared > 0) if views > start else None
+        lists = Lists.of(fed, sitting.candidates) if views > start else None
         scores = references.score(fed.batch)
         scores["oracle"] = fed.satisfaction_M.astype(np.float64)
+        if fed.expected_M is not None:
+            scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
         if linear is not None:
             scores |= linear.step(fed.batch).by_method
-        for (cell, _), learner, measure in zip(cells, learners, measures, strict=True):
+        served: dict[Cell, F32] = {}
+        for (cell, _), learner, measure in sorted(
+            zip(cells, learners, measures, strict=True), key=lambda one: one[0][0].arm.method in held_against
+        ):
             if learner is None:
-                served_N = scores[cell.arm.method]
+                # Bounds are ranked when the pass has ended.
+                served_N = scores.get(cell.arm.method)
             else:
-                step = _step(learner, fed, cell)
+                batch = fed.batch
+                if reference := held_against.get(cell.arm.method):
+                    batch = replace(batch, reference_M=served[reference[0]][: batch.num_viewed])
+                step = _step(learner, batch, cell)
+                served[cell] = step.served_N
                 served_N = step.served_N.astype(np.float64)
                 if lists is not None:
                     measure.add_signals(step.signals)
-            if lists is not None:
-                measure.add(lists, scores_of(served_N, lists))
+            if lists is not None and served_N is not None:
+                score_BC = scores_of(served_N, lists)
+                measure.add(lists, score_BC)
+                bounds.observe(cell, lists, score_BC)
         answers += len(fed.batch.option_A)
         if lists is not None:
             held += len(lists.request_G)
         on_views(fed.batch.num_viewed * sum(learner is not None for learner in learners))
     counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
-    return [measure.values() | counts for measure in measures]
+    bounds.measure([cell for cell, _ in cells], measures)
+    return [measure.values() | counts for measure in measures[:wanted]]
 
 
-def _step(learner: Learner, fed: FedBatch, cell: Cell) -> StepResult:
+class _Bounds:
+    """The bounds of a pass, if it has any. Raises InputError where they cannot be measured."""
+
+    def __init__(self, cells: Sequence[Cell], candidates: int) -> None:
+        methods = {cell.arm.method for cell in cells}
+        self._base = None if methods.isdisjoint(BOUNDS) else base_of(cells)
+        if self._base is not None and candidates <= TOP:
+            raise InputError(f"candidates: got {candidates}; allowed with bounds: more than {TOP}")
+        self.need_levels = self._base is not None or TRUE_BEHAVIOR in methods
+        self._requests = MeasuredRequests()
+
+    def observe(self, cell: Cell, lists: Lists, score_BC: F64) -> None:
+        """Take a step's scores of a method, which matter if it is the base."""
+        if cell == self._base:
+            self._requests.add(lists, score_BC)
+
+    def measure(self, cells: Sequence[Cell], measures: Sequence[Measure]) -> None:
+        """Fill the measures of the bounds among the cells."""
+        for cell, measure in zip(cells, measures, strict=True):
+            if cell.arm.method in BOUNDS:
+                self._requests.measure(BOUNDS[cell.arm.method], measure)
+
+
+def _step(learner: Learner, batch: Batch, cell: Cell) -> StepResult:
     try:
-        return learner.step(fed.batch)
+        return learner.step(batch)
     except ArithmeticError as error:
         raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
+
+
+def measured_from(place: BenchWorld, share: float) -> float:
+    """Return the number of views before those measured: the last `share` of the views with answers."""
+    return place.warm + (place.views - place.warm) * (1 - share)
+
+
+def _feed(
+    place: BenchWorld, seed: int, recipe: Recipe, encoder: Encoder, candidates: int, expects_after: float
+) -> Iterator[FedBatch]:
+    return feed(
+        _world(place, seed, candidates),
+        -(-place.views // candidates),
+        recipe,
+        encoder,
+        kept=kept_share(place, candidates),
+        spared=_spared(place),
+        warm_requests=-(-place.warm // candidates),
+        expects_after=expects_after,
+    )
 
 
 def kept_share(place: BenchWorld, candidates: int) -> float:

@@ -15,7 +15,7 @@ from easq.sources.world.calibration import CALIBRATION, WorldConstants
 from easq.sources.world.impulse import Impulse, Tastes
 from easq.sources.world.population import Catalogue, Viewers
 from easq.sources.world.real_figures import RATIO_EDGES
-from easq.sources.world.watching import FEED, PlayTable, watched_for
+from easq.sources.world.watching import CLICK_S, FEED, LONG_VIEW_S, PlayTable, watched_for
 
 # Free: what pulls and what is felt, relative to each other. Bait pulls and is regretted.
 _PULL = (0.65, 0.4, 1.3)
@@ -81,6 +81,7 @@ class Exposure:
             self,
             interest_RC=mix(self.interest_RC, self.impulse.interest_RC),
             quality_RC=mix(self.quality_RC, self.impulse.catch_RC),
+            impulse=None,
         )
 
 
@@ -140,6 +141,13 @@ def raw_felt(exposure: Exposure) -> F32:
 
 def pull(exposure: Exposure, mood_RC: F32, own_RC: F32, calibration: WorldConstants) -> F32:
     """Return what keeps viewers watching: patience, the item, the capped mood, and chance."""
+    pull_RC = expected_pull(exposure, mood_RC, calibration)
+    pull_RC += np.float32(own_spread(calibration)) * own_RC
+    return pull_RC
+
+
+def expected_pull(exposure: Exposure, mood_RC: F32, calibration: WorldConstants) -> F32:
+    """Return what keeps viewers watching in a given mood, without chance of its own."""
     known = calibration
     normal = NormalDist()
     cap, shared = known.mood_cap, known.mood_shared
@@ -150,8 +158,12 @@ def pull(exposure: Exposure, mood_RC: F32, own_RC: F32, calibration: WorldConsta
     pull_RC = (raw_pull(exposure) - np.float32(known.pull_mean)) * np.float32(known.pull_scale)
     pull_RC += exposure.patience_R[:, None]
     pull_RC += np.float32(weight) * (np.minimum(mood_RC, np.float32(cap)) - np.float32(mean))
-    pull_RC += np.float32((MOOD_PART * (1 - shared**2)) ** 0.5) * own_RC
     return pull_RC
+
+
+def own_spread(calibration: WorldConstants) -> float:
+    """Return the standard deviation of the pull's own chance, which no feeling shares."""
+    return float((MOOD_PART * (1 - calibration.mood_shared**2)) ** 0.5)
 
 
 def react(
@@ -166,29 +178,31 @@ def react(
     shape = exposure.interest_RC.shape
     mood_RC, own_RC = random.standard_normal((2, *shape), np.float32)
     expected_RC = expected_felt(exposure, place, known)
-    felt_RC = _with_mood(expected_RC, mood_RC)
+    felt_RC = felt_in(expected_RC, mood_RC)
     satisfaction_RC = satisfaction(expected_RC, known)
     content_RC = felt_RC
     if exposure.impulse is not None:
         mood_RC = exposure.impulse.mix(mood_RC, random.standard_normal(shape, np.float32))
-        content_RC = _with_mood(expected_content(exposure, place, known), mood_RC)
+        content_RC = felt_in(expected_content(exposure, place, known), mood_RC)
     pull_RC = pull(exposure.as_shown(), mood_RC, own_RC, known)
     ratio_RC = place.table.ratio(exposure.length_RC, pull_RC)
     play_s_RC = ratio_RC * exposure.duration_s_RC
     did = act(exposure, ratio_RC, content_RC, random, place, known)
-    did["click"] = watched_for(play_s_RC, exposure.duration_s_RC, 7)
-    did["long_view"] = watched_for(play_s_RC, exposure.duration_s_RC, 18)
+    did["click"] = watched_for(play_s_RC, exposure.duration_s_RC, CLICK_S)
+    did["long_view"] = watched_for(play_s_RC, exposure.duration_s_RC, LONG_VIEW_S)
     return Reactions(play_s_RC, ratio_RC, did, felt_RC, satisfaction_RC)
-
-
-def _with_mood(expected_RC: F32, mood_RC: F32) -> F32:
-    return np.asarray(expected_RC + np.float32((1 - FELT_PART) ** 0.5) * mood_RC)
 
 
 def expected_felt(exposure: Exposure, place: Surroundings, calibration: WorldConstants) -> F32:
     """Return what viewers feel for items in a place, without mood."""
     felt_RC = (raw_felt(exposure) - np.float32(calibration.felt_mean)) * np.float32(calibration.felt_scale)
     felt_RC += np.float32(place.felt_shift)
+    return felt_RC
+
+
+def felt_in(expected_RC: F32, mood_RC: F32) -> F32:
+    """Return what viewers feel in a given mood."""
+    felt_RC: F32 = expected_RC + np.float32((1 - FELT_PART) ** 0.5) * mood_RC
     return felt_RC
 
 
@@ -224,29 +238,43 @@ def act(
     place: Surroundings,
     calibration: WorldConstants,
 ) -> dict[str, Bool]:
-    """Draw the rare behaviors: each depends on the play ratio, how content one is, habit, and on a like.
-
-    A viewer's way of answering counts in both: viewers who call little satisfying also like little.
-    """
+    """Draw the rare behaviors, each with its chance."""
     band_RC = bands(ratio_RC)
-    content_RC = content_RC + exposure.style_R[:, None]
     drawn_BRC = random.random((len(BEHAVIORS), *ratio_RC.shape), np.float32)
     did: dict[str, Bool] = {}
     for b, behavior in enumerate(BEHAVIORS):
-        known = calibration.behaviors[behavior]
-        logit_RC = np.array(known.by_ratio, np.float32)[band_RC]
-        logit_RC += (np.float32(place.habit * HABIT[behavior]) * exposure.habit_R)[:, None]
-        above_RC = content_RC - np.float32(known.turn)
-        logit_RC += np.float32(known.low) * np.minimum(above_RC, 0)
-        if known.high:
-            logit_RC += np.float32(known.high) * np.maximum(above_RC, 0)
-        if behavior == "like":
-            logit_RC += np.float32(place.like_shift)
-            logit_RC += np.array(calibration.like_by_length, np.float32)[exposure.length_RC]
-        elif known.liked:
-            logit_RC += np.float32(known.liked) * did["like"]
-        did[behavior] = drawn_BRC[b] < logistic(logit_RC)
+        chance_RC = chance(behavior, exposure, band_RC, content_RC, did.get("like"), place, calibration)
+        did[behavior] = drawn_BRC[b] < chance_RC
     return did
+
+
+def chance(
+    behavior: str,
+    exposure: Exposure,
+    band_RC: NDArray[np.int8],
+    content_RC: F32,
+    liked: Bool | bool | None,
+    place: Surroundings,
+    calibration: WorldConstants,
+) -> F32:
+    """Return the probability of a rare behavior, given the band of the play ratio and how content one is.
+
+    It also depends on habit and, except for the like, on whether the view is `liked`. A viewer's way of
+    answering counts too: viewers who call little satisfying also like little.
+    """
+    known = calibration.behaviors[behavior]
+    logit_RC = np.array(known.by_ratio, np.float32)[band_RC]
+    logit_RC += (np.float32(place.habit * HABIT[behavior]) * exposure.habit_R)[:, None]
+    above_RC = content_RC + exposure.style_R[:, None] - np.float32(known.turn)
+    logit_RC += np.float32(known.low) * np.minimum(above_RC, 0)
+    if known.high:
+        logit_RC += np.float32(known.high) * np.maximum(above_RC, 0)
+    if behavior == "like":
+        logit_RC += np.float32(place.like_shift)
+        logit_RC += np.array(calibration.like_by_length, np.float32)[exposure.length_RC]
+    elif known.liked:
+        logit_RC += np.float32(known.liked) * np.float32(liked)
+    return logistic(logit_RC)
 
 
 def bands(ratio_RC: F32) -> NDArray[np.int8]:

@@ -25,7 +25,7 @@ from easq.sources.world.population import (
     make_viewers,
     read_scenario,
 )
-from easq.sources.world.react import Reactions, expose, react
+from easq.sources.world.react import Exposure, Reactions, expose, react
 from easq.sources.world.retrieve import Shelf, cumulate_taste, retrieve
 
 __all__ = ["DAY_MS", "START_MS", "AskRates", "World", "WorldChunk"]
@@ -147,6 +147,10 @@ class World:
             chunk = self._live(number, start, min(size, here, num_requests - start))
             yield chunk
             number, start = number + 1, start + len(chunk.user_R)
+
+    def exposure(self, chunk: WorldChunk) -> Exposure:
+        """Return what was fixed before the views of the newest chunk, with the interests of its day."""
+        return expose(self.viewers, self.catalogue, self._tastes, chunk.user_R, chunk.item_RC)
 
     def _time(self, request: Any) -> Any:
         """Return the time of a request by its number, in milliseconds since the start."""

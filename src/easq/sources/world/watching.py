@@ -10,6 +10,8 @@ from easq.arrays import F32, I64, Bool
 from easq.sources.world.calibration import CALIBRATION
 from easq.sources.world.play import FEED_RATIO_DQ, LAB_RATIO_Q
 
+# KuaiRand's click and long view: so many seconds, or the whole of a shorter video.
+CLICK_S, LONG_VIEW_S = 7.0, 18.0
 _STEPS, _REACH = 64, 6
 _WIDTH = 2 * _REACH * _STEPS + 1
 
@@ -25,6 +27,9 @@ class PlayTable:
         grid = np.linspace(-_REACH, _REACH, _WIDTH)
         logs = [np.interp(grid, at, np.log([float(q) for q in row.split()])) for row in rows]
         self._log_ratio = np.concatenate(logs).astype(np.float32)
+        # Between the outer quantiles, where a ratio says which pull it took.
+        within = (grid >= at[0]) & (grid <= at[-1])
+        self._inverses = [(log[within], grid[within]) for log in logs]
         self._nothing = np.float32(at[0])
 
     def ratio(self, length_RC: I64, pull_RC: F32) -> F32:
@@ -37,6 +42,14 @@ class PlayTable:
         ratio_RC = np.exp(low_RC + weight_RC * (self._log_ratio[below_RC + 1] - low_RC))
         ratio_RC *= pull_RC > self._nothing
         return ratio_RC
+
+    def pull_for(self, length_RC: I64, ratio_RC: F32) -> F32:
+        """Return the pull above which play ratios exceed `ratio_RC`; infinite if all do, or none."""
+        pull_RC = np.full(ratio_RC.shape, -np.inf, np.float32)
+        for length, (log, grid) in enumerate(self._inverses):
+            here = (length_RC == length) & (ratio_RC > 0)
+            pull_RC[here] = np.interp(np.log(ratio_RC[here]), log, grid, left=self._nothing, right=np.inf)
+        return pull_RC
 
 
 FEED = PlayTable(FEED_RATIO_DQ, CALIBRATION.pull_levels)
