@@ -13,7 +13,7 @@ request (with one row: relative to nothing), and the means of requests have weig
 no order; they say how satisfied a viewer is on the whole.
 
 Everything that is summed is NumPy in float64 and belongs to training; the network holds only the weights.
-Shapes: A answers, Q rows of their requests, K behaviors, P = 2 K inputs of the ridge, N rows.
+Shapes: A answers, Q rows of their requests, K behaviors, P = 2 K inputs of the ridge, R predictors, N rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -164,24 +164,34 @@ class Mixture:
     The prior says that every predictor is worth nothing, as firmly as `prior_answers` answers would.
     """
 
-    def __init__(self, prior_answers: float) -> None:
+    def __init__(self, prior_answers: float, num_predictors: int = _PREDICTORS) -> None:
         self._prior = prior_answers
-        self.gram: F64 = np.zeros((_PREDICTORS, _PREDICTORS))
-        self.moment: F64 = np.zeros(_PREDICTORS)
+        self.gram: F64 = np.zeros((num_predictors, num_predictors))
+        self.moment: F64 = np.zeros(num_predictors)
         self.totals: F64 = np.zeros(2)
 
-    def add(self, predicted_A3: F64, said_A: F64, weight_A: F64) -> None:
+    def add(self, predicted_AR: F64, said_A: F64, weight_A: F64) -> None:
         """Add predictions and what was then said."""
         num, total = self.totals
-        weighted: F64 = predicted_A3 * weight_A[:, None]
-        self.gram = self.gram + weighted.T @ predicted_A3
+        weighted: F64 = predicted_AR * weight_A[:, None]
+        self.gram = self.gram + weighted.T @ predicted_AR
         self.moment = self.moment + weighted.T @ (said_A - total / num if num else said_A)
         self.totals += weight_A.sum(), (weight_A * said_A).sum()
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the sums."""
+        return {"gram": self.gram, "moment": self.moment, "totals": self.totals}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        self.gram, self.moment, self.totals = (
+            state[name].astype(np.float64) for name in ("gram", "moment", "totals")
+        )
 
     def weights(self) -> F64:
         """Return the weights: none is negative, and none amplifies its predictor."""
         if not self.totals[0]:
-            return np.zeros(_PREDICTORS)
+            return np.zeros_like(self.moment)
         shrink = np.maximum(self._prior * np.diag(self.gram) / self.totals[0], 1e-12)
         return np.minimum(_not_negative(self.gram + np.diag(shrink), self.moment), _MOST)
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from easq.arrays import F32, F64
 from easq.features.batch import Batch
 from easq.model.embedding import TablePart
 from easq.model.method import AnswerPath, AnswerUse, Moves, Objective, StatefulObjective, Task
@@ -32,17 +33,22 @@ from easq.model.methods.multitask import MmoeSettings, PleSettings, SharedBottom
 from easq.model.objective import Losses, Supervision
 from easq.model.pooling import Inputs, Pooling, SummedPooling
 from easq.model.price import Price
+from easq.model.readout import Mixture
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.recipe import Recipe
-from easq.recipe.values import Share, Weight
+from easq.recipe.values import Rate, Share, Weight
 
 _FOLLOWS = 0.05
 """How fast the level of the tower's scores is followed: of a step's mean, so much."""
 
 
 class BehaviorWithTower(RankingNetwork):
-    """The behavior model on x, a tower on the embeddings beside it, and the factor of the tower's score.
+    """The behavior model on x, a tower on the embeddings beside it, and how much of its score is served.
+
+    worth    the weight of the score as a predictor of answers: 0 until it has predicted some.
+    factor   on the score times its worth, held to the price.
+    level    about the mean of the tower's scores.
 
     With equal seeds the behavior score is that of `kind = "behavior"` to the bit, whatever the answers are.
     """
@@ -51,9 +57,11 @@ class BehaviorWithTower(RankingNetwork):
         super().__init__()
         self.behavior, self.tower = behavior, tower
         self.register_buffer("factor", torch.tensor([share]))
+        self.register_buffer("worth", torch.zeros(1))
         # The towers' heads begin near Softplus(0).
         self.register_buffer("level", torch.tensor([log(2.0)]))
         self.factor: Tensor
+        self.worth: Tensor
         self.level: Tensor
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
@@ -61,9 +69,9 @@ class BehaviorWithTower(RankingNetwork):
         assert x.beside is not None
         tower: Scores = self.tower(x.beside, torch.arange(len(x.request_N)))
         assert tower.satisfaction_A is not None
-        order_N = self.bounded(tower.satisfaction_A)
-        return self.served(
-            self.behavior(x), order_N, None if answered_A is None else order_N.index_select(0, answered_A)
+        estimate_N = self.bounded(tower.satisfaction_A)
+        return self.served(self.behavior(x), estimate_N)._replace(
+            satisfaction_A=None if answered_A is None else estimate_N.index_select(0, answered_A)
         )
 
     def bounded(self, satisfaction_N: Tensor) -> Tensor:
@@ -74,13 +82,10 @@ class BehaviorWithTower(RankingNetwork):
         """
         return torch.tanh((satisfaction_N.detach() - self.level) / 2)
 
-    def served(self, base: Scores, order_N: Tensor, satisfaction_A: Tensor | None) -> Scores:
-        """Return the behavior model's scores, with the tower's share in the served one."""
-        return base._replace(
-            served_N=base.served_N + self.factor * order_N,
-            satisfaction_A=satisfaction_A,
-            behavior_N=base.served_N,
-        )
+    def served(self, base: Scores, estimate_N: Tensor) -> Scores:
+        """Return the behavior model's scores, with what the tower estimates in the served one."""
+        served_N = base.served_N + self.factor * (self.worth * estimate_N)
+        return base._replace(served_N=served_N, behavior_N=base.served_N)
 
 
 class TowerObjective:
@@ -90,10 +95,11 @@ class TowerObjective:
     """
 
     def __init__(
-        self, network: BehaviorWithTower, tower: Objective, price: Price | None, num_behaviors: int
+        self, network: BehaviorWithTower, tower: Objective, settings: "SatisfactionTowerSettings", task: Task
     ) -> None:
-        self._network, self._tower, self._price = network, tower, price
-        self._num, self._counts = num_behaviors, BehaviorCounts(num_behaviors)
+        self._network, self._tower, self._price = network, tower, settings.price()
+        self._num, self._counts = task.num_behaviors, BehaviorCounts(task.num_behaviors)
+        self._shown, self._best = Mixture(settings.prior_answers, 1), task.best
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return the scores of the batch's own rows, and the losses of one step."""
@@ -110,8 +116,8 @@ class TowerObjective:
         satisfaction_N = torch.empty_like(satisfaction_Q)
         satisfaction_N[torch.from_numpy(supervision.pairs.row_Q)] = satisfaction_Q
         satisfaction_N = satisfaction_N[: len(own.request_N)]
-        order_N = network.bounded(satisfaction_N)
-        scores = network.served(base, order_N, order_N[batch.num_viewed :])
+        estimate_N = network.bounded(satisfaction_N)
+        scores = network.served(base, estimate_N)._replace(satisfaction_A=estimate_N[batch.num_viewed :])
         return scores, Losses(
             main + losses.total,
             main,
@@ -119,12 +125,12 @@ class TowerObjective:
             losses.dpo,
             others={"tower": losses.main, **losses.others},
             signals=losses.signals,
-            after_step=partial(self._after_step, losses, scores, satisfaction_N, order_N, batch),
+            after_step=partial(self._after_step, losses, scores, satisfaction_N, estimate_N, batch),
         )
 
     @torch.no_grad()
     def _after_step(
-        self, losses: Losses, scores: Scores, satisfaction_N: Tensor, order_N: Tensor, batch: Batch
+        self, losses: Losses, scores: Scores, satisfaction_N: Tensor, estimate_N: Tensor, batch: Batch
     ) -> None:
         losses.after_step()
         network = self._network
@@ -132,7 +138,7 @@ class TowerObjective:
         if self._price is not None:
             self._price.observe(
                 scores.behavior_N.numpy(),
-                order_N.numpy(),
+                (network.worth * estimate_N).numpy(),
                 batch.rows.request_N,
                 batch.level_M,
                 batch.reference_M,
@@ -140,10 +146,16 @@ class TowerObjective:
             network.factor.fill_(self._price.factor)
         if batch.num_viewed:
             network.level.lerp_(satisfaction_N[: batch.num_viewed].mean(), _FOLLOWS)
+        if len(batch.option_A):
+            # The step's own answers were scored before anything learned them.
+            said_A = 2 * batch.option_A / self._best - 1
+            predicted_A1 = _inside_requests(estimate_N.numpy(), batch)[:, None]
+            self._shown.add(predicted_A1, said_A, batch.weight_A.astype(np.float64))
+            network.worth.copy_(torch.from_numpy(self._shown.weights()))
         self._counts.add(batch.behavior_MK, network.behavior.heads)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return the counts, the price and the state of the tower's objective."""
+        """Return the counts, the price, what the tower has shown and the state of its objective."""
         parts = {name: owner.state() for name, owner in self._owners()}
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
@@ -153,8 +165,9 @@ class TowerObjective:
             head = f"{part}."
             owner.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
 
-    def _owners(self) -> Iterator[tuple[str, BehaviorCounts | Price | StatefulObjective]]:
+    def _owners(self) -> Iterator[tuple[str, BehaviorCounts | Mixture | Price | StatefulObjective]]:
         yield "behaviors", self._counts
+        yield "shown", self._shown
         if self._price is not None:
             yield "price", self._price
         if isinstance(self._tower, StatefulObjective):
@@ -170,6 +183,18 @@ def _own_rows(x: Inputs, batch: Batch) -> Inputs:
     num_requests, num = len(batch.rows.viewer_BW), len(batch.rows.request_N)
     assert x.sum_NF is not None
     return Inputs(x.viewer_BV[:num_requests], x.candidate_NC[:num], x.request_N[:num], sum_NF=x.sum_NF[:num])
+
+
+def _inside_requests(score_N: F32, batch: Batch) -> F64:
+    """Return the scores of the answered rows, relative to the mean of a request with more than one row."""
+    listed_L = slice(batch.num_viewed, None)
+    _, number_L, size_B = np.unique(batch.rows.request_N[listed_L], return_inverse=True, return_counts=True)
+    mean_B = np.bincount(number_L, score_N[listed_L]) / size_B
+    request_A = number_L[batch.answer_row_A - batch.num_viewed]
+    relative_A: F64 = score_N.astype(np.float64)[batch.answer_row_A] - np.where(
+        size_B[request_A] == 1, 0.0, mean_B[request_A]
+    )
+    return relative_A
 
 
 Beside = SharedBottomSettings | MmoeSettings | PleSettings | EasqSettings
@@ -195,6 +220,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
                       `model.dim` and `training.embedding_rate`.
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
                       score's own order, as in kind = "probe". 0: the factor is `max_share`.
+    prior_answers     how many answers it takes to believe half of what the score has shown.
     max_share         most of the factor: levels of behavior that one unit of satisfaction is worth. One unit
                       is half the way from the worst option to the best.
     """
@@ -205,6 +231,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     tower: Beside = SharedBottomSettings()
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
+    prior_answers: Rate = 100.0
 
     @property
     def loss_moves(self) -> Mapping[str, Moves]:
@@ -256,7 +283,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
         assert isinstance(pooling, SummedPooling) and pooling.beside is not None
         # The base comes first, so that it begins as it would without a tower.
         base = self.base(task, pooling)
-        price = self._price()
+        price = self.price()
         share = self.max_share if price is None else price.factor
         return BehaviorWithTower(base, self.tower.network(task, pooling.beside), share=share)
 
@@ -264,7 +291,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
         """Return the objective that trains the network."""
         assert isinstance(network, BehaviorWithTower)
         tower = self.tower.objective(task, network.tower)
-        return TowerObjective(network, tower, self._price(), task.num_behaviors)
+        return TowerObjective(network, tower, self, task)
 
-    def _price(self) -> Price | None:
+    def price(self) -> Price | None:
+        """Return what holds the price, if there is one."""
         return Price(self.behavior_budget, most=self.max_share) if self.behavior_budget else None

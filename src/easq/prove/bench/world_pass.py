@@ -66,24 +66,17 @@ def run_pass(
         raise InputError("methods of one bench share features, behaviors, order, question, join and steps")
     compute_alike(first.training.threads)
     encoder = build_encoder(first)
-    learners = [
-        None if cell.arm.method in REFERENCES else build_learner(recipe, encoder) for cell, recipe in cells
-    ]
+    learners = [None if c.arm.method in REFERENCES else build_learner(r, encoder) for c, r in cells]
     measures = [Measure(len(first.question.options) - 1) for _ in cells]
     references = References(("popularity", "random"), seed)
     has_linear = any(cell.arm.method in LINEAR for cell, _ in cells)
     linear = LinearReference(first, sitting.linear) if has_linear else None
     bounds = _Bounds([cell for cell, _ in cells], sitting.candidates)
-    start, views, answers, held = measured_from(place, sitting.measured_share), 0, 0, 0
+    start, views, answers, held = _measured_from(place, sitting.measured_share), 0, 0, 0
     for fed in _feed(place, seed, first, encoder, sitting.candidates, start if bounds.need_levels else inf):
         views += fed.batch.num_viewed
         lists = Lists.of(fed, sitting.candidates) if views > start else None
-        scores = references.score(fed.batch)
-        scores["oracle"] = fed.satisfaction_M.astype(np.float64)
-        if fed.expected_M is not None:
-            scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
-        if linear is not None:
-            scores |= linear.step(fed.batch).by_method
+        scores = _reference_scores(fed, references, linear)
         served: dict[Cell, F32] = {}
         for (cell, _), learner, measure in sorted(
             zip(cells, learners, measures, strict=True), key=lambda one: one[0][0].arm.method in held_against
@@ -111,6 +104,19 @@ def run_pass(
     counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
     bounds.measure([cell for cell, _ in cells], measures)
     return [measure.values() | counts for measure in measures[:wanted]]
+
+
+def _reference_scores(
+    fed: FedBatch, references: References, linear: LinearReference | None
+) -> dict[str, F64]:
+    """Return the scores of all that has no recipe; the linear learner also learns the batch."""
+    scores = references.score(fed.batch)
+    scores["oracle"] = fed.satisfaction_M.astype(np.float64)
+    if fed.expected_M is not None:
+        scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
+    if linear is not None:
+        scores |= linear.step(fed.batch).by_method
+    return scores
 
 
 class _Bounds:
@@ -143,7 +149,7 @@ def _step(learner: Learner, batch: Batch, cell: Cell) -> StepResult:
         raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
 
 
-def measured_from(place: BenchWorld, share: float) -> float:
+def _measured_from(place: BenchWorld, share: float) -> float:
     """Return the number of views before those measured: the last `share` of the views with answers."""
     return place.warm + (place.views - place.warm) * (1 - share)
 
