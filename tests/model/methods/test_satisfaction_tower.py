@@ -1,5 +1,6 @@
 """A tower beside the base: what it cannot move, what of it is served, and what the price bounds."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ from easq.learn.build import build_encoder, build_learner
 from easq.model.method import methods, read_method
 from easq.model.methods.easq import EasqSettings
 from easq.model.methods.multitask import MmoeSettings, PleSettings
-from easq.model.methods.satisfaction_tower import SatisfactionTowerSettings
+from easq.model.methods.satisfaction_tower import SatisfactionTowerSettings, _inside_requests
 from easq.recipe.read import SettingsWarning, read_recipe
 from tests.support.method_learners import all_scores, learner_of, moved_by, trained_by
 from tests.support.paths import RECIPES
@@ -79,7 +80,34 @@ def test_served_is_the_base_plus_the_factor_times_a_bounded_score() -> None:
     assert result.satisfaction_A is not None
     assert result.satisfaction_A.std() > 0
     assert result.satisfaction_A.abs().max() < 1
-    torch.testing.assert_close(result.served_N, result.behavior_N + 0.25 * result.satisfaction_A)
+    share = 0.25 * learner.network.worth
+    assert share > 0
+    torch.testing.assert_close(result.served_N, result.behavior_N + share * result.satisfaction_A)
+
+
+def test_nothing_is_served_before_the_score_has_predicted_answers() -> None:
+    learner, batches = learner_of(KIND, "method.max_share=1000")
+    for batch in batches[:-1]:
+        views = dataclasses.replace(batch, weight_A=np.zeros_like(batch.weight_A))
+        learner.step(views)
+    result = all_scores(learner, batches[-1])
+    assert result.satisfaction_A is not None
+    assert result.satisfaction_A.std() > 0
+    assert result.behavior_N is not None
+    np.testing.assert_array_equal(result.served_N.numpy(), result.behavior_N.numpy())
+    for batch in 3 * batches[:-1]:
+        learner.step(batch)
+    assert 0 < float(learner.network.worth) <= 1
+
+
+def test_answers_are_predicted_inside_their_request() -> None:
+    _, batches = learner_of(KIND)
+    batch = next(b for b in batches if len(b.option_A) > 10)
+    score_N = np.random.default_rng(0).normal(size=len(batch.rows.request_N)).astype(np.float32)
+    for relative, row in zip(_inside_requests(score_N, batch), batch.answer_row_A.tolist(), strict=True):
+        listed = np.flatnonzero(batch.rows.request_N == batch.rows.request_N[row])
+        assert len(listed) == 10
+        assert relative == pytest.approx(score_N[row] - score_N[listed].mean(), abs=1e-6)
 
 
 @pytest.mark.parametrize("budget", [0.01, 0.05])
