@@ -3,24 +3,25 @@
 A batch is laid out only once, and every method sees the same requests in the same order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
 
 import numpy as np
 
-from easq.arrays import F32, F64
+from easq.arrays import F64
 from easq.errors import InputError
 from easq.features.batch import Batch
+from easq.features.encode import Encoder
 from easq.learn.build import build_encoder, build_learner
-from easq.learn.learner import Learner, StepResult
+from easq.learn.learner import StepResult
 from easq.learn.trainer import compute_alike
 from easq.prove.bench.bound import BOUNDS, TRUE_BEHAVIOR, MeasuredRequests
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.bench.measure import TOP, Lists, Measure, scores_of
 from easq.prove.bench.plan import REFERENCES, BenchWorld, Cell, base_of
-from easq.prove.bench.world_feed import feed
+from easq.prove.bench.world_feed import FedBatch, feed
 from easq.prove.offline.references import References
 from easq.recipe.recipe import Recipe
 from easq.sources.world.answering import AskRates
@@ -28,6 +29,7 @@ from easq.sources.world.simulate import World
 
 OnViews = Callable[[int], None]
 _ASK, _ANSWER = 1.0, 0.2
+_UNMIXED = ("random", "popularity", "oracle", TRUE_BEHAVIOR, *BOUNDS)
 _PROBED_REQUESTS, _PROBED_SEED = 10_000, 0
 
 
@@ -53,22 +55,15 @@ def run_pass(
     Raises InputError if the recipes would cut the world into different steps, and for a bound without the
     method it is measured against.
     """
-    wanted = len(cells)
-    besides = {reference[0]: reference for reference in held_against.values()}
-    cells = [*cells, *(r for r in besides.values() if r[0] not in dict(cells))]
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
-    if any(_feed_key(recipe) != _feed_key(first) for _, recipe in cells):
+    if any(_feed_key(recipe) != _feed_key(first) for _, recipe in [*cells, *held_against.values()]):
         raise InputError("methods of one bench share features, behaviors, order, question, join and steps")
     compute_alike(first.training.threads)
     encoder = build_encoder(first)
-    learners = [
-        None if cell.arm.method in REFERENCES else build_learner(recipe, encoder) for cell, recipe in cells
-    ]
+    learners = _Learners(cells, encoder, held_against)
+    references = _References({cell.arm.method for cell, _ in cells}, first, sitting.linear, seed)
     measures = [Measure(len(first.question.options) - 1) for _ in cells]
-    references = References(("popularity", "random"), seed)
-    has_linear = any(cell.arm.method in LINEAR for cell, _ in cells)
-    linear = LinearReference(first, sitting.linear) if has_linear else None
     world = World(
         seed, AskRates(_ASK, _ANSWER, place.bias), scenario=place.scenario, candidates=sitting.candidates
     )
@@ -78,40 +73,77 @@ def run_pass(
     num_requests, expects_after = -(-place.views // sitting.candidates), start if bounds.need_levels else inf
     for fed in feed(world, num_requests, first, encoder, kept=kept, expects_after=expects_after):
         views += fed.batch.num_viewed
-        lists = Lists.of(fed, sitting.candidates) if views > start else None
-        scores = references.score(fed.batch)
+        answers += len(fed.batch.option_A)
+        scores, steps = references.score(fed), learners.step(fed.batch)
+        on_views(fed.batch.num_viewed * len(steps))
+        if views <= start:
+            continue
+        lists = Lists.of(fed, sitting.candidates)
+        held += len(lists.request_G)
+        for (cell, _), measure in zip(cells, measures, strict=True):
+            if cell in steps:
+                measure.add_signals(steps[cell].signals)
+                served_N = steps[cell].served_N.astype(np.float64)
+            elif cell.arm.method in scores:
+                served_N = scores[cell.arm.method]
+            else:
+                continue  # bounds are ranked when the pass has ended
+            score_BC = scores_of(served_N, lists)
+            measure.add(lists, score_BC)
+            bounds.observe(cell, lists, score_BC)
+    counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
+    bounds.measure([cell for cell, _ in cells], measures)
+    at_prices = bounds.at_prices([cell for cell, _ in cells])
+    return [m.values() | at_price | counts for m, at_price in zip(measures, at_prices, strict=True)]
+
+
+class _Learners:
+    """The learners of a pass by their cells, with those against which a price is held."""
+
+    def __init__(
+        self,
+        cells: Sequence[tuple[Cell, Recipe]],
+        encoder: Encoder,
+        held_against: Mapping[str, tuple[Cell, Recipe]],
+    ) -> None:
+        recipes = {cell: recipe for cell, recipe in cells if cell.arm.method not in REFERENCES}
+        recipes |= dict(held_against.values())
+        self._reference_of = {method: cell for method, (cell, _) in held_against.items()}
+        # A method learns after the one that its price is held against.
+        order = sorted(recipes, key=lambda cell: cell.arm.method in held_against)
+        self._learners = {cell: build_learner(recipes[cell], encoder) for cell in order}
+
+    def step(self, batch: Batch) -> dict[Cell, StepResult]:
+        """Let everyone learn a step. Raises ArithmeticError with the cell whose losses are not finite."""
+        steps: dict[Cell, StepResult] = {}
+        for cell, learner in self._learners.items():
+            own = batch
+            if reference := self._reference_of.get(cell.arm.method):
+                own = replace(batch, reference_M=steps[reference].served_N[: batch.num_viewed])
+            try:
+                steps[cell] = learner.step(own)
+            except ArithmeticError as error:
+                where = f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}"
+                raise ArithmeticError(f"{where}: {error}") from None
+        return steps
+
+
+class _References:
+    """Scorers without a recipe of their own."""
+
+    def __init__(self, methods: Set[str], recipe: Recipe, settings: LinearSettings, seed: int) -> None:
+        self._simple = References(("popularity", "random"), seed)
+        self._linear = None if methods.isdisjoint(LINEAR) else LinearReference(recipe, settings)
+
+    def score(self, fed: FedBatch) -> dict[str, F64]:
+        """Return the scores of a step's rows, and learn it."""
+        scores = self._simple.score(fed.batch)
         scores["oracle"] = fed.satisfaction_M.astype(np.float64)
         if fed.expected_M is not None:
             scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
-        if linear is not None:
-            scores |= linear.step(fed.batch).by_method
-        served: dict[Cell, F32] = {}
-        for (cell, _), learner, measure in sorted(
-            zip(cells, learners, measures, strict=True), key=lambda one: one[0][0].arm.method in held_against
-        ):
-            if learner is None:
-                # Bounds are ranked when the pass has ended.
-                served_N = scores.get(cell.arm.method)
-            else:
-                batch = fed.batch
-                if reference := held_against.get(cell.arm.method):
-                    batch = replace(batch, reference_M=served[reference[0]][: batch.num_viewed])
-                step = _step(learner, batch, cell)
-                served[cell] = step.served_N
-                served_N = step.served_N.astype(np.float64)
-                if lists is not None:
-                    measure.add_signals(step.signals)
-            if lists is not None and served_N is not None:
-                score_BC = scores_of(served_N, lists)
-                measure.add(lists, score_BC)
-                bounds.observe(cell, lists, score_BC)
-        answers += len(fed.batch.option_A)
-        if lists is not None:
-            held += len(lists.request_G)
-        on_views(fed.batch.num_viewed * sum(learner is not None for learner in learners))
-    counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
-    bounds.measure([cell for cell, _ in cells], measures)
-    return [measure.values() | counts for measure in measures[:wanted]]
+        if self._linear is not None:
+            scores |= self._linear.step(fed.batch).by_method
+        return scores
 
 
 class _Bounds:
@@ -126,22 +158,21 @@ class _Bounds:
         self._requests = MeasuredRequests()
 
     def observe(self, cell: Cell, lists: Lists, score_BC: F64) -> None:
-        """Take a step's scores of a method, which matter if it is the base."""
+        """Take a step's scores of the base, or of a method that is mixed with it."""
         if cell == self._base:
             self._requests.add(lists, score_BC)
+        elif self._base is not None and cell.arm.method not in _UNMIXED:
+            self._requests.add_scores(cell.arm.name, score_BC)
+
+    def at_prices(self, cells: Sequence[Cell]) -> list[dict[str, float]]:
+        """Return what each cell has at the prices of the bounds, where there are bounds."""
+        return [self._requests.at_prices(cell.arm.name) for cell in cells]
 
     def measure(self, cells: Sequence[Cell], measures: Sequence[Measure]) -> None:
         """Fill the measures of the bounds among the cells."""
         for cell, measure in zip(cells, measures, strict=True):
             if cell.arm.method in BOUNDS:
                 self._requests.measure(BOUNDS[cell.arm.method], measure)
-
-
-def _step(learner: Learner, batch: Batch, cell: Cell) -> StepResult:
-    try:
-        return learner.step(batch)
-    except ArithmeticError as error:
-        raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
 
 
 def kept_share(place: BenchWorld, candidates: int) -> float:
