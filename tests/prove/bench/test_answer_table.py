@@ -42,6 +42,25 @@ def test_columns_are_numbers_of_answers_cold_and_warm_and_rows_are_methods() -> 
     assert rows[0][1][0] == "+0.0220 (+0.0195 to +0.0245); -0.8 %"
 
 
+def test_methods_at_equal_prices_come_first_where_passes_had_a_bound() -> None:
+    rows = rows_of(REGIME)
+    mixed = [
+        {**r, "metric": "true_sat@3 at 1%", "value": 0.5 + r["seed"] / 10}
+        for r in rows
+        if r["metric"] == "true_sat@3" and r["method"] == "probe" and "warm" in r["scenario"]
+    ]
+    tables = list(answer_tables(REGIME, SIZE, SeedTable([*rows, *mixed])))  # type: ignore[list-item]
+    assert [title.partition(",")[0] for title, _, _ in tables] == [
+        "main: true_sat@3 at 1% of behavior@3",
+        "main: true_sat@3 as served",
+        "bait: true_sat@3 at 1% of behavior@3",
+        "bait: true_sat@3 as served",
+    ]
+    ((method, cells),) = tables[0][2]
+    assert method == "probe"
+    assert [cell[:7] for cell in cells] == ["-", "+0.2000", "-", "+0.2000"]
+
+
 def test_worlds_that_are_not_done_are_left_out() -> None:
     done = [row for row in rows_of(REGIME) if "warm" not in row["scenario"] and row["method"] != "easq"]
     (_, heads, rows), _ = answer_tables(REGIME, SIZE, SeedTable(done))
@@ -57,7 +76,7 @@ def test_other_experiments_have_no_such_table() -> None:
 def test_the_report_begins_with_the_table_and_draws_each_start() -> None:
     table = SeedTable(rows_of(REGIME))
     text = markdown(REGIME, SIZE, table)
-    assert text.startswith("**main: true_sat@3, gain over behavior; behavior@3, change**")
+    assert text.startswith("**main: true_sat@3 as served, gain over behavior; behavior@3, change**")
     assert "**main, warm 2,000 views, 10 answers, 3,000 views: values**" in text
     assert [one.title for one in figures_of(REGIME, table, SIZE)] == [
         "Title: main, cold",

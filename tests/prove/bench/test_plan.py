@@ -72,6 +72,15 @@ def test_numbers_of_answers_count_the_views_after_the_warm_ones(tmp_path: Path) 
     ]
 
 
+def test_an_experiment_may_have_all_its_methods_in_one_pass(tmp_path: Path) -> None:
+    bench = small_bench(tmp_path)
+    plan = msgspec.structs.replace(bench.plan, experiments={"compare": regime(together=2), "rates": regime()})
+    assert {len(group) for group in passes(plan, bench.size, only=("compare",))} == {2}
+    one = msgspec.structs.replace(plan, together=1)
+    assert {len(group) for group in passes(one, bench.size, only=("rates",))} == {1}
+    assert {len(group) for group in passes(one, bench.size, only=("compare",))} == {2}
+
+
 def test_a_cold_world_is_named_as_it_was_without_warm_views() -> None:
     place = BenchWorld("main", 0.001, 1.0, 1000)
     assert repr(place) == "BenchWorld(scenario='main', answers=0.001, bias=1.0, views=1000)"

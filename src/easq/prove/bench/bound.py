@@ -8,9 +8,13 @@ chosen on the measured requests themselves, so the price is met exactly.
     bound@1%, learned behavior   the same, and b is what that method has learned.
     bound@1% of true_behavior    of the behavior of the ranking by b alone 1 % is given up.
 
+Methods take different prices. So each is also mixed with the base until it costs a stated price exactly, by a
+weight that is found in the same way: the metric `true_sat@3 at 1%`.
+
 Shapes: B requests, C candidates of each.
 """
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -61,10 +65,14 @@ class _Step(NamedTuple):
 
 
 class MeasuredRequests:
-    """All measured requests of a pass, 17 bytes a view, from which bounds are found when it has ended."""
+    """All measured requests of a pass, from which bounds are found when it has ended.
+
+    They take 17 bytes a view, and 4 more for every method that is mixed with the base.
+    """
 
     def __init__(self) -> None:
         self._steps: list[_Step] = []
+        self._scores: defaultdict[str, list[F32]] = defaultdict(list)
 
     def add(self, lists: Lists, learned_BC: F64) -> None:
         """Keep a step's requests with the scores of the base. Their levels must be expected."""
@@ -73,6 +81,29 @@ class MeasuredRequests:
         level_BC, truth_BC, expected_BC, score_BC = (array.astype(np.float32) for array in narrow)
         step = _Step(level_BC, truth_BC, lists.held_BC.astype(np.int8), expected_BC, score_BC)
         self._steps.append(step)
+
+    def add_scores(self, name: str, score_BC: F64) -> None:
+        """Keep a method's scores of a step's requests."""
+        self._scores[name].append(score_BC.astype(np.float32))
+
+    def at_prices(self, name: str) -> dict[str, float]:
+        """Return the true satisfaction of the first three at each price, of a method mixed with the base."""
+        if name not in self._scores:
+            return {}
+        score_BC, base_BC = np.concatenate(self._scores[name]), self._all("learned_BC")
+        expected_BC, satisfaction_BC = self._all("expected_BC"), self._all("satisfaction_BC")
+        score_BC, base_BC = (a_BC / max(float(a_BC.std()), 1e-12) for a_BC in (score_BC, base_BC))
+        whole = _of_the_first(base_BC, expected_BC)
+        found = {}
+        for price in PRICES:
+            share = _most_share(base_BC, score_BC, expected_BC, (1 - price) * whole)
+            satisfied = _of_the_first(_mixed(base_BC, score_BC, share), satisfaction_BC)
+            found[f"true_sat@{TOP} at {100 * price:g}%"] = satisfied / (TOP * max(1, len(base_BC)))
+        return found
+
+    def _all(self, name: str) -> F32:
+        arrays = [getattr(step, name) for step in self._steps]
+        return np.concatenate(arrays) if arrays else np.zeros((0, TOP + 1), np.float32)
 
     def measure(self, bound: Bound, measure: Measure) -> None:
         """Add a bound's ranking to a measure, on the same requests as those of every other scorer."""
@@ -83,26 +114,25 @@ class MeasuredRequests:
 
     def _share(self, bound: Bound) -> float:
         """Return the weight of satisfaction: the most that costs no more than the price, of a total of 1."""
-        expected_BC, satisfaction_BC, behavior_BC, base_BC = (
-            np.concatenate(arrays) if self._steps else np.zeros((0, TOP + 1), np.float32)
-            for arrays in (
-                [step.expected_BC for step in self._steps],
-                [step.satisfaction_BC for step in self._steps],
-                [_behavior(step, bound) for step in self._steps],
-                [step.expected_BC if bound.is_of_truth else step.learned_BC for step in self._steps],
-            )
-        )
+        expected_BC, learned_BC = self._all("expected_BC"), self._all("learned_BC")
+        behavior_BC = learned_BC if bound.is_learned else expected_BC
+        base_BC = expected_BC if bound.is_of_truth else learned_BC
         least = (1 - bound.price) * _of_the_first(base_BC, expected_BC)
-        enough, too_much = 0.0, 1.0
-        if _of_the_first(satisfaction_BC, expected_BC) >= least:
-            return 1.0
-        for _ in range(_HALVINGS):
-            share = (enough + too_much) / 2
-            if _of_the_first(_mixed(behavior_BC, satisfaction_BC, share), expected_BC) >= least:
-                enough = share
-            else:
-                too_much = share
-        return enough
+        return _most_share(behavior_BC, self._all("satisfaction_BC"), expected_BC, least)
+
+
+def _most_share(behavior_BC: F32, satisfaction_BC: F32, expected_BC: F32, least: float) -> float:
+    """Return the most weight of satisfaction, of 1, with which the first three have `least` behavior."""
+    enough, too_much = 0.0, 1.0
+    if _of_the_first(satisfaction_BC, expected_BC) >= least:
+        return 1.0
+    for _ in range(_HALVINGS):
+        share = (enough + too_much) / 2
+        if _of_the_first(_mixed(behavior_BC, satisfaction_BC, share), expected_BC) >= least:
+            enough = share
+        else:
+            too_much = share
+    return enough
 
 
 def _behavior(step: _Step, bound: Bound) -> F32:

@@ -50,10 +50,13 @@ class SeedTable:
         return fmean(values.values()) if values else None
 
     def gain(
-        self, scenario: str, method: str, against: str, metric: str, relative: bool = False
+        self, scenario: str, method: str, against: str, metric: str, relative: bool = False, ours_at: str = ""
     ) -> Gain | None:
-        """Return a method's value minus another's, by the seeds that both have; `relative` to the other's."""
-        ours = self._values.get((scenario, method, metric), {})
+        """Return a method's value minus another's, by the seeds that both have; `relative` to the other's.
+
+        The metric of the method itself may be one at a price, such as `ours_at` " at 1%".
+        """
+        ours = self._values.get((scenario, method, metric + ours_at), {})
         theirs = self._values.get((scenario, against, metric), {})
         seeds = [seed for seed in ours if seed in theirs]
         scale = [theirs[seed] if relative else 1.0 for seed in seeds]

@@ -70,6 +70,7 @@ class BenchExperiment(Strict, frozen=True):
 
     answers       answers learned per view, one world each; none: the size's own.
     num_answers   instead of `answers`: how many answers are learned.
+    together      most methods in one pass, instead of the plan's: a bound's pass compares at equal prices.
     warm          views before which no answer is learned, one world each. They come on top of the size's
                   views, and neither `answers` nor what is measured counts them.
     """
@@ -85,6 +86,7 @@ class BenchExperiment(Strict, frozen=True):
     warm: tuple[Annotated[int, Meta(ge=0)], ...] = (0,)
     bias: tuple[float, ...] = (1.0,)
     small: bool = False
+    together: Annotated[int, Meta(ge=1)] | None = None
     most_seeds: int = 100
     against: str = "behavior"
     figure: Literal["bars", "frontier", "bound"] = "bars"
@@ -264,10 +266,11 @@ def passes(
         wanted = [arm for arm in arms_of(experiment) if not methods or arm.method in methods]
         references = [arm for arm in wanted if arm.method in REFERENCES]
         arms = [arm for arm in wanted if arm.method not in REFERENCES]
-        for start in range(0, max(1, len(arms)), plan.together):
+        together = experiment.together or plan.together
+        for start in range(0, max(1, len(arms)), together):
             for seed in size.seeds[: experiment.most_seeds]:
                 for place in places_of(experiment, size):
-                    chosen = arms[start : start + plan.together] + (references if not start else [])
+                    chosen = arms[start : start + together] + (references if not start else [])
                     cells = [Cell(arm, place, seed) for arm in chosen]
                     cells = [c for c in cells if c.seed in few or c.arm.method not in LINEAR]
                     group = to_run(cells, seen)

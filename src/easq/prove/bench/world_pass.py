@@ -3,19 +3,19 @@
 A batch is laid out only once, and every method sees the same requests in the same order.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from math import inf
 from types import MappingProxyType
 
 import numpy as np
 
-from easq.arrays import F32, F64
+from easq.arrays import F64
 from easq.errors import InputError
 from easq.features.batch import Batch
 from easq.features.encode import Encoder
 from easq.learn.build import build_encoder, build_learner
-from easq.learn.learner import Learner, StepResult
+from easq.learn.learner import StepResult
 from easq.learn.trainer import compute_alike
 from easq.prove.bench.bound import BOUNDS, TRUE_BEHAVIOR, MeasuredRequests
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
@@ -32,6 +32,7 @@ _ASK = 1.0
 _FEW, _ANSWER_FEW, _ANSWER_MANY, _SPARED_MANY = 0.02, 0.2, 0.5, 0.5
 """More than `_FEW` answers a view need viewers who answer more. Then most requests hold an answer, and those
 without one are watched less, on which a price in behavior looks higher. So half are drawn to have none."""
+_UNMIXED = ("random", "popularity", "oracle", TRUE_BEHAVIOR, *BOUNDS)
 _PROBED_REQUESTS, _PROBED_SEED = 10_000, 0
 
 
@@ -57,66 +58,90 @@ def run_pass(
     the pass. Raises InputError if the recipes would cut the world into different steps, if the world gives
     fewer answers than wanted, and for a bound without the method it is measured against.
     """
-    wanted = len(cells)
-    besides = {reference[0]: reference for reference in held_against.values()}
-    cells = [*cells, *(r for r in besides.values() if r[0] not in dict(cells))]
     place, seed = cells[0][0].place, cells[0][0].seed
     first = cells[0][1]
-    if any(_feed_key(recipe) != _feed_key(first) for _, recipe in cells):
+    if any(_feed_key(recipe) != _feed_key(first) for _, recipe in [*cells, *held_against.values()]):
         raise InputError("methods of one bench share features, behaviors, order, question, join and steps")
     compute_alike(first.training.threads)
     encoder = build_encoder(first)
-    learners = [None if c.arm.method in REFERENCES else build_learner(r, encoder) for c, r in cells]
+    learners = _Learners(cells, encoder, held_against)
+    references = _References({cell.arm.method for cell, _ in cells}, first, sitting.linear, seed)
     measures = [Measure(len(first.question.options) - 1) for _ in cells]
-    references = References(("popularity", "random"), seed)
-    has_linear = any(cell.arm.method in LINEAR for cell, _ in cells)
-    linear = LinearReference(first, sitting.linear) if has_linear else None
     bounds = _Bounds([cell for cell, _ in cells], sitting.candidates)
     start, views, answers, held = _measured_from(place, sitting.measured_share), 0, 0, 0
     for fed in _feed(place, seed, first, encoder, sitting.candidates, start if bounds.need_levels else inf):
         views += fed.batch.num_viewed
-        lists = Lists.of(fed, sitting.candidates) if views > start else None
-        scores = _reference_scores(fed, references, linear)
-        served: dict[Cell, F32] = {}
-        for (cell, _), learner, measure in sorted(
-            zip(cells, learners, measures, strict=True), key=lambda one: one[0][0].arm.method in held_against
-        ):
-            if learner is None:
-                # Bounds are ranked when the pass has ended.
-                served_N = scores.get(cell.arm.method)
-            else:
-                batch = fed.batch
-                if reference := held_against.get(cell.arm.method):
-                    batch = replace(batch, reference_M=served[reference[0]][: batch.num_viewed])
-                step = _step(learner, batch, cell)
-                served[cell] = step.served_N
-                served_N = step.served_N.astype(np.float64)
-                if lists is not None:
-                    measure.add_signals(step.signals)
-            if lists is not None and served_N is not None:
-                score_BC = scores_of(served_N, lists)
-                measure.add(lists, score_BC)
-                bounds.observe(cell, lists, score_BC)
         answers += len(fed.batch.option_A)
-        if lists is not None:
-            held += len(lists.request_G)
-        on_views(fed.batch.num_viewed * sum(learner is not None for learner in learners))
+        scores, steps = references.score(fed), learners.step(fed.batch)
+        on_views(fed.batch.num_viewed * len(steps))
+        if views <= start:
+            continue
+        lists = Lists.of(fed, sitting.candidates)
+        held += len(lists.request_G)
+        for (cell, _), measure in zip(cells, measures, strict=True):
+            if cell in steps:
+                measure.add_signals(steps[cell].signals)
+                served_N = steps[cell].served_N.astype(np.float64)
+            elif cell.arm.method in scores:
+                served_N = scores[cell.arm.method]
+            else:
+                continue  # bounds are ranked when the pass has ended
+            score_BC = scores_of(served_N, lists)
+            measure.add(lists, score_BC)
+            bounds.observe(cell, lists, score_BC)
     counts = {"views": float(views), "answers": float(answers), "held_answers": float(held)}
     bounds.measure([cell for cell, _ in cells], measures)
-    return [measure.values() | counts for measure in measures[:wanted]]
+    at_prices = bounds.at_prices([cell for cell, _ in cells])
+    return [m.values() | at_price | counts for m, at_price in zip(measures, at_prices, strict=True)]
 
 
-def _reference_scores(
-    fed: FedBatch, references: References, linear: LinearReference | None
-) -> dict[str, F64]:
-    """Return the scores of all that has no recipe; the linear learner also learns the batch."""
-    scores = references.score(fed.batch)
-    scores["oracle"] = fed.satisfaction_M.astype(np.float64)
-    if fed.expected_M is not None:
-        scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
-    if linear is not None:
-        scores |= linear.step(fed.batch).by_method
-    return scores
+class _Learners:
+    """The learners of a pass by their cells, with those against which a price is held."""
+
+    def __init__(
+        self,
+        cells: Sequence[tuple[Cell, Recipe]],
+        encoder: Encoder,
+        held_against: Mapping[str, tuple[Cell, Recipe]],
+    ) -> None:
+        recipes = {cell: recipe for cell, recipe in cells if cell.arm.method not in REFERENCES}
+        recipes |= dict(held_against.values())
+        self._reference_of = {method: cell for method, (cell, _) in held_against.items()}
+        # A method learns after the one that its price is held against.
+        order = sorted(recipes, key=lambda cell: cell.arm.method in held_against)
+        self._learners = {cell: build_learner(recipes[cell], encoder) for cell in order}
+
+    def step(self, batch: Batch) -> dict[Cell, StepResult]:
+        """Let everyone learn a step. Raises ArithmeticError with the cell whose losses are not finite."""
+        steps: dict[Cell, StepResult] = {}
+        for cell, learner in self._learners.items():
+            own = batch
+            if reference := self._reference_of.get(cell.arm.method):
+                own = replace(batch, reference_M=steps[reference].served_N[: batch.num_viewed])
+            try:
+                steps[cell] = learner.step(own)
+            except ArithmeticError as error:
+                where = f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}"
+                raise ArithmeticError(f"{where}: {error}") from None
+        return steps
+
+
+class _References:
+    """Scorers without a recipe of their own."""
+
+    def __init__(self, methods: Set[str], recipe: Recipe, settings: LinearSettings, seed: int) -> None:
+        self._simple = References(("popularity", "random"), seed)
+        self._linear = None if methods.isdisjoint(LINEAR) else LinearReference(recipe, settings)
+
+    def score(self, fed: FedBatch) -> dict[str, F64]:
+        """Return the scores of a step's rows, and learn it."""
+        scores = self._simple.score(fed.batch)
+        scores["oracle"] = fed.satisfaction_M.astype(np.float64)
+        if fed.expected_M is not None:
+            scores[TRUE_BEHAVIOR] = fed.expected_M.astype(np.float64)
+        if self._linear is not None:
+            scores |= self._linear.step(fed.batch).by_method
+        return scores
 
 
 class _Bounds:
@@ -131,22 +156,21 @@ class _Bounds:
         self._requests = MeasuredRequests()
 
     def observe(self, cell: Cell, lists: Lists, score_BC: F64) -> None:
-        """Take a step's scores of a method, which matter if it is the base."""
+        """Take a step's scores of the base, or of a method that is mixed with it."""
         if cell == self._base:
             self._requests.add(lists, score_BC)
+        elif self._base is not None and cell.arm.method not in _UNMIXED:
+            self._requests.add_scores(cell.arm.name, score_BC)
+
+    def at_prices(self, cells: Sequence[Cell]) -> list[dict[str, float]]:
+        """Return what each cell has at the prices of the bounds, where there are bounds."""
+        return [self._requests.at_prices(cell.arm.name) for cell in cells]
 
     def measure(self, cells: Sequence[Cell], measures: Sequence[Measure]) -> None:
         """Fill the measures of the bounds among the cells."""
         for cell, measure in zip(cells, measures, strict=True):
             if cell.arm.method in BOUNDS:
                 self._requests.measure(BOUNDS[cell.arm.method], measure)
-
-
-def _step(learner: Learner, batch: Batch, cell: Cell) -> StepResult:
-    try:
-        return learner.step(batch)
-    except ArithmeticError as error:
-        raise ArithmeticError(f"{cell.arm.name}, {cell.place.scenario}, seed {cell.seed}: {error}") from None
 
 
 def _measured_from(place: BenchWorld, share: float) -> float:

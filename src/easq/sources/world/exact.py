@@ -11,7 +11,7 @@ Shapes: R viewers, C items of each; N = Q x R, the viewers once for each of Q mo
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import cache
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -53,9 +53,9 @@ class _Moods:
         self._one, self._place, self._known = exposure, place, calibration
         shown = exposure.as_shown()
         arrays: dict[str, Any] = {
-            f.name: getattr(shown, f.name) for f in fields(Exposure) if f.name != "impulse"
+            f.name: _repeated(getattr(shown, f.name)) for f in fields(Exposure) if f.name != "impulse"
         }
-        self._all = replace(shown, **{name: _repeated(array) for name, array in arrays.items()})
+        self._all = Exposure(**arrays)
         self._mood_N1 = np.repeat(mood_Q, len(exposure.patience_R))[:, None]
         expected_NC = _repeated(react.expected_content(exposure, place, calibration))
         self._content_NC = react.felt_in(expected_NC, self._mood_N1)
