@@ -38,7 +38,7 @@ def bench(
         report/ the tables and figures.
     size
         A size of the plan. On one core smoke takes half a minute, quick and tuning about 25 minutes, full 5
-        hours. Cells that are done are not run again.
+        hours and its experiment regime 11 more. Cells that are done are not run again.
     plan
         The experiments; the methods are the files in methods/ next to it.
     only
