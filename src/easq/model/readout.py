@@ -29,6 +29,8 @@ from easq.arrays import F32, F64, I64
 
 _PREDICTORS = 3
 _MOST = 1.0
+_FIRST_MIX = (0.0, 0.0, 0.1)
+"""Of ridge, own and valence before any answer. Worlds show .07 to .12 of an answer per logit of valence."""
 
 
 class SatisfactionReadout(nn.Module):
@@ -56,10 +58,6 @@ class SatisfactionReadout(nn.Module):
         self.mix_3: Tensor
         self.between_3: Tensor
         self.valence_K: Tensor
-
-    def serve_valence(self) -> None:
-        """Serve the valence alone: what can be served where no answer is learned."""
-        self.mix_3[-1] = 1.0
 
     def forward(self, logit_NK: Tensor, own_N: Tensor) -> Tensor:
         """Return what orders the rows of a request: the weighed sum of the predictors."""
@@ -161,7 +159,7 @@ class LeastSquares:
 class Mixture:
     """Weights of predictors from their predictions of answers that they had not learned.
 
-    The prior says that every predictor is worth nothing, as firmly as `prior_answers` answers would.
+    The prior says that valence alone is worth something, as firmly as `prior_answers` answers would.
     """
 
     def __init__(self, prior_answers: float) -> None:
@@ -181,9 +179,10 @@ class Mixture:
     def weights(self) -> F64:
         """Return the weights: none is negative, and none amplifies its predictor."""
         if not self.totals[0]:
-            return np.zeros(_PREDICTORS)
+            return np.array(_FIRST_MIX)
         shrink = np.maximum(self._prior * np.diag(self.gram) / self.totals[0], 1e-12)
-        return np.minimum(_not_negative(self.gram + np.diag(shrink), self.moment), _MOST)
+        moment = self.moment + shrink * _FIRST_MIX
+        return np.minimum(_not_negative(self.gram + np.diag(shrink), moment), _MOST)
 
 
 def _not_negative(gram: F64, moment: F64) -> F64:
@@ -208,6 +207,7 @@ class ReadoutLearner:
         size = len(readout.ridge_P) + 1
         self._inside, self._mean = LeastSquares(size, ridge), LeastSquares(size, ridge)
         self._mix, self._between = Mixture(prior_answers), Mixture(prior_answers)
+        self._serve()
 
     def add(self, read: AnswersRead) -> None:
         """Learn a step's answers, and move the readout's weights."""
@@ -220,6 +220,9 @@ class ReadoutLearner:
             predicted_A3 = np.column_stack([input_AI @ squares.weights(), others_A2])
             mixture.add(predicted_A3, read.said_A, read.weight_A)
             squares.add(input_AI, read.said_A, read.weight_A)
+        self._serve()
+
+    def _serve(self) -> None:
         inside, mean = self._inside.weights(), self._mean.weights()
         for name, values in (
             ("ridge_P", inside[:-1]),
