@@ -29,6 +29,8 @@ from easq.arrays import F32, F64, I64
 
 _PREDICTORS = 3
 _MOST = 1.0
+_FIRST_MIX = (0.0, 0.0, 0.1)
+"""Of ridge, own and valence before any answer. Worlds show .07 to .12 of an answer per logit of valence."""
 
 
 class SatisfactionReadout(nn.Module):
@@ -56,10 +58,6 @@ class SatisfactionReadout(nn.Module):
         self.mix_3: Tensor
         self.between_3: Tensor
         self.valence_K: Tensor
-
-    def serve_valence(self) -> None:
-        """Serve the valence alone: what can be served where no answer is learned."""
-        self.mix_3[-1] = 1.0
 
     def forward(self, logit_NK: Tensor, own_N: Tensor) -> Tensor:
         """Return what orders the rows of a request: the weighed sum of the predictors."""
@@ -161,13 +159,14 @@ class LeastSquares:
 class Mixture:
     """Weights of predictors from their predictions of answers that they had not learned.
 
-    The prior says that every predictor is worth nothing, as firmly as `prior_answers` answers would.
+    The prior says that they are worth `first`, as firmly as `prior_answers` answers would: of the readout's
+    three, that valence alone is worth something.
     """
 
-    def __init__(self, prior_answers: float, num_predictors: int = _PREDICTORS) -> None:
-        self._prior = prior_answers
-        self.gram: F64 = np.zeros((num_predictors, num_predictors))
-        self.moment: F64 = np.zeros(num_predictors)
+    def __init__(self, prior_answers: float, first: Sequence[float] = _FIRST_MIX) -> None:
+        self._prior, self._first = prior_answers, np.array(first)
+        self.gram: F64 = np.zeros((len(first), len(first)))
+        self.moment: F64 = np.zeros(len(first))
         self.totals: F64 = np.zeros(2)
 
     def add(self, predicted_AR: F64, said_A: F64, weight_A: F64) -> None:
@@ -191,9 +190,10 @@ class Mixture:
     def weights(self) -> F64:
         """Return the weights: none is negative, and none amplifies its predictor."""
         if not self.totals[0]:
-            return np.zeros_like(self.moment)
+            return self._first.copy()
         shrink = np.maximum(self._prior * np.diag(self.gram) / self.totals[0], 1e-12)
-        return np.minimum(_not_negative(self.gram + np.diag(shrink), self.moment), _MOST)
+        moment = self.moment + shrink * self._first
+        return np.minimum(_not_negative(self.gram + np.diag(shrink), moment), _MOST)
 
 
 def _not_negative(gram: F64, moment: F64) -> F64:
@@ -218,6 +218,7 @@ class ReadoutLearner:
         size = len(readout.ridge_P) + 1
         self._inside, self._mean = LeastSquares(size, ridge), LeastSquares(size, ridge)
         self._mix, self._between = Mixture(prior_answers), Mixture(prior_answers)
+        self._serve()
 
     def add(self, read: AnswersRead) -> None:
         """Learn a step's answers, and move the readout's weights."""
@@ -230,6 +231,9 @@ class ReadoutLearner:
             predicted_A3 = np.column_stack([input_AI @ squares.weights(), others_A2])
             mixture.add(predicted_A3, read.said_A, read.weight_A)
             squares.add(input_AI, read.said_A, read.weight_A)
+        self._serve()
+
+    def _serve(self) -> None:
         inside, mean = self._inside.weights(), self._mean.weights()
         for name, values in (
             ("ridge_P", inside[:-1]),

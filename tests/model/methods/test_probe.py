@@ -68,13 +68,13 @@ def test_without_answers_the_valence_is_served() -> None:
     assert learner.answer_use is None
     for batch in batches:
         learner.step(batch)
-    assert learner.network.readout.mix_3.tolist() == [0.0, 0.0, 1.0]
+    assert learner.network.readout.mix_3.tolist() == pytest.approx([0.0, 0.0, 0.1])
     result = learner.network.order
     with torch.no_grad():
         x = learner.pooling(learner.table.touch(batches[0].rows), torch.from_numpy(batches[0].rows.request_N))
         logit_NK = learner.network(x).behavior_logit_NK
         valence_K = learner.network.readout.valence_K
-        torch.testing.assert_close(result(x, logit_NK), logit_NK @ valence_K)
+        torch.testing.assert_close(result(x, logit_NK), 0.1 * (logit_NK @ valence_K))
 
 
 def test_sums_are_part_of_the_state_and_of_no_delta() -> None:

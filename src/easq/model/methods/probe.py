@@ -195,8 +195,6 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     def network(self, task: Task, pooling: Pooling) -> Probe:
         """Return the untrained network."""
         readout = SatisfactionReadout([b.valence for b in task.behaviors])
-        if not self.learns_answers:
-            readout.serve_valence()
         share = (
             Price(self.behavior_budget, most=self.max_share).factor
             if self.behavior_budget

@@ -99,7 +99,7 @@ class TowerObjective:
     ) -> None:
         self._network, self._tower, self._price = network, tower, settings.price()
         self._num, self._counts = task.num_behaviors, BehaviorCounts(task.num_behaviors)
-        self._shown, self._best = Mixture(settings.prior_answers, 1), task.best
+        self._shown, self._best = Mixture(settings.prior_answers, (0.0,)), task.best
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return the scores of the batch's own rows, and the losses of one step."""
