@@ -1,6 +1,7 @@
 """The readout: least squares against scikit-learn, the weights of predictors, and what few answers can do."""
 
 import numpy as np
+import pytest
 from sklearn.linear_model import Ridge
 
 from easq.model.readout import AnswersRead, LeastSquares, Mixture, ReadoutLearner, SatisfactionReadout
@@ -31,12 +32,14 @@ def test_a_predictor_weighs_what_it_has_shown() -> None:
     good, weak, none = mixture_of(5000, 1.0, 0.3, 0.0)
     assert good > 2 * weak > 0
     assert none < 0.03
-    assert mixture_of(5000, -1.0, -0.5, -0.1).tolist() == [0.0, 0.0, 0.0]
+    assert mixture_of(5000, -1.0, -0.5, -0.5).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_thirty_answers_move_little_and_nothing_is_amplified() -> None:
-    by_chance = [mixture_of(30, 0.0, 0.0, 0.0, seed=seed) for seed in range(200)]
-    assert np.mean(by_chance) < 0.02
+    by_chance = np.array([mixture_of(30, 0.0, 0.0, 0.0, seed=seed) for seed in range(200)])
+    assert by_chance[:, :2].mean() < 0.02
+    # Valence begins at a tenth, and 30 answers are not enough to deny it.
+    assert by_chance[:, 2].mean() == pytest.approx(0.1, abs=0.03)
     tiny = np.full((100, 3), 1e-9) * np.array([1.0, 0.0, 0.0])
     mixture = Mixture(1.0)
     mixture.add(tiny * np.tile([1.0, -1.0], 50)[:, None], np.tile([1.0, -1.0], 50), np.ones(100))
@@ -83,5 +86,12 @@ def test_a_state_continues() -> None:
 def test_without_a_prior_a_predictor_that_says_nothing_weighs_nothing() -> None:
     mixture = Mixture(0.0)
     mixture.add(np.array([[0.5, 0.0, 0.0]]), np.array([1.0]), np.ones(1))
-    assert mixture.weights()[1:].tolist() == [0.0, 0.0]
+    assert mixture.weights()[1:].tolist() == pytest.approx([0.0, 0.1])
     assert mixture.weights()[0] > 0
+
+
+def test_before_any_answer_valence_alone_is_served() -> None:
+    readout = SatisfactionReadout([1.0, 0.0])
+    ReadoutLearner(readout, ridge=1.0, prior_answers=100.0)
+    assert readout.mix_3.tolist() == pytest.approx([0.0, 0.0, 0.1])
+    assert Mixture(100.0).weights().tolist() == [0.0, 0.0, 0.1]
