@@ -11,6 +11,11 @@ PLAN = """
 candidates = 20
 together = 2
 
+[own]
+kept = [0.5]
+seeds = [1]
+methods = ["behavior", "probe", "linear"]
+
 [sizes.tiny]
 views = 6000
 answers = 0.02

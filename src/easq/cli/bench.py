@@ -5,11 +5,14 @@ from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from easq.cli.shared import Json, app, console, progress, show
 from easq.errors import InputError
 
 if TYPE_CHECKING:  # loaded when the command needs it
     from easq.prove.bench.plan import Plan
+    from easq.prove.bench.real import RealResult
     from easq.prove.bench.runner import Bench
 
 
@@ -24,6 +27,7 @@ def bench(
     method: tuple[str, ...] = (),
     workers: int = 0,
     data: tuple[str, ...] = (),
+    log: Path | None = None,
     rows: tuple[Path, ...] = (),
     as_json: Json = False,
 ) -> None:
@@ -44,36 +48,78 @@ def bench(
     only
         Run only these experiments, by their names in the plan, such as headline. Repeatable.
     method
-        Run only these methods, by their names in the plan, such as easq. Repeatable.
+        Run only these methods, by their names in the plan, such as easq. Repeatable; on logs too.
     workers
-        Processes at once; 0 takes one for each core.
+        Processes at once; 0: one for each core.
     data
-        A real log of the plan and its folder, such as kuairand=FOLDER. Repeatable. Only these are run
-        then, and no world.
+        A real log of the plan and its folder, such as kuairand=FOLDER. Repeatable. Then no world is run.
+    log
+        A log of your own, as easq import writes it, with your RECIPE: methods learn a part of its answers and
+        are scored on the rest, beside popularity and a plain linear learner. Then no world is run.
     rows
         Rows of an earlier run of the same plan, size and code, such as another folder's rows.json or
         rows.parquet: their cells are not run again, and the cells in --out stay. Repeatable.
     """
     from easq.prove.bench.bench_report import write
     from easq.prove.bench.plan import read_plan
-    from easq.prove.bench.real import run as run_real
-    from easq.prove.bench.runner import Bench, run
+    from easq.prove.bench.runner import Bench
 
-    declared = read_plan(plan)
-    _check(declared, size, only, workers)
+    _check(declared := read_plan(plan), size, only, workers)
     whole = Bench(recipe, plan.parent / "methods", declared, declared.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
     for path in rows:
         _adopt(whole, path)
     logs = [_real(argument, whole.plan.real) for argument in data]
-    with progress() as watch:
-        for name, path in logs:
-            run_real(whole, plan.parent, name, path, watch)
-        if not logs:
-            run(whole, only, method, workers or os.cpu_count() or 1, watch("views learned by all methods", 1))
+    if logs or log is not None:
+        _run_logs(whole, plan.parent, logs, log, method)
+    else:
+        _run_worlds(whole, only, method, workers or os.cpu_count() or 1)
     done = write(whole)
     result = {"rows": done, "report": str(out / "report" / "index.html")}
-    show(result, as_json, lambda: console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report"))
+    show(result, as_json, lambda: _print(whole, done, has_own=log is not None))
+
+
+def _run_logs(
+    bench: "Bench",
+    plans: Path,
+    logs: list[tuple[str, Path]],
+    own: Path | None,
+    methods: tuple[str, ...],
+) -> None:
+    from easq.prove.bench.real import run, run_own
+
+    with progress() as watch:
+        for name, path in logs:
+            run(bench, plans, name, path, watch, methods)
+        if own is not None:
+            run_own(bench, own, watch, methods)
+
+
+def _run_worlds(bench: "Bench", only: tuple[str, ...], methods: tuple[str, ...], workers: int) -> None:
+    from easq.prove.bench.runner import run
+
+    with progress() as watch:
+        run(bench, only, methods, workers, watch("views learned by all methods", 1))
+
+
+def _print(bench: "Bench", done: int, *, has_own: bool) -> None:
+    from easq.prove.bench.bench_report import short_table
+    from easq.prove.bench.real import OWN, results
+
+    for result in results(bench) if has_own else ():
+        if result.log == OWN:
+            heads, rows = short_table(result)
+            table = Table("", *heads, title=_own_title(result))
+            for method, cells in rows:
+                table.add_row(method, *cells)
+            console.print(table)
+    out = bench.out
+    console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report")
+
+
+def _own_title(result: "RealResult") -> str:
+    first = next(iter(result.methods.values()))
+    return f"{first.learned:,} answers learned, {first.held:,} held back and scored; 95 % intervals by viewer"
 
 
 def _check(plan: "Plan", size: str, only: tuple[str, ...], workers: int) -> None:

@@ -17,7 +17,7 @@ _PRIOR_LOSS, _PRIOR_RATIO = 300.0, 1.25
 _LEAST_RATIO, _MOST_RATIO = 0.25, 4.0
 _FALL, _RISE = 0.5, 1.25
 _LIST = 20
-_PRIOR_LEVELS = 2000.0
+_PRIOR_GAIN = 300.0
 _START, _LEAST = 0.1, 1e-6
 
 
@@ -31,7 +31,8 @@ class Price:
     budget over the price: by at most a quarter up and a half down in a step.
 
     Where a reference's scores are given, the budget is a share of the behavior of the reference's own first
-    three: what the behavior score gains over them, in levels observed over a long memory, may be spent too.
+    three: what the behavior score gains over them may be spent too. That gain, too, is expected and then
+    corrected by what was observed.
 
     Lists are requests of more than three viewed rows. A step without any has as lists the whole requests of
     its answers, and without those its rows in their order, twenty at a time.
@@ -40,7 +41,8 @@ class Price:
     def __init__(self, budget: float, *, most: float) -> None:
         self._budget, self._most = budget, most
         self.factor = min(_START, most)
-        self._recent, self._long, self._against = np.zeros(2), np.zeros(2), np.zeros(2)
+        self._recent, self._long = np.zeros(2), np.zeros(2)
+        self._recent_gain, self._long_gain = np.zeros(2), np.zeros(2)
 
     def observe(
         self,
@@ -67,8 +69,12 @@ class Price:
             )  # fmt: skip
             if reference_M is not None:
                 first_by_reference = _first(list_L, np.asarray(reference_M, np.float64)[row_L])
-                self._against = _LONG_MEMORY * self._against + (
-                    level[first_by_behavior].sum(), level[first_by_reference].sum()
+                gained = behavior[first_by_behavior].sum() - behavior[first_by_reference].sum()
+                self._recent_gain = _MEMORY * self._recent_gain + (
+                    gained, behavior[first_by_behavior].sum()
+                )  # fmt: skip
+                self._long_gain = _LONG_MEMORY * self._long_gain + (
+                    level[first_by_behavior].sum() - level[first_by_reference].sum(), gained
                 )  # fmt: skip
         expected = max(abs(float(self._recent[1])), 1e-9)
         price = self.ratio * float(self._recent[0]) / expected
@@ -79,10 +85,12 @@ class Price:
     @property
     def budget(self) -> float:
         """The share of the behavior score's own behavior that may be lost."""
-        if not self._against.any():
+        gained, own = self._recent_gain
+        if not own:
             return self._budget
-        own, reference = (float(sum_) + _PRIOR_LEVELS for sum_ in self._against)
-        return max(0.0, 1 - (1 - self._budget) * max(0.0, reference / own))
+        real, expected = self._long_gain
+        ratio = max(0.0, float((real + _PRIOR_GAIN) / (expected + _PRIOR_GAIN)))
+        return max(0.0, 1 - (1 - self._budget) * (1 - ratio * float(gained / abs(own))))
 
     @property
     def ratio(self) -> float:
@@ -96,15 +104,17 @@ class Price:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the factor and the sums."""
         sums = {"recent": self._recent, "long": self._long}
-        if self._against.any():
-            sums["against"] = self._against
+        if self._recent_gain.any():
+            sums |= {"recent_gain": self._recent_gain, "long_gain": self._long_gain}
         return {"factor": np.array([self.factor]), **sums}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
         self.factor = float(state["factor"][0])
         self._recent, self._long = state["recent"].astype(np.float64), state["long"].astype(np.float64)
-        self._against = state.get("against", np.zeros(2)).astype(np.float64)
+        zeros = np.zeros(2)
+        self._recent_gain = state.get("recent_gain", zeros).astype(np.float64)
+        self._long_gain = state.get("long_gain", zeros).astype(np.float64)
 
 
 def _lists(request_N: I64, num_viewed: int) -> tuple[I64, I64, bool]:

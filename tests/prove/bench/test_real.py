@@ -1,15 +1,19 @@
 """Real logs, thinned: here the log of a small world stands for one, because its answers can be counted."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from easq.errors import InputError
 from easq.log.events import EVENTS, Answered, Event
 from easq.log.sqlite import SqliteLog
 from easq.prove.bench.linear import LinearSettings
+from easq.prove.bench.real import results, run_own
 from easq.prove.bench.real_pass import is_kept, run_real, thin
 from tests.support.replay_process import make_log
+from tests.support.small_plan import small_bench
 from tests.support.small_worlds import small_recipe
 
 RECIPE = small_recipe("method.kind=behavior", "training.batch_rows=256")
@@ -63,3 +67,22 @@ def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
     assert {"linear/pair_accuracy", "linear_ridge/sat/auc", "linear_answers/sat/raw_auc"} <= set(names)
     assert result["behavior"].tally.interval("linear/pair_accuracy").low > 0.5
     assert result["behavior"].tally.interval("random/sat/auc").low < 0.5
+
+
+def test_a_log_of_ones_own_is_run_with_its_recipe_and_once(whole: Path, tmp_path: Path) -> None:
+    bench, watched = small_bench(tmp_path), []
+
+    def watch(name: str, total: int) -> Callable[[int, int], None]:
+        watched.append(name)
+        return lambda done, whole: None
+
+    run_own(bench, whole, watch, methods=["behavior", "linear"])
+    (result,) = results(bench)
+    assert list(result.methods) == ["behavior", "popularity", "random", "linear"]
+    assert result.methods["linear"].metrics["pair_accuracy"][0] is not None
+    run_own(bench, whole, watch, methods=["behavior", "linear"])
+    assert watched == ["own, 50% of answers"]
+    with pytest.raises(InputError, match="--method: got linear; allowed for this log, with one that is not"):
+        run_own(bench, whole, watch, methods=["linear"])
+    with pytest.raises(InputError, match="--log: there is no log at"):
+        run_own(bench, tmp_path / "none.log", watch)

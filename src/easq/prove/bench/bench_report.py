@@ -115,6 +115,20 @@ def _real_rows(result: real.RealResult) -> tuple[list[str], _Body]:
     return heads, rows
 
 
+def short_table(result: real.RealResult) -> tuple[list[str], _Body]:
+    """Return heads and rows of what matters most, short enough for a terminal."""
+    heads = {
+        "sat/raw_auc": "stated answers, AUC",
+        "sat/pair_accuracy": "in a request, pairs",
+        "pair_accuracy": "behavior, pairs",
+    }
+    rows = [
+        (name, [_bounds(method.metrics.get(m), ".3f") for m in heads])
+        for name, method in result.methods.items()
+    ]
+    return list(heads.values()), rows
+
+
 def real_markdown(result: real.RealResult) -> str:
     """Return a real log's table as Markdown."""
     heads, rows = _real_rows(result)

@@ -92,30 +92,36 @@ class BenchExperiment(Strict, frozen=True):
     figure: Literal["bars", "frontier", "bound"] = "bars"
 
 
-class Real(Strict, frozen=True):
-    """A real log: its loader and recipe (next to the plan), and the shares of its answers to learn.
+class OwnLog(Strict, frozen=True):
+    """What is done with a log that the plan does not know: the shares of its answers to learn, and methods.
 
     `linear` are settings of the linear learner.
     """
 
-    loader: Literal["kuairand", "eeg_svrec"]
-    recipe: str
     kept: tuple[Annotated[float, Meta(gt=0, lt=1)], ...]
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
     linear: LinearSettings = LinearSettings()
 
 
+class Real(OwnLog, frozen=True, kw_only=True):
+    """A real log of the plan, with its loader and its recipe, which stands next to the plan."""
+
+    loader: Literal["kuairand", "eeg_svrec"]
+    recipe: str
+
+
 class Plan(Strict, frozen=True):
     """Sizes, experiments and real logs by name; `candidates` of a request, `together` methods in one pass.
 
-    `linear` are settings of the linear learner on worlds. `held_against` names methods whose price is held
-    against the ranking of another method, which learns beside them.
+    `own` is for a user's own log. `linear` are settings of the linear learner on worlds. `held_against` names
+    methods whose price is held against the ranking of another method, which learns beside them.
     """
 
     sizes: dict[str, BenchSize]
     experiments: dict[str, BenchExperiment]
     real: dict[str, Real] = msgspec.field(default_factory=dict)
+    own: OwnLog | None = None
     candidates: Annotated[int, Meta(ge=2, le=1000)] = 20
     measured_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     together: Annotated[int, Meta(ge=1)] = 4
