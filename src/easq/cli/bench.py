@@ -114,6 +114,9 @@ def _print(bench: "Bench", done: int, *, has_own: bool) -> None:
                 table.add_row(method, *cells)
             console.print(table)
     out = bench.out
+    if has_own:
+        console.print(f"results in {out}/real; report in {out}/report")
+        return
     console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report")
 
 
