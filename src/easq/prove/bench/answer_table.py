@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from easq.prove.bench.bound import BASE
 from easq.prove.bench.compare import SeedTable, gain_text
 from easq.prove.bench.plan import BenchExperiment, BenchSize, BenchWorld, places_of, scenario_name
 
@@ -32,7 +33,9 @@ def answer_tables(experiment: BenchExperiment, size: BenchSize, table: SeedTable
         names = [scenario_name(place, size) for place in places]
         heads = [_head(place) for place in places]
         methods = dict.fromkeys(m for name in names for m in table.methods(name) if m != against)
-        equal = [(m, [_at_price(table, name, m, against) for name in names]) for m in methods]
+        # Methods are mixed with the base alone, so at equal prices they compare with nothing else.
+        mixed = methods if against == BASE else ()
+        equal = [(m, [_at_price(table, name, m, against) for name in names]) for m in mixed]
         if known := [row for row in equal if any(cell != "-" for cell in row[1])]:
             yield f"{where}: {METRIC}{EQUAL_PRICE} of {PRICE}, gain over {against}", heads, known
         served = [(m, [_as_served(table, name, m, against) for name in names]) for m in methods]
