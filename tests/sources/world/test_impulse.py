@@ -53,3 +53,5 @@ def test_silence_is_read_from_the_name_of_a_scenario() -> None:
 
 def test_worlds_of_other_silences_have_other_names() -> None:
     assert chunk_of("silent").name != chunk_of("silent=0.3").name
+    # A silence and a seed are told apart.
+    assert "silent=0.3_3." in chunk_of("silent=0.3").name

@@ -112,7 +112,8 @@ class World:
         self.scenario = read_scenario(scenario)
         self._seed, self._rates, self.candidates = seed, rates, candidates
         # Part of each request's id, so that the truth file of another world is noticed.
-        self._name = f"{seed}" if scenario == "main" else f"{self.scenario.name}{seed}"
+        name = self.scenario.name
+        self._name = f"{seed}" if name == "main" else f"{name}_{seed}" if "=" in name else f"{name}{seed}"
         random = np.random.default_rng([seed, _AUTHORS])
         self._authors = make_authors(self.scenario, max(NUM_TOPICS, num_items // 12), random)
         random = np.random.default_rng([seed, _ITEMS])
