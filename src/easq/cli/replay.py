@@ -172,10 +172,10 @@ def _print_import(summary: dict[str, Any]) -> None:
         f"{summary['rows']:,} rows: {summary['requests']:,} requests, {summary['views']:,} views, "
         f"{summary['answers']:,} answers in {summary['log']}"
     )
-    if summary["older"]:
+    if older := summary["older"]:
         console.print(
-            f"  older than what the log held, so that a replay may leave them out as late: {summary['older']:,} "
-            "views and answers; import files in the order of time, or all at once into a new log"
+            f"  new rows older than what the log held: {older:,}. A replay may leave them out as late; "
+            "import files in the order of time, or all at once into a new log"
         )
     console.print(f"  events that are new to the log: {summary['written']:,}")
     if passed_over := summary["passed_over"]:

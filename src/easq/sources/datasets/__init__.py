@@ -70,4 +70,6 @@ def load(
 
 def _reasons(rejects: "Rejects") -> str:
     counts = ", ".join(f"{reason} {number:,}" for reason, number in sorted(rejects.rows.items()))
-    return f"{rejects.read:,} can be used ({counts or 'there are none'})"
+    is_time = any(reason.startswith(("before_1980_", "in_the_future_")) for reason in rejects.rows)
+    hint = "; is columns.time_unit of the mapping the unit of these times?" if is_time else ""
+    return f"{rejects.read:,} can be used ({counts or 'there are none'}{hint})"

@@ -68,7 +68,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     """Counts of one import: `answers` by option, `rejected` and `rejected_answers` by reason.
 
     Events are counted whether the log held them before or not; `written` are those that it did not hold.
-    `older` are new views and answers that lie before the newest event of their partition.
+    `older` are rows with something new that lie before the newest event of their partition.
     """
 
     rows_read: int

@@ -39,7 +39,7 @@ class Held:
 class New:
     """What an import adds: rows in requests, and rows of views that the log holds, in their requests.
 
-    `older` is the number of new views and answers that lie before the newest event of their partition.
+    `older` is the number of rows with something new that lie before the newest event of their partition.
     """
 
     rows: pl.DataFrame
@@ -52,7 +52,8 @@ def held_by(log: EventLog, name: str) -> Held:
     """Return what a log holds of the table `name`. Its ids may be of a version that kept `1003.0` apart."""
     held = Held(name, newest=[0] * log.partitions(EVENTS))
     start = name + ":"
-    for partition, offset in enumerate(log.start_offsets(EVENTS)):
+    for partition, first in enumerate(log.start_offsets(EVENTS)):
+        offset = first
         while events := log.read(EVENTS, partition, offset, _READ):
             offset += len(events)
             held.newest[partition] = max(held.newest[partition], *(event.ts for event in events))
@@ -132,7 +133,9 @@ def _changed(marked: pl.DataFrame, held: Held) -> pl.Series:
             | (pl.col("held_items").is_not_null() & (pl.col("held_items") != pl.col("item")))
         ).alias("changed")
     )
-    joined = marked.select("start").join(found.select("start", "changed"), on="start", how="left", maintain_order="left")
+    joined = marked.select("start").join(
+        found.select("start", "changed"), on="start", how="left", maintain_order="left"
+    )
     return joined["changed"]
 
 
@@ -164,7 +167,7 @@ def _older(added: pl.DataFrame, held: Held) -> int:
     if older and older == added.height:
         until = pl.from_epoch(pl.Series([max(held.newest)]), time_unit="ms").dt.strftime("%Y-%m-%d %H:%M")[0]
         raise InputError(
-            f"all {older:,} new views and answers lie before what the log holds of their partitions (up to "
+            f"all {older:,} new rows lie before what the log holds of their partitions (up to "
             f"{until} UTC), so a replay would leave them out as late; nothing was written. Import all files at "
             "once into a new log: name their folder or a glob"
         )
