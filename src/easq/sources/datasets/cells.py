@@ -18,7 +18,7 @@ def blank(column: str) -> pl.Expr:
 
 def name(column: str) -> pl.Expr:
     """Return a name of a viewer, an item or a request: `1003.0`, as a column of floats has it, is `1003`."""
-    return pl.col(column).str.strip_chars().str.replace(r"^(-?\d+)\.0+$", "$1")
+    return pl.col(column).str.strip_chars().str.replace(r"^(0|-?[1-9]\d{0,18})\.0+$", "$1")
 
 
 def inexact(column: str) -> pl.Expr:
@@ -47,10 +47,10 @@ def whole(column: str) -> pl.Expr:
 def ids(values: pl.Series) -> pl.Series:
     """Return an int64 id per value: a whole number is its own id, other text gets its stable id.
 
-    `4` and `4.0` are the same value. Null and the empty text are MISSING.
+    `4` and `4.0` are the same value, as in `ids.category_id`. Null and the empty text are MISSING.
     """
     text = values.cast(pl.String).str.strip_chars()
-    plain = text.str.strip_suffix(".0")
+    plain = text.str.replace(r"^(0|-?[1-9]\d{0,18})\.0+$", "$1")
     digits = plain.cast(pl.Int64, strict=False)
     frame = pl.DataFrame({"text": text, "whole": digits, "plain": plain}).with_columns(
         pl.when(pl.col("whole").cast(pl.String) == pl.col("plain")).then("whole").alias("whole")

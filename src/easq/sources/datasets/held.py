@@ -18,7 +18,7 @@ from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import key_of
 
 _READ = 4096
-_WHOLE_FLOAT = re.compile(r"(:-?\d+)\.0+(?=:)")
+_WHOLE_FLOAT = re.compile(r"(:(?:0|-?[1-9][0-9]{0,18}))\.0+(?=:)")
 
 
 @dataclass
