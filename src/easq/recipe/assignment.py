@@ -37,8 +37,8 @@ class _Place:
 class Arms:
     """Assigns viewers to the arms of all experiments.
 
-    `features` holds what eligibility reads: by name, an int64 id (`ids.category_ids`) or a float number of each
-    viewer, NaN where it is unknown.
+    `features` holds what eligibility reads: by name, an int64 id (`ids.category_ids`) or a float number of
+    each viewer, NaN where it is unknown.
     """
 
     def __init__(self, experiments: Iterable[Experiment], assignment: Assignment) -> None:

@@ -8,6 +8,7 @@ request of its view.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -165,10 +166,10 @@ def _older(added: pl.DataFrame, held: Held) -> int:
     joined = added.join(bounds, on="user", how="left")
     older = joined.filter(pl.col("ts") < pl.col("newest")).height
     if older and older == added.height:
-        until = pl.from_epoch(pl.Series([max(held.newest)]), time_unit="ms").dt.strftime("%Y-%m-%d %H:%M")[0]
+        until = f"{datetime.fromtimestamp(max(held.newest) / 1000, UTC):%Y-%m-%d %H:%M}"
         raise InputError(
-            f"all {older:,} new rows lie before what the log holds of their partitions (up to "
-            f"{until} UTC), so a replay would leave them out as late; nothing was written. Import all files at "
-            "once into a new log: name their folder or a glob"
+            f"all {older:,} new rows lie before what the log holds of their partitions (up to {until} UTC), "
+            "so a replay would leave them out as late; nothing was written. Import all files at once into a new "
+            "log: name their folder or a glob"
         )
     return older

@@ -8,7 +8,7 @@ import polars as pl
 
 from easq.sources.datasets.base import Rejects
 from easq.sources.datasets.cells import blank
-from easq.sources.datasets.formats import BROKEN, ROW
+from easq.sources.datasets.row_files import BROKEN, ROW
 from easq.sources.datasets.sources import Source
 
 DID = "did:"

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.formats import (
+from easq.sources.datasets.row_files import (
     BROKEN,
     LIST,
     ROW,

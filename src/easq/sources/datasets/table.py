@@ -18,10 +18,10 @@ from easq.log.base import EventLog
 from easq.log.events import Event
 from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
-from easq.sources.datasets.formats import ENDINGS, LIST, kind_of
 from easq.sources.datasets.held import Held, New, held_by, new_of
 from easq.sources.datasets.mapping import AnswerColumn, FeatureColumn, Mapping, TimeUnit, read_mapping
 from easq.sources.datasets.request_cutter import into_requests
+from easq.sources.datasets.row_files import ENDINGS, LIST, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import listing, open_file
 from easq.sources.datasets.stream import events_of

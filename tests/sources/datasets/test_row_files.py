@@ -95,6 +95,16 @@ def test_rows_cut_short_are_rejected(tmp_path: Path) -> None:
     assert (source.rejects.read, source.rejects.used) == (6, 4)
 
 
+def test_blank_lines_and_breaks_within_quotes_move_no_row_number(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "views.csv", COLUMNS, [view("ann", "x", NOON, country="n\nl,"), ROWS[1]])
+    file.write_text(file.read_text() + f'\n"an""n\n",z,{NOON}\n')
+    rejects = tmp_path / "r.jsonl"
+    source = load_table(file, mapping(tmp_path / "m"), rejects)
+    assert source.rejects.rows == {"cut_short": 1, "missing_viewer": 1}
+    reasons = {line["row"]: line["reason"] for line in map(json.loads, rejects.read_text().splitlines())}
+    assert reasons == {3: "missing_viewer", 4: "cut_short"}
+
+
 def test_texts_for_nothing_are_empty_cells(tmp_path: Path) -> None:
     rows = [
         view("NULL", "x", NOON),

@@ -68,21 +68,25 @@ def open_rows(path: Path, separator: str | None) -> tuple[pl.LazyFrame, list[str
 def cut_short(path: Path, separator: str | None) -> pl.Series:
     """Return the numbers of a CSV file's rows that have fewer fields than its heading.
 
-    The reader fills such rows up with nothing, as if that had been written. A file in which a quoted field
-    holds a line break is not looked through, because its lines are not its rows.
+    The reader fills such rows up with nothing, as if that had been written. Blank lines are rows of their
+    own kind: they hold nothing at all.
     """
-    lines = _lines(path).filter(pl.col("line").is_not_null()).select("line")
     comma = separator or _separator_of(path)
-    unquoted = pl.col("line").str.replace_all(_QUOTED, "q")
-    counted = lines.select(
+    row = pl.col("line").fill_null("")
+    # A line break within quotes ends no row: a row begins where the quotes so far are closed.
+    num_quotes = row.str.count_matches('"', literal=True).cast(pl.Int64).cum_sum()
+    is_start = num_quotes.shift(fill_value=0) % 2 == 0
+    rows = _lines(path).select(row.alias("row"), is_start.cast(pl.Int64).cum_sum().alias("number"))
+    rows = rows.group_by("number", maintain_order=True).agg(pl.col("row").str.join("\n"))
+    unquoted = pl.col("row").str.replace_all(_QUOTED, "q")
+    counted = rows.select(
         unquoted.str.count_matches(comma, literal=True).alias("commas"),
-        unquoted.str.contains('"', literal=True).alias("open"),
+        (pl.col("row").str.strip_chars() == "").alias("is_blank"),
     ).collect()
-    if counted.is_empty() or counted["open"].any():
+    if counted.is_empty():
         return pl.Series(ROW, [], pl.UInt32)
-    is_short = counted["commas"][1:] < counted["commas"][0]
-    places: pl.Series = is_short.arg_true() + 1
-    return places.cast(pl.UInt32).alias(ROW)
+    is_short = (counted["commas"] < counted["commas"][0]) & ~counted["is_blank"]
+    return is_short.arg_true().cast(pl.UInt32).alias(ROW)
 
 
 def text_of(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
