@@ -168,8 +168,8 @@ def _older(added: pl.DataFrame, held: Held) -> int:
     if older and older == added.height:
         until = f"{datetime.fromtimestamp(max(held.newest) / 1000, UTC):%Y-%m-%d %H:%M}"
         raise InputError(
-            f"all {older:,} new rows lie before what the log holds of their partitions (up to {until} UTC). A "
-            "replay would leave them out as late, so nothing was written. Import all files at once into a new "
-            "log: name their folder or a glob"
+            f"all {older:,} new rows lie before what the log holds of their partitions (up to {until} UTC). "
+            "A replay would leave them out as late, so nothing was written. Import all files at once "
+            "into a new log: name their folder or a glob"
         )
     return older
