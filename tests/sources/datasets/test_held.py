@@ -59,6 +59,14 @@ def test_an_export_that_grows_adds_what_is_new(tmp_path: Path, at: int) -> None:
     check_whole(tmp_path, ROWS, add(tmp_path, ROWS))
 
 
+@pytest.mark.parametrize("columns", ["", 'request = "feed"'])
+def test_three_exports_of_which_each_overlaps_the_last(tmp_path: Path, columns: str) -> None:
+    rows = [dict(row, feed=f"f{n // 9}.0") for n, row in enumerate(ROWS)]
+    for first, end in ((0, 25), (13, 44), (5, 60)):
+        assert add(tmp_path, rows[first:end], columns)["views"] == end - first
+    check_whole(tmp_path, rows, add(tmp_path, rows, columns))
+
+
 def test_exports_that_overlap_add_what_is_new(tmp_path: Path) -> None:
     add(tmp_path, ROWS[:40])
     summary = add(tmp_path, ROWS[25:])

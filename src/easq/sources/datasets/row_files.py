@@ -86,7 +86,8 @@ def cut_short(path: Path, separator: str | None) -> pl.Series:
     if counted.is_empty():
         return pl.Series(ROW, [], pl.UInt32)
     is_short = (counted["commas"] < counted["commas"][0]) & ~counted["is_blank"]
-    return is_short.arg_true().cast(pl.UInt32).alias(ROW)
+    places: pl.Series = is_short.arg_true()
+    return places.cast(pl.UInt32).alias(ROW)
 
 
 def text_of(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
