@@ -20,11 +20,12 @@ from easq.features.profiles.rebuild import catch_up, resume
 from easq.features.profiles.store import ProfileStore
 from easq.home.home import open_home
 from easq.learn.live_learner import LiveLearner
-from easq.learn.privacy import erase_home, expire_home, export
+from easq.learn.privacy import erase, erase_home, expire_home, export
 from easq.learn.verify import verify
 from easq.log.events import EVENTS, PROFILES, Answered, Erased, Request, ViewerUpdate
 from easq.log.ids import stable_id
 from easq.log.packing import pack_ids
+from easq.log.sqlite import SqliteLog
 from tests.cli.test_cli import easq
 from tests.support.live_home import LIVE, LiveSystem, event_batches, live_system
 from tests.support.small_worlds import small_recipe
@@ -219,6 +220,17 @@ def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
     assert easq("privacy", "export", "--log", log, "--user", USER).stdout == ""
     both = easq("privacy", "erase", "--user", USER)
     assert (both.returncode, "either --home or --log" in both.stderr) == (2, True)
+
+
+def test_every_form_of_a_name_of_digits_is_exported_and_erased(tmp_path: Path) -> None:
+    forms = ["1003", "1003.0", "10030"]
+    for asked in forms[:2]:
+        with SqliteLog(tmp_path / f"{asked}.log") as log:
+            log.append(EVENTS, [ViewerUpdate(event_id=f, user_id=f, ts=1, values={}) for f in forms])
+            found = {line["event"]["user_id"] for line in export(log, asked, None)}
+            assert found == {"1003", "1003.0"}
+            assert erase(log, [asked])[EVENTS] == 2
+            assert [line["event"]["user_id"] for line in export(log, "10030", None)] == ["10030"]
 
 
 def test_answers_of_others_train_as_if_the_erased_had_not_been_there(tmp_path: Path) -> None:

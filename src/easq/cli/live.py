@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from easq.cli import shared
 from easq.cli.shared import Json, Overrides, app, console, progress, show
 from easq.errors import InputError
 
@@ -54,9 +55,13 @@ def up(
     recipe
         The settings, a TOML file. A new home needs them; an existing one has its own.
     """
+    from easq.home.digit_ids import advice, hashed_names
     from easq.service.supervisor import run_up
 
     system = _home(home, recipe, overrides)
+    with system.open_events() as events:
+        if names := hashed_names(events):
+            shared.notes.print(f"easq: {advice(names)}", markup=False)
     raise SystemExit(run_up(system, host, port, console))
 
 

@@ -33,7 +33,7 @@ def import_log(
     Parameters
     ----------
     loader
-        kuairand, eeg_svrec or table (any CSV or Parquet, with --mapping).
+        kuairand, eeg_svrec or table (any CSV, Parquet or JSON lines, with --mapping).
     path
         The data set's folder or file.
     log
@@ -161,16 +161,10 @@ def _import_whole(
     part = log.with_name(log.name + ".part")
     for old in log.parent.glob(log.name + "*"):
         old.unlink()
-    summary = load(loader, data, part, mapping, on_progress)
     rejects = log.with_name(log.name + ".rejects.jsonl")
-    log.with_name(part.name + ".rejects.jsonl").replace(rejects)
-    if not summary["views"]:
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in summary["rejected"].items())
-        raise InputError(
-            f"{data}: no row of {summary['rows']:,} can be used ({reasons}); each stands in {rejects}"
-        )
+    summary = load(loader, data, part, mapping, on_progress, rejects)
     part.rename(log)
-    return {**summary, "log": str(log), "rejects": str(rejects)}
+    return {**summary, "log": str(log)}
 
 
 def _print_import(summary: dict[str, Any]) -> None:
@@ -178,6 +172,15 @@ def _print_import(summary: dict[str, Any]) -> None:
         f"{summary['rows']:,} rows: {summary['requests']:,} requests, {summary['views']:,} views, "
         f"{summary['answers']:,} answers in {summary['log']}"
     )
+    if older := summary["older"]:
+        console.print(
+            f"  new rows older than what the log held: {older:,}. A replay may leave them out as late; "
+            "import files in the order of time, or all at once into a new log"
+        )
+    console.print(f"  events that are new to the log: {summary['written']:,}")
+    if passed_over := summary["passed_over"]:
+        more = f" and {len(passed_over) - 12} more" if len(passed_over) > 12 else ""
+        console.print(f"  files passed over: {', '.join(passed_over[:12])}{more}", markup=False)
     for option, number in summary["options"].items():
         console.print(f"  answered {option}: {number:,}")
     for reason, number in summary["rejected"].items():

@@ -6,8 +6,9 @@ state, then the log, then the profiles, which are rebuilt from the log. Erasing 
 
 import base64
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from easq.home.home import Home
 from easq.learn.live_learner import LiveLearner
 from easq.log.base import EventLog, Position, partition_of
 from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, ViewerUpdate
+from easq.log.ids import plain_name
 from easq.log.packing import Column, unpack_floats, unpack_ids
 from easq.recipe.features import Numeric
 from easq.recipe.recipe import Recipe
@@ -36,14 +38,15 @@ def export(log: EventLog, user_id: str, recipe: Recipe | None) -> Iterator[dict[
     """
     profiles = Profiles.of(recipe, log.partitions(EVENTS)) if recipe else None
     numbers = {f.name for f in recipe.features if isinstance(f, Numeric)} if recipe else set()
-    partition, last_ts = partition_of(user_id, log.partitions(EVENTS)), 0
-    for topic in TOPICS:
+    forms, last_ts = forms_of([user_id]), 0
+    partitions = sorted({partition_of(form, log.partitions(EVENTS)) for form in forms})
+    for topic, partition in product(TOPICS, partitions):
         for offset, events in _read(log, topic, partition):
             if profiles:
                 profiles.apply(topic, partition, events)
             for number, event in enumerate(events):
                 last_ts = max(last_ts, event.ts)
-                if event.user_id == user_id and not isinstance(event, Erased):
+                if event.user_id in forms and not isinstance(event, Erased):
                     place = {"topic": topic, "partition": partition, "offset": offset + number}
                     yield {**place, "event": _readable(event, numbers if recipe else None)}
     if profiles:
@@ -51,16 +54,32 @@ def export(log: EventLog, user_id: str, recipe: Recipe | None) -> Iterator[dict[
 
 
 def erase(log: EventLog, users: Collection[str]) -> dict[str, int]:
-    """Replace all events of viewers with tombstones; return how many by topic."""
-    wanted = set(users)
+    """Replace all events of viewers with tombstones; return how many by topic.
+
+    A name of digits is erased in every form: `1003.0`, which older imports wrote, too.
+    """
+    wanted = set(forms_of(users))
     partitions = {partition_of(user, log.partitions(EVENTS)) for user in wanted}
     return _erase(log, partitions, lambda event: event.user_id in wanted)
+
+
+def forms_of(users: Iterable[str]) -> list[str]:
+    """Return the names under which a log may hold viewers: a whole number also as a float's text.
+
+    >>> forms_of(["1003", "ann"])
+    ['1003', '1003.0', 'ann']
+    """
+    forms: dict[str, None] = {}
+    for user in users:
+        plain = plain_name(user)
+        forms |= dict.fromkeys((plain, f"{plain}.0", user) if plain_name(f"{plain}.0") == plain else (user,))
+    return list(forms)
 
 
 def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
     """Erase viewers from a stopped live system. Raises InputError while a role runs."""
     with home.lock("service"), home.open_events() as events:
-        seq = _forget(home, events, users)
+        seq = _forget(home, events, forms_of(users))
         erased = erase(events, users)
         _remove_copies(home)
     return {"erased": erased, "step": seq}

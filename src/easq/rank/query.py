@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from easq.arrays import F32, I64
 from easq.errors import InputError, first_unknown, format_value
 from easq.features.columns import LONGEST, UNKNOWN, Columns, List, Shape
-from easq.log.ids import stable_ids
+from easq.log.ids import category_ids
 from easq.log.packing import FLOAT, ID
 from easq.recipe.features import Feature, History, Multi
 
@@ -182,7 +182,7 @@ def _ids(column: Any, num_rows: int, place: str) -> I64:
 def _hashed(values: Sequence[Any]) -> list[int]:
     if any(type(v) not in (int, str) for v in values):
         raise TypeError
-    return stable_ids(values)
+    return category_ids(values)
 
 
 def _numbers(column: Any, num_rows: int, place: str) -> F32:

@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 
 from easq.arrays import F64, I64, Bool
-from easq.log.ids import mix, stable_id, stable_ids
+from easq.log.ids import category_ids, mix, stable_id
 from easq.recipe.experiments import Assignment, Eligible, Experiment
 from easq.recipe.recipe import Recipe
 
@@ -37,8 +37,8 @@ class _Place:
 class Arms:
     """Assigns viewers to the arms of all experiments.
 
-    `features` holds what eligibility reads: by name, an int64 id (`ids.stable_ids`) or a float number of each
-    viewer, NaN where it is unknown.
+    `features` holds what eligibility reads: by name, an int64 id (`ids.category_ids`) or a float number of
+    each viewer, NaN where it is unknown.
     """
 
     def __init__(self, experiments: Iterable[Experiment], assignment: Assignment) -> None:
@@ -105,7 +105,7 @@ class Arms:
 def _is_eligible(eligible: Eligible, features: ViewerFeatures) -> Bool:
     value_U = features[eligible.feature]
     if eligible.values:
-        return np.isin(value_U, stable_ids(eligible.values))
+        return np.isin(value_U, category_ids(eligible.values))
     low = -np.inf if eligible.at_least is None else eligible.at_least
     high = np.inf if eligible.below is None else eligible.below
     return np.asarray((value_U >= low) & (value_U < high))

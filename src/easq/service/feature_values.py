@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from easq.errors import InputError, cut, format_value
 from easq.features.columns import LONGEST
-from easq.log.ids import stable_ids
+from easq.log.ids import category_ids
 from easq.log.packing import Column, pack_floats, pack_ids
 from easq.rank.query import check_num_rows
 from easq.recipe.features import Categorical, Feature, History, Multi, Numeric, platform_features
@@ -85,14 +85,14 @@ def _pack(feature: Feature, value: Any) -> Column | None:
     if isinstance(feature, Numeric):
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):
-        return pack_ids(stable_ids([value]))
+        return pack_ids(category_ids([value]))
     if isinstance(feature, Multi) and isinstance(value, list):
         if len(value) > LONGEST:
             raise InputError(f"features.{feature.name}: got {len(value)} values; allowed: {LONGEST}")
         # Values that the model does not read are neither hashed nor logged.
         value = value[: feature.length]
         if all(map(_is_category, value)):
-            return pack_ids(stable_ids(value))
+            return pack_ids(category_ids(value))
     one = "a text or an integer of 64 bits"
     allowed = one if isinstance(feature, Categorical) else f"a list, each {one}"
     raise InputError(f"features.{feature.name}: got {format_value(value)}; allowed: {allowed}")

@@ -240,12 +240,13 @@ def test_names_cannot_run_into_one_another(tmp_path: Path) -> None:
 def test_wrong_paths_are_explained(tmp_path: Path) -> None:
     declared = mapping(tmp_path / "m")
     with pytest.raises(
-        InputError, match=r"expected a CSV or Parquet file, a glob of them, or a folder .* no file matches"
+        InputError,
+        match=r"expected a file of CSV, Parquet or JSON lines, a glob, or a folder .* no file matches",
     ):
         load_table(tmp_path / "none*.csv", declared)
     with pytest.raises(InputError, match=r"it holds mapping\.toml"):
         load_table(tmp_path / "m", declared)
-    with pytest.raises(InputError, match=r"must end in \.csv or \.parquet, got \.toml"):
+    with pytest.raises(InputError, match=r"must end in \.csv, .* got mapping\.toml"):
         load_table(declared, declared)
     write_csv(tmp_path / "both" / "a.csv", COLUMNS, [])
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "both" / "b.parquet")

@@ -14,7 +14,7 @@ from easq.arrays import I64
 from easq.features.columns import UNKNOWN, Columns, List, Shape, empty
 from easq.features.profiles.buckets import ENTRY, NUM_BUCKETS, Buckets
 from easq.features.profiles.index import NOBODY, Index
-from easq.log.ids import stable_id
+from easq.log.ids import category_id
 from easq.log.packing import FLOAT, ID, Column, pack_floats, pack_ids
 from easq.recipe.features import Multi
 
@@ -143,7 +143,7 @@ class ValueTable:
         ids_NK = self._ids_RK.take(row_N, axis=0)
         if self._own is not None:
             for n in np.flatnonzero(row_N == NOBODY).tolist():
-                ids_NK[n, self._own] = stable_id(keys[n])
+                ids_NK[n, self._own] = category_id(keys[n])
         numbers_NM = self._numbers_RM.take(row_N, axis=0)
         for rate in self.rates:
             numbers_NM[:, rate.place] = rate.buckets.rates(row_N, ts)
@@ -156,7 +156,7 @@ class ValueTable:
         id_N: I64 = self._ids_RK[row_N, single]
         if single == self._own:
             for n in np.flatnonzero(row_N == NOBODY).tolist():
-                id_N[n] = stable_id(keys[n])
+                id_N[n] = category_id(keys[n])
         return id_N
 
     def _row(self, key: str) -> int:
@@ -166,7 +166,7 @@ class ValueTable:
             if row >= len(self._ids_RK):
                 self._grow()
             if self._own is not None:
-                self._ids_RK[row, self._own] = stable_id(key)
+                self._ids_RK[row, self._own] = category_id(key)
         return row
 
     def _grow(self) -> None:
@@ -181,7 +181,7 @@ class ValueTable:
     def _pack(self, key: str, values: Values) -> _Values | None:
         ids = [values.get(name, _UNKNOWN) for name in self._single_names]
         if self._own is not None and self._single_names[self._own] not in values:
-            ids[self._own] = pack_ids([stable_id(key)])
+            ids[self._own] = pack_ids([category_id(key)])
         numbers = [values.get(name, _NAN) for name in self._number_names]
         lists = [values.get(f.name, b"")[: f.length * ID.itemsize] for f in self._multi]
         sizes = {len(column) - ID.itemsize for column in ids} | {

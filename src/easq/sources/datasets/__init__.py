@@ -1,10 +1,14 @@
 """Real logs in their own formats, turned into events."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from easq.errors import InputError
+
+if TYPE_CHECKING:  # loaded when a data set is
+    from easq.sources.datasets.base import Rejects
 
 LOADERS = ("kuairand", "eeg_svrec", "table")
 
@@ -15,11 +19,13 @@ def load(
     log: Path,
     mapping: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
+    rejects: Path | None = None,
 ) -> dict[str, Any]:
     """Import the data set at `path` into the log file `log`, and return the counts.
 
-    Rows that cannot be used are written to `<log>.rejects.jsonl`. Raises InputError for an unknown loader,
-    an unexpected or missing mapping, and data of another format.
+    Rows that cannot be used are written to `rejects`, `<log>.rejects.jsonl` if not given. Raises InputError
+    for an unknown loader, an unexpected or missing mapping, data of another format, and data of which no
+    row can be used.
     """
     from easq.log.sqlite import SqliteLog
     from easq.sources.datasets.base import import_events
@@ -31,7 +37,7 @@ def load(
         raise InputError(f"loader: got {loader!r}; allowed: {', '.join(LOADERS)}")
     if loader != "table" and mapping is not None:
         raise InputError(f"mapping: got {mapping}, but only the loader table reads one, not {loader}")
-    rejects = log.with_name(log.name + ".rejects.jsonl")
+    rejects = rejects or log.with_name(log.name + ".rejects.jsonl")
     if loader == "kuairand":
         loaded = load_kuairand(path, rejects)
     elif loader == "eeg_svrec":
@@ -39,11 +45,16 @@ def load(
     elif mapping is None:
         raise InputError("mapping: the loader table needs a TOML file that says which column is what")
     else:
-        loaded = load_table(path, mapping, rejects)
+        with SqliteLog(log) if log.exists() else nullcontext() as events_so_far:
+            loaded = load_table(path, mapping, rejects, events_so_far)
+    if not loaded.rejects.used:
+        raise InputError(f"{path}: no row of {_reasons(loaded.rejects)}; each stands in {rejects}")
     with SqliteLog(log) as events:
         summary = import_events(events, loaded, on_progress)
     return {
         "rows": summary.rows_read,
+        "written": summary.written,
+        "older": summary.older,
         "requests": summary.requests,
         "views": summary.views,
         "asks": summary.asks,
@@ -51,6 +62,14 @@ def load(
         "options": summary.answers,
         "rejected": summary.rejected,
         "rejected_answers": summary.rejected_answers,
+        "passed_over": loaded.rejects.passed_over,
         "rejects": str(rejects),
         "log": str(log),
     }
+
+
+def _reasons(rejects: "Rejects") -> str:
+    counts = ", ".join(f"{reason} {number:,}" for reason, number in sorted(rejects.rows.items()))
+    is_time = any(reason.startswith(("before_1980_", "in_the_future_")) for reason in rejects.rows)
+    hint = "; is columns.time_unit of the mapping the unit of these times?" if is_time else ""
+    return f"{rejects.read:,} can be used ({counts or 'there are none'}{hint})"

@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
+
+if TYPE_CHECKING:
+    from easq.sources.datasets.held import New
 
 _encode = msgspec.json.Encoder().encode
 
@@ -16,7 +20,8 @@ class Rejects:
     """Rejected rows and the reasons, each on one JSON line of `path`: source, row, reason, values.
 
     `rows` counts the rejected rows, and `answers` the rows used without their answer, by reason. Always
-    `read == used + sum(rows.values())`. Without a path nothing is written.
+    `read == used + sum(rows.values())`. `passed_over` names the files of a folder that are of no known kind.
+    Without a path nothing is written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -24,12 +29,15 @@ class Rejects:
         self.used = 0
         self.rows: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
+        self.passed_over: list[str] = []
         self.path = path
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
 
-    def write(self, source: str, lines: Iterator[tuple[int, str, Mapping[str, str | None]]]) -> None:
+    def write(
+        self, source: str, lines: Iterator[tuple[int, str, Mapping[str, str | list[str] | None]]]
+    ) -> None:
         """Add a line for each (row number from 1, reason, values as read) of one source."""
         if self.path is None:
             return
@@ -43,11 +51,13 @@ class Rejects:
 class EventSource:
     """A data set that has been read: its events in chunks, ordered by event time.
 
-    Iterating again gives the same events.
+    Iterating again gives the same events. `new` says what of it the log holds, if that was looked up.
     """
 
-    def __init__(self, events: Callable[[], Iterator[list[Event]]], rejects: Rejects) -> None:
-        self.rejects = rejects
+    def __init__(
+        self, events: Callable[[], Iterator[list[Event]]], rejects: Rejects, new: "New | None" = None
+    ) -> None:
+        self.rejects, self.new = rejects, new
         self._events = events
 
     def __iter__(self) -> Iterator[list[Event]]:
@@ -55,9 +65,15 @@ class EventSource:
 
 
 class ImportSummary(msgspec.Struct, kw_only=True):
-    """Counts of one import: `answers` by option, `rejected` and `rejected_answers` by reason."""
+    """Counts of one import: `answers` by option, `rejected` and `rejected_answers` by reason.
+
+    Events are counted whether the log held them before or not; `written` are those that it did not hold.
+    `older` are rows with something new that lie before the newest event of their partition.
+    """
 
     rows_read: int
+    written: int = 0
+    older: int = 0
     requests: int = 0
     views: int = 0
     asks: int = 0
@@ -77,15 +93,32 @@ def import_events(
     rejects = chunks.rejects
     summary = ImportSummary(
         rows_read=rejects.read,
+        older=chunks.new.older if chunks.new else 0,
         rejected=dict(sorted(rejects.rows.items())),
         rejected_answers=dict(sorted(rejects.answers.items())),
     )
+    if chunks.new:
+        _count_held(summary, chunks.new)
+    before = sum(log.end_offsets(EVENTS))
     for chunk in chunks:
         log.append(EVENTS, chunk)
         for event in chunk:
             _count(summary, event)
         on_progress(summary.views, rejects.used)
+    summary.written = sum(log.end_offsets(EVENTS)) - before
     return summary
+
+
+def _count_held(summary: ImportSummary, new: "New") -> None:
+    """Count what the log holds of views that the import leaves out, but for what it adds to them."""
+    held, added = new.held, {event.event_id for event in new.late_answers}
+    summary.views = held.height
+    summary.requests = held["in_request"].n_unique() if held.height else 0
+    summary.asks = held["propensity"].count() - sum(i.endswith(":asked") for i in added)
+    summary.answers = dict(Counter(held["option"].drop_nulls().to_list()))
+    for event in new.late_answers:
+        if isinstance(event, Answered):
+            summary.answers[event.option] -= 1
 
 
 def _count(summary: ImportSummary, event: Event) -> None:

@@ -7,7 +7,7 @@ import polars as pl
 from easq.log.events import Answered, Asked, Behavior, Event, Request
 from easq.log.packing import Column, pack_floats
 from easq.sources.datasets.pack import PackedColumn
-from easq.sources.datasets.rows import DID
+from easq.sources.datasets.rows import DID, key_of
 from easq.sources.datasets.views import HistoryOf, Views
 
 Consumed = tuple[tuple[int, ...], ...]
@@ -36,7 +36,8 @@ class Block:
         features = views.features(rows)
         self._users = rows["user"].cast(pl.String).to_list()
         self._items = rows["item"].cast(pl.String).to_list()
-        self._keys = _keys(rows)
+        self._keys = rows.select(key_of(rows.columns)).to_series().to_list()
+        self._again = rows["again"].to_list() if "again" in rows.columns else None
         self._times = rows["request_ts"].to_list()
         self._reported = rows["reported"].to_list()
         self._viewer = {name: PackedColumn(features[name]) for name in views.viewer}
@@ -75,7 +76,7 @@ class Block:
         candidates = {name: column.rows(first, end) for name, column in self._candidate.items()}
         candidates |= {rate.name: rates[rate.name] for rate in self._views.rates if rate.name not in viewer}
         return Request(
-            event_id=self._id("request", first),
+            event_id=self._id("request", first) + (self._again[first] if self._again else ""),
             user_id=self._users[first],
             ts=self._times[first],
             items=self._items[first:end],
@@ -141,17 +142,6 @@ def starts(rows: pl.DataFrame) -> list[int]:
     """Return the rows at which requests begin."""
     is_first = pl.col("start").ne_missing(pl.col("start").shift())
     return rows.select(pl.arg_where(is_first)).to_series().to_list()
-
-
-def _keys(rows: pl.DataFrame) -> list[str]:
-    """Return a key of each row's view. It starts with the time, because logs store growing ids best.
-
-    Names are escaped, so that different names cannot give the same key.
-    """
-    key = [name for name in ("ts", "user", "item", "request") if name in rows.columns]
-    text = pl.col(key).cast(pl.String)
-    escaped = text.str.replace_all("%", "%25", literal=True).str.replace_all(":", "%3A", literal=True)
-    return rows.select(pl.concat_str(escaped, separator=":", ignore_nulls=True)).to_series().to_list()
 
 
 def _gained(ids: pl.Series, rows: pl.DataFrame, history: HistoryOf) -> list[tuple[int, ...]]:

@@ -16,6 +16,18 @@ def blank(column: str) -> pl.Expr:
     return pl.col(column).str.strip_chars().fill_null("") == ""
 
 
+def name(column: str) -> pl.Expr:
+    """Return a name of a viewer, an item or a request: `1003.0`, as a column of floats has it, is `1003`."""
+    return pl.col(column).str.strip_chars().str.replace(r"^(0|-?[1-9]\d{0,18})\.0+$", "$1")
+
+
+def inexact(column: str) -> pl.Expr:
+    """Return whether a cell is a whole number so large that a float may stand for several ids."""
+    text = pl.col(column).str.strip_chars()
+    is_large = text.cast(pl.Float64, strict=False).abs() >= _LARGEST_EXACT
+    return text.str.contains(r"^-?\d+(\.\d+)?[eE]\+\d+$") | (text.str.contains(r"^-?\d+\.0+$") & is_large)
+
+
 def number(column: str) -> pl.Expr:
     """Return a cell as float64, null if it is empty, not finite or not a number. true is 1, false is 0."""
     value = pl.col(column).str.strip_chars().str.to_lowercase().replace(_TRUTH).cast(pl.Float64, strict=False)
@@ -35,10 +47,10 @@ def whole(column: str) -> pl.Expr:
 def ids(values: pl.Series) -> pl.Series:
     """Return an int64 id per value: a whole number is its own id, other text gets its stable id.
 
-    `4` and `4.0` are the same value. Null and the empty text are MISSING.
+    `4` and `4.0` are the same value, as in `ids.category_id`. Null and the empty text are MISSING.
     """
     text = values.cast(pl.String).str.strip_chars()
-    plain = text.str.strip_suffix(".0")
+    plain = text.str.replace(r"^(0|-?[1-9]\d{0,18})\.0+$", "$1")
     digits = plain.cast(pl.Int64, strict=False)
     frame = pl.DataFrame({"text": text, "whole": digits, "plain": plain}).with_columns(
         pl.when(pl.col("whole").cast(pl.String) == pl.col("plain")).then("whole").alias("whole")
@@ -50,8 +62,11 @@ def ids(values: pl.Series) -> pl.Series:
 
 
 def id_lists(values: pl.Series, separator: str) -> pl.Series:
-    """Return the ids of the parts of each text, an empty list for an empty text."""
-    parts = values.cast(pl.String).fill_null("").str.split(separator)
+    """Return the ids of the parts of each text, or of each list of texts; an empty list for an empty one."""
+    if values.dtype == pl.List:
+        parts = values.fill_null(pl.lit([], pl.List(pl.String)))
+    else:
+        parts = values.cast(pl.String).fill_null("").str.split(separator)
     words = parts.explode().unique()
     parts = parts.list.eval(pl.element().filter(pl.element().str.strip_chars() != ""))
     named = pl.element().replace_strict(words, ids(words), return_dtype=pl.Int64)

@@ -19,9 +19,9 @@ from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
+from easq.sources.datasets.row_files import ROW
 from easq.sources.datasets.rows import DID, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import (
-    ROW,
     Source,
     check_folder,
     find,

@@ -20,6 +20,10 @@ class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
 
+NULL_VALUES = ("NULL", "Null", "null", "\\N", "NaN", "nan", "NaT", "None", "<NA>", "undefined")
+"""Texts that stand for nothing in what Hive, MySQL, pandas and JavaScript write."""
+
+
 class ViewColumns(_Strict, frozen=True):
     """Who saw what, and when. Without a `request` column, views are grouped into requests by time."""
 
@@ -71,7 +75,11 @@ class AnswerColumn(_Strict, frozen=True):
 
 
 class Mapping(_Strict, frozen=True):
-    """A table's columns. `name` is the start of every event id."""
+    """A table's columns. `name` is the start of every event id.
+
+    A cell that holds one of `null_values` is an empty one. `separator` stands between the fields of a CSV
+    file, a comma if not given (a tab in .tsv files).
+    """
 
     name: Name
     columns: ViewColumns
@@ -79,6 +87,8 @@ class Mapping(_Strict, frozen=True):
     behaviors: tuple[BehaviorColumn, ...]
     histories: tuple[HistoryRule, ...] = ()
     answer: AnswerColumn | None = None
+    null_values: tuple[str, ...] = NULL_VALUES
+    separator: str | None = None
 
     def needed(self) -> list[str]:
         """Return every column that the mapping names, once."""
@@ -148,6 +158,7 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
         if repeated := sorted({name for name in declared if declared.count(name) > 1}):
             yield f"{kind} need distinct names; repeated: {', '.join(repeated)}"
     yield from _feature_contradictions(mapping)
+    yield from _text_contradictions(mapping)
     numeric = [f.column for f in mapping.features if f.kind == "numeric"]
     if mapping.columns.time in (*numeric, *(behavior.column for behavior in mapping.behaviors)):
         yield f"columns.time = {mapping.columns.time!r} is a numeric feature or a behavior too"
@@ -161,6 +172,28 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
             yield f"histories[{place}].where = {history.where!r}; allowed: {', '.join(behaviors) or 'none'}"
     if mapping.answer is not None and not mapping.answer.options:
         yield 'answer.options is empty; say which value is which option, as "5" = "satisfied"'
+
+
+def _text_contradictions(mapping: Mapping) -> Iterator[str]:
+    if mapping.separator is not None and (
+        len(mapping.separator.encode()) != 1 or mapping.separator in '"\r\n'
+    ):
+        yield f"separator = {mapping.separator!r}; give one ASCII character that is no quote, as ';'"
+    answers = (*mapping.answer.options, *mapping.answer.ignored) if mapping.answer else ()
+    if both := [text for text in answers if text.strip() in mapping.null_values]:
+        yield (
+            f"answer names {both[0]!r}, which null_values takes for an empty cell; "
+            "give null_values without it"
+        )
+    separators: dict[str, str] = {}
+    for place, feature in enumerate(mapping.features):
+        if feature.kind == "multi":
+            between = feature.separator or ","
+            if separators.setdefault(feature.column, between) != between:
+                yield (
+                    f"features[{place}].separator = {between!r}, but {separators[feature.column]!r} cuts the "
+                    f"column {feature.column!r} in another feature; a column has one separator"
+                )
 
 
 def _feature_contradictions(mapping: Mapping) -> Iterator[str]:

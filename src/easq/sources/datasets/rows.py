@@ -1,19 +1,24 @@
 """Turn rows of text into typed views. Every row is used, or rejected with a reason."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from easq.sources.datasets.base import Rejects
 from easq.sources.datasets.cells import blank
-from easq.sources.datasets.sources import ROW, Source
+from easq.sources.datasets.row_files import BROKEN, ROW
+from easq.sources.datasets.sources import Source
 
 DID = "did:"
 """Prefix of the columns of behaviors' values."""
 
-LATEST_MS = 4_102_444_800_000
-"""2100-01-01. A later time is probably in another unit."""
+EARLIEST_MS = 315_532_800_000
+"""1980-01-01. An earlier time is one in another unit: seconds read as milliseconds lie in 1970."""
+
+_AHEAD_MS = 86_400_000
+"""How far ahead of this machine's clock a time may be: a time without a zone may be a local one."""
 
 Check = tuple[str, pl.Expr]
 
@@ -42,6 +47,17 @@ def value(column: str) -> pl.Expr:
     return pl.col(_READ + column)
 
 
+def key_of(columns: Collection[str]) -> pl.Expr:
+    """Return the key of each row's view. It starts with the time, because logs store growing ids best.
+
+    Names are escaped, so that different names cannot give the same key.
+    """
+    key = [name for name in ("ts", "user", "item", "request") if name in columns]
+    text = pl.col(key).cast(pl.String)
+    escaped = text.str.replace_all("%", "%25", literal=True).str.replace_all(":", "%3A", literal=True)
+    return pl.concat_str(escaped, separator=":", ignore_nulls=True)
+
+
 def checks(column: str, at_least: float | None = None, needed: bool = True) -> list[Check]:
     """Return the tests of one column: missing (if it is needed), unreadable, or less than allowed."""
     bad = value(column).is_null() & ~blank(column)
@@ -52,8 +68,16 @@ def checks(column: str, at_least: float | None = None, needed: bool = True) -> l
 
 
 def time_checks(column: str) -> list[Check]:
-    """Return the tests of a column of times in ms."""
-    return [*checks(column, at_least=1), (f"bad_{column}", value(column) > LATEST_MS)]
+    """Return the tests of a column of times in ms: one before EARLIEST_MS or ahead of the clock is none.
+
+    A row of the future would make all later rows late.
+    """
+    latest = round(time.time() * 1000) + _AHEAD_MS
+    return [
+        *checks(column),
+        (f"before_1980_{column}", value(column) < EARLIEST_MS),
+        (f"in_the_future_{column}", value(column) > latest),
+    ]
 
 
 def read_views(sources: Iterable[Source], parse: Parse, rejects: Rejects) -> pl.DataFrame:
@@ -97,7 +121,7 @@ def read_views(sources: Iterable[Source], parse: Parse, rejects: Rejects) -> pl.
 
 
 def _typed(number: int, source: Source, parse: Parse) -> pl.DataFrame:
-    reason, answer_reason = _first(parse.bad), _first(parse.bad_answer)
+    reason, answer_reason = _first([("cut_short", pl.col(BROKEN)), *parse.bad]), _first(parse.bad_answer)
     answer = {
         name: pl.when(answer_reason.is_null()).then(parse.columns[name]) for name in ("option", "propensity")
     }

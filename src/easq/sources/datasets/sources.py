@@ -6,26 +6,42 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-
-ROW = "_row"
+from easq.sources.datasets.row_files import (
+    BROKEN,
+    LIST,
+    ROW,
+    cut_short,
+    json_text,
+    kind_of,
+    missing_keys,
+    open_rows,
+    parts_of,
+    text_of,
+    without_nulls,
+)
 
 _WHOLE_ROWS = pl.QueryOptFlags(projection_pushdown=False)
 """Read every column of a CSV: otherwise a row with too many fields would go unnoticed."""
 
 
 class Source:
-    """Rows of text from one file. Row numbers count from 1, without the heading."""
+    """Rows of text from one file. Row numbers count from 1, without the heading.
 
-    def __init__(self, name: str, rows: pl.LazyFrame) -> None:
+    `prepared` are columns computed before all others: texts without those that stand for nothing, lists,
+    and whether a row is BROKEN. Rows as read (`raw`) are without them.
+    """
+
+    def __init__(self, name: str, rows: pl.LazyFrame, prepared: Sequence[pl.Expr] | None = None) -> None:
         self.name = name
         self._rows = rows
+        self._prepared = [pl.lit(False).alias(BROKEN)] if prepared is None else prepared
 
     def select(self, cells: Mapping[str, pl.Expr], columns: Mapping[str, pl.Expr]) -> pl.DataFrame:
         """Return the row numbers, and columns computed from text and `cells`, which are computed first.
 
         Raises InputError for an unreadable file.
         """
-        rows = self._rows.with_columns(**cells).select(ROW, **columns)
+        rows = self._rows.with_columns(*self._prepared).with_columns(**cells).select(ROW, **columns)
         try:
             return rows.collect(optimizations=_WHOLE_ROWS)
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -34,37 +50,63 @@ class Source:
     def raw(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the text of the rows whose numbers are in `wanted`, after its other columns."""
         rows = self._rows.filter(pl.col(ROW).is_in(wanted[ROW].unique().implode())).collect()
+        rows = rows.drop(BROKEN, strict=False)
         return wanted.join(rows, on=ROW, how="left", maintain_order="left")
 
 
-def open_file(path: Path, root: Path, needed: Iterable[str]) -> Source:
-    """Return the needed columns of a CSV or Parquet file as text.
+def open_file(
+    path: Path,
+    root: Path,
+    needed: Iterable[str],
+    lists: Mapping[str, str] | None = None,
+    null_values: tuple[str, ...] = (),
+    separator: str | None = None,
+) -> Source:
+    """Return the needed columns of a CSV, Parquet or JSON lines file as text.
 
-    Raises InputError if the file cannot be read or lacks a needed column.
+    `lists` are the columns of several values, with what separates these in a text; their parts come as
+    LIST columns. `null_values` are texts that stand for nothing, `separator` is that of a CSV's fields.
+    Raises InputError if the file cannot be read, lacks a needed column, or has one of a type without text.
     """
-    try:
-        is_parquet = path.suffix.lower() == ".parquet"
-        rows = pl.scan_parquet(path) if is_parquet else pl.scan_csv(path, infer_schema=False)
+    lists, columns = lists or {}, list(dict.fromkeys(needed))
+    rows, names = open_rows(path, separator)
+    if names is None:
+        present = [c for c in columns if c not in missing_keys(rows, columns)]
+        require(columns, present, str(path))
+        texts = [json_text(column, path) for column in columns]
+        dtypes: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
+        whole = pl.col("line").str.json_path_match("$").str.starts_with("{").fill_null(False)
+        rows = rows.select(ROW, *texts, (~whole).alias(BROKEN))
+    else:
+        require(columns, names, str(path))
         schema = rows.collect_schema()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-    columns = dict.fromkeys(needed)
-    require(columns, schema.names(), str(path))
-    texts = [_text(column, schema[column]) for column in columns]
-    return Source(str(path.relative_to(root)), rows.select(texts).with_row_index(ROW, offset=1))
-
-
-def _text(column: str, dtype: pl.DataType) -> pl.Expr:
-    value = pl.col(column)
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    return value.cast(pl.String)
+        rows = rows.select(ROW, *(text_of(column, schema[column], path) for column in columns))
+        found = rows.collect_schema()
+        dtypes = {column: found[column] for column in columns}
+        cut = cut_short(path, separator) if kind_of(path) == "CSV" else pl.Series(ROW, [], pl.UInt32)
+        rows = rows.with_columns(pl.col(ROW).is_in(cut.implode()).alias(BROKEN))
+    prepared = without_nulls(dtypes, null_values)
+    prepared += [
+        parts_of(column, dtypes[column], between, null_values, names is None).alias(LIST + column)
+        for column, between in lists.items()
+    ]
+    for column, dtype in dtypes.items():
+        if dtype.is_nested() and column not in lists:
+            raise InputError(
+                f"{path}: column {column!r} holds lists; allowed for a feature with kind = 'multi'"
+            )
+    return Source(str(path.relative_to(root)), rows, prepared)
 
 
 def require(needed: Iterable[str], present: Collection[str], where: str) -> None:
     """Raise InputError naming every needed column that is not present."""
     if missing := [column for column in needed if column not in present]:
-        raise InputError(f"{where} lacks {', '.join(missing)}; its columns are {', '.join(present)}")
+        hint = "; if not a comma separates its fields, say what does with `separator` in the mapping"
+        is_one = len(present) == 1 and any(mark in next(iter(present)) for mark in ";\t|")
+        raise InputError(
+            f"{where} lacks {', '.join(missing)}; its columns are {', '.join(present) or 'none of those'}"
+            f"{hint if is_one else ''}"
+        )
 
 
 def find(root: Path, patterns: Sequence[str]) -> list[Path]:

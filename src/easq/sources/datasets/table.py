@@ -1,10 +1,11 @@
-"""Load any table of views, CSV or Parquet. A mapping declares its columns.
+"""Load any table of views: CSV, Parquet or JSON lines. A mapping declares its columns.
 
 One row is one view of one item by one viewer. Times without a zone are UTC. A behavior counts as known at
 the view's time. An empty cell means missing (features), not done (behaviors) or no answer. A cell that
 cannot be read rejects its row.
 """
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from os.path import commonpath
@@ -13,34 +14,49 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
+from easq.log.base import EventLog
+from easq.log.events import Event
 from easq.sources.datasets.base import EventSource, Rejects
-from easq.sources.datasets.cells import blank, id_lists, ids, number, whole
+from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
+from easq.sources.datasets.held import Held, New, held_by, new_of
 from easq.sources.datasets.mapping import AnswerColumn, FeatureColumn, Mapping, TimeUnit, read_mapping
 from easq.sources.datasets.request_cutter import into_requests
+from easq.sources.datasets.row_files import ENDINGS, LIST, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import listing, open_file
 from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, Views
 
-SUFFIXES = (".csv", ".parquet")
 RAW = "raw:"
 
 
-def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> EventSource:
+def load_table(
+    path: Path, mapping: Path, rejects: Path | None = None, log: EventLog | None = None
+) -> EventSource:
     """Return the events of a file, of the files that match a glob, or of a folder's files.
 
-    Rows that cannot be used go to the file `rejects`. Raises InputError for a wrong mapping, a missing
-    column, or a path without a table.
+    Rows that cannot be used go to the file `rejects`. With the `log` that they are for, views that it holds
+    keep their requests. Raises InputError for a wrong mapping, a missing
+    column, a path without a table, or rows that all lie before what the log holds.
     """
     declared = read_mapping(mapping)
     rejected = Rejects(rejects)
-    files = _files(path)
+    files, passed_over = _files(path)
     root = Path(commonpath([file.parent for file in files]))
-    sources = [open_file(file, root, declared.needed()) for file in files]
+    lists = {f.column: f.separator or "," for f in declared.features if f.kind == "multi"}
+    rejected.passed_over = [str(file.relative_to(path)) for file in passed_over]
+    sources = [
+        open_file(file, root, declared.needed(), lists, declared.null_values, declared.separator)
+        for file in files
+    ]
     is_bounded = declared.columns.request is not None
+    question = declared.answer.question if declared.answer else "satisfaction"
+    rows = into_requests(read_views(sources, _parse(declared), rejected), is_bounded=is_bounded)
+    held = held_by(log, declared.name) if log is not None else Held()
+    new = new_of(rows, held, question, is_bounded)
     views = Views(
         name=declared.name,
-        rows=into_requests(read_views(sources, _parse(declared), rejected), is_bounded=is_bounded),
+        rows=new.rows,
         features=partial(_features, declared=declared.features),
         viewer=[feature.name for feature in declared.features if feature.side == "viewer"],
         candidate=[feature.name for feature in declared.features if feature.side == "candidate"],
@@ -49,14 +65,24 @@ def load_table(path: Path, mapping: Path, rejects: Path | None = None) -> EventS
             HistoryOf(name=h.name, of=h.of, length=h.length, where=h.where, at_least=h.at_least)
             for h in declared.histories
         ],
-        question=declared.answer.question if declared.answer else "satisfaction",
+        question=question,
     )
-    return EventSource(partial(events_of, views), rejected)
+    return EventSource(partial(_events, views, new), rejected, new)
 
 
-def _files(path: Path) -> list[Path]:
+def _events(views: Views, new: New) -> Iterator[list[Event]]:
+    if new.late_answers:
+        yield new.late_answers
+    yield from events_of(views)
+
+
+def _files(path: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files to read, and those of a folder that are of no known kind."""
+    others: list[Path] = []
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        found = sorted(file for file in path.rglob("*") if file.is_file())
+        files = [file for file in found if kind_of(file)]
+        others = [file for file in found if not kind_of(file)]
     elif path.is_file():
         files = [path]
     else:
@@ -65,14 +91,16 @@ def _files(path: Path) -> list[Path]:
     if not files:
         contents = f"; it holds {listing(path)}" if path.is_dir() else ", and no file matches"
         raise InputError(
-            f"{path}: expected a CSV or Parquet file, a glob of them, or a folder with them{contents}"
+            f"{path}: expected a file of CSV, Parquet or JSON lines, a glob, or a folder with them{contents}"
         )
-    kinds = {file.suffix.lower() for file in files}
-    if others := kinds.difference(SUFFIXES):
-        raise InputError(f"{path}: file names must end in {' or '.join(SUFFIXES)}, got {', '.join(others)}")
+    if unknown := [file for file in files if not kind_of(file)]:
+        raise InputError(f"{path}: file names must end in {ENDINGS}, got {unknown[0].name}")
+    kinds = sorted({kind_of(file) or "" for file in files})
     if len(kinds) > 1:
-        raise InputError(f"{path} holds both CSV and Parquet; name one kind with a glob, as {path / '*.csv'}")
-    return files
+        raise InputError(
+            f"{path} holds both {' and '.join(kinds)}; name one kind with a glob, as {path / '*.csv'}"
+        )
+    return files, others
 
 
 def _parse(declared: Mapping) -> Parse:
@@ -88,24 +116,28 @@ def _parse(declared: Mapping) -> Parse:
             columns.time: _time(columns.time, columns.time_unit),
         },
         columns={
-            "user": pl.col(columns.user),
-            "item": pl.col(columns.item),
+            "user": name(columns.user),
+            "item": name(columns.item),
             "ts": value(columns.time),
             "reported": value(columns.time),
-            **{name: pl.col(column) for name, column in request.items()},
+            **{key: name(column) for key, column in request.items()},
             "option": option,
             "propensity": propensity,
             **{
                 DID + behavior.name: value(behavior.column).cast(pl.Float32)
                 for behavior in declared.behaviors
             },
-            **{RAW + feature.column: pl.col(feature.column) for feature in declared.features},
+            **{
+                RAW + f.name: pl.col(LIST + f.column if f.kind == "multi" else f.column)
+                for f in declared.features
+            },
         },
         bad=[
             *(
                 (f"missing_{column}", blank(column))
                 for column in (columns.user, columns.item, *request.values())
             ),
+            *((f"inexact_{column}", inexact(column)) for column in (columns.user, columns.item)),
             *time_checks(columns.time),
             *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
         ],
@@ -149,7 +181,7 @@ def _answer(answer: AnswerColumn | None) -> tuple[pl.Expr, pl.Expr, list[Check]]
 
 
 def _features(rows: pl.DataFrame, declared: tuple[FeatureColumn, ...]) -> pl.DataFrame:
-    return pl.DataFrame([_feature(rows[RAW + feature.column], feature) for feature in declared])
+    return pl.DataFrame([_feature(rows[RAW + feature.name], feature) for feature in declared])
 
 
 def _feature(cells: pl.Series, feature: FeatureColumn) -> pl.Series:

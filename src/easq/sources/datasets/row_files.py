@@ -1,0 +1,200 @@
+"""The files that hold rows: CSV, Parquet and JSON lines, as text and without a guess at types.
+
+A path always names exactly that file: brackets and stars in it are no pattern here. CSV and JSON lines may
+be compressed (`.gz`, `.zst`).
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import polars as pl
+
+from easq.errors import InputError
+
+ROW = "_row"
+BROKEN = "_broken"
+"""Whether a row lacks fields that the heading announces, or is not JSON."""
+
+LIST = "list:"
+"""Prefix of the columns that hold the parts of a multi-valued cell."""
+
+KINDS = {
+    ".csv": "CSV",
+    ".tsv": "CSV",
+    ".parquet": "Parquet",
+    ".jsonl": "JSON lines",
+    ".ndjson": "JSON lines",
+}
+ENDINGS = ".csv, .tsv, .jsonl or .ndjson (each also with .gz or .zst) or .parquet"
+
+_NO_SEPARATOR = "\x01"  # not allowed in JSON, so that a line stays whole
+_LARGEST_EXACT = 2.0**53
+_QUOTED = r'"(?:[^"]|"")*"'
+_CONTROL = r"[\x00-\x08\x0e-\x1f]"
+
+
+def kind_of(path: Path) -> str | None:
+    """Return the kind of file that a name stands for; None if none does."""
+    name = path.name.lower()
+    plain = name.removesuffix(".gz").removesuffix(".zst")
+    kind = KINDS.get(Path(plain).suffix)
+    return None if kind == "Parquet" and plain != name else kind
+
+
+def open_rows(path: Path, separator: str | None) -> tuple[pl.LazyFrame, list[str] | None]:
+    """Return all rows of a file with their numbers, and the names of its columns.
+
+    JSON lines have no heading: their rows are one column `line`, and None stands for the names. Raises
+    InputError if the file cannot be read.
+    """
+    try:
+        match kind_of(path):
+            case "Parquet":
+                rows = pl.scan_parquet(path, glob=False)
+            case "JSON lines":
+                rows = _lines(path).filter(pl.col("line").is_not_null())
+                rows.head(1).collect()
+                return rows, None
+            case _:
+                rows = pl.scan_csv(
+                    path, infer_schema=False, glob=False, separator=separator or _separator_of(path)
+                )
+        names = rows.collect_schema().names()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    return rows.with_row_index(ROW, offset=1), names
+
+
+def cut_short(path: Path, separator: str | None) -> pl.Series:
+    """Return the numbers of a CSV file's rows that have fewer fields than its heading.
+
+    The reader fills such rows up with nothing, as if that had been written. Blank lines are rows of their
+    own kind: they hold nothing at all.
+    """
+    comma = separator or _separator_of(path)
+    row = pl.col("line").fill_null("")
+    # A line break within quotes ends no row: a row begins where the quotes so far are closed.
+    num_quotes = row.str.count_matches('"', literal=True).cast(pl.Int64).cum_sum()
+    is_start = num_quotes.shift(fill_value=0) % 2 == 0
+    rows = _lines(path).select(row.alias("row"), is_start.cast(pl.Int64).cum_sum().alias("number"))
+    rows = rows.group_by("number", maintain_order=True).agg(pl.col("row").str.join("\n"))
+    unquoted = pl.col("row").str.replace_all(_QUOTED, "q")
+    counted = rows.select(
+        unquoted.str.count_matches(comma, literal=True).alias("commas"),
+        (pl.col("row").str.strip_chars() == "").alias("is_blank"),
+    ).collect()
+    if counted.is_empty():
+        return pl.Series(ROW, [], pl.UInt32)
+    is_short = (counted["commas"] < counted["commas"][0]) & ~counted["is_blank"]
+    places: pl.Series = is_short.arg_true()
+    return places.cast(pl.UInt32).alias(ROW)
+
+
+def text_of(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
+    """Return a column as text: UTC times, whole floats without a point, UUIDs, no NaN and no infinity.
+
+    Lists stay lists of text. Raises InputError for a type that has no text.
+    """
+    value = pl.col(column)
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested():
+        parts = value.cast(pl.List(dtype.inner))
+        if dtype.inner.is_float():
+            return parts.list.eval(_float_text(pl.element()))
+        return parts.cast(pl.List(pl.String))
+    if dtype.is_nested() or dtype in (pl.Duration, pl.Object):
+        raise InputError(
+            f"{path}: column {column!r} is a {dtype}; allowed: texts, numbers, truth values, times, UUIDs, "
+            "and lists of these for a feature with kind = 'multi'"
+        )
+    if dtype.is_float():
+        return _float_text(value).alias(column)
+    if dtype == pl.Binary:
+        return value.map_batches(_binary_text, return_dtype=pl.String).alias(column)
+    return value.cast(pl.String)
+
+
+def json_text(column: str, path: Path) -> pl.Expr:
+    """Return the text of one key of JSON lines. Raises InputError for a name that no path can hold."""
+    if "'" in column or "\\" in column:
+        raise InputError(f"{path}: a key of JSON lines cannot hold ' or \\ here, got {column!r}")
+    return pl.col("line").str.json_path_match(f"$['{column}']").alias(column)
+
+
+def missing_keys(rows: pl.LazyFrame, columns: Iterable[str]) -> list[str]:
+    """Return the keys that no line of JSON names."""
+    found = rows.select(
+        pl.col("line").str.contains(f'"{column}"', literal=True).any().alias(column) for column in columns
+    ).collect()
+    return [column for column in found.columns if not found[column].item()]
+
+
+def parts_of(
+    column: str, dtype: pl.DataType, separator: str, null_values: tuple[str, ...], is_json: bool
+) -> pl.Expr:
+    """Return the parts of a multi-valued cell: a list's elements, or a text cut at `separator`.
+
+    Parts that stand for nothing are left out.
+    """
+    value = pl.col(column)
+    parts = value if dtype.is_nested() else value.str.split(separator)
+    if is_json:
+        is_list = value.str.starts_with("[")
+        listed = pl.when(is_list).then(value).str.json_decode(pl.List(pl.String))
+        parts = pl.when(is_list).then(listed).otherwise(parts)
+    is_nothing = pl.element().str.strip_chars().is_in(null_values).fill_null(True)
+    return parts.list.eval(pl.element().filter(~is_nothing)) if null_values else parts
+
+
+def without_nulls(columns: Mapping[str, pl.DataType], null_values: tuple[str, ...]) -> list[pl.Expr]:
+    """Return the text columns with nothing in the place of each text that stands for nothing."""
+    texts = [column for column, dtype in columns.items() if dtype == pl.String]
+    if not null_values:
+        return []
+    return [
+        pl.when(~pl.col(column).str.strip_chars().is_in(null_values)).then(pl.col(column)).alias(column)
+        for column in texts
+    ]
+
+
+def _lines(path: Path) -> pl.LazyFrame:
+    return pl.scan_csv(
+        path,
+        has_header=False,
+        new_columns=["line"],
+        separator=_NO_SEPARATOR,
+        quote_char=None,
+        infer_schema=False,
+        glob=False,
+    ).with_row_index(ROW, offset=1)
+
+
+def _separator_of(path: Path) -> str:
+    return "\t" if ".tsv" in path.suffixes else ","
+
+
+def _float_text(value: pl.Expr) -> pl.Expr:
+    """Return floats as text; `1003.0` is `1003`, as the same number of another file is an integer."""
+    is_whole = (value == value.floor()) & (value.abs() < _LARGEST_EXACT)
+    whole = pl.when(is_whole).then(value).cast(pl.Int64, strict=False).cast(pl.String)
+    return pl.coalesce(whole, pl.when(value.is_finite()).then(value).cast(pl.String))
+
+
+def _binary_text(values: pl.Series) -> pl.Series:
+    """Return bytes as the text that they are, or as UUIDs if each is 16 bytes and one is no text."""
+    try:
+        text = values.cast(pl.String)
+        if not text.str.contains(_CONTROL).any():
+            return text
+    except pl.exceptions.PolarsError:
+        pass
+    if not (values.bin.size() == 16).fill_null(True).all():
+        raise pl.exceptions.ComputeError(
+            f"column {values.name!r} holds bytes that are neither UTF-8 text nor UUIDs of 16 bytes; "
+            "write it as text"
+        )
+    digits = values.bin.encode("hex").to_frame("x")
+    cuts = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
+    parts = [pl.col("x").str.slice(start, length) for start, length in cuts]
+    return digits.select(pl.concat_str(parts, separator="-")).to_series()

@@ -1,0 +1,196 @@
+"""Files as other programs write them: compressed, typed, cut short, with other marks for nothing."""
+
+import gzip
+import json
+import math
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import polars as pl
+import pytest
+
+from easq.errors import InputError
+from easq.log.events import Event
+from easq.log.ids import stable_id
+from easq.sources.datasets import load as load_to_log
+from easq.sources.datasets.base import EventSource
+from easq.sources.datasets.cells import MISSING
+from easq.sources.datasets.table import load_table
+from tests.sources.datasets.test_table import ANSWER, COLUMNS, mapping, view
+from tests.support.small_datasets import NOON, events_of, floats_in, ids_in, requests_of, write_csv
+
+ROWS = [
+    view("ann", "x", NOON, liked=1, survey=4),
+    view("ann", "y", NOON + 1000, tags="", seconds=""),
+    view("bo", "x", NOON + 2000, liked=0),
+]
+
+
+def loaded(path: Path, **keys: str) -> EventSource:
+    declared = mapping(path.parent / "m", answer=ANSWER)
+    lines = "".join(f"{key} = {value}\n" for key, value in keys.items())
+    declared.write_text(lines + declared.read_text())
+    return load_table(path, declared)
+
+
+def as_csv(folder: Path, rows: list[dict[str, Any]] = ROWS) -> list[Event]:
+    return events_of(loaded(write_csv(folder / "plain" / "views.csv", COLUMNS, rows)))
+
+
+def parquet(file: Path, rows: list[dict[str, Any]], **columns: pl.Series) -> Path:
+    frame = pl.DataFrame([dict.fromkeys(COLUMNS) | row for row in rows], infer_schema_length=None)
+    frame.with_columns(**columns).write_parquet(file)
+    return file
+
+
+def test_compressed_files_are_read_as_plain_ones(tmp_path: Path) -> None:
+    plain = as_csv(tmp_path)
+    text = (tmp_path / "plain" / "views.csv").read_bytes()
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(text))
+    pl.read_csv(text, infer_schema=False).write_csv(tmp_path / "b.csv.zst", compression="zstd")
+    assert events_of(loaded(tmp_path / "a.csv.gz")) == plain
+    assert events_of(loaded(tmp_path / "b.csv.zst")) == plain
+
+
+def test_a_folder_holds_plain_and_compressed_files_and_names_what_it_passes_over(tmp_path: Path) -> None:
+    write_csv(tmp_path / "in" / "a.csv", COLUMNS, ROWS[:2])
+    rest = write_csv(tmp_path / "rest.csv", COLUMNS, ROWS[2:])
+    (tmp_path / "in" / "b.csv.gz").write_bytes(gzip.compress(rest.read_bytes()))
+    (tmp_path / "in" / "c.xlsx").write_text("no table")
+    summary = load_to_log("table", tmp_path / "in", tmp_path / "a.log", mapping(tmp_path / "m"))
+    assert (summary["rows"], summary["views"], summary["passed_over"]) == (3, 3, ["c.xlsx"])
+
+
+def test_json_lines_are_read_as_csv(tmp_path: Path) -> None:
+    file = tmp_path / "views.jsonl"
+    rows = [
+        dict.fromkeys(COLUMNS) | row | {"tags": row["tags"].split("|") if row["tags"] else None}
+        for row in ROWS
+    ]
+    rows = [{key: None if value == "" else value for key, value in row.items()} for row in rows]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n")
+    assert events_of(loaded(file)) == as_csv(tmp_path)
+    compressed = tmp_path / "views.ndjson.gz"
+    compressed.write_bytes(gzip.compress(file.read_bytes()))
+    assert events_of(loaded(compressed)) == as_csv(tmp_path)
+
+
+def test_json_lines_without_a_key_are_refused_and_a_torn_line_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "views.jsonl"
+    whole = json.dumps(dict.fromkeys(COLUMNS) | ROWS[0])
+    file.write_text(f"{whole}\n{whole[:40]}")
+    assert loaded(file).rejects.rows == {"cut_short": 1}
+    file.write_text(json.dumps(ROWS[1]))
+    with pytest.raises(InputError, match=r"views\.jsonl lacks survey, liked"):
+        loaded(file)
+
+
+def test_rows_cut_short_are_rejected(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "views.csv", COLUMNS, ROWS)
+    text = file.read_text() + f'ann,z,{NOON}\nbo,"z,""q""",{NOON + 9},nl,"a,b",9,1,,,\ncy,z,{NOON},n'
+    file.write_text(text)
+    source = loaded(file)
+    assert source.rejects.rows == {"cut_short": 2}
+    assert (source.rejects.read, source.rejects.used) == (6, 4)
+
+
+def test_blank_lines_and_breaks_within_quotes_move_no_row_number(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "views.csv", COLUMNS, [view("ann", "x", NOON, country="n\nl,"), ROWS[1]])
+    file.write_text(file.read_text() + f'\n"an""n\n",z,{NOON}\n')
+    rejects = tmp_path / "r.jsonl"
+    source = load_table(file, mapping(tmp_path / "m"), rejects)
+    assert source.rejects.rows == {"cut_short": 1, "missing_viewer": 1}
+    reasons = {line["row"]: line["reason"] for line in map(json.loads, rejects.read_text().splitlines())}
+    assert reasons == {3: "missing_viewer", 4: "cut_short"}
+
+
+def test_texts_for_nothing_are_empty_cells(tmp_path: Path) -> None:
+    rows = [
+        view("NULL", "x", NOON),
+        view("ann", "y", NOON, seconds="\\N", country="None", tags="null", liked="NaN", survey="NULL"),
+    ]
+    file = write_csv(tmp_path / "views.csv", COLUMNS, rows)
+    source = loaded(file)
+    assert (source.rejects.rows, source.rejects.answers) == ({"missing_viewer": 1}, {})
+    (request,) = requests_of(source)
+    assert floats_in(request, "seconds") == [None]
+    assert (ids_in(request, "country"), ids_in(request, "tags")) == ([MISSING], [])
+    kept = loaded(write_csv(tmp_path / "a.csv", COLUMNS, [view("NULL", "-", NOON)]), null_values='["-"]')
+    assert kept.rejects.rows == {"missing_video": 1}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])
+def test_what_is_no_number_in_parquet_is_unknown(tmp_path: Path, bad: float | None) -> None:
+    rows = [view("ann", "x", NOON), view("ann", "y", NOON + 1)]
+    numbers = pl.Series([1.5, bad], dtype=pl.Float64)
+    source = loaded(parquet(tmp_path / "v.parquet", rows, seconds=numbers, liked=numbers))
+    assert source.rejects.rows == {}
+    (request,) = requests_of(source)
+    assert floats_in(request, "seconds") == [1.5, None]
+
+
+def test_lists_are_the_values_of_a_multi(tmp_path: Path) -> None:
+    rows = [view("ann", "x", NOON), view("ann", "y", NOON + 1)]
+    tags = pl.Series([["a|b", "7", None], None], dtype=pl.List(pl.String))
+    (request,) = requests_of(loaded(parquet(tmp_path / "v.parquet", rows, tags=tags)))
+    assert ids_in(request, "tags") == [stable_id("a|b"), 7]
+    floats = pl.Series([[7.0, math.nan], []], dtype=pl.List(pl.Float64))
+    (request,) = requests_of(loaded(parquet(tmp_path / "v.parquet", rows, tags=floats)))
+    assert ids_in(request, "tags") == [7]
+    wrong = parquet(tmp_path / "w.parquet", rows, country=pl.Series([["nl"], ["de"]]))
+    with pytest.raises(InputError, match=r"column 'country' holds lists; allowed for .* kind = 'multi'"):
+        loaded(wrong)
+    wrong = parquet(tmp_path / "w.parquet", rows, tags=pl.Series([{"a": 1}, {"a": 2}]))
+    with pytest.raises(InputError, match=r"column 'tags' is a Struct.*allowed: texts, numbers"):
+        loaded(wrong)
+
+
+def test_bytes_are_texts_or_uuids(tmp_path: Path) -> None:
+    rows = [view("ann", "x", NOON), view("ann", "y", NOON + 1)]
+    ids = [UUID(int=(0xABCDEF << 100) + n) for n in range(2)]
+    as_bytes = pl.Series([u.bytes for u in ids], dtype=pl.Binary)
+    (request,) = requests_of(loaded(parquet(tmp_path / "v.parquet", rows, video=as_bytes)))
+    assert request.items == [str(u) for u in ids]
+    texts = pl.Series([b"sixteen letters.", b"y"], dtype=pl.Binary)
+    (request,) = requests_of(loaded(parquet(tmp_path / "v.parquet", rows, video=texts)))
+    assert request.items == ["sixteen letters.", "y"]
+    wrong = parquet(tmp_path / "v.parquet", rows, video=pl.Series([b"\xff\xfe", b"y"], dtype=pl.Binary))
+    with pytest.raises(InputError, match="'video' holds bytes that are neither UTF-8 text nor UUIDs"):
+        loaded(wrong)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_brackets_and_stars_in_a_path_name_exactly_that_file(tmp_path: Path, ending: str) -> None:
+    for name, rows in (("views[1]", ROWS), ("views1", ROWS[:1]), ("v*", ROWS[:2])):
+        file = tmp_path / "d [x]" / f"{name}.{ending}"
+        file.parent.mkdir(exist_ok=True)
+        full = [
+            {k: None if v == "" else v for k, v in (dict.fromkeys(COLUMNS) | row).items()} for row in rows
+        ]
+        if ending == "csv":
+            write_csv(file, COLUMNS, rows)
+        elif ending == "jsonl":
+            file.write_text("".join(json.dumps(row) + "\n" for row in full))
+        else:
+            pl.DataFrame(full, infer_schema_length=None).write_parquet(file)
+    assert loaded(tmp_path / "d [x]" / f"views[1].{ending}").rejects.read == 3
+    assert loaded(tmp_path / "d [x]" / f"v*.{ending}").rejects.read == 2
+
+
+def test_a_separator_is_declared_or_asked_for(tmp_path: Path) -> None:
+    plain = as_csv(tmp_path)
+    text = (tmp_path / "plain" / "views.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace(",", ";"))
+    (tmp_path / "b.tsv").write_text(text.replace(",", "\t"))
+    assert events_of(loaded(tmp_path / "a.csv", separator='";"')) == plain
+    assert events_of(loaded(tmp_path / "b.tsv")) == plain
+    with pytest.raises(InputError, match="say what does with `separator` in the mapping"):
+        loaded(tmp_path / "a.csv")
+
+
+def test_an_import_that_can_use_nothing_is_refused(tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "v.csv", COLUMNS, [view("ann", "x", NOON, liked="t")])
+    with pytest.raises(InputError, match=r"no row of 1 can be used \(bad_liked 1\); each stands in .*jsonl"):
+        load_to_log("table", file, tmp_path / "a.log", mapping(tmp_path / "m"))
+    assert not (tmp_path / "a.log").exists()
