@@ -127,7 +127,7 @@ def measure(
     ends = (difference.control, difference.treatment, difference.low, difference.high)
     if not all(map(isfinite, ends)):
         return Measured(None, None, "its values are too large to be added up", False, tuple(notes))
-    why = _why_not_relative(*sides, difference, values.is_signed)
+    why = _why_not_relative(sides, difference, values.is_signed)
     relative = None if why else _relative(sides, difference, confidence)
     return Measured(difference, relative, why, False, tuple(notes))
 
@@ -196,8 +196,9 @@ def _difference(sides: list[_Side], unit: float, confidence: float, with_before:
     )
 
 
-def _why_not_relative(control: _Side, treatment: _Side, difference: Difference, is_signed: bool) -> str:
+def _why_not_relative(sides: list[_Side], difference: Difference, is_signed: bool) -> str:
     """Return why there is no relative change; empty if there is one."""
+    control, treatment = sides
     if control.value == 0:
         return "it is 0 in the control arm, and no change is relative to that"
     if control.value < 0 or treatment.value <= 0:
