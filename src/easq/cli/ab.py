@@ -45,7 +45,7 @@ def report(
         The report, an HTML file that needs nothing else.
     """
     from easq.prove.ab.analysis import analyse, find_experiment
-    from easq.prove.report.about_ab import words, write_ab
+    from easq.prove.report.about_ab import cautions, words, write_ab
 
     if not out.parent.is_dir():
         raise InputError(f"--out: there is no folder {out.parent}")
@@ -59,6 +59,8 @@ def report(
             for line in words(result, treatment):
                 console.print(line)
             console.print(_metrics(result, treatment))
+            for line in cautions(result, treatment):
+                console.print(line)
         console.print(f"report: {out}")
 
     show(msgspec.to_builtins(result), as_json, as_text)
@@ -145,16 +147,17 @@ def _table(settings: "Recipe", log: Path, experiment: "Experiment | None" = None
 
 
 def _metrics(result: "ExperimentResult", treatment: "TreatmentResult") -> Table:
-    from easq.prove.report.about_ab import change
+    from easq.prove.report.about_ab import absolute, change
 
-    table = Table("metric", result.arms[0], treatment.arm, "change, at every look")
+    table = Table("metric", result.arms[0], treatment.arm, "change, at every look", "in its unit")
     for spec in result.specs:
         title = f"{spec.title} ({spec.unit})"
-        effect = treatment.metrics.get(spec.name)
-        if effect is None:
-            table.add_row(title, "-", "-", "-")
-        else:
-            table.add_row(title, f"{effect.control:.4g}", f"{effect.treatment:.4g}", change(effect))
+        effect, difference = treatment.metrics.get(spec.name), treatment.differences.get(spec.name)
+        if difference is None:
+            table.add_row(title, "-", "-", "-", "-")
+            continue
+        values = f"{difference.control:.4g}", f"{difference.treatment:.4g}"
+        table.add_row(title, *values, change(effect) if effect else "-", absolute(difference))
     return table
 
 
@@ -178,5 +181,8 @@ def _plan(result: "ExperimentPlan") -> Table:
 def _aa(result: "AaResult") -> Table:
     table = Table("metric", "one look", "one look's interval, every day", "interval for every day")
     for name, share in result.metrics.items():
+        if not share.measured:
+            table.add_row(name, "never measured", "-", "-")
+            continue
         table.add_row(name, f"{share.fixed:.1%}", f"{share.peeking:.1%}", f"{share.always:.1%}")
     return table

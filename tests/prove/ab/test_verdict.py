@@ -1,20 +1,21 @@
 import pytest
 
-from easq.prove.ab.effects import Effect
+from easq.prove.ab.effects import Effect, Measured
 from easq.prove.ab.experiment_metrics import ExperimentMetrics
-from easq.prove.ab.verdict import Decision, GuardrailVerdict, MetricVerdict, decide
+from easq.prove.ab.verdict import Dealing, Decision, GuardrailVerdict, MetricVerdict, decide
 from easq.recipe.experiments import Guardrail
 from tests.support.ab_days import experiment
 from tests.support.small_worlds import small_recipe
 
 METRICS = ExperimentMetrics.of(small_recipe())
+NOTHING = Measured(None, None, "an arm has too little of it", may_come=True)
 GUARDED = Guardrail(metric="watch_time", tolerance=0.02)
 
 
 def judged(metric: str, low: float, high: float) -> MetricVerdict:
     middle = (low + high) / 2
     effect = Effect(1.0, 1 + middle, middle, low, high, 0.5, 0.01, 1000, False, low, high)
-    return MetricVerdict(METRICS.spec(metric), effect)
+    return MetricVerdict(METRICS.spec(metric), Measured(None, effect))
 
 
 def decided(
@@ -25,7 +26,7 @@ def decided(
     metric: str = "satisfaction",
 ) -> Decision:
     guarded = [GuardrailVerdict(GUARDED, judged("watch_time", *guard))]
-    return decide(experiment(metric=metric), days_run, judged(metric, *main), guarded, p)
+    return decide(experiment(metric=metric), days_run, judged(metric, *main), guarded, Dealing(p, 0, 1000))
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,8 @@ def test_less_is_better_for_metrics_declared_so() -> None:
 
 
 def test_nothing_measured_is_no_reason_to_stop() -> None:
-    main = MetricVerdict(METRICS.spec("satisfaction"), None)
-    guarded = [GuardrailVerdict(GUARDED, MetricVerdict(METRICS.spec("watch_time"), None))]
-    decision = decide(experiment(), 3, main, guarded, 0.5)
+    main = MetricVerdict(METRICS.spec("satisfaction"), NOTHING)
+    guarded = [GuardrailVerdict(GUARDED, MetricVerdict(METRICS.spec("watch_time"), NOTHING))]
+    decision = decide(experiment(), 3, main, guarded, Dealing(0.5, 0, 1000))
     assert decision.verdict == "keep running"
     assert "an arm has too little of it" in decision.reasons[0]

@@ -6,11 +6,13 @@ from easq.errors import InputError
 from easq.prove.ab.effects import (
     SRM_LEVEL,
     Effect,
+    Measured,
     adjusted,
     always_valid,
+    always_valid_difference,
     deviations,
-    effect,
     level,
+    measure,
     sample_ratio,
 )
 from easq.prove.ab.experiment_metrics import ExperimentMetrics, Spec
@@ -21,10 +23,11 @@ from easq.prove.ab.results import (
     ExperimentResult,
     GuardrailResult,
     SampleRatioCheck,
+    TreatmentDifference,
     TreatmentEffect,
     TreatmentResult,
 )
-from easq.prove.ab.verdict import GuardrailVerdict, MetricVerdict, decide
+from easq.prove.ab.verdict import Dealing, GuardrailVerdict, MetricVerdict, decide
 from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, day_date, day_number, snapshots
 from easq.recipe.experiments import SATISFACTION, Experiment
 from easq.recipe.recipe import Recipe
@@ -54,7 +57,8 @@ def analyse(experiment: Experiment, table: ViewerDays) -> ExperimentResult:
     arms = [arm.name for arm in experiment.arms]
     ratio = sample_ratio(last.arm_U, [arm.weight for arm in experiment.arms])
     days_run = end - start + 1
-    least_p = min(p for _, p in ratio)
+    crossed = int(table.crossed_U[last.viewer_U].sum())
+    dealing = Dealing(min(p for _, p in ratio), crossed, len(last.viewer_U))
     return ExperimentResult(
         name=experiment.name,
         arms=tuple(arms),
@@ -67,7 +71,7 @@ def analyse(experiment: Experiment, table: ViewerDays) -> ExperimentResult:
         experiment=experiment,
         counts=table.counts,
         viewers_kept=table.share,
-        crossed=int(table.crossed_U.sum()),
+        crossed=crossed,
         response=table.response,
         sample_ratio=SampleRatioCheck(
             SRM_LEVEL,
@@ -76,7 +80,7 @@ def analyse(experiment: Experiment, table: ViewerDays) -> ExperimentResult:
         specs=table.metrics.specs,
         levels=sequences.levels,
         treatments=tuple(
-            _treatment(experiment, sequences, last, arm, least_p, days_run) for arm in range(1, len(arms))
+            _treatment(experiment, sequences, last, arm, dealing, days_run) for arm in range(1, len(arms))
         ),
     )
 
@@ -116,6 +120,7 @@ class ConfidenceSequences:
         )
         self._followed = [metrics.spec(name) for name in followed]
         self._width: dict[tuple[int, str], float] = {}
+        self._absolute_width: dict[tuple[int, str], float] = {}
         self.levels: dict[str, list[DayLevel]] = {}
         self.over_time: dict[int, dict[str, list[DayEffect]]] = {}
 
@@ -134,23 +139,35 @@ class ConfidenceSequences:
 
         None if the arms hold too little data.
         """
-        one_look = self._one_look(spec, snapshot, arm)
-        return None if one_look is None else self._on_all_days(one_look, spec, arm)
+        return self.measured(spec, snapshot, arm).effect
+
+    def measured(self, spec: Spec, snapshot: DaySnapshot, arm: int) -> Measured:
+        """Return what a day that was added says of an arm, with the bounds that are valid on all days."""
+        return self._on_all_days(self._one_look(spec, snapshot, arm), spec, arm)
 
     def _add_effect(self, spec: Spec, snapshot: DaySnapshot, arm: int, day: str) -> None:
         one_look = self._one_look(spec, snapshot, arm)
-        if one_look is None:
+        if one_look.difference is not None:
+            self._absolute_width.setdefault((arm, spec.name), one_look.difference.error)
+        if one_look.effect is None:
             return
-        self._width.setdefault((arm, spec.name), one_look.error)
+        self._width.setdefault((arm, spec.name), one_look.effect.error)
         if spec not in self._followed:
             return
-        day_effect = self._on_all_days(one_look, spec, arm)
+        day_effect = self._on_all_days(one_look, spec, arm).effect
+        assert day_effect is not None
         series = self.over_time.setdefault(arm, {}).setdefault(spec.name, [])
         series.append(DayEffect(**structs.asdict(day_effect), day=day))
 
-    def _on_all_days(self, one_look: Effect, spec: Spec, arm: int) -> Effect:
-        low, high = always_valid(one_look, self._width[arm, spec.name], self.confidence)
-        return structs.replace(one_look, always_low=low, always_high=high)
+    def _on_all_days(self, one_look: Measured, spec: Spec, arm: int) -> Measured:
+        key, difference, effect = (arm, spec.name), one_look.difference, one_look.effect
+        if difference is not None:
+            low, high = always_valid_difference(difference, self._absolute_width[key], self.confidence)
+            difference = structs.replace(difference, always_low=low, always_high=high)
+        if effect is not None:
+            low, high = always_valid(effect, self._width[key], self.confidence)
+            effect = structs.replace(effect, always_low=low, always_high=high)
+        return one_look._replace(difference=difference, effect=effect)
 
     def _add_level(self, spec: Spec, snapshot: DaySnapshot, arm: int, arm_name: str, day: str) -> None:
         arm_level = level(spec, self.metrics.columns, snapshot, arm)
@@ -161,12 +178,13 @@ class ConfidenceSequences:
         point = DayLevel(arm_name, day, value, value - reach, value + reach)
         self.levels.setdefault(spec.name, []).append(point)
 
-    def _one_look(self, spec: Spec, snapshot: DaySnapshot, arm: int) -> Effect | None:
-        """Return an arm's effect with the bounds of one look; None where there are too few viewers."""
-        if min((snapshot.arm_U == number).sum() for number in (0, arm)) < LEAST_VIEWERS:
-            return None
-        result = effect(spec, self.metrics.columns, snapshot, arm, self.confidence)
-        return result if result is not None and result.error > 0 else None
+    def _one_look(self, spec: Spec, snapshot: DaySnapshot, arm: int) -> Measured:
+        """Return an arm's effect with the bounds of one look; none where there are too few viewers."""
+        fewest = min(int((snapshot.arm_U == number).sum()) for number in (0, arm))
+        if fewest < LEAST_VIEWERS:
+            why = f"an arm has {fewest:,} viewers; {LEAST_VIEWERS} are needed"
+            return Measured(None, None, why, may_come=True)
+        return measure(spec, self.metrics.columns, snapshot, arm, self.confidence)
 
 
 def _treatment(
@@ -174,26 +192,34 @@ def _treatment(
     sequences: ConfidenceSequences,
     last: DaySnapshot,
     arm: int,
-    p_ratio: float,
+    dealing: Dealing,
     days_run: int,
 ) -> TreatmentResult:
     metrics = sequences.metrics
-    effects = {spec.name: e for spec in metrics.specs if (e := sequences.effect(spec, last, arm))}
-    p_adjusted = adjusted(effects)
+    measured = {spec.name: sequences.measured(spec, last, arm) for spec in metrics.specs}
+    differences = {name: m.difference for name, m in measured.items() if m.difference}
+    p_adjusted = adjusted(differences)
     guardrails = [
-        GuardrailVerdict(g, MetricVerdict(metrics.spec(g.metric), effects.get(g.metric)))
+        GuardrailVerdict(g, MetricVerdict(metrics.spec(g.metric), measured[g.metric]))
         for g in experiment.guardrails
     ]
-    main = MetricVerdict(metrics.spec(experiment.metric), effects.get(experiment.metric))
-    decision = decide(experiment, days_run, main, guardrails, p_ratio)
+    main = MetricVerdict(metrics.spec(experiment.metric), measured[experiment.metric])
+    decision = decide(experiment, days_run, main, guardrails, dealing)
     return TreatmentResult(
         arm=experiment.arms[arm].name,
         verdict=decision.verdict,
         reasons=decision.reasons,
         metrics={
-            name: TreatmentEffect(**structs.asdict(e), p_adjusted=p_adjusted[name])
-            for name, e in effects.items()
+            name: TreatmentEffect(**structs.asdict(m.effect), p_adjusted=p_adjusted[name])
+            for name, m in measured.items()
+            if m.effect
         },
+        differences={
+            name: TreatmentDifference(**structs.asdict(d), p_adjusted=p_adjusted[name])
+            for name, d in differences.items()
+        },
+        not_measured={name: m.why for name, m in measured.items() if m.why},
+        warnings={name: m.notes for name, m in measured.items() if m.notes},
         guardrails=tuple(
             GuardrailResult(g.guardrail.metric, g.guardrail.tolerance, g.state) for g in guardrails
         ),

@@ -81,7 +81,11 @@ class _Erased(_Narrow, gc=False, tag="erased"):
 
 
 class LogChunk(msgspec.Struct):
-    """The columns of a chunk: requests, entries of reports, and asks and answers to the question."""
+    """The columns of a chunk: requests, entries of reports, and asks and answers to the question.
+
+    `refused` counts reports that could not be read, `not_finite` values that were NaN or infinite; those
+    count as 0.
+    """
 
     requests: Block
     views: Block
@@ -89,6 +93,7 @@ class LogChunk(msgspec.Struct):
     answers: Block
     stays: Block
     refused: int
+    not_finite: int
 
 
 class LogChunks:
@@ -114,9 +119,10 @@ class LogChunks:
             kind_N = np.fromiter(map(attrgetter("KIND"), rows), np.int8, len(rows))
             kinds = [list(compress(rows, (kind_N == kind).tolist())) for kind in range(1, 5)]
             requests = self._requests(kinds[0])
-            views, reports, refused = self._views(kinds[1])
+            views, reports, (refused, not_finite) = self._views(kinds[1])
             stays = {name: np.concatenate([requests[name], reports[name]]) for name in ("user", "ts")}
-            return LogChunk(requests, views, self._asks(kinds[2]), self._answers(kinds[3]), stays, refused)
+            asks, answers = self._asks(kinds[2]), self._answers(kinds[3])
+            return LogChunk(requests, views, asks, answers, stays, refused, not_finite)
 
     def _requests(self, rows: list[Any]) -> Block:
         return {
@@ -134,7 +140,7 @@ class LogChunks:
     def _numbers(self, known: dict[str, int], rows: list[Any], name: str) -> I64:
         return np.fromiter(map(known.__getitem__, map(attrgetter(name), rows)), np.int64, len(rows))
 
-    def _views(self, rows: list[Any]) -> tuple[Block, Block, int]:
+    def _views(self, rows: list[Any]) -> tuple[Block, Block, tuple[int, int]]:
         items = list(map(attrgetter("items"), rows))
         size_N = np.fromiter(map(len, items), np.int64, len(rows))
         reports = self._whose(rows)
@@ -142,14 +148,17 @@ class LogChunks:
         encoded = list(map(attrgetter("values"), rows))
         value_VK, is_right_N = reported_values(encoded, size_N, self._behaviors)
         num_V, kept_V = len(value_VK), np.repeat(is_right_N, size_N)
+        is_finite_VK = np.isfinite(value_VK)
+        value_VK[~is_finite_VK] = 0.0
         views: Block = {
             "request": np.repeat(request_N, size_N)[kept_V],
             "user": np.repeat(reports["user"], size_N)[kept_V],
             "ts": np.repeat(reports["ts"], size_N)[kept_V],
             "item": _hashes(chain.from_iterable(items), num_V)[kept_V],
-            "value": np.nan_to_num(value_VK, copy=False)[kept_V],
+            "value": value_VK[kept_V],
         }
-        return views, reports, int(np.count_nonzero(~is_right_N))
+        counts = int(np.count_nonzero(~is_right_N)), int(np.count_nonzero(~is_finite_VK[kept_V]))
+        return views, reports, counts
 
     def _asks(self, rows: list[Any]) -> Block:
         return self._of_question(rows)

@@ -1,24 +1,42 @@
-"""The effect of an arm: tea-tasting's means, ratios and CUPED, and intervals valid at every look.
+"""The effect of an arm: means, ratios and CUPED as tea-tasting has them, and intervals valid at every look.
 
-Effects are relative to the control arm. Shapes: U viewers of an arm, Z columns.
+Effects are relative to the control arm, differences absolute.
 """
 
-from math import exp, isfinite, log, log1p, sqrt
+from collections.abc import Mapping
+from math import exp, hypot, isfinite, log, log1p, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 import tea_tasting as tt  # type: ignore[import-untyped]
 from msgspec import Struct
 from tea_tasting.aggr import Aggregates  # type: ignore[import-untyped]
 
-from easq.arrays import F64, I64, Bool
+from easq.arrays import I64, Bool
 from easq.prove.ab.experiment_metrics import OBSERVED, Spec
+from easq.prove.ab.moments import (
+    CAP_QUANTILE,
+    Cap,
+    MetricValues,
+    Part,
+    error_of,
+    metric_values,
+    part,
+    slope,
+)
 from easq.prove.ab.viewer_days import DaySnapshot
 
 SRM_LEVEL = 0.001
 """A sample ratio that chance gives so seldom blocks the verdict (Fabijan et al. 2019 use .0005 to .01)."""
 
-_BEFORE, _NOTHING = "before ", 1e-12
+LEAST_EVEN, FEW_EVEN, MOST_OF_ONE = 30, 100, 0.1
+"""A quotient whose denominators are worth fewer even viewers has no interval; a warning below, and above."""
+FAR_FROM_ZERO = 4.0
+"""Standard errors from zero, before a metric with viewers below zero has a relative change."""
+
+_MOST_ERROR, _MOST_RATIO = 10.0, 1e50
+_LEAST_RATIO = 1e-100
 
 
 class Effect(Struct, frozen=True):
@@ -41,49 +59,213 @@ class Effect(Struct, frozen=True):
     always_high: float | None = None
 
 
+class Difference(Struct, frozen=True):
+    """A metric in two arms and its absolute change, in the metric's unit.
+
+    Bounds are as in `Effect`. `error` is the standard error of the difference.
+    """
+
+    control: float
+    treatment: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    error: float
+    viewers: int
+    with_pre_period: bool
+    always_low: float | None = None
+    always_high: float | None = None
+
+
+class Measured(NamedTuple):
+    """What a look says of a metric and an arm: its absolute and its relative change, as far as it has them.
+
+    why        why one is missing, in words that follow the metric's name; empty if none is.
+    may_come   whether more data may mend that.
+    notes      warnings, in such words.
+    """
+
+    difference: Difference | None
+    effect: Effect | None
+    why: str = ""
+    may_come: bool = False
+    notes: tuple[str, ...] = ()
+
+
 def effect(
     spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int, confidence: float
 ) -> Effect | None:
-    """Return an arm's effect on a metric at a look; None if there is nothing to divide by.
+    """Return an arm's relative effect on a metric at a look; None where there is none, see `measure`."""
+    return measure(spec, columns, snapshot, arm, confidence).effect
+
+
+def measure(
+    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int, confidence: float
+) -> Measured:
+    """Compare an arm with the control on a metric at a look.
 
     Ratios use the delta method. If the period before the start holds the metric, CUPED removes what it
-    explains (Deng et al. 2013).
+    explains (Deng et al. 2013). Never raises: what cannot be measured comes with the reason.
     """
+    values = metric_values(spec, columns, snapshot)
+    notes = [_capped_words(values.cap)] if values.cap else []
+    if values.num_not_finite:
+        return Measured(None, None, f"{values.num_not_finite:,} viewers have a sum that is not finite")
     masks = [snapshot.arm_U == number for number in (0, arm)]
-    if min(map(np.count_nonzero, masks)) < 2:
-        return None
-    (names, control), (_, treatment) = (aggregates(spec, columns, snapshot, mask) for mask in masks)
-    denominator = names[1] if spec.denominator else None
-    before = covariates(names, spec, control, treatment)
-    metric = tt.RatioOfMeans(
-        names[0], denominator, *before, confidence_level=confidence, use_t=False, equal_var=False
+    parts = [found for mask in masks if (found := part(values.now_U2[mask])) is not None]
+    if too_little := _too_little(spec, parts):
+        return Measured(None, None, too_little, True, tuple(notes))
+    notes += _uneven_words(spec, parts)
+    sides, with_before = _sides(values, masks)
+    difference = _difference(sides, values.unit, confidence, with_before)
+    if difference is None:
+        why = "the viewers of each arm are all alike, so chance cannot be measured"
+        if not any(side.value for side in sides):
+            why = "it is 0 in both arms"
+        return Measured(None, None, why, False, tuple(notes))
+    ends = (difference.control, difference.treatment, difference.low, difference.high)
+    if not all(map(isfinite, ends)):
+        return Measured(None, None, "its values are too large to be added up", False, tuple(notes))
+    why = _why_not_relative(sides, difference, values.is_signed)
+    relative = None if why else _relative(sides, difference, confidence)
+    return Measured(difference, relative, why, False, tuple(notes))
+
+
+def _too_little(spec: Spec, parts: list[Part]) -> str:
+    """Return what the arms lack before an error can be told; empty if they have enough."""
+    if len(parts) < 2:
+        return "an arm has too little of it"
+    least = min(side.even for side in parts)
+    if spec.denominator in (None, OBSERVED) or least >= LEAST_EVEN:
+        return ""
+    worth = f"an arm's {_counted(spec)} are worth those of {least:.0f} even viewers"
+    return f"{worth}; {LEAST_EVEN} are needed"
+
+
+class _Side(NamedTuple):
+    """An arm's value in scaled units, its standard error, and its number of viewers."""
+
+    value: float
+    error: float
+    viewers: int
+
+
+def _sides(values: MetricValues, masks: list[Bool]) -> tuple[list[_Side], bool]:
+    """Return both arms, without what the period before the start explains if it holds the metric in both."""
+    either_U = masks[0] | masks[1]
+    parts = [part(values.now_U2[mask]) for mask in masks]
+    before = [part(values.before_U2[mask]) for mask in masks]
+    both = part(values.before_U2[either_U])
+    coefficient = slope(values, either_U)
+    sides = []
+    uses = (
+        coefficient is not None
+        and all(b is not None and b.value > 0 and b.error > 0 for b in before)
+        and all(p is not None and p.value != 0 for p in parts)
     )
-    # Zero divided by zero is no effect; a metric that is zero in an arm has no relative one.
-    if not all(a.mean(names[0]) > 0 and a.mean(denominator) > 0 for a in (control, treatment)):
+    for now, earlier in zip(parts, before, strict=True):
+        assert now is not None
+        value, influence_U = now.value, now.influence_U
+        if uses:
+            assert earlier is not None and both is not None and coefficient is not None
+            value -= coefficient * (earlier.value - both.value)
+            influence_U = influence_U - coefficient * earlier.influence_U
+        sides.append(_Side(value, error_of(influence_U, now.spread), len(influence_U)))
+    return sides, uses
+
+
+def _difference(sides: list[_Side], unit: float, confidence: float, with_before: bool) -> Difference | None:
+    """Return the absolute change; None where no viewer differs from the others of the arm."""
+    control, treatment = sides
+    error = hypot(control.error, treatment.error)
+    if not error > 0:
         return None
-    if not any(varies(a, names[0], denominator) for a in (control, treatment)):
-        return None
-    result = metric.analyze_aggregates(control, treatment)
-    if not (result.control > 0 and result.treatment > 0 and isfinite(result.rel_effect_size_ci_upper)):
-        return None
-    reach = log((1 + result.rel_effect_size_ci_upper) / (1 + result.rel_effect_size))
+    change = treatment.value - control.value
+    reach = deviations(confidence) * error
+    return Difference(
+        control.value * unit,
+        treatment.value * unit,
+        change * unit,
+        (change - reach) * unit,
+        (change + reach) * unit,
+        2 * NormalDist().cdf(-abs(change) / error),
+        error * unit,
+        control.viewers + treatment.viewers,
+        with_before,
+    )
+
+
+def _why_not_relative(sides: list[_Side], difference: Difference, is_signed: bool) -> str:
+    """Return why there is no relative change; empty if there is one."""
+    control, treatment = sides
+    if control.value == 0:
+        return "it is 0 in the control arm, and no change is relative to that"
+    if control.value < 0 or treatment.value <= 0:
+        which, value = (
+            ("control", difference.control) if control.value < 0 else ("other", difference.treatment)
+        )
+        return f"it is {value:.4g} in the {which} arm, and a relative change needs values above 0"
+    if is_signed and control.value < FAR_FROM_ZERO * control.error:
+        return (
+            f"some viewers are below 0, and the control arm's {difference.control:.4g} is less than "
+            f"{FAR_FROM_ZERO:g} standard errors from 0"
+        )
+    if treatment.value > _MOST_RATIO * control.value or not _log_error(control, treatment) < _MOST_ERROR:
+        return "its values are too close to 0 for a relative change"
+    return ""
+
+
+def _log_error(control: _Side, treatment: _Side) -> float:
+    return hypot(control.error / control.value, treatment.error / treatment.value)
+
+
+def _relative(sides: list[_Side], difference: Difference, confidence: float) -> Effect:
+    control, treatment = sides
+    ratio = treatment.value / control.value
+    error = _log_error(control, treatment)
+    reach = exp(deviations(confidence) * error)
     return Effect(
-        float(result.control) * spec.scale,
-        float(result.treatment) * spec.scale,
-        float(result.rel_effect_size),
-        float(result.rel_effect_size_ci_lower),
-        float(result.rel_effect_size_ci_upper),
-        float(result.pvalue),
-        reach / deviations(confidence),
-        control.count() + treatment.count(),
-        before[0] is not None,
+        difference.control,
+        difference.treatment,
+        ratio - 1,
+        ratio / reach - 1,
+        ratio * reach - 1,
+        difference.p_value,
+        error,
+        difference.viewers,
+        difference.with_pre_period,
     )
 
 
-def varies(side: Aggregates, numerator: str, denominator: str | None) -> bool:
-    """Return whether viewers differ; on a first day, every viewer was active on one day of one."""
-    value = side.mean(numerator) / side.mean(denominator)
-    return bool(side.ratio_var(numerator, denominator) > _NOTHING * value**2)
+def _counted(spec: Spec) -> str:
+    return {"weighted": "weighted answers", "answered": "answers", "asked": "asks"}.get(
+        spec.denominator or "", spec.denominator or ""
+    )
+
+
+def _uneven_words(spec: Spec, sides: list[Part]) -> list[str]:
+    """Return warnings as of an off-policy estimate: few even viewers, or one with much of the whole."""
+    notes: list[str] = []
+    if spec.denominator in (None, OBSERVED):
+        return notes
+    least, largest = min(side.even for side in sides), max(side.largest for side in sides)
+    if least < FEW_EVEN:
+        notes.append(
+            f"an arm's {_counted(spec)} are worth those of {least:.0f} even viewers ({FEW_EVEN} are wanted)"
+        )
+    if largest > MOST_OF_ONE:
+        notes.append(f"one viewer has {largest:.0%} of an arm's {_counted(spec)}")
+    return notes
+
+
+def _capped_words(cap: Cap) -> str:
+    who = "1 viewer was" if cap.viewers == 1 else f"{cap.viewers:,} viewers were"
+    of = "denominators of " if cap.is_denominator else ""
+    return (
+        f"{who} cut off at {cap.limit:.4g}, the {CAP_QUANTILE:.0%} quantile of {of}viewers that have any; "
+        f"the largest had {cap.largest:.4g}"
+    )
 
 
 def deviations(confidence: float) -> float:
@@ -99,15 +281,14 @@ def level(
     spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, arm: int
 ) -> tuple[float, float] | None:
     """Return an arm's own value of a metric and its standard error; None where it has none."""
-    mask = snapshot.arm_U == arm
-    if np.count_nonzero(mask) < 2:
+    values = metric_values(spec, columns, snapshot)
+    if values.num_not_finite:
         return None
-    names, sums = aggregates(spec, columns, snapshot, mask)
-    denominator = names[1] if spec.denominator else None
-    if not sums.mean(denominator) > 0:
+    own = part(values.now_U2[snapshot.arm_U == arm])
+    if own is None:
         return None
-    value = sums.mean(names[0]) / sums.mean(denominator)
-    return value * spec.scale, sqrt(sums.ratio_var(names[0], denominator) / sums.count()) * spec.scale
+    value, error = own.value * values.unit, own.error * values.unit
+    return (value, error) if isfinite(value) and isfinite(error) else None
 
 
 def mixture_reach(error: float, width: float, confidence: float) -> float:
@@ -120,7 +301,7 @@ def mixture_reach(error: float, width: float, confidence: float) -> float:
     >>> round(mixture_reach(1.0, 1.0, 0.95), 3), round(mixture_reach(1.0, 3.0, 0.95), 3)
     (3.656, 3.036)
     """
-    ratio = (width / error) ** 2
+    ratio = min(max(width / error, _LEAST_RATIO), 1 / _LEAST_RATIO) ** 2
     return error * sqrt((1 + 1 / ratio) * (-2 * log(1 - confidence) + log1p(ratio)))
 
 
@@ -130,6 +311,12 @@ def always_valid(effect: Effect, width: float, confidence: float) -> tuple[float
         return float("nan"), float("nan")
     reach = mixture_reach(effect.error, width, confidence)
     return (1 + effect.lift) * exp(-reach) - 1, (1 + effect.lift) * exp(reach) - 1
+
+
+def always_valid_difference(difference: Difference, width: float, confidence: float) -> tuple[float, float]:
+    """Return the bounds of an absolute change that hold at all looks together, see `mixture_reach`."""
+    reach = mixture_reach(difference.error, width, confidence)
+    return difference.difference - reach, difference.difference + reach
 
 
 def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:
@@ -144,58 +331,10 @@ def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:
     return ratios
 
 
-def adjusted(effects: dict[str, Effect]) -> dict[str, float]:
+def adjusted(effects: Mapping[str, Effect | Difference]) -> dict[str, float]:
     """Return p-values adjusted for how many there are: false discovery rate (Benjamini, Hochberg 1995)."""
     if not effects:
         return {}
     results = tt.experiment.ExperimentResult({name: {"pvalue": e.p_value} for name, e in effects.items()})
     (adjusted_result,) = tt.adjust_fdr({"all": results}).values()
     return {name: float(result["pvalue_adj"]) for name, result in adjusted_result.items()}
-
-
-def _values(spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot) -> tuple[list[str], F64]:
-    """Return the columns a metric needs: numerator, denominator, and both from before the start."""
-    wanted = [spec.numerator, *([spec.denominator] if spec.denominator else [])]
-    now, before = [], []
-    for number, name in enumerate(wanted):
-        if name == OBSERVED:
-            now.append(snapshot.observed_U)
-            continue
-        column = columns.index(name)
-        values, earlier = snapshot.sum_UC[:, column], snapshot.before_UC[:, column]
-        if number == 0 and spec.least is not None:
-            values, earlier = ((v >= spec.least).astype(np.float64) for v in (values, earlier))
-        now.append(values)
-        before.append((_BEFORE + name, earlier))
-    names = [*wanted, *(name for name, _ in before)]
-    return names, np.stack([*now, *(values for _, values in before)], 1)
-
-
-def covariates(names: list[str], spec: Spec, *sides: Aggregates) -> tuple[str | None, str | None]:
-    """Return the covariates' names; None for those that a side lacks before the start."""
-    numerator = _BEFORE + spec.numerator
-    denominator = None if spec.denominator in (None, OBSERVED) else f"{_BEFORE}{spec.denominator}"
-    for name in filter(None, (numerator, denominator)):
-        assert name in names
-        if not all(side.mean(name) > 0 and side.var(name) > 0 for side in sides):
-            return None, None
-    return numerator, denominator
-
-
-def aggregates(
-    spec: Spec, columns: tuple[str, ...], snapshot: DaySnapshot, mask_U: Bool
-) -> tuple[list[str], Aggregates]:
-    """Return the moments of a metric's columns over some viewers of a look, and the columns' names.
-
-    The numerator comes first, the denominator, if any, second.
-    """
-    names, value_UZ = _values(spec, columns, snapshot)
-    value_UZ = value_UZ[mask_U]
-    covariance_ZZ = np.atleast_2d(np.cov(value_UZ.T))
-    means, places = value_UZ.mean(0).tolist(), range(len(names))
-    return names, Aggregates(
-        count_=len(value_UZ),
-        mean_=dict(zip(names, means, strict=True)),
-        var_={names[z]: float(covariance_ZZ[z, z]) for z in places},
-        cov_={(names[z], names[y]): float(covariance_ZZ[z, y]) for z in places for y in places if y > z},
-    )

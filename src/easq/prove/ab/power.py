@@ -1,11 +1,13 @@
 """Power analysis: the lift an experiment can detect after so many days, from a log of the platform."""
 
+from math import isfinite, sqrt
+
 import numpy as np
-import tea_tasting as tt  # type: ignore[import-untyped]
 
 from easq.errors import InputError
-from easq.prove.ab.effects import aggregates, covariates, deviations, mixture_reach, varies
-from easq.prove.ab.experiment_metrics import Spec
+from easq.prove.ab.effects import FAR_FROM_ZERO, LEAST_EVEN, deviations, mixture_reach
+from easq.prove.ab.experiment_metrics import OBSERVED, Spec
+from easq.prove.ab.moments import error_of, metric_values, part, slope
 from easq.prove.ab.results import DetectableLift, ExperimentPlan, MetricPlan
 from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays, as_one_arm, snapshots
 from easq.recipe.experiments import Experiment
@@ -58,32 +60,33 @@ def _smallest(
 ) -> tuple[float, float] | None:
     """Return the smallest lift detected on a day: with one planned look, and with daily looks.
 
-    None if the metric has nothing to divide by. `widths` stores each metric's first error.
+    None if the metric has nothing that a change could be relative to. `widths` stores first errors.
     """
-    names, sample = aggregates(spec, columns, snapshot, np.ones(len(snapshot.arm_U), np.bool_))
-    denominator = names[1] if spec.denominator else None
-    if not (sample.mean(names[0]) > 0 and sample.mean(denominator) > 0 and viewers > 3):
+    values = metric_values(spec, columns, snapshot)
+    sample = None if values.num_not_finite else part(values.now_U2)
+    if sample is None or not (sample.value > 0 and viewers > 3):
         return None
-    if not varies(sample, names[0], denominator):
+    if values.is_signed and sample.value < FAR_FROM_ZERO * sample.error:
+        return None
+    if spec.denominator not in (None, OBSERVED) and sample.even < LEAST_EVEN:
+        return None
+    # What CUPED leaves of each viewer's influence, as a standard deviation relative to the mean.
+    influence_U = sample.influence_U
+    coefficient = slope(values, np.ones(len(influence_U), np.bool_))
+    before = part(values.before_U2)
+    if coefficient is not None and before is not None:
+        influence_U = influence_U - coefficient * before.influence_U
+    deviation = error_of(influence_U, sample.spread) * sqrt(len(influence_U)) / sample.value
+    if not (deviation > 0 and isfinite(deviation)):
         return None
     control, *others = (arm.weight for arm in experiment.arms)
     # The smallest arm other than the control is the hardest to judge.
-    ratio, part = min(others) / control, (min(others) + control) / (sum(others) + control)
+    ratio, part_of_pair = min(others) / control, (min(others) + control) / (sum(others) + control)
     confidence = 1 - (1 - experiment.confidence) / len(others)
-    metric = tt.RatioOfMeans(
-        names[0],
-        denominator,
-        *covariates(names, spec, sample),
-        use_t=False,
-        alpha=1 - confidence,
-        ratio=ratio,
-        power=experiment.power,
-        n_obs=max(4, round(viewers * part)),
-    )
-    fixed = float(metric.solve_power_from_aggregates(sample, "rel_effect_size")[0].rel_effect_size)
-    if not fixed > 0:
-        return None
+    num_pair = max(4, round(viewers * part_of_pair))
+    num_control = num_pair / (1 + ratio)
+    error = deviation * sqrt(1 / num_control + 1 / (num_pair - num_control))
     sure = deviations(2 * experiment.power - 1)
-    error = fixed / (deviations(confidence) + sure)
+    fixed = error * (deviations(confidence) + sure)
     width = widths.setdefault(spec.name, error)
     return fixed, mixture_reach(error, width, confidence) + sure * error

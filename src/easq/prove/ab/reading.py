@@ -28,7 +28,7 @@ _AT_ONCE = 1 << 16
 _MINUTE_MS = 60_000
 _HASH_BITS = 20
 _FAR = np.iinfo(np.int64).max
-COUNTS = ("events", "requests", "views", "asks", "answers", "late", "refused")
+COUNTS = ("events", "requests", "views", "asks", "answers", "late", "refused", "not_finite")
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Partition:
         chunk = self._chunks.decode(encoded)
         self._counts["events"] += len(encoded)
         self._counts["refused"] += chunk.refused
+        self._counts["not_finite"] += chunk.not_finite
         self._grow()
         self._stay(chunk.stays)
         for name, blocks in self._waiting.items():
@@ -115,7 +116,9 @@ class Partition:
         hash_U = np.array(stable_ids(self._chunks.users), np.int64)
         entry_day_U = np.where(self._arm_U >= 0, self._entry_U // DAY_MS, -1)
         sums = self._sums
-        sum_RC = sums.sum_RC.astype(np.float32)
+        # Halved: a sum at the edge of the range stays in it, and is seen as a wild value.
+        most = np.finfo(np.float32).max / 2
+        sum_RC = np.clip(sums.sum_RC, -most, most).astype(np.float32)
         viewers = (self._arm_U, entry_day_U, self._crossed_U, hash_U)
         return PartitionData(sums.key_R, sum_RC, *viewers, asks, self._counts, self._share, self._last_arm_ts)
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from easq.prove.ab.answer_weights import NoAsks, ResponseSummary
-from easq.prove.ab.effects import Effect
+from easq.prove.ab.effects import Difference, Effect
 from easq.prove.ab.experiment_metrics import Spec
 from easq.prove.ab.verdict import GuardrailState, Verdict
 from easq.recipe.experiments import Experiment
@@ -11,6 +11,12 @@ from easq.recipe.experiments import Experiment
 
 class TreatmentEffect(Effect, frozen=True, kw_only=True):
     """An effect at the last day, with its p-value adjusted for the number of metrics."""
+
+    p_adjusted: float
+
+
+class TreatmentDifference(Difference, frozen=True, kw_only=True):
+    """An absolute change at the last day, with its p-value adjusted for the number of metrics."""
 
     p_adjusted: float
 
@@ -55,12 +61,21 @@ class GuardrailResult(Struct, frozen=True):
 
 
 class TreatmentResult(Struct, frozen=True):
-    """One arm against the control: the verdict, and effects by metric at the end and day by day."""
+    """One arm against the control: the verdict, and effects by metric at the end and day by day.
+
+    metrics        relative changes, of the metrics that have one.
+    differences    absolute changes, in the metric's unit.
+    not_measured   by metric, why it has no relative or no absolute change.
+    warnings       by metric, what makes its change less certain than its interval says.
+    """
 
     arm: str
     verdict: Verdict
     reasons: tuple[str, ...]
     metrics: dict[str, TreatmentEffect]
+    differences: dict[str, TreatmentDifference]
+    not_measured: dict[str, str]
+    warnings: dict[str, tuple[str, ...]]
     guardrails: tuple[GuardrailResult, ...]
     over_time: dict[str, list[DayEffect]]
 
@@ -72,7 +87,7 @@ class ExperimentResult(Struct, frozen=True):
     confidence      of each interval, after the correction for several arms.
     counts          events of the log by kind.
     viewers_kept    share of the viewers that the analysis uses, to bound memory.
-    crossed         viewers seen in more than one arm.
+    crossed         viewers of the experiment seen in more than one arm.
     levels          by metric, each arm's own value day by day.
     """
 
@@ -129,16 +144,18 @@ class ExperimentPlan(Struct, frozen=True):
 
 
 class FalsePositives(Struct, frozen=True):
-    """Shares of A/A runs with a false positive.
+    """Shares of the A/A runs that measured a metric, with a false positive; 0 if none did.
 
     fixed     one look at the end.
     peeking   the interval of one look, read every day.
     always    the interval that is valid on all days, read every day.
+    measured  number of runs in which the metric was measured.
     """
 
     fixed: float
     peeking: float
     always: float
+    measured: int
 
 
 class AaResult(Struct, frozen=True):

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from easq.prove.ab.answer_weights import ResponseSummary
-from easq.prove.ab.effects import Effect
+from easq.prove.ab.answer_weights import MOST_WEIGHT, ResponseSummary
+from easq.prove.ab.effects import Difference, Effect
 from easq.prove.ab.results import ExperimentResult, TreatmentResult
+from easq.prove.ab.verdict import MOST_CROSSED
 from easq.prove.report import ab_figures as figures
 from easq.prove.report import page
 from easq.prove.report.ab_figures import every_look_percent, one_look_percent
@@ -65,14 +66,33 @@ def change(effect: Effect) -> str:
     return f"{e.value:+.2f} % ({e.low:+.2f} to {e.high:+.2f})"
 
 
+def absolute(difference: Difference) -> str:
+    """Return a change in the metric's unit such as `+0.2 (+0.1 to +0.3)`, for every look."""
+    low, high = difference.always_low, difference.always_high
+    if low is None or high is None:
+        return f"{difference.difference:+.4g} (no interval yet)"
+    return f"{difference.difference:+.4g} ({low:+.4g} to {high:+.4g})"
+
+
+def cautions(result: ExperimentResult, treatment: TreatmentResult) -> list[str]:
+    """Return, by metric, why a change is missing and what makes one less certain than its interval says."""
+    lines = []
+    for spec in result.specs:
+        why = treatment.not_measured.get(spec.name)
+        lines += [f"{spec.title} has no relative change: {why}."] if why else []
+        lines += [f"{spec.title}: {note}." for note in treatment.warnings.get(spec.name, ())]
+    return lines
+
+
 def _price(result: ExperimentResult, treatment: TreatmentResult) -> str:
     worse = []
-    for name, effect in treatment.metrics.items():
-        spec, low, high = result.spec(name), effect.always_low, effect.always_high
+    for name, difference in treatment.differences.items():
+        effect, spec = treatment.metrics.get(name), result.spec(name)
+        low, high = (effect or difference).always_low, (effect or difference).always_high
         if name == result.metric or not spec.is_goal or low is None or high is None:
             continue
         if max(spec.better * low, spec.better * high) < 0:
-            worse.append(f"{spec.title} {change(effect)}")
+            worse.append(f"{spec.title} {change(effect) if effect else absolute(difference)}")
     if worse:
         return f"What it costs: {listed(worse)}."
     return "What it costs: no metric is shown to be worse."
@@ -130,7 +150,7 @@ def _treatment(result: ExperimentResult, treatment: TreatmentResult) -> str:
         "Nothing can be said yet.",
     )
     heads = ["Metric", page.plain(result.arms[0]), page.plain(treatment.arm), "Change", "at one look"]
-    heads += ["at every look", "p, adjusted"]
+    heads += ["at every look", "in its unit, at every look", "p, adjusted"]
     caption = (
         "The metrics of the EASQ paper's Table 2 (arXiv 2601.20215) and the platform's own. "
         f"Intervals: {100 * result.confidence:g} %."
@@ -139,6 +159,7 @@ def _treatment(result: ExperimentResult, treatment: TreatmentResult) -> str:
         f"{treatment.arm} against {result.arms[0]}",
         page.grid(*drawn),
         page.table(caption, heads, _table_rows(result, treatment)),
+        *(page.text(line) for line in cautions(result, treatment)),
         _guardrails(result, treatment),
         overview,
     )
@@ -147,14 +168,17 @@ def _treatment(result: ExperimentResult, treatment: TreatmentResult) -> str:
 def _table_rows(result: ExperimentResult, treatment: TreatmentResult) -> Iterator[str]:
     for spec in result.specs:
         name = page.cell(spec.title, spec.unit)
-        effect = treatment.metrics.get(spec.name)
-        if effect is None:
-            yield page.row([name, *[page.cell("-")] * 6])
+        effect, difference = treatment.metrics.get(spec.name), treatment.differences.get(spec.name)
+        if difference is None:
+            yield page.row([name, *[page.cell("-")] * 7])
             continue
-        one, every = one_look_percent(effect), every_look_percent(effect)
-        spans = ["-" if None in e else f"{e.low:+.2f} to {e.high:+.2f} %" for e in (one, every)]
-        cells = [f"{effect.control:.4g}", f"{effect.treatment:.4g}", f"{one.value:+.2f} %", *spans]
-        cells.append(f"{effect.p_adjusted:.3f}" if effect.p_adjusted >= 0.001 else "below .001")
+        spans = ["-"] * 3
+        if effect is not None:
+            one, every = one_look_percent(effect), every_look_percent(effect)
+            spans = ["-" if None in e else f"{e.low:+.2f} to {e.high:+.2f} %" for e in (one, every)]
+            spans = [f"{one.value:+.2f} %", *spans]
+        cells = [f"{difference.control:.4g}", f"{difference.treatment:.4g}", *spans, absolute(difference)]
+        cells.append(f"{difference.p_adjusted:.3f}" if difference.p_adjusted >= 0.001 else "below .001")
         yield page.row([name, *map(page.cell, cells)])
 
 
@@ -163,7 +187,9 @@ def _guardrails(result: ExperimentResult, treatment: TreatmentResult) -> str:
     for guardrail in treatment.guardrails:
         effect = treatment.metrics.get(guardrail.metric)
         cells = [result.spec(guardrail.metric).title, f"{100 * guardrail.tolerance:g} %"]
-        cells += [change(effect) if effect else "nothing measured yet", guardrail.state]
+        difference = treatment.differences.get(guardrail.metric)
+        told = absolute(difference) if difference else treatment.not_measured[guardrail.metric]
+        cells += [change(effect) if effect else told, guardrail.state]
         rows.append(page.row(map(page.cell, cells)))
     if not rows:
         return page.text("The experiment names no guardrail.", "soft")
@@ -182,7 +208,9 @@ def _trust(result: ExperimentResult) -> str:
     response, counts = result.response, result.counts
     answers = (
         f"{response.answers:,} of {response.asks:,} asks were answered, those before the start too. "
-        f"Weighted, they are worth {response.effective_answers:,.0f} answers."
+        f"Weighted, they are worth {response.effective_answers:,.0f} even answers; the largest has "
+        f"{response.largest:.1%} of all weight. {response.clipped:,} were cut off at {MOST_WEIGHT:g} times "
+        f"the median weight, and {response.without_propensity:,} without a propensity count nothing."
         if isinstance(response, ResponseSummary)
         else "The log holds no ask of the question that trains."
     )
@@ -190,9 +218,10 @@ def _trust(result: ExperimentResult) -> str:
     lines = [
         page.text(answers),
         page.text(
-            f"{result.crossed:,} viewers were seen in more than one arm; they count in their first. "
+            f"{result.crossed:,} viewers were seen in more than one arm; they count in their first, and more "
+            f"than {MOST_CROSSED:.0%} of all block every verdict. "
             f"{counts['late']:,} reports came late or without their request, {counts['refused']:,} could not "
-            "be read; they count nothing."
+            f"be read; they count nothing. {counts['not_finite']:,} values were not finite and count as 0."
         ),
     ]
     if share < 1:
