@@ -201,6 +201,8 @@ def _bounds(experiment: BenchExperiment, table: SeedTable, scenario: str, label:
             series.setdefault(_bound_line(bound) if bound else method, []).append((point, method))
     if not series:
         return
+    for line in series.values():
+        line.sort(key=lambda one: one[0].x)
     points = {name: [point for point, _ in line] for name, line in series.items()}
     figure = blank(460 + legend_height(list(series)), legend=True)
     for number, (name, line) in enumerate(series.items()):
