@@ -55,13 +55,10 @@ def up(
     recipe
         The settings, a TOML file. A new home needs them; an existing one has its own.
     """
-    from easq.home.digit_ids import advice, hashed_names
     from easq.service.supervisor import run_up
 
     system = _home(home, recipe, overrides)
-    with system.open_events() as events:
-        if names := hashed_names(events):
-            shared.notes.print(f"easq: {advice(names)}", markup=False)
+    _tell_of_digit_ids(system)
     raise SystemExit(run_up(system, host, port, console))
 
 
@@ -214,6 +211,20 @@ def _existing_home(folder: Path, arm: str | None) -> "Home":
 
     home = open_home(folder, methods=read_method)
     return home if arm is None else arm_home(home, arm)
+
+
+def _tell_of_digit_ids(system: "Home") -> None:
+    """Say what begins anew in a home of an earlier version. A log that does not open is told by the roles."""
+    from easq.home.digit_ids import advice, hashed_names
+    from easq.log.base import LogError
+
+    try:
+        with system.open_events(locked_s=1.0) as events:
+            names = hashed_names(events)
+    except (LogError, OSError):
+        return
+    if names:
+        shared.notes.print(f"easq: {advice(names)}", markup=False)
 
 
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Home":
