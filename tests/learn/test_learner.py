@@ -16,6 +16,7 @@ from easq.model import losses as losses_of
 from easq.model.methods import easq
 from easq.model.methods.easq import Easq, EasqSettings, easq_losses
 from easq.recipe.recipe import Recipe
+from tests.support.continued import assert_continues
 from tests.support.small_worlds import small_recipe, world_events
 
 MAIN = ("table", "dense.pooling", "dense.model.backbone", "dense.model.main")
@@ -198,14 +199,7 @@ def test_variants_of_d_plus_see_different_pairs() -> None:
 def test_state_round_trip_continues_bit_for_bit() -> None:
     first, batches = trained()
     second = build_learner(small_recipe("training.embedding_scale=0.3"), build_encoder(small_recipe()))
-    second.restore(copy_state(first.state()))
-    for learner in (first, second):
-        for batch in batches[:3]:
-            learner.step(batch)
-    a, b = flatten(first.state()), flatten(second.state())
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert_continues(first, second, batches[:3])
 
 
 def test_weights_of_one_train_to_the_same_bytes_as_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,9 @@
-import numpy as np
 import pytest
 
-from easq.home.snapshots import copy_state, flatten
 from easq.learn.build import build_encoder, build_learner
 from easq.model.methods.easq import Easq
 from tests.learn.test_learner import all_parameters, late_batch
+from tests.support.continued import assert_continues
 from tests.support.method_learners import learner_of, moved_by, trained_by
 from tests.support.small_worlds import small_recipe
 
@@ -43,10 +42,4 @@ def test_state_of_parts_beyond_the_paper_continues_bit_for_bit(switch: str) -> N
     first, batches = trained_by("easq", switch)
     recipe = small_recipe("training.embedding_scale=0.3", switch)
     second = build_learner(recipe, build_encoder(recipe))
-    second.restore(copy_state(first.state()))
-    for learner in (first, second):
-        for batch in batches[:3]:
-            learner.step(batch)
-    a, b = flatten(first.state()), flatten(second.state())
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert_continues(first, second, batches[:3])

@@ -9,11 +9,12 @@ import torch
 from easq.features.batch import Batch, make_batch
 from easq.features.examples import AnsweredView, Viewed
 from easq.features.join import build_joiner
-from easq.home.snapshots import copy_state, flatten
+from easq.home.snapshots import flatten
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.model.method import methods
 from easq.model.pairwise_accuracy import pairs_right
+from tests.support.continued import assert_continues
 from tests.support.method_learners import learner_of, moved_by, read_by, trained_by
 from tests.support.small_worlds import small_recipe, world_events
 
@@ -124,14 +125,7 @@ def test_state_round_trip_continues_bit_for_bit(method: str) -> None:
     first, batches = trained_by(method)
     recipe = small_recipe("training.embedding_scale=0.3", f"method.kind={method}")
     second = build_learner(recipe, build_encoder(recipe))
-    second.restore(copy_state(first.state()))
-    for learner in (first, second):
-        for batch in batches[:3]:
-            learner.step(batch)
-    a, b = flatten(first.state()), flatten(second.state())
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert_continues(first, second, batches[:3])
 
 
 BEYOND = (

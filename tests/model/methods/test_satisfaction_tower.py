@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from easq.errors import SettingsError
-from easq.home.snapshots import copy_state, flatten
 from easq.learn.build import build_encoder, build_learner
 from easq.model.method import methods, read_method
 from easq.model.methods.easq import EasqSettings
 from easq.model.methods.multitask import MmoeSettings, PleSettings
 from easq.model.methods.satisfaction_tower import SatisfactionTowerSettings, _inside_requests
 from easq.recipe.read import SettingsWarning, read_recipe
+from tests.support.continued import assert_continues
 from tests.support.method_learners import all_scores, learner_of, moved_by, trained_by
 from tests.support.paths import RECIPES
 from tests.support.small_worlds import small_recipe
@@ -127,14 +127,7 @@ def test_state_round_trip_continues_bit_for_bit(tower: str) -> None:
     first, batches = trained_by(KIND, *TOWERS[tower])
     recipe = small_recipe("training.embedding_scale=0.3", f"method.kind={KIND}", *TOWERS[tower])
     second = build_learner(recipe, build_encoder(recipe))
-    second.restore(copy_state(first.state()))
-    for learner in (first, second):
-        for batch in batches[:3]:
-            learner.step(batch)
-    a, b = flatten(first.state()), flatten(second.state())
-    assert a.keys() == b.keys()
-    for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+    assert_continues(first, second, batches[:3])
 
 
 def test_only_touched_rows_of_the_tower_change() -> None:

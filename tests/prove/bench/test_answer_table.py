@@ -44,12 +44,12 @@ def test_columns_are_numbers_of_answers_cold_and_warm_and_rows_are_methods() -> 
 
 def test_methods_at_equal_prices_come_first_where_passes_had_a_bound() -> None:
     rows = rows_of(REGIME)
-    mixed = [
+    mixed: list[MetricRow] = [
         {**r, "metric": "true_sat@3 at 1%", "value": 0.5 + r["seed"] / 10}
         for r in rows
         if r["metric"] == "true_sat@3" and r["method"] == "probe" and "warm" in r["scenario"]
     ]
-    tables = list(answer_tables(REGIME, SIZE, SeedTable([*rows, *mixed])))  # type: ignore[list-item]
+    tables = list(answer_tables(REGIME, SIZE, SeedTable([*rows, *mixed])))
     assert [title.partition(",")[0] for title, _, _ in tables] == [
         "main: true_sat@3 at 1% of behavior@3",
         "main: true_sat@3 as served",

@@ -55,7 +55,7 @@ def test_names_of_worlds_distinguish_them(tmp_path: Path) -> None:
 
 def regime(**changes: object) -> BenchExperiment:
     settings = {"num_answers": (50, 500), "warm": (0, 2000), "scenarios": ("main",)} | changes
-    return BenchExperiment("Title", ("behavior", "probe"), **settings)  # type: ignore[arg-type]
+    return msgspec.convert({"title": "Title", "methods": ("behavior", "probe"), **settings}, BenchExperiment)
 
 
 def test_numbers_of_answers_count_the_views_after_the_warm_ones(tmp_path: Path) -> None:
