@@ -7,7 +7,7 @@ import pytest
 
 from easq.features.batch import levels
 from easq.recipe.features import BehaviorKind
-from easq.sources.world.exact import expected_behaviors, expected_level
+from easq.sources.world.exact import expected_level
 from easq.sources.world.react import FEED_PLACE, Exposure, Surroundings, react
 from easq.sources.world.simulate import AskRates, World
 from easq.sources.world.watching import LAB
@@ -38,9 +38,8 @@ def assert_means_agree(expected_N: np.ndarray, drawn_DN: np.ndarray) -> None:
 def test_expectations_are_the_means_of_draws_in_every_decile(scenario: str, place: str) -> None:
     exposed, random = exposure(scenario), np.random.default_rng(5)
     drawn = [react(exposed, random, PLACES[place]).did for _ in range(DRAWS)]
-    behavior = expected_behaviors(exposed, PLACES[place])
-    assert behavior.keys() == drawn[0].keys()
-    for name, expected_RC in behavior.items():
+    for name in drawn[0]:
+        expected_RC = expected_level(exposed, (BehaviorKind(name),), 1.0, PLACES[place])
         assert_means_agree(expected_RC.ravel(), np.array([did[name].ravel() for did in drawn]))
     shown = [np.stack([did[kind.name].ravel() for kind in KINDS], 1) for did in drawn]
     level_DN = np.array([levels(one, KINDS, 2.0) for one in shown])
@@ -52,8 +51,7 @@ def test_level_without_a_cap_is_the_weighted_sum_of_the_behaviors() -> None:
     exposed = exposure()
     weights = {"click": 0.5, "like": 2.0, "hate": -3.0}
     kinds = tuple(BehaviorKind(name, weight=weight) for name, weight in weights.items())
-    behavior = expected_behaviors(exposed)
-    summed_RC = sum(weight * behavior[name] for name, weight in weights.items())
+    summed_RC = sum(w * expected_level(exposed, (BehaviorKind(name),), 1.0) for name, w in weights.items())
     assert expected_level(exposed, kinds, 99.0) == pytest.approx(summed_RC, abs=1e-5)
 
 

@@ -92,25 +92,6 @@ class _Moods:
         return np.zeros_like(self._content_NC)
 
 
-def expected_behaviors(
-    exposure: Exposure, place: Surroundings | None = None, calibration: WorldConstants = CALIBRATION
-) -> dict[str, F32]:
-    """Return the probability of each behavior of `Reactions.did`, (R, C) each, by default in the feed."""
-    moods = _Moods(exposure, place or FEED_PLACE, calibration)
-    rare = [name for name in react.BEHAVIORS if name != "like"]
-    sums = {name: moods.zeros() for name in (*react.BEHAVIORS, *_WATCHED_S)}
-    for part in moods.slices(list(_WATCHED_S.values())):
-        like_NC = moods.chance("like", part.band_NC, False)
-        sums["like"] += part.probability_NC * like_NC
-        for name in rare:
-            without_NC, with_NC = (moods.chance(name, part.band_NC, liked) for liked in (False, True))
-            chance_NC = without_NC + like_NC * (with_NC - without_NC)
-            sums[name] += part.probability_NC * chance_NC
-        for name, watched_RC in zip(_WATCHED_S, part.watched_WRC, strict=True):
-            sums[name] += part.probability_NC * _repeated(watched_RC)
-    return {name: moods.mean(sum_NC) for name, sum_NC in sums.items()}
-
-
 def expected_level(
     exposure: Exposure,
     behaviors: Sequence[BehaviorKind],
