@@ -58,8 +58,10 @@ class RowStore:
         return self._path(key).exists()
 
     def put(self, key: str, rows: list[MetricRow]) -> None:
-        """Store the rows of a cell."""
+        """Store the rows of a cell, and remove what a bench killed while it wrote them left behind."""
         replace_file(self._path(key), json.dumps(rows, indent=0) + "\n")
+        for part in self._folder.glob(f".{key}.json.*.part"):
+            part.unlink(missing_ok=True)
 
     def get(self, key: str) -> list[MetricRow]:
         """Return the rows of a cell that is done."""
