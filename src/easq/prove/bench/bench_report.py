@@ -40,7 +40,7 @@ def write(bench: Bench) -> int:
             for number, one in enumerate(drawn, 1):
                 path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
                 replace_file(path, one.svg, durable=False)
-            if trials := tune.trials(experiment, table):
+            if trials := tune.trials(experiment, bench.size, table):
                 _write_winners(folder, trials)
     for result in real.results(bench):
         name = f"{result.log}-{result.kept:g}"

@@ -2,7 +2,7 @@
 
 Of a method's trials that cost at most `most_cost` of behavior in the first three and in the first ten,
 the winner has the largest share of satisfied answers among the held-back answers in the first three
-(`said_sat@3`). If every trial costs more, the cheapest wins. Values are means over scenarios and seeds.
+(`said_sat@3`). If every trial costs more, the cheapest wins. Values are means over worlds and seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import tomli_w
 
 from easq.prove.bench.compare import SeedTable
-from easq.prove.bench.plan import BenchExperiment
+from easq.prove.bench.plan import BenchExperiment, BenchSize, places_of, scenario_name
 from easq.recipe.read import override
 
 CRITERION = "said_sat@3"
@@ -27,20 +27,21 @@ class Trial(NamedTuple):
     cost: float
 
 
-def trials(experiment: BenchExperiment, table: SeedTable) -> dict[str, list[Trial]]:
-    """Return every trial that has been run on all scenarios, by method."""
+def trials(experiment: BenchExperiment, size: BenchSize, table: SeedTable) -> dict[str, list[Trial]]:
+    """Return every trial that has been run on all worlds of the experiment, by method."""
     trials_of: dict[str, list[Trial]] = {}
+    worlds = [scenario_name(place, size) for place in places_of(experiment, size)]
     for method, sets in experiment.trials.items():
         for chosen in sets:
             name = f"{method}, {' '.join(chosen)}"
-            gains = [table.gain(s, name, experiment.against, CRITERION) for s in experiment.scenarios]
+            gains = [table.gain(world, name, experiment.against, CRITERION) for world in worlds]
             costs = [
-                [table.gain(s, name, experiment.against, cost, relative=True) for s in experiment.scenarios]
+                [table.gain(world, name, experiment.against, cost, relative=True) for world in worlds]
                 for cost in COSTS
             ]
             if all(gains) and all(map(all, costs)):
                 gain = fmean(g.value for g in gains if g)
-                cost = max(-fmean(c.value for c in by_scenario if c) for by_scenario in costs)
+                cost = max(-fmean(c.value for c in of_worlds if c) for of_worlds in costs)
                 trials_of.setdefault(method, []).append(Trial(chosen, gain, cost))
     return trials_of
 
