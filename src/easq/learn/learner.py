@@ -5,7 +5,7 @@ Shapes: N rows of a batch, A its answers, W and V embedding rows of viewer and c
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -127,7 +127,9 @@ class Learner:
             rows, labelled = self.labelled.join(batch, rows, self._random)
         touched = self.table.touch(rows)
         x = self.pooling(touched, torch.from_numpy(rows.request_N))
-        scores, loss = self.objective(x, Supervision(batch, pairs, labelled))
+        # An objective that reads the batch's own answers reads them with the weights that are learned.
+        weighed = replace(batch, weight_A=self._learned_weights(batch, bounded_A))
+        scores, loss = self.objective(x, Supervision(weighed, pairs, labelled))
         values = {name: float(value.detach()) for name, value in loss.named().items()}
         if not np.isfinite(float(loss.total.detach())):
             self._random.bit_generator.state = random
@@ -139,7 +141,7 @@ class Learner:
             gradient = self._optimizer.step()
             self.table.step(touched, max(1, batch.num_viewed))
         if own is not None:
-            self._learn_own(batch, bounded_A)
+            self._learn_own(weighed)
             self.buffer.add(own)
             if self._waiting is not None:
                 self._waiting.add(own._replace(weight_A=bounded_A))
@@ -149,18 +151,23 @@ class Learner:
         self.step_count += 1
         return self._report(batch, touched.rows_U, scores, loss, values, gradient)
 
-    def _learn_own(self, batch: Batch, weight_A: F32) -> None:
+    def _learned_weights(self, batch: Batch, bounded_A: F32) -> F32:
+        if not self._drops_uncertain:
+            return bounded_A
+        is_certain_A = batch.option_A % (self._num_options - 1) == 0
+        return np.where(is_certain_A, bounded_A, np.float32(0))
+
+    def _learn_own(self, batch: Batch) -> None:
         """Move the first-order weights that answers alone train, if the method has them."""
         if self._own is None:
             return
         assert isinstance(self.pooling, SummedPooling)
         best, rows = self._num_options - 1, batch.rows
-        used = (batch.option_A % best == 0) if self._drops_uncertain else slice(None)
-        row_A, num_rows = batch.answer_row_A[used], len(self.table.weight)
+        row_A, num_rows = batch.answer_row_A, len(self.table.weight)
         viewer_AW = rows.viewer_BW[rows.request_N[row_A]]
         viewer_AW = np.where(self.pooling.is_past_W & (viewer_AW > 0), viewer_AW + num_rows, viewer_AW)
         value_AX = np.concatenate([viewer_AW, rows.candidate_NV[row_A]], 1)
-        changed, weights = self._own.learn(value_AX, batch.option_A[used] / best, weight_A[used])
+        changed, weights = self._own.learn(value_AX, batch.option_A / best, batch.weight_A)
         for number, column in enumerate(self.pooling.own_columns):
             is_there = changed // num_rows == number
             row_U = torch.from_numpy(changed[is_there] % num_rows)

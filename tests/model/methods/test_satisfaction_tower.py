@@ -20,6 +20,7 @@ from tests.support.paths import RECIPES
 from tests.support.small_worlds import small_recipe
 
 KIND = "satisfaction_tower"
+ALONE = "method.readout=false"
 TOWERS = {
     "shared_bottom": ("method.tower.kind=shared_bottom",),
     "mmoe": ("method.tower.kind=mmoe",),
@@ -73,46 +74,72 @@ def test_each_loss_moves_its_own_parameters_and_no_other(tower: str, loss: str) 
 
 
 def test_served_is_the_base_plus_the_factor_times_a_bounded_score() -> None:
-    learner, batches = learner_of(KIND, "method.behavior_budget=0", "method.max_share=0.25")
+    learner, batches = learner_of(KIND, ALONE, "method.behavior_budget=0", "method.max_share=0.25")
     for batch in 3 * batches[:-1]:
         learner.step(batch)
     result = all_scores(learner, batches[-1])
+    worth = learner.network.worth_R[0]
     assert result.satisfaction_A is not None
     assert result.satisfaction_A.std() > 0
-    assert result.satisfaction_A.abs().max() < 1
-    share = 0.25 * learner.network.worth
-    assert share > 0
-    torch.testing.assert_close(result.served_N, result.behavior_N + share * result.satisfaction_A)
+    assert result.satisfaction_A.abs().max() < worth
+    torch.testing.assert_close(result.served_N, result.behavior_N + 0.25 * result.satisfaction_A)
 
 
 def test_nothing_is_served_before_the_score_has_predicted_answers() -> None:
-    learner, batches = learner_of(KIND, "method.max_share=1000")
+    learner, batches = learner_of(KIND, ALONE, "method.max_share=1000")
     for batch in batches[:-1]:
         views = dataclasses.replace(batch, weight_A=np.zeros_like(batch.weight_A))
         learner.step(views)
     result = all_scores(learner, batches[-1])
     assert result.satisfaction_A is not None
-    assert result.satisfaction_A.std() > 0
+    assert not result.satisfaction_A.any()
     assert result.behavior_N is not None
     np.testing.assert_array_equal(result.served_N.numpy(), result.behavior_N.numpy())
     for batch in 3 * batches[:-1]:
         learner.step(batch)
-    assert 0 < float(learner.network.worth) <= 1
+    assert 0 < float(learner.network.worth_R) <= 1
+
+
+def test_the_readout_is_that_of_the_probe_to_the_bit() -> None:
+    settings = ("method.ridge=30", "method.own_rate=0.1", "training.gradient_clip=0")
+    beside, batches = learner_of(KIND, *settings)
+    probe, _ = learner_of("probe", *settings)
+    for batch in 3 * batches[:-1]:
+        beside.step(batch)
+        probe.step(batch)
+    for (name, one), other in zip(
+        beside.network.readout.state_dict().items(), probe.network.readout.state_dict().values(), strict=True
+    ):
+        np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=name)
+    readout, tower = beside.network.worth_R.tolist()
+    assert 0 < readout <= 1
+    assert 0 <= tower <= 1
+
+
+def test_before_any_answer_it_serves_what_the_probe_serves() -> None:
+    settings = ("method.behavior_budget=0", "method.max_share=0.25", "training.gradient_clip=0")
+    beside, batches = learner_of(KIND, *settings)
+    probe, _ = learner_of("probe", *settings)
+    for batch in batches[:-1]:
+        views = dataclasses.replace(batch, weight_A=np.zeros_like(batch.weight_A))
+        beside.step(views)
+        probe.step(views)
+    np.testing.assert_allclose(beside.score(batches[-1]), probe.score(batches[-1]), rtol=1e-6)
 
 
 def test_answers_are_predicted_inside_their_request() -> None:
     _, batches = learner_of(KIND)
     batch = next(b for b in batches if len(b.option_A) > 10)
-    score_N = np.random.default_rng(0).normal(size=len(batch.rows.request_N)).astype(np.float32)
-    for relative, row in zip(_inside_requests(score_N, batch), batch.answer_row_A.tolist(), strict=True):
+    score_NR = np.random.default_rng(0).normal(size=(len(batch.rows.request_N), 2)).astype(np.float32)
+    for relative_R, row in zip(_inside_requests(score_NR, batch), batch.answer_row_A.tolist(), strict=True):
         listed = np.flatnonzero(batch.rows.request_N == batch.rows.request_N[row])
         assert len(listed) == 10
-        assert relative == pytest.approx(score_N[row] - score_N[listed].mean(), abs=1e-6)
+        assert relative_R == pytest.approx(score_NR[row] - score_NR[listed].mean(0), abs=1e-6)
 
 
 @pytest.mark.parametrize("budget", [0.01, 0.05])
 def test_the_price_is_the_loss_that_the_base_expects(budget: float) -> None:
-    learner, batches = learner_of(KIND, f"method.behavior_budget={budget}", "method.max_share=1000")
+    learner, batches = learner_of(KIND, ALONE, f"method.behavior_budget={budget}", "method.max_share=1000")
     for _ in range(8):
         for batch in batches:
             learner.step(batch)

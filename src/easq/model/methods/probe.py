@@ -6,11 +6,10 @@ behavior. Shapes: N rows, M viewed rows, Q rows of answered requests, A answers,
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,7 +29,7 @@ from easq.model.price import Price
 from easq.model.readout import AnswersRead, ReadoutLearner, SatisfactionReadout
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
-from easq.recipe.values import Rate, Share, Weight
+from easq.recipe.values import Rate, Ridge, Share, Weight
 
 
 class Probe(RankingNetwork):
@@ -158,7 +157,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
         "main": Moves(("table", "pooling", "model.behavior")),
     }
 
-    ridge: Annotated[float, Meta(ge=1e-6, le=1e9)] = 100.0
+    ridge: Ridge = 100.0
     prior_answers: Weight = 100.0
     own_rate: Rate = 0.05
     behavior_budget: Share = 0.01

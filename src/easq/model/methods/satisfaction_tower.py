@@ -1,4 +1,8 @@
-"""A satisfaction tower: another method's satisfaction score, served beside the behavior model at a price.
+"""A satisfaction tower: another method's satisfaction score, served beside the probe at the same price.
+
+With some ten thousand answers a score that trains embeddings of its own knows more than the probe's
+readout, which only weighs what behavior and first-order weights say. Both predict every answer before it is
+learned, and each is served by what it has shown, so few answers leave the readout as it is.
 
 The tower is the network of a method that has a satisfaction score for every row, as it stands: shared bottom,
 whose answers train the embeddings together with behavior, or EASQ's low-rank path. It reads a second part of
@@ -33,46 +37,75 @@ from easq.model.methods.multitask import MmoeSettings, PleSettings, SharedBottom
 from easq.model.objective import Losses, Supervision
 from easq.model.pooling import Inputs, Pooling, SummedPooling
 from easq.model.price import Price
-from easq.model.readout import Mixture
+from easq.model.readout import AnswersRead, Mixture, ReadoutLearner, SatisfactionReadout
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.recipe import Recipe
-from easq.recipe.values import Rate, Share, Weight
+from easq.recipe.values import Rate, Ridge, Share, Weight
 
 _FOLLOWS = 0.05
 """How fast the level of the tower's scores is followed: of a step's mean, so much."""
 
 
 class BehaviorWithTower(RankingNetwork):
-    """The behavior model on x, a tower on the embeddings beside it, and how much of its score is served.
+    """The behavior model on x, the readout, a tower on the embeddings beside, and what of them is served.
 
-    worth    the weight of the score as a predictor of answers: 0 until it has predicted some.
-    factor   on the score times its worth, held to the price.
-    level    about the mean of the tower's scores.
+    worth_R   weights of the predictors of answers, the tower's score last. The tower's is 0 until it has
+              predicted some; the readout's, if there is one, begins at 1.
+    factor    on the predictors so weighed, held to the price.
+    level     about the mean of the tower's scores.
 
     With equal seeds the behavior score is that of `kind = "behavior"` to the bit, whatever the answers are.
     """
 
-    def __init__(self, behavior: BehaviorModel, tower: RankingNetwork, *, share: float) -> None:
+    def __init__(
+        self,
+        behavior: BehaviorModel,
+        tower: RankingNetwork,
+        readout: SatisfactionReadout | None,
+        *,
+        share: float,
+    ) -> None:
         super().__init__()
-        self.behavior, self.tower = behavior, tower
+        self.behavior, self.tower, self.readout = behavior, tower, readout
         self.register_buffer("factor", torch.tensor([share]))
-        self.register_buffer("worth", torch.zeros(1))
+        self.register_buffer("worth_R", torch.tensor(_first_worth(readout)))
         # The towers' heads begin near Softplus(0).
         self.register_buffer("level", torch.tensor([log(2.0)]))
         self.factor: Tensor
-        self.worth: Tensor
+        self.worth_R: Tensor
         self.level: Tensor
 
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
-        """Score all rows, and give the bounded satisfaction score of those that `answered_A` names."""
+        """Score all rows, and estimate the satisfaction of `answered_A`, the rows of whole requests."""
         assert x.beside is not None
         tower: Scores = self.tower(x.beside, torch.arange(len(x.request_N)))
         assert tower.satisfaction_A is not None
-        estimate_N = self.bounded(tower.satisfaction_A)
-        return self.served(self.behavior(x), estimate_N)._replace(
-            satisfaction_A=None if answered_A is None else estimate_N.index_select(0, answered_A)
+        base: Scores = self.behavior(x)
+        estimate_NR = self.estimates(x, base, tower.satisfaction_A)
+        scores = self.served(base, estimate_NR)
+        if answered_A is None:
+            return scores
+        return scores._replace(satisfaction_A=self.expected(x, base, estimate_NR, answered_A))
+
+    def estimates(self, x: Inputs, base: Scores, satisfaction_N: Tensor) -> Tensor:
+        """Return what each predictor says of rows, whose order in a request is what counts."""
+        columns = [self.bounded(satisfaction_N)]
+        if self.readout is not None:
+            assert x.sum_NF is not None and base.behavior_logit_NK is not None
+            columns.insert(0, self.readout(base.behavior_logit_NK.detach(), x.sum_NF[:, -1].detach()))
+        return torch.stack(columns, 1)
+
+    def expected(self, x: Inputs, base: Scores, estimate_NR: Tensor, row_A: Tensor) -> Tensor:
+        """Return the answer expected of the rows of whole requests."""
+        tower_A = self.worth_R[-1] * estimate_NR[row_A, -1]
+        if self.readout is None:
+            return tower_A
+        assert x.sum_NF is not None and base.behavior_logit_NK is not None
+        read_A: Tensor = self.readout.estimate(
+            base.behavior_logit_NK.detach()[row_A], x.sum_NF[:, -1].detach()[row_A], x.request_N[row_A]
         )
+        return self.worth_R[0] * read_A + tower_A
 
     def bounded(self, satisfaction_N: Tensor) -> Tensor:
         """Return the tower's scores between -1 and 1, 0 at their level; nothing trains by them.
@@ -82,9 +115,9 @@ class BehaviorWithTower(RankingNetwork):
         """
         return torch.tanh((satisfaction_N.detach() - self.level) / 2)
 
-    def served(self, base: Scores, estimate_N: Tensor) -> Scores:
-        """Return the behavior model's scores, with what the tower estimates in the served one."""
-        served_N = base.served_N + self.factor * (self.worth * estimate_N)
+    def served(self, base: Scores, estimate_NR: Tensor) -> Scores:
+        """Return the behavior model's scores, with what the predictors say in the served one."""
+        served_N = base.served_N + self.factor * (estimate_NR @ self.worth_R)
         return base._replace(served_N=served_N, behavior_N=base.served_N)
 
 
@@ -99,14 +132,18 @@ class TowerObjective:
     ) -> None:
         self._network, self._tower, self._price = network, tower, settings.price()
         self._num, self._counts = task.num_behaviors, BehaviorCounts(task.num_behaviors)
-        self._shown, self._best = Mixture(settings.prior_answers, (0.0,)), task.best
+        prior, readout = settings.prior_answers, network.readout
+        self._shown, self._best = Mixture(prior, _first_worth(readout)), task.best
+        self._readout = (
+            None if readout is None else ReadoutLearner(readout, ridge=settings.ridge, prior_answers=prior)
+        )
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return the scores of the batch's own rows, and the losses of one step."""
         network, batch = self._network, supervision.batch
         assert x.beside is not None
-        own = _own_rows(x, batch)
-        count_gradients(own, [float(batch.num_viewed)] * self._num)
+        own, has_own = _own_rows(x, batch), self._readout is not None
+        count_gradients(own, [float(batch.num_viewed)] * self._num + [0.0] * has_own)
         base: Scores = network.behavior(own)
         assert base.behavior_logit_NK is not None
         main = heads_loss(base.behavior_logit_NK, batch.behavior_MK)
@@ -116,8 +153,12 @@ class TowerObjective:
         satisfaction_N = torch.empty_like(satisfaction_Q)
         satisfaction_N[torch.from_numpy(supervision.pairs.row_Q)] = satisfaction_Q
         satisfaction_N = satisfaction_N[: len(own.request_N)]
-        estimate_N = network.bounded(satisfaction_N)
-        scores = network.served(base, estimate_N)._replace(satisfaction_A=estimate_N[batch.num_viewed :])
+        estimate_NR = network.estimates(own, base, satisfaction_N)
+        listed_L = torch.arange(batch.num_viewed, len(own.request_N))
+        scores = network.served(base, estimate_NR)._replace(
+            satisfaction_A=network.expected(own, base, estimate_NR, listed_L)
+        )
+        read = None if self._readout is None else self._read(own, base, batch)
         return scores, Losses(
             main + losses.total,
             main,
@@ -125,12 +166,33 @@ class TowerObjective:
             losses.dpo,
             others={"tower": losses.main, **losses.others},
             signals=losses.signals,
-            after_step=partial(self._after_step, losses, scores, satisfaction_N, estimate_N, batch),
+            after_step=partial(
+                self._after_step, losses, scores, satisfaction_N, estimate_NR.detach(), batch, read
+            ),
+        )
+
+    def _read(self, own: Inputs, base: Scores, batch: Batch) -> AnswersRead:
+        assert own.sum_NF is not None and base.behavior_logit_NK is not None and self._network.readout
+        listed_L = slice(batch.num_viewed, None)
+        return AnswersRead.of(
+            logit_QK=base.behavior_logit_NK.detach().numpy()[listed_L],
+            own_Q=own.sum_NF.detach().numpy()[listed_L, -1],
+            valence_K=self._network.readout.valence_K.numpy(),
+            request_Q=own.request_N.numpy()[listed_L],
+            place_A=batch.answer_row_A - batch.num_viewed,
+            said_A=2 * batch.option_A / self._best - 1,
+            weight_A=batch.weight_A,
         )
 
     @torch.no_grad()
     def _after_step(
-        self, losses: Losses, scores: Scores, satisfaction_N: Tensor, estimate_N: Tensor, batch: Batch
+        self,
+        losses: Losses,
+        scores: Scores,
+        satisfaction_N: Tensor,
+        estimate_NR: Tensor,
+        batch: Batch,
+        read: AnswersRead | None,
     ) -> None:
         losses.after_step()
         network = self._network
@@ -138,7 +200,7 @@ class TowerObjective:
         if self._price is not None:
             self._price.observe(
                 scores.behavior_N.numpy(),
-                (network.worth * estimate_N).numpy(),
+                (estimate_NR @ network.worth_R).numpy(),
                 batch.rows.request_N,
                 batch.level_M,
                 batch.reference_M,
@@ -149,9 +211,11 @@ class TowerObjective:
         if len(batch.option_A):
             # The step's own answers were scored before anything learned them.
             said_A = 2 * batch.option_A / self._best - 1
-            predicted_A1 = _inside_requests(estimate_N.numpy(), batch)[:, None]
-            self._shown.add(predicted_A1, said_A, batch.weight_A.astype(np.float64))
-            network.worth.copy_(torch.from_numpy(self._shown.weights()))
+            predicted_AR = _inside_requests(estimate_NR.numpy(), batch)
+            self._shown.add(predicted_AR, said_A, batch.weight_A.astype(np.float64))
+            network.worth_R.copy_(torch.from_numpy(self._shown.weights()))
+        if self._readout is not None and read is not None:
+            self._readout.add(read)
         self._counts.add(batch.behavior_MK, network.behavior.heads)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -165,9 +229,11 @@ class TowerObjective:
             head = f"{part}."
             owner.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
 
-    def _owners(self) -> Iterator[tuple[str, BehaviorCounts | Mixture | Price | StatefulObjective]]:
+    def _owners(self) -> Iterator[tuple[str, StatefulObjective]]:
         yield "behaviors", self._counts
         yield "shown", self._shown
+        if self._readout is not None:
+            yield "readout", self._readout
         if self._price is not None:
             yield "price", self._price
         if isinstance(self._tower, StatefulObjective):
@@ -185,16 +251,23 @@ def _own_rows(x: Inputs, batch: Batch) -> Inputs:
     return Inputs(x.viewer_BV[:num_requests], x.candidate_NC[:num], x.request_N[:num], sum_NF=x.sum_NF[:num])
 
 
-def _inside_requests(score_N: F32, batch: Batch) -> F64:
-    """Return the scores of the answered rows, relative to the mean of a request with more than one row."""
+def _inside_requests(estimate_NR: F32, batch: Batch) -> F64:
+    """Return the estimates of the answered rows, relative to the mean of a request with more than one row."""
     listed_L = slice(batch.num_viewed, None)
     _, number_L, size_B = np.unique(batch.rows.request_N[listed_L], return_inverse=True, return_counts=True)
-    mean_B = np.bincount(number_L, score_N[listed_L]) / size_B
+    sum_BR = np.zeros((len(size_B), estimate_NR.shape[1]))
+    np.add.at(sum_BR, number_L, estimate_NR[listed_L])
     request_A = number_L[batch.answer_row_A - batch.num_viewed]
-    relative_A: F64 = score_N.astype(np.float64)[batch.answer_row_A] - np.where(
-        size_B[request_A] == 1, 0.0, mean_B[request_A]
+    size_A1 = size_B[request_A][:, None]
+    relative_AR: F64 = estimate_NR.astype(np.float64)[batch.answer_row_A] - np.where(
+        size_A1 == 1, 0.0, sum_BR[request_A] / size_A1
     )
-    return relative_A
+    return relative_AR
+
+
+def _first_worth(readout: SatisfactionReadout | None) -> tuple[float, ...]:
+    """Return what the predictors are worth before any answer."""
+    return (0.0,) if readout is None else (1.0, 0.0)
 
 
 Beside = SharedBottomSettings | MmoeSettings | PleSettings | EasqSettings
@@ -213,11 +286,13 @@ def moves_beside(gradient_map: Mapping[str, Moves]) -> dict[str, Moves]:
 
 
 class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tower"):
-    """[method] kind = "satisfaction_tower". The base is that of kind = "behavior".
+    """[method] kind = "satisfaction_tower". Base, readout and price are those of kind = "probe".
 
     tower             [method.tower]: settings of the method that learns beside the base, with its kind. Its
                       satisfaction score is served and its behavior score is not. Its embeddings have
                       `model.dim` and `training.embedding_rate`.
+    readout           false: without the probe's readout. For telling what the tower is worth alone.
+    ridge, own_rate   of the readout, as in kind = "probe".
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
                       score's own order, as in kind = "probe". 0: the factor is `max_share`.
     prior_answers     how many answers it takes to believe half of what the score has shown.
@@ -229,6 +304,9 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     gradient_map: ClassVar[Mapping[str, Moves]] = moves_beside(SharedBottomSettings.gradient_map)
 
     tower: Beside = SharedBottomSettings()
+    readout: bool = True
+    ridge: Ridge = 100.0
+    own_rate: Rate = 0.05
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
     prior_answers: Rate = 100.0
@@ -241,7 +319,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     @property
     def answer_use(self) -> AnswerUse:
         """How the tower uses answers; it also scores the viewed rows, which are served."""
-        return self.tower.answer_use._replace(reads_viewed=True)
+        own_rate = self.own_rate if self.readout else 0.0
+        return self.tower.answer_use._replace(reads_viewed=True, own_rate=own_rate)
 
     @property
     def answer_path(self) -> AnswerPath | None:
@@ -268,6 +347,10 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
             yield warning.replace("method.", "method.tower.")
         if self.behavior_budget and not self.max_share:
             yield "method.behavior_budget has no effect: method.max_share is 0, so satisfaction is not served"
+        for name in ("ridge", "own_rate"):
+            value = getattr(self, name)
+            if not self.readout and value != getattr(SatisfactionTowerSettings(), name):
+                yield f"method.{name} = {value!r} has no effect: only method.readout = true reads it"
         if share := getattr(self.tower, "satisfaction_share", 0.0):
             yield (
                 f"method.tower.satisfaction_share = {share!r} has no effect: the tower's behavior score is "
@@ -278,6 +361,11 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
         """Return the pooling of the base, and beside it that of the tower."""
         return SummedPooling(task.layout, *self.table_parts(task), beside=TablePart(task.sizes.dim))
 
+    def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
+        """Return the parts of the base and, with a readout, the answers' own first-order weights."""
+        embeddings, first_order = super().table_parts(task)
+        return embeddings, [*first_order, *([TablePart(1, "set")] if self.readout else [])]
+
     def network(self, task: Task, pooling: Pooling) -> BehaviorWithTower:
         """Return the untrained network."""
         assert isinstance(pooling, SummedPooling) and pooling.beside is not None
@@ -285,7 +373,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
         base = self.base(task, pooling)
         price = self.price()
         share = self.max_share if price is None else price.factor
-        return BehaviorWithTower(base, self.tower.network(task, pooling.beside), share=share)
+        readout = SatisfactionReadout([b.valence for b in task.behaviors]) if self.readout else None
+        return BehaviorWithTower(base, self.tower.network(task, pooling.beside), readout, share=share)
 
     def objective(self, task: Task, network: RankingNetwork) -> TowerObjective:
         """Return the objective that trains the network."""
