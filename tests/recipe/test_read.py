@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from easq.errors import SettingsError
-from easq.model.method import read_method
+from easq.model.method import MANY_ANSWERS, read_method
 from easq.model.methods.probe_2026_11 import TowerProbeSettings
 from easq.recipe.features import Multi, Numeric
 from easq.recipe.read import SettingsWarning, read_kept_recipe, read_recipe, to_toml
@@ -53,9 +53,16 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
     [
         ("[model]\nranks = 3", "model.ranks: unknown key; allowed: "),
         ("[engine]\nrank = 3", "engine: unknown key; allowed: answers, ask, assignment, behaviors, "),
-        ("[method]\nrank = -1", "method.rank: got -1; expected `int` >= 0"),
-        ("[method]\nrank = 999", "method.rank: got 999; allowed: 0 to 31"),
-        ('[method]\nkind = "magic"', "method.kind: got 'magic'; allowed: behavior, behavior_2026_11, easq, "),
+        ('[method]\nkind = "easq"\nrank = -1', "method.rank: got -1; expected `int` >= 0"),
+        ('[method]\nkind = "easq"\nrank = 999', "method.rank: got 999; allowed: 0 to 31"),
+        (
+            "[method]\nrank = 3",
+            "method.kind: got none, which is 'probe' and was 'easq' until easq 0.2; for that write kind",
+        ),
+        (
+            '[method]\nkind = "magic"',
+            "method.kind: got 'magic'; allowed: auto, behavior, behavior_2026_11, easq, ",
+        ),
         ("[training]\nlearning_rate = -1.0", "training.learning_rate: got -1.0; expected `float` > 0"),
         ("[training]\nlearning_rate = nan", "training.learning_rate: got nan"),
         ("[training]\nlearning_rate = inf", "training.learning_rate: got inf; allowed: finite numbers"),
@@ -265,12 +272,17 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "method.top",
         "method.rank",
     ]
-    checks = problem(tmp_path, SMALLEST + "weight = 0.0\n[join]\nanswer_window = 1.0\n[method]\nrank = 999\n")
+    checks = problem(
+        tmp_path,
+        SMALLEST + "weight = 0.0\n[join]\nanswer_window = 1.0\n[method]\nkind = 'easq'\nrank = 999\n",
+    )
     assert checks.splitlines()[0] == "the recipe has 3 problems:"
 
 
 def test_a_recipe_builds_on_another(tmp_path: Path) -> None:
-    written(tmp_path, SMALLEST + "[training]\nthreads = 2\nbatch_rows = 7\n[method]\nrank = 3\n")
+    written(
+        tmp_path, SMALLEST + "[training]\nthreads = 2\nbatch_rows = 7\n[method]\nkind = 'easq'\nrank = 3\n"
+    )
     (tmp_path / "arms").mkdir()
     middle, top = tmp_path / "arms" / "middle.toml", tmp_path / "top.toml"
     middle.write_text('extends = "../recipe.toml"\nname = "middle"\n[method]\ndpo_weight = 0.5\n')
@@ -295,7 +307,7 @@ def test_a_recipe_extends_an_existing_recipe_other_than_itself(tmp_path: Path) -
 
 
 def test_another_kind_of_method_brings_its_own_settings(tmp_path: Path) -> None:
-    path = written(tmp_path, SMALLEST + "[method]\nrank = 3\n")
+    path = written(tmp_path, SMALLEST + "[method]\nkind = 'easq'\nrank = 3\n")
     assert (
         read_recipe(path, ["method.kind=mmoe", "method.experts=2"], methods=read_method).method.kind == "mmoe"
     )
@@ -315,8 +327,14 @@ def test_another_kind_of_method_brings_its_own_settings(tmp_path: Path) -> None:
             "[ask]\npacing_minutes = 5.0",
             "ask.pacing_minutes = 5.0 has no effect: only ask.daily_quota above 0",
         ),
-        ("[method]\nteacher_weight = 3.0", "method.teacher_weight = 3.0 has no effect: only method.teacher"),
-        ("[method]\ntop_k = 1", "method.top_k = 1 has no effect: only method.routing = 'softmax_top_k'"),
+        (
+            "[method]\nkind = 'easq'\nteacher_weight = 3.0",
+            "method.teacher_weight = 3.0 has no effect: only method.teacher",
+        ),
+        (
+            "[method]\nkind = 'easq'\ntop_k = 1",
+            "method.top_k = 1 has no effect: only method.routing = 'softmax_top_k'",
+        ),
         (
             '[answers]\nreplayed = 3\n[method]\nkind = "behavior"',
             "answers.replayed = 3 has no effect: the method behavior reads no answers",
@@ -380,3 +398,19 @@ def test_a_kept_recipe_of_an_older_easq_is_read(tmp_path: Path) -> None:
     )
     default = read_kept_recipe(written(tmp_path, SMALLEST + "[alignment]\nridge = 5.0\n"), read_method)
     assert default.method.kind == "easq"
+
+
+def test_auto_becomes_the_method_for_so_many_answers(tmp_path: Path) -> None:
+    def kind(number: int) -> str:
+        text = f'[method]\nkind = "auto"\nexpected_answers = {number}\nbehavior_budget = 0.02\n'
+        recipe = read_recipe(written(tmp_path, SMALLEST + text), methods=read_method)
+        assert recipe.method.behavior_budget == 0.02  # type: ignore[attr-defined]
+        return recipe.method.kind
+
+    assert (kind(MANY_ANSWERS - 1), kind(MANY_ANSWERS)) == ("probe", "satisfaction_tower")
+    auto = SMALLEST + '[method]\nkind = "auto"\n'
+    assert "method.expected_answers: required, but nothing was given" in problem(tmp_path, auto)
+    assert "method.expected_answers: got 0; allowed: a number" in problem(
+        tmp_path, auto + "expected_answers = 0"
+    )
+    assert "method.rank: unknown key" in problem(tmp_path, auto + "expected_answers = 5\nrank = 3")

@@ -33,7 +33,7 @@ def refused(folder: Path, text: str, *overrides: str) -> str:
         ("", ("model.dim=4\nseed=7",), "allowed: one value"),
         ("", ("seed=" + "9" * 5000,), "--set seed"),
         ("", ("seed=" + "[" * 5000,), "--set seed"),
-        ("", ("method.dpo_weight=1e300",), "method.dpo_weight: got 1e+300"),
+        ("", ("method.kind=easq", "method.dpo_weight=1e300"), "method.dpo_weight: got 1e+300"),
         ("", ("features.7.rows=4",), "no entry is named '7'"),
     ],
 )

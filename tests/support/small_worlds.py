@@ -11,6 +11,7 @@ from easq.sources.world.simulate import AskRates, World
 from tests.support.paths import RECIPES
 
 SMALL = (
+    "method.kind=easq",
     "features.user_id.rows=512",
     "features.item_id.rows=512",
     "features.author_id.rows=128",

@@ -23,12 +23,23 @@ from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.features import BehaviorKind
 from easq.recipe.learning import Model
-from easq.recipe.recipe import DEFAULT_KIND, MethodReader, MethodSettings, Recipe
+from easq.recipe.recipe import (
+    DEFAULT_KIND,
+    DEFAULT_KIND_UNTIL_0_2,
+    MethodReader,
+    MethodSettings,
+    Recipe,
+)
 from easq.recipe.type_problems import explain
 from easq.recipe.upgrade import renamed_kind
 from easq.recipe.values import Width
 
 _METHODS = "easq.model.methods"
+AUTO = "auto"
+"""The kind that stands for the best method with so many `expected_answers`: docs/method.md."""
+_EXPECTED, _WITH_MANY = "expected_answers", "satisfaction_tower"
+MANY_ANSWERS = 10_000
+"""From here on a satisfaction tower beside the probe pays: docs/results.md, the regime map."""
 
 PairScope = Literal["user_first", "user", "batch"]
 UnaskedPairs = Literal["none", "request"]
@@ -224,19 +235,40 @@ def methods() -> Mapping[str, type[TrainableMethod]]:
 
 
 def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMethod:
-    """Read the table `[method]`; a MethodReader."""
+    """Read the table `[method]`; a MethodReader. `kind = "auto"` becomes the method that it stands for."""
     kind = table.get("kind", DEFAULT_KIND)
     known = methods()
+    if kind == AUTO:
+        table = _chosen(table, problems)
+        kind = table["kind"]
     if not isinstance(kind, str) or kind not in known:
-        problems.append(f"method.kind: got {format_value(kind)}; allowed: {', '.join(known)}")
+        allowed = ", ".join(sorted((*known, AUTO)))
+        problems.append(f"method.kind: got {format_value(kind)}; allowed: {allowed}")
         return known[DEFAULT_KIND]()
     data = {"kind": kind, **table}
     if type_problems := list(explain(data, known[kind], "method")):
+        if "kind" not in table and set(table) <= set(known[DEFAULT_KIND_UNTIL_0_2].__struct_fields__):
+            problems.append(
+                f"method.kind: got none, which is {DEFAULT_KIND!r} and was {DEFAULT_KIND_UNTIL_0_2!r} until "
+                f'easq 0.2; for that write kind = "{DEFAULT_KIND_UNTIL_0_2}"'
+            )
+            return known[kind]()
         problems += type_problems
         if today := renamed_kind(data):
             problems.append(f"method.kind: what was {kind!r} until easq 0.2 is now called {today!r}")
         return known[kind]()
     return msgspec.convert(data, known[kind])
+
+
+def _chosen(table: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
+    """Return the table of the method that is best with as many answers as `kind = "auto"` expects."""
+    rest = {key: value for key, value in table.items() if key not in ("kind", _EXPECTED)}
+    expected = table.get(_EXPECTED)
+    if type(expected) is not int or expected < 1:
+        given = f"got {format_value(expected)}" if _EXPECTED in table else "required, but nothing was given"
+        problems.append(f"method.{_EXPECTED}: {given}; allowed: a number of answers, 1 or more")
+        expected = 1
+    return {**rest, "kind": _WITH_MANY if expected >= MANY_ANSWERS else DEFAULT_KIND}
 
 
 def method_of(recipe: Recipe) -> TrainableMethod:

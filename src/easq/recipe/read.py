@@ -12,7 +12,14 @@ import tomli_w
 from easq.errors import SettingsError, format_value
 from easq.recipe.check import problems as problems_of
 from easq.recipe.check import without_effect
-from easq.recipe.recipe import DEFAULT_KIND, MethodReader, Recipe, UnreadMethod, unread_method
+from easq.recipe.recipe import (
+    DEFAULT_KIND,
+    DEFAULT_KIND_UNTIL_0_2,
+    MethodReader,
+    Recipe,
+    UnreadMethod,
+    unread_method,
+)
 from easq.recipe.type_problems import explain
 from easq.recipe.upgrade import is_old, key_of_today, old_form_message, upgrade_kept
 from easq.recipe.values import TomlTable
@@ -66,7 +73,7 @@ def read_data(
     seen: tuple[Path, ...] = (),
     *,
     kept: bool = False,
-    kind: str = DEFAULT_KIND,
+    kind: str = DEFAULT_KIND_UNTIL_0_2,
 ) -> TomlTable:
     """Return the TOML data of a file with that of the files that it extends; raises SettingsError.
 

@@ -21,7 +21,8 @@ from easq.recipe.operations import Clock, Data, Evaluation, Join, Live, Retentio
 from easq.recipe.questionnaire import AskSettings, Quality, Question
 from easq.recipe.values import Name, Strict, TomlTable
 
-DEFAULT_KIND = "easq"
+DEFAULT_KIND = "probe"
+DEFAULT_KIND_UNTIL_0_2 = "easq"
 
 
 class MethodSettings(Strict, frozen=True):

@@ -1,7 +1,7 @@
 """Recipes of earlier releases in today's form.
 
 In easq 0.1 the keys of methods stood in [model], [alignment] and [baselines]. Until 0.2 `behavior` and
-`probe` were what is now `behavior_2026_11` and `probe_2026_11`.
+`probe` were what is now `behavior_2026_11` and `probe_2026_11`, and a recipe without a kind meant `easq`.
 
 A home keeps the recipe that it was made with, so homes of then are read in this way. A recipe that a user
 writes is refused with its new form, because a key that nothing read was silently accepted then.
@@ -12,7 +12,7 @@ from typing import Any
 
 import tomli_w
 
-from easq.recipe.recipe import DEFAULT_KIND, MethodReader, UnreadMethod
+from easq.recipe.recipe import DEFAULT_KIND_UNTIL_0_2, MethodReader, UnreadMethod
 from easq.recipe.values import TomlTable
 
 _SHARED = ("dim", "hidden", "head_width", "eps")
@@ -69,7 +69,7 @@ def upgrade_kept(data: TomlTable, methods: MethodReader) -> TomlTable:
     """Return the data of a recipe that easq itself wrote out, in any release, in today's form."""
     data = upgrade(data, methods) if is_old(data) else data
     table = _table(data, "method")
-    kind = renamed_kind(table) or table.get("kind", DEFAULT_KIND)
+    kind = renamed_kind(table) or table.get("kind", DEFAULT_KIND_UNTIL_0_2)
     added = _EASQ_UNTIL_0_2 if kind == "easq" and "answer_rate" not in table else {}
     return {**data, "method": {**added, **table, "kind": kind}} if table else data
 
@@ -90,7 +90,9 @@ def key_of_today(key: str, kind: str) -> str | None:
     return f"method.{(_RENAMED | (_PROBE if kind in _PROBES else _OTHER)).get(name, name)}"
 
 
-def upgrade(data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND) -> TomlTable:
+def upgrade(
+    data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND_UNTIL_0_2
+) -> TomlTable:
     """Return the data of a recipe of 0.1 in today's form; of a method's keys those that it reads stay."""
     tables = [_table(data, name) for name in ("model", "baselines", "alignment")]
     old_model, _, alignment = tables
@@ -114,7 +116,9 @@ def upgrade(data: Mapping[str, Any], methods: MethodReader, default_kind: str = 
     return {**rest, "model": model, "answers": answers, "method": method}
 
 
-def old_form_message(data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND) -> str:
+def old_form_message(
+    data: Mapping[str, Any], methods: MethodReader, default_kind: str = DEFAULT_KIND_UNTIL_0_2
+) -> str:
     """Return what a user reads whose recipe has the old form: its tables as they are written now.
 
     `default_kind` is the method of a recipe that names none.

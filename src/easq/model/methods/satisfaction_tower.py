@@ -290,7 +290,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
 
     tower             [method.tower]: settings of the method that learns beside the base, with its kind. Its
                       satisfaction score is served and its behavior score is not. Its embeddings have
-                      `model.dim` and `training.embedding_rate`.
+                      `model.dim`.
+    tower_rate        rate of its embeddings, by row-wise AdaGrad.
     readout           false: without the probe's readout. For telling what the tower is worth alone.
     ridge, own_rate   of the readout, as in kind = "probe".
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
@@ -304,6 +305,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     gradient_map: ClassVar[Mapping[str, Moves]] = moves_beside(SharedBottomSettings.gradient_map)
 
     tower: Beside = SharedBottomSettings()
+    tower_rate: Rate = 0.3
     readout: bool = True
     ridge: Ridge = 100.0
     own_rate: Rate = 0.05
@@ -332,8 +334,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
 
     @property
     def unread_keys(self) -> tuple[str, ...]:
-        """What the tower leaves: it reads the sizes and rates of towers."""
-        return self.tower.unread_keys
+        """What the tower leaves: it reads the sizes of towers."""
+        return (*self.tower.unread_keys, "training.embedding_rate")
 
     def problems(self, recipe: Recipe) -> Iterator[str]:
         """Yield the problems of the tower."""
@@ -359,7 +361,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
 
     def pooling(self, task: Task) -> Pooling:
         """Return the pooling of the base, and beside it that of the tower."""
-        return SummedPooling(task.layout, *self.table_parts(task), beside=TablePart(task.sizes.dim))
+        beside = TablePart(task.sizes.dim, rate=self.tower_rate)
+        return SummedPooling(task.layout, *self.table_parts(task), beside=beside)
 
     def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
         """Return the parts of the base and, with a readout, the answers' own first-order weights."""

@@ -105,10 +105,14 @@ class OwnLog(Strict, frozen=True):
 
 
 class Real(OwnLog, frozen=True, kw_only=True):
-    """A real log of the plan, with its loader and its recipe, which stands next to the plan."""
+    """A real log of the plan, with its loader and its recipe, which stands next to the plan.
+
+    `set` are settings for all methods. The recipe leaves them out because its own method does not read them.
+    """
 
     loader: Literal["kuairand", "eeg_svrec"]
     recipe: str
+    set: tuple[str, ...] = ()
 
 
 class Plan(Strict, frozen=True):

@@ -1,7 +1,7 @@
 """Run methods on the real logs of a plan, and write one result file for each log and share of answers."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from math import isnan
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from easq.log.events import EVENTS
 from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
 from easq.prove.bench.linear import LINEAR
-from easq.prove.bench.plan import OwnLog
+from easq.prove.bench.plan import OwnLog, Real
 from easq.prove.bench.real_pass import BEHAVIOR, METRICS, MethodScores, run_real
 from easq.prove.bench.row_store import digest
 from easq.prove.bench.runner import Bench
@@ -95,7 +95,7 @@ def _limited(wanted: OwnLog, methods: Collection[str]) -> OwnLog:
 def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Path, watch: Watch) -> None:
     folder = bench.out / "real"
     folder.mkdir(parents=True, exist_ok=True)
-    recipes = _recipes(bench, recipe, wanted.methods)
+    recipes = _recipes(bench, recipe, wanted)
     linear = wanted.linear if set(wanted.methods) & set(LINEAR) else None
     for kept in wanted.kept:
         with SqliteLog(log_path) as whole:
@@ -127,10 +127,11 @@ def _logs(bench: Bench) -> list[tuple[str, OwnLog]]:
     return [*bench.plan.real.items(), *own]
 
 
-def _recipes(bench: Bench, base: Path, methods: Sequence[str]) -> dict[str, Recipe]:
+def _recipes(bench: Bench, base: Path, wanted: OwnLog) -> dict[str, Recipe]:
+    common = wanted.set if isinstance(wanted, Real) else ()
     return {
-        m: read_recipe(base, (), [bench.methods / f"{m}.toml"], read_method)
-        for m in methods
+        m: read_recipe(base, common, [bench.methods / f"{m}.toml"], read_method)
+        for m in wanted.methods
         if m not in LINEAR
     }
 
