@@ -66,7 +66,8 @@ class BenchExperiment(Strict, frozen=True):
 
     `figure` bars: a gain for each method; frontier: satisfaction against behavior; bound: the same beside the
     bounds. `against` names the method whose values are subtracted. `trials` are settings of methods to choose
-    among: see tune.py.
+    among: see tune.py. `own_base` names the base of a method that has not that of `against`: its trials are
+    priced against it.
 
     answers       answers learned per view, one world each; none: the size's own.
     num_answers   instead of `answers`: how many answers are learned.
@@ -80,6 +81,7 @@ class BenchExperiment(Strict, frozen=True):
     variants: tuple[Variant, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     trials: dict[str, tuple[tuple[str, ...], ...]] = msgspec.field(default_factory=dict)
+    own_base: dict[str, str] = msgspec.field(default_factory=dict)
     scenarios: tuple[str, ...] = ("main", "bait")
     answers: tuple[AnswerRate, ...] = ()
     num_answers: tuple[Annotated[int, Meta(ge=1)], ...] = ()

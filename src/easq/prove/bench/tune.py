@@ -1,6 +1,6 @@
 """Choose settings by metrics that a platform can measure in a validation period, never by the truth.
 
-Of a method's trials that cost at most `most_cost` of behavior in the first three and in the first ten,
+Of a method's trials that cost at most `most_cost` of its base's behavior in the first three and in the first ten,
 the winner has the largest share of satisfied answers among the held-back answers in the first three
 (`said_sat@3`). If every trial costs more, the cheapest wins. Values are means over worlds and seeds.
 """
@@ -32,12 +32,12 @@ def trials(experiment: BenchExperiment, size: BenchSize, table: SeedTable) -> di
     trials_of: dict[str, list[Trial]] = {}
     worlds = [scenario_name(place, size) for place in places_of(experiment, size)]
     for method, sets in experiment.trials.items():
+        base = experiment.own_base.get(method, experiment.against)
         for chosen in sets:
             name = f"{method}, {' '.join(chosen)}"
-            gains = [table.gain(world, name, experiment.against, CRITERION) for world in worlds]
+            gains = [table.gain(world, name, base, CRITERION) for world in worlds]
             costs = [
-                [table.gain(world, name, experiment.against, cost, relative=True) for world in worlds]
-                for cost in COSTS
+                [table.gain(world, name, base, cost, relative=True) for world in worlds] for cost in COSTS
             ]
             if all(gains) and all(map(all, costs)):
                 gain = fmean(g.value for g in gains if g)
