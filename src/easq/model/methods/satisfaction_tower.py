@@ -304,8 +304,8 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     label: ClassVar[str] = "Satisfaction tower"
     gradient_map: ClassVar[Mapping[str, Moves]] = moves_beside(SharedBottomSettings.gradient_map)
 
-    tower: Beside = SharedBottomSettings()
-    tower_rate: Rate = 0.3
+    tower: Beside = SharedBottomSettings(scope="batch")
+    tower_rate: Rate = 0.1
     readout: bool = True
     ridge: Ridge = 100.0
     own_rate: Rate = 0.05

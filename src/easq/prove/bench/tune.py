@@ -1,7 +1,7 @@
 """Choose settings by metrics that a platform can measure in a validation period, never by the truth.
 
-Of a method's trials that cost at most `most_cost` of its base's behavior in the first three and in the first ten,
-the winner has the largest share of satisfied answers among the held-back answers in the first three
+Of a method's trials that cost at most `most_cost` of its base's behavior in the first three and in the first
+ten, the winner has the largest share of satisfied answers among the held-back answers in the first three
 (`said_sat@3`). If every trial costs more, the cheapest wins. Values are means over worlds and seeds.
 """
 
