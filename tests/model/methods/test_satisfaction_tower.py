@@ -51,9 +51,9 @@ def test_neither_answers_nor_the_tower_change_a_bit_of_the_base(tower: str) -> N
 
 
 def test_the_tower_learns_what_its_method_learns_alone() -> None:
-    settings = ("training.gradient_clip=0", "answers.buffer=0", "training.embedding_rate=0.3")
+    settings = ("training.gradient_clip=0", "answers.buffer=0")
     beside, batches = learner_of(KIND, *settings)
-    alone, _ = learner_of("shared_bottom", *settings)
+    alone, _ = learner_of("shared_bottom", "method.scope=batch", *settings)
     # The base takes the first numbers of the random generator, so the tower begins with others.
     beside.network.tower.load_state_dict(alone.network.state_dict())
     with torch.no_grad():
