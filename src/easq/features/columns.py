@@ -13,7 +13,7 @@ import numpy as np
 from easq.arrays import F32, I64
 from easq.log.ids import stable_id
 from easq.log.packing import COUNT, FLOAT, ID, Column
-from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.features import Categorical, Feature, History, Multi, Number
 from easq.recipe.values import Side
 
 LONGEST = int(np.iinfo(COUNT).max)
@@ -28,7 +28,7 @@ class Shape:
     """The features of one side by kind, each kind in the order of the recipe."""
 
     singles: tuple[Categorical, ...]
-    numbers: tuple[Numeric, ...]
+    numbers: tuple[Number, ...]
     lists: tuple[Multi | History, ...]
 
     @staticmethod
@@ -37,7 +37,7 @@ class Shape:
         own = [f for f in features if ("viewer" if isinstance(f, History) else f.side) == side]
         return Shape(
             tuple(f for f in own if isinstance(f, Categorical)),
-            tuple(f for f in own if isinstance(f, Numeric)),
+            tuple(f for f in own if isinstance(f, Number)),
             tuple(f for f in own if isinstance(f, Multi | History)),
         )
 

@@ -17,7 +17,7 @@ from easq.features.columns import Columns, Shape
 from easq.log.events import Request
 from easq.log.ids import mix
 from easq.log.packing import COUNT, FLOAT, ID
-from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, Score
 from easq.recipe.values import Side
 
 
@@ -34,30 +34,36 @@ class Slot:
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of both sides, and the rows of the embedding table that all features share."""
+    """The columns of both sides, and the rows of the embedding table that all features share.
+
+    `scores` are features of candidates that are no row of the table: numbers, kept as they are.
+    """
 
     viewer: tuple[Slot, ...]
     candidate: tuple[Slot, ...]
     num_rows: int
+    scores: tuple[Score, ...] = ()
 
     @staticmethod
     def of(features: Sequence[Feature]) -> "Layout":
         """Lay out features, single-valued ones first. A history shares the rows of its target."""
         offset, tables = 1, {}
-        for feature in features:
+        scores = tuple(f for f in features if isinstance(f, Score))
+        embedded = [f for f in features if not isinstance(f, Score)]
+        for feature in embedded:
             if not isinstance(feature, History):
                 size = len(feature.boundaries) + 2 if isinstance(feature, Numeric) else feature.rows
                 tables[feature.name] = (offset, size)
                 offset += size
         columns: dict[str, list[Slot]] = {"viewer": [], "candidate": []}
-        for feature in sorted(features, key=lambda f: isinstance(f, Multi | History)):
+        for feature in sorted(embedded, key=lambda f: isinstance(f, Multi | History)):
             side = "viewer" if isinstance(feature, History) else feature.side
             table = tables[feature.of if isinstance(feature, History) else feature.name]
             slots = columns[side]
             start = slots[-1].stop if slots else 0
             width = feature.length if isinstance(feature, Multi | History) else 1
             slots.append(Slot(feature, *table, start, start + width))
-        return Layout(tuple(columns["viewer"]), tuple(columns["candidate"]), offset)
+        return Layout(tuple(columns["viewer"]), tuple(columns["candidate"]), offset, scores)
 
 
 class Ragged(NamedTuple):
@@ -69,11 +75,15 @@ class Ragged(NamedTuple):
 
 @dataclass(frozen=True)
 class Rows:
-    """Features as embedding rows. Candidate n belongs to request `request_N[n]`; requests are in order."""
+    """Features as embedding rows. Candidate n belongs to request `request_N[n]`; requests are in order.
+
+    `score_NS` are the scores of the layout, NaN where they are unknown.
+    """
 
     viewer_BW: I64
     candidate_NV: I64
     request_N: I64
+    score_NS: F32
 
 
 @dataclass
@@ -106,19 +116,22 @@ class Encoder:
         viewer: dict[str, Anything | Ragged] = {}
         candidate: dict[str, Anything | Ragged] = {}
         for slot in self.layout.viewer:
-            columns = [_column(r, r.viewer, slot, "viewer") for r in requests]
+            columns = [_column(r, r.viewer, slot.feature, "viewer") for r in requests]
             if isinstance(slot.feature, Multi | History):
                 viewer[slot.feature.name] = _ragged(columns)
             else:
-                viewer[slot.feature.name] = _single(columns, slot, requests, np.ones_like(sizes))
+                viewer[slot.feature.name] = _single(columns, slot.feature, requests, np.ones_like(sizes))
+        for score in self.layout.scores:
+            columns = [_column(r, r.candidates, score, "candidates") for r in requests]
+            candidate[score.name] = _single(columns, score, requests, sizes)
         for slot in self.layout.candidate:
-            columns = [_column(r, r.candidates, slot, "candidates") for r in requests]
+            columns = [_column(r, r.candidates, slot.feature, "candidates") for r in requests]
             if isinstance(slot.feature, Multi):
                 counts = _counts(requests, slot, sizes)
                 ids = _ids(columns, slot, requests, counts, sizes)
                 candidate[slot.feature.name] = Ragged(ids, counts)
             else:
-                candidate[slot.feature.name] = _single(columns, slot, requests, sizes)
+                candidate[slot.feature.name] = _single(columns, slot.feature, requests, sizes)
         return self.encode_columns(sizes, viewer, candidate)
 
     def encode_columns(
@@ -142,7 +155,10 @@ class Encoder:
                     self._fill_ragged(slot, column.ids, column.counts, out)
                 else:
                     self._fill(slot, column, out)
-        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes))
+        score_NS = np.zeros((len(candidate_NV), len(self.layout.scores)), np.float32)
+        for number, score in enumerate(self.layout.scores):
+            score_NS[:, number] = candidate[score.name]
+        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes), score_NS)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the owners of the rows, and the collisions counted."""
@@ -196,7 +212,8 @@ class _SideEncoder:
         self._offset_K = np.array([s.offset for s in singles], np.int64)
         self._salt_K = np.array([_salt(s.offset) for s in singles], np.uint64)
         self._size_K = np.array([s.num_rows for s in singles], np.uint64)
-        self._numbers = [slots[f.name] for f in shape.numbers]
+        self._numbers = [(m, slots[f.name]) for m, f in enumerate(shape.numbers) if not isinstance(f, Score)]
+        self._scores = [m for m, f in enumerate(shape.numbers) if isinstance(f, Score)]
         self._lists = [slots[f.name] for f in shape.lists]
 
     def encode(self, columns: Columns) -> I64:
@@ -205,13 +222,17 @@ class _SideEncoder:
         if len(self._place_K):
             hashed_NK = mix(columns.ids_NK, self._salt_K) % self._size_K
             rows_NW[:, self._place_K] = hashed_NK.astype(np.int64) + self._offset_K
-        for m, slot in enumerate(self._numbers):
+        for m, slot in self._numbers:
             rows_NW[:, slot.start] = _interval_rows(slot, columns.numbers_NM[:, m])
         for slot, (ids_NL, count_N) in zip(self._lists, columns.lists, strict=True):
             first_N = np.arange(len(columns)) * ids_NL.shape[1]
             used, valid = _padded(slot, first_N, count_N)
             rows_NW[:, slot.start : slot.stop][valid] = _hash_rows(slot, ids_NL.ravel()[used])
         return rows_NW
+
+    def scores(self, columns: Columns) -> F32:
+        """Return the scores of each row of values."""
+        return columns.numbers_NM[:, self._scores]
 
 
 class ServingEncoder:
@@ -233,7 +254,8 @@ class ServingEncoder:
             request_N = np.zeros(len(candidates), np.int64)
         num_requests = int(request_N[-1]) + 1 if len(request_N) else 1
         viewer_BW = np.repeat(self._viewer.encode(viewer), num_requests, 0)
-        return Rows(viewer_BW, self._candidate.encode(candidates), request_N)
+        scores = self._candidate.scores(candidates)
+        return Rows(viewer_BW, self._candidate.encode(candidates), request_N, scores)
 
 
 def _interval_rows(slot: Slot, values: F32) -> I64:
@@ -270,21 +292,21 @@ def _salt(offset: int) -> int:
     return (offset * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
 
 
-def _column(request: Request, columns: dict[str, bytes], slot: Slot, side: str) -> bytes:
-    column = columns.get(slot.feature.name)
+def _column(request: Request, columns: dict[str, bytes], feature: Feature, side: str) -> bytes:
+    column = columns.get(feature.name)
     if column is None:
         raise InputError(
-            f"feature {slot.feature.name!r} is not among the {side} columns of request "
+            f"feature {feature.name!r} is not among the {side} columns of request "
             f"{request.event_id!r}; it holds {', '.join(sorted(columns)) or 'none'}"
         )
     return column
 
 
-def _single(columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: I64) -> Anything:
+def _single(columns: list[bytes], feature: Feature, requests: Sequence[Request], sizes: I64) -> Anything:
     """Join columns with one value per row. Raises InputError naming the request with a wrong size."""
-    kind = FLOAT if isinstance(slot.feature, Numeric) else ID
+    kind = FLOAT if isinstance(feature, Number) else ID
     if list(map(len, columns)) != (kind.itemsize * sizes).tolist():
-        _refuse_sizes(columns, slot, requests, kind.itemsize * sizes)
+        _refuse_sizes(columns, feature, requests, kind.itemsize * sizes)
     return np.frombuffer(b"".join(columns), kind)
 
 
@@ -297,23 +319,23 @@ def _counts(requests: Sequence[Request], slot: Slot, sizes: I64) -> I64:
     columns = [r.lengths.get(slot.feature.name, b"") for r in requests]
     joined = b"".join(columns)
     if list(map(len, columns)) != (COUNT.itemsize * sizes).tolist():
-        _refuse_sizes(columns, slot, requests, COUNT.itemsize * sizes, " of lengths")
+        _refuse_sizes(columns, slot.feature, requests, COUNT.itemsize * sizes, " of lengths")
     return np.frombuffer(joined, COUNT).astype(np.int64)
 
 
 def _ids(columns: list[bytes], slot: Slot, requests: Sequence[Request], counts: I64, sizes: I64) -> I64:
     totals = np.add.reduceat(counts, np.cumsum(sizes) - sizes)
     if list(map(len, columns)) != (ID.itemsize * totals).tolist():
-        _refuse_sizes(columns, slot, requests, ID.itemsize * totals)
+        _refuse_sizes(columns, slot.feature, requests, ID.itemsize * totals)
     return np.frombuffer(b"".join(columns), ID)
 
 
 def _refuse_sizes(
-    columns: list[bytes], slot: Slot, requests: Sequence[Request], sizes: I64, what: str = ""
+    columns: list[bytes], feature: Feature, requests: Sequence[Request], sizes: I64, what: str = ""
 ) -> None:
     for column, request, size in zip(columns, requests, sizes, strict=True):
         if len(column) != size:
             raise InputError(
-                f"feature {slot.feature.name!r} of request {request.event_id!r}: got {len(column)} bytes"
+                f"feature {feature.name!r} of request {request.event_id!r}: got {len(column)} bytes"
                 f"{what}, expected {size} for {len(request.items)} candidates"
             )

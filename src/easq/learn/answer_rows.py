@@ -37,10 +37,13 @@ def with_replayed(rows: Rows, replayed: AnsweredRows) -> Rows:
     """Put replayed rows behind a batch, each list a request of its own."""
     start = len(rows.viewer_BW)
     list_ALV, is_there_AL = _lists(replayed, rows.candidate_NV.shape[1])
+    num_replayed = int(is_there_AL.sum())
     return Rows(
         np.concatenate([rows.viewer_BW, replayed.viewer_AW]),
         np.concatenate([rows.candidate_NV, list_ALV[is_there_AL]]),
         np.concatenate([rows.request_N, start + np.repeat(np.arange(len(list_ALV)), is_there_AL.sum(1))]),
+        # Another ranker's score is not stored with an answer; nothing reads it there.
+        np.concatenate([rows.score_NS, np.full((num_replayed, rows.score_NS.shape[1]), np.nan, np.float32)]),
     )
 
 

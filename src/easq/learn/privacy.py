@@ -22,7 +22,7 @@ from easq.log.base import EventLog, Position, partition_of
 from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, ViewerUpdate
 from easq.log.ids import plain_name
 from easq.log.packing import Column, unpack_floats, unpack_ids
-from easq.recipe.features import Numeric
+from easq.recipe.features import Number
 from easq.recipe.recipe import Recipe
 
 TOPICS = (EVENTS, PROFILES)
@@ -37,7 +37,7 @@ def export(log: EventLog, user_id: str, recipe: Recipe | None) -> Iterator[dict[
     feature columns are base64 and there is no profile.
     """
     profiles = Profiles.of(recipe, log.partitions(EVENTS)) if recipe else None
-    numbers = {f.name for f in recipe.features if isinstance(f, Numeric)} if recipe else set()
+    numbers = {f.name for f in recipe.features if isinstance(f, Number)} if recipe else set()
     forms, last_ts = forms_of([user_id]), 0
     partitions = sorted({partition_of(form, log.partitions(EVENTS)) for form in forms})
     for topic, partition in product(TOPICS, partitions):

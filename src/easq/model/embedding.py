@@ -20,20 +20,23 @@ from easq.features.encode import Rows
 
 @dataclass(frozen=True)
 class Touched:
-    """The distinct table rows of a batch, their values as a leaf of the graph, and where each is read."""
+    """The distinct table rows of a batch, their values as a leaf of the graph, and where each is read.
+
+    `score_NS` are the scores that come with the rows.
+    """
 
     rows_U: I64
     value_UE: Tensor
     viewer_BW: Tensor
     candidate_NV: Tensor
+    score_NS: Tensor
 
     @staticmethod
     def whole(table_RE: Tensor, rows: Rows) -> "Touched":
         """Read the table in place: for scoring, which needs neither distinct rows nor gradients."""
         padding_alone = np.zeros(1, np.int64)
-        return Touched(
-            padding_alone, table_RE, torch.from_numpy(rows.viewer_BW), torch.from_numpy(rows.candidate_NV)
-        )
+        places = torch.from_numpy(rows.viewer_BW), torch.from_numpy(rows.candidate_NV)
+        return Touched(padding_alone, table_RE, *places, torch.from_numpy(rows.score_NS))
 
 
 _BETA = 1.0
@@ -102,6 +105,7 @@ class EmbeddingTable:
             value_UE,
             inverse[:size].view(rows.viewer_BW.shape),
             inverse[size:].view(rows.candidate_NV.shape),
+            torch.from_numpy(rows.score_NS),
         )
 
     def step(self, touched: Touched, num_rows: int) -> None:

@@ -19,6 +19,7 @@ from easq.features.encode import Layout
 from easq.model.moe import RELU, Routing
 from easq.model.objective import Losses, OrderScope, Supervision
 from easq.model.pooling import FeaturePooling, Inputs, Pooling
+from easq.model.reference import ReferencePlace
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.features import BehaviorKind
@@ -47,19 +48,21 @@ Unasked = Literal["none", "request", "distill"]
 
 
 class Task(NamedTuple):
-    """What a method is built for: features, sizes, behaviors and their order, options of the question."""
+    """What a method is built for: features, sizes, behaviors and their order, options, reference."""
 
     layout: Layout
     sizes: Model
     behaviors: tuple[BehaviorKind, ...]
     order_scope: OrderScope
     num_options: int
+    reference: ReferencePlace | None = None
 
     @staticmethod
     def of(recipe: Recipe, layout: Layout) -> "Task":
         """Return the task that a recipe states."""
         scope, num_options = recipe.order.scope, len(recipe.question.options)
-        return Task(layout, recipe.model, recipe.behaviors, scope, num_options)
+        reference = None if recipe.reference is None else ReferencePlace.of(recipe.reference, layout)
+        return Task(layout, recipe.model, recipe.behaviors, scope, num_options, reference)
 
     @property
     def num_behaviors(self) -> int:
@@ -156,6 +159,11 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
     def reads_answers(self) -> bool:
         """Whether the method learns from answers."""
         return self.answer_use is not None
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether the method serves `[reference]` as its behavior score."""
+        return False
 
     @property
     def answer_use(self) -> AnswerUse | None:

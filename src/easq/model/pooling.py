@@ -31,7 +31,8 @@ class Inputs(NamedTuple):
 
     `past` is set for a method that reads the history itself, `beside` for one with a second set of
     embeddings: the same features in those, `sum_NF` for one with first-order weights: their sum over the
-    row's values. `detach`, `select` and `first` leave all three out.
+    row's values, `score_NS` for one that may serve another ranker's score. `detach`, `select` and `first`
+    leave all four out.
     """
 
     viewer_BV: Tensor
@@ -40,6 +41,7 @@ class Inputs(NamedTuple):
     past: Past | None = None
     beside: "Inputs | None" = None
     sum_NF: Tensor | None = None
+    score_NS: Tensor | None = None
 
     def detach(self) -> "Inputs":
         """Return sg(x)."""
@@ -229,7 +231,8 @@ class SummedPooling(nn.Module):
         lookup, beside = Lookup.of(replace(touched, value_UE=embedding_UE)), None
         if self.beside is not None:
             beside = self.beside.pool(lookup.embedded(touched, beside_UE), request_N)
-        return self.first.pool(lookup, request_N)._replace(sum_NF=sum_NF, beside=beside)
+        x = self.first.pool(lookup, request_N)
+        return x._replace(sum_NF=sum_NF, beside=beside, score_NS=touched.score_NS)
 
 
 Pooling = FeaturePooling | TwinPooling | SummedPooling

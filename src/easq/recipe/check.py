@@ -6,7 +6,7 @@ Each check yields a message for each problem, so that all are reported at once.
 from collections.abc import Iterator
 
 from easq.recipe.check_experiments import experiment_problems
-from easq.recipe.features import Categorical, Feature, History
+from easq.recipe.features import Categorical, Feature, History, score_names
 from easq.recipe.learning import Answers
 from easq.recipe.questionnaire import BUILT_IN, SCALE5, AskedQuestion
 from easq.recipe.recipe import Recipe
@@ -57,6 +57,14 @@ def without_effect(recipe: Recipe) -> Iterator[str]:
         settings = getattr(recipe, table)
         if (value := getattr(settings, name)) != getattr(type(settings)(), name):
             yield f"{key} = {value!r} has no effect: the method {method.kind} does not read it"
+    if recipe.reference and not method.reads_reference:
+        yield (
+            f"reference.feature = {recipe.reference.feature!r} is only compared with: method {method.kind} "
+            "serves a behavior score of its own; behavior, probe and satisfaction_tower serve the reference"
+        )
+    used = {recipe.reference.feature} if recipe.reference else set()
+    for name in set(score_names(recipe.features)) - used:
+        yield f"features.{name} has no effect: only reference.feature reads a score"
     yield from method.without_effect()
 
 
@@ -77,6 +85,15 @@ def _features(recipe: Recipe) -> Iterator[str]:
         yield "features: at least one must have side = 'candidate', or nothing can be ranked"
     for feature in recipe.features:
         yield from _feature(feature, recipe)
+
+
+def _reference(recipe: Recipe) -> Iterator[str]:
+    if recipe.reference is None:
+        return
+    scores = score_names(recipe.features)
+    if recipe.reference.feature not in scores:
+        allowed = ", ".join(scores) or 'none is declared, with kind = "score"'
+        yield f"reference.feature: got {recipe.reference.feature!r}; allowed are the scores: {allowed}"
 
 
 def _feature(feature: Feature, recipe: Recipe) -> Iterator[str]:
@@ -167,6 +184,7 @@ def _method(recipe: Recipe) -> Iterator[str]:
 _CHECKS = (
     _names,
     _features,
+    _reference,
     _order,
     _windows,
     _ask_times,

@@ -1,7 +1,7 @@
 """Settings of what the model reads and learns: features, behaviors and their order."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -56,6 +56,16 @@ class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
     rate: RateOf | None = None
 
 
+class Score(Strict, frozen=True, tag="score", tag_field="kind"):
+    """A number per candidate that another ranker computed, kept as it is: for `[reference]`."""
+
+    rate: ClassVar[None] = None
+    """The platform sends it; the service computes none."""
+
+    name: Name
+    side: Literal["candidate"] = "candidate"
+
+
 class History(Strict, frozen=True, tag="history", tag_field="kind"):
     """The viewer's recent ids of the candidate feature `of`; the model attends to the last `length`.
 
@@ -70,7 +80,27 @@ class History(Strict, frozen=True, tag="history", tag_field="kind"):
     at_least: float = 1.0
 
 
-Feature = Categorical | Multi | Numeric | History
+Feature = Categorical | Multi | Numeric | Score | History
+
+Number = Numeric | Score
+"""Features that are logged as 32-bit floats, NaN where they are unknown."""
+
+
+def score_names(features: Sequence[Feature]) -> list[str]:
+    """Return the names of the scores, in the order in which a layout holds them."""
+    return [feature.name for feature in features if isinstance(feature, Score)]
+
+
+class Reference(Strict, frozen=True):
+    """The ranker that the platform has. Its score is the behavior score; satisfaction is served beside it.
+
+    feature           a feature of kind "score", higher for what stands higher.
+    half_life_views   the scale of the score, in levels of behavior, forgets half of what it saw in so many
+                      views. It follows a ranker that is trained anew.
+    """
+
+    feature: Name
+    half_life_views: Rate = 1_000_000.0
 
 
 class BehaviorKind(Strict, frozen=True):

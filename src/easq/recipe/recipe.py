@@ -15,7 +15,7 @@ from typing import Annotated, Any, Protocol
 from msgspec import Meta, field
 
 from easq.recipe.experiments import Assignment, Experiment, Explore, MetricSettings
-from easq.recipe.features import BehaviorKind, Feature, OrderSettings
+from easq.recipe.features import BehaviorKind, Feature, OrderSettings, Reference
 from easq.recipe.learning import Answers, Model, Training
 from easq.recipe.operations import Clock, Data, Evaluation, Join, Live, Retention, Service
 from easq.recipe.questionnaire import AskSettings, Quality, Question
@@ -46,6 +46,11 @@ class MethodSettings(Strict, frozen=True):
     @property
     def reads_answers(self) -> bool:
         """Whether the method learns from answers; an unread table may."""
+        return True
+
+    @property
+    def reads_reference(self) -> bool:
+        """Whether the method serves `[reference]` as its behavior score; an unread table may."""
         return True
 
     @property
@@ -92,6 +97,7 @@ class Recipe(Strict, frozen=True):
     seed: Annotated[int, Meta(ge=0, le=1 << 62)] = 1
     data: Data | None = None
     order: OrderSettings = OrderSettings()
+    reference: Reference | None = None
     question: Question = Question()
     ask: AskSettings = AskSettings()
     join: Join = Join()

@@ -15,7 +15,7 @@ from easq.features.columns import LONGEST
 from easq.log.ids import category_ids
 from easq.log.packing import Column, pack_floats, pack_ids
 from easq.rank.query import check_num_rows
-from easq.recipe.features import Categorical, Feature, History, Multi, Numeric, platform_features
+from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, platform_features
 from easq.recipe.values import Side
 from easq.service.http.messages import JSON, MSGPACK, Format
 
@@ -82,7 +82,7 @@ def _why_not(feature: Feature) -> str:
 
 
 def _pack(feature: Feature, value: Any) -> Column | None:
-    if isinstance(feature, Numeric):
+    if isinstance(feature, Number):
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):
         return pack_ids(category_ids([value]))

@@ -8,7 +8,7 @@ import msgspec
 
 from easq.log.events import Behavior, Event, Request
 from easq.log.packing import FLOAT, Column
-from easq.recipe.features import BehaviorKind, Feature, History, Numeric
+from easq.recipe.features import BehaviorKind, Feature, History, Number
 
 Condition = tuple[str, float]
 """A behavior and the value that it has to reach."""
@@ -27,10 +27,10 @@ class Conditions:
         self._at_least = {b.name: b.at_least for b in behaviors}
         self._bits: dict[Condition, int] = {}
         for feature in features:
-            if isinstance(feature, History) or (isinstance(feature, Numeric) and feature.rate):
+            if isinstance(feature, History) or (isinstance(feature, Number) and feature.rate):
                 self.bit(feature)
 
-    def bit(self, feature: History | Numeric) -> int:
+    def bit(self, feature: History | Number) -> int:
         """Return the bit of a history or a rate. Raises ValueError for an unknown behavior."""
         if isinstance(feature, History):
             if feature.where is None:

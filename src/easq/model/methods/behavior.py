@@ -14,11 +14,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from easq.arrays import Bool
+from easq.features.batch import Batch
 from easq.model.embedding import TablePart
 from easq.model.method import EMBEDDINGS, Moves, Task, TrainableMethod
 from easq.model.objective import Losses, Supervision
 from easq.model.pooling import Inputs, Pooling, SummedPooling
 from easq.model.product_heads import ProductHeads
+from easq.model.reference import ReferenceLevel, ReferencePlace, ReferenceScale
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
 from easq.recipe.features import BehaviorKind
@@ -28,11 +30,17 @@ _PRIOR_VIEWS = 10.0
 
 
 class BehaviorModel(RankingNetwork):
-    """Heads for all behaviors; the score is the sum of their chances, each times the behavior's weight."""
+    """Heads for all behaviors; the score is the sum of their chances, each times the behavior's weight.
 
-    def __init__(self, heads: ProductHeads, behaviors: Sequence[BehaviorKind]) -> None:
+    With a reference the score is the reference's, in levels of behavior.
+    """
+
+    def __init__(
+        self, heads: ProductHeads, behaviors: Sequence[BehaviorKind], reference: ReferencePlace | None = None
+    ) -> None:
         super().__init__()
         self.heads = heads
+        self.reference = None if reference is None else ReferenceLevel(reference)
         self.register_buffer("weight_K", torch.tensor([b.weight for b in behaviors]), persistent=False)
         self.weight_K: Tensor
 
@@ -40,29 +48,52 @@ class BehaviorModel(RankingNetwork):
         """Score all rows; answers are not read."""
         del answered_A
         logit_NK = self.heads(x)
-        score_N = logit_NK.sigmoid() @ self.weight_K
+        if self.reference is None:
+            score_N = logit_NK.sigmoid() @ self.weight_K
+        else:
+            assert x.score_NS is not None
+            score_N = self.reference(x.score_NS)
         return Scores(score_N, None, score_N.new_zeros(len(score_N), 0), None, behavior_logit_NK=logit_NK)
 
 
-class BehaviorCounts:
-    """How often each behavior followed a view so far: the log odds at which the heads begin."""
+class BehaviorSums:
+    """What the behavior model has besides parameters that gradients move.
 
-    def __init__(self, num_behaviors: int) -> None:
-        self._seen, self._followed_K = 0, np.zeros(num_behaviors, np.int64)
+    How often each behavior followed a view so far, the log odds at which the heads begin; and with a
+    reference, its scale.
+    """
 
-    def add(self, behavior_MK: Bool, heads: ProductHeads) -> None:
-        """Count the viewed rows of a step, and move the heads' offset."""
+    def __init__(self, network: BehaviorModel, task: Task) -> None:
+        self._heads = network.heads
+        self._seen, self._followed_K = 0, np.zeros(task.num_behaviors, np.int64)
+        self._scale = None
+        if task.reference is not None:
+            assert network.reference is not None
+            self._scale = ReferenceScale(network.reference, task.reference)
+
+    def add(self, batch: Batch) -> None:
+        """Count the viewed rows of a step; move the heads' offset and the reference's scale."""
+        behavior_MK = batch.behavior_MK
+        if self._scale is not None:
+            self._scale.add(batch)
         self._seen += len(behavior_MK)
         self._followed_K += behavior_MK.sum(0)
         odds_K = (self._followed_K + 1) / (self._seen - self._followed_K + _PRIOR_VIEWS)
-        heads.offset_K.copy_(torch.from_numpy(np.log(odds_K)))
+        self._heads.offset_K.copy_(torch.from_numpy(np.log(odds_K)))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return the counts."""
-        return {"counts": np.array([self._seen, *self._followed_K.tolist()])}
+        """Return the counts, and the sums of a reference."""
+        scale = {} if self._scale is None else self._scale.state()
+        counts: dict[str, NDArray[np.generic]] = {
+            "counts": np.array([self._seen, *self._followed_K.tolist()])
+        }
+        return counts | {f"reference.{name}": value for name, value in scale.items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
+        if self._scale is not None:
+            head = "reference."
+            self._scale.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
         counts = state["counts"].astype(np.int64)
         self._seen, self._followed_K = int(counts[0]), counts[1:].copy()
 
@@ -90,8 +121,8 @@ def count_gradients(x: Inputs, count_F: Sequence[float]) -> None:
 class BehaviorModelObjective:
     """The cross-entropy of every behavior."""
 
-    def __init__(self, network: BehaviorModel, num_behaviors: int) -> None:
-        self._network, self._num, self._counts = network, num_behaviors, BehaviorCounts(num_behaviors)
+    def __init__(self, network: BehaviorModel, task: Task) -> None:
+        self._network, self._num, self._sums = network, task.num_behaviors, BehaviorSums(network, task)
 
     def __call__(self, x: Inputs, supervision: Supervision) -> tuple[Scores, Losses]:
         """Return scores and losses of one step."""
@@ -100,16 +131,15 @@ class BehaviorModelObjective:
         scores: Scores = self._network(x)
         assert scores.behavior_logit_NK is not None
         main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
-        after = partial(self._counts.add, batch.behavior_MK, self._network.heads)
-        return scores, Losses(main, main, after_step=after)
+        return scores, Losses(main, main, after_step=partial(self._sums.add, batch))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return the counts."""
-        return self._counts.state()
+        """Return the sums."""
+        return self._sums.state()
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
-        self._counts.restore(state)
+        self._sums.restore(state)
 
 
 class HeadSettings(TrainableMethod, frozen=True):
@@ -137,6 +167,11 @@ class HeadSettings(TrainableMethod, frozen=True):
         towers = ("model.dim", "model.hidden", "model.head_width", "model.eps")
         return (*towers, "training.embedding_rate", "order.scope")
 
+    @property
+    def reads_reference(self) -> bool:
+        """Whether `[reference]` is served: it takes the place of the heads' score."""
+        return True
+
     def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
         """Return the embeddings' part of the table, and those of first-order weights."""
         sides = (task.layout.viewer, task.layout.candidate)
@@ -152,7 +187,7 @@ class HeadSettings(TrainableMethod, frozen=True):
         """Return the untrained behavior model."""
         assert isinstance(pooling, SummedPooling)
         heads = ProductHeads(pooling, task.num_behaviors, width=self.width, product_scale=self.product_scale)
-        return BehaviorModel(heads, task.behaviors)
+        return BehaviorModel(heads, task.behaviors, task.reference)
 
 
 class BehaviorModelSettings(HeadSettings, frozen=True, tag="behavior"):
@@ -168,4 +203,4 @@ class BehaviorModelSettings(HeadSettings, frozen=True, tag="behavior"):
     def objective(self, task: Task, network: RankingNetwork) -> BehaviorModelObjective:
         """Return the objective that trains the network."""
         assert isinstance(network, BehaviorModel)
-        return BehaviorModelObjective(network, task.num_behaviors)
+        return BehaviorModelObjective(network, task)

@@ -17,8 +17,8 @@ from easq.features.batch import Batch
 from easq.model.embedding import TablePart
 from easq.model.method import AnswerUse, Moves, Task
 from easq.model.methods.behavior import (
-    BehaviorCounts,
     BehaviorModel,
+    BehaviorSums,
     HeadSettings,
     count_gradients,
     heads_loss,
@@ -74,7 +74,7 @@ class ProbeObjective:
 
     def __init__(self, network: Probe, settings: "ProbeSettings", task: Task) -> None:
         self._network, self._best, self._num = network, task.best, task.num_behaviors
-        self._counts = BehaviorCounts(task.num_behaviors)
+        self._sums = BehaviorSums(network.behavior, task)
         self._readout = ReadoutLearner(
             network.readout, ridge=settings.ridge, prior_answers=settings.prior_answers
         )
@@ -119,19 +119,19 @@ class ProbeObjective:
                 batch.reference_M,
             )
             network.factor.fill_(self._price.factor)
-        self._counts.add(batch.behavior_MK, network.behavior.heads)
+        self._sums.add(batch)
         if read is not None:
             self._readout.add(read)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return the counts, the sums of the readout and the price."""
+        """Return the sums of the base and of the readout and the price."""
         price = {} if self._price is None else self._price.state()
-        parts = {"behaviors": self._counts.state(), "readout": self._readout.state(), "price": price}
+        parts = {"behaviors": self._sums.state(), "readout": self._readout.state(), "price": price}
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
-        for part, owner in (("behaviors", self._counts), ("readout", self._readout), ("price", self._price)):
+        for part, owner in (("behaviors", self._sums), ("readout", self._readout), ("price", self._price)):
             if owner is not None:
                 head = f"{part}."
                 owner.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})

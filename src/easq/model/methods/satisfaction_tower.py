@@ -26,8 +26,8 @@ from easq.features.batch import Batch
 from easq.model.embedding import TablePart
 from easq.model.method import AnswerPath, AnswerUse, Moves, Objective, StatefulObjective, Task
 from easq.model.methods.behavior import (
-    BehaviorCounts,
     BehaviorModel,
+    BehaviorSums,
     HeadSettings,
     count_gradients,
     heads_loss,
@@ -131,7 +131,7 @@ class TowerObjective:
         self, network: BehaviorWithTower, tower: Objective, settings: "SatisfactionTowerSettings", task: Task
     ) -> None:
         self._network, self._tower, self._price = network, tower, settings.price()
-        self._num, self._counts = task.num_behaviors, BehaviorCounts(task.num_behaviors)
+        self._num, self._sums = task.num_behaviors, BehaviorSums(network.behavior, task)
         prior, readout = settings.prior_answers, network.readout
         self._shown, self._best = Mixture(prior, _first_worth(readout)), task.best
         self._readout = (
@@ -216,10 +216,10 @@ class TowerObjective:
             network.worth_R.copy_(torch.from_numpy(self._shown.weights()))
         if self._readout is not None and read is not None:
             self._readout.add(read)
-        self._counts.add(batch.behavior_MK, network.behavior.heads)
+        self._sums.add(batch)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return the counts, the price, what the tower has shown and the state of its objective."""
+        """Return the sums of the base, the price, what the tower has shown and the state of its objective."""
         parts = {name: owner.state() for name, owner in self._owners()}
         return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
 
@@ -230,7 +230,7 @@ class TowerObjective:
             owner.restore({n.removeprefix(head): v for n, v in state.items() if n.startswith(head)})
 
     def _owners(self) -> Iterator[tuple[str, StatefulObjective]]:
-        yield "behaviors", self._counts
+        yield "behaviors", self._sums
         yield "shown", self._shown
         if self._readout is not None:
             yield "readout", self._readout
@@ -248,7 +248,14 @@ def _own_rows(x: Inputs, batch: Batch) -> Inputs:
     """
     num_requests, num = len(batch.rows.viewer_BW), len(batch.rows.request_N)
     assert x.sum_NF is not None
-    return Inputs(x.viewer_BV[:num_requests], x.candidate_NC[:num], x.request_N[:num], sum_NF=x.sum_NF[:num])
+    score_NS = None if x.score_NS is None else x.score_NS[:num]
+    return Inputs(
+        x.viewer_BV[:num_requests],
+        x.candidate_NC[:num],
+        x.request_N[:num],
+        sum_NF=x.sum_NF[:num],
+        score_NS=score_NS,
+    )
 
 
 def _inside_requests(estimate_NR: F32, batch: Batch) -> F64:

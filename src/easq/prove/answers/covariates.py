@@ -13,7 +13,7 @@ from easq.features.examples import Viewed
 from easq.log.packing import FLOAT, ID, Column, unpack_counts, unpack_floats, unpack_ids
 from easq.prove.answers.asks import AskRecord
 from easq.prove.answers.response_model import Design, time_of_day
-from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Numeric
+from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Number
 
 
 class Covariates:
@@ -48,12 +48,12 @@ class Covariates:
         column: Column | None = (request.viewer if is_viewer else request.candidates).get(feature.name)
         if column is None:
             return float("nan")
-        if isinstance(feature, Numeric | Categorical):
-            size = FLOAT.itemsize if isinstance(feature, Numeric) else ID.itemsize
+        if isinstance(feature, Number | Categorical):
+            size = FLOAT.itemsize if isinstance(feature, Number) else ID.itemsize
             place = 0 if is_viewer else at
             if len(column) < (place + 1) * size:
                 return float("nan")
-            values = unpack_floats(column) if isinstance(feature, Numeric) else unpack_ids(column)
+            values = unpack_floats(column) if isinstance(feature, Number) else unpack_ids(column)
             return float(values[place])
         if is_viewer:
             return float(len(column) // ID.itemsize)

@@ -18,7 +18,7 @@ from easq.model.pairwise_accuracy import pairs_right
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.offline.first_scores import FirstScores
 from easq.prove.offline.metrics import ScoreOrder
-from easq.prove.offline.references import References
+from easq.prove.offline.references import References, own_ranker
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.window import Window
 from easq.recipe.recipe import Recipe
@@ -85,13 +85,17 @@ def _run_method(
 ) -> None:
     compute_alike(recipe.training.threads)
     reference = None if linear is None else LinearReference(recipe, linear)
-    popularity = References(("popularity",) if with_references else (), recipe.seed)
-    others = (*popularity.names, *(LINEAR if reference else ()), *((_RIDGE,) if reference else ()))
+    references = (
+        References(("popularity",), recipe.seed, own_ranker(recipe))
+        if with_references
+        else References((), recipe.seed)
+    )
+    others = (*references.names, *(LINEAR if reference else ()), *((_RIDGE,) if reference else ()))
     window, first = Window([], recipe.question.options, (_MODEL, *others)), FirstScores()
     heads, linear_heads, has_estimate = _Heads(), _Heads(), False
     tally = Tally(recipe.evaluation.replicates, recipe.evaluation.confidence, recipe.seed)
     for step in _steps(recipe, log):
-        scores = {_MODEL: step.served_N.astype(np.float64), **popularity.score(step.batch)}
+        scores = {_MODEL: step.served_N.astype(np.float64), **references.score(step.batch)}
         if step.chance_MK is not None:
             heads.add(step, step.chance_MK.astype(np.float64))
         if reference is not None:

@@ -19,6 +19,7 @@ from easq.prove.bench.real_pass import BEHAVIOR, METRICS, MethodScores, run_real
 from easq.prove.bench.row_store import digest
 from easq.prove.bench.runner import Bench
 from easq.prove.offline.tally import Interval
+from easq.recipe.features import Reference
 from easq.recipe.read import read_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
@@ -106,7 +107,13 @@ def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Pa
                 continue
             progress = watch(f"{name}, {kept:.0%} of answers", 1)
             scores = run_real(recipes, whole, kept, wanted.seeds, progress, linear)
-        result = RealResult(key, name, kept, list(wanted.seeds), _methods(scores, wanted))
+        result = RealResult(
+            key,
+            name,
+            kept,
+            list(wanted.seeds),
+            _methods(scores, wanted, next(iter(recipes.values())).reference),
+        )
         replace_file(path, json.dumps(msgspec.to_builtins(result), indent=1) + "\n", durable=False)
 
 
@@ -136,7 +143,7 @@ def _recipes(bench: Bench, base: Path, wanted: OwnLog) -> dict[str, Recipe]:
     }
 
 
-def _methods(scores: dict[str, MethodScores], wanted: OwnLog) -> dict[str, RealMethod]:
+def _methods(scores: dict[str, MethodScores], wanted: OwnLog, own: Reference | None) -> dict[str, RealMethod]:
     num_seeds = len(wanted.seeds)
     against = next(iter(scores.values()))
     methods = {}
@@ -148,7 +155,8 @@ def _methods(scores: dict[str, MethodScores], wanted: OwnLog) -> dict[str, RealM
         }  # fmt: skip
         methods[method] = RealMethod(scored.learned // num_seeds, scored.held // num_seeds, metrics, gain)
     intervals = against.tally.intervals()
-    for reference in ("popularity", "random", *(m for m in LINEAR if m in wanted.methods)):
+    names = ("popularity", "random", *(() if own is None else (own.feature,)))
+    for reference in (*names, *(m for m in LINEAR if m in wanted.methods)):
         metrics = {m: _bounds(intervals[n]) for m in _METRICS if (n := f"{reference}/{m}") in intervals}
         if not metrics:
             continue

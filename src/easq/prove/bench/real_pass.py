@@ -20,7 +20,7 @@ from easq.log.sqlite import SqliteLog
 from easq.model.pairwise_accuracy import pairs_right
 from easq.prove.bench.linear import LINEAR, LinearReference, LinearSettings
 from easq.prove.offline.first_scores import FirstScores
-from easq.prove.offline.references import References
+from easq.prove.offline.references import References, own_ranker
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.window import Window
 from easq.recipe.recipe import Recipe
@@ -106,7 +106,8 @@ def run_real(
 ) -> dict[str, MethodScores]:
     """Return the metrics of each method; those of the first hold the references too.
 
-    References are `random`, `popularity` and, with settings for it, the linear learner. Each seed draws
+    References are `random`, `popularity`, the platform's own ranker if the recipe has one and, with settings
+    for it, the linear learner. Each seed draws
     different answers and different first parameters; all held-back answers are pooled.
     """
     scores_of: dict[str, MethodScores] = {}
@@ -114,11 +115,11 @@ def run_real(
     for seed in seeds:
         for number, (method, recipe) in enumerate(recipes.items()):
             compute_alike(recipe.training.threads)
-            simple = ("popularity", "random") if not number else ()
+            simple, own = (("popularity", "random"), own_ranker(recipe)) if not number else ((), None)
+            references = References(simple, seed, own)
             learner = None if number or linear is None else LinearReference(recipe, linear)
-            scorers = (_MODEL, *simple, *(LINEAR if learner else ()))
+            scorers = (_MODEL, *references.names, *(LINEAR if learner else ()))
             scored = scores_of.setdefault(method, MethodScores(recipe, scorers))
-            references = References(simple, seed)
             window, first = scored.window(), FirstScores()
             for step, held in _steps(recipe, whole, kept, seed):
                 scores = {_MODEL: step.served_N.astype(np.float64), **references.score(step.batch)}

@@ -10,7 +10,7 @@ from easq.learn.learner import StepResult
 from easq.model.pairwise_accuracy import margins, pairs_right
 from easq.prove.offline.curve import Curve, Reliability
 from easq.prove.offline.first_scores import FirstScores
-from easq.prove.offline.references import References
+from easq.prove.offline.references import References, own_ranker
 from easq.prove.offline.results import ProgressiveResult
 from easq.prove.offline.tally import MetricValue, Tally
 from easq.prove.offline.truth import Truth, tally_tops
@@ -33,8 +33,8 @@ class Progressive:
         self._window_rows, self._window_answers = evaluation.window_rows, evaluation.window_answers
         self._confidence = evaluation.confidence
         self._first_scores = FirstScores()
-        self._references = References(evaluation.references, recipe.seed)
-        self._window = Window(self._behaviors, self._options, ["model", *evaluation.references])
+        self._references = References(evaluation.references, recipe.seed, own_ranker(recipe))
+        self._window = Window(self._behaviors, self._options, ["model", *self._references.names])
         self.tally = Tally(evaluation.replicates, evaluation.confidence, recipe.seed)
         self._curve = Curve()
         self._reliability = {"behavior": Reliability(), "satisfaction": Reliability()}

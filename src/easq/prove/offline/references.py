@@ -1,4 +1,4 @@
-"""Reference scorers that learn nothing about taste; a model must beat them to be useful.
+"""Reference scorers that a model must beat to be useful: popularity, chance, and the platform's own ranker.
 
 Shapes: N rows.
 """
@@ -9,6 +9,8 @@ import numpy as np
 
 from easq.arrays import F64
 from easq.features.batch import Batch
+from easq.recipe.features import score_names
+from easq.recipe.recipe import Recipe
 
 _CELLS = 1 << 18
 _PRIOR_VIEWS = 10.0
@@ -50,11 +52,25 @@ def random_scores(batch: Batch, seed: int) -> F64:
     return (x >> np.uint64(11)) / np.float64(1 << 53)
 
 
-class References:
-    """The reference scorers of a run."""
+def own_scores(batch: Batch, number: int) -> F64:
+    """Return the platform's own scores; one that is unknown is the mean of those that the batch knows."""
+    score_N = batch.rows.score_NS[:, number].astype(np.float64)
+    is_known_N = np.isfinite(score_N)
+    return np.where(is_known_N, score_N, score_N[is_known_N].mean() if is_known_N.any() else 0.0)
 
-    def __init__(self, names: Sequence[str], seed: int) -> None:
-        self.names = tuple(names)
+
+def own_ranker(recipe: Recipe) -> tuple[str, int] | None:
+    """Return the feature of `[reference]` and its place among the scores, None without one."""
+    own = recipe.reference
+    return None if own is None else (own.feature, score_names(recipe.features).index(own.feature))
+
+
+class References:
+    """The reference scorers of a run; `own` is the platform's ranker, by name and place."""
+
+    def __init__(self, names: Sequence[str], seed: int, own: tuple[str, int] | None = None) -> None:
+        self.names = (*names, *(() if own is None else own[:1]))
+        self._own = own
         self._seed = seed
         self._popularity = Popularity()
 
@@ -66,6 +82,9 @@ class References:
             self._popularity.observe(batch)
         if "random" in self.names:
             scores["random"] = random_scores(batch, self._seed)
+        if self._own is not None:
+            name, number = self._own
+            scores[name] = own_scores(batch, number)
         return scores
 
     def state(self) -> dict[str, F64]:

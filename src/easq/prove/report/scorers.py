@@ -70,7 +70,7 @@ def scorers(results: Sequence[ReplayResult], names: Iterable[str]) -> list[Score
         if EXPERT in held[run]:
             chosen.append(Scorer(f"{label}, satisfaction expert", run, EXPERT))
     for kind in sorted(set().union(*held) - {MODEL, EXPERT}):
-        label = "Best possible" if kind == ORACLE else kind.capitalize()
+        label = {ORACLE: "Best possible", "popularity": "Popularity", "random": "Random"}.get(kind, kind)
         chosen.append(Scorer(label, next(run for run, kinds in enumerate(held) if kind in kinds), kind))
     return chosen
 
