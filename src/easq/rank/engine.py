@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from easq.arrays import F32, I64
+from easq.errors import InputError
 from easq.features.columns import Columns
 from easq.features.encode import ServingEncoder
 from easq.log.events import Request
@@ -70,6 +71,9 @@ class Engine:
         self._arm_lookup, self._arms = ArmLookup(recipe), dict(arms)
         self._log_top, self._log_sample = log_top, log_sample
         self._explore = recipe.explore
+        own = recipe.reference
+        names = [number.name for number in encoder.candidate_shape.numbers]
+        self._reference = None if own is None else (own.feature, names.index(own.feature))
 
     @property
     def version(self) -> str:
@@ -95,6 +99,7 @@ class Engine:
         if isinstance(query, Query):
             query = self.parse(query.user_id, query.candidates, query.context, query.features, query.limit)
         viewer, candidates = self._hydrate(query, now_ms)
+        self._check_reference(candidates)
         arm = self._arm_lookup.label(query.user_id, viewer)
         parameters = self._served_by(arm)
         scores_N = parameters.score(self._encoder.encode(viewer, candidates))
@@ -126,6 +131,17 @@ class Engine:
         viewer = query.context.put_into(self._knowledge.viewer(query.user_id, now_ms))
         candidates = query.features.put_into(self._knowledge.candidates(query.candidates, now_ms))
         return viewer, candidates
+
+    def _check_reference(self, candidates: Columns) -> None:
+        """Raise InputError if no candidate has the score that the base is."""
+        if self._reference is None:
+            return
+        name, number = self._reference
+        if np.isnan(candidates.numbers_NM[:, number]).all():
+            raise InputError(
+                f"features.{name}: got none; allowed: a number for each candidate, because [reference] of "
+                "the recipe ranks by it"
+            )
 
     def _served_by(self, label: str) -> Parameters:
         """Return the parameters that serve a label; at most one of its arms has its own."""

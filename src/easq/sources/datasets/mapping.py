@@ -12,7 +12,9 @@ from msgspec.structs import FieldInfo
 from easq.errors import InputError
 from easq.recipe.values import Count, Name, Side
 
-Kind = Literal["categorical", "multi", "numeric"]
+Kind = Literal["categorical", "multi", "numeric", "score"]
+NUMBERS = ("numeric", "score")
+"""Kinds of one number."""
 TimeUnit = Literal["s", "ms", "us", "iso"]
 
 
@@ -159,7 +161,7 @@ def _contradictions(mapping: Mapping) -> Iterator[str]:
             yield f"{kind} need distinct names; repeated: {', '.join(repeated)}"
     yield from _feature_contradictions(mapping)
     yield from _text_contradictions(mapping)
-    numeric = [f.column for f in mapping.features if f.kind == "numeric"]
+    numeric = [f.column for f in mapping.features if f.kind in NUMBERS]
     if mapping.columns.time in (*numeric, *(behavior.column for behavior in mapping.behaviors)):
         yield f"columns.time = {mapping.columns.time!r} is a numeric feature or a behavior too"
     if not any(feature.side == "candidate" for feature in mapping.features):
@@ -207,6 +209,8 @@ def _feature_contradictions(mapping: Mapping) -> Iterator[str]:
                 f"features[{place}].column = {feature.column!r} is the column of a view's {outcome} too; "
                 "a feature is known before the view"
             )
+        if feature.kind == "score" and feature.side != "candidate":
+            yield f"features[{place}].side = {feature.side!r}; a score is of a candidate"
         if feature.separator == "":
             yield f"features[{place}].separator = ''; give at least one character"
         if feature.separator is not None and feature.kind != "multi":

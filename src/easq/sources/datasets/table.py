@@ -19,7 +19,14 @@ from easq.log.events import Event
 from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
 from easq.sources.datasets.held import Held, New, held_by, new_of
-from easq.sources.datasets.mapping import AnswerColumn, FeatureColumn, Mapping, TimeUnit, read_mapping
+from easq.sources.datasets.mapping import (
+    NUMBERS,
+    AnswerColumn,
+    FeatureColumn,
+    Mapping,
+    TimeUnit,
+    read_mapping,
+)
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ENDINGS, LIST, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
@@ -108,7 +115,7 @@ def _parse(declared: Mapping) -> Parse:
     option, propensity, bad_answer = _answer(declared.answer)
     request = {"request": columns.request} if columns.request else {}
     done = [behavior.column for behavior in declared.behaviors]
-    numeric = [feature.column for feature in declared.features if feature.kind == "numeric"]
+    numeric = [feature.column for feature in declared.features if feature.kind in NUMBERS]
     asked = [declared.answer.propensity] if declared.answer and declared.answer.propensity else []
     return Parse(
         cells={
@@ -190,7 +197,7 @@ def _feature(cells: pl.Series, feature: FeatureColumn) -> pl.Series:
             values = ids(cells)
         case "multi":
             values = id_lists(cells, feature.separator or ",")
-        case "numeric":
+        case "numeric" | "score":
             cell = number(cells.name).cast(pl.Float32).fill_null(float("nan"))
             values = cells.to_frame().select(cell).to_series()
     return values.alias(feature.name)
