@@ -1,12 +1,13 @@
 """Beside a ranker that a team already has: its score alone, and its score with the probe beside it.
 
-    python benchmarks/stack.py [--views N] [--seeds 1 2 3] [--json]
+    python benchmarks/stack.py [--views N] [--seeds 1 2 3] [--chances] [--json]
 
 A made stack: 4,000 viewers, 8,000 items of 600 authors and 24 topics; requests of ten views in the order of
 a production score. The team has three upstream predictions (click, long view, like), good but not perfect,
-and adds them up to that score, which orders two of three pairs of a request as behavior does. One view in a hundred is answered. Viewers click on what is made to be
-clicked; what satisfies them is partly another thing, which the score does not know. `easq` gets ids and the
-score, and none of the rest of what the team knows. Read with stack.toml and stack_mapping.toml.
+and adds them up to that score, which orders two of three pairs of a request as behavior does. One view in a
+hundred is answered. Viewers click on what is made to be clicked; what satisfies them is partly another thing,
+which the score does not know. `easq` gets ids and the score; with `--chances` the probe reads the team's
+predictions instead of learning behavior. Read with stack.toml and stack_mapping.toml.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from easq.sources.datasets import load
 
 _VIEWERS, _ITEMS, _AUTHORS, _TOPICS, _COUNTRIES, _RANK, _SIZE = 4_000, 8_000, 600, 24, 20, 8, 10
 _VECTOR = 64
+CHANCES = ("p_click", "p_long", "p_like")
 RECIPE = Path(__file__).with_name("stack.toml")
 
 
@@ -86,12 +88,12 @@ def _chance(logit_R: np.ndarray) -> np.ndarray:
     return chance_R
 
 
-def over_score(views: int, seed: int) -> tuple[Interval, Interval, float]:
+def over_score(views: int, seed: int, changes: list[str]) -> tuple[Interval, Interval, float]:
     """Return what is served against the score alone, paired, on answers and on behavior; and the score's own.
 
     Over the whole log, each view scored before anything of its request was learned.
     """
-    recipe = read_recipe(RECIPE, [f"seed={seed}"], methods=read_method)
+    recipe = read_recipe(RECIPE, [f"seed={seed}", *changes], methods=read_method)
     with tempfile.TemporaryDirectory() as folder:
         table, path = Path(folder) / "stack.parquet", Path(folder) / "events.log"
         make_stack(views, seed).write_parquet(table)
@@ -117,9 +119,12 @@ def main() -> None:
     )
     parser.add_argument("--views", type=int, default=150_000)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    parser.add_argument("--chances", action="store_true", help="the probe reads the team's predictions")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = [over_score(options.views, seed) for seed in options.seeds]
+    names = ", ".join(f'"{name}"' for name in CHANCES)
+    changes = [f"method.chances=[{names}]"] if options.chances else []
+    found = [over_score(options.views, seed, changes) for seed in options.seeds]
     satisfaction, behavior = pooled([f[0] for f in found]), pooled([f[1] for f in found])
     own = sum(f[2] for f in found) / len(found)
     result = {

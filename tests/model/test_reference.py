@@ -1,11 +1,12 @@
 """Another ranker's score as the base: its order is kept, its scale learned, and a price held beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import numpy as np
 import pytest
 
+from easq.errors import InputError
 from easq.features.batch import Batch, Batcher, make_batch
 from easq.features.columns import Shape, unpack
 from easq.features.encode import Encoder, ServingEncoder
@@ -41,16 +42,20 @@ def scored_events(far: float = 0.0) -> Iterator[Event]:
             yield event
 
 
-def steps_with(recipe: Recipe, far: float = 0.0) -> tuple[Learner, list[Batch]]:
+def learned_from(recipe: Recipe, events: Iterable[Event]) -> tuple[Learner, list[Batch]]:
     encoder, join = build_encoder(recipe), build_joiner(recipe)
     batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
-    for event in scored_events(far):
+    for event in events:
         batcher.add(join.push(event))
     batcher.add(join.flush())
     batches = []
     while cut := batcher.cut() or batcher.cut(final=True):
         batches.append(make_batch(encoder, recipe.behaviors, recipe.order.cap, cut))
     return build_learner(recipe, encoder), batches
+
+
+def steps_with(recipe: Recipe, far: float = 0.0) -> tuple[Learner, list[Batch]]:
+    return learned_from(recipe, scored_events(far))
 
 
 @pytest.mark.parametrize("far", [0.0, 1e6])
@@ -132,3 +137,56 @@ def test_the_reference_is_measured_under_its_name() -> None:
     is_known_N = np.isfinite(batch.rows.score_NS[:, 0])
     np.testing.assert_array_equal(score_N[is_known_N], batch.rows.score_NS[is_known_N, 0].astype(np.float64))
     assert np.isfinite(score_N).all()
+
+
+def with_chances(*overrides: str, reference: bool = True) -> Recipe:
+    recipe = with_reference("method.kind=probe", *overrides)
+    chances = (Score(name="p_like", behavior="like"), Score(name="p_long", behavior="long_view"))
+    method = msgspec.structs.replace(recipe.method, chances=("p_like", "p_long"))
+    return msgspec.structs.replace(
+        recipe,
+        features=(*recipe.features, *chances),
+        method=method,
+        reference=recipe.reference if reference else None,
+    )
+
+
+def chance_events(wrong: float | None = None) -> Iterator[Event]:
+    """Yield events whose requests bring two chances; one is unknown, or what it cannot be."""
+    random = np.random.default_rng(9)
+    for event in scored_events():
+        if isinstance(event, Request):
+            for name in ("p_like", "p_long"):
+                chance = random.random(len(event.items))
+                chance[0] = np.nan if wrong is None else wrong
+                event.candidates[name] = pack_floats(chance.tolist())
+        yield event
+
+
+def chance_steps(recipe: Recipe, wrong: float | None = None) -> tuple[Learner, list[Batch]]:
+    return learned_from(recipe, chance_events(wrong))
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_given_chances_take_the_place_of_the_heads(reference: bool) -> None:
+    recipe = with_chances("method.prior_answers=1", reference=reference)
+    learner, batches = chance_steps(recipe)
+    assert learner.table.weight.shape[1] == learner.pooling.own_columns[-1] + 1 <= 2
+    assert not list(learner.dense.parameters()) or not any(p.numel() for p in learner.dense.parameters())
+    # Chance says nothing of answers, but what was learned once is known the next time.
+    results = [learner.step(batch) for batch in 4 * batches]
+    assert learner.network.readout.mix_3.any()
+    assert results[-1].losses["main"] > 0
+    assert all(np.isfinite(r.served_N).all() for r in results)
+    scores = all_scores(learner, batches[-1])
+    assert scores.behavior_N is not None
+    assert not np.array_equal(scores.behavior_N.numpy(), scores.served_N.numpy())
+    again = build_learner(recipe, build_encoder(recipe))
+    assert_continues(learner, again, batches[:2])
+
+
+@pytest.mark.parametrize("wrong", [-0.5, 1.5])
+def test_what_is_no_chance_is_named(wrong: float) -> None:
+    learner, batches = chance_steps(with_chances(), wrong)
+    with pytest.raises(InputError, match=rf"features\.p_like: got {wrong}; allowed: chances from 0 to 1"):
+        learner.step(batches[0])

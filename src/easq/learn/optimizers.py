@@ -34,7 +34,9 @@ class DenseOptimizer:
     ) -> None:
         named = dict(dense.named_parameters())
         own = {n: p for n, p in named.items() if path is not None and n.startswith(path.parts)}
-        self._main = torch.optim.Adam([p for n, p in named.items() if n not in own], lr=rate, fused=True)
+        main = [p for n, p in named.items() if n not in own]
+        # A method whose chances are given has nothing to train here.
+        self._main = torch.optim.Adam(main, lr=rate, fused=True) if main else None
         self._path = list(own.values())
         self._answers = None
         if path is not None and own:
@@ -53,7 +55,8 @@ class DenseOptimizer:
     def step(self) -> float:
         """Clip and step; return the norm of the whole gradient before clipping."""
         norms = [self._clipped(part) for part in self._parts]
-        self._main.step()
+        if self._main is not None:
+            self._main.step()
         if self._answers is not None and any(p.grad is not None and bool(p.grad.any()) for p in self._path):
             self._answers.step()
         return float(torch.linalg.vector_norm(torch.tensor(norms)))
@@ -69,14 +72,17 @@ class DenseOptimizer:
 
     def state(self) -> Nested:
         """Return the moments by optimizer and number of the parameter."""
-        state: dict[str, Nested] = {"adam": _moments(self._main)}
+        state: dict[str, Nested] = {}
+        if self._main is not None:
+            state["adam"] = _moments(self._main)
         if self._answers is not None:
             state["answer_adam"] = _moments(self._answers)
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from what `state` returned."""
-        _restore(self._main, state.get("adam", {}))
+        if self._main is not None:
+            _restore(self._main, state.get("adam", {}))
         if self._answers is not None:
             _restore(self._answers, state.get("answer_adam", {}))
 

@@ -73,6 +73,7 @@ class Engine:
         self._explore = recipe.explore
         own = recipe.reference
         names = [number.name for number in encoder.candidate_shape.numbers]
+        self._chances = [(name, names.index(name)) for name in getattr(recipe.method, "chances", ())]
         self._reference = None if own is None else (own.feature, names.index(own.feature))
 
     @property
@@ -99,7 +100,7 @@ class Engine:
         if isinstance(query, Query):
             query = self.parse(query.user_id, query.candidates, query.context, query.features, query.limit)
         viewer, candidates = self._hydrate(query, now_ms)
-        self._check_reference(candidates)
+        self._check_scores(candidates)
         arm = self._arm_lookup.label(query.user_id, viewer)
         parameters = self._served_by(arm)
         scores_N = parameters.score(self._encoder.encode(viewer, candidates))
@@ -132,8 +133,16 @@ class Engine:
         candidates = query.features.put_into(self._knowledge.candidates(query.candidates, now_ms))
         return viewer, candidates
 
-    def _check_reference(self, candidates: Columns) -> None:
-        """Raise InputError if no candidate has the score that the base is."""
+    def _check_scores(self, candidates: Columns) -> None:
+        """Raise InputError if no candidate has the score that the base is, or if a chance is none."""
+        for name, number in self._chances:
+            value_N = candidates.numbers_NM[:, number]
+            wrong_N = value_N[(value_N < 0) | (value_N > 1)]
+            if len(wrong_N):
+                raise InputError(
+                    f"features.{name}: got {float(wrong_N[0]):g}; allowed: chances from 0 to 1, because "
+                    "method.chances of the recipe names it"
+                )
         if self._reference is None:
             return
         name, number = self._reference

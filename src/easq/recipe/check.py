@@ -6,7 +6,7 @@ Each check yields a message for each problem, so that all are reported at once.
 from collections.abc import Iterator
 
 from easq.recipe.check_experiments import experiment_problems
-from easq.recipe.features import Categorical, Feature, History, score_names
+from easq.recipe.features import Categorical, Feature, History, Score, score_names
 from easq.recipe.learning import Answers
 from easq.recipe.questionnaire import BUILT_IN, SCALE5, AskedQuestion
 from easq.recipe.recipe import Recipe
@@ -63,8 +63,9 @@ def without_effect(recipe: Recipe) -> Iterator[str]:
             "serves a behavior score of its own; behavior, probe and satisfaction_tower serve the reference"
         )
     used = {recipe.reference.feature} if recipe.reference else set()
-    for name in set(score_names(recipe.features)) - used:
-        yield f"features.{name} has no effect: only reference.feature reads a score"
+    for name in score_names(recipe.features):
+        if name not in used | set(getattr(method, "chances", ())):
+            yield f"features.{name} has no effect: neither reference.feature nor method.chances names it"
     yield from method.without_effect()
 
 
@@ -104,9 +105,10 @@ def _feature(feature: Feature, recipe: Recipe) -> Iterator[str]:
             f"the candidate: {', '.join(targets) or 'none is declared'}"
         )
     rate = getattr(feature, "rate", None)
-    behavior = rate.behavior if rate else getattr(feature, "where", None)
+    named = "behavior" if isinstance(feature, Score) else "where"
+    behavior = rate.behavior if rate else getattr(feature, named, None)
     if behavior is not None and behavior not in [b.name for b in recipe.behaviors]:
-        key = "rate.behavior" if rate else "where"
+        key = "rate.behavior" if rate else named
         allowed = ", ".join(b.name for b in recipe.behaviors)
         yield f"features.{feature.name}.{key}: got {behavior!r}; allowed are the behaviors: {allowed}"
     boundaries = getattr(feature, "boundaries", (0.0,))

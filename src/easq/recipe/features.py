@@ -57,12 +57,16 @@ class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
 
 
 class Score(Strict, frozen=True, tag="score", tag_field="kind"):
-    """A number per candidate that another ranker computed, kept as it is: for `[reference]`."""
+    """A number per candidate that another model computed, kept as it is: for `[reference]` and as a chance.
+
+    `behavior` is the behavior whose chance it is, if it is one.
+    """
 
     rate: ClassVar[None] = None
     """The platform sends it; the service computes none."""
 
     name: Name
+    behavior: Name | None = None
     side: Literal["candidate"] = "candidate"
 
 

@@ -71,6 +71,13 @@ class BehaviorSums:
             assert network.reference is not None
             self._scale = ReferenceScale(network.reference, task.reference)
 
+    def check(self, batch: Batch) -> None:
+        """Nothing of a batch is impossible here."""
+
+    def loss(self, logit_NK: Tensor, batch: Batch) -> Tensor:
+        """Return what trains the heads."""
+        return heads_loss(logit_NK, batch.behavior_MK)
+
     def add(self, batch: Batch) -> None:
         """Count the viewed rows of a step; move the heads' offset and the reference's scale."""
         behavior_MK = batch.behavior_MK

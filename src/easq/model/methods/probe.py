@@ -15,13 +15,13 @@ from torch import Tensor
 
 from easq.features.batch import Batch
 from easq.model.embedding import TablePart
+from easq.model.given_chances import ChancePlace, ChanceSums, GivenChances
 from easq.model.method import AnswerUse, Moves, Task
 from easq.model.methods.behavior import (
     BehaviorModel,
     BehaviorSums,
     HeadSettings,
     count_gradients,
-    heads_loss,
 )
 from easq.model.objective import AnswerPairs, Losses, Supervision
 from easq.model.pooling import Inputs, Pooling
@@ -29,16 +29,20 @@ from easq.model.price import Price
 from easq.model.readout import AnswersRead, ReadoutLearner, SatisfactionReadout
 from easq.model.scores import Scores
 from easq.model.serving import RankingNetwork
-from easq.recipe.values import Rate, Ridge, Share, Weight
+from easq.recipe.features import Score
+from easq.recipe.recipe import Recipe
+from easq.recipe.values import Name, Rate, Ridge, Share, Weight
 
 
 class Probe(RankingNetwork):
-    """The behavior model and the readout of satisfaction.
+    """The behavior model, or chances that are given, and the readout of satisfaction.
 
     With equal seeds the behavior score is that of `kind = "behavior"` to the bit, whatever the answers are.
     """
 
-    def __init__(self, behavior: BehaviorModel, readout: SatisfactionReadout, *, share: float) -> None:
+    def __init__(
+        self, behavior: BehaviorModel | GivenChances, readout: SatisfactionReadout, *, share: float
+    ) -> None:
         super().__init__()
         self.behavior, self.readout = behavior, readout
         self.register_buffer("factor", torch.tensor([share]))
@@ -73,8 +77,10 @@ class ProbeObjective:
     """
 
     def __init__(self, network: Probe, settings: "ProbeSettings", task: Task) -> None:
-        self._network, self._best, self._num = network, task.best, task.num_behaviors
-        self._sums = BehaviorSums(network.behavior, task)
+        self._network, self._best = network, task.best
+        # Gradients count events where there are heads; the answers' own weights have none.
+        self._counted = [] if settings.chances else [1.0] * task.num_behaviors
+        self._sums = settings.sums(network, task)
         self._readout = ReadoutLearner(
             network.readout, ridge=settings.ridge, prior_answers=settings.prior_answers
         )
@@ -85,12 +91,15 @@ class ProbeObjective:
         """Return scores and losses of one step."""
         batch = supervision.batch
         pairs = supervision.pairs if supervision.has_pairs else None
-        count_gradients(x, [float(batch.num_viewed)] * self._num + [0.0])
+        self._sums.check(batch)
+        count_gradients(x, [batch.num_viewed * one for one in (*self._counted, 0.0)])
         scores: Scores = self._network(x, None if pairs is None else torch.from_numpy(pairs.row_Q))
         assert scores.behavior_logit_NK is not None
-        main = heads_loss(scores.behavior_logit_NK, batch.behavior_MK)
+        main = self._sums.loss(scores.behavior_logit_NK, batch)
         read = None if pairs is None else self._read(x, scores, pairs)
-        return scores, Losses(main, main, after_step=partial(self._after_step, x, scores, batch, read))
+        after = partial(self._after_step, x, scores, batch, read)
+        shown = scores if self._counted else scores._replace(behavior_logit_NK=None)
+        return shown, Losses(main, main, after_step=after)
 
     def _read(self, x: Inputs, scores: Scores, pairs: AnswerPairs) -> AnswersRead:
         assert x.sum_NF is not None and scores.behavior_logit_NK is not None
@@ -148,6 +157,9 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
                       is `max_share`.
     max_share         most of the factor: levels of behavior that one unit of satisfaction is worth. One unit
                       is half the way from the worst option to the best.
+    chances           features of kind "score" with the platform's own chances of behaviors. The probe reads
+                      them in the place of our heads, which are then not trained; the behavior score is
+                      `[reference]`, or the level that they expect.
     learns_answers    false: what is served beside behavior is the valence of behaviors alone, at the same
                       price. For telling what answers add.
     """
@@ -162,7 +174,24 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     own_rate: Rate = 0.05
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
+    chances: tuple[Name, ...] = ()
     learns_answers: bool = True
+
+    def problems(self, recipe: Recipe) -> Iterator[str]:
+        """Yield what is wrong with the chances."""
+        scores = {f.name: f for f in recipe.features if isinstance(f, Score)}
+        if unknown := [name for name in self.chances if name not in scores]:
+            allowed = ", ".join(scores) or 'none is declared, with kind = "score"'
+            yield f"method.chances: got {', '.join(unknown)}; allowed are the scores: {allowed}"
+        elif len(set(self.chances)) < len(self.chances):
+            yield f"method.chances: got {', '.join(self.chances)}; allowed: each once"
+        elif self.chances and recipe.reference is None:
+            weights = {b.name: b.weight for b in recipe.behaviors}
+            if not any(weights.get(scores[name].behavior or "") for name in self.chances):
+                yield (
+                    "reference.feature: got none; with method.chances allowed: the score to serve, or "
+                    "chances with features.NAME.behavior, whose weights make one"
+                )
 
     @property
     def answer_use(self) -> AnswerUse | None:
@@ -181,6 +210,10 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
         yield from super().without_effect()
         if self.behavior_budget and not self.max_share:
             yield "method.behavior_budget has no effect: method.max_share is 0, so satisfaction is not served"
+        for name in HeadSettings.__struct_fields__:
+            value = getattr(self, name)
+            if self.chances and value != getattr(ProbeSettings(), name):
+                yield f"method.{name} = {value!r} has no effect: method.chances take the place of our heads"
         for name in ("ridge", "prior_answers", "own_rate"):
             value = getattr(self, name)
             if not self.learns_answers and value != getattr(ProbeSettings(), name):
@@ -188,18 +221,28 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
 
     def table_parts(self, task: Task) -> tuple[TablePart, list[TablePart]]:
         """Return the parts of the base, and a column for the answers' own first-order weights."""
-        embeddings, first_order = super().table_parts(task)
+        embeddings, first_order = (TablePart(0, "set"), []) if self.chances else super().table_parts(task)
         return embeddings, [*first_order, TablePart(1, "set")]
 
     def network(self, task: Task, pooling: Pooling) -> Probe:
         """Return the untrained network."""
-        readout = SatisfactionReadout([b.valence for b in task.behaviors])
+        places = ChancePlace.of(self.chances, task.layout, task.behaviors)
+        read = [place.behavior for place in places] if self.chances else task.behaviors
+        readout = SatisfactionReadout([0.0 if b is None else b.valence for b in read])
         share = (
             Price(self.behavior_budget, most=self.max_share).factor
             if self.behavior_budget
             else self.max_share
         )
-        return Probe(self.base(task, pooling), readout, share=share)
+        base = GivenChances(places, task.reference) if self.chances else self.base(task, pooling)
+        return Probe(base, readout, share=share)
+
+    def sums(self, network: Probe, task: Task) -> BehaviorSums | ChanceSums:
+        """Return what the base has besides parameters that gradients move."""
+        if isinstance(network.behavior, BehaviorModel):
+            return BehaviorSums(network.behavior, task)
+        places = ChancePlace.of(self.chances, task.layout, task.behaviors)
+        return ChanceSums(network.behavior, places, task.reference)
 
     def objective(self, task: Task, network: RankingNetwork) -> ProbeObjective:
         """Return the objective that trains the network."""
