@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from easq.errors import SettingsError
-from easq.model.method import MANY_ANSWERS, read_method
+from easq.model.method import read_method
 from easq.model.methods.probe_2026_11 import TowerProbeSettings
 from easq.recipe.features import Multi, Numeric
 from easq.recipe.read import SettingsWarning, read_kept_recipe, read_recipe, to_toml
@@ -398,19 +398,3 @@ def test_a_kept_recipe_of_an_older_easq_is_read(tmp_path: Path) -> None:
     )
     default = read_kept_recipe(written(tmp_path, SMALLEST + "[alignment]\nridge = 5.0\n"), read_method)
     assert default.method.kind == "easq"
-
-
-def test_auto_becomes_the_method_for_so_many_answers(tmp_path: Path) -> None:
-    def kind(number: int) -> str:
-        text = f'[method]\nkind = "auto"\nexpected_answers = {number}\nbehavior_budget = 0.02\n'
-        recipe = read_recipe(written(tmp_path, SMALLEST + text), methods=read_method)
-        assert recipe.method.behavior_budget == 0.02  # type: ignore[attr-defined]
-        return recipe.method.kind
-
-    assert (kind(MANY_ANSWERS - 1), kind(MANY_ANSWERS)) == ("probe", "satisfaction_tower")
-    auto = SMALLEST + '[method]\nkind = "auto"\n'
-    assert "method.expected_answers: required, but nothing was given" in problem(tmp_path, auto)
-    assert "method.expected_answers: got 0; allowed: a number" in problem(
-        tmp_path, auto + "expected_answers = 0"
-    )
-    assert "method.rank: unknown key" in problem(tmp_path, auto + "expected_answers = 5\nrank = 3")
