@@ -8,7 +8,7 @@ import pytest
 
 from easq.errors import InputError
 from easq.features.columns import UNKNOWN, Shape, unpack
-from easq.features.encode import Encoder, Rows
+from easq.features.encode import Encoder
 from easq.features.profiles import Profiles
 from easq.log.events import PROFILES, ItemUpdate, Request, ViewerUpdate
 from easq.log.packing import pack_floats, pack_ids, unpack_floats
@@ -56,7 +56,7 @@ def engine_of(
 def scores_of_logged(system: LiveSystem, engine: Engine, event: Request) -> np.ndarray:
     """Score a log entry as training would."""
     rows = Encoder(system.home.recipe.features).encode([event])
-    return engine._parameters.score(Rows(rows.viewer_BW, rows.candidate_NV, rows.request_N))
+    return engine._parameters.score(rows)
 
 
 def test_logged_features_give_the_served_scores(system: LiveSystem) -> None:

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from cyclopts import CycloptsError
 
-from easq.cli import ab, ask, bench, demo, estimate, keys, live, privacy, replay, validity, world
+from easq.cli import ab, ask, bench, demo, estimate, keys, live, privacy, replay, score, validity, world
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
@@ -28,6 +28,7 @@ __all__ = [
     "main",
     "privacy",
     "replay",
+    "score",
     "validity",
     "world",
 ]

@@ -253,7 +253,18 @@ class ServingEncoder:
         if request_N is None:
             request_N = np.zeros(len(candidates), np.int64)
         num_requests = int(request_N[-1]) + 1 if len(request_N) else 1
-        viewer_BW = np.repeat(self._viewer.encode(viewer), num_requests, 0)
+        one_B = np.zeros(num_requests, np.int64)
+        return self.encode_requests(viewer, candidates, request_N, one_B)
+
+    def encode_requests(
+        self, viewer: Columns, candidates: Columns, request_N: I64, viewer_B: I64 | None = None
+    ) -> Rows:
+        """Return the embedding rows of several requests; `viewer_B` names the row of each one's viewer.
+
+        Without it each request has a viewer row of its own.
+        """
+        viewer_BW = self._viewer.encode(viewer)
+        viewer_BW = viewer_BW if viewer_B is None else viewer_BW[viewer_B]
         scores = self._candidate.scores(candidates)
         return Rows(viewer_BW, self._candidate.encode(candidates), request_N, scores)
 

@@ -193,3 +193,12 @@ def save_parameters(path: Path, state: Mapping[str, Any]) -> None:
     """Write the parameters of a learner's state, without optimizer and buffer."""
     dense = {f"dense.{name}": np.ascontiguousarray(value) for name, value in state["dense"].items()}
     save_file({**dense, "table.weight": np.ascontiguousarray(state["table"]["weight"])}, path)
+
+
+def load_parameters(path: Path) -> StoredState:
+    """Return what `save_parameters` wrote, in the form that `Parameters.replace` takes."""
+    state: StoredState = {"dense": {}, "table": {}}
+    for name, array in load_file(path).items():
+        part, _, rest = name.partition(".")
+        state[part][rest] = array
+    return state

@@ -1,8 +1,9 @@
 import polars as pl
 import pytest
 
+from easq.features.columns import UNKNOWN
 from easq.log.ids import stable_id
-from easq.sources.datasets.cells import MISSING, blank, id_lists, ids, number, whole
+from easq.sources.datasets.cells import blank, id_lists, ids, number, whole
 
 CELLS = {
     "c": ["7", " 7 ", "7.0", "7.5", "-124", "", None, "x", "nan", "inf", "1e3", "True", "9007199254740993"]
@@ -28,10 +29,10 @@ def test_blank_cells_hold_nothing() -> None:
 def test_whole_numbers_stand_for_themselves_and_text_for_its_stable_id() -> None:
     values = ["7", "7.0", " 7", "007", "a", "", None, "(0,10]", "-124", "99999999999999999999"]
     text = {place: stable_id(str(values[place])) for place in (3, 4, 7, 9)}
-    expected = [text.get(place, MISSING) for place in range(len(values))]
+    expected = [text.get(place, UNKNOWN) for place in range(len(values))]
     expected[:3], expected[8] = [7, 7, 7], -124
     assert ids(pl.Series("c", values)).to_list() == expected
-    assert ids(pl.Series("c", [1, None])).to_list() == [1, MISSING]
+    assert ids(pl.Series("c", [1, None])).to_list() == [1, UNKNOWN]
     assert ids(pl.Series("c", [], pl.String)).to_list() == []
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from easq.errors import InputError
+from easq.features.columns import UNKNOWN
 from easq.log.events import Answered, Request
 from easq.log.ids import stable_id
-from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.eeg_svrec import load_eeg_svrec
 from tests.support.small_datasets import (
     MINUTE,
@@ -54,8 +54,8 @@ def test_features_are_those_known_before_the_view(tmp_path: Path) -> None:
     assert ids_in(request, "session_mode") == [stable_id("mixed")]
     assert ids_in(request, "item_id") == [10, 99]
     assert ids_in(request, "video_tag") == [7, 8]
-    assert ids_in(request, "preference") == [stable_id("random"), MISSING]
-    assert ids_in(request, "audio_category") == [stable_id("Music"), MISSING]
+    assert ids_in(request, "preference") == [stable_id("random"), UNKNOWN]
+    assert ids_in(request, "audio_category") == [stable_id("Music"), UNKNOWN]
     assert floats_in(request, "duration_s") == [40.0, 40.0]
     assert floats_in(request, "video_order") == [4.0, 1.0]
     assert floats_in(request, "music_tempo") == [120.5, None]
@@ -67,7 +67,7 @@ def test_features_are_those_known_before_the_view(tmp_path: Path) -> None:
 def test_a_viewer_who_is_not_among_the_participants_is_kept(tmp_path: Path) -> None:
     (request,) = requests_of(load_eeg_svrec(eeg_svrec(tmp_path, {"31": {"10": eeg_view(NOON)}})))
     assert request.user_id == "31"
-    assert ids_in(request, "gender") == [MISSING]
+    assert ids_in(request, "gender") == [UNKNOWN]
     assert floats_in(request, "age") == [None]
 
 

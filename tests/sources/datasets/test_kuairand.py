@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from easq.errors import InputError
+from easq.features.columns import UNKNOWN
 from easq.log.events import Behavior, Request
 from easq.log.ids import stable_id
 from easq.log.packing import unpack_counts
-from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.kuairand import FLAGS, load_kuairand
 from easq.sources.datasets.request_cutter import GAP_MS
 from tests.support.small_datasets import (
@@ -81,8 +81,8 @@ def test_features_are_those_known_before_the_view(tmp_path: Path) -> None:
 def test_what_the_feature_files_do_not_hold_is_missing(tmp_path: Path) -> None:
     (request,) = requests_of(load_kuairand(kuairand(tmp_path, [kuairand_view(77, 999, NOON, tab="")])))
     assert ids_in(request, "user_id") == [77]
-    assert ids_in(request, "user_active_degree") == [MISSING]
-    assert ids_in(request, "author_id") == ids_in(request, "tab") == [MISSING]
+    assert ids_in(request, "user_active_degree") == [UNKNOWN]
+    assert ids_in(request, "author_id") == ids_in(request, "tab") == [UNKNOWN]
     assert ids_in(request, "tag") == []
     assert unpack_counts(request.lengths["tag"]).tolist() == [0]
     assert floats_in(request, "age_days") == [None]

@@ -11,11 +11,11 @@ import polars as pl
 import pytest
 
 from easq.errors import InputError
+from easq.features.columns import UNKNOWN
 from easq.log.events import Event
 from easq.log.ids import stable_id
 from easq.sources.datasets import load as load_to_log
 from easq.sources.datasets.base import EventSource
-from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.table import load_table
 from tests.sources.datasets.test_table import ANSWER, COLUMNS, mapping, view
 from tests.support.small_datasets import NOON, events_of, floats_in, ids_in, requests_of, write_csv
@@ -115,7 +115,7 @@ def test_texts_for_nothing_are_empty_cells(tmp_path: Path) -> None:
     assert (source.rejects.rows, source.rejects.answers) == ({"missing_viewer": 1}, {})
     (request,) = requests_of(source)
     assert floats_in(request, "seconds") == [None]
-    assert (ids_in(request, "country"), ids_in(request, "tags")) == ([MISSING], [])
+    assert (ids_in(request, "country"), ids_in(request, "tags")) == ([UNKNOWN], [])
     kept = loaded(write_csv(tmp_path / "a.csv", COLUMNS, [view("NULL", "-", NOON)]), null_values='["-"]')
     assert kept.rejects.rows == {"missing_video": 1}
 

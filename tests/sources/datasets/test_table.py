@@ -6,12 +6,12 @@ import polars as pl
 import pytest
 
 from easq.errors import InputError
+from easq.features.columns import UNKNOWN
 from easq.log.ids import stable_id
 from easq.log.packing import unpack_counts
 from easq.recipe.features import History, Multi, Numeric
 from easq.recipe.read import read_recipe
 from easq.sources.datasets.base import EventSource
-from easq.sources.datasets.cells import MISSING
 from easq.sources.datasets.table import load_table
 from tests.support.paths import RECIPES
 from tests.support.small_datasets import NOON, events_of, floats_in, ids_in, requests_of, short, write_csv
@@ -122,7 +122,7 @@ def test_a_table_becomes_events_as_its_mapping_says(tmp_path: Path) -> None:
     assert ids_in(later, "liked") == [stable_id("x")]
     assert (ids_in(other, "tags"), ids_in(other, "country"), floats_in(other, "seconds")) == (
         [],
-        [MISSING],
+        [UNKNOWN],
         [None],
     )
     assert loaded.rejects.rows == loaded.rejects.answers == {}

@@ -76,6 +76,11 @@ class Profiles:
         self._refused = 0
 
     @property
+    def newest_ms(self) -> int:
+        """The time of the newest event of viewers, in Unix milliseconds; 0 without any."""
+        return max((reports.newest for reports in self._reports), default=0)
+
+    @property
     def refused(self) -> int:
         """Return how many events were ignored because a value had a wrong size."""
         return self._refused + sum(s.refused for s in self._reports)

@@ -2,10 +2,8 @@
 
 import polars as pl
 
-from easq.log.ids import stable_id, stable_ids
-
-MISSING = stable_id("easq: missing")
-"""The id of a missing categorical value."""
+from easq.features.columns import UNKNOWN
+from easq.log.ids import stable_ids
 
 _LARGEST_EXACT = 2.0**53
 _TRUTH = {"true": "1", "false": "0"}
@@ -47,7 +45,7 @@ def whole(column: str) -> pl.Expr:
 def ids(values: pl.Series) -> pl.Series:
     """Return an int64 id per value: a whole number is its own id, other text gets its stable id.
 
-    `4` and `4.0` are the same value, as in `ids.category_id`. Null and the empty text are MISSING.
+    `4` and `4.0` are the same value, as in `ids.category_id`. Null and the empty text are UNKNOWN.
     """
     text = values.cast(pl.String).str.strip_chars()
     plain = text.str.replace(r"^(0|-?[1-9]\d{0,18})\.0+$", "$1")
@@ -58,7 +56,7 @@ def ids(values: pl.Series) -> pl.Series:
     words = frame.filter(pl.col("whole").is_null() & (pl.col("text") != ""))["text"].unique()
     named = dict(zip(words, stable_ids(words), strict=True))
     word = pl.col("text").replace_strict(named, default=None, return_dtype=pl.Int64)
-    return frame.select(pl.coalesce("whole", word).fill_null(MISSING)).to_series().alias(values.name)
+    return frame.select(pl.coalesce("whole", word).fill_null(UNKNOWN)).to_series().alias(values.name)
 
 
 def id_lists(values: pl.Series, separator: str) -> pl.Series:

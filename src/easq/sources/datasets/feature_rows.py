@@ -2,11 +2,11 @@
 
 import polars as pl
 
-from easq.sources.datasets.cells import MISSING
+from easq.features.columns import UNKNOWN
 
 
 class FeatureRows:
-    """Feature rows by int64 key. An unknown key has the ids MISSING, numbers NaN and empty lists.
+    """Feature rows by int64 key. An unknown key has the ids UNKNOWN, numbers NaN and empty lists.
 
     Of several rows with the same key, the first counts.
     """
@@ -15,7 +15,7 @@ class FeatureRows:
         first = keys.is_not_null() & keys.is_first_distinct()
         self._keys = pl.DataFrame({"key": keys.filter(first)}).with_row_index("place")
         unknown = features.clear(1).with_columns(
-            pl.col(pl.Int64).fill_null(MISSING),
+            pl.col(pl.Int64).fill_null(UNKNOWN),
             pl.col(pl.Float32).fill_null(float("nan")),
             pl.col(pl.List(pl.Int64)).fill_null([]),
         )

@@ -1,0 +1,152 @@
+"""Score a table of candidates in batches: what the live service would serve, without logging anything.
+
+A row is one candidate for one viewer. Columns named like features of the recipe are their values; what is not
+there is looked up as the service looks it up, or is unknown. Rows that follow each other with one viewer and
+equal viewer features are one request. Shapes: N rows, B requests.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from easq.arrays import I64
+from easq.errors import InputError, format_value
+from easq.features.columns import Columns, List, Shape, empty
+from easq.features.encode import ServingEncoder
+from easq.rank.engine import Knowledge
+from easq.rank.parameters import Parameters
+from easq.recipe.features import Feature, History, Number
+from easq.recipe.recipe import Recipe
+from easq.sources.datasets.cells import id_lists, ids
+
+USER, ITEM, SCORE = "user_id", "item_id", "score"
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class FrameScorer:
+    """Scores tables with fixed parameters, and with `knowledge` of viewers and items as of `ts` (ms).
+
+    Without knowledge, features that a table lacks are unknown.
+    """
+
+    def __init__(
+        self, recipe: Recipe, parameters: Parameters, knowledge: Knowledge | None = None, ts: int = 0
+    ) -> None:
+        self._parameters, self._knowledge, self._ts = parameters, knowledge, ts
+        self._encoder = ServingEncoder(recipe.features)
+        self._features = {f.name: f for f in recipe.features}
+        self._viewer = _Side(self._encoder.viewer_shape)
+        self._candidate = _Side(self._encoder.candidate_shape)
+
+    def check(self, names: Sequence[str]) -> list[str]:
+        """Return the features of which these columns hold nothing.
+
+        Raises InputError for a table that lacks viewers or items, or that has scores already.
+        """
+        for needed in (USER, ITEM):
+            if needed not in names:
+                raise InputError(f"column {needed}: it is missing; the table has {', '.join(names)}")
+        if SCORE in names:
+            raise InputError(f"column {SCORE}: it is there already, and would be overwritten; rename it")
+        return [name for name in self._features if name not in names]
+
+    def score(self, table: pl.DataFrame) -> pl.DataFrame:
+        """Return the table with the column `score`.
+
+        Raises InputError, naming the column, for a value that its feature cannot have.
+        """
+        if not len(table):
+            return table.with_columns(pl.lit(None, pl.Float32).alias(SCORE))
+        for name in (USER, ITEM):
+            if table[name].null_count():
+                raise InputError(f"column {name}: row {table[name].is_null().arg_max()} of a batch has none")
+        user_N, item_N = (table[name].cast(pl.String) for name in (USER, ITEM))
+        of_viewer = [name for name in self._viewer.names if name in table.columns and name != USER]
+        request_N = _runs(table.select(USER, *of_viewer))
+        first_B = np.flatnonzero(np.diff(request_N, prepend=-1))
+        viewer = self._viewer.put(self._viewers(user_N[first_B].to_list()), table[first_B])
+        candidates = self._candidate.put(self._items(item_N.to_list()), table)
+        rows = self._encoder.encode_requests(viewer, candidates, request_N)
+        return table.with_columns(pl.Series(SCORE, self._parameters.score(rows)))
+
+    def _viewers(self, users: list[str]) -> Columns:
+        shape = self._encoder.viewer_shape
+        if self._knowledge is None:
+            return empty(shape, len(users))
+        known: dict[str, Columns] = {}
+        for user in users:
+            if user not in known:
+                known[user] = self._knowledge.viewer(user, self._ts)
+        return _stacked(shape, [known[user] for user in users])
+
+    def _items(self, items: list[str]) -> Columns:
+        if self._knowledge is None:
+            return empty(self._encoder.candidate_shape, len(items))
+        return self._knowledge.candidates(items, self._ts)
+
+
+class _Side:
+    """Puts the columns of a table in the place of what is known of one side."""
+
+    def __init__(self, shape: Shape) -> None:
+        self._shape, self.names = shape, shape.names
+
+    def put(self, known: Columns, table: pl.DataFrame) -> Columns:
+        for k, single in enumerate(self._shape.singles):
+            if single.name in table.columns:
+                known.ids_NK[:, k] = ids(table[single.name]).to_numpy()
+        for m, number in enumerate(self._shape.numbers):
+            if number.name in table.columns:
+                known.numbers_NM[:, m] = _numbers(table[number.name], number)
+        lists = tuple(
+            _lists(table[feature.name], feature) if feature.name in table.columns else own
+            for feature, own in zip(self._shape.lists, known.lists, strict=True)
+        )
+        return Columns(known.ids_NK, known.numbers_NM, lists)
+
+
+def _runs(table: pl.DataFrame) -> I64:
+    """Return the number of the run of equal rows that each row belongs to."""
+    run = table.select(pl.struct(pl.all()).rle_id()).to_series()
+    return run.to_numpy().astype(np.int64)
+
+
+def _numbers(column: pl.Series, feature: Number) -> np.ndarray:
+    try:
+        value_N = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    except pl.exceptions.PolarsError:
+        text = next(v for v in column if not isinstance(v, int | float | None))
+        raise InputError(f"column {feature.name}: got {format_value(text)}; allowed: numbers") from None
+    wrong_N = np.abs(value_N) > _LARGEST
+    if wrong_N.any():
+        raise InputError(
+            f"column {feature.name}: got {float(value_N[wrong_N][0]):g}; allowed: finite numbers of 32 bits"
+        )
+    return value_N.astype(np.float32)
+
+
+def _lists(column: pl.Series, feature: Feature) -> List:
+    if column.dtype != pl.List:
+        raise InputError(f"column {feature.name}: got {column.dtype}; allowed: lists of texts or integers")
+    length = getattr(feature, "length", 1)
+    cut = column.list.tail(length) if isinstance(feature, History) else column.list.head(length)
+    packed = id_lists(cut.cast(pl.List(pl.String)), ",")
+    count_N = packed.list.len().to_numpy().astype(np.int64)
+    ids_NL = np.zeros((len(packed), length), np.int64)
+    ids_NL[np.arange(length) < count_N[:, None]] = packed.explode().drop_nulls().to_numpy()
+    return List(ids_NL, count_N)
+
+
+def _stacked(shape: Shape, rows: list[Columns]) -> Columns:
+    lists = []
+    for number in range(len(shape.lists)):
+        parts = [row.lists[number] for row in rows]
+        width = max(part.ids_NL.shape[1] for part in parts)
+        ids_BL = np.concatenate([np.pad(p.ids_NL, ((0, 0), (0, width - p.ids_NL.shape[1]))) for p in parts])
+        lists.append(List(ids_BL, np.concatenate([part.count_N for part in parts])))
+    return Columns(
+        np.concatenate([row.ids_NK for row in rows]),
+        np.concatenate([row.numbers_NM for row in rows]),
+        tuple(lists),
+    )
