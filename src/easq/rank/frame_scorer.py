@@ -36,8 +36,8 @@ class FrameScorer:
         self._parameters, self._knowledge, self._ts = parameters, knowledge, ts
         self._encoder = ServingEncoder(recipe.features)
         self._features = {f.name: f for f in recipe.features}
-        self._viewer = _Side(self._encoder.viewer_shape)
-        self._candidate = _Side(self._encoder.candidate_shape)
+        self._viewer = TableSide(self._encoder.viewer_shape)
+        self._candidate = TableSide(self._encoder.candidate_shape)
 
     def check(self, names: Sequence[str]) -> list[str]:
         """Return the features of which these columns hold nothing.
@@ -86,7 +86,7 @@ class FrameScorer:
         return self._knowledge.candidates(items, self._ts)
 
 
-class _Side:
+class TableSide:
     """Puts the columns of a table in the place of what is known of one side."""
 
     def __init__(self, shape: Shape) -> None:
