@@ -93,6 +93,7 @@ class TableSide:
         self._shape, self.names = shape, shape.names
 
     def put(self, known: Columns, table: pl.DataFrame) -> Columns:
+        """Return what is known, with the table's columns in the place of its own; changes arrays in place."""
         for k, single in enumerate(self._shape.singles):
             if single.name in table.columns:
                 known.ids_NK[:, k] = ids(table[single.name]).to_numpy()
