@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
-from easq.service.http.keys import Keys
+from easq.home.home import open_home
+from easq.service.http.keys import Keys, create_key
 from tests.cli.test_cli import easq
+from tests.support.small_worlds import small_recipe
 
 
 def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
@@ -18,6 +20,14 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     assert token.split("_", 2)[2] not in easq("keys", "list", "--home", tmp_path).stdout
     assert easq("keys", "revoke", key.id, "--home", tmp_path).returncode == 0
     assert Keys(tmp_path / "keys.json").find(token) is None
+
+
+def test_up_does_not_open_what_has_a_key(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home", small_recipe()).folder
+    key = create_key(home / "keys.json", "server", "")
+    done = easq("up", "--home", home, "--port", "0", "--open")
+    assert (done.returncode, "--open: there are keys" in done.stderr) == (2, True)
+    assert Keys(home / "keys.json").find(key) is not None
 
 
 def test_impossible_arguments_are_refused_in_one_line(tmp_path: Path) -> None:

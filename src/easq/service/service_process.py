@@ -52,6 +52,7 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
     sys.setswitchinterval(_SWITCH_S)
     keys = Keys(home.keys_path)
     check_address(host, keys)
+    _tell_who_may_call(keys)
     with (
         ExitStack() as stack,
         home.lock("service"),
@@ -63,6 +64,17 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
         updates = {arm: stack.enter_context(own.open_updates()) for arm, own in replica_homes.items()}
         service = _build(home, events, replica_homes, updates, store, saver, keys)
         uvloop.run(_serve(home, service, host, port, stop))
+
+
+def _tell_who_may_call(keys: Keys) -> None:
+    if keys.is_open:
+        logger.warning("open", reason="there has never been a key: whoever reaches the address may do all")
+    elif not len(keys):
+        logger.warning(
+            "closed",
+            reason="there have been keys and there is none now: calls are refused until `easq keys create` "
+            "makes one, or until a start with --open",
+        )
 
 
 def _build(
