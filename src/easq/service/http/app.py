@@ -42,7 +42,8 @@ def _route_handler(route: Route, service: LiveService, uploads: Uploads) -> HTTP
     limit, _ = route.limit(service.recipe)
     handler = HTTPRouteHandler(
         route.path,
-        http_method=route.method,
+        # Monitors and balancers ask with HEAD; the server leaves out the body of its reply.
+        http_method=["GET", "HEAD"] if route.method == "GET" else route.method,
         status_code=200,
         opt={"route": route},
         request_max_body_size=limit,

@@ -1,5 +1,6 @@
 """A route, stated once: the app, the key check, the body limit and the OpenAPI document all read it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,10 +11,11 @@ from litestar.response.base import ASGIResponse
 
 from easq.errors import InputError
 from easq.recipe.recipe import Recipe
+from easq.service.http.batch_entries import entries_of
 from easq.service.http.error_replies import Refusal
 from easq.service.http.formats import Formats, negotiate
 from easq.service.http.keys import Scope
-from easq.service.http.messages import JSON, MSGPACK, Json
+from easq.service.http.messages import JSON, MSGPACK, Format, Json
 from easq.service.http.uploads import Uploads
 from easq.service.service import LiveService
 
@@ -122,11 +124,24 @@ class CallRoute(Route):
         handle, is_beacon = self.handler(service), self.is_beacon
         readers = {form: form.reader(self.call) for form in (JSON, MSGPACK)}
 
+        async def read(body: bytes, form: Format) -> msgspec.Struct:
+            try:
+                call: msgspec.Struct = readers[form].read(body)
+            except InputError:
+                if self.entries is None or form is not JSON:
+                    raise
+                # In a thread: others do not wait for what is malformed.
+                entries = await asyncio.to_thread(entries_of, body, self.entries[0])
+                if entries is None:
+                    raise
+                call = self.call(**{self.entries[0]: entries})
+            return call
+
         async def answer(request: HttpRequest) -> ASGIResponse:
             formats = negotiate(request.scope["headers"], is_beacon)
             body = await uploads.read(request)
             try:
-                reply = await handle(readers[formats.body].read(body), formats)
+                reply = await handle(await read(body, formats.body), formats)
             except InputError as error:
                 raise Refusal(400, "invalid", str(error)) from None
             return ASGIResponse(body=formats.reply.encode(reply), media_type=formats.reply.media_type)
