@@ -100,7 +100,7 @@ def a_client(url: str, token: str = "") -> httpx.Client:
 def running(service: LiveService) -> Iterator[tuple[str, Litestar]]:
     """Run a service in a thread and yield its address and app."""
     app = make_app(service)
-    server = make_server(app, "127.0.0.1", 0, service.keys)
+    server = make_server(app, "127.0.0.1", 0, service.keys, service.recipe.service)
 
     async def serve() -> None:
         async with service.running():

@@ -124,7 +124,7 @@ def _build(
 
 async def _serve(home: Home, service: LiveService, host: str, port: int, stop: threading.Event) -> None:
     async with service.running():
-        server = make_server(make_app(service), host, port, service.keys)
+        server = make_server(make_app(service), host, port, service.keys, home.recipe.service)
         # Modules and state stay: a garbage collection of them would hold up rankings for 150 ms.
         gc.freeze()
         tasks = [

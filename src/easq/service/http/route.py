@@ -122,6 +122,7 @@ class CallRoute(Route):
     def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
         """Return the endpoint of a service: read, decode, handle, encode."""
         handle, is_beacon = self.handler(service), self.is_beacon
+        limit, _ = self.limit(service.recipe)
         readers = {form: form.reader(self.call) for form in (JSON, MSGPACK)}
 
         async def read(body: bytes, form: Format) -> msgspec.Struct:
@@ -139,7 +140,7 @@ class CallRoute(Route):
 
         async def answer(request: HttpRequest) -> ASGIResponse:
             formats = negotiate(request.scope["headers"], is_beacon)
-            body = await uploads.read(request)
+            body = await uploads.read(request, limit)
             try:
                 reply = await handle(await read(body, formats.body), formats)
             except InputError as error:

@@ -1,10 +1,15 @@
 """The HTTP server of an app, and the addresses that it may listen on."""
 
 import ipaddress
+from functools import partial
+from typing import cast
 
 import uvicorn
 
 from easq.errors import InputError
+from easq.recipe.operations import Service
+from easq.service.http.bounded_protocol import BoundedProtocol
+from easq.service.http.idle_connections import IdleConnections
 from easq.service.http.keys import Keys
 from easq.service.http.request_metrics import RequestMetrics
 
@@ -20,20 +25,22 @@ def check_address(host: str, keys: Keys) -> None:
         )
 
 
-def make_server(app: RequestMetrics, host: str, port: int, keys: Keys) -> uvicorn.Server:
+def make_server(app: RequestMetrics, host: str, port: int, keys: Keys, settings: Service) -> uvicorn.Server:
     """Return the server of an app, not yet running; raise InputError for an address it may not have.
 
     `await server.serve()`, inside `LiveService.running`, runs it until `server.should_exit`, a signal, or the
     end of its task. A signal is raised again when it returns, so handle SIGINT and SIGTERM.
     """
     check_address(host, keys)
+    idle = IdleConnections(settings.max_connections)
+    protocol = partial(BoundedProtocol, idle, settings.body_seconds)
     return uvicorn.Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=cast(type[BoundedProtocol], protocol),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -1,5 +1,8 @@
 """Reads request bodies: each must arrive in time, and only so many large ones may arrive at once.
 
+Where a route takes small bodies alone they are not counted, whatever a call says of its length: the body of
+a beacon is read before its key is known, and nobody without a key may hold a place.
+
 A body stays in memory until it is complete: a caller that never completes it would hold that memory for good.
 """
 
@@ -22,10 +25,13 @@ class Uploads:
         self._seconds, self._max_large = settings.body_seconds, settings.max_uploads
         self._num_large = 0
 
-    async def read(self, request: Request[Any, Any, Any]) -> bytes:
-        """Return the body; raise Refusal (400, 408, 503) if it does not arrive, or too many are arriving."""
+    async def read(self, request: Request[Any, Any, Any], limit: int) -> bytes:
+        """Return the body, of at most `limit` bytes.
+
+        Raises Refusal (400, 408, 503) if it does not arrive, or too many are arriving.
+        """
         size = request.content_length
-        is_large = size is None or size > _LARGE
+        is_large = limit > _LARGE and (size is None or size > _LARGE)
         if is_large and self._num_large >= self._max_large:
             got = f"{self._num_large} large bodies are on their way"
             message = f"{got}; allowed: {self._max_large} (service.max_uploads)"
