@@ -11,10 +11,12 @@ from litestar.handlers import HTTPRouteHandler
 from easq.recipe.recipe import Recipe
 from easq.service.http.auth import Authenticator
 from easq.service.http.error_replies import Refusal, too_large
+from easq.service.http.load_shedder import LoadShedder
 from easq.service.http.messages import JSON
 from easq.service.http.rate_limit import RateLimit
 from easq.service.http.request_metrics import RequestMetrics
-from easq.service.http.route import HttpRequest, Route
+from easq.service.http.route import CallRoute, HttpRequest, Route
+from easq.service.http.turns import Turns
 from easq.service.http.uploads import Uploads
 from easq.service.routes import ROUTES
 from easq.service.service import LiveService
@@ -25,9 +27,9 @@ logger = structlog.get_logger("easq.service")
 def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestMetrics:
     """Return the ASGI app of a service. The caller runs the service; see `LiveService.running`."""
     recipe = service.recipe
-    uploads = Uploads(recipe.service)
+    uploads, turns = Uploads(recipe.service), Turns(recipe.service)
     app = Litestar(
-        [_route_handler(route, service, uploads) for route in routes],
+        [_route_handler(route, service, uploads, turns) for route in routes],
         guards=[Authenticator(service.keys, RateLimit(recipe.service.requests_per_second), uploads)],
         exception_handlers={Exception: _explain_to(recipe)},
         request_max_body_size=recipe.service.max_body_bytes,
@@ -35,10 +37,11 @@ def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestM
         openapi_config=None,
         logging_config=None,
     )
-    return RequestMetrics(app, [route.path for route in routes], service.metrics)
+    calls = [route.path for route in routes if isinstance(route, CallRoute)]
+    return RequestMetrics(LoadShedder(app, calls, turns), [route.path for route in routes], service.metrics)
 
 
-def _route_handler(route: Route, service: LiveService, uploads: Uploads) -> HTTPRouteHandler:
+def _route_handler(route: Route, service: LiveService, uploads: Uploads, turns: Turns) -> HTTPRouteHandler:
     limit, _ = route.limit(service.recipe)
     handler = HTTPRouteHandler(
         route.path,
@@ -48,7 +51,7 @@ def _route_handler(route: Route, service: LiveService, uploads: Uploads) -> HTTP
         opt={"route": route},
         request_max_body_size=limit,
     )
-    return handler(route.endpoint(service, uploads))
+    return handler(route.endpoint(service, uploads, turns))
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:

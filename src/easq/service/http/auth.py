@@ -64,7 +64,8 @@ class Authenticator:
         assert limit is not None, "a beacon is small"
         formats = negotiate(connection.scope["headers"], is_beacon=True)
         try:
-            return _READERS[formats.body.media_type].decode(await self._uploads.read(connection, limit)).key
+            async with self._uploads.read(connection, limit) as body:
+                return _READERS[formats.body.media_type].decode(body).key
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return ""
 

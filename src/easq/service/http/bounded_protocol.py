@@ -35,6 +35,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._not_understood = self._num_ignored = 0
         self._in_head = self._is_refused = False
         self._timer: TimerHandle | None = None
+        self._arrival: Arrival
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Take in the connection, or refuse it."""
@@ -79,7 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_refused:
             return
         self._idle.call(self)
-        self.scope["state"]["arrival"] = Arrival(self.loop.time(), self.transport)
+        self._arrival = self.scope["state"]["arrival"] = Arrival(self.transport)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -91,6 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End a request."""
         if not self._is_refused:
+            self._arrival.complete()
             super().on_message_complete()
 
     def on_response_complete(self) -> None:

@@ -16,6 +16,7 @@ from easq.service.http.error_replies import Refusal
 from easq.service.http.formats import Formats, negotiate
 from easq.service.http.keys import Scope
 from easq.service.http.messages import JSON, MSGPACK, Format, Json
+from easq.service.http.turns import Turns
 from easq.service.http.uploads import Uploads
 from easq.service.service import LiveService
 
@@ -76,7 +77,7 @@ class Route:
         """Return the most bytes of a body, and the setting that says so; an empty one where it is fixed."""
         return recipe.service.max_body_bytes, "service.max_body_bytes"
 
-    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
+    def endpoint(self, service: LiveService, uploads: Uploads, turns: Turns) -> Endpoint:
         """Return what answers requests to a running service."""
         raise NotImplementedError
 
@@ -87,8 +88,8 @@ class PageRoute(Route):
 
     page: Callable[[LiveService], Endpoint]
 
-    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:  # noqa: ARG002 - there is no body
-        """Return the endpoint of a service."""
+    def endpoint(self, service: LiveService, uploads: Uploads, turns: Turns) -> Endpoint:  # noqa: ARG002
+        """Return the endpoint of a service: without a body there is nothing to wait for."""
         return self.page(service)
 
 
@@ -119,8 +120,8 @@ class CallRoute(Route):
         """Return the most bytes of a body, and the setting that says so; an empty one where it is fixed."""
         return super().limit(recipe) if self.body_limit is None else (self.body_limit, "")
 
-    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
-        """Return the endpoint of a service: read, decode, handle, encode."""
+    def endpoint(self, service: LiveService, uploads: Uploads, turns: Turns) -> Endpoint:
+        """Return the endpoint of a service: read, take a turn, decode, handle, encode."""
         handle, is_beacon = self.handler(service), self.is_beacon
         limit, _ = self.limit(service.recipe)
         readers = {form: form.reader(self.call) for form in (JSON, MSGPACK)}
@@ -140,11 +141,14 @@ class CallRoute(Route):
 
         async def answer(request: HttpRequest) -> ASGIResponse:
             formats = negotiate(request.scope["headers"], is_beacon)
-            body = await uploads.read(request, limit)
-            try:
-                reply = await handle(await read(body, formats.body), formats)
-            except InputError as error:
-                raise Refusal(400, "invalid", str(error)) from None
+            async with uploads.read(request, limit) as body:
+                await turns.take(request.scope["state"]["arrival"])
+                try:
+                    reply = await handle(await read(body, formats.body), formats)
+                except InputError as error:
+                    raise Refusal(400, "invalid", str(error)) from None
+                finally:
+                    turns.end()
             return ASGIResponse(body=formats.reply.encode(reply), media_type=formats.reply.media_type)
 
         return answer

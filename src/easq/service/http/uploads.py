@@ -7,6 +7,8 @@ A body stays in memory until it is complete: a caller that never completes it wo
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Request
@@ -25,10 +27,11 @@ class Uploads:
         self._seconds, self._max_large = settings.body_seconds, settings.max_uploads
         self._num_large = 0
 
-    async def read(self, request: Request[Any, Any, Any], limit: int) -> bytes:
-        """Return the body, of at most `limit` bytes.
+    @asynccontextmanager
+    async def read(self, request: Request[Any, Any, Any], limit: int) -> AsyncIterator[bytes]:
+        """Yield the body, of at most `limit` bytes; a large one keeps its place until the block ends.
 
-        Raises Refusal (400, 408, 503) if it does not arrive, or too many are arriving.
+        Raises Refusal (400, 408, 503) if it does not arrive, or there are too many.
         """
         size = request.content_length
         is_large = limit > _LARGE and (size is None or size > _LARGE)
@@ -38,6 +41,12 @@ class Uploads:
             raise unavailable("too_many_uploads", message)
         self._num_large += is_large
         try:
+            yield await self._arrived(request)
+        finally:
+            self._num_large -= is_large
+
+    async def _arrived(self, request: Request[Any, Any, Any]) -> bytes:
+        try:
             async with asyncio.timeout(self._seconds):
                 return await request.body()
         except TimeoutError:
@@ -45,5 +54,3 @@ class Uploads:
             raise Refusal(408, "body_timeout", message) from None
         except InternalServerException:
             raise Refusal(400, "disconnected", "the connection ended before the body did") from None
-        finally:
-            self._num_large -= is_large
