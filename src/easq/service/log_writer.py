@@ -1,8 +1,9 @@
 """Appending for calls that wait: within the time that a reply may take, or not at all."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 import structlog
 
@@ -16,6 +17,9 @@ from easq.service.http.error_replies import unavailable
 
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
 _GATHER_S = 0.05  # events that no reply waits for are written together
+
+Settled = Callable[[bool], None]
+"""Is told, in the event loop, whether events are on the log."""
 
 logger = structlog.get_logger("easq.service")
 
@@ -32,18 +36,31 @@ class LogWriter:
         self._down_until = 0.0
         self._posted: list[tuple[str, Event]] = []
 
-    async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
-        """Return the positions of the events; raise Refusal (503) if they could not be written in time."""
+    async def append(
+        self, topic: str, events: Sequence[Event], settled: Settled = lambda _: None
+    ) -> list[Position]:
+        """Return the positions of the events; raise Refusal (503) if they could not be written in time.
+
+        `settled` is called once it is known whether they are on the log. After a refusal that may be later: a
+        write that has begun goes on.
+        """
         self.flush()
+        if not events:
+            settled(True)
+            return []
         try:
+            written = self._committer.submit(topic, events)
             async with asyncio.timeout(self._wait_s):
-                positions = await self._committer.append(topic, events)
+                positions = await asyncio.wrap_future(written)
         except LogError as error:
+            settled(False)
             reason = f"the log could not be written: {error}"
         except TimeoutError:
+            _settle_later(written, settled)
             reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
         else:
             self._freshness.written(events, positions)
+            settled(True)
             return positions
         self._lose(topic, events, reason)
         raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
@@ -103,3 +120,16 @@ class LogWriter:
             logger.warning("served without a log", request_id=event.event_id, reason=str(error) or "time out")
             return False
         return True
+
+
+def _settle_later(written: "Future[list[Position]]", settled: Settled) -> None:
+    if written.cancel():  # the write had not begun
+        settled(False)
+        return
+    loop = asyncio.get_running_loop()
+
+    def tell(done: "Future[list[Position]]") -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settled, done.exception() is None)
+
+    written.add_done_callback(tell)
