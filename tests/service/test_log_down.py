@@ -129,6 +129,33 @@ def test_a_failed_reading_is_counted_and_retried(tmp_path: Path) -> None:
         assert served.http.put("/v1/items", json={"items": [ITEM]}).status_code == 200
 
 
+def test_while_the_log_cannot_be_written_the_service_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as served:
+        with held(tmp_path):
+            assert served.http.post("/v1/rank", json=RANK).status_code == 503
+            reply = served.http.get("/health/ready")
+            assert reply.status_code == 503
+            assert "the log could not be written" in reply.json()["error"]["message"]
+            status = served.http.get("/v1/status").json()
+            assert (status["ready"], "the log could not" in status["reason"]) == (False, True)
+            # After a while it says so no longer, or no balancer would send what could find it well again.
+            monkeypatch.setattr("easq.service.log_writer._DOWN_S", 0.0)
+            assert served.http.get("/health/ready").status_code == 200
+            monkeypatch.undo()
+            assert served.http.post("/v1/rank", json=RANK).status_code == 503
+            assert served.http.get("/health/ready").status_code == 503
+        assert served.http.post("/v1/rank", json=RANK).status_code == 200
+        assert served.http.get("/health/ready").status_code == 200
+
+
+def test_a_service_that_serves_without_a_log_stays_ready(tmp_path: Path) -> None:
+    with serving(tmp_path, "service.when_log_is_down=serve") as served, held(tmp_path):
+        assert served.http.post("/v1/rank", json=RANK).json()["logged"] is False
+        assert served.http.get("/health/ready").status_code == 200
+
+
 @pytest.mark.parametrize("trouble", [held, full])
 @pytest.mark.parametrize(
     ("verb", "more", "kind"), [("answer", {"option": "dissatisfied"}, Answered), ("dismiss", {}, Dismissed)]

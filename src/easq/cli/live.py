@@ -244,7 +244,7 @@ def _tell_of_digit_ids(system: "Home") -> None:
     except (LogError, OSError):
         return
     if names:
-        shared.notes.print(f"easq: {advice(names)}", markup=False)
+        shared.notes.print(f"easq: {advice(names)}")
 
 
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Home":

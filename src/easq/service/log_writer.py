@@ -1,6 +1,7 @@
 """Appending for calls that wait: within the time that a reply may take, or not at all."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -16,6 +17,7 @@ from easq.service.group_commit import Committer
 from easq.service.http.error_replies import unavailable
 
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
+_DOWN_S = 5.0  # for so long after a failure nobody should send calls here
 _GATHER_S = 0.05  # events that no reply waits for are written together
 
 Settled = Callable[[bool], None]
@@ -35,6 +37,15 @@ class LogWriter:
         self._serves_unlogged = settings.when_log_is_down == "serve"
         self._down_until = 0.0
         self._posted: list[tuple[str, Event]] = []
+        self._failure, self._failed_s = "", 0.0
+
+    @property
+    def failure(self) -> str:
+        """Return why the last write failed, for five seconds after it; empty otherwise.
+
+        Then it is empty so that calls come again: only they tell whether the log can be written.
+        """
+        return self._failure if time.monotonic() < self._failed_s + _DOWN_S else ""
 
     async def append(
         self, topic: str, events: Sequence[Event], settled: Settled = lambda _: None
@@ -60,6 +71,7 @@ class LogWriter:
             reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
         else:
             self._freshness.written(events, positions)
+            self._failure = ""
             settled(True)
             return positions
         self._lose(topic, events, reason)
@@ -91,6 +103,7 @@ class LogWriter:
             self._lose(topic, events, str(error))
 
     def _lose(self, topic: str, events: Sequence[Event], reason: str) -> None:
+        self._failure, self._failed_s = reason, time.monotonic()
         self._metrics.log_failures.labels("append").inc()
         logger.warning("not written", topic=topic, events=len(events), reason=reason)
 

@@ -16,6 +16,7 @@ def test_head_is_get_without_a_body_on_every_route(tmp_path: Path) -> None:
             assert (head.status_code, head.content) == (got.status_code, b""), path
             assert head.headers["content-type"] == got.headers["content-type"]
             assert "content-length" in head.headers
+            assert got.headers["content-type"].count("charset") <= 1, path
         assert served.http.head("/nothing").status_code == 404
         assert served.http.head("/v1/rank").status_code == 405
         key = create_key(tmp_path / "keys.json", "admin", "")
