@@ -111,7 +111,7 @@ def running(service: LiveService) -> Iterator[tuple[str, Litestar]]:
     try:
         until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}", app.app.app
+        yield f"http://127.0.0.1:{port}", app.app.app.app
     finally:
         server.should_exit = True
         thread.join()

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import sys
 import threading
@@ -127,13 +128,15 @@ async def _serve(home: Home, service: LiveService, host: str, port: int, stop: t
         server = make_server(make_app(service), host, port, service.keys, home.recipe.service)
         # Modules and state stay: a garbage collection of them would hold up rankings for 150 ms.
         gc.freeze()
+        # Before it listens it only says why it cannot, which is said below.
+        logging.getLogger("uvicorn.error").addFilter(lambda _: server.started)
         tasks = [
             asyncio.create_task(_write_status(home, service, server)),
             asyncio.create_task(_end(server, stop)),
         ]
         try:
             await server.serve()
-        except SystemExit:  # how uvicorn ends when it cannot listen, after it has logged the reason
+        except SystemExit:  # how uvicorn ends when it cannot listen
             raise InputError(
                 f"--port: cannot listen on {server.config.host}:{server.config.port}; name another port"
             ) from None

@@ -14,7 +14,7 @@ from easq.service.http.bounded_protocol import HEAD_LIMIT
 from easq.service.http.keys import create_key
 from tests.support.http_service import PATIENCE_S, Served, serving
 
-GET = b"GET /health/live HTTP/1.1\r\nhost: x\r\n"
+GET = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n"
 RANK = {"user_id": "u", "candidates": ["a", "b"]}
 QUICK = "service.body_seconds=0.3"
 
@@ -42,7 +42,7 @@ def all_of(connection: socket.socket) -> bytes:
         (GET + b"a" * 100_000, 431, b"headers_too_large"),
         (GET + b"a: b\r\n" * 20_000, 431, b"headers_too_large"),
         (
-            b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 8000,
+            b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: localhost\r\n" + b"x: y\r\n" * 8000,
             431,
             b"headers_too_large",
         ),
@@ -78,7 +78,9 @@ def test_a_head_within_its_limit_is_taken_however_it_comes(tmp_path: Path, size:
 
 
 def test_trailers_without_end_are_given_up(tmp_path: Path) -> None:
-    head = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    head = (
+        b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    )
     for trailers in (b"a: b\r\n" * 20_000, b"a: " + b"b" * 100_000):
         with serving(tmp_path) as served, connected(served) as connection:
             connection.sendall(head)
@@ -144,7 +146,7 @@ def test_a_head_that_does_not_come_in_time_is_given_up(tmp_path: Path, head: byt
 
 
 def test_bytes_that_trickle_do_not_keep_a_connection(tmp_path: Path) -> None:
-    post = b"POST /v1/nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n"
+    post = b"POST /v1/nothing HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n"
     for head, drop in ((b"", b"\r\n"), (GET + b"\r\n", b"\r\n"), (GET, b"a: b\r\n"), (post, b"x")):
         with serving(tmp_path, QUICK) as served, connected(served) as connection:
             connection.sendall(head)
@@ -178,7 +180,7 @@ def test_idle_connections_shut_out_nobody(tmp_path: Path, head: bytes) -> None:
 
 
 def test_a_call_that_is_under_way_gives_way_to_nobody(tmp_path: Path) -> None:
-    head = b"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: 15\r\n\r\n"
+    head = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 15\r\n\r\n"
     with serving(tmp_path, "service.max_connections=4", "service.body_seconds=60") as served:
         served.http.close()
         with idle(served, 4, head + b'{"events"') as connections:
@@ -197,7 +199,8 @@ def test_a_call_that_is_under_way_gives_way_to_nobody(tmp_path: Path) -> None:
 
 def test_callers_without_a_key_hold_no_place_of_an_upload(tmp_path: Path) -> None:
     key = create_key(tmp_path / "keys.json", "server", "")
-    head = b"POST /v1/questionnaire/offer HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
+    head = b"POST /v1/questionnaire/offer HTTP/1.1\r\nhost: localhost\r\n"
+    head += b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"
     with serving(tmp_path, "service.max_uploads=2", "service.body_seconds=60", token=key) as served:
         large = {"user_id": "u", "candidates": [f"{n:0100}" for n in range(1000)]}
         with idle(served, 20, head):

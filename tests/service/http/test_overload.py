@@ -20,7 +20,7 @@ from tests.support.small_worlds import small_recipe
 
 RANK = b'{"user_id": "u", "candidates": ["a", "b"]}'
 SLOW_S = 0.02
-JSON = {"host": "x", "content-type": "application/json"}
+JSON = {"host": "localhost", "content-type": "application/json"}
 
 
 def slowed(served: Served) -> list[float]:

@@ -16,7 +16,7 @@ def stalled(served: Served, size: int) -> socket.socket:
     url = httpx.URL(served.url)
     assert url.port is not None
     connection = socket.create_connection((url.host, url.port), PATIENCE_S)
-    head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"
+    head = f"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n"
     connection.sendall(head.encode() + b" " * (size - 1))
     return connection
 

@@ -13,6 +13,7 @@ from easq.service.http.auth import Authenticator
 from easq.service.http.error_replies import Refusal, too_large
 from easq.service.http.load_shedder import LoadShedder
 from easq.service.http.messages import JSON
+from easq.service.http.origins import Origins
 from easq.service.http.rate_limit import RateLimit
 from easq.service.http.request_metrics import RequestMetrics
 from easq.service.http.route import CallRoute, HttpRequest, Route
@@ -37,8 +38,15 @@ def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestM
         openapi_config=None,
         logging_config=None,
     )
-    calls = [route.path for route in routes if isinstance(route, CallRoute)]
-    return RequestMetrics(LoadShedder(app, calls, turns), [route.path for route in routes], service.metrics)
+    calls = [route for route in routes if isinstance(route, CallRoute)]
+    origins = Origins(
+        LoadShedder(app, [route.path for route in calls], turns),
+        service.keys,
+        guarded=[route.path for route in routes if route.scopes],
+        beacons=[route.path for route in calls if route.is_beacon],
+        allowed=recipe.ask.origins,
+    )
+    return RequestMetrics(origins, [route.path for route in routes], service.metrics)
 
 
 def _route_handler(route: Route, service: LiveService, uploads: Uploads, turns: Turns) -> HTTPRouteHandler:

@@ -8,7 +8,7 @@ from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
 
 from easq.service.counters import ServiceCounters
-from easq.service.http.load_shedder import LoadShedder
+from easq.service.http.origins import Origins
 
 logger = structlog.get_logger("easq.service")
 
@@ -18,7 +18,7 @@ _GONE = 499  # the caller left before the reply
 class RequestMetrics:
     """Wraps the whole app: Litestar's own middleware does not see a path that no route takes (`other`)."""
 
-    def __init__(self, app: LoadShedder, paths: Iterable[str], metrics: ServiceCounters) -> None:
+    def __init__(self, app: Origins, paths: Iterable[str], metrics: ServiceCounters) -> None:
         self.app, self._paths, self._metrics = app, frozenset(paths), metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
