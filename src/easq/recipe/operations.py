@@ -64,7 +64,7 @@ class Service(Strict, frozen=True):
     wait_seconds            maximum time from a call's arrival until work on it begins; then it gets a 503.
     max_connections         maximum of connections; a new one takes the place of the longest idle.
     max_...                 limits of a request; one beyond a limit is refused with a 4xx that states it.
-    requests_per_second     per key, with bursts of twice as many; 0: no limit.
+    requests_per_second     per key (a viewer key: per address), with bursts of twice as many; 0: no limit.
     clock_skew_seconds      how far an event may lie in the future of the server's clock.
     profile_store_seconds   time between saves of the profiles; a restart continues from the last one.
     """

@@ -53,6 +53,9 @@ class Authenticator:
                 )
                 raise Refusal(401, "unauthorized", message)
             connection.scope["state"]["key_id"] = caller = key.id
+            if key.scope == "viewer" and connection.client is not None:
+                # It is public: one who floods it must not hold up all others.
+                caller = f"{key.id} {connection.client.host}"
             if key.scope not in route.scopes:
                 message = f"the key's scope is {key.scope}; allowed here: {', '.join(route.scopes)}"
                 raise Refusal(403, "forbidden", message)

@@ -102,6 +102,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if not has_next and not self.transport.is_closing():
             self._idle.rest(self)
 
+    def shutdown(self) -> None:
+        """End with the service: after the reply, but nobody is waited for who has not sent a whole call."""
+        if self._is_under_way() and self.cycle.more_body:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, as everything is refused."""
         self._refuse(Refusal(400, "invalid", msg))
