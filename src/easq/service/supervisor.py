@@ -127,7 +127,7 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
         console.print("stopped")
 
 
-class _Lines:
+class _PatientFile:
     """A file for a console whose lines nobody waits for."""
 
     def __init__(self) -> None:
@@ -148,7 +148,7 @@ def patient(console: Console) -> Console:
     """Return a console that a pipe which nobody reads neither holds up nor ends; a terminal's is as it is."""
     if console.is_terminal:
         return console
-    return Console(file=cast(IO[str], _Lines()), width=console.width, markup=False, emoji=False)
+    return Console(file=cast(IO[str], _PatientFile()), width=console.width, markup=False, emoji=False)
 
 
 def _watch(home: Home, children: list[Child], console: Console, line: Status, signals: list[int]) -> int:
