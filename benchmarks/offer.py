@@ -22,7 +22,8 @@ from live import HOST, Call, free_port, live_recipe, load, percentiles, running,
 from easq.home.home import open_home
 from easq.log.events import EVENTS, Request
 from easq.recipe.questionnaire import AskSettings
-from easq.service.client import Client, ClientError
+from easq.service.client import Client
+from easq.service.client_replies import ClientError
 from easq.service.http.connection import http_request
 
 RATE = 200.0

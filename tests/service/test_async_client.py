@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easq.service.client import AsyncClient, Client, ClientError
+from easq.service.async_client import AsyncClient
+from easq.service.client import Client
+from easq.service.client_replies import ClientError
 from easq.service.http.keys import create_key
 from tests.support.http_service import serving
 

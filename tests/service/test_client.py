@@ -14,7 +14,8 @@ import pytest
 import easq
 from easq.log.events import PROFILES, Answered, Asked, Behavior, Request
 from easq.log.packing import pack_floats
-from easq.service.client import Client, ClientError
+from easq.service.client import Client
+from easq.service.client_replies import ClientError
 from easq.service.http.keys import create_key
 from tests.support.http_service import Served, serving
 from tests.support.questionnaire_calls import ALWAYS, a_view, ask_events

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from easq.log.base import LogError
-from easq.log.events import EVENTS
+from easq.log.events import EVENTS, Answered, Asked, Dismissed, Offered
 from easq.log.ids import stable_id
 from easq.log.packing import pack_ids
 from tests.support.http_service import Served, serving, until
+from tests.support.questionnaire_calls import ALWAYS, a_token, ask_events, report
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
 SEEN = {"type": "behavior", "event_id": "e1", "user_id": "u1", "request_id": "r1", "items": ["a"]}
@@ -125,3 +127,65 @@ def test_a_failed_reading_is_counted_and_retried(tmp_path: Path) -> None:
         assert served.metric('easq_log_failures_total{doing="follow"}') >= 1
         until(lambda: served.profiles.item_values("i1") is not None)
         assert served.http.put("/v1/items", json={"items": [ITEM]}).status_code == 200
+
+
+def test_while_the_log_cannot_be_written_the_service_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path) as served:
+        with held(tmp_path):
+            assert served.http.post("/v1/rank", json=RANK).status_code == 503
+            reply = served.http.get("/health/ready")
+            assert reply.status_code == 503
+            assert "the log could not be written" in reply.json()["error"]["message"]
+            status = served.http.get("/v1/status").json()
+            assert (status["ready"], "the log could not" in status["reason"]) == (False, True)
+            # After a while it says so no longer, or no balancer would send what could find it well again.
+            monkeypatch.setattr("easq.service.log_writer._DOWN_S", 0.0)
+            assert served.http.get("/health/ready").status_code == 200
+            monkeypatch.undo()
+            assert served.http.post("/v1/rank", json=RANK).status_code == 503
+            assert served.http.get("/health/ready").status_code == 503
+        assert served.http.post("/v1/rank", json=RANK).status_code == 200
+        assert served.http.get("/health/ready").status_code == 200
+
+
+def test_a_service_that_serves_without_a_log_stays_ready(tmp_path: Path) -> None:
+    with serving(tmp_path, "service.when_log_is_down=serve") as served, held(tmp_path):
+        assert served.http.post("/v1/rank", json=RANK).json()["logged"] is False
+        assert served.http.get("/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("trouble", [held, full])
+@pytest.mark.parametrize(
+    ("verb", "more", "kind"), [("answer", {"option": "dissatisfied"}, Answered), ("dismiss", {}, Dismissed)]
+)
+def test_a_word_that_could_not_be_written_binds_nobody(
+    tmp_path: Path, trouble: Any, verb: str, more: dict[str, str], kind: type
+) -> None:
+    with serving(tmp_path, *ALWAYS) as served:
+        token, other = a_token(served), a_token(served)
+        with trouble(tmp_path):
+            assert report(served, "shown", token)[0] == 503
+            assert report(served, "answer", token, option="satisfied") == (503, "log_unavailable")
+            assert report(served, "answer", other, option="satisfied") == (503, "log_unavailable")
+        assert report(served, verb, token, **more) == (200, "accepted")
+        assert report(served, "answer", token, option="satisfied") == (409, "used")
+        # The same word again is taken as before.
+        assert report(served, "answer", other, option="satisfied") == (200, "accepted")
+        events = ask_events(served)
+    assert [type(event) for event in events].count(kind) == 1 + (kind is Answered)
+    assert {type(event) for event in events} == {Offered, Asked, Answered, kind}
+
+
+def test_a_word_that_may_still_be_written_lets_no_other_overtake_it(tmp_path: Path) -> None:
+    """A write that has begun goes on after its reply, which gave up waiting."""
+    with serving(tmp_path, *ALWAYS, "service.log_wait_seconds=0.1") as served:
+        token = a_token(served)
+        with held(tmp_path):
+            assert report(served, "answer", token, option="satisfied") == (503, "log_unavailable")
+            assert report(served, "answer", token, option="dissatisfied") == (503, "log_unavailable")
+        until(lambda: report(served, "answer", token, option="dissatisfied")[0] != 503)
+        written = {event.option for event in ask_events(served) if isinstance(event, Answered)}
+        last = report(served, "answer", token, option="dissatisfied")
+    assert (written, last) in [({"satisfied"}, (409, "used")), ({"dissatisfied"}, (200, "counted before"))]

@@ -52,7 +52,6 @@ def test_values_become_columns_of_the_log(served: Served) -> None:
         ({"segment": "new"}, "features.segment: it is a feature of the viewer; allowed of the candidate"),
         ({"recent_items": ["i"]}, "features.recent_items: the service computes it from events"),
         ({"author_id": 1.5}, "features.author_id: got 1.5; allowed: a text or an integer of 64 bits"),
-        ({"author_id": None}, "features.author_id: got None; allowed: a text or an integer"),
         ({"author_id": 2**63}, "features.author_id: got 9223372036854775808; allowed"),
         ({"author_id": ["kim"]}, "features.author_id: got ['kim']; allowed: a text"),
         ({"tags": "one"}, "features.tags: got 'one'; allowed: a list, each a text or an integer"),
@@ -130,3 +129,16 @@ def test_messagepack_is_read_and_answered(served: Served) -> None:
     assert reply.headers["content-type"] == "application/msgpack"
     content = msgspec.msgpack.decode(reply.content)
     assert [result["status"] for result in content["results"]] == ["accepted", "refused"]
+
+
+def test_null_says_that_a_value_is_unknown_whatever_its_kind(served: Served) -> None:
+    nothing = {"author_id": None, "tags": None, "duration_s": None}
+    (result,) = put(served, {"item_id": "i", "features": nothing})
+    assert result == {"status": "accepted", "item_id": "i"}
+    columns = {name: [value] for name, value in nothing.items()}
+    call = {"user_id": "u", "candidates": ["i"]}
+    scores = [
+        served.http.post("/v1/rank", json={**call, **more}).json()["scores"]
+        for more in ({}, {"features": columns}, {"context": {"recent_items": None, "hour": None}})
+    ]
+    assert scores[0] == scores[1] == scores[2]

@@ -100,7 +100,7 @@ def a_client(url: str, token: str = "") -> httpx.Client:
 def running(service: LiveService) -> Iterator[tuple[str, Litestar]]:
     """Run a service in a thread and yield its address and app."""
     app = make_app(service)
-    server = make_server(app, "127.0.0.1", 0, service.keys)
+    server = make_server(app, "127.0.0.1", 0, service.keys, service.recipe.service)
 
     async def serve() -> None:
         async with service.running():
@@ -111,7 +111,7 @@ def running(service: LiveService) -> Iterator[tuple[str, Litestar]]:
     try:
         until(lambda: server.started or not thread.is_alive())
         port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}", app.app
+        yield f"http://127.0.0.1:{port}", app.app.app.app
     finally:
         server.should_exit = True
         thread.join()

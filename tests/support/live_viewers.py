@@ -8,7 +8,8 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from easq.service.client import Client, ClientError, Ranking
+from easq.service.client import Client, Ranking
+from easq.service.client_replies import ClientError
 from easq.sources.world.recording import OPTIONS
 from easq.sources.world.simulate import World, WorldChunk
 from tests.support.small_worlds import small_world

@@ -29,6 +29,11 @@ Port = Annotated[
     int, Parameter(help="The port to listen on. 0 takes a free one.", validator=Number(gte=0, lte=65535))
 ]
 
+Open = Annotated[
+    bool,
+    Parameter(name="--open", negative="", help="Serve without keys again, although there have been keys."),
+]
+
 Arm = Annotated[
     str | None,
     Parameter(help="An arm with its own model, as experiment/arm, instead of the system's model."),
@@ -43,6 +48,7 @@ def up(
     host: Host = "127.0.0.1",
     port: Port = _PORT,
     overrides: Overrides = None,
+    is_open: Open = False,
 ) -> None:
     """Start a live system in one folder: the service, the learner and their log, until Ctrl-C.
 
@@ -58,6 +64,8 @@ def up(
     from easq.service.supervisor import run_up
 
     system = _home(home, recipe, overrides)
+    if is_open:
+        _open_again(system)
     _tell_of_digit_ids(system)
     raise SystemExit(run_up(system, host, port, console))
 
@@ -70,6 +78,7 @@ def serve(
     host: Host = "127.0.0.1",
     port: Port = _PORT,
     overrides: Overrides = None,
+    is_open: Open = False,
     until_stdin_closes: UntilStdinCloses = False,
 ) -> None:
     """Run only the service of a live system.
@@ -83,7 +92,10 @@ def serve(
     """
     from easq.service.service_process import run_service
 
-    run_service(_home(home, recipe, overrides), host, port, _stop_signal(until_stdin_closes))
+    system = _home(home, recipe, overrides)
+    if is_open:
+        _open_again(system)
+    run_service(system, host, port, _stop_signal(until_stdin_closes))
 
 
 @app.command
@@ -213,6 +225,14 @@ def _existing_home(folder: Path, arm: str | None) -> "Home":
     return home if arm is None else arm_home(home, arm)
 
 
+def _open_again(system: "Home") -> None:
+    """Forget, once, that there have been keys: a role that `up` starts again is not told to."""
+    from easq.service.http.keys import open_again
+
+    with system.lock("service"):
+        open_again(system.keys_path)
+
+
 def _tell_of_digit_ids(system: "Home") -> None:
     """Say what begins anew in a home of an earlier version. A log that does not open is told by the roles."""
     from easq.home.digit_ids import advice, hashed_names
@@ -224,7 +244,7 @@ def _tell_of_digit_ids(system: "Home") -> None:
     except (LogError, OSError):
         return
     if names:
-        shared.notes.print(f"easq: {advice(names)}", markup=False)
+        shared.notes.print(f"easq: {advice(names)}")
 
 
 def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Home":

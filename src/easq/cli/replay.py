@@ -180,7 +180,7 @@ def _print_import(summary: dict[str, Any]) -> None:
     console.print(f"  events that are new to the log: {summary['written']:,}")
     if passed_over := summary["passed_over"]:
         more = f" and {len(passed_over) - 12} more" if len(passed_over) > 12 else ""
-        console.print(f"  files passed over: {', '.join(passed_over[:12])}{more}", markup=False)
+        console.print(f"  files passed over: {', '.join(passed_over[:12])}{more}")
     for option, number in summary["options"].items():
         console.print(f"  answered {option}: {number:,}")
     for reason, number in summary["rejected"].items():

@@ -18,8 +18,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-notes = Console(stderr=True)
-console = Console(width=None if sys.stdout.isatty() else 130)
+# What is printed is data, or holds some: a label, a path, a name. None of it is markup or an emoji's code.
+notes = Console(stderr=True, markup=False, emoji=False)
+console = Console(width=None if sys.stdout.isatty() else 130, markup=False, emoji=False)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
 Overrides = Annotated[
@@ -31,7 +32,12 @@ Overrides = Annotated[
 @contextmanager
 def progress() -> Iterator[Callable[[str, int], Callable[[int, int], None]]]:
     """Show progress bars on standard error; yields a function that starts one."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=notes, transient=True) as bars:
 
         def watch(title: str, total: int) -> Callable[[int, int], None]:

@@ -210,6 +210,8 @@ def _lists(column: Any, num_rows: int, feature: Multi | History, place: str) -> 
     ids_NL = np.zeros((num_rows, feature.length), np.int64)
     count_N = np.zeros(num_rows, np.int64)
     for row, entries in enumerate(column):
+        if entries is None:  # unknown, as in a profile that does not name the feature
+            continue
         if not isinstance(entries, list):
             raise _wrong(place, [entries], allowed)
         if len(entries) > LONGEST:

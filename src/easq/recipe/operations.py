@@ -58,10 +58,13 @@ class Service(Strict, frozen=True):
     log_top, log_sample     how many candidates of a ranking are logged: the first, and a sample of the rest.
     when_log_is_down        refuse: a ranking that cannot be logged is a 503; serve: it is served and counted.
     log_wait_seconds        maximum time that a reply waits for the log.
-    body_seconds            maximum time that a request's body takes to arrive.
+    body_seconds            maximum time that a request's headers, and then its body, take to arrive.
     max_uploads             maximum of bodies over 64 KiB that arrive at once; bounds memory.
+    max_calls               maximum of calls that wait or are worked on; further ones get a 503.
+    wait_seconds            maximum time from a call's arrival until work on it begins; then it gets a 503.
+    max_connections         maximum of connections; a new one takes the place of the longest idle.
     max_...                 limits of a request; one beyond a limit is refused with a 4xx that states it.
-    requests_per_second     per key, with bursts of twice as many; 0: no limit.
+    requests_per_second     per key (a viewer key: per address), with bursts of twice as many; 0: no limit.
     clock_skew_seconds      how far an event may lie in the future of the server's clock.
     profile_store_seconds   time between saves of the profiles; a restart continues from the last one.
     """
@@ -72,6 +75,9 @@ class Service(Strict, frozen=True):
     log_wait_seconds: Rate = 2.0
     body_seconds: Rate = 10.0
     max_uploads: Annotated[int, Meta(ge=1, le=100_000)] = 64
+    max_calls: Annotated[int, Meta(ge=1, le=100_000)] = 512
+    wait_seconds: Rate = 1.0
+    max_connections: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 4 << 20
     max_candidates: Annotated[int, Meta(ge=1, le=65535)] = 2000
     max_events: Annotated[int, Meta(ge=1, le=100_000)] = 1000

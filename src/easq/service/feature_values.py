@@ -31,7 +31,7 @@ class FeatureDecoder:
     def __init__(self, form: Format) -> None:
         self._value = form.reader(_Scalar | list[_Scalar])
         self._rows = form.reader(list[Raw])
-        self._lists = form.reader(list[list[_Scalar]])
+        self._lists = form.reader(list[list[_Scalar] | None])
         self._column = form.reader(list[_Scalar] | bytes if form is MSGPACK else list[_Scalar])
 
     def value(self, value: Raw, place: str) -> Any:
@@ -58,7 +58,7 @@ class FeaturePacker:
         self._others = {f.name: _why_not(f) for f in features if f.name not in self._features}
 
     def pack(self, values: Mapping[str, Raw], form: Format) -> dict[str, Column]:
-        """Return a packed column per feature; unknown numbers are left out, lists cut to their length.
+        """Return a packed column per feature; unknown values are left out, lists cut to their length.
 
         Raises InputError, naming the feature, what was given and what is allowed.
         """
@@ -82,6 +82,8 @@ def _why_not(feature: Feature) -> str:
 
 
 def _pack(feature: Feature, value: Any) -> Column | None:
+    if value is None:
+        return None
     if isinstance(feature, Number):
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):
@@ -94,13 +96,11 @@ def _pack(feature: Feature, value: Any) -> Column | None:
         if all(map(_is_category, value)):
             return pack_ids(category_ids(value))
     one = "a text or an integer of 64 bits"
-    allowed = one if isinstance(feature, Categorical) else f"a list, each {one}"
+    allowed = f"{one}, or null" if isinstance(feature, Categorical) else f"a list, each {one}, or null"
     raise InputError(f"features.{feature.name}: got {format_value(value)}; allowed: {allowed}")
 
 
-def _pack_number(name: str, value: Any) -> Column | None:
-    if value is None:
-        return None
+def _pack_number(name: str, value: Any) -> Column:
     # NaN and what a float32 cannot hold fail the comparison.
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
         return pack_floats([value])

@@ -1,8 +1,10 @@
 """Appending for calls that wait: within the time that a reply may take, or not at all."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 
 import structlog
 
@@ -15,7 +17,11 @@ from easq.service.group_commit import Committer
 from easq.service.http.error_replies import unavailable
 
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
+_DOWN_S = 5.0  # for so long after a failure nobody should send calls here
 _GATHER_S = 0.05  # events that no reply waits for are written together
+
+Settled = Callable[[bool], None]
+"""Is told, in the event loop, whether events are on the log."""
 
 logger = structlog.get_logger("easq.service")
 
@@ -31,19 +37,42 @@ class LogWriter:
         self._serves_unlogged = settings.when_log_is_down == "serve"
         self._down_until = 0.0
         self._posted: list[tuple[str, Event]] = []
+        self._failure, self._failed_s = "", 0.0
 
-    async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
-        """Return the positions of the events; raise Refusal (503) if they could not be written in time."""
+    @property
+    def failure(self) -> str:
+        """Return why the last write failed, for five seconds after it; empty otherwise.
+
+        Then it is empty so that calls come again: only they tell whether the log can be written.
+        """
+        return self._failure if time.monotonic() < self._failed_s + _DOWN_S else ""
+
+    async def append(
+        self, topic: str, events: Sequence[Event], settled: Settled = lambda _: None
+    ) -> list[Position]:
+        """Return the positions of the events; raise Refusal (503) if they could not be written in time.
+
+        `settled` is called once it is known whether they are on the log. After a refusal that may be later: a
+        write that has begun goes on.
+        """
         self.flush()
+        if not events:
+            settled(True)
+            return []
         try:
+            written = self._committer.submit(topic, events)
             async with asyncio.timeout(self._wait_s):
-                positions = await self._committer.append(topic, events)
+                positions = await asyncio.wrap_future(written)
         except LogError as error:
+            settled(False)
             reason = f"the log could not be written: {error}"
         except TimeoutError:
+            _settle_later(written, settled)
             reason = f"the log did not answer within {self._wait_s:g} s (service.log_wait_seconds)"
         else:
             self._freshness.written(events, positions)
+            self._failure = ""
+            settled(True)
             return positions
         self._lose(topic, events, reason)
         raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
@@ -74,6 +103,7 @@ class LogWriter:
             self._lose(topic, events, str(error))
 
     def _lose(self, topic: str, events: Sequence[Event], reason: str) -> None:
+        self._failure, self._failed_s = reason, time.monotonic()
         self._metrics.log_failures.labels("append").inc()
         logger.warning("not written", topic=topic, events=len(events), reason=reason)
 
@@ -103,3 +133,16 @@ class LogWriter:
             logger.warning("served without a log", request_id=event.event_id, reason=str(error) or "time out")
             return False
         return True
+
+
+def _settle_later(written: "Future[list[Position]]", settled: Settled) -> None:
+    if written.cancel():  # the write had not begun
+        settled(False)
+        return
+    loop = asyncio.get_running_loop()
+
+    def tell(done: "Future[list[Position]]") -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(settled, done.exception() is None)
+
+    written.add_done_callback(tell)

@@ -4,6 +4,8 @@ An offer that asks nothing is answered before its event is durable: a crash then
 changed nothing for the viewer.
 """
 
+from typing import Generic, TypeVar
+
 import msgspec
 
 from easq.ask.decisions import Ask, AskOutcome, DecisionStatus
@@ -13,7 +15,7 @@ from easq.ask.token import Ticket, TokenError, Tokens
 from easq.ask.view import View
 from easq.errors import InputError
 from easq.home.clock import NowMs
-from easq.log.events import EVENTS, Answered, Dismissed, Ignored
+from easq.log.events import EVENTS, Answered, Asked, Dismissed, Ignored
 from easq.recipe.questionnaire import AskSettings
 from easq.service.counters import ServiceCounters
 from easq.service.http.ask_messages import AnswerCall, AskCall, AskReply, OfferCall
@@ -25,6 +27,9 @@ from easq.service.log_writer import LogWriter
 
 _BOUND = ("user_id", "request_id", "item_id", "question", "version")
 _STATUS = {"forged": 403, "mismatched": 403, "expired": 410, "used": 409}
+
+
+EventT = TypeVar("EventT", Asked, AskOutcome)
 
 
 class Questionnaire:
@@ -42,6 +47,8 @@ class Questionnaire:
     ) -> None:
         self._now_ms = now_ms
         self._asks, self._tokens = asks, tokens
+        self._showing: _Writing[Asked] = _Writing()
+        self._concluding: _Writing[AskOutcome] = _Writing()
         self._writer, self._follower, self._metrics = writer, follower, metrics
         self._token_ms = round(settings.token_minutes * 60_000)
         self._fade_ms = round(settings.fade_seconds * 1000)
@@ -62,9 +69,15 @@ class Questionnaire:
     async def shown(self, call: AskCall, _: Formats) -> AskReply:
         """Log that an ask was really shown."""
         ask = self._ask(call)
-        status = "counted before" if ask.is_shown else "accepted"
-        self._asks.show(ask)
-        await self._writer.append(EVENTS, [ask.shown_event(self._now_ms())])
+        event, is_first = self._showing.begin(ask.ids.ask, ask.shown_event(self._now_ms()))
+        status = "accepted" if is_first and not ask.is_shown else "counted before"
+
+        def settled(is_written: bool) -> None:
+            self._showing.end(ask.ids.ask)
+            if is_written:
+                self._asks.show(ask)
+
+        await self._writer.append(EVENTS, [event], settled)
         self._count("asked", status)
         return AskReply(status)
 
@@ -136,15 +149,24 @@ class Questionnaire:
         return ask.is_lapsed
 
     async def _conclude(self, ask: Ask, outcome: AskOutcome, name: str) -> AskReply:
-        """Log what became of an ask, with the ask itself in case its own report was lost."""
+        """Log what became of an ask, with the ask itself in case its own report was lost.
+
+        It counts once it is on the log and not before: what could not be written leaves no trace.
+        """
         before = ask.outcome
         if before is not None and not _is_same(before, outcome):
             raise self._refusal("used", f"token: the ask was {_describe(before)} already; it counts once")
-        self._asks.conclude(ask, outcome)
+        first, is_first = self._concluding.begin(ask.ids.ask, before or outcome)
+        status = "accepted" if is_first and before is None else "counted before"
+
+        def settled(is_written: bool) -> None:
+            self._concluding.end(ask.ids.ask)
+            if is_written:
+                self._asks.conclude(ask, first)
+
         # A repetition is appended again, and the log keeps the first: so this reply too is true.
-        shown_ms = max(ask.offered.ts, outcome.ts - outcome.took_ms)
-        await self._writer.append(EVENTS, [ask.shown_event(shown_ms), before or outcome])
-        status = "accepted" if before is None else "counted before"
+        shown_ms = max(ask.offered.ts, first.ts - first.took_ms)
+        await self._writer.append(EVENTS, [ask.shown_event(shown_ms), first], settled)
         self._count(name, status)
         return AskReply(status)
 
@@ -189,11 +211,36 @@ def _check_ids(call: OfferCall | AskCall) -> None:
             check_ids(name, value)
 
 
-def _is_same(one: AskOutcome, other: AskOutcome) -> bool:
+class _Writing(Generic[EventT]):
+    """What is on its way to the log, by ask: while one word may still be written no other is taken."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, tuple[EventT, int]] = {}
+
+    def begin(self, ask_id: str, event: EventT) -> tuple[EventT, bool]:
+        """Return what is to be written, and whether nothing is on its way yet.
+
+        Raises Refusal (503) if something else is, of which nobody knows yet whether it will be written.
+        """
+        first, num = self._events.get(ask_id, (event, 0))
+        if not _is_same(first, event):
+            message = f"token: the ask is being {_describe(first)}; the same call may be made again"
+            raise unavailable("log_unavailable", message)
+        self._events[ask_id] = first, num + 1
+        return first, not num
+
+    def end(self, ask_id: str) -> None:
+        """Note that one write has ended."""
+        event, num = self._events.pop(ask_id)
+        if num > 1:
+            self._events[ask_id] = event, num - 1
+
+
+def _is_same(one: Asked | AskOutcome, other: Asked | AskOutcome) -> bool:
     return one.event_id == other.event_id and getattr(one, "option", "") == getattr(other, "option", "")
 
 
-def _describe(outcome: AskOutcome) -> str:
+def _describe(outcome: Asked | AskOutcome) -> str:
     if isinstance(outcome, Answered):
         return f"answered with {outcome.option!r}"
     return type(outcome).__name__.lower()

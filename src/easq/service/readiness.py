@@ -1,4 +1,4 @@
-"""Whether the service can rank yet, and the first score that makes it so."""
+"""Whether the service can rank, and the first score that makes it so."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import structlog
 from easq.rank.engine import Engine
 from easq.service.http.error_replies import Refusal, unavailable
 from easq.service.log_follower import LogFollower
+from easq.service.log_writer import LogWriter
 
 _POLL_S = 0.05
 _RETRY_S = 1.0
@@ -16,10 +17,13 @@ logger = structlog.get_logger("easq.service")
 
 
 class Readiness:
-    """Ready once the profiles are up to date, there is a model, and it has scored a warm-up request."""
+    """Ready once the profiles are up to date, there is a model, and it has scored a warm-up request.
 
-    def __init__(self, engine: Engine, follower: LogFollower) -> None:
-        self._engine, self._follower = engine, follower
+    And for as long as the log can be written: without it every call is refused.
+    """
+
+    def __init__(self, engine: Engine, follower: LogFollower, writer: LogWriter) -> None:
+        self._engine, self._follower, self._writer = engine, follower, writer
         self._is_warm = False
 
     def why_not(self) -> str:
@@ -30,7 +34,9 @@ class Readiness:
             return "the profiles are being brought up to date with the log"
         if not self._engine.is_ready:
             return "there is no model yet"
-        return "" if self._is_warm else "the model has not scored a warm-up request yet"
+        if not self._is_warm:
+            return "the model has not scored a warm-up request yet"
+        return self._writer.failure
 
     def refusal(self) -> Refusal:
         """Return the refusal (503) of a call that cannot be served yet."""

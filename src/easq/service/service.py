@@ -98,7 +98,7 @@ class LiveService:
         )
         committer = Committer(log)
         writer = LogWriter(committer, settings, metrics, freshness)
-        readiness = Readiness(engine, follower)
+        readiness = Readiness(engine, follower, writer)
         put = partial(PutHandler, recipe, profiles.knows, writer, follower, readiness, metrics, now_ms)
         return cls(
             recipe=recipe,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import sys
 import threading
@@ -52,6 +53,7 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
     sys.setswitchinterval(_SWITCH_S)
     keys = Keys(home.keys_path)
     check_address(host, keys)
+    _tell_who_may_call(keys)
     with (
         ExitStack() as stack,
         home.lock("service"),
@@ -63,6 +65,17 @@ def run_service(home: Home, host: str, port: int, stop: threading.Event) -> None
         updates = {arm: stack.enter_context(own.open_updates()) for arm, own in replica_homes.items()}
         service = _build(home, events, replica_homes, updates, store, saver, keys)
         uvloop.run(_serve(home, service, host, port, stop))
+
+
+def _tell_who_may_call(keys: Keys) -> None:
+    if keys.is_open:
+        logger.warning("open", reason="there has never been a key: whoever reaches the address may do all")
+    elif not len(keys):
+        logger.warning(
+            "closed",
+            reason="there have been keys and there is none now: calls are refused until `easq keys create` "
+            "makes one, or until a start with --open",
+        )
 
 
 def _build(
@@ -112,16 +125,18 @@ def _build(
 
 async def _serve(home: Home, service: LiveService, host: str, port: int, stop: threading.Event) -> None:
     async with service.running():
-        server = make_server(make_app(service), host, port, service.keys)
+        server = make_server(make_app(service), host, port, service.keys, home.recipe.service)
         # Modules and state stay: a garbage collection of them would hold up rankings for 150 ms.
         gc.freeze()
+        # Before it listens it only says why it cannot, which is said below.
+        logging.getLogger("uvicorn.error").addFilter(lambda _: server.started)
         tasks = [
             asyncio.create_task(_write_status(home, service, server)),
             asyncio.create_task(_end(server, stop)),
         ]
         try:
             await server.serve()
-        except SystemExit:  # how uvicorn ends when it cannot listen, after it has logged the reason
+        except SystemExit:  # how uvicorn ends when it cannot listen
             raise InputError(
                 f"--port: cannot listen on {server.config.host}:{server.config.port}; name another port"
             ) from None

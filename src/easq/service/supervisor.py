@@ -1,5 +1,6 @@
 """Runs service and learners as child processes, with one line of status on the console."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -7,12 +8,16 @@ import sys
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
+from typing import IO, cast
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from easq.home.arm_homes import arms_with_models, open_arms
 from easq.home.home import Home
+from easq.home.process_log import LineWriter, write_to
 from easq.service.http.messages import Json
 
 _POLL_S = 0.5
@@ -86,6 +91,7 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
     A child that dies is started again for as long as this runs, and the others go on meanwhile. Only a child
     that ends with SETTINGS_WRONG ends all.
     """
+    console = patient(console)
     easq = [sys.executable, "-m", "easq.cli"]
     place = ["--home", str(home.folder), "--until-stdin-closes"]
     open_arms(home)
@@ -121,6 +127,30 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
         console.print("stopped")
 
 
+class _PatientFile:
+    """A file for a console whose lines nobody waits for."""
+
+    def __init__(self) -> None:
+        self._lines = LineWriter(partial(write_to, "stdout"))
+        atexit.register(self._lines.flush)
+
+    def write(self, text: str) -> int:
+        """Hand a printed text over."""
+        if text:
+            self._lines.put(text.removesuffix("\n"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: the lines are written in their own time."""
+
+
+def patient(console: Console) -> Console:
+    """Return a console that a pipe which nobody reads neither holds up nor ends; a terminal's is as it is."""
+    if console.is_terminal:
+        return console
+    return Console(file=cast(IO[str], _PatientFile()), width=console.width, markup=False, emoji=False)
+
+
 def _watch(home: Home, children: list[Child], console: Console, line: Status, signals: list[int]) -> int:
     """Look after the children until a signal comes; return the exit code."""
     pace, printed_at = Pace(), time.monotonic()
@@ -141,7 +171,7 @@ def _watch(home: Home, children: list[Child], console: Console, line: Status, si
         for child in children:
             if child.process is None:
                 text += f", {child.alarm}"
-        line.update(text)
+        line.update(Text(text))  # a plain string would be read as markup
         if not console.is_terminal and time.monotonic() >= printed_at + _PLAIN_EVERY_S:
             printed_at = time.monotonic()
             console.print(text)

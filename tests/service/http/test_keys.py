@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from easq.errors import InputError
-from easq.service.http.keys import Keys, create_key, read_keys, revoke_key
+from easq.service.http.keys import Keys, create_key, open_again, read_keys, revoke_key
 
 
 @pytest.fixture
@@ -71,11 +71,58 @@ def test_without_keys_it_is_open_and_with_the_last_revoked_it_stays_closed(path:
     token = create_key(path, "server", "")
     assert keys.refresh()
     assert not keys.is_open
-    result = keys.find(token)
-    assert result is not None
-    revoke_key(path, result.id)
+    revoke_key(path, token)  # the whole key names itself as well as its id does
     assert keys.refresh()
     assert not keys.is_open
+    assert not Keys(path).is_open, "a restart does not open it either"
+
+
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "of a version without the mark"])
+def test_a_lost_file_of_keys_closes_also_after_a_restart(path: Path, marked: bool) -> None:
+    create_key(path, "server", "")
+    if not marked:
+        (path.parent / ".keys_were_made").unlink()
+        assert not Keys(path).is_open
+    path.unlink()
+    assert not Keys(path).is_open
+    path.write_text('{"keys": []}')
+    assert not Keys(path).is_open
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"keys"', '{"keys": null}'])
+def test_an_emptied_file_of_keys_is_refused_at_the_start(path: Path, text: str) -> None:
+    create_key(path, "server", "")
+    path.write_text(text)
+    with pytest.raises(InputError, match="is not a file of keys"):
+        Keys(path)
+
+
+def test_a_key_that_came_and_went_between_two_looks_closes(path: Path) -> None:
+    keys = Keys(path)
+    revoke_key(path, create_key(path, "server", ""))
+    path.unlink()
+    assert not keys.refresh()
+    assert not keys.is_open
+
+
+def test_only_asking_for_it_opens_what_had_keys_and_never_while_there_is_one(path: Path) -> None:
+    token = create_key(path, "server", "")
+    with pytest.raises(InputError, match=r"--open: there are keys \([0-9a-f]{12}\); revoke them first"):
+        open_again(path)
+    assert Keys(path).find(token) is not None
+    revoke_key(path, token)
+    open_again(path)
+    assert Keys(path).is_open
+    create_key(path, "server", "")
+    assert not Keys(path).is_open
+
+
+def test_a_message_about_a_key_never_holds_its_secret(path: Path) -> None:
+    token = create_key(path, "server", "")
+    revoke_key(path, f"{token}\n")
+    with pytest.raises(InputError) as caught:
+        revoke_key(path, token)
+    assert token[18:] not in str(caught.value)
 
 
 def test_a_damaged_or_absent_file_leaves_the_keys_as_they_were(path: Path) -> None:

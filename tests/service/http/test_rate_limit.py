@@ -72,3 +72,18 @@ def test_a_bucket_lets_bursts_pass_and_then_the_rate() -> None:
     with pytest.raises(Refusal, match="more than 10 requests a second"):
         for _ in range(21):
             rates.take("k", 100.0)
+
+
+def test_one_page_that_floods_the_public_key_holds_up_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    viewer, server = create_key(path, "viewer", ""), create_key(path, "server", "")
+    with serving(tmp_path, "service.requests_per_second=0.01") as served:
+
+        def call(token: str, address: str) -> int:
+            headers = {"authorization": f"Bearer {token}", "x-forwarded-for": address}
+            return served.http.post("/v1/questionnaire/shown", json={}, headers=headers).status_code
+
+        assert [call(viewer, "9.9.9.9") for _ in range(3)] == [400, 429, 429]
+        assert [call(viewer, f"8.8.8.{n}") for n in range(20)] == [400] * 20
+        # A server's key is one caller wherever it comes from.
+        assert [call(server, f"8.8.8.{n}") for n in range(3)] == [400, 429, 429]

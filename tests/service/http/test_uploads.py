@@ -1,6 +1,8 @@
 """Bodies that do not come: given up in time, and no more of them than memory has room for."""
 
 import socket
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,7 @@ def stalled(served: Served, size: int) -> socket.socket:
     url = httpx.URL(served.url)
     assert url.port is not None
     connection = socket.create_connection((url.host, url.port), PATIENCE_S)
-    head = f"POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n"
+    head = f"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: {size}\r\n\r\n"
     connection.sendall(head.encode() + b" " * (size - 1))
     return connection
 
@@ -49,3 +51,13 @@ def test_only_so_many_large_bodies_are_awaited(tmp_path: Path) -> None:
             assert reply.headers["retry-after"] == "1"
             assert served.http.post("/v1/events", json={"events": []}).status_code == 200
         until(lambda: status() == 400)
+
+
+def test_the_end_of_the_service_waits_for_no_body(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with serving(tmp_path, "service.body_seconds=1000") as served:
+            for _ in range(20):
+                stack.enter_context(stalled(served, 300_000))
+            assert served.http.post("/v1/events", json={"events": []}).status_code == 200
+            start = time.monotonic()
+        assert time.monotonic() - start < 5

@@ -11,10 +11,13 @@ from litestar.handlers import HTTPRouteHandler
 from easq.recipe.recipe import Recipe
 from easq.service.http.auth import Authenticator
 from easq.service.http.error_replies import Refusal, too_large
+from easq.service.http.load_shedder import LoadShedder
 from easq.service.http.messages import JSON
+from easq.service.http.origins import Origins
 from easq.service.http.rate_limit import RateLimit
 from easq.service.http.request_metrics import RequestMetrics
-from easq.service.http.route import HttpRequest, Route
+from easq.service.http.route import CallRoute, HttpRequest, Route
+from easq.service.http.turns import Turns
 from easq.service.http.uploads import Uploads
 from easq.service.routes import ROUTES
 from easq.service.service import LiveService
@@ -25,9 +28,9 @@ logger = structlog.get_logger("easq.service")
 def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestMetrics:
     """Return the ASGI app of a service. The caller runs the service; see `LiveService.running`."""
     recipe = service.recipe
-    uploads = Uploads(recipe.service)
+    uploads, turns = Uploads(recipe.service), Turns(recipe.service)
     app = Litestar(
-        [_route_handler(route, service, uploads) for route in routes],
+        [_route_handler(route, service, uploads, turns) for route in routes],
         guards=[Authenticator(service.keys, RateLimit(recipe.service.requests_per_second), uploads)],
         exception_handlers={Exception: _explain_to(recipe)},
         request_max_body_size=recipe.service.max_body_bytes,
@@ -35,19 +38,28 @@ def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestM
         openapi_config=None,
         logging_config=None,
     )
-    return RequestMetrics(app, [route.path for route in routes], service.metrics)
+    calls = [route for route in routes if isinstance(route, CallRoute)]
+    origins = Origins(
+        LoadShedder(app, [route.path for route in calls], turns),
+        service.keys,
+        guarded=[route.path for route in routes if route.scopes],
+        beacons=[route.path for route in calls if route.is_beacon],
+        allowed=recipe.ask.origins,
+    )
+    return RequestMetrics(origins, [route.path for route in routes], service.metrics)
 
 
-def _route_handler(route: Route, service: LiveService, uploads: Uploads) -> HTTPRouteHandler:
+def _route_handler(route: Route, service: LiveService, uploads: Uploads, turns: Turns) -> HTTPRouteHandler:
     limit, _ = route.limit(service.recipe)
     handler = HTTPRouteHandler(
         route.path,
-        http_method=route.method,
+        # Monitors and balancers ask with HEAD; the server leaves out the body of its reply.
+        http_method=["GET", "HEAD"] if route.method == "GET" else route.method,
         status_code=200,
         opt={"route": route},
         request_max_body_size=limit,
     )
-    return handler(route.endpoint(service, uploads))
+    return handler(route.endpoint(service, uploads, turns))
 
 
 def _cors(origins: tuple[str, ...]) -> CORSConfig | None:

@@ -45,7 +45,7 @@ class Authenticator:
         if not self._keys.is_open:
             token = _token(connection.scope["headers"])
             if not token and isinstance(route, CallRoute) and route.is_beacon:
-                token = await self._token_of_body(connection)
+                token = await self._token_of_body(connection, route.body_limit)
             key = self._keys.find(token)
             if key is None:
                 message = (
@@ -53,17 +53,22 @@ class Authenticator:
                 )
                 raise Refusal(401, "unauthorized", message)
             connection.scope["state"]["key_id"] = caller = key.id
+            if key.scope == "viewer" and connection.client is not None:
+                # It is public: one who floods it must not hold up all others.
+                caller = f"{key.id} {connection.client.host}"
             if key.scope not in route.scopes:
                 message = f"the key's scope is {key.scope}; allowed here: {', '.join(route.scopes)}"
                 raise Refusal(403, "forbidden", message)
         self._rates.take(caller, time.monotonic())
 
-    async def _token_of_body(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    async def _token_of_body(self, connection: ASGIConnection[Any, Any, Any, Any], limit: int | None) -> str:
         """Return the key inside a beacon's body; a beacon cannot have headers of its own."""
         assert isinstance(connection, Request)
+        assert limit is not None, "a beacon is small"
         formats = negotiate(connection.scope["headers"], is_beacon=True)
         try:
-            return _READERS[formats.body.media_type].decode(await self._uploads.read(connection)).key
+            async with self._uploads.read(connection, limit) as body:
+                return _READERS[formats.body.media_type].decode(body).key
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return ""
 

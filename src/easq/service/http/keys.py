@@ -20,6 +20,7 @@ from typing import Annotated, Literal, cast, get_args
 import msgspec
 
 from easq.errors import InputError
+from easq.home.files import force_to_disk
 
 Scope = Literal["server", "viewer", "admin"]
 """server: rank, events, items and users; viewer: the questionnaire; admin: everything."""
@@ -45,15 +46,19 @@ class _File(msgspec.Struct):
 class Keys:
     """The keys of a file, read again by `refresh` when the file has changed.
 
-    Without a file, or without a key in it at the start, the service is open. From the first key on it stays
-    closed, even if the last key is revoked. Raises InputError when the file cannot be read.
+    The service is open as long as there has never been a file of keys. From the first one on it stays closed,
+    also after a restart, and also if the last key is revoked or the file is lost; `open_again` ends that.
+    Raises InputError when the file cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp = _stamp(path)
         self._keys = {key.id: (key, bytes.fromhex(key.sha256)) for key in read_keys(path)}
-        self.is_open = not self._keys
+        self.is_open = not self._is_closed()
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def find(self, token: str) -> Key | None:
         """Return the key of a valid token, or None."""
@@ -71,6 +76,8 @@ class Keys:
         Raises InputError when it cannot be read; the keys known so far stay.
         """
         stamp = _stamp(self._path)
+        # Looked at even if there is no file: one may have come and gone between two looks.
+        self.is_open = self.is_open and not self._is_closed()
         if stamp == self._stamp:
             return False
         if stamp is None:
@@ -78,8 +85,27 @@ class Keys:
         keys = read_keys(self._path)
         self._stamp = stamp
         self._keys = {key.id: (key, bytes.fromhex(key.sha256)) for key in keys}
-        self.is_open = self.is_open and not keys
         return True
+
+    def _is_closed(self) -> bool:
+        """Return whether there are or were keys, and leave a mark that outlives their file."""
+        mark = _mark(self._path)
+        if mark.exists():
+            return True
+        if not self._path.exists():
+            return False
+        _leave(mark)
+        return True
+
+
+def open_again(path: Path) -> None:
+    """Forget that there have been keys; raise InputError while the file holds one."""
+    with _locked(path):
+        if keys := read_keys(path):
+            ids = ", ".join(key.id for key in keys)
+            raise InputError(f"--open: there are keys ({ids}); revoke them first, or start without --open")
+        path.unlink(missing_ok=True)
+        _mark(path).unlink(missing_ok=True)
 
 
 def create_key(path: Path, scope: str, label: str) -> str:
@@ -92,12 +118,17 @@ def create_key(path: Path, scope: str, label: str) -> str:
     digest = hashlib.sha256(secret.encode()).hexdigest()
     key = Key(id=key_id, scope=cast(Scope, scope), label=label, created=int(time.time()), sha256=digest)
     with _locked(path):
+        _leave(_mark(path))  # first: a key that exists was never without its mark
         _write(path, [*read_keys(path), key])
     return f"easq_{key_id}_{secret}"
 
 
 def revoke_key(path: Path, key_id: str) -> Key:
-    """Remove a key from the file and return it; raise InputError if it is not there."""
+    """Remove a key from the file and return it; raise InputError if it is not there.
+
+    `key_id` may be the whole key too. The message never holds more of it than its id.
+    """
+    key_id = key_id.strip().removeprefix("easq_").partition("_")[0][:12]
     with _locked(path):
         keys = read_keys(path)
         revoked = next((key for key in keys if key.id == key_id), None)
@@ -123,6 +154,19 @@ def read_keys(path: Path) -> list[Key]:
 
 def _text(secret: bytes) -> str:
     return base64.urlsafe_b64encode(secret).decode().rstrip("=")
+
+
+def _mark(path: Path) -> Path:
+    """Return the empty file that says that there have been keys."""
+    return path.with_name(".keys_were_made")
+
+
+def _leave(mark: Path) -> None:
+    try:
+        mark.touch()
+        force_to_disk(mark.parent)
+    except OSError as error:
+        raise InputError(f"{mark} cannot be written: {error.strerror}") from None
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

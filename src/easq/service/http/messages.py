@@ -19,6 +19,9 @@ Json = dict[str, Any]
 
 _ID_PATTERN = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 _LONGEST = 200  # characters of a decoder's message, which quotes what it read
+_BYTE = re.compile(r"\(byte (\d+)\)$")  # the end of a decoder's message
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
+_BEFORE, _AFTER = 40, 10  # bytes that are quoted of a place
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _ID_PATTERN})]
@@ -182,10 +185,26 @@ class Reader(Generic[T]):
             what, where = cut(what, _LONGEST), f"{place}{cut(within.rstrip('`'))}".lstrip(".")
             raise InputError(f"{where}: {what[:1].lower()}{what[1:]}" if where else what) from None
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise InputError(f"{place or 'it'} cannot be decoded: {cut(str(error), _LONGEST)}") from None
+            # Of a whole body nothing is quoted: it may hold a key.
+            near = _near(data, error) if isinstance(data, Raw) else ""
+            message = f"{place or 'it'} cannot be decoded: {cut(str(error), _LONGEST)}{near}"
+            raise InputError(message) from None
         except RecursionError:
             raise InputError(f"{place or 'it'} is nested too deeply") from None
         return value
+
+
+def _near(entry: Raw, error: Exception) -> str:
+    """Return what stands where JSON became malformed, and what is allowed; empty for other errors."""
+    # The decoder reads on behind half of a pair, and may say of it that the data ends too early.
+    if (half := _HALF_PAIR.search(entry)) is not None:
+        byte = half.start()
+    elif (place := _BYTE.search(str(error))) is not None and str(error).startswith("JSON"):
+        byte = int(place[1])
+    else:
+        return ""
+    text = bytes(entry)[max(0, byte - _BEFORE) : byte + _AFTER].decode(errors="replace")
+    return f", near {text!a}; allowed is JSON: no NaN, no Infinity, no half of a surrogate pair"
 
 
 JSON = Format("application/json", msgspec.json)
@@ -211,5 +230,9 @@ def entry_id(entry: Raw, form: Format, field: str) -> str | None:
     try:
         value: str = getattr(_ID_READERS[form, field].read(entry), field)
     except InputError:
-        return None
+        # An entry that is no JSON may show its id all the same.
+        written = re.search(rb'"%s"\s*:\s*"([^"\\]*)"' % field.encode(), entry) if form is JSON else None
+        if written is None:
+            return None
+        value = written[1].decode(errors="replace")
     return value[:128]

@@ -1,10 +1,10 @@
-"""Rate limit per key: a bucket of tokens that fills at the permitted rate."""
+"""Rate limit per caller: a bucket of tokens that fills at the permitted rate."""
 
 import math
 
 from easq.service.http.error_replies import Refusal
 
-_MAX_BUCKETS = 10_000  # so that revoked keys do not stay for ever
+_MAX_BUCKETS = 10_000  # so that revoked keys and old addresses do not stay for ever
 
 
 class RateLimit:

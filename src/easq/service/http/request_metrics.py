@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterable
 
 import structlog
-from litestar import Litestar
 from litestar.enums import ScopeType
 from litestar.types import Message, Receive, Scope, Send
 
 from easq.service.counters import ServiceCounters
+from easq.service.http.origins import Origins
 
 logger = structlog.get_logger("easq.service")
 
@@ -18,7 +18,7 @@ _GONE = 499  # the caller left before the reply
 class RequestMetrics:
     """Wraps the whole app: Litestar's own middleware does not see a path that no route takes (`other`)."""
 
-    def __init__(self, app: Litestar, paths: Iterable[str], metrics: ServiceCounters) -> None:
+    def __init__(self, app: Origins, paths: Iterable[str], metrics: ServiceCounters) -> None:
         self.app, self._paths, self._metrics = app, frozenset(paths), metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """A route, stated once: the app, the key check, the body limit and the OpenAPI document all read it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,10 +11,12 @@ from litestar.response.base import ASGIResponse
 
 from easq.errors import InputError
 from easq.recipe.recipe import Recipe
+from easq.service.http.batch_entries import entries_of
 from easq.service.http.error_replies import Refusal
 from easq.service.http.formats import Formats, negotiate
 from easq.service.http.keys import Scope
-from easq.service.http.messages import JSON, MSGPACK, Json
+from easq.service.http.messages import JSON, MSGPACK, Format, Json
+from easq.service.http.turns import Turns
 from easq.service.http.uploads import Uploads
 from easq.service.service import LiveService
 
@@ -74,7 +77,7 @@ class Route:
         """Return the most bytes of a body, and the setting that says so; an empty one where it is fixed."""
         return recipe.service.max_body_bytes, "service.max_body_bytes"
 
-    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
+    def endpoint(self, service: LiveService, uploads: Uploads, turns: Turns) -> Endpoint:
         """Return what answers requests to a running service."""
         raise NotImplementedError
 
@@ -85,8 +88,8 @@ class PageRoute(Route):
 
     page: Callable[[LiveService], Endpoint]
 
-    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:  # noqa: ARG002 - there is no body
-        """Return the endpoint of a service."""
+    def endpoint(self, service: LiveService, uploads: Uploads, turns: Turns) -> Endpoint:  # noqa: ARG002
+        """Return the endpoint of a service: without a body there is nothing to wait for."""
         return self.page(service)
 
 
@@ -117,18 +120,35 @@ class CallRoute(Route):
         """Return the most bytes of a body, and the setting that says so; an empty one where it is fixed."""
         return super().limit(recipe) if self.body_limit is None else (self.body_limit, "")
 
-    def endpoint(self, service: LiveService, uploads: Uploads) -> Endpoint:
-        """Return the endpoint of a service: read, decode, handle, encode."""
+    def endpoint(self, service: LiveService, uploads: Uploads, turns: Turns) -> Endpoint:
+        """Return the endpoint of a service: read, take a turn, decode, handle, encode."""
         handle, is_beacon = self.handler(service), self.is_beacon
+        limit, _ = self.limit(service.recipe)
         readers = {form: form.reader(self.call) for form in (JSON, MSGPACK)}
+
+        async def read(body: bytes, form: Format) -> msgspec.Struct:
+            try:
+                call: msgspec.Struct = readers[form].read(body)
+            except InputError:
+                if self.entries is None or form is not JSON:
+                    raise
+                # In a thread: others do not wait for what is malformed.
+                entries = await asyncio.to_thread(entries_of, body, self.entries[0])
+                if entries is None:
+                    raise
+                call = self.call(**{self.entries[0]: entries})
+            return call
 
         async def answer(request: HttpRequest) -> ASGIResponse:
             formats = negotiate(request.scope["headers"], is_beacon)
-            body = await uploads.read(request)
-            try:
-                reply = await handle(readers[formats.body].read(body), formats)
-            except InputError as error:
-                raise Refusal(400, "invalid", str(error)) from None
+            async with uploads.read(request, limit) as body:
+                await turns.take(request.scope["state"]["arrival"])
+                try:
+                    reply = await handle(await read(body, formats.body), formats)
+                except InputError as error:
+                    raise Refusal(400, "invalid", str(error)) from None
+                finally:
+                    turns.end()
             return ASGIResponse(body=formats.reply.encode(reply), media_type=formats.reply.media_type)
 
         return answer

@@ -21,9 +21,9 @@ def feature_schema(feature: Feature) -> Json:
     integer = {"type": "integer", "minimum": -(1 << 63), "maximum": (1 << 63) - 1}
     category = {"anyOf": [{"type": "string"}, integer]}
     if isinstance(feature, Categorical):
-        return category
+        return {"anyOf": [*category["anyOf"], {"type": "null"}]}
     if isinstance(feature, Multi | History):
-        return {"type": "array", "items": category, "maxItems": LONGEST}
+        return {"type": ["array", "null"], "items": category, "maxItems": LONGEST}
     return {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
 
 

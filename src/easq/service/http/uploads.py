@@ -1,5 +1,8 @@
 """Reads request bodies: each must arrive in time, and only so many large ones may arrive at once.
 
+Where a route takes small bodies alone they are not counted, whatever a call says of its length: the body of
+a beacon is read before its key is known, and nobody without a key may hold a place.
+
 A body stays in memory until it is complete: a caller that never completes it would hold that memory for good.
 """
 
@@ -22,15 +25,28 @@ class Uploads:
         self._seconds, self._max_large = settings.body_seconds, settings.max_uploads
         self._num_large = 0
 
-    async def read(self, request: Request[Any, Any, Any]) -> bytes:
-        """Return the body; raise Refusal (400, 408, 503) if it does not arrive, or too many are arriving."""
+    def read(self, request: Request[Any, Any, Any], limit: int) -> "_Upload":
+        """Return what yields the body, of at most `limit` bytes; a large one keeps its place till the end.
+
+        Entering it raises Refusal (400, 408, 503) if the body does not arrive, or there are too many.
+        """
         size = request.content_length
-        is_large = size is None or size > _LARGE
-        if is_large and self._num_large >= self._max_large:
+        return _Upload(self, request, limit > _LARGE and (size is None or size > _LARGE))
+
+    def take(self) -> None:
+        """Take a place of a large body; raise Refusal (503) if there is none."""
+        if self._num_large >= self._max_large:
             got = f"{self._num_large} large bodies are on their way"
             message = f"{got}; allowed: {self._max_large} (service.max_uploads)"
             raise unavailable("too_many_uploads", message)
-        self._num_large += is_large
+        self._num_large += 1
+
+    def give_back(self) -> None:
+        """Give the place of a large body back."""
+        self._num_large -= 1
+
+    async def arrive(self, request: Request[Any, Any, Any]) -> bytes:
+        """Return the body; raise Refusal (400, 408) if it does not arrive."""
         try:
             async with asyncio.timeout(self._seconds):
                 return await request.body()
@@ -39,5 +55,26 @@ class Uploads:
             raise Refusal(408, "body_timeout", message) from None
         except InternalServerException:
             raise Refusal(400, "disconnected", "the connection ended before the body did") from None
-        finally:
-            self._num_large -= is_large
+
+
+class _Upload:
+    """One body, for the time of a call. A class of its own because a generator would cost more."""
+
+    __slots__ = ("_is_large", "_request", "_uploads")
+
+    def __init__(self, uploads: Uploads, request: Request[Any, Any, Any], is_large: bool) -> None:
+        self._uploads, self._request, self._is_large = uploads, request, is_large
+
+    async def __aenter__(self) -> bytes:
+        if not self._is_large:
+            return await self._uploads.arrive(self._request)
+        self._uploads.take()
+        try:
+            return await self._uploads.arrive(self._request)
+        except BaseException:
+            self._uploads.give_back()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._is_large:
+            self._uploads.give_back()

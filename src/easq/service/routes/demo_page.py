@@ -4,10 +4,10 @@ from easq.service.http.browser_files import browser_file
 from easq.service.http.error_replies import Refusal
 from easq.service.service import LiveService
 
-_SCRIPT = "text/javascript; charset=utf-8"
+_SCRIPT = "text/javascript"
 _FILES = {
-    "/demo": ("index.html", "text/html; charset=utf-8"),
-    "/demo/demo.css": ("demo.css", "text/css; charset=utf-8"),
+    "/demo": ("index.html", "text/html"),
+    "/demo/demo.css": ("demo.css", "text/css"),
     "/demo/demo.js": ("demo.js", _SCRIPT),
     "/demo/clips.js": ("clips.js", _SCRIPT),
 }

@@ -11,7 +11,7 @@ from easq.recipe.questionnaire import AskSettings
 from easq.service.http.route import Endpoint, HttpRequest, PageRoute
 from easq.service.service import LiveService
 
-_SCRIPT = "text/javascript; charset=utf-8"
+_SCRIPT = "text/javascript"
 _DAY_S = 86_400
 
 

@@ -1,0 +1,178 @@
+"""The server's side of a connection: uvicorn's, with bounds on what comes before a call is understood.
+
+Nobody is known before the head of a request has been read. The parser joins what it is fed to one URL and
+to one header, however long: so what it has not understood yet is counted in front of it.
+"""
+
+from asyncio import BaseTransport, TimerHandle, Transport
+from typing import Any, cast
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from easq.service.http.arrival import Arrival
+from easq.service.http.error_replies import Refusal, unavailable
+from easq.service.http.idle_connections import IdleConnections
+
+HEAD_LIMIT = 64 << 10
+"""Bytes of a URL with its headers, and of anything else that is not a body."""
+
+_STEP = 4096  # bytes that the parser is fed at once; the limit is exceeded by so many at most
+_LINGER_S, _LINGER_BYTES = 1.0, 1 << 20  # read after a refusal: a reset could overtake the reply
+
+logger = structlog.get_logger("easq.service")
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """A connection whose heads are bounded in bytes and in time, and which gives way while it is idle.
+
+    `head_s` is how long a head may take to arrive, and how long nothing at all may.
+    """
+
+    def __init__(self, idle: IdleConnections, head_s: float, **of_uvicorn: Any) -> None:
+        super().__init__(**of_uvicorn)
+        self._idle, self._head_s = idle, head_s
+        self._not_understood = self._num_ignored = 0
+        self._in_head = self._is_refused = False
+        self._timer: TimerHandle | None = None
+        self._arrival: Arrival
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Take in the connection, or refuse it."""
+        super().connection_made(cast(Transport, transport))
+        if not self._idle.open(self):
+            message = f"{self._idle.most} connections are in use; allowed: {self._idle.most}"
+            self._refuse(unavailable("too_many_connections", f"{message} (service.max_connections)"))
+        else:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._idle.close(self)
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """Close the connection, on which no call is under way."""
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser step by step, for as long as it understands."""
+        if len(data) <= _STEP:
+            self._feed(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(data), _STEP):
+            self._feed(view[start : start + _STEP])
+
+    def on_message_begin(self) -> None:
+        """Begin the head of a request."""
+        self._in_head, self._not_understood = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Begin the call, if it says once which host it is for."""
+        self._in_head, self._not_understood = False, 0
+        self._stop_waiting()
+        num_hosts = sum(name == b"host" for name, _ in self.headers)
+        if num_hosts != 1 and (num_hosts or self.parser.get_http_version() == "1.1"):
+            self._refuse(Refusal(400, "invalid", f"host: got {num_hosts} such headers; allowed: one"))
+        if self._is_refused:
+            return
+        self._idle.call(self)
+        self._arrival = self.scope["state"]["arrival"] = Arrival(self.transport)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        self._not_understood = 0
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if not self._is_refused:
+            self._arrival.complete()
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """End a call, or go on to the next that came with it."""
+        has_next = bool(self.pipeline)
+        super().on_response_complete()
+        if not has_next and not self.transport.is_closing():
+            self._idle.rest(self)
+
+    def shutdown(self) -> None:
+        """End with the service: after the reply, but nobody is waited for who has not sent a whole call."""
+        if self._is_under_way() and self.cycle.more_body:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, as everything is refused."""
+        self._refuse(Refusal(400, "invalid", msg))
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        if self._is_refused or self.transport.is_closing():
+            self._num_ignored += len(data)
+            if self._num_ignored > _LINGER_BYTES:
+                self.transport.abort()
+            return
+        self._not_understood += len(data)
+        super().data_received(cast(bytes, data))
+        if self._not_understood > HEAD_LIMIT:
+            self._refuse_head()
+        elif self._in_head or not self._is_under_way():
+            self._await_head()
+
+    def _is_under_way(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse_head(self) -> None:
+        if self._in_head and not self.headers:
+            status, code, what = 414, "url_too_long", "the URL"
+        else:
+            status, code, what = 431, "headers_too_large", "the URL with the headers"
+        self._refuse(Refusal(status, code, f"{what} is longer than allowed: {HEAD_LIMIT} bytes"))
+
+    def _await_head(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._head_s, self._head_is_late)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        self._timer = None
+        if self._is_under_way():  # its reply comes first
+            self._await_head()
+        elif self._in_head:
+            message = f"the headers did not come within {self._head_s:g} s (service.body_seconds)"
+            self._refuse(Refusal(408, "head_timeout", message))
+        else:
+            self.transport.close()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Reply and close. While a call is under way only close: the replies would be mixed up."""
+        logger.info("refused", status=refusal.status, code=refusal.code)
+        self._is_refused = True
+        self._stop_waiting()
+        self._unset_keepalive_if_required()
+        if self._is_under_way():
+            self.transport.close()
+            return
+        body = refusal.body()
+        headers = {
+            **refusal.headers,
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "connection": "close",
+        }
+        lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
+        self.transport.write(b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body]))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)

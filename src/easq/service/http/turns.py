@@ -1,0 +1,127 @@
+"""Turns of calls: under more load than there is room for, those that are served are served in time.
+
+Without them every call that comes is worked on at last, long after its caller has left, and none in time.
+"""
+
+import asyncio
+import time
+from collections import deque
+
+from easq.recipe.operations import Service
+from easq.service.http.arrival import Arrival
+from easq.service.http.error_replies import Refusal, unavailable
+
+_BUDGET_S = 0.01  # of work; then it is time to see who has come and who has left
+# Rounds of the event loop in which nothing begins: each takes in one new connection, or reads from many.
+_ROUNDS = 16
+_MOST = 16  # calls that begin, or are refused, in one round
+
+
+class Turns:
+    """Bounds the calls under way, and their time from arrival to their turn. For one event loop.
+
+    A call takes its turn when its key is known and all of it has been read: nobody without a key and no
+    slow body holds a place. It begins at once unless others wait. But after every 10 ms of work the event
+    loop looks at its sockets a few times, before anything else begins: what has come waits here and not in
+    the kernel, where nobody could tell for how long or whether its caller is still there.
+    """
+
+    def __init__(self, settings: Service) -> None:
+        self._most, self._wait_s = settings.max_calls, settings.wait_seconds
+        self._num = 0
+        self._since_s = self._spent_s = 0.0
+        self._is_counting = False
+        self._rounds = 0
+        self._num_begun, self._each_s = 0, 0.0  # since the last round, and what one takes
+        self._waiting: deque[tuple[asyncio.Future[None], Arrival]] = deque()
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether further calls would be refused."""
+        return self._num >= self._most
+
+    def refusal(self) -> Refusal:
+        """Return the refusal (503) of a call for which there is no room."""
+        message = f"{self._most} calls are under way; allowed: {self._most} (service.max_calls)"
+        return unavailable("overloaded", message)
+
+    async def take(self, arrival: Arrival) -> None:
+        """Wait for the turn of a call, which `end` ends; raise Refusal (503) if it does not come in time.
+
+        Raises Refusal (499), which nobody reads, if the caller has left.
+        """
+        if self.is_full:
+            raise self.refusal()
+        self._num += 1
+        try:
+            if self._waiting or not self._may_begin():
+                await self._wait(arrival)
+            else:
+                self._check(arrival)
+        except BaseException:
+            self._num -= 1
+            raise
+
+    def end(self) -> None:
+        """End a call that took its turn."""
+        self._num -= 1
+
+    async def _wait(self, arrival: Arrival) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, arrival))
+        await turn
+
+    def _may_begin(self) -> bool:
+        if not self._is_counting:
+            self._count(1)
+            return True
+        self._num_begun += 1
+        return not self._rounds and self._spent_s + time.monotonic() - self._since_s < _BUDGET_S
+
+    def _count(self, num_begun: int) -> None:
+        """Begin to count what is done until the event loop comes round."""
+        self._is_counting, self._since_s, self._num_begun = True, time.monotonic(), num_begun
+        asyncio.get_running_loop().call_soon(self._come_round)
+
+    def _come_round(self) -> None:
+        if self._rounds:
+            self._rounds -= 1
+        else:
+            took_s = time.monotonic() - self._since_s
+            self._spent_s += took_s
+            self._each_s = took_s / max(1, self._num_begun)
+            if self._spent_s >= _BUDGET_S:
+                self._spent_s, self._rounds = 0.0, _ROUNDS
+        if self._rounds:
+            asyncio.get_running_loop().call_soon(self._come_round)
+            return
+        self._is_counting = False
+        if self._waiting:
+            # Small calls begin together: to come round costs as much as a part of one.
+            fitting = int((_BUDGET_S - self._spent_s) / (self._each_s or _BUDGET_S))
+            self._give_turns(max(1, min(_MOST, fitting)))
+
+    def _give_turns(self, most: int) -> None:
+        num = 0
+        for _ in range(min(_MOST, len(self._waiting))):
+            turn, arrival = self._waiting.popleft()
+            if turn.done():  # cancelled
+                continue
+            try:
+                self._check(arrival)
+            except Refusal as refusal:
+                turn.set_exception(refusal)
+                continue
+            turn.set_result(None)
+            num += 1
+            if num == most:
+                break
+        # Behind the turns: it comes round when their calls have been worked on.
+        self._count(num)
+
+    def _check(self, arrival: Arrival) -> None:
+        if arrival.is_abandoned:
+            raise Refusal(499, "abandoned", "the caller has left")
+        if time.monotonic() > arrival.at_s + self._wait_s:
+            waited = f"the call has waited for longer than {self._wait_s:g} s (service.wait_seconds)"
+            raise unavailable("overloaded", waited)

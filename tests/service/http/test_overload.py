@@ -1,0 +1,195 @@
+"""More calls than there is room for: some are served in time, others told at once, none done for nobody."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from easq.log.events import Request
+from easq.service.http.arrival import Arrival
+from easq.service.http.connection import Connection, http_request
+from easq.service.http.error_replies import Refusal
+from easq.service.http.turns import Turns
+from tests.support.http_service import Served, serving, until
+from tests.support.small_worlds import small_recipe
+
+RANK = b'{"user_id": "u", "candidates": ["a", "b"]}'
+SLOW_S = 0.02
+JSON = {"host": "localhost", "content-type": "application/json"}
+
+
+def slowed(served: Served) -> list[float]:
+    """Let each ranking take 20 ms of the event loop, as with a large model; return when each was made."""
+    made: list[float] = []
+    rank = served.engine.rank
+
+    def slow(*given: Any) -> Any:
+        time.sleep(SLOW_S)
+        made.append(time.monotonic())
+        return rank(*given)
+
+    served.engine.rank = slow  # type: ignore[method-assign]
+    return made
+
+
+async def one(served: Served, patience_s: float) -> str:
+    """Make a ranking's call on a connection of its own, and leave after a time."""
+    url = httpx.URL(served.url)
+    assert url.port is not None
+    connection = Connection(url.host, url.port)
+    try:
+        async with asyncio.timeout(patience_s):
+            reply = await connection.send(http_request("POST", "/v1/rank", JSON, RANK))
+    except TimeoutError:
+        return "left"
+    finally:
+        await connection.close()
+    assert reply.status == 200 or b'"code":"overloaded"' in reply.body, reply
+    return str(reply.status)
+
+
+async def load(served: Served, per_s: float, seconds: float, patience_s: float) -> Counter[str]:
+    """Begin calls at a steady rate, whatever becomes of those before; return how they ended."""
+    tasks = []
+    for n in range(round(per_s * seconds)):
+        tasks.append(asyncio.create_task(one(served, patience_s)))
+        await asyncio.sleep(1 / per_s) if n % 2 else None
+    return Counter(await asyncio.gather(*tasks))
+
+
+def num_logged(served: Served) -> int:
+    return sum(isinstance(event, Request) for event in served.logged())
+
+
+def test_under_three_times_the_load_as_many_are_served_as_can_be(tmp_path: Path) -> None:
+    with serving(tmp_path, "service.wait_seconds=0.3") as served:
+        before = num_logged(served)
+        slowed(served)
+        start = time.monotonic()
+        ends = asyncio.run(load(served, per_s=150, seconds=4, patience_s=2.0))
+        took = time.monotonic() - start
+        assert ends["left"] == 0, ends
+        assert ends["200"] > 0.5 * took / SLOW_S, (ends, took)
+        assert ends["503"] > 0
+        start = time.monotonic()
+        assert served.http.post("/v1/rank", content=RANK, headers=JSON).status_code == 200
+        assert time.monotonic() - start < 1.0, "it is well again at once"
+        assert num_logged(served) == before + ends["200"] + 1
+
+
+def test_what_its_caller_left_is_neither_scored_nor_logged(tmp_path: Path) -> None:
+    with serving(tmp_path, "service.wait_seconds=60") as served:
+        before = num_logged(served)
+        made = slowed(served)
+
+        async def calls() -> Counter[str]:
+            return Counter(await asyncio.gather(*(one(served, 0.3) for _ in range(100))))
+
+        ends = asyncio.run(calls())
+        assert ends["left"] > 50, ends
+        assert served.http.post("/v1/rank", content=RANK, headers=JSON).status_code == 200
+        # Beyond the replies and the call after them: those on their way while their callers were leaving.
+        assert len(made) <= ends["200"] + 1 + ends["left"] // 4, (len(made), ends)
+        assert num_logged(served) - before == len(made)
+        name = 'easq_http_request_seconds_count{route="/v1/rank",status="499"}'
+        until(lambda: served.metric(name) >= ends["left"] * 3 // 4)
+
+
+def test_beyond_the_bound_calls_are_refused_at_once_and_health_is_not(tmp_path: Path) -> None:
+    with serving(tmp_path, "service.max_calls=5", "service.wait_seconds=60") as served:
+        slowed(served)
+
+        async def calls() -> Counter[str]:
+            many = asyncio.gather(*(one(served, 20.0) for _ in range(60)))
+            await asyncio.sleep(0.02)
+            async with httpx.AsyncClient(base_url=served.url, timeout=5) as http:
+                assert (await http.get("/health/live")).status_code == 200
+                assert (await http.get("/v1/status")).status_code == 200
+            return Counter(await many)
+
+        ends = asyncio.run(calls())
+        assert ends["200"] >= 5
+        assert ends["503"] >= 20
+        assert served.http.post("/v1/rank", content=RANK, headers=JSON).status_code == 200
+
+
+def test_a_refusal_says_when_to_come_again(tmp_path: Path) -> None:
+    with serving(tmp_path, "service.wait_seconds=0.000001") as served:
+        reply = served.http.post("/v1/rank", content=RANK, headers=JSON)
+        assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+        assert "longer than 1e-06 s (service.wait_seconds)" in reply.json()["error"]["message"]
+
+
+class Caller:
+    def __init__(self) -> None:
+        self.is_gone = False
+
+    def is_closing(self) -> bool:
+        return self.is_gone
+
+
+def in_loop(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(scene())
+
+
+def arrival(caller: Caller | None = None) -> Arrival:
+    return Arrival(caller or Caller())  # type: ignore[arg-type]
+
+
+def test_turns_come_in_the_order_of_the_calls() -> None:
+    async def scene() -> None:
+        turns, order = Turns(small_recipe().service), []
+
+        async def call(n: int) -> None:
+            await turns.take(arrival())
+            time.sleep(0.004)
+            order.append(n)
+            turns.end()
+
+        await asyncio.gather(*(call(n) for n in range(30)))
+        assert order == list(range(30))
+
+    in_loop(scene)
+
+
+def test_every_way_out_gives_its_place_back() -> None:
+    async def scene() -> None:
+        turns = Turns(small_recipe("service.max_calls=3", "service.wait_seconds=0.05").service)
+        gone = Caller()
+        gone.is_gone = True
+
+        async def busy() -> None:
+            await turns.take(arrival())
+            time.sleep(0.1)
+            turns.end()
+
+        for _ in range(3):
+            late, left = (
+                asyncio.create_task(turns.take(arrival())),
+                asyncio.create_task(turns.take(arrival(gone))),
+            )
+            await asyncio.gather(busy(), late, left, return_exceptions=True)
+            assert isinstance(left.exception(), Refusal)
+            if late.exception() is None:
+                turns.end()
+            await busy()
+        waiting = asyncio.create_task(busy())
+        other = asyncio.create_task(turns.take(arrival()))
+        await asyncio.sleep(0)
+        other.cancel()
+        await asyncio.wait([waiting, other])
+        if not other.cancelled() and other.exception() is None:
+            turns.end()
+        for _ in range(3):
+            assert not turns.is_full
+            await turns.take(arrival())
+        assert turns.is_full
+        with pytest.raises(Refusal, match=r"3 calls are under way; allowed: 3 \(service.max_calls\)"):
+            await turns.take(arrival())
+
+    in_loop(scene)
