@@ -146,6 +146,8 @@ def rollback(version: str, *, home: Path, arm: Arm = None, as_json: Json = False
     if version not in system.versions.names():
         stored = ", ".join(system.versions.names()) or "none"
         raise InputError(f"version: got {version!r}; kept are {stored}")
+    if damage := system.versions.damage(version):
+        raise InputError(f"version: got {version!r}, and {damage}; choose another that `easq status` lists")
     now_ms = time.time_ns() // 1_000_000
     request = RollbackRequest(event_id=time_ordered_id(now_ms), user_id="", ts=now_ms, name=version)
     with system.open_updates() as updates:
@@ -164,7 +166,7 @@ def status(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
         The system's folder.
     """
     system = _existing_home(home, arm)
-    versions = {name: system.versions.notes(name) for name in system.versions.names()}
+    versions = system.versions.readable_notes()
     roles = {role: system.read_status(role) for role in ("service", "learner")}
     show({**roles, "versions": versions}, as_json, lambda: _print_status(roles, versions))
 

@@ -92,7 +92,7 @@ class LiveLearner:
     def recover(self) -> None:
         """Continue exactly where the last process stopped: its checkpoint, then the steps recorded since."""
         journal = self._journal
-        if latest := self._home.checkpoints.latest():
+        if latest := self._home.checkpoints.latest(_tell_damaged):
             state, notes = latest
             self.trainer.restore(state["trainer"])
             self._guard.restore(state["guard"])
@@ -115,7 +115,7 @@ class LiveLearner:
             )
         # The last process may have died after the checkpoint of a rollback and before announcing it.
         is_unannounced = journal.restored > self._publisher.last
-        if is_unannounced or not is_alike or not self._home.versions.names():
+        if is_unannounced or not is_alike or not self._newest_version_is_whole():
             self._announce_reload()
         self._schedule.start()
         if self.seq > first:
@@ -123,6 +123,13 @@ class LiveLearner:
             self._save_checkpoint()
         self._schedule.note_waiting(any(self.trainer.waiting), True, self._schedule.begin_step())
         self._home.write_status("learner", self.status())
+
+    def _newest_version_is_whole(self) -> bool:
+        names = self._home.versions.names()
+        if names and (damage := self._home.versions.damage(names[-1])):
+            _tell_damaged(f"{damage}; a new one is made")
+            return False
+        return bool(names)
 
     def forget(self, users: Collection[str]) -> None:
         """Drop the rows of viewers whose events are to be erased from the state; call `recover` first.
@@ -155,8 +162,8 @@ class LiveLearner:
         is_work = until != self.trainer.offsets or (self.trainer.waiting[0] > 0 and is_overdue)
         if is_work:
             self._learn(until, is_overdue, now_s)
-            if reason := self._guard.fallen():
-                self._roll_back(self._best_version(), reason)
+            if (reason := self._guard.fallen()) and (name := self._best_version(reason)):
+                self._roll_back(name, reason)
         self._save_if_due(now_s)
         return is_work
 
@@ -261,6 +268,9 @@ class LiveLearner:
             return None
         self._checkpointer.collect(wait=True)  # the write in progress may remove an old version
         if command.name in self._home.versions.names():
+            if damage := self._home.versions.damage(command.name):
+                logger.error("version is damaged", version=command.name, reason=damage)
+                return None
             return command.name
         logger.error("version is gone", version=command.name, kept=self._home.versions.names())
         return None
@@ -279,17 +289,27 @@ class LiveLearner:
         """Write a version and tell every ranker to load it."""
         self._checkpointer.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
 
-    def _best_version(self) -> str:
-        """Return the stored version whose recent pair accuracy was highest when it was made."""
+    def _best_version(self, reason: str) -> str:
+        """Return the stored version whose recent pair accuracy was highest when it was made.
+
+        Versions that are damaged do not count. If all are, this is logged, and the name is empty.
+        """
         self._checkpointer.collect(wait=True)
-        versions = self._home.versions
-        return max(versions.names(), key=lambda name: (versions.notes(name)["pair_accuracy"], name))
+        notes = self._home.versions.readable_notes()
+        for name in sorted(notes, key=lambda name: (notes[name]["pair_accuracy"], name), reverse=True):
+            if not (damage := self._home.versions.damage(name)):
+                return name
+            _tell_damaged(damage)
+        logger.error("no version to go back to", reason=reason)
+        self._guard.rearm()
+        return ""
 
     def _save_if_due(self, now_s: float) -> None:
         if self._checkpointer.is_busy:
             return
         if self._schedule.version_due(now_s):
-            if self._publisher.last != self._home.versions.notes(self._home.versions.names()[-1])["version"]:
+            notes = self._home.versions.readable_notes()
+            if self._publisher.last not in {made["version"] for made in notes.values()}:
                 state = self.trainer.learner.state()
                 self._checkpointer.version(self.seq, state, self._notes(), self._now_ms())
         elif self._schedule.checkpoint_due(now_s):
@@ -318,3 +338,7 @@ class LiveLearner:
 
     def _now_ms(self) -> int:
         return round(self._wall_seconds() * 1000)
+
+
+def _tell_damaged(reason: str) -> None:
+    logger.error("bytes on the disk are damaged", reason=reason)

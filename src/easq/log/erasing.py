@@ -7,6 +7,7 @@ does not reveal an id, but somebody who guesses an id can check whether it was h
 import hashlib
 import sqlite3
 import time
+import zlib
 from collections.abc import Sequence
 
 from easq.log.events import Erased, decode, encode
@@ -19,6 +20,11 @@ _TABLE_EXISTS = "SELECT count(*) FROM sqlite_master WHERE name = 'erased'"
 _PAUSE_S = 0.02
 
 
+def row_sum(place: int, data: bytes) -> int:
+    """Return the checksum (CRC-32) of an event's bytes at its place."""
+    return zlib.crc32(data, place & 0xFFFFFFFF)
+
+
 def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) -> None:
     """Replace the existing events at places of a topic by tombstones, within a transaction."""
     db.execute(_TABLE)
@@ -28,7 +34,8 @@ def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) ->
         if event is None or isinstance(event, Erased):
             continue
         tombstone = encode(Erased(event_id="", user_id="", ts=event.ts))
-        db.execute("UPDATE events SET data = ? WHERE place = ?", (tombstone, place))
+        row = (tombstone, row_sum(place, tombstone), place)
+        db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", row)
         db.execute("DELETE FROM ids WHERE topic = ? AND id = ?", (topic, event.event_id))
         db.execute("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", (topic, _digest(event.event_id), place))
 
