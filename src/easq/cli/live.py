@@ -205,6 +205,27 @@ def verify(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
         raise SystemExit(1)
 
 
+@app.command
+def repair(*, home: Path, as_json: Json = False) -> None:
+    """Give events that a wrong clock stamped with the future the time of the event before them.
+
+    The system must be stopped, and this machine's clock right. What was left out as late meanwhile stays out.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    """
+    from easq.home.clock import clock_of
+    from easq.learn.repair import repair_home
+
+    system = _existing_home(home, None)
+    skew_ms = round(system.recipe.service.clock_skew_seconds * 1000)
+    result = repair_home(system, clock_of(system)() + skew_ms)
+    words = ", ".join(f"{number:,} of topic {topic}" for topic, number in result.restamped.items())
+    show(result._asdict(), as_json, lambda: console.print(f"events that got another time: {words}"))
+
+
 def _existing_home(folder: Path, arm: str | None) -> "Home":
     """Return an existing home: the system's, or that of an arm's model."""
     from easq.home.arm_homes import arm_home

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import structlog
 
@@ -131,15 +131,15 @@ class LiveLearner:
             return False
         return bool(names)
 
-    def forget(self, users: Collection[str]) -> None:
-        """Drop the rows of viewers whose events are to be erased from the state; call `recover` first.
+    def amend(self, change: Callable[[Trainer], None]) -> None:
+        """Change the state because events of the log are about to be changed; call `recover` first.
 
         The resulting state is saved: earlier steps can no longer be repeated, later ones can. Earlier
-        versions and checkpoints are removed, because they hold such rows too.
+        versions and checkpoints are removed, because they hold what was changed.
         """
         self._checkpointer.collect(wait=True)
         self.trainer.take_late()
-        self.trainer.forget(users)
+        change(self.trainer)
         seq, notes = self.seq + 1, {"made_ms": self._now_ms()}
         self._home.erasures.save(seq, {"trainer": self.trainer.state()}, notes)
         self._include(self._journal.record(self.trainer.offsets, self._now_ms(), erased=True), [])

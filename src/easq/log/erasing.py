@@ -8,7 +8,9 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from easq.log.events import Erased, decode, encode
 
@@ -38,6 +40,14 @@ def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) ->
         db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", row)
         db.execute("DELETE FROM ids WHERE topic = ? AND id = ?", (topic, event.event_id))
         db.execute("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", (topic, _digest(event.event_id), place))
+
+
+def restamp(db: sqlite3.Connection, ts_by_place: Mapping[int, int]) -> None:
+    """Give events at places other times, within a transaction."""
+    for place, ts in ts_by_place.items():
+        (data,) = db.execute("SELECT data FROM events WHERE place = ?", (place,)).fetchone()
+        new = encode(replace(decode(data), ts=ts))
+        db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", (new, row_sum(place, new), place))
 
 
 def known_digests(db: sqlite3.Connection, topic: int, ids: Sequence[str]) -> dict[str, int]:

@@ -10,7 +10,7 @@ an older easq wrote have none.
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from operator import gt
 from pathlib import Path
@@ -18,7 +18,7 @@ from threading import RLock
 from typing import Any, Self
 
 from easq.log.base import LogError, Position, TrimmedError, partition_of
-from easq.log.erasing import forget_digests, known_digests, put_tombstones, row_sum, scrub
+from easq.log.erasing import forget_digests, known_digests, put_tombstones, restamp, row_sum, scrub
 from easq.log.events import Event, decode, encode
 
 DEFAULT_PARTITIONS = 4
@@ -190,6 +190,15 @@ class SqliteLog:
                     f"erased from {self._path}, but another process reads and keeps old bytes in its "
                     "write-ahead log; end that process, then erase again"
                 )
+
+    def restamp(self, topic: str, times: Mapping[Position, int]) -> None:
+        """Give events other times, in ms; all or none. Raises LogError.
+
+        Only where nobody reads: what was made of the events does not change with them.
+        """
+        with self._write_lock, self._as_log_error("change"), self._transaction() as db:
+            first, _ = _streams(db, topic, self._num_partitions)
+            restamp(db, {(first + p << _SHIFT) + offset: ts for (p, offset), ts in times.items()})
 
     def start_offsets(self, topic: str) -> list[int]:
         """Return, per partition, the offset of the first remaining event."""

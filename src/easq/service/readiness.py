@@ -7,6 +7,7 @@ import structlog
 
 from easq.rank.engine import Engine
 from easq.service.http.error_replies import Refusal, unavailable
+from easq.service.log_clock import LogClock
 from easq.service.log_follower import LogFollower
 
 _POLL_S = 0.05
@@ -16,10 +17,13 @@ logger = structlog.get_logger("easq.service")
 
 
 class Readiness:
-    """Ready once the profiles are up to date, there is a model, and it has scored a warm-up request."""
+    """Ready once the profiles are up to date, there is a model, and it has scored a warm-up request.
 
-    def __init__(self, engine: Engine, follower: LogFollower) -> None:
-        self._engine, self._follower = engine, follower
+    It is not while the clock cannot be right: what is stamped then would not be learned.
+    """
+
+    def __init__(self, engine: Engine, follower: LogFollower, clock: LogClock) -> None:
+        self._engine, self._follower, self._clock = engine, follower, clock
         self._is_warm = False
 
     def why_not(self) -> str:
@@ -30,6 +34,8 @@ class Readiness:
             return "the profiles are being brought up to date with the log"
         if not self._engine.is_ready:
             return "there is no model yet"
+        if problem := self._clock.problem():
+            return problem
         return "" if self._is_warm else "the model has not scored a warm-up request yet"
 
     def refusal(self) -> Refusal:
@@ -38,7 +44,7 @@ class Readiness:
 
     async def warm_up(self, score: Callable[[], None]) -> None:
         """Wait until everything is there, then `score` once so that the first caller need not wait."""
-        while not (self._follower.caught_up and self._engine.is_ready):
+        while not (self._follower.caught_up and self._engine.is_ready) or self._clock.problem():
             await asyncio.sleep(_POLL_S)
         while not self._is_warm:
             try:

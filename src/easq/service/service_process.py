@@ -34,6 +34,7 @@ from easq.rank.replica import Hand, Replica, Replicas
 from easq.service.http.app import make_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import check_address, make_server
+from easq.service.log_clock import steady_ms
 from easq.service.profile_saver import ProfileSaver
 from easq.service.service import LiveService
 
@@ -114,6 +115,7 @@ def _build(
         follow_updates=follow_updates,
         save_profiles=partial(saver.save, profiles),
         now_ms=clock_of(home),
+        steady=None if home.recipe.clock.held else steady_ms,
         asks_file=AsksFile(home.asks_path, home.recipe),
     )
 
