@@ -156,6 +156,12 @@ def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader 
     return Home(folder, wanted)
 
 
+def home_of(log: Path) -> Path | None:
+    """Return the folder of the live system that a log file belongs to, None if it belongs to none."""
+    folder = log.resolve().parent
+    return folder if (folder / "settings.toml").exists() else None
+
+
 def _make(folder: Path, recipe: Recipe) -> None:
     # Hidden files are not user data; another process may be writing one now.
     if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
