@@ -206,6 +206,30 @@ def verify(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
 
 
 @app.command
+def renew(*, home: Path, recipe: Path, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Give a stopped live system other settings, such as one more feature, and keep its log.
+
+    Everything is learned anew from the log at the next start. In old requests a new feature is unknown. What
+    was computed before is set aside in the home's folder `past`.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    recipe
+        The new settings, a TOML file.
+    """
+    from easq.home.renewal import renew_home
+    from easq.model.method import read_method
+    from easq.recipe.read import read_recipe
+
+    settings = read_recipe(recipe, overrides or [], methods=read_method)
+    renewed, past = renew_home(home, settings)
+    text = f"{renewed.folder} has the new settings, {past} the old state. `easq up` learns anew from the log"
+    show({"home": str(renewed.folder), "past": str(past)}, as_json, lambda: console.print(text, markup=False))
+
+
+@app.command
 def repair(*, home: Path, as_json: Json = False) -> None:
     """Give events that a wrong clock stamped with the future the time of the event before them.
 

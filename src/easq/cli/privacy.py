@@ -77,8 +77,8 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
         if folder := home_of(_file(log)):
             # The profiles, the checkpoints and the versions hold the viewers too.
             raise InputError(
-                f"--log: {log} belongs to the live system in {folder}; stop it, then `easq privacy erase --home "
-                f"{folder} {' '.join(f'--user {user}' for user in users)}`"
+                f"--log: {log} belongs to the live system in {folder}; stop it, then `easq privacy erase "
+                f"--home {folder} {' '.join(f'--user {user}' for user in users)}`"
             )
         with SqliteLog(log) as events:
             result = {"erased": viewers.erase(events, users)}

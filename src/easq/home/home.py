@@ -77,6 +77,11 @@ class Home:
         return self.folder / "asks"
 
     @property
+    def past(self) -> Path:
+        """The folder of what `easq renew` has set aside."""
+        return self.folder / "past"
+
+    @property
     def secret_path(self) -> Path:
         """The file with the secret that signs asks and salts their sampling."""
         return self.folder / "secret"
@@ -182,7 +187,8 @@ def _check_same(folder: Path, made: Recipe, wanted: Recipe) -> None:
         raise SettingsError(
             f"{folder} was made with other settings (its identity.toml); these differ: "
             f"{', '.join(differing)}. While its log and parameters are kept only {', '.join(_MAY_CHANGE)} "
-            "may change; put the others back, or choose another --home"
+            "may change; put the others back, choose another --home, or stop the system and run `easq renew`"
+            ": it keeps the log, from which everything is learned anew"
         )
 
 

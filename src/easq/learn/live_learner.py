@@ -59,6 +59,7 @@ class LiveLearner:
         self._checkpointer = Checkpointer(home, self._publisher)
         self._journal, self._schedule, self._trend = Journal(updates), Schedule(live, seconds), Trend()
         self._alarms: list[str] = []
+        self._unknown: set[str] = set()
 
     @property
     def seq(self) -> int:
@@ -232,6 +233,9 @@ class LiveLearner:
         if late := self.trainer.take_late():
             reasons = Counter(event.reason for event in late)
             logger.warning("events left out", reasons=dict(reasons), first=late[0].event.event_id)
+        if fresh := self.trainer.encoder.unknown.keys() - self._unknown:
+            self._unknown |= fresh
+            logger.warning("requests lack features, which are unknown there", features=sorted(fresh))
         for step in steps:
             self._guard.observe(step)
             self._trend.add(record.ts, record.seq, step, self._guard.recent.value)

@@ -5,6 +5,7 @@ state, then the log, then the profiles, which are rebuilt from the log. Erasing 
 """
 
 import base64
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
@@ -83,6 +84,7 @@ def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
         seq = amend_learners(home, events, lambda trainer: trainer.forget(forms_of(users)))
         erased = erase(events, users)
         remove_copies(home)
+        _remove_past(home)
     return {"erased": erased, "step": seq}
 
 
@@ -101,6 +103,7 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
         partitions = range(events.partitions(EVENTS))
         erased = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
         remove_copies(home)
+        _remove_past(home)
     return {"erased": erased, "step": seq}
 
 
@@ -153,6 +156,12 @@ def remove_copies(home: Home) -> None:
     for name in (home.profiles_path.name, home.asks_path.name):
         for path in home.folder.glob(f"{name}*"):
             path.unlink()
+
+
+def _remove_past(home: Home) -> None:
+    """Remove what `easq renew` has set aside, which holds viewers too."""
+    if home.past.exists():
+        shutil.rmtree(home.past)
 
 
 def _read(log: EventLog, topic: str, partition: int) -> Iterator[tuple[int, list[Event]]]:

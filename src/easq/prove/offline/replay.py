@@ -11,6 +11,7 @@ import gc
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from easq.prove.offline.results import CollisionCounts, ReplayResult, ReplayTime
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.truth import Truth
 from easq.prove.report.write import write_report
-from easq.recipe.read import read_kept_recipe, to_toml
+from easq.recipe.read import SettingsWarning, read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 Progress = Callable[[int, int], None]
@@ -73,6 +74,12 @@ def _replay(
         started, views_before = time.monotonic(), run.progressive.views
         with _rare_collection():
             run.go(on_progress)
+        for name, number in sorted(run.trainer.encoder.unknown.items()):
+            warnings.warn(
+                f"{number:,} examples lack the feature {name!r}, which is unknown there",
+                SettingsWarning,
+                stacklevel=2,
+            )
         seconds = time.monotonic() - started
         result = run.result()
     (out / "metrics.json").write_text(
