@@ -58,7 +58,8 @@ class LiveLearner:
         self._publisher = Publisher.open(updates)
         self._checkpointer = Checkpointer(home, self._publisher)
         self._journal, self._schedule, self._trend = Journal(updates), Schedule(live, seconds), Trend()
-        self._alarms: list[str] = []
+        self._tied: list[str] = []
+        self._dead: list[str] = []
         self._unknown: set[str] = set()
 
     @property
@@ -184,12 +185,13 @@ class LiveLearner:
             "orphans": counts.orphans,
             "waiting_rows": rows,
             "newest_answer": self.trainer.newest_answer,
+            "tied_lists": self._guard.tied_share,
             "pair_accuracy": {"recent": self._guard.recent.value, "level": self._guard.level.value},
             "losses": last.losses if last else {},
             "active_experts": last.active_experts if last else None,
             "active_satisfaction_experts": last.active_satisfaction_experts if last else None,
             "gradient": last.gradient if last else None,
-            "alarms": self._alarms,
+            "alarms": [*self._tied, *self._dead],
             "trend": self._trend.to_json(),
         }
 
@@ -239,14 +241,16 @@ class LiveLearner:
         for step in steps:
             self._guard.observe(step)
             self._trend.add(record.ts, record.seq, step, self._guard.recent.value)
-        self._watch_answer_path()
+        self._watch_alarms()
 
-    def _watch_answer_path(self) -> None:
-        """Warn when what answers train begins to look dead, and when it recovers."""
+    def _watch_alarms(self) -> None:
+        """Warn when scores collapse or what answers train begins to look dead, and when it recovers."""
+        tied = self._guard.alarms()
         found = alarms(self._trend.points[-1].signals) if self._trend.points else []
-        if bool(found) != bool(self._alarms):
-            logger.warning("answer path", alarms=found or ["over"])
-        self._alarms = found
+        for name, now, before in (("scores", tied, self._tied), ("answer path", found, self._dead)):
+            if bool(now) != bool(before):
+                logger.warning(name, alarms=now or ["over"])
+        self._tied, self._dead = tied, found
 
     def _publish(self, steps: list[StepResult]) -> bool:
         """Publish what steps changed, unless published before; return False if that was with other bytes."""

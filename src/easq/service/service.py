@@ -178,6 +178,8 @@ class LiveService:
             answers_accepted=value("easq_events_accepted_total", type="answered"),
             events_refused=value("easq_events_refused_total"),
             log_failures=value("easq_log_failures_total"),
+            tied_rankings=value("easq_tied_rankings_total"),
+            alarms=self.ranker.alarms(),
         )
 
     def _start_updates(self) -> Updates | None:
