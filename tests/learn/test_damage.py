@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from easq.errors import InputError
 from easq.home.snapshots import Snapshots
 from easq.learn.verify import verify
-from easq.log.events import COMMANDS, RollbackRequest
+from easq.log.events import COMMANDS, EVENTS, RollbackRequest
+from easq.log.sqlite import SqliteLog
 from easq.rank.replica import Replica
 from tests.support.crashing_log import run_through
 from tests.support.live_home import LiveSystem, event_batches, live_system
@@ -136,3 +138,26 @@ def test_verify_names_a_log_of_updates_that_is_gone(tmp_path: Path) -> None:
     message = r"updates.log of .* holds 0 steps, and the home has a version"
     with live_system(tmp_path) as system, pytest.raises(InputError, match=message):
         verify(system.home, system.events, system.updates)
+
+
+@pytest.mark.parametrize("kind", ["other times", "other partitions"])
+def test_a_home_with_another_log_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    with live_system(tmp_path) as system:
+        has_learned(system)
+    path = tmp_path / "home" / "events.log"
+    path.rename(tmp_path / "right.log")
+    with SqliteLog(path, 4 if kind == "other times" else 3) as log:
+        for _ in range(2):
+            for number, batch in enumerate(event_batches()):
+                changed = [structs.replace(e, event_id=f"{e.event_id}.{number}", ts=e.ts + 1) for e in batch]
+                log.append(EVENTS, changed)
+    with (
+        live_system(tmp_path) as system,
+        pytest.raises(InputError, match=r"is another log|ends at .* learned"),
+    ):
+        system.learner()
+    for old in (tmp_path / "home").glob("events.log*"):
+        old.unlink()
+    (tmp_path / "right.log").rename(path)
+    with live_system(tmp_path) as system:
+        system.learner().close()

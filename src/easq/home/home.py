@@ -87,8 +87,18 @@ class Home:
         return self.folder / "secret"
 
     def open_events(self, locked_s: float = 30.0) -> SqliteLog:
-        """Open the log of requests, behaviors, asks, answers and profile updates."""
-        return SqliteLog((self.main or self.folder) / "events.log", locked_s=locked_s)
+        """Open the log of requests, behaviors, asks, answers and profile updates.
+
+        Raises InputError if it is gone, though something was learned from it, instead of starting a new one.
+        """
+        folder = self.main or self.folder
+        path = folder / "events.log"
+        if not path.exists() and (folder / "updates.log").exists():
+            raise InputError(
+                f"{path} was removed. Put it back; or move updates.log, checkpoints and versions away too: "
+                "then the system begins anew"
+            )
+        return SqliteLog(path, locked_s=locked_s)
 
     def open_updates(self) -> SqliteLog:
         """Open the log of the learner's steps and of its updates to rankers.

@@ -27,6 +27,7 @@ from easq.learn.trainer import Trainer, compute_alike
 from easq.learn.trend import Trend
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, StepRecord
+from easq.log.mark import time_mark
 from easq.model.answer_signals import alarms
 
 _IDLE_S = 0.25
@@ -61,6 +62,7 @@ class LiveLearner:
         self._tied: list[str] = []
         self._dead: list[str] = []
         self._unknown: set[str] = set()
+        self._keeps_log = True
 
     @property
     def seq(self) -> int:
@@ -102,6 +104,8 @@ class LiveLearner:
             journal.restored = notes["restored"]
             self._publisher.last = max(self._publisher.last, notes["last"])
         self._check_logs()
+        if latest:
+            self._check_same_log(latest[1].get("log", ""))
         first, is_alike = self.seq, True
         for record in journal.not_included():
             steps = repeat(self.trainer, self._events, record, self._home.versions.load, self._home.erasure)
@@ -142,6 +146,7 @@ class LiveLearner:
         self._checkpointer.collect(wait=True)
         self.trainer.take_late()
         change(self.trainer)
+        self._keeps_log = False
         seq, notes = self.seq + 1, {"made_ms": self._now_ms()}
         self._home.erasures.save(seq, {"trainer": self.trainer.state()}, notes)
         self._include(self._journal.record(self.trainer.offsets, self._now_ms(), erased=True), [])
@@ -204,11 +209,19 @@ class LiveLearner:
                 f"{self.seq}: it was removed or replaced. Put it back; or stop the system and remove "
                 "checkpoints and versions too, and everything is learned anew from events.log"
             )
-        ends = self._events.end_offsets(EVENTS)
-        if any(end < offset for end, offset in zip(ends, self.trainer.offsets, strict=True)):
+        ends, offsets = self._events.end_offsets(EVENTS), self.trainer.offsets
+        if len(ends) != len(offsets) or any(end < n for end, n in zip(ends, offsets, strict=True)):
             raise InputError(
                 f"events.log of {self._home.folder} ends at {ends} and is learned up to "
                 f"{self.trainer.offsets}: it was removed or replaced. Put it back, or choose another --home"
+            )
+
+    def _check_same_log(self, mark: str) -> None:
+        """Raise InputError unless the log still is the one of a checkpoint; one of before has no mark."""
+        if mark and mark != time_mark(self._events, EVENTS, self.trainer.offsets):
+            raise InputError(
+                f"events.log of {self._home.folder} is another log than the one that was learned. Put that "
+                "one back, choose another --home, or run `easq renew`, which learns this one anew"
             )
 
     def _readable(self) -> list[int]:
@@ -332,6 +345,8 @@ class LiveLearner:
             "commands": journal.commands,
             "last": self._publisher.last,
             "restored": journal.restored,
+            # Once the log is about to be changed, no mark: the next process makes one of what it finds.
+            "log": time_mark(self._events, EVENTS, self.trainer.offsets) if self._keeps_log else "",
         }
         self._checkpointer.checkpoint(self.seq, state, notes)
 

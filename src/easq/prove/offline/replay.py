@@ -23,6 +23,7 @@ from easq.home.snapshots import Snapshots, save_parameters
 from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
+from easq.log.mark import log_mark
 from easq.model.method import method_of
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.results import CollisionCounts, ReplayResult, ReplayTimes
@@ -146,6 +147,16 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
     settings.write_text(resolved)
 
 
+def _same_log(log: EventLog, until: list[int], mark: str | None, out: Path) -> str:
+    """Return the log's mark. Raises RunFolderError if it differs from that of the run's checkpoint."""
+    ends = log.end_offsets(EVENTS)
+    is_whole = len(ends) == len(until) and all(end >= n for end, n in zip(ends, until, strict=True))
+    found = log_mark(log, EVENTS, until) if is_whole else "another"
+    if mark not in (None, found) or not is_whole:
+        raise RunFolderError(f"{out} was started with another log; name that one, or remove the folder")
+    return found
+
+
 class _Run:
     """The parts of one replay; `go` runs them and saves their state on disk."""
 
@@ -155,6 +166,7 @@ class _Run:
         latest = self._checkpoints.latest()
         notes: dict[str, Any] = latest[1] if latest else {"until": log.end_offsets(EVENTS)}
         self._until: list[int] = notes["until"]
+        self._mark = _same_log(log, self._until, notes.get("log"), out)
         self.trainer = Trainer(recipe, len(self._until))
         self.progressive = Progressive(recipe, truth)
         if latest:
@@ -220,5 +232,5 @@ class _Run:
 
     def _save(self, late_bytes: int) -> None:
         state = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
-        notes = {"until": self._until, "late_bytes": late_bytes}
+        notes = {"until": self._until, "late_bytes": late_bytes, "log": self._mark}
         self._checkpoints.save(self.trainer.learner.step_count, state, notes)
