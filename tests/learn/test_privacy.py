@@ -214,6 +214,7 @@ def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
     )
     assert kept.returncode == 0, kept.stderr
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == len(lines) + 1
+    log = log.rename(tmp_path / "alone.log")
     gone = easq("privacy", "erase", "--log", log, "--user", USER, "--json")
     assert gone.returncode == 0, gone.stderr
     assert sum(json.loads(gone.stdout)["erased"].values()) == len(lines)
