@@ -16,6 +16,7 @@ from easq.learn.learner import NonFiniteLossError, StepResult
 from easq.learn.live_learner import LiveLearner
 from easq.learn.verify import verify
 from easq.log.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackRequest
+from easq.log.sqlite import SqliteLog
 from easq.prove.report.board import learners
 from easq.service.supervisor import Pace
 from tests.support.crashing_log import CrashError, CrashingLog, deltas, run_through
@@ -208,6 +209,8 @@ def test_a_log_that_ends_before_what_was_learned_is_refused(tmp_path: Path) -> N
         assert updates.end_offsets(STEPS) == [0]
     (tmp_path / "updates.log").rename(system.home.folder / "updates.log")
     (system.home.folder / "events.log").rename(tmp_path / "events.log")
+    with SqliteLog(system.home.folder / "events.log"):
+        pass  # an empty one in its place
     with (
         system.home.open_events() as events,
         system.home.open_updates() as updates,
