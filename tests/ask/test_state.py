@@ -171,19 +171,22 @@ def test_a_decision_read_back_counts_once() -> None:
     assert asks.used(NOW) == 1
 
 
+def _hours_of_others(hours: int) -> list[Request]:
+    """Return what moves time on: one request alone is not believed when it is far ahead."""
+    return [request(f"h{hour}", "v", NOW + hour * 60 * MINUTE) for hour in range(0, hours + 1, 4)]
+
+
 def test_a_decision_read_back_late_counts_once() -> None:
     asks = Asks(small_recipe("ask.rate=1.0", "ask.cool_down_minutes=0.0"), SECRET)
     served = request("r", "u", NOW)
     asks.observe([served])
     offered = asks.decide(view(served), NOW)
     # Another partition is read first, and its time has passed all windows.
-    later = request("s", "v", NOW + 20 * 60 * MINUTE)
-    asks.observe([later])
+    asks.observe(_hours_of_others(20))
     assert asks.decided(view(served)) == UNDECIDED
     asks.observe([offered])
     assert asks.used(NOW) == 1
-    for days in (3, 6):
-        asks.observe([request(f"d{days}", "v", NOW + days * DAY_MS)])
+    asks.observe(_hours_of_others(6 * 24))
     assert asks.ask_of(view(served)) is None
     assert not asks._decisions._not_yet_read
 
@@ -193,7 +196,7 @@ def test_a_decision_that_was_lost_is_forgotten_too() -> None:
     served = request("r", "u", NOW)
     asks.observe([served])
     asks.decide(view(served), NOW)
-    asks.observe([request("s", "v", NOW + 3 * DAY_MS)])
+    asks.observe(_hours_of_others(3 * 24))
     assert not asks._decisions._not_yet_read
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from easq.errors import InputError
+from easq.features.columns import Shape, unpack
 from easq.features.encode import Encoder
 from easq.log.events import Request
 from easq.log.packing import pack_counts, pack_floats, pack_ids
@@ -103,8 +104,8 @@ def test_collisions_are_counted_as_they_are() -> None:
     ("changes", "message"),
     [
         (
-            {"viewer": {"user": pack_ids([7])}},
-            "feature 'recent' is not among the viewer columns of request 'r'",
+            {"viewer": {"other": b""}, "candidates": {}},
+            "none of the recipe's features is among the columns of request 'r'; it holds other",
         ),
         (
             {"viewer": {"user": pack_ids([7, 8]), "recent": b""}},
@@ -133,3 +134,36 @@ def test_state_round_trip_keeps_owners_and_counts() -> None:
     second.restore(first.state())
     assert second.collisions == first.collisions
     assert (second.owner == first.owner).all()
+
+
+@pytest.mark.parametrize("name", [feature.name for feature in FEATURES])
+def test_a_feature_that_a_request_lacks_is_unknown_and_another_is_ignored(name: str) -> None:
+    whole = request()
+    without = request(
+        viewer={k: v for k, v in whole.viewer.items() if k != name} | {"gone": b"\0" * 8},
+        candidates={k: v for k, v in whole.candidates.items() if k != name} | {"gone too": b"\0" * 16},
+        lengths={k: v for k, v in whole.lengths.items() if k != name},
+    )
+    encoder = Encoder(FEATURES)
+    rows = encoder.encode([without, whole])
+    assert encoder.unknown == {name: 1}
+    kinds = (("viewer", whole.viewer, 1), ("candidate", whole.candidates, len(whole.items)))
+    for side, columns, size in kinds:
+        shape = Shape.of(FEATURES, side)  # type: ignore[arg-type]
+        known = unpack(shape, columns, whole.lengths, size)
+        lacking = unpack(shape, {k: v for k, v in columns.items() if k != name}, without.lengths, size)
+        assert (len(lacking), len(lacking.lists)) == (len(known), len(shape.lists))
+        # What is logged today of unknown values gives the same rows.
+        if name in shape.names:
+            packed, lengths = lacking.pack(shape)
+            again = request(**_with(whole, side, packed, lengths))
+            assert (Encoder(FEATURES).encode([again, whole]).viewer_BW == rows.viewer_BW).all()
+            assert (Encoder(FEATURES).encode([again, whole]).candidate_NV == rows.candidate_NV).all()
+
+
+def _with(
+    whole: Request, side: str, packed: dict[str, bytes], lengths: dict[str, bytes]
+) -> dict[str, object]:
+    if side == "viewer":
+        return {"viewer": packed}
+    return {"candidates": packed, "lengths": lengths}

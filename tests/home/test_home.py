@@ -66,3 +66,16 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="home cannot be written: Not a directory"):
         open_home(tmp_path / "file" / "home", small_recipe())
+
+
+def test_a_log_that_was_removed_is_not_begun_anew(tmp_path: Path) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    with home.open_events(), home.open_updates():
+        pass
+    (home.folder / "events.log").unlink()
+    with pytest.raises(InputError, match=r"events.log was removed. Put it back"), home.open_events():
+        pass
+    assert not (home.folder / "events.log").exists()
+    (home.folder / "updates.log").unlink()
+    with home.open_events():
+        assert (home.folder / "events.log").exists()

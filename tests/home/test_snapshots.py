@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from easq.errors import InputError
+from easq.home.checksums import DamagedError
 from easq.home.snapshots import Snapshots, flatten, unflatten
 
 
@@ -119,8 +120,62 @@ def test_a_snapshot_of_an_older_easq_reads_as_one_of_today(tmp_path: Path) -> No
         "guard": np.ones(6),
     }
     save_file(old, tmp_path / name / "state.safetensors")
+    (tmp_path / name / "sums.json").unlink()  # such a snapshot has no checksums
     learner = versions.load(name)["trainer"]["learner"]
     assert len(learner["dense"]["model.backbone.weight"]) == 2
     assert [len(part) for part in (learner["adam"]["3"]["exp_avg"], learner["labelled"]["user_A"])] == [3, 4]
     part = versions.load(name, ["trainer:learner:dense"])["trainer"]["learner"]
     assert part.keys() == {"dense"}
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4  # within the last array, so that the file still parses
+    path.write_bytes(data)
+
+
+DAMAGES = {
+    "one bit": lambda folder: _flip(folder / "state.safetensors"),
+    "cut off": lambda folder: (folder / "state.safetensors").write_bytes(b"\0" * 11),
+    "gone": lambda folder: (folder / "state.safetensors").unlink(),
+    "no notes": lambda folder: (folder / "notes.json").write_bytes(b""),
+    "notes gone": lambda folder: (folder / "notes.json").unlink(),
+    "notes changed": lambda folder: (folder / "notes.json").write_text('{"seq": 3}'),
+    "no sums": lambda folder: (folder / "sums.json").write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_snapshot_is_passed_over_and_told(tmp_path: Path, damage: str) -> None:
+    snapshots, told = Snapshots(tmp_path), list[str]()
+    for number in (1, 2):
+        name = snapshots.save(number, {"x": np.full(9, number)}, {"seq": number})
+    DAMAGES[damage](tmp_path / name)
+    state, notes = snapshots.latest(told.append) or ({}, {})
+    assert (state["x"].tolist(), notes) == ([1] * 9, {"seq": 1})
+    assert len(told) == 1
+    assert f"{name}" in told[0]
+    assert "is damaged" in told[0]
+    assert snapshots.damage(name) in told[0]
+    assert snapshots.damage(snapshots.name(1)) == ""
+    with pytest.raises(DamagedError, match="is damaged"):
+        _ = (snapshots.load(name, ["x"]), snapshots.notes(name))
+
+
+@pytest.mark.parametrize("damage", ["cut off", "gone", "no notes", "notes gone"])
+def test_a_damaged_snapshot_without_checksums_is_passed_over_too(tmp_path: Path, damage: str) -> None:
+    snapshots, told = Snapshots(tmp_path), list[str]()
+    for number in (1, 2):
+        name = snapshots.save(number, {"x": np.ones(9)}, {"seq": number})
+        (tmp_path / name / "sums.json").unlink()
+    DAMAGES[damage](tmp_path / name)
+    _, notes = snapshots.latest(told.append) or ({}, {})
+    assert (notes, len(told)) == ({"seq": 1}, 1)
+    assert list(snapshots.readable_notes()) == [snapshots.name(n) for n in (1, 2)][: 2 - ("notes" in damage)]
+
+
+def test_if_every_snapshot_is_damaged_there_is_none(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    _flip(tmp_path / snapshots.save(1, {"x": np.ones(9)}, {}) / "state.safetensors")
+    with pytest.warns(UserWarning, match="its checksum is wrong"):
+        assert snapshots.latest() is None

@@ -1,5 +1,6 @@
 """The live learner: nothing is lost, nothing counts twice, and what it does can be done again."""
 
+import dataclasses
 import random
 import threading
 from contextlib import suppress
@@ -9,13 +10,18 @@ import numpy as np
 import pytest
 
 from easq.errors import InputError, SettingsError
+from easq.features.batch import Batch
 from easq.home.home import open_home
-from easq.learn.learner import NonFiniteLossError
+from easq.learn.learner import NonFiniteLossError, StepResult
 from easq.learn.live_learner import LiveLearner
 from easq.learn.verify import verify
 from easq.log.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackRequest
+from easq.log.sqlite import SqliteLog
+from easq.prove.report.board import learners
+from easq.service.supervisor import Pace
 from tests.support.crashing_log import CrashError, CrashingLog, deltas, run_through
 from tests.support.live_home import LIVE, Clock, event_batches, live_system
+from tests.support.log_lines import LogLines
 from tests.support.small_worlds import small_recipe
 
 
@@ -203,6 +209,8 @@ def test_a_log_that_ends_before_what_was_learned_is_refused(tmp_path: Path) -> N
         assert updates.end_offsets(STEPS) == [0]
     (tmp_path / "updates.log").rename(system.home.folder / "updates.log")
     (system.home.folder / "events.log").rename(tmp_path / "events.log")
+    with SqliteLog(system.home.folder / "events.log"):
+        pass  # an empty one in its place
     with (
         system.home.open_events() as events,
         system.home.open_updates() as updates,
@@ -242,3 +250,28 @@ def test_home_refuses_a_recipe_that_computes_otherwise(tmp_path: Path) -> None:
 def test_one_learner_a_home(tmp_path: Path) -> None:
     with live_system(tmp_path) as system, system.home.lock("learner"):
         assert sum(system.events.end_offsets(EVENTS)) == 0
+
+
+def test_scores_that_collapse_are_told_in_the_status_and_the_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = LogLines()
+    monkeypatch.setattr("easq.learn.live_learner.logger", lines)
+    with live_system(tmp_path, "live.guard_recent_pairs=16777216") as system:
+        learner = system.learner()
+        step = learner.trainer.learner.step
+
+        def collapsed(batch: Batch) -> StepResult:
+            result = step(batch)
+            return dataclasses.replace(result, served_N=np.full_like(result.served_N, 1e-6))
+
+        monkeypatch.setattr(learner.trainer.learner, "step", collapsed)
+        run_through(system, learner)
+        status = learner.status()
+        learner.close()
+    assert status["tied_lists"] == 1.0
+    assert "all candidates have one score" in status["alarms"][0]
+    assert len(lines.of("scores")) == 1
+    service = {"ready": True, "at": 1.0}
+    assert "ALARM: In 100% of the recent lists" in Pace().line(service, status)
+    assert "In 100% of the recent lists" in learners({"main": status}, {"main": (1, 1)})

@@ -214,6 +214,7 @@ def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
     )
     assert kept.returncode == 0, kept.stderr
     assert len((tmp_path / "x.jsonl").read_text().splitlines()) == len(lines) + 1
+    log = log.rename(tmp_path / "alone.log")
     gone = easq("privacy", "erase", "--log", log, "--user", USER, "--json")
     assert gone.returncode == 0, gone.stderr
     assert sum(json.loads(gone.stdout)["erased"].values()) == len(lines)
@@ -267,3 +268,24 @@ def _running(role: str, folder: Path) -> Iterator[None]:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("way", ["{home}/events.log", "{home}/../home/events.log", "link.log"])
+def test_a_log_of_a_home_is_erased_through_its_home_only(tmp_path: Path, way: str) -> None:
+    home = open_home(tmp_path / "home", small_recipe(*LIVE))
+    with home.open_events() as events:
+        events.append(EVENTS, event_batches()[0])
+    (tmp_path / "link.log").symlink_to(home.folder / "events.log")
+    before = (home.folder / "events.log").read_bytes()
+    log = tmp_path / way.format(home=home.folder)
+    done = easq("privacy", "erase", "--log", log, "--user", USER, "--user", "v")
+    assert done.returncode == 2
+    assert f"easq privacy erase --home {home.folder} --user {USER} --user v" in done.stderr
+    assert (home.folder / "events.log").read_bytes() == before
+
+
+def test_a_log_that_belongs_to_no_home_is_erased(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "my.log") as log:
+        log.append(EVENTS, event_batches()[0])
+    done = easq("privacy", "erase", "--log", tmp_path / "my.log", "--user", event_batches()[0][0].user_id)
+    assert done.returncode == 0, done.stderr

@@ -46,3 +46,28 @@ def test_state_comes_back() -> None:
     observe(guard, 0.7, 500)
     again.restore(guard.state())
     assert np.array_equal(again.state(), guard.state())
+
+
+def lists(guard: RollbackGuard, tied: int, others: int) -> None:
+    guard._tied.add(float(tied), float(tied + others))
+
+
+def test_tied_lists_raise_an_alarm_once_there_are_enough_and_it_goes_away() -> None:
+    guard = RollbackGuard(0.5, 100, 1000)
+    lists(guard, 90, 0)
+    assert guard.alarms() == []
+    lists(guard, 90, 0)
+    assert "In 100% of the recent lists all candidates have one score" in guard.alarms()[0]
+    assert guard.fallen() == ""
+    for _ in range(40):
+        lists(guard, 0, 10)
+    assert guard.alarms() == []
+    assert 0 < guard.tied_share < 0.5
+
+
+def test_a_state_of_before_ties_were_watched_comes_back() -> None:
+    guard, again = RollbackGuard(0.5, 100, 1000), RollbackGuard(0.5, 100, 1000)
+    observe(guard, 0.7, 500)
+    again.restore(guard.state()[:2])
+    assert again.level.value == guard.level.value
+    assert again.tied_share == 0

@@ -60,7 +60,7 @@ def test_a_reader_continues_from_its_offsets(parts: list[list[int]], stop: int) 
             result += [event.event_id for _, event in chunk]
             if number == stop:
                 break
-        rest = MergedReader(log, "events", log.ends(), first.offsets, first.newest)  # type: ignore[arg-type]
+        rest = MergedReader(log, "events", log.ends(), first.offsets, first.times)  # type: ignore[arg-type]
         assert result + read_all(log, rest) == straight
 
 

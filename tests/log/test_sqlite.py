@@ -212,10 +212,56 @@ def test_stored_events_may_hold_more_fields_or_be_damaged(path: Path) -> None:
     later = msgspec.to_builtins(event, builtin_types=[bytes]) | {"v": 3, "mood": {"good": [1, None]}}
     with SqliteLog(path, 1) as log, closing(sqlite3.connect(path, isolation_level=None)) as db:
         log.append(TOPIC, [event])
-        db.execute("UPDATE events SET data = ?", (msgspec.msgpack.encode(later),))
+        db.execute("UPDATE events SET data = ?, sum = NULL", (msgspec.msgpack.encode(later),))
         assert log.read(TOPIC, 0, 0, 9) == [msgspec.structs.replace(event, v=3)]
         db.execute("UPDATE events SET data = ?", (msgspec.msgpack.encode(later)[:-1],))
         with pytest.raises(LogError, match=r"topic 'events', partition 0, offsets 0 to 0 hold"):
+            log.read(TOPIC, 0, 0, 9)
+
+
+def _execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "damage", ["data = CAST(replace(data, 'u3', 'u4') AS BLOB)", "data = x''", "place = place + 64"]
+)
+def test_an_event_that_is_not_what_was_written_is_told(path: Path, damage: str) -> None:
+    with SqliteLog(path, 1) as log:
+        log.append(TOPIC, [a_report(f"e{n}", f"u{n}") for n in range(9)])
+    _execute(path, f"UPDATE events SET {damage} WHERE place & 15 = 3")
+    message = "topic 'events', partition 0, offset 3 is damaged: its checksum is wrong"
+    with SqliteLog(path) as log:
+        assert len(log.read(TOPIC, 0, 0, 3)) == 3
+        for read in (log.read, log.read_encoded):
+            with pytest.raises(LogError, match=message if "place" not in damage else "checksum is wrong"):
+                read(TOPIC, 0, 0, 99)
+
+
+def test_a_log_of_before_checksums_reads_and_is_checked_from_then_on(path: Path) -> None:
+    with SqliteLog(path, 1) as log:
+        log.append(TOPIC, [a_report("old", "u")])
+    _execute(path, "ALTER TABLE events DROP COLUMN sum", "PRAGMA user_version = 1")
+    with SqliteLog(path, read_only=True) as log:
+        assert [event.event_id for event in log.read(TOPIC, 0, 0, 9)] == ["old"]
+        with SqliteLog(path) as writer:
+            writer.append(TOPIC, [a_report("new", "u")])
+        assert [event.event_id for event in log.read(TOPIC, 0, 0, 9)] == ["old", "new"]
+    _execute(path, "UPDATE events SET data = x'80' || data WHERE place & 15 = 1")
+    with SqliteLog(path) as log:
+        assert len(log.read(TOPIC, 0, 0, 1)) == 1
+        with pytest.raises(LogError, match="offset 1 is damaged"):
+            log.read(TOPIC, 0, 1, 9)
+
+
+def test_tombstones_are_checked_too(path: Path) -> None:
+    with SqliteLog(path, 1) as log:
+        log.erase(TOPIC, log.append(TOPIC, [a_report("e", "u")]))
+        assert isinstance(log.read(TOPIC, 0, 0, 9)[0], Erased)
+        _execute(path, "UPDATE events SET data = CAST(replace(data, 'erased', 'eraser') AS BLOB)")
+        with pytest.raises(LogError, match="offset 0 is damaged"):
             log.read(TOPIC, 0, 0, 9)
 
 

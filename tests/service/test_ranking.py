@@ -149,3 +149,19 @@ def test_without_a_model_nothing_is_ranked(tmp_path: Path) -> None:
     assert "there is no model yet" in ready.json()["error"]["message"]
     assert reply.json()["error"]["code"] == "not_ready"
     assert reply.headers["retry-after"] == "1"
+
+
+def test_rankings_with_one_score_are_counted_and_told(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        call = {"user_id": "u", "candidates": ["a", "b", "c"]}
+        served.http.post("/v1/rank", json=call)
+        served.http.post("/v1/rank", json={**call, "candidates": ["a"]})
+        assert served.http.get("/v1/status").json()["alarms"] == []
+        score = served.engine._parameters.score
+        served.engine._parameters.score = lambda rows: score(rows) * 0 + np.float32(1e-6)  # type: ignore[method-assign]
+        for _ in range(80):
+            reply = served.http.post("/v1/rank", json=call).json()
+        assert reply["items"] == call["candidates"]
+        status = served.http.get("/v1/status").json()
+        assert status["tied_rankings"] == served.metric("easq_tied_rankings_total") == 80
+        assert "of the recent rankings have one score for all candidates" in status["alarms"][0]

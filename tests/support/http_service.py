@@ -72,6 +72,7 @@ def serving(
     has_model: bool = True,
     token: str = "",
     now_ms: NowMs = real_ms,
+    steady: NowMs | None = None,
 ) -> Iterator[Served]:
     """Serve from the log and the keys in `folder`."""
     recipe = small_recipe("service.profile_store_seconds=3600", *overrides)
@@ -83,7 +84,9 @@ def serving(
         engine = Engine(recipe, profiles, parameters, recipe.service.log_top, recipe.service.log_sample)
         keys = Keys(folder / "keys.json")
         secret = read_secret(folder / "secret")
-        service = LiveService.build(home, log, engine, profiles, keys, secret=secret, now_ms=now_ms)
+        service = LiveService.build(
+            home, log, engine, profiles, keys, secret=secret, now_ms=now_ms, steady=steady
+        )
         with running(service) as (url, app), a_client(url, token) as http:
             if has_model:
                 until(lambda: http.get("/health/ready").status_code == 200)

@@ -33,6 +33,7 @@ from easq.ask.quota import Quota
 from easq.ask.view import AskId, View
 from easq.ask.viewers import RecentViewers
 from easq.ask.wording import Questions
+from easq.log.event_time import EventTime
 from easq.log.events import Answered, Asked, Event, Offered, Request
 from easq.recipe.recipe import Recipe
 
@@ -88,7 +89,7 @@ class Asks:
         self._decisions = Decisions(window_ms)
         self._quota = Quota(round(recipe.ask.reserve_seconds * 1000), self._decisions.ask)
         self._answers = AnswerMemory(recipe, self.questions, self._decisions.ask, author_of)
-        self._newest = 0
+        self._time = EventTime()
         self.offsets: list[int] = []
 
     def ingest(self, partition: int, start: int, events: Sequence[Event]) -> None:
@@ -105,11 +106,11 @@ class Asks:
     def observe(self, events: Sequence[Event]) -> None:
         """Take the next events: each partition's in order, and the partitions about in step."""
         for event in events:
-            self._newest = max(self._newest, event.ts)
+            self._time.move(event.ts)
             if isinstance(event, Asked | Answered):
                 self._answers.observe(event)
             if isinstance(event, Request):
-                self.served.ingest(event, self._newest)
+                self.served.ingest(event, self._time.newest)
             elif isinstance(event, Offered):
                 if not self._decisions.is_known(AskId.of(event.event_id).key):
                     self._count(event)
@@ -221,7 +222,7 @@ class Asks:
         """Return all that is remembered. Only its `quality` and `beliefs` change with later calls."""
         return AsksState(
             list(self.offsets),
-            self._newest,
+            self._time.newest,
             self.served.state(),
             *self.viewers.state(),
             self._decisions.decided(),
@@ -234,7 +235,7 @@ class Asks:
 
     def restore(self, state: AsksState) -> None:
         """Go on from what `state` returned; nothing may have been taken before."""
-        self.offsets, self._newest = state.offsets, state.newest
+        self.offsets, self._time = state.offsets, EventTime(state.newest)
         self.served.restore(state.served)
         self.viewers.restore(state.active, state.rested)
         self._decisions.restore(state.decided, state.asks)
@@ -255,7 +256,7 @@ class Asks:
             self.viewers.ask_elsewhere(event)
 
     def _forget(self) -> None:
-        now_ms = self._newest - _SKEW_MS
+        now_ms = self._time.newest - _SKEW_MS
         self.served.forget(now_ms)
         self.viewers.forget(now_ms)
         self._decisions.forget(now_ms)

@@ -158,6 +158,8 @@ def rollback(version: str, *, home: Path, arm: Arm = None, as_json: Json = False
     if version not in system.versions.names():
         stored = ", ".join(system.versions.names()) or "none"
         raise InputError(f"version: got {version!r}; kept are {stored}")
+    if damage := system.versions.damage(version):
+        raise InputError(f"version: got {version!r}, and {damage}; choose another that `easq status` lists")
     now_ms = time.time_ns() // 1_000_000
     request = RollbackRequest(event_id=time_ordered_id(now_ms), user_id="", ts=now_ms, name=version)
     with system.open_updates() as updates:
@@ -176,7 +178,7 @@ def status(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
         The system's folder.
     """
     system = _existing_home(home, arm)
-    versions = {name: system.versions.notes(name) for name in system.versions.names()}
+    versions = system.versions.readable_notes()
     roles = {role: system.read_status(role) for role in ("service", "learner")}
     show({**roles, "versions": versions}, as_json, lambda: _print_status(roles, versions))
 
@@ -213,6 +215,51 @@ def verify(*, home: Path, arm: Arm = None, as_json: Json = False) -> None:
     show(verified._asdict(), as_json, print_result)
     if verified.different:
         raise SystemExit(1)
+
+
+@app.command
+def renew(*, home: Path, recipe: Path, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Give a stopped live system other settings, such as one more feature, and keep its log.
+
+    Everything is learned anew from the log at the next start. In old requests a new feature is unknown. What
+    was computed before is set aside in the home's folder `past`.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    recipe
+        The new settings, a TOML file.
+    """
+    from easq.home.renewal import renew_home
+    from easq.model.method import read_method
+    from easq.recipe.read import read_recipe
+
+    settings = read_recipe(recipe, overrides or [], methods=read_method)
+    renewed, past = renew_home(home, settings)
+    text = f"{renewed.folder} has the new settings, {past} the old state. `easq up` learns anew from the log"
+    show({"home": str(renewed.folder), "past": str(past)}, as_json, lambda: console.print(text, markup=False))
+
+
+@app.command
+def repair(*, home: Path, as_json: Json = False) -> None:
+    """Give events that a wrong clock stamped with the future the time of the event before them.
+
+    The system must be stopped, and this machine's clock right. What was left out as late meanwhile stays out.
+
+    Parameters
+    ----------
+    home
+        The system's folder.
+    """
+    from easq.home.clock import clock_of
+    from easq.learn.repair import repair_home
+
+    system = _existing_home(home, None)
+    skew_ms = round(system.recipe.service.clock_skew_seconds * 1000)
+    result = repair_home(system, clock_of(system)() + skew_ms)
+    words = ", ".join(f"{number:,} of topic {topic}" for topic, number in result.restamped.items())
+    show(result._asdict(), as_json, lambda: console.print(f"events that got another time: {words}"))
 
 
 def _existing_home(folder: Path, arm: str | None) -> "Home":

@@ -62,9 +62,9 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
     home
         The folder of a live system.
     log
-        A log file, instead of a home.
+        A log file that belongs to no home.
     """
-    from easq.home.home import open_home
+    from easq.home.home import home_of, open_home
     from easq.learn import privacy as viewers
     from easq.log.sqlite import SqliteLog
     from easq.model.method import read_method
@@ -74,7 +74,13 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
         result = viewers.erase_home(open_home(home, methods=read_method), users)
     else:
         assert log is not None
-        with SqliteLog(_file(log)) as events:
+        if folder := home_of(_file(log)):
+            # The profiles, the checkpoints and the versions hold the viewers too.
+            raise InputError(
+                f"--log: {log} belongs to the live system in {folder}; stop it, then `easq privacy erase "
+                f"--home {folder} {' '.join(f'--user {user}' for user in users)}`"
+            )
+        with SqliteLog(log) as events:
             result = {"erased": viewers.erase(events, users)}
     _show_erased(result, as_json)
 

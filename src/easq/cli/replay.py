@@ -95,6 +95,7 @@ def replay(
     with progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
             log = out / "events.log"
+            _check_same_data(out, data, resume)
             if not (resume and log.exists()):
                 mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
                 imported = _import_whole(load, settings.data.loader, data, log, mapping, watch("import", 1))
@@ -108,6 +109,22 @@ def replay(
         _print_replay(done.result, done.times, out)
 
     show(_replay_summary(done.result, done.times), as_json, as_text)
+
+
+def _check_same_data(out: Path, data: Path, resume: bool) -> None:
+    """Note the files of a data set in the run's folder. Raises InputError if it resumes with others."""
+    from easq.home.files import replace_file
+
+    noted = out / "data.json"
+    files = sorted(path for path in (data.rglob("*") if data.is_dir() else [data]) if path.is_file())
+    found = [[path.name, path.stat().st_size] for path in files]
+    if resume and noted.exists() and (before := json.loads(noted.read_text())) != found:
+        names = sorted({entry[0] for entry in (*before, *found) if entry not in before or entry not in found})
+        raise InputError(
+            f"--data: {out} was started with other data; these files differ: {', '.join(names[:12])}. Name "
+            "the data that it was started with, or remove the folder"
+        )
+    replace_file(noted, json.dumps(found))
 
 
 def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, Any]:

@@ -102,17 +102,23 @@ def empty(shape: Shape, num_rows: int) -> Columns:
 def unpack(
     shape: Shape, columns: Mapping[str, Column], lengths: Mapping[str, Column], num_rows: int
 ) -> Columns:
-    """Return logged columns as arrays, the inverse of `Columns.pack`. Without lengths, a list is one row."""
+    """Return logged columns as arrays, the inverse of `Columns.pack`. Without lengths, a list is one row.
+
+    A feature without a column is unknown.
+    """
     lists = []
     for feature in shape.lists:
-        ids = np.frombuffer(columns[feature.name], ID)
+        ids = np.frombuffer(columns.get(feature.name, b""), ID)
         packed = lengths.get(feature.name)
+        if packed is None and feature.name not in columns:
+            packed = bytes(COUNT.itemsize * num_rows)
         count_N = np.array([len(ids)]) if packed is None else np.frombuffer(packed, COUNT).astype(np.int64)
         ids_NL = np.zeros((num_rows, max(feature.length, int(count_N.max(initial=0)))), np.int64)
         ids_NL[np.arange(ids_NL.shape[1]) < count_N[:, None]] = ids
         lists.append(List(ids_NL, count_N))
-    singles = [np.frombuffer(columns[f.name], ID) for f in shape.singles]
-    numbers = [np.frombuffer(columns[f.name], FLOAT) for f in shape.numbers]
+    unknown = (np.full(num_rows, UNKNOWN).tobytes(), np.full(num_rows, np.nan, FLOAT).tobytes())
+    singles = [np.frombuffer(columns.get(f.name, unknown[0]), ID) for f in shape.singles]
+    numbers = [np.frombuffer(columns.get(f.name, unknown[1]), FLOAT) for f in shape.numbers]
     return Columns(
         np.stack(singles, 1) if singles else np.zeros((num_rows, 0), np.int64),
         np.stack(numbers, 1) if numbers else np.zeros((num_rows, 0), np.float32),

@@ -4,6 +4,7 @@ Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and p
 (padding included). Embedding row 0 is the padding.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from easq.arrays import F32, I64, Anything, Bool
 from easq.errors import InputError
-from easq.features.columns import Columns, Shape
+from easq.features.columns import UNKNOWN, Columns, Shape
 from easq.log.events import Request
 from easq.log.ids import mix
-from easq.log.packing import COUNT, FLOAT, ID
+from easq.log.packing import COUNT, FLOAT, ID, pack_floats, pack_ids
 from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, Score
 from easq.recipe.values import Side
 
@@ -98,7 +99,8 @@ class Collisions:
 class Encoder:
     """Turns logged requests into embedding rows, and counts collisions. The layout names the features needed.
 
-    `owner` holds the first id of each row, so that collisions are counted and not estimated.
+    `owner` holds the first id of each row, so that collisions are counted and not estimated. `unknown`
+    counts, by feature, the encoded requests of before it was added to the recipe: there it is unknown.
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
@@ -106,26 +108,33 @@ class Encoder:
         self.owner = np.zeros(self.layout.num_rows, np.int64)
         self.owned = np.zeros(self.layout.num_rows, np.bool_)
         self.collisions = {f.name: Collisions() for f in features if isinstance(f, Categorical | Multi)}
+        self.unknown: Counter[str] = Counter()
+        layout = self.layout
+        of_candidate = {slot.feature.name for slot in layout.candidate} | {f.name for f in layout.scores}
+        self._names = [{slot.feature.name for slot in layout.viewer}, of_candidate]
 
     def encode(self, requests: Sequence[Request]) -> Rows:
         """Return the rows of all candidates of all requests.
 
-        Raises InputError, naming feature and request, for a column that is missing or of a wrong size.
+        A feature that a request lacks is unknown, one that the recipe lacks is ignored. Raises InputError,
+        naming feature and request, for a column of a wrong size, and for a request without any feature of
+        the recipe.
         """
+        self._note_unknown(requests)
         sizes = np.fromiter((len(r.items) for r in requests), np.int64, len(requests))
         viewer: dict[str, Anything | Ragged] = {}
         candidate: dict[str, Anything | Ragged] = {}
         for slot in self.layout.viewer:
-            columns = [_column(r, r.viewer, slot.feature, "viewer") for r in requests]
+            columns = [_column(r.viewer, slot.feature, 1) for r in requests]
             if isinstance(slot.feature, Multi | History):
                 viewer[slot.feature.name] = _ragged(columns)
             else:
                 viewer[slot.feature.name] = _single(columns, slot.feature, requests, np.ones_like(sizes))
         for score in self.layout.scores:
-            columns = [_column(r, r.candidates, score, "candidates") for r in requests]
+            columns = [_column(r.candidates, score, len(r.items)) for r in requests]
             candidate[score.name] = _single(columns, score, requests, sizes)
         for slot in self.layout.candidate:
-            columns = [_column(r, r.candidates, slot.feature, "candidates") for r in requests]
+            columns = [_column(r.candidates, slot.feature, len(r.items)) for r in requests]
             if isinstance(slot.feature, Multi):
                 counts = _counts(requests, slot, sizes)
                 ids = _ids(columns, slot, requests, counts, sizes)
@@ -133,6 +142,19 @@ class Encoder:
             else:
                 candidate[slot.feature.name] = _single(columns, slot.feature, requests, sizes)
         return self.encode_columns(sizes, viewer, candidate)
+
+    def _note_unknown(self, requests: Sequence[Request]) -> None:
+        names = self._names
+        for request in requests:
+            viewer, candidates = names[0] - request.viewer.keys(), names[1] - request.candidates.keys()
+            if viewer or candidates:
+                if len(viewer) + len(candidates) == len(names[0]) + len(names[1]):
+                    held = ", ".join(sorted({*request.viewer, *request.candidates})) or "none"
+                    raise InputError(
+                        "none of the recipe's features is among the columns of request "
+                        f"{request.event_id!r}; it holds {held}"
+                    )
+                self.unknown.update((*viewer, *candidates))
 
     def encode_columns(
         self, sizes: I64, viewer: Mapping[str, Anything | Ragged], candidate: Mapping[str, Anything | Ragged]
@@ -303,14 +325,14 @@ def _salt(offset: int) -> int:
     return (offset * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
 
 
-def _column(request: Request, columns: dict[str, bytes], feature: Feature, side: str) -> bytes:
+def _column(columns: dict[str, bytes], feature: Feature, size: int) -> bytes:
+    """Return the column of a feature, with values for unknown if it was logged without."""
     column = columns.get(feature.name)
-    if column is None:
-        raise InputError(
-            f"feature {feature.name!r} is not among the {side} columns of request "
-            f"{request.event_id!r}; it holds {', '.join(sorted(columns)) or 'none'}"
-        )
-    return column
+    if column is not None:
+        return column
+    if isinstance(feature, Categorical):
+        return pack_ids([UNKNOWN] * size)
+    return pack_floats([np.nan] * size) if isinstance(feature, Number) else b""
 
 
 def _single(columns: list[bytes], feature: Feature, requests: Sequence[Request], sizes: I64) -> Anything:
@@ -327,7 +349,11 @@ def _ragged(columns: list[bytes]) -> Ragged:
 
 
 def _counts(requests: Sequence[Request], slot: Slot, sizes: I64) -> I64:
-    columns = [r.lengths.get(slot.feature.name, b"") for r in requests]
+    name = slot.feature.name
+    columns = [
+        r.lengths.get(name, b"") if name in r.candidates else bytes(COUNT.itemsize * len(r.items))
+        for r in requests
+    ]
     joined = b"".join(columns)
     if list(map(len, columns)) != (COUNT.itemsize * sizes).tolist():
         _refuse_sizes(columns, slot.feature, requests, COUNT.itemsize * sizes, " of lengths")

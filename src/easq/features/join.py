@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from easq.features.examples import AnsweredView, Counts, Example, Late, Viewed
+from easq.log.event_time import EventTime
 from easq.log.events import (
     Answered,
     Asked,
@@ -47,11 +48,12 @@ class _Open(msgspec.Struct, gc=False):
     elsewhere: bool = False
 
 
-class _State(msgspec.Struct):
+class _State(msgspec.Struct, omit_defaults=True):
     newest: int
     counts: Counts
     open: list[_Open]
     waiting: list[list[Reply]]
+    ahead: tuple[int, int] = (0, 0)
 
 
 _state_decoder = msgspec.msgpack.Decoder(_State)
@@ -93,7 +95,7 @@ class Joiner:
         self._options = {option: number for number, option in enumerate(options)}
         self._behavior_window, self._answer_window, self._lateness = behavior_window, answer_window, lateness
         self._reread, self._takes = reread, takes
-        self._newest = 0
+        self._time, self._newest = EventTime(), 0
         self._open: dict[str, _Open] = {}
         self._places: dict[str, dict[str, int]] = {}
         self._waiting: dict[str, dict[str, Reply]] = {}
@@ -104,7 +106,7 @@ class Joiner:
     def push(self, event: Event, offset: int = 0) -> list[Example]:
         """Add the partition's next event, at `offset`, and return the examples that it completes."""
         examples: list[Example] = []
-        self._newest = max(self._newest, event.ts)
+        self._newest = self._time.move(event.ts)
         if isinstance(event, Request):
             self._open_request(event, offset, examples)
         elif isinstance(event, Offered):
@@ -147,18 +149,34 @@ class Joiner:
         self._waiting = {key: events for key, events in waiting.items() if events}
         self._late.clear()
 
+    def set_back(self, latest_ms: int) -> None:
+        """Take for `latest_ms` every later time: the partition's, open requests', waiting events'."""
+        self._newest = min(self._newest, latest_ms)
+        self._time = EventTime(self._newest)
+        for opened in self._open.values():
+            opened.ts = min(opened.ts, latest_ms)
+        for events in self._waiting.values():
+            for key, event in events.items():
+                events[key] = msgspec.structs.replace(event, ts=min(event.ts, latest_ms))
+        self._fill_due()
+
     def state(self) -> bytes:
         """Return everything that later results depend on. Call `take_late` first."""
         waiting = [list(events.values()) for events in self._waiting.values()]
-        state = _State(self._newest, self.counts, list(self._open.values()), waiting)
+        newest, *ahead = self._time.state()
+        state = _State(newest, self.counts, list(self._open.values()), waiting, (ahead[0], ahead[1]))
         return _state_encoder.encode(state)
 
     def restore(self, data: bytes) -> None:
         """Continue from what `state` returned."""
         state = _state_decoder.decode(data)
-        self._newest, self.counts = state.newest, state.counts
+        self._time, self._newest = EventTime(state.newest, *state.ahead), state.newest
+        self.counts = state.counts
         self._open = {opened.key: opened for opened in state.open}
         self._waiting = {events[0].request_id: {e.event_id: e for e in events} for events in state.waiting}
+        self._fill_due()
+
+    def _fill_due(self) -> None:
         self._due = [(self._due_at(opened), key) for key, opened in self._open.items()]
         self._due += [
             (e.ts + self._answer_window, key)

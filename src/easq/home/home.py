@@ -77,13 +77,28 @@ class Home:
         return self.folder / "asks"
 
     @property
+    def past(self) -> Path:
+        """The folder of what `easq renew` has set aside."""
+        return self.folder / "past"
+
+    @property
     def secret_path(self) -> Path:
         """The file with the secret that signs asks and salts their sampling."""
         return self.folder / "secret"
 
     def open_events(self, locked_s: float = 30.0) -> SqliteLog:
-        """Open the log of requests, behaviors, asks, answers and profile updates."""
-        return SqliteLog((self.main or self.folder) / "events.log", locked_s=locked_s)
+        """Open the log of requests, behaviors, asks, answers and profile updates.
+
+        Raises InputError if it is gone, though something was learned from it, instead of starting a new one.
+        """
+        folder = self.main or self.folder
+        path = folder / "events.log"
+        if not path.exists() and (folder / "updates.log").exists():
+            raise InputError(
+                f"{path} was removed. Put it back; or move updates.log, checkpoints and versions away too: "
+                "then the system begins anew"
+            )
+        return SqliteLog(path, locked_s=locked_s)
 
     def open_updates(self) -> SqliteLog:
         """Open the log of the learner's steps and of its updates to rankers.
@@ -156,6 +171,12 @@ def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader 
     return Home(folder, wanted)
 
 
+def home_of(log: Path) -> Path | None:
+    """Return the folder of the live system that a log file belongs to, None if it belongs to none."""
+    folder = log.resolve().parent
+    return folder if (folder / "settings.toml").exists() else None
+
+
 def _make(folder: Path, recipe: Recipe) -> None:
     # Hidden files are not user data; another process may be writing one now.
     if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
@@ -176,7 +197,8 @@ def _check_same(folder: Path, made: Recipe, wanted: Recipe) -> None:
         raise SettingsError(
             f"{folder} was made with other settings (its identity.toml); these differ: "
             f"{', '.join(differing)}. While its log and parameters are kept only {', '.join(_MAY_CHANGE)} "
-            "may change; put the others back, or choose another --home"
+            "may change; put the others back, choose another --home, or stop the system and run `easq renew`"
+            ": it keeps the log, from which everything is learned anew"
         )
 
 

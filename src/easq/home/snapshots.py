@@ -2,22 +2,26 @@
 
 A snapshot is written beside its final place, forced to disk and renamed, so a kill at any instant leaves
 the last complete one. The rename marks it as ready: a listing of the folder holds only complete snapshots.
+Each file has a checksum, which is verified when the file is read; those of an older easq have none.
 Checkpoints of a run and versions of the parameters are both snapshots.
 """
 
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from easq.errors import InputError
+from easq.home.checksums import DamagedError, check_file, write_sums
 from easq.home.files import force_to_disk
 
 Array = NDArray[np.generic]
@@ -86,6 +90,7 @@ def copy_state(state: Nested) -> Nested:
 
 
 _UNFINISHED = ".tmp-"
+_STATE, _NOTES = "state.safetensors", "notes.json"
 _OLD_PARTS = re.compile(r"(^|:)(table|dense|buffer|adam|told)\.")
 _OLD_MOMENT = re.compile(r"(^|:)adam\.(\d+)\.")
 
@@ -99,6 +104,10 @@ def _today(name: str) -> str:
     name = _OLD_MOMENT.sub(r"\1adam:\2:", name, count=1)
     name = _OLD_PARTS.sub(r"\1\2:", name, count=1)
     return re.sub(r"(^|:)told:", r"\1labelled:", name, count=1)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=3)
 
 
 class Snapshots:
@@ -123,8 +132,9 @@ class Snapshots:
         unfinished = self._folder / f"{_UNFINISHED}{name}"
         unfinished.mkdir()
         arrays = {key: np.ascontiguousarray(value) for key, value in flatten(state).items()}
-        save_file(arrays, unfinished / "state.safetensors")
-        (unfinished / "notes.json").write_text(json.dumps(notes))
+        save_file(arrays, unfinished / _STATE)
+        (unfinished / _NOTES).write_text(json.dumps(notes))
+        write_sums(unfinished, (_STATE, _NOTES))
         for path in (*unfinished.iterdir(), unfinished):
             force_to_disk(path)
         self._remove([name])
@@ -150,38 +160,80 @@ class Snapshots:
         names = (path.name for path in self._folder.glob(f"{self._prefix}*"))
         return sorted(name for name in names if name.removeprefix(self._prefix).isdecimal())
 
-    def latest(self) -> tuple[StoredState, JsonObject] | None:
-        """Return state and notes of the newest snapshot, None if there is none."""
-        names = self.names()
-        return (self._state(names[-1]), self.notes(names[-1])) if names else None
+    def latest(self, tell: Callable[[str], object] = _warn) -> tuple[StoredState, JsonObject] | None:
+        """Return state and notes of the newest snapshot that is whole, None if there is none.
+
+        `tell` gets a line about each damaged one that is passed over.
+        """
+        for name in reversed(self.names()):
+            try:
+                return self.load(name), self.notes(name)
+            except DamagedError as error:
+                tell(f"{error}; the one before it is used")
+        return None
+
+    def readable_notes(self) -> dict[str, JsonObject]:
+        """Return the notes of the snapshots by name, oldest first, without those whose notes are damaged."""
+        found = {}
+        for name in self.names():
+            try:
+                found[name] = self.notes(name)
+            except (DamagedError, OSError):
+                continue
+        return found
+
+    def damage(self, name: str) -> str:
+        """Return what is damaged of a snapshot, empty if it is whole. Raises InputError as `load` does."""
+        try:
+            self.load(name)
+            self.notes(name)
+        except DamagedError as error:
+            return str(error)
+        return ""
 
     def load(self, name: str, parts: Sequence[str] = ()) -> StoredState:
         """Return the nested state of a snapshot, or only the parts named by their paths (`table:weight`).
 
-        Raises InputError, naming the existing snapshots, if there is none of this name.
+        The whole file is verified, whatever is read of it. Raises InputError, naming the existing snapshots,
+        if there is none of this name, and DamagedError.
         """
-        self._require(name)
-        if not parts:
-            return self._state(name)
-        with safe_open(self._folder / name / "state.safetensors", "np") as file:
-            wanted = {key: _today(key) for key in file.keys()}  # noqa: SIM118 - no iterator
-            return unflatten(
-                {
-                    path: file.get_tensor(key)
-                    for key, path in wanted.items()
-                    if any(path == part or path.startswith(f"{part}:") for part in parts)
-                }
-            )
+        with self._reading(name, _STATE) as path:
+            if not parts:
+                return unflatten({_today(key): array for key, array in load_file(path).items()})
+            with safe_open(path, "np") as file:
+                wanted = {key: _today(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+                return unflatten(
+                    {
+                        path: file.get_tensor(key)
+                        for key, path in wanted.items()
+                        if any(path == part or path.startswith(f"{part}:") for part in parts)
+                    }
+                )
 
     def notes(self, name: str) -> JsonObject:
-        """Return the notes of a snapshot. Raises InputError as `load` does."""
-        self._require(name)
-        notes: JsonObject = json.loads((self._folder / name / "notes.json").read_text())
-        return notes
+        """Return the notes of a snapshot. Raises what `load` raises."""
+        with self._reading(name, _NOTES) as path:
+            notes = json.loads(path.read_text())
+            if not isinstance(notes, dict):
+                raise ValueError("it holds no JSON object")  # noqa: TRY004 - of a file
+            return notes
 
-    def _state(self, name: str) -> StoredState:
-        arrays = load_file(self._folder / name / "state.safetensors")
-        return unflatten({_today(key): array for key, array in arrays.items()})
+    @contextmanager
+    def _reading(self, name: str, file: str) -> Iterator[Path]:
+        """Yield the path of a file of a snapshot, checked; tell apart what is damaged and what is removed."""
+        self._require(name)
+        folder = self._folder / name
+        try:
+            check_file(folder, file)
+            yield folder / file
+        except FileNotFoundError as error:
+            if folder.exists() and not (folder / file).exists():
+                raise DamagedError(f"{folder} is damaged: it lacks {file}") from error
+            raise
+        except DamagedError:
+            raise
+        except (ValueError, SafetensorError) as error:
+            raise DamagedError(f"{folder / file} is damaged: {error}") from error
 
     def _require(self, name: str) -> None:
         names = self.names()

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import structlog
 
@@ -27,6 +27,7 @@ from easq.learn.trainer import Trainer, compute_alike
 from easq.learn.trend import Trend
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, StepRecord
+from easq.log.mark import time_mark
 from easq.model.answer_signals import alarms
 
 _IDLE_S = 0.25
@@ -58,7 +59,10 @@ class LiveLearner:
         self._publisher = Publisher.open(updates)
         self._checkpointer = Checkpointer(home, self._publisher)
         self._journal, self._schedule, self._trend = Journal(updates), Schedule(live, seconds), Trend()
-        self._alarms: list[str] = []
+        self._tied: list[str] = []
+        self._dead: list[str] = []
+        self._unknown: set[str] = set()
+        self._keeps_log = True
 
     @property
     def seq(self) -> int:
@@ -92,7 +96,7 @@ class LiveLearner:
     def recover(self) -> None:
         """Continue exactly where the last process stopped: its checkpoint, then the steps recorded since."""
         journal = self._journal
-        if latest := self._home.checkpoints.latest():
+        if latest := self._home.checkpoints.latest(_tell_damaged):
             state, notes = latest
             self.trainer.restore(state["trainer"])
             self._guard.restore(state["guard"])
@@ -100,6 +104,8 @@ class LiveLearner:
             journal.restored = notes["restored"]
             self._publisher.last = max(self._publisher.last, notes["last"])
         self._check_logs()
+        if latest:
+            self._check_same_log(latest[1].get("log", ""))
         first, is_alike = self.seq, True
         for record in journal.not_included():
             steps = repeat(self.trainer, self._events, record, self._home.versions.load, self._home.erasure)
@@ -115,7 +121,7 @@ class LiveLearner:
             )
         # The last process may have died after the checkpoint of a rollback and before announcing it.
         is_unannounced = journal.restored > self._publisher.last
-        if is_unannounced or not is_alike or not self._home.versions.names():
+        if is_unannounced or not is_alike or not self._newest_version_is_whole():
             self._announce_reload()
         self._schedule.start()
         if self.seq > first:
@@ -124,15 +130,23 @@ class LiveLearner:
         self._schedule.note_waiting(any(self.trainer.waiting), True, self._schedule.begin_step())
         self._home.write_status("learner", self.status())
 
-    def forget(self, users: Collection[str]) -> None:
-        """Drop the rows of viewers whose events are to be erased from the state; call `recover` first.
+    def _newest_version_is_whole(self) -> bool:
+        names = self._home.versions.names()
+        if names and (damage := self._home.versions.damage(names[-1])):
+            _tell_damaged(f"{damage}; a new one is made")
+            return False
+        return bool(names)
+
+    def amend(self, change: Callable[[Trainer], None]) -> None:
+        """Change the state because events of the log are about to be changed; call `recover` first.
 
         The resulting state is saved: earlier steps can no longer be repeated, later ones can. Earlier
-        versions and checkpoints are removed, because they hold such rows too.
+        versions and checkpoints are removed, because they hold what was changed.
         """
         self._checkpointer.collect(wait=True)
         self.trainer.take_late()
-        self.trainer.forget(users)
+        change(self.trainer)
+        self._keeps_log = False
         seq, notes = self.seq + 1, {"made_ms": self._now_ms()}
         self._home.erasures.save(seq, {"trainer": self.trainer.state()}, notes)
         self._include(self._journal.record(self.trainer.offsets, self._now_ms(), erased=True), [])
@@ -155,8 +169,8 @@ class LiveLearner:
         is_work = until != self.trainer.offsets or (self.trainer.waiting[0] > 0 and is_overdue)
         if is_work:
             self._learn(until, is_overdue, now_s)
-            if reason := self._guard.fallen():
-                self._roll_back(self._best_version(), reason)
+            if (reason := self._guard.fallen()) and (name := self._best_version(reason)):
+                self._roll_back(name, reason)
         self._save_if_due(now_s)
         return is_work
 
@@ -176,12 +190,13 @@ class LiveLearner:
             "orphans": counts.orphans,
             "waiting_rows": rows,
             "newest_answer": self.trainer.newest_answer,
+            "tied_lists": self._guard.tied_share,
             "pair_accuracy": {"recent": self._guard.recent.value, "level": self._guard.level.value},
             "losses": last.losses if last else {},
             "active_experts": last.active_experts if last else None,
             "active_satisfaction_experts": last.active_satisfaction_experts if last else None,
             "gradient": last.gradient if last else None,
-            "alarms": self._alarms,
+            "alarms": [*self._tied, *self._dead],
             "trend": self._trend.to_json(),
         }
 
@@ -194,11 +209,19 @@ class LiveLearner:
                 f"{self.seq}: it was removed or replaced. Put it back; or stop the system and remove "
                 "checkpoints and versions too, and everything is learned anew from events.log"
             )
-        ends = self._events.end_offsets(EVENTS)
-        if any(end < offset for end, offset in zip(ends, self.trainer.offsets, strict=True)):
+        ends, offsets = self._events.end_offsets(EVENTS), self.trainer.offsets
+        if len(ends) != len(offsets) or any(end < n for end, n in zip(ends, offsets, strict=True)):
             raise InputError(
                 f"events.log of {self._home.folder} ends at {ends} and is learned up to "
                 f"{self.trainer.offsets}: it was removed or replaced. Put it back, or choose another --home"
+            )
+
+    def _check_same_log(self, mark: str) -> None:
+        """Raise InputError unless the log still is the one of a checkpoint; one of before has no mark."""
+        if mark and mark != time_mark(self._events, EVENTS, self.trainer.offsets):
+            raise InputError(
+                f"events.log of {self._home.folder} is another log than the one that was learned. Put that "
+                "one back, choose another --home, or run `easq renew`, which learns this one anew"
             )
 
     def _readable(self) -> list[int]:
@@ -225,17 +248,22 @@ class LiveLearner:
         if late := self.trainer.take_late():
             reasons = Counter(event.reason for event in late)
             logger.warning("events left out", reasons=dict(reasons), first=late[0].event.event_id)
+        if fresh := self.trainer.encoder.unknown.keys() - self._unknown:
+            self._unknown |= fresh
+            logger.warning("requests lack features, which are unknown there", features=sorted(fresh))
         for step in steps:
             self._guard.observe(step)
             self._trend.add(record.ts, record.seq, step, self._guard.recent.value)
-        self._watch_answer_path()
+        self._watch_alarms()
 
-    def _watch_answer_path(self) -> None:
-        """Warn when what answers train begins to look dead, and when it recovers."""
+    def _watch_alarms(self) -> None:
+        """Warn when scores collapse or what answers train begins to look dead, and when it recovers."""
+        tied = self._guard.alarms()
         found = alarms(self._trend.points[-1].signals) if self._trend.points else []
-        if bool(found) != bool(self._alarms):
-            logger.warning("answer path", alarms=found or ["over"])
-        self._alarms = found
+        for name, now, before in (("scores", tied, self._tied), ("answer path", found, self._dead)):
+            if bool(now) != bool(before):
+                logger.warning(name, alarms=now or ["over"])
+        self._tied, self._dead = tied, found
 
     def _publish(self, steps: list[StepResult]) -> bool:
         """Publish what steps changed, unless published before; return False if that was with other bytes."""
@@ -261,6 +289,9 @@ class LiveLearner:
             return None
         self._checkpointer.collect(wait=True)  # the write in progress may remove an old version
         if command.name in self._home.versions.names():
+            if damage := self._home.versions.damage(command.name):
+                logger.error("version is damaged", version=command.name, reason=damage)
+                return None
             return command.name
         logger.error("version is gone", version=command.name, kept=self._home.versions.names())
         return None
@@ -279,17 +310,27 @@ class LiveLearner:
         """Write a version and tell every ranker to load it."""
         self._checkpointer.reload(self.seq, self.trainer.learner.state(), self._notes(), self._now_ms())
 
-    def _best_version(self) -> str:
-        """Return the stored version whose recent pair accuracy was highest when it was made."""
+    def _best_version(self, reason: str) -> str:
+        """Return the stored version whose recent pair accuracy was highest when it was made.
+
+        Versions that are damaged do not count. If all are, this is logged, and the name is empty.
+        """
         self._checkpointer.collect(wait=True)
-        versions = self._home.versions
-        return max(versions.names(), key=lambda name: (versions.notes(name)["pair_accuracy"], name))
+        notes = self._home.versions.readable_notes()
+        for name in sorted(notes, key=lambda name: (notes[name]["pair_accuracy"], name), reverse=True):
+            if not (damage := self._home.versions.damage(name)):
+                return name
+            _tell_damaged(damage)
+        logger.error("no version to go back to", reason=reason)
+        self._guard.rearm()
+        return ""
 
     def _save_if_due(self, now_s: float) -> None:
         if self._checkpointer.is_busy:
             return
         if self._schedule.version_due(now_s):
-            if self._publisher.last != self._home.versions.notes(self._home.versions.names()[-1])["version"]:
+            notes = self._home.versions.readable_notes()
+            if self._publisher.last not in {made["version"] for made in notes.values()}:
                 state = self.trainer.learner.state()
                 self._checkpointer.version(self.seq, state, self._notes(), self._now_ms())
         elif self._schedule.checkpoint_due(now_s):
@@ -304,6 +345,8 @@ class LiveLearner:
             "commands": journal.commands,
             "last": self._publisher.last,
             "restored": journal.restored,
+            # Once the log is about to be changed, no mark: the next process makes one of what it finds.
+            "log": time_mark(self._events, EVENTS, self.trainer.offsets) if self._keeps_log else "",
         }
         self._checkpointer.checkpoint(self.seq, state, notes)
 
@@ -318,3 +361,7 @@ class LiveLearner:
 
     def _now_ms(self) -> int:
         return round(self._wall_seconds() * 1000)
+
+
+def _tell_damaged(reason: str) -> None:
+    logger.error("bytes on the disk are damaged", reason=reason)

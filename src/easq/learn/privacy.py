@@ -5,6 +5,7 @@ state, then the log, then the profiles, which are rebuilt from the log. Erasing 
 """
 
 import base64
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from easq.features.profiles import Profiles
 from easq.home.arm_homes import learned_arms
 from easq.home.home import Home
 from easq.learn.live_learner import LiveLearner
+from easq.learn.trainer import Trainer
 from easq.log.base import EventLog, Position, partition_of
 from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, ViewerUpdate
 from easq.log.ids import plain_name
@@ -79,9 +81,10 @@ def forms_of(users: Iterable[str]) -> list[str]:
 def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
     """Erase viewers from a stopped live system. Raises InputError while a role runs."""
     with home.lock("service"), home.open_events() as events:
-        seq = _forget(home, events, forms_of(users))
+        seq = amend_learners(home, events, lambda trainer: trainer.forget(forms_of(users)))
         erased = erase(events, users)
-        _remove_copies(home)
+        remove_copies(home)
+        _remove_past(home)
     return {"erased": erased, "step": seq}
 
 
@@ -96,10 +99,11 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
         raise InputError("retention.keep_days: got 0, which keeps everything; set how many days to keep")
     oldest = now_ms - round(days * _DAY_MS)
     with home.lock("service"), home.open_events() as events:
-        seq = _forget(home, events, ())
+        seq = amend_learners(home, events, lambda trainer: trainer.forget(()))
         partitions = range(events.partitions(EVENTS))
         erased = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
-        _remove_copies(home)
+        remove_copies(home)
+        _remove_past(home)
     return {"erased": erased, "step": seq}
 
 
@@ -124,30 +128,40 @@ def _erase(
     return counts
 
 
-def _forget(home: Home, events: EventLog, users: Collection[str]) -> int:
-    """Drop viewers from the state of every learner; return the step of the main model that records it."""
+def amend_learners(home: Home, events: EventLog, change: Callable[[Trainer], None]) -> int:
+    """Change the state of every learner of a home; return the step of the main model that records it.
+
+    Call it before events of the log change: a learner first repeats what it has recorded. Raises InputError
+    while one runs.
+    """
     with ExitStack() as locks:
         homes = [home, *learned_arms(home)]
         for learned in homes:
             locks.enter_context(learned.lock("learner"))
-        seq, *_ = [_forget_in_home(learned, events, users) for learned in homes]
+        seq, *_ = [_amend(learned, events, change) for learned in homes]
         return seq
 
 
-def _forget_in_home(home: Home, events: EventLog, users: Collection[str]) -> int:
+def _amend(home: Home, events: EventLog, change: Callable[[Trainer], None]) -> int:
     with home.open_updates() as updates:
         learner = LiveLearner(home, events, updates, time.time)
         learner.recover()
-        learner.forget(users)
+        learner.amend(change)
         learner.close()
         return learner.seq
 
 
-def _remove_copies(home: Home) -> None:
+def remove_copies(home: Home) -> None:
     """Remove the profiles and the state of asking: the service rebuilds both from the log."""
     for name in (home.profiles_path.name, home.asks_path.name):
         for path in home.folder.glob(f"{name}*"):
             path.unlink()
+
+
+def _remove_past(home: Home) -> None:
+    """Remove what `easq renew` has set aside, which holds viewers too."""
+    if home.past.exists():
+        shutil.rmtree(home.past)
 
 
 def _read(log: EventLog, topic: str, partition: int) -> Iterator[tuple[int, list[Event]]]:

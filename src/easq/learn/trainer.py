@@ -17,6 +17,7 @@ from easq.home.snapshots import Nested
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import StepResult
 from easq.log.base import EventLog, TrimmedError
+from easq.log.event_time import times_of
 from easq.log.events import EVENTS, Answered, Event, Request
 from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
@@ -51,12 +52,12 @@ class Trainer:
         ]
         self.offsets = [0] * num_partitions
         self.newest_answer = 0
-        self._newest = [0] * num_partitions
+        self._times = times_of(self.offsets)
 
     def read(self, log: EventLog, until: Sequence[int]) -> Iterator[None]:
         """Read up to `until`, in event time; yields now and then, with `offsets` up to date."""
         self._log = log
-        reader, at = MergedReader(log, EVENTS, until, self.offsets, self._newest), list(self.offsets)
+        reader, at = MergedReader(log, EVENTS, until, self.offsets, self._times), list(self.offsets)
         for chunk in reader:
             for partition, event in chunk:
                 if isinstance(event, Answered):
@@ -65,7 +66,7 @@ class Trainer:
                 at[partition] += 1
                 if examples:
                     self._batcher.add(examples)
-            self.offsets, self._newest = list(reader.offsets), list(reader.newest)
+            self.offsets, self._times = list(reader.offsets), [time.copy() for time in reader.times]
             yield
 
     def _takes(self, request: Request) -> bool:
@@ -111,14 +112,24 @@ class Trainer:
         self._batcher.forget(users)
         self.learner.forget(np.array([stable_id(user) for user in users], np.int64))
 
+    def set_back(self, latest_ms: int) -> None:
+        """Take for `latest_ms` every later time of what waits and of how far the partitions have come."""
+        for joiner in self._joiners:
+            joiner.set_back(latest_ms)
+        self._times = times_of([min(time.newest, latest_ms) for time in self._times])
+        self.newest_answer = min(self.newest_answer, latest_ms)
+
     def state(self) -> Nested:
         """Return everything that later steps depend on; call `take_late` before."""
+        newest, *ahead = np.array([time.state() for time in self._times]).T
+        # A learner of before wrote no times ahead, and there hardly ever are any.
+        reader = {"ahead": np.stack(ahead, 1)} if np.any(ahead) else {}
         return {
             "learner": self.learner.state(),
             "encoder": self.encoder.state(),
             "joiner": {str(p): _bytes(joiner.state()) for p, joiner in enumerate(self._joiners)},
             "batcher": {"queue": _bytes(self._batcher.state())},
-            "reader": {"offsets": np.array(self.offsets), "newest": np.array(self._newest)},
+            "reader": {"offsets": np.array(self.offsets), "newest": newest, **reader},
             "answer": {"newest": np.array([self.newest_answer])},
         }
 
@@ -130,7 +141,8 @@ class Trainer:
         for partition, joiner in enumerate(self._joiners):
             joiner.restore(state["joiner"][str(partition)].tobytes())
         self.offsets = [int(n) for n in state["reader"]["offsets"]]
-        self._newest = [int(n) for n in state["reader"]["newest"]]
+        newest = [int(n) for n in state["reader"]["newest"]]
+        self._times = times_of(newest, state["reader"].get("ahead", ()))
         self.newest_answer = int(state["answer"]["newest"][0])
 
 

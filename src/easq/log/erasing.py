@@ -7,7 +7,10 @@ does not reveal an id, but somebody who guesses an id can check whether it was h
 import hashlib
 import sqlite3
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from easq.log.events import Erased, decode, encode
 
@@ -19,6 +22,11 @@ _TABLE_EXISTS = "SELECT count(*) FROM sqlite_master WHERE name = 'erased'"
 _PAUSE_S = 0.02
 
 
+def row_sum(place: int, data: bytes) -> int:
+    """Return the checksum (CRC-32) of an event's bytes at its place."""
+    return zlib.crc32(data, place & 0xFFFFFFFF)
+
+
 def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) -> None:
     """Replace the existing events at places of a topic by tombstones, within a transaction."""
     db.execute(_TABLE)
@@ -28,9 +36,18 @@ def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) ->
         if event is None or isinstance(event, Erased):
             continue
         tombstone = encode(Erased(event_id="", user_id="", ts=event.ts))
-        db.execute("UPDATE events SET data = ? WHERE place = ?", (tombstone, place))
+        row = (tombstone, row_sum(place, tombstone), place)
+        db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", row)
         db.execute("DELETE FROM ids WHERE topic = ? AND id = ?", (topic, event.event_id))
         db.execute("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", (topic, _digest(event.event_id), place))
+
+
+def restamp(db: sqlite3.Connection, ts_by_place: Mapping[int, int]) -> None:
+    """Give events at places other times, within a transaction."""
+    for place, ts in ts_by_place.items():
+        (data,) = db.execute("SELECT data FROM events WHERE place = ?", (place,)).fetchone()
+        new = encode(replace(decode(data), ts=ts))
+        db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", (new, row_sum(place, new), place))
 
 
 def known_digests(db: sqlite3.Connection, topic: int, ids: Sequence[str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from easq.log.base import EventLog
+from easq.log.event_time import EventTime
 from easq.log.events import Event
 
 _READ = 2048
@@ -19,7 +20,8 @@ class MergedReader:
     """Events of all partitions ordered by (latest time seen in the partition, partition, offset).
 
     The latest time seen, instead of the event's own, preserves each partition's order where its events
-    are out of order. `offsets` and `newest` are the whole state: a reader built from them continues.
+    are out of order, and one wrong clock does not hold up a partition (`EventTime`). `offsets` and `times`
+    are the whole state: a reader built from them continues.
     """
 
     def __init__(
@@ -28,13 +30,13 @@ class MergedReader:
         topic: str,
         until: Sequence[int],
         offsets: Sequence[int] | None = None,
-        newest: Sequence[int] | None = None,
+        times: Sequence[EventTime] | None = None,
     ) -> None:
         self._log, self._topic, self._until = log, topic, list(until)
         self.offsets = list(offsets) if offsets is not None else [0] * len(self._until)
-        self.newest = list(newest) if newest is not None else [0] * len(self._until)
+        self.times = [time.copy() for time in times] if times is not None else [EventTime() for _ in until]
         self._read = list(self.offsets)
-        self._seen = list(self.newest)
+        self._seen = [time.copy() for time in self.times]
         self._events: list[list[Event]] = [[] for _ in self._until]
         self._keys: list[list[int]] = [[] for _ in self._until]
 
@@ -58,11 +60,7 @@ class MergedReader:
         events = self._log.read(self._topic, partition, self._read[partition], limit)
         self._read[partition] += len(events)
         self._events[partition] += events
-        newest = self._seen[partition]
-        for event in events:
-            newest = max(newest, event.ts)
-            self._keys[partition].append(newest)
-        self._seen[partition] = newest
+        self._keys[partition] += map(self._seen[partition].move, [event.ts for event in events])
         return bool(events)
 
     def _take(self) -> list[tuple[int, Event]]:
@@ -82,7 +80,8 @@ class MergedReader:
         flat = [(p, e) for p, n in enumerate(counts) for e in self._events[p][:n]]
         for partition, n in enumerate(counts):
             if n:
-                self.newest[partition] = self._keys[partition][n - 1]
+                for event in self._events[partition][:n]:
+                    self.times[partition].move(event.ts)
                 self.offsets[partition] += n
                 del self._events[partition][:n], self._keys[partition][:n]
         return [flat[i] for i in np.argsort(keys, kind="stable")]

@@ -3,11 +3,14 @@
 An event's place is one integer, `stream << 40 | offset`, with a stream per topic and partition. It is
 the row id of the event, so a partition is contiguous in the file and is read as one range. Ids are
 indexed as they are and not by digest: ids that grow with time then touch few pages per append.
+
+Every event has a CRC-32 of its bytes and its place, which is verified when it is read. Events that
+an older easq wrote have none.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from operator import gt
 from pathlib import Path
@@ -15,13 +18,14 @@ from threading import RLock
 from typing import Any, Self
 
 from easq.log.base import LogError, Position, TrimmedError, partition_of
-from easq.log.erasing import forget_digests, known_digests, put_tombstones, scrub
+from easq.log.erasing import forget_digests, known_digests, put_tombstones, restamp, row_sum, scrub
 from easq.log.events import Event, decode, encode
 
 DEFAULT_PARTITIONS = 4
 LOCKED_S = 30.0
 
-_APPLICATION, _LAYOUT = int.from_bytes(b"EASQ", "big"), 1
+_APPLICATION, _LAYOUT = int.from_bytes(b"EASQ", "big"), 2
+_WITHOUT_SUMS = 1  # the layout of an older easq
 _SHIFT = 40
 _LAST_OFFSET = (1 << _SHIFT) - 1
 _IDS_PER_QUERY = 500
@@ -33,7 +37,7 @@ _SCHEMA = (
     "CREATE TABLE layout (partitions INTEGER NOT NULL)",
     "CREATE TABLE streams (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, partition INTEGER NOT NULL,"
     " end_offset INTEGER NOT NULL, UNIQUE (topic, partition))",
-    "CREATE TABLE events (place INTEGER PRIMARY KEY, data BLOB NOT NULL)",
+    "CREATE TABLE events (place INTEGER PRIMARY KEY, data BLOB NOT NULL, sum INTEGER)",
     "CREATE TABLE ids (topic INTEGER, id TEXT, place INTEGER, PRIMARY KEY (topic, id)) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION}",
     f"PRAGMA user_version = {_LAYOUT}",
@@ -50,9 +54,10 @@ _STARTS = (
     "SELECT ifnull((SELECT min(place) FROM events WHERE place BETWEEN id << 40 AND (id << 40) + end_offset)"
     " - (id << 40), end_offset) FROM streams WHERE topic = ? ORDER BY partition"
 )
+_ADD_SUMS = ("ALTER TABLE events ADD COLUMN sum INTEGER", f"PRAGMA user_version = {_LAYOUT}")
 _RANGE = (
-    "SELECT place, data FROM streams CROSS JOIN events ON place BETWEEN (id << 40) + ?3 AND (id << 40) + ?4"
-    " WHERE topic = ?1 AND partition = ?2 ORDER BY place"
+    "SELECT place, data, {sum} FROM streams CROSS JOIN events"
+    " ON place BETWEEN (id << 40) + ?3 AND (id << 40) + ?4 WHERE topic = ?1 AND partition = ?2 ORDER BY place"
 )
 
 _ADVICE = {
@@ -93,7 +98,10 @@ class SqliteLog:
                 # Two connections, so that no read waits behind an append for the disk.
                 self._writer = self._connect("ro" if read_only else "rwc")
                 self._num_partitions = self._prepare(partitions)
+                has_sums = _one(self._writer, "PRAGMA user_version") == _LAYOUT
+                self._range = _RANGE.format(sum="sum" if has_sums else "NULL")
                 self._reader = self._connect("ro")
+                self._reader.text_factory = bytes  # only a damaged row holds a text here
         except BaseException:
             self.close()
             raise
@@ -126,13 +134,16 @@ class SqliteLog:
             raise LogError(f"cannot read {self._path}: {where} hold what is not an event: {error}") from error
 
     def read_encoded(self, topic: str, partition: int, offset: int, limit: int) -> list[bytes]:
-        """Return what `read` returns, each event as MessagePack. Raises what `read` raises."""
+        """Return what `read` returns, each event as MessagePack. Raises what `read` raises.
+
+        Bytes that differ from what was written are a LogError.
+        """
         if not 0 <= partition < self._num_partitions:
             raise ValueError(f"partition must lie between 0 and {self._num_partitions - 1}, got {partition}")
         if offset < 0 or limit < 0:
             raise ValueError(f"offset and limit must not be negative, got {offset} and {limit}")
         first, last = min(offset, _LAST_OFFSET), min(offset + limit, _LAST_OFFSET) - 1
-        rows = self._fetch(_RANGE, topic, partition, first, last)
+        rows = self._fetch(self._range, topic, partition, first, last)
         # Appends leave no gap: if the first event is not the one asked for, that one was removed.
         if limit and (not rows or rows[0][0] & _LAST_OFFSET != first):
             start = self.start_offsets(topic)[partition]
@@ -141,7 +152,13 @@ class SqliteLog:
                     f"cannot read {self._path}: topic {topic!r}, partition {partition} begins at offset "
                     f"{start}, {first} was asked for"
                 )
-        return [data for _, data in rows]
+        for place, data, expected in rows:
+            if type(data) is not bytes or (expected is not None and row_sum(place, data) != expected):
+                raise LogError(
+                    f"cannot read {self._path}: topic {topic!r}, partition {partition}, offset "
+                    f"{place & _LAST_OFFSET} is damaged: its checksum is wrong; restore the file from a copy"
+                )
+        return [data for _, data, _ in rows]
 
     def trim(self, topic: str, before: Sequence[int]) -> None:
         """Remove each partition's events before an offset, with their ids. Offsets do not change.
@@ -173,6 +190,15 @@ class SqliteLog:
                     f"erased from {self._path}, but another process reads and keeps old bytes in its "
                     "write-ahead log; end that process, then erase again"
                 )
+
+    def restamp(self, topic: str, times: Mapping[Position, int]) -> None:
+        """Give events other times, in ms; all or none. Raises LogError.
+
+        Only where nobody reads: what was made of the events does not change with them.
+        """
+        with self._write_lock, self._as_log_error("change"), self._transaction() as db:
+            first, _ = _streams(db, topic, self._num_partitions)
+            restamp(db, {(first + p << _SHIFT) + offset: ts for (p, offset), ts in times.items()})
 
     def start_offsets(self, topic: str) -> list[int]:
         """Return, per partition, the offset of the first remaining event."""
@@ -237,16 +263,26 @@ class SqliteLog:
                     for statement in _SCHEMA:
                         db.execute(statement)
                     db.execute("INSERT INTO layout VALUES (?)", (asked or DEFAULT_PARTITIONS,))
-        if (_one(db, "PRAGMA application_id"), _one(db, "PRAGMA user_version")) != (_APPLICATION, _LAYOUT):
+        layout = _one(db, "PRAGMA user_version")
+        if _one(db, "PRAGMA application_id") != _APPLICATION or layout not in (_LAYOUT, _WITHOUT_SUMS):
             raise LogError(f"cannot open {self._path}: it is not a log of this version; name another path")
         if not self._read_only:
             if _one(db, "PRAGMA journal_mode = WAL") != "wal":
                 raise LogError(f"cannot open {self._path}: its file system has no WAL; use a local disk")
             db.executescript(_TUNING)
+            if layout == _WITHOUT_SUMS:
+                self._add_sums()
         stored = int(_one(db, "SELECT partitions FROM layout"))
         if asked not in (None, stored):
             raise ValueError(f"{self._path} has {stored} partitions, {asked} were asked for; leave it out")
         return stored
+
+    def _add_sums(self) -> None:
+        """Have events checked from now on; those that are there stay as they are."""
+        with self._transaction() as db:
+            if _one(db, "PRAGMA user_version") == _WITHOUT_SUMS:
+                for statement in _ADD_SUMS:
+                    db.execute(statement)
 
     def _fetch(self, sql: str, *values: object) -> list[Any]:
         with self._read_lock, self._as_log_error("read"):
@@ -295,11 +331,11 @@ def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]
         if place is None:
             place = known[event_id] = ends[partition]
             ends[partition] += 1
-            events.append((place, data))
+            events.append((place, data, row_sum(place, data)))
             ids.append((topic, event_id, place))
         places.append(place)
     # Sorted like the B-trees, so that each page is visited once.
-    db.executemany("INSERT INTO events VALUES (?, ?)", sorted(events))
+    db.executemany("INSERT INTO events VALUES (?, ?, ?)", sorted(events))
     db.executemany("INSERT INTO ids VALUES (?, ?, ?)", sorted(ids))
     moved = [(end & _LAST_OFFSET, end >> _SHIFT) for end in ends]
     db.executemany("UPDATE streams SET end_offset = ? WHERE id = ?", moved)

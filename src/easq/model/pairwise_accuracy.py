@@ -1,4 +1,7 @@
-"""How well scores reproduce the behavior order within requests. Shapes: M viewed rows, B requests."""
+"""How well scores reproduce the behavior order within requests, and whether they make an order at all.
+
+Shapes: M viewed rows, B requests.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,21 @@ def pairs_right(
     pair = level[:, :, None] > level[:, None, :]
     right = (np.sign(score[:, :, None] - score[:, None, :]) + 1) / 2
     return np.where(pair, right, 0.0).sum((1, 2)), pair.sum((1, 2)).astype(np.float64)
+
+
+def tied_lists(request_M: I64, score_N: NDArray[np.floating]) -> tuple[int, int]:
+    """Return the number of requests of several rows with one score for all, and of all that have several.
+
+    Only the first M of `score_N` are read.
+
+    >>> tied_lists(np.array([0, 0, 1, 1, 2]), np.array([1e-6, 1e-6, 0.2, 0.3, 1.0]))
+    (1, 2)
+    """
+    score = grid_of(request_M, score_N[: len(request_M)])
+    score = score[(~np.isnan(score)).sum(1) > 1]
+    if not len(score):
+        return 0, 0
+    return int((np.nanmin(score, 1) == np.nanmax(score, 1)).sum()), len(score)
 
 
 def first_levels(

@@ -34,19 +34,21 @@ class PinnedModel(NamedTuple):
 def newest(home: Home) -> PinnedModel:
     """Return the newest parameters that a home's learner published, with the updates after its last version.
 
-    Raises InputError if there is no version, or if it cannot be used.
+    A version that cannot be used is passed over: the updates lead on from the one before it. Raises
+    InputError if there is no version, or if none can be used.
     """
-    left = _TRIES
-    while True:
-        name = _last(home.versions.names(), home)
-        try:
-            model = _load(home, home.versions, name)
-        except InputError:  # a newer one may have taken its place
-            left -= 1
-            if not left:
-                raise
-        else:
-            return _apply_updates(model)
+    first: InputError | None = None
+    for _ in range(_TRIES):  # newer versions may take the place of all that were listed
+        names = home.versions.names()
+        for name in [_last(names, home), *names[-2::-1]]:
+            try:
+                model = _load(home, home.versions, name)
+            except InputError as error:
+                first = first or error
+            else:
+                return _apply_updates(model)
+    assert first is not None
+    raise first
 
 
 def freeze(home: Home) -> str:

@@ -59,7 +59,7 @@ class Replica:
         self._hand, self._on_change = hand, on_change
         self._offset = 0
         self._is_behind = True
-        self._refused_version = ""
+        self._refused_versions: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow-updates", daemon=True)
         self.status = ReplicaStatus()
@@ -148,17 +148,22 @@ class Replica:
         self._load_newest()
 
     def _load_newest(self, even_if_old: bool = False) -> bool:
-        """Load the newest version if it is newer, and read the updates again from the start."""
-        names = self._versions.names()
-        if not names:
-            return False
+        """Load the newest version if it is newer, and read the updates again from the start.
+
+        If it cannot be used, the one before it is tried; but not in the place of a version that must be
+        loaded `even_if_old`, because the learner then went back to other parameters.
+        """
+        names = self._versions.names()[::-1]
+        return any(self._load(name, even_if_old) for name in (names[:1] if even_if_old else names))
+
+    def _load(self, name: str, even_if_old: bool) -> bool:
         newer_than = -1 if even_if_old else self.status.seq
         try:
-            version = read_version(self._versions, names[-1], self._parameters, newer_than)
+            version = read_version(self._versions, name, self._parameters, newer_than)
+        except UnusableVersionError as error:
+            return self._refuse_version(name, str(error))
         except (InputError, OSError):  # it was removed meanwhile; there is a newer one
             return False
-        except UnusableVersionError as error:
-            return self._refuse_version(names[-1], str(error))
         if version is None:
             return False
         self.status.seq, self._is_behind = version.seq, False
@@ -169,8 +174,8 @@ class Replica:
         return True
 
     def _refuse_version(self, name: str, reason: str) -> bool:
-        if name != self._refused_version:  # logged once, though it is read again at every poll
-            self._refused_version = name
+        if name not in self._refused_versions:  # logged once, though it is read again at every poll
+            self._refused_versions.add(name)
             self.status.refused += 1
             logger.error("version is refused", version=name, reason=reason)
         return False

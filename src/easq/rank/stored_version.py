@@ -4,9 +4,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
-from safetensors import SafetensorError
 
-from easq.errors import InputError
+from easq.home.checksums import DamagedError
 from easq.home.snapshots import Snapshots, StoredState
 from easq.rank.parameters import SERVED, Parameters
 
@@ -43,9 +42,7 @@ def read_version(
         if notes.seq <= newer_than:
             return None
         state = versions.load(name, SERVED)
-    except InputError:
-        raise
-    except (ValueError, SafetensorError, msgspec.ValidationError) as error:
+    except (DamagedError, msgspec.ValidationError) as error:
         raise UnusableVersionError(f"cannot be read: {error}") from None
     if reason := parameters.refuses_version(state):
         raise UnusableVersionError(f"cannot be used: {reason}")

@@ -37,6 +37,7 @@ class ServiceCounters:
             buckets=_SECONDS,
         )
         self.rankings = Counter("easq_rankings", "Rankings served.", registry=r)
+        self.tied = Counter("easq_tied_rankings", "Rankings whose candidates all have one score.", registry=r)
         self.candidates = Counter("easq_candidates", "Candidates scored.", registry=r)
         self.unlogged = Counter("easq_unlogged_rankings", "Rankings served without a log.", registry=r)
         self.accepted = Counter("easq_events_accepted", "Events accepted.", ("type",), registry=r)

@@ -1,5 +1,6 @@
 """POST /v1/rank: check, score, log, reply."""
 
+from easq.arrays import F32
 from easq.ask.state import Asks
 from easq.home.clock import NowMs
 from easq.log.packing import FLOAT
@@ -14,6 +15,9 @@ from easq.service.http.messages import MSGPACK, RankCall, RankReply, check_ids
 from easq.service.log_follower import LogFollower
 from easq.service.log_writer import LogWriter
 from easq.service.readiness import Readiness
+
+_TIED_LEAST, _TIED_MOST, _FADE = 50, 0.5, 1 / 64
+"""Rankings before the first alarm, the share of tied ones that raises it, and how fast a ranking fades."""
 
 
 class RankHandler:
@@ -37,6 +41,7 @@ class RankHandler:
         self._now_ms, self._asks = now_ms, asks
         self._follower, self._readiness = follower, readiness
         self._engine, self._writer, self._metrics = engine, writer, metrics
+        self._several, self._tied_share = 0, 0.0
         self._max_candidates = recipe.service.max_candidates
 
     async def rank(self, call: RankCall, formats: Formats) -> RankReply:
@@ -63,6 +68,7 @@ class RankHandler:
         self._metrics.rankings.inc()
         self._metrics.candidates.inc(len(call.candidates))
         scores = ranking.scores
+        self._note_tie(scores)
         return RankReply(
             ranking.event.event_id,
             ranking.items,
@@ -71,6 +77,24 @@ class RankHandler:
             ranking.arm,
             is_logged,
         )
+
+    def alarms(self) -> list[str]:
+        """Return what is wrong with the scores of recent replies; empty without anything."""
+        if self._several < _TIED_LEAST or self._tied_share <= _TIED_MOST:
+            return []
+        return [
+            f"{self._tied_share:.0%} of the recent rankings have one score for all candidates: their order "
+            "is the caller's (docs/live.md, Guardrails)."
+        ]
+
+    def _note_tie(self, scores: F32) -> None:
+        if len(scores) < 2:
+            return
+        is_tied = bool((scores == scores[0]).all())
+        self._several += 1
+        self._tied_share += (is_tied - self._tied_share) * _FADE
+        if is_tied:
+            self._metrics.tied.inc()
 
     def warm_up(self) -> None:
         """Score a request of nobody, so that the first caller does not wait for what is done only once."""

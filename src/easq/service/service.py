@@ -28,6 +28,7 @@ from easq.service.event_handler import EventHandler
 from easq.service.freshness import FollowUpdates, Freshness, Updates, watch_updates
 from easq.service.group_commit import Committer
 from easq.service.http.keys import Keys
+from easq.service.log_clock import LogClock
 from easq.service.log_follower import FanOut, LogFollower
 from easq.service.log_writer import LogWriter
 from easq.service.put_handler import PutHandler
@@ -80,14 +81,16 @@ class LiveService:
         follow_updates: FollowUpdates | None = None,
         save_profiles: Callable[[], None] = lambda: None,
         now_ms: NowMs = real_ms,
+        steady: NowMs | None = None,
         asks_file: AsksFile | None = None,
     ) -> Self:
         """Put a service together; it reads and starts nothing, and owns neither `log` nor `profiles`.
 
         `secret` signs asks and salts their sampling. `follow_updates` makes the follower that keeps the
         parameters of `engine` up to date. `save_profiles` is called every `service.profile_store_seconds`
-        and at the end, in a thread, while nothing is applied. Events are stamped by `now_ms`. The state of
-        asking is read from `asks_file` and written to it. The dashboard reads `home`, whose log this is.
+        and at the end, in a thread, while nothing is applied. Events are stamped by `now_ms`, which is
+        compared with the log and with the clock `steady`, if there is one. The state of asking is read from
+        `asks_file` and written to it. The dashboard reads `home`, whose log this is.
         """
         recipe, settings = home.recipe, home.recipe.service
         metrics, freshness = ServiceCounters(), Freshness()
@@ -98,8 +101,9 @@ class LiveService:
         )
         committer = Committer(log)
         writer = LogWriter(committer, settings, metrics, freshness)
-        readiness = Readiness(engine, follower, writer)
-        put = partial(PutHandler, recipe, profiles.knows, writer, follower, readiness, metrics, now_ms)
+        clock = LogClock(now_ms, lambda: profiles.event_ms, _makes_nothing_late_ms(recipe), steady)
+        readiness = Readiness(engine, follower, writer, clock)
+        put = partial(PutHandler, recipe, profiles.knows, writer, follower, readiness, metrics, clock.stamp)
         return cls(
             recipe=recipe,
             log=log,
@@ -115,11 +119,13 @@ class LiveService:
             follower=follower,
             follow_updates=follow_updates,
             readiness=readiness,
-            ranker=RankHandler(engine, writer, recipe, follower, readiness, metrics, now_ms, asks),
-            events=EventHandler(recipe, writer, metrics, now_ms),
+            ranker=RankHandler(engine, writer, recipe, follower, readiness, metrics, clock.stamp, asks),
+            events=EventHandler(recipe, writer, metrics, clock.stamp),
             items=put("candidate"),
             users=put("viewer"),
-            questionnaire=Questionnaire(asks, Tokens(secret), recipe.ask, writer, follower, metrics, now_ms),
+            questionnaire=Questionnaire(
+                asks, Tokens(secret), recipe.ask, writer, follower, metrics, clock.stamp
+            ),
             dashboard=DashboardReader(home),
         )
 
@@ -172,6 +178,8 @@ class LiveService:
             answers_accepted=value("easq_events_accepted_total", type="answered"),
             events_refused=value("easq_events_refused_total"),
             log_failures=value("easq_log_failures_total"),
+            tied_rankings=value("easq_tied_rankings_total"),
+            alarms=self.ranker.alarms(),
         )
 
     def _start_updates(self) -> Updates | None:
@@ -198,6 +206,11 @@ class LiveService:
             await asyncio.to_thread(self.asks_file.write, state)
         except OSError as error:  # the log has everything; a restart reads more of it
             logger.warning("the state of asking was not saved", reason=str(error))
+
+
+def _makes_nothing_late_ms(recipe: Recipe) -> int:
+    """Return how far an event may lie ahead of the clock without making another late."""
+    return round((recipe.join.lateness * 60 + recipe.service.clock_skew_seconds) * 1000)
 
 
 async def _watch_keys(keys: Keys) -> None:

@@ -23,6 +23,7 @@ from easq.errors import InputError
 from easq.features.profiles import Profiles
 from easq.features.profiles.store import ProfileStore
 from easq.home.arm_homes import open_arms
+from easq.home.checksums import is_another
 from easq.home.clock import clock_of
 from easq.home.home import Home
 from easq.home.process_log import lines_to_stderr
@@ -34,12 +35,17 @@ from easq.rank.replica import Hand, Replica, Replicas
 from easq.service.http.app import make_app
 from easq.service.http.keys import Keys
 from easq.service.http.server import check_address, make_server
+from easq.service.log_clock import steady_ms
 from easq.service.profile_saver import ProfileSaver
 from easq.service.service import LiveService
 
 _STATUS_S = 1.0
 _POLL_S = 0.05
 _SWITCH_S = 0.0005
+_SECRET_ADVICE = (
+    "its file was changed, or removed and made anew: open asks cannot be answered, and draws of asks begin "
+    "anew. If that was not meant, stop the service and put the old file back"
+)
 
 logger = structlog.get_logger("easq.service")
 
@@ -88,6 +94,9 @@ def _build(
     keys: Keys,
 ) -> LiveService:
     """Build the service; the model of the arm "" serves every viewer without an arm that has its own."""
+    secret = read_secret(home.secret_path)
+    if is_another(home.secret_path, secret):
+        logger.error("the secret is not the one that this system had", advice=_SECRET_ADVICE)
     profiles = Profiles.of(home.recipe, events.partitions(EVENTS))
     if reason := store.load(profiles, [*events.end_offsets(EVENTS), *events.end_offsets(PROFILES)]):
         logger.warning("profiles are built from the log", reason=reason)
@@ -115,10 +124,11 @@ def _build(
         engine,
         profiles,
         keys,
-        secret=read_secret(home.secret_path),
+        secret=secret,
         follow_updates=follow_updates,
         save_profiles=partial(saver.save, profiles),
         now_ms=clock_of(home),
+        steady=None if home.recipe.clock.held else steady_ms,
         asks_file=AsksFile(home.asks_path, home.recipe),
     )
 

@@ -4,7 +4,10 @@ from msgspec import Struct
 
 
 class ServiceStatus(Struct, frozen=True):
-    """The essentials of one service process; `freshness_seconds` is None until an answer was learned."""
+    """The essentials of one service process; `freshness_seconds` is None until an answer was learned.
+
+    `tied_rankings` counts replies of several candidates that all have one score.
+    """
 
     ready: bool
     reason: str
@@ -17,3 +20,5 @@ class ServiceStatus(Struct, frozen=True):
     answers_accepted: float
     events_refused: float
     log_failures: float
+    tied_rankings: float
+    alarms: list[str]

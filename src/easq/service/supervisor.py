@@ -197,8 +197,10 @@ class Pace:
         rank, event = ((last[n] - first[n]) / passed if len(self._seen) > 1 else 0.0 for n in (1, 2))
         freshness = service.get("freshness_seconds")
         fresh = "no answer yet" if freshness is None else f"freshness {1000 * freshness:.0f} ms"
+        alarms = "".join(f", ALARM: {text}" for role in (learner, service) for text in role.get("alarms", ()))
         return (
             f"{rank:.1f} rankings/s, {event:.1f} events/s, {learner.get('answers', 0):,} answers learned, "
             f"{fresh}, version {service.get('version', 'unknown')}, "
             f"{learner.get('lag_events', 0):,} events behind"
+            f"{alarms}"
         )

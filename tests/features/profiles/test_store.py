@@ -203,6 +203,68 @@ def _odd_value(path: Path) -> None:
     db.close()
 
 
+def _sql(statement: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with sqlite3.connect(path) as db:
+            assert db.execute(statement).rowcount
+        db.close()
+
+    return change
+
+
+_CHANGED = [
+    _sql("UPDATE told SET data = CAST(replace(data, 'author', 'auth0r') AS BLOB) WHERE side = 1"),
+    _sql("UPDATE told SET key = 'i1' WHERE key = 'i0'"),
+    _sql("UPDATE counts SET data = CAST(substr(data, 1, 3) || x'7f' || substr(data, 5) AS BLOB)"),
+    _sql("UPDATE requests SET ts = ts + 1"),
+    _sql("UPDATE histories SET key = 'u1'"),
+]
+
+
+@pytest.mark.parametrize("damage", _CHANGED, ids=["told", "told key", "counts", "requests", "histories"])
+def test_a_row_that_is_not_what_was_written_is_noticed(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "profiles.db"
+    saved(path)
+    damage(path)
+    profiles, reason = loaded(path)
+    assert reason is not None
+    assert "it is damaged: the checksum of a row of" in reason
+    assert profiles.offsets == [0] * (2 * PARTITIONS)
+
+
+def test_bits_that_decode_to_another_type_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.db"
+    saved(path)
+    for data in ("7", "'text'", "CAST(x'ff' AS TEXT)"):
+        saved(path)
+        _sql(f"UPDATE histories SET data = {data}, sum = NULL")(path)
+        _, reason = loaded(path)
+        assert reason is not None
+        assert "it is damaged: " in reason
+        path.unlink()
+
+
+def test_a_file_of_before_checksums_reads_and_is_checked_from_its_next_save(tmp_path: Path) -> None:
+    path = tmp_path / "profiles.db"
+    known = saved(path)
+    with sqlite3.connect(path) as db:
+        for table in ("told", "counts", "histories", "requests", "state"):
+            db.execute(f"ALTER TABLE {table} DROP COLUMN sum")
+        db.execute("PRAGMA user_version = 2")
+    db.close()
+    profiles = nothing()
+    with ProfileStore(path) as store:
+        assert store.load(profiles, FAR) is None
+        assert features_at(profiles, 0) == features_at(known, 0)
+        apply(profiles, item("i9", author=pack_ids([5])))
+        store.save(profiles)
+    assert loaded(path)[1] is None
+    _sql("UPDATE told SET data = x'80' WHERE key = 'i9'")(path)
+    assert "the checksum of a row of told" in (loaded(path)[1] or "")
+
+
 @pytest.mark.parametrize("damage", [_zeros, _cut, _text, _other, _odd_value])
 def test_a_damaged_file_is_set_aside_and_nothing_of_it_is_kept(
     tmp_path: Path, damage: Callable[[Path], None]

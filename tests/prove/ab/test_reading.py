@@ -203,3 +203,32 @@ def test_answers_stand_for_asks_and_views_that_gave_none(tmp_path: Path) -> None
     assert 0 < sums["weighted_satisfied"] < sums["weighted"]
     assert isinstance(table.response, ResponseSummary)
     assert table.response.effective_answers < sums["answered"]
+
+
+@pytest.mark.parametrize("ahead", [365, 76 * 365])
+def test_a_request_of_a_wrong_clock_does_not_move_the_end(tmp_path: Path, ahead: int) -> None:
+    events = [
+        msgspec.structs.replace(e, arm="easq/control") for e in world_events(40) if isinstance(e, Request)
+    ]
+    far = msgspec.structs.replace(events[0], event_id="far", ts=events[0].ts + ahead * DAY_MS)
+    recipe = small_recipe()
+    with written(tmp_path / "right.log", list(events)) as log:
+        right = read_table(recipe, EXPERIMENT, log)
+    with written(tmp_path / "wrong.log", [*events, far]) as log:
+        wrong = read_table(recipe, EXPERIMENT, log)
+    assert wrong.last_arm_day == right.last_arm_day
+
+
+def test_a_pause_of_years_takes_moments(tmp_path: Path) -> None:
+    events = [
+        msgspec.structs.replace(e, arm="easq/control") for e in world_events(40) if isinstance(e, Request)
+    ]
+    later = [
+        msgspec.structs.replace(e, event_id=f"l{e.event_id}", ts=e.ts + 76 * 365 * DAY_MS) for e in events
+    ]
+    with written(tmp_path / "a.log", [*events, *later]) as log:
+        table = read_table(small_recipe(), EXPERIMENT, log)
+    looks = list(snapshots(table, table.first_day, table.last_arm_day, 2))
+    assert table.last_arm_day - table.first_day > 76 * 364
+    assert len(looks) < 100
+    assert looks[-1].sum_UC.sum() == looks[-1].before_UC.sum() + table.sum_RC.sum()

@@ -1,19 +1,21 @@
 import json
 import multiprocessing
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from easq.errors import InputError
 from easq.log.events import EVENTS, Behavior
 from easq.log.sqlite import SqliteLog
 from easq.model.method import methods
 from easq.prove.offline.replay import RunFolderError, replay
+from easq.recipe.read import SettingsWarning
 from tests.support.method_learners import read_by
 from tests.support.replay_process import make_log, run
 from tests.support.small_worlds import small_recipe, world_events
@@ -123,11 +125,11 @@ def test_events_that_come_to_nothing_are_written_down(tmp_path: Path) -> None:
     assert result.counts["orphans"] == 1
 
 
-def test_missing_feature_stops_the_run_and_names_it(tmp_path: Path) -> None:
+def test_missing_feature_is_named_and_unknown(tmp_path: Path) -> None:
     recipe = small_recipe("features.style.name=colour")
     with SqliteLog(tmp_path / "log") as log:
         log.append(EVENTS, world_events(20))
-        with pytest.raises(InputError, match="feature 'colour' is not among the candidates columns"):
+        with pytest.warns(SettingsWarning, match="examples lack the feature 'colour'"):
             replay(recipe, log, tmp_path / "out")
 
 
@@ -156,6 +158,44 @@ def test_unfinished_run_is_neither_overwritten_nor_resumed_with_other_settings(
         older = [line for line in settings.read_text().splitlines() if not line.startswith("probe_dim")]
         settings.write_text("\n".join(older))
         replay(small_recipe(), events, tmp_path, resume=True)
+
+
+def _interrupted(log: Path, out: Path) -> None:
+    def stop(done: int, _: int) -> None:
+        raise InterruptedError
+
+    with SqliteLog(log) as events, pytest.raises(InterruptedError):
+        replay(small_recipe(), events, out, on_progress=stop)
+
+
+@pytest.mark.parametrize("kind", ["one more at the start", "another partition count", "shorter", "changed"])
+def test_a_run_is_not_resumed_with_another_log(short_log: Path, tmp_path: Path, kind: str) -> None:
+    _interrupted(short_log, tmp_path / "out")
+    events = sorted(world_events(1200), key=lambda event: event.ts)
+    if kind == "one more at the start":
+        events = [
+            msgspec.structs.replace(event, event_id=f"{event.event_id}x") for event in events[:1]
+        ] + events
+    elif kind == "shorter":
+        events = events[: len(events) // 4]
+    elif kind == "changed":
+        events = [msgspec.structs.replace(event, ts=event.ts + 1) for event in events]
+    other = tmp_path / "other.log"
+    with SqliteLog(other, 2 if kind == "another partition count" else 4) as log:
+        log.append(EVENTS, events)
+    with SqliteLog(other) as log, pytest.raises(RunFolderError, match="was started with another log"):
+        replay(small_recipe(), log, tmp_path / "out", resume=True)
+    with SqliteLog(short_log) as log:
+        replay(small_recipe(), log, tmp_path / "out", resume=True)
+
+
+def test_a_log_that_grew_is_the_same_log(short_log: Path, tmp_path: Path) -> None:
+    grown = tmp_path / "grown.log"
+    shutil.copy(short_log, grown)
+    _interrupted(grown, tmp_path / "out")
+    with SqliteLog(grown) as log:
+        log.append(EVENTS, [Behavior(event_id="new", user_id="u", ts=1, request_id="r", items=[], values={})])
+        replay(small_recipe(), log, tmp_path / "out", resume=True)
 
 
 def test_two_processes_cannot_replay_into_one_folder(log: Path, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ class ProfilesState(msgspec.Struct, frozen=True):
     window_ms: int
     progress: list[tuple[int, int]] = msgspec.field(name="heard")
     rings: list[list[int]]
+    ahead: list[tuple[int, int]] = []
+    """By partition, what runs ahead of the event time; see `EventTime`."""
 
 
 @dataclass

@@ -14,6 +14,7 @@ from easq.features.profiles.changes import ITEMS, VIEWERS, Changes, ProfilesStat
 from easq.features.profiles.histories import Histories
 from easq.features.profiles.reports import SEEN, BehaviorReports, Conditions, NewReport, OpenRequest
 from easq.features.profiles.value_table import Values, ValueTable
+from easq.log.event_time import times_of
 from easq.log.events import EVENTS, PROFILES, Event, ItemUpdate, ProfileUpdate, ViewerUpdate
 from easq.log.packing import Column
 from easq.recipe.features import BehaviorKind, Feature, History
@@ -105,6 +106,11 @@ class Profiles:
             self._put(ITEMS, [(e.item_id, e.values) for e in events if isinstance(e, ItemUpdate)])
             self.offsets[self._num_partitions + partition] += len(events)
 
+    @property
+    def event_ms(self) -> int:
+        """Return how far the partition that is furthest has come, in ms of event time; 0 before any event."""
+        return max(reports.newest for reports in self._reports)
+
     def viewer(self, user_id: str, ts: int) -> Columns:
         """Return the features of a viewer as of `ts`, in one row."""
         row = self._viewers.read([user_id], ts)
@@ -181,6 +187,7 @@ class Profiles:
                 self._window,
                 [(s.newest, s.refused) for s in self._reports],
                 [[rate.buckets.newest for rate in table.rates] for table in self._tables],
+                [(s.time.ahead, s.time.oldest_ahead) for s in self._reports],
             ),
             changes.values,
             [counts_of(table, keys) for table, keys in zip(self._tables, changes.counted, strict=True)],
@@ -209,10 +216,11 @@ class Profiles:
         opened: list[dict[str, OpenRequest]] = [{} for _ in self._reports]
         for partition, ts, request_id, user_id, reached in stored.requests:
             opened[partition][request_id] = OpenRequest(user_id, ts, reached)
-        for reports, (newest_ts, refused), requests in zip(
-            self._reports, state.progress, opened, strict=True
+        times = times_of([newest_ts for newest_ts, _ in state.progress], state.ahead)
+        for reports, time, (_, refused), requests in zip(
+            self._reports, times, state.progress, opened, strict=True
         ):
-            reports.restore(newest_ts, requests, refused)
+            reports.restore(time, requests, refused)
         self.offsets, self._refused = list(state.offsets), state.refused
 
     def _put(self, side: int, updates: list[tuple[str, Values]]) -> None:

@@ -6,6 +6,7 @@ from struct import unpack
 
 import msgspec
 
+from easq.log.event_time import EventTime
 from easq.log.events import Behavior, Event, Request
 from easq.log.packing import FLOAT, Column
 from easq.recipe.features import BehaviorKind, Feature, History, Number
@@ -76,7 +77,7 @@ class BehaviorReports:
 
     def __init__(self, conditions: Conditions, window_ms: int) -> None:
         self._conditions, self._window = conditions, window_ms
-        self.newest = 0
+        self.time = EventTime()
         self.open: dict[str, OpenRequest] = {}
         self._due: list[tuple[int, str]] = []
         self.refused = 0
@@ -86,23 +87,28 @@ class BehaviorReports:
         new: list[NewReport] = []
         window, opened_by_id = self._window, self.open
         for event in events:
-            self.newest = max(self.newest, event.ts)
+            newest = self.time.move(event.ts)
             if isinstance(event, Behavior):
                 opened = opened_by_id.get(event.request_id)
-                is_open = opened is not None and self.newest <= opened.ts + window
+                is_open = opened is not None and newest <= opened.ts + window
                 if opened is not None and is_open and event.user_id == opened.user_id:
                     self._add(opened, event, new)
             elif isinstance(event, Request):
-                is_past = self.newest > event.ts + window
+                is_past = newest > event.ts + window
                 if not is_past and event.event_id not in opened_by_id:
                     opened_by_id[event.event_id] = OpenRequest(event.user_id, event.ts, {})
                     heappush(self._due, (event.ts, event.event_id))
         self._forget()
         return new
 
-    def restore(self, newest: int, opened: dict[str, OpenRequest], refused: int) -> None:
+    @property
+    def newest(self) -> int:
+        """Return the event time, in ms."""
+        return self.time.newest
+
+    def restore(self, time: EventTime, opened: dict[str, OpenRequest], refused: int) -> None:
         """Continue with these open requests at this event time."""
-        self.newest, self.open, self.refused = newest, opened, refused
+        self.time, self.open, self.refused = time, opened, refused
         self._due = [(o.ts, request_id) for request_id, o in opened.items()]
         heapify(self._due)
         self._forget()
@@ -118,7 +124,8 @@ class BehaviorReports:
             before = reached.get(item, 0)
             if bit & ~before:
                 reached[item] = before | bit
-                new.append((event.user_id, item, opened.ts, bit & ~before))
+                # A view of a wrong clock far ahead would make every older view too old to count.
+                new.append((event.user_id, item, min(opened.ts, self.newest), bit & ~before))
 
     def _forget(self) -> None:
         due, horizon = self._due, self.newest - self._window

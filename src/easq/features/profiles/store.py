@@ -1,10 +1,12 @@
 """The embedded store of profiles: one SQLite file with the whole state as of its offsets.
 
 It is a copy of what the log says, never the only one. So a file that cannot be used is set aside, and the
-profiles are rebuilt from the log. Each save is one transaction with the changes since the last.
+profiles are rebuilt from the log. Each save is one transaction with the changes since the last. Every row has
+a CRC-32, which is verified when the file is loaded; rows that an older easq wrote have none.
 """
 
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -18,7 +20,8 @@ from easq.features.profiles.buckets import entries
 from easq.features.profiles.changes import ITEMS, VIEWERS, ProfilesState, Snapshot, Stored
 from easq.features.profiles.profiles import Profiles
 
-_APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 2
+_APPLICATION, _LAYOUT = int.from_bytes(b"EAPR", "big"), 3
+_WITHOUT_SUMS = 2  # the layout of an older easq
 _LOCKED_S = 10.0
 _SLICE = 256
 """Rows between two pauses: they hold the interpreter for about a millisecond."""
@@ -30,23 +33,38 @@ _KEYS = {
     "histories": ("key TEXT",),
     "requests": ("partition INTEGER", "ts INTEGER", "id TEXT"),
 }
-"""Tables and their keys. Beside its key a row holds `data`."""
+"""Tables and their keys. Beside its key a row holds `data` and the checksum `sum`."""
 
 _SCHEMA = (
     *(
-        f"CREATE TABLE {table} ({', '.join(keys)}, data BLOB NOT NULL,"
+        f"CREATE TABLE {table} ({', '.join(keys)}, data BLOB NOT NULL, sum INTEGER,"
         f" PRIMARY KEY ({', '.join(key.split()[0] for key in keys)})) WITHOUT ROWID"
         for table, keys in _KEYS.items()
     ),
-    "CREATE TABLE state (saves INTEGER NOT NULL, identity TEXT NOT NULL, data BLOB NOT NULL)",
+    "CREATE TABLE state (saves INTEGER NOT NULL, identity TEXT NOT NULL, data BLOB NOT NULL, sum INTEGER)",
     f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_LAYOUT}",
+)
+
+_ADD_SUMS = (
+    *(f"ALTER TABLE {table} ADD COLUMN sum INTEGER" for table in (*_KEYS, "state")),
     f"PRAGMA user_version = {_LAYOUT}",
 )
 
 # The log can make up for a save that a power cut undoes, so commits need not wait for the disk.
 _TUNING = f"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = {64 << 20}"
 
-_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT)
+_UNREACHED = {
+    *(sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH),
+    *(
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_NOMEM,
+    ),
+}
+"""Errors that say nothing about the bytes of the file. Any other means that it is damaged."""
 
 _Row = tuple[tuple[Any, ...], bytes | None]
 _Rows = dict[str, dict[tuple[Any, ...], bytes | None]]
@@ -147,6 +165,7 @@ class ProfileStore:
     def _open(self, profiles: Profiles, ends: Sequence[int]) -> None:
         """Open or make the file and restore its contents. Raises _UnusableError if it cannot be used."""
         self.close()
+        self._saves = 0
         self._db = db = sqlite3.connect(
             self._path, timeout=_LOCKED_S, isolation_level=None, check_same_thread=False
         )
@@ -154,22 +173,22 @@ class ProfileStore:
             if not _one(db, "SELECT count(*) FROM sqlite_master"):
                 db.executescript(_TUNING)
                 db.executescript(f"BEGIN IMMEDIATE; {'; '.join(_SCHEMA)}; COMMIT")
-            if (_one(db, "PRAGMA application_id"), _one(db, "PRAGMA user_version")) != (
-                _APPLICATION,
-                _LAYOUT,
-            ):
-                raise _UnusableError("it is not a store of profiles of this version")
+            layout = _one(db, "PRAGMA user_version")
+            _check_kind(db, layout)
             db.executescript(_TUNING)
-            row = db.execute("SELECT saves, identity, data FROM state").fetchone()
-            self._saves = row[0] if row else 0
-            if row:
-                self._restore(db, profiles, row[1], _state.decode(row[2]), ends)
+            if layout == _WITHOUT_SUMS:
+                db.executescript(f"BEGIN IMMEDIATE; {'; '.join(_ADD_SUMS)}; COMMIT")
+            for saves, identity, data in _checked(db, "state", ("saves", "identity")):
+                self._saves = saves
+                self._restore(db, profiles, identity, _state.decode(data), ends)
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                raise _UnusableError(f"it is damaged: {error}") from error
-            raise
-        except (msgspec.MsgspecError, ValueError, LookupError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNREACHED:
+                raise
             raise _UnusableError(f"it is damaged: {error}") from error
+        except (_UnusableError, OSError):
+            raise
+        except Exception as error:  # damaged bytes may decode to anything
+            raise _UnusableError(f"it is damaged: {error!r}") from error
 
     def _restore(
         self,
@@ -188,10 +207,10 @@ class ProfileStore:
                 state,
                 [_read_values(db, side) for side in _SIDES],
                 [[_read_counts(db, s, rate) for rate in range(len(state.rings[s]))] for s in _SIDES],
-                ((key, _histories.decode(data)) for key, data in db.execute("SELECT * FROM histories")),
+                ((key, _histories.decode(data)) for key, data in _checked(db, "histories", ("key",))),
                 (
                     (p, ts, i, *_request.decode(data))
-                    for p, ts, i, data in db.execute("SELECT * FROM requests")
+                    for p, ts, i, data in _checked(db, "requests", ("partition", "ts", "id"))
                 ),
             )
         )
@@ -211,9 +230,8 @@ class ProfileStore:
                 closed = (partition, newest - state.window_ms)
                 db.execute("DELETE FROM requests WHERE partition = ? AND ts < ?", closed)
             db.execute("DELETE FROM state")
-            db.execute(
-                "INSERT INTO state VALUES (?, ?, ?)", (self._saves + 1, self._identity, _encode(state))
-            )
+            row = _summed((self._saves + 1, self._identity), _encode(state))
+            db.execute("INSERT INTO state VALUES (?, ?, ?, ?)", row)
             db.execute("COMMIT")
         except BaseException:
             with suppress(sqlite3.Error):  # SQLite may have rolled back by itself
@@ -232,6 +250,11 @@ class ProfileStore:
         for suffix in ("-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         self._path.replace(self._path.with_name(self._path.name + ".unusable"))
+
+
+def _check_kind(db: sqlite3.Connection, layout: int) -> None:
+    if _one(db, "PRAGMA application_id") != _APPLICATION or layout not in (_LAYOUT, _WITHOUT_SUMS):
+        raise _UnusableError("it is not a store of profiles of this version")
 
 
 def _rows(snapshot: Snapshot) -> Iterator[tuple[str, Iterator[_Row]]]:
@@ -264,22 +287,41 @@ def _slices(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
 
 def _write(db: sqlite3.Connection, table: str, rows: Sequence[_Row]) -> None:
     names = [key.split()[0] for key in _KEYS[table]]
-    marks = ", ".join("?" * (len(names) + 1))
-    written = [(*key, data) for key, data in rows if data is not None]
+    marks = ", ".join("?" * (len(names) + 2))
+    written = [_summed(key, data) for key, data in rows if data is not None]
     db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", written)
     deleted = [key for key, data in rows if data is None]
     db.executemany(f"DELETE FROM {table} WHERE {' AND '.join(f'{n} = ?' for n in names)}", deleted)
 
 
+def _summed(key: tuple[Any, ...], data: bytes) -> tuple[Any, ...]:
+    return (*key, data, _sum(key, data))
+
+
+def _sum(key: tuple[Any, ...], data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(repr(key).encode()))
+
+
+def _checked(
+    db: sqlite3.Connection, table: str, keys: Sequence[str], where: str = "", values: Sequence[int] = ()
+) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table, each its keys and its data. Raises _UnusableError for a wrong checksum."""
+    for *key, data, expected in db.execute(
+        f"SELECT {', '.join(keys)}, data, sum FROM {table} {where}", values
+    ):
+        if expected is not None and _sum(tuple(key), data) != expected:
+            raise _UnusableError(f"it is damaged: the checksum of a row of {table} is wrong")
+        yield (*key, data)
+
+
 def _read_values(db: sqlite3.Connection, side: int) -> Iterator[tuple[str, dict[str, bytes]]]:
-    for key, data in db.execute("SELECT key, data FROM told WHERE side = ?", (side,)):
+    for _, key, data in _checked(db, "told", ("side", "key"), "WHERE side = ?", (side,)):
         yield key, _values.decode(data)
 
 
 def _read_counts(db: sqlite3.Connection, side: int, rate: int) -> dict[str, bytes]:
-    where = "SELECT key, data FROM counts WHERE side = ? AND rate = ?"
-    rows: Iterable[tuple[str, bytes]] = db.execute(where, (side, rate))
-    return dict(rows)
+    keys, where = ("side", "rate", "key"), "WHERE side = ? AND rate = ?"
+    return {key: data for _, _, key, data in _checked(db, "counts", keys, where, (side, rate))}
 
 
 def _one(db: sqlite3.Connection, sql: str) -> Any:

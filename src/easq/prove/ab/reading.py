@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from easq.arrays import F32, I64, Bool
 from easq.log.base import EventLog
+from easq.log.event_time import CONFIRMED_BY
 from easq.log.events import EVENTS
 from easq.log.ids import stable_ids
 from easq.prove.ab.chunks import Block, LogChunks
@@ -44,7 +45,7 @@ class PartitionData:
     asks: Block
     counts: dict[str, int]
     share: float
-    last_arm_ts: int
+    last_arm_ts: I64
 
 
 class Partition:
@@ -89,7 +90,7 @@ class Partition:
         self._asks: list[Block] = []
         self._counts = dict.fromkeys(COUNTS, 0)
         self._share = 1.0
-        self._last_arm_ts = -1
+        self._last_arm_ts = np.zeros(0, np.int64)
 
     def ingest(self, encoded: Sequence[bytes]) -> None:
         """Add the next events."""
@@ -179,7 +180,7 @@ class Partition:
         in_arm = taken(in_arm, np.argsort(in_arm["ts"], kind="stable"))
         user_Q, arm_Q = in_arm["user"], in_arm["arm"]
         if len(user_Q):
-            self._last_arm_ts = max(self._last_arm_ts, int(in_arm["ts"][-1]))
+            self._last_arm_ts = np.sort(np.concatenate([self._last_arm_ts, in_arm["ts"]]))[-CONFIRMED_BY:]
         # The first request in time is written last.
         is_new_Q = self._arm_U[user_Q] < 0
         self._arm_U[user_Q[is_new_Q][::-1]] = arm_Q[is_new_Q][::-1]

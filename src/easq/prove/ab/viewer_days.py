@@ -10,12 +10,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from easq.arrays import F32, F64, I64, Bool
 from easq.errors import InputError
 from easq.log.base import EventLog
+from easq.log.event_time import CONFIRMED_BY
 from easq.log.events import EVENTS
 from easq.prove.ab.answer_weights import NoAsks, ResponseSummary, weigh
 from easq.prove.ab.experiment_metrics import WEIGHTED, WEIGHTED_SATISFIED, ExperimentMetrics
@@ -35,6 +37,7 @@ from easq.recipe.recipe import Recipe
 MOST_ROWS = 1 << 22
 _WORTH_IT = 1_000_000
 _EPOCH = date(1970, 1, 1)
+_PAUSE_DAYS = 31
 Progress = Callable[[int, int], None]
 
 
@@ -159,10 +162,25 @@ def _combined(recipe: Recipe, metrics: ExperimentMetrics, parts: list[PartitionD
         np.concatenate([p.entry_day_U for p in parts]),
         np.concatenate([p.crossed_U for p in parts]) & kept_U,
         share,
-        max(part.last_arm_ts for part in parts) // DAY_MS,
+        last_arm_day(np.concatenate([part.last_arm_ts for part in parts])),
         {name: sum(p.counts[name] for p in parts) for name in COUNTS},
         response,
     )
+
+
+def last_arm_day(last_ts: I64) -> int:
+    """Return the last day with requests of arms, from the newest 16 or more of them; -1 if there are none.
+
+    Fewer than 16 that lie more than a month after all others are stamps of a wrong clock.
+
+    >>> last_arm_day(np.array([5, 6, 400]) * DAY_MS), last_arm_day(np.array([5, 6, 30]) * DAY_MS)
+    (6, 30)
+    """
+    days = np.unique(last_ts // DAY_MS)[::-1].tolist()
+    for day, before in pairwise(days):
+        if day - before > _PAUSE_DAYS and np.count_nonzero(last_ts // DAY_MS >= day) < CONFIRMED_BY:
+            return int(before)
+    return int(days[0]) if days else -1
 
 
 @dataclass(frozen=True)
@@ -195,7 +213,9 @@ def snapshots(
 ) -> Iterator[DaySnapshot]:
     """Yield a snapshot at the end of each day in [start, end], or of some `days`.
 
-    The arrays hold the viewers that had an arm by then, in one order; they change with the next snapshot.
+    Of a pause in which nothing happened only the first month has snapshots: a single stamp of a wrong clock
+    may put the end decades away. The arrays hold the viewers that had an arm by then, in one order; they
+    change with the next snapshot.
     """
     in_U = np.flatnonzero((table.arm_U >= 0) & (table.entry_day_U <= end))
     arm_U = table.arm_U[in_U]
@@ -204,16 +224,23 @@ def snapshots(
     table.add_days(start - pre_days, start, np.zeros_like(entry_U), every_UC)
     before_UC = every_UC[in_U]
     every_UC[:] = 0
-    for day in range(start, end + 1):
-        table.add_days(day, day + 1, entry_U, every_UC)
-        if days is not None and day not in days:
+    since = start
+    for day in range(start, end + 1) if days is None else sorted({*days} & {*range(start, end + 1)}):
+        if days is None and _is_far_in_a_pause(table, day, end):
             continue
+        table.add_days(since, day + 1, entry_U, every_UC)
+        since = day + 1
         is_there_U = entry_U[in_U] <= day
         observed_U = (day - entry_U[in_U] + 1)[is_there_U].astype(np.float64)
         viewer_U = in_U[is_there_U]
         yield DaySnapshot(
             day, viewer_U, arm_U[is_there_U], every_UC[in_U][is_there_U], before_UC[is_there_U], observed_U
         )
+
+
+def _is_far_in_a_pause(table: ViewerDays, day: int, end: int) -> bool:
+    low, high = np.searchsorted(table.day_R, [day - _PAUSE_DAYS, day + 1])
+    return day != end and low == high
 
 
 def day_number(day: date) -> int:

@@ -11,6 +11,7 @@ import gc
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,13 +23,14 @@ from easq.home.snapshots import Snapshots, save_parameters
 from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog
 from easq.log.events import EVENTS
+from easq.log.mark import log_mark
 from easq.model.method import method_of
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.results import CollisionCounts, ReplayResult, ReplayTimes
 from easq.prove.offline.tally import Tally
 from easq.prove.offline.truth import Truth
 from easq.prove.report.write import write_report
-from easq.recipe.read import read_kept_recipe, to_toml
+from easq.recipe.read import SettingsWarning, read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 Progress = Callable[[int, int], None]
@@ -73,6 +75,12 @@ def _replay(
         started, views_before = time.monotonic(), run.progressive.views
         with _rare_collection():
             run.go(on_progress)
+        for name, number in sorted(run.trainer.encoder.unknown.items()):
+            warnings.warn(
+                f"{number:,} examples lack the feature {name!r}, which is unknown there",
+                SettingsWarning,
+                stacklevel=2,
+            )
         seconds = time.monotonic() - started
         result = run.result()
     (out / "metrics.json").write_text(
@@ -139,6 +147,16 @@ def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
     settings.write_text(resolved)
 
 
+def _same_log(log: EventLog, until: list[int], mark: str | None, out: Path) -> str:
+    """Return the log's mark. Raises RunFolderError if it differs from that of the run's checkpoint."""
+    ends = log.end_offsets(EVENTS)
+    is_whole = len(ends) == len(until) and all(end >= n for end, n in zip(ends, until, strict=True))
+    found = log_mark(log, EVENTS, until) if is_whole else "another"
+    if mark not in (None, found) or not is_whole:
+        raise RunFolderError(f"{out} was started with another log; name that one, or remove the folder")
+    return found
+
+
 class _Run:
     """The parts of one replay; `go` runs them and saves their state on disk."""
 
@@ -148,6 +166,7 @@ class _Run:
         latest = self._checkpoints.latest()
         notes: dict[str, Any] = latest[1] if latest else {"until": log.end_offsets(EVENTS)}
         self._until: list[int] = notes["until"]
+        self._mark = _same_log(log, self._until, notes.get("log"), out)
         self.trainer = Trainer(recipe, len(self._until))
         self.progressive = Progressive(recipe, truth)
         if latest:
@@ -213,5 +232,5 @@ class _Run:
 
     def _save(self, late_bytes: int) -> None:
         state = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
-        notes = {"until": self._until, "late_bytes": late_bytes}
+        notes = {"until": self._until, "late_bytes": late_bytes, "log": self._mark}
         self._checkpoints.save(self.trainer.learner.step_count, state, notes)

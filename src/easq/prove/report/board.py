@@ -73,8 +73,10 @@ def learners(statuses: Mapping[str, Result], num_experts: Mapping[str, Sequence[
         f"{name}: {k1} experts" + (f" and {k2} of satisfaction" if k2 else "")
         for name, (k1, k2) in num_experts.items()
     )
+    alarms = [f"{name}: {alarm}" for name, status in statuses.items() for alarm in status.get("alarms", [])]
     return page.section(
         "Learners",
+        *map(page.text, alarms),
         page.grid(
             page.figure(
                 "Loss",
@@ -103,25 +105,22 @@ def learners(statuses: Mapping[str, Result], num_experts: Mapping[str, Sequence[
                 figures.trend_lines(trends, dict.fromkeys(trends, ("gradient",)), "norm", ".3~g"),
                 "No gradient yet.",
             ),
-            *_answer_path(statuses, trends),
+            *_answer_path(trends),
         ),
     )
 
 
-def _answer_path(
-    statuses: Mapping[str, Result], trends: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[str]:
+def _answer_path(trends: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """Return what tells whether the path that answers train is alive; nothing where no learner has one."""
     names = dict.fromkeys(trends, (f"signals/{SPREAD}", f"signals/{SIZE}", f"signals/{SHUT}"))
     drawn = figures.trend_lines(trends, names, "", ".3~g")
     if drawn is None:
         return []
-    found = [f"{name}: {alarm}" for name, status in statuses.items() for alarm in status.get("alarms", [])]
     words = (
         "Spread of the satisfaction score (0: it says nothing), the low-rank increment beside the backbone's "
     )
     words += f"output (alarm at {BOUNDS[SIZE]}), rows without an open gate (alarm at {BOUNDS[SHUT]})."
-    return [page.figure("Answer path", " ".join([words, *found]), drawn, "")]
+    return [page.figure("Answer path", words, drawn, "")]
 
 
 def rankings(explained: Sequence[Result], versions: Mapping[str, str]) -> str:
