@@ -131,6 +131,39 @@ def test_an_event_sent_again_is_accepted_again_and_logged_once(served: Served) -
     assert len(served.logged()) == 2
 
 
+def test_an_id_is_its_viewers_and_says_one_thing(served: Served) -> None:
+    """Ids are made on devices: two viewers may have the same. What is acknowledged is on the log."""
+    send(served, SEEN, ANSWERED)
+    theirs = [{**event, "user_id": "u2", "request_id": "r2"} for event in (SEEN, ANSWERED)]
+    assert [r["status"] for r in send(served, *theirs, *theirs)] == ["accepted"] * 4
+    assert sorted((e.user_id, e.event_id) for e in served.logged()) == [
+        (user, name) for user in ("u1", "u2") for name in ("e1", "e3")
+    ]
+    others = [
+        {**SEEN, "values": {"like": [0, 1]}},
+        {**SEEN, "request_id": "r9"},
+        {**ANSWERED, "event_id": "e1"},
+        {**ANSWERED, "option": "dissatisfied"},
+        {**ANSWERED, "propensity": 0.5},
+    ]
+    results = send(served, {**SEEN, "event_id": "new"}, *others, ANSWERED)
+    assert [r["status"] for r in results] == ["accepted", *["refused"] * 5, "accepted"]
+    assert results[1]["reason"] == (
+        "event_id: got 'e1', under which the log holds another event of viewer 'u1'; "
+        "allowed: one of its own, or the same event again"
+    )
+    assert len(served.logged()) == 5
+    assert served.metric('easq_events_refused_total{reason="id_taken"}') == 5
+    assert served.metric('easq_events_accepted_total{type="answered"}') == 4
+
+
+@pytest.mark.parametrize("letter", "oqadi")
+def test_ids_of_the_services_own_asks_are_refused(served: Served, letter: str) -> None:
+    (refused,) = send(served, {**SEEN, "event_id": letter + 12 * "0f"})
+    assert "a name of the service's own asks; allowed: any other" in refused["reason"]
+    assert send(served, {**SEEN, "event_id": 12 * "0f"})[0]["status"] == "accepted"
+
+
 def test_messagepack_distinguishes_nan_from_a_number(served: Served) -> None:
     nan = float("nan")
     events = [

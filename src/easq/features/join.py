@@ -30,6 +30,8 @@ from easq.log.events import (
 from easq.log.packing import FLOAT
 from easq.recipe.recipe import Recipe
 
+_Name = tuple[str, str]  # viewer and id
+
 
 class _Open(msgspec.Struct, gc=False):
     """A request that may still be answered. `request` is None once it can be read again at `offset`."""
@@ -71,8 +73,8 @@ class Joiner:
 
     An event is late if its own time is after the request's window, or if the partition was already
     `lateness` past the window. Late events, and those whose request never came, are counted and returned by
-    `take_late`. A copy (same `event_id`) is dropped and counted. Without `reread`, whole requests are kept
-    until their answers are late. Requests for which `takes` returns False are counted.
+    `take_late`. A copy (same viewer and `event_id`) is dropped and counted. Without `reread`, whole requests
+    are kept until their answers are late. Requests for which `takes` returns False are counted.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Joiner:
         self._newest = 0
         self._open: dict[str, _Open] = {}
         self._places: dict[str, dict[str, int]] = {}
-        self._waiting: dict[str, dict[str, Reply]] = {}
+        self._waiting: dict[str, dict[_Name, Reply]] = {}
         self._due: list[tuple[int, str]] = []
         self._late: list[Late] = []
         self.counts = Counts()
@@ -158,7 +160,7 @@ class Joiner:
         state = _state_decoder.decode(data)
         self._newest, self.counts = state.newest, state.counts
         self._open = {opened.key: opened for opened in state.open}
-        self._waiting = {events[0].request_id: {e.event_id: e for e in events} for events in state.waiting}
+        self._waiting = {events[0].request_id: {_name(e): e for e in events} for events in state.waiting}
         self._due = [(self._due_at(opened), key) for key, opened in self._open.items()]
         self._due += [
             (e.ts + self._answer_window, key)
@@ -186,10 +188,10 @@ class Joiner:
     def _wait(self, event: Reply) -> None:
         """Keep an event that arrived before its request."""
         waiting = self._waiting.setdefault(event.request_id, {})
-        if event.event_id in waiting:
+        if _name(event) in waiting:
             self.counts.duplicates += 1
             return
-        waiting[event.event_id] = event
+        waiting[_name(event)] = event
         heapq.heappush(self._due, (event.ts + self._answer_window, event.request_id))
 
     def _open_request(self, request: Request, offset: int, examples: list[Example]) -> None:
@@ -213,15 +215,16 @@ class Joiner:
                 self._add(opened, event, examples)
 
     def _add(self, opened: _Open, event: Reply, examples: list[Example]) -> None:
+        # An id belongs to its viewer: another's event must not hide one that was sent with the same id.
+        if event.user_id != opened.user_id and not opened.elsewhere:
+            self._keep_apart("its request is of another viewer", event)
+            return
         if event.event_id in opened.seen:
             self.counts.duplicates += 1
             return
         opened.seen.add(event.event_id)
         if opened.elsewhere:
             self.counts.elsewhere += 1
-            return
-        if event.user_id != opened.user_id:
-            self._keep_apart("its request is of another viewer", event)
             return
         window = self._behavior_window if isinstance(event, Behavior) else self._answer_window
         if event.ts > opened.ts + window or (isinstance(event, Behavior) and opened.viewed):
@@ -319,6 +322,10 @@ class Joiner:
                 if self._reread:
                     opened.request = None
                 heapq.heappush(due, (self._due_at(opened), key))
+
+
+def _name(event: Event) -> _Name:
+    return event.user_id, event.event_id
 
 
 def _select(event: Behavior, places: list[int]) -> Behavior:

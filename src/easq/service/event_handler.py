@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from easq.errors import InputError
+from easq.ask.view import AskId
+from easq.errors import InputError, cut
 from easq.home.clock import NowMs
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Reply
 from easq.log.packing import pack_floats
@@ -60,17 +61,31 @@ class EventHandler:
             allowed = f"{self._max_events} (service.max_events)"
             raise too_large(f"events: got {len(entries)}; allowed in one call: {allowed}")
         results, events = self._check(entries, formats.body, self._now_ms())
-        await self._writer.append(EVENTS, events)
-        for event in events:
-            self._metrics.accepted.labels(type(event).__name__.lower()).inc()
+        positions = iter(await self._writer.append_each(EVENTS, list(filter(None, events))))
+        for number, event in enumerate(events):
+            if event is None:
+                continue
+            if next(positions) is None:
+                results[number] = self._taken(event)
+            else:
+                self._metrics.accepted.labels(type(event).__name__.lower()).inc()
         return batch_reply(results)
+
+    def _taken(self, event: Reply) -> Result:
+        """Return the result of an event that is another under an id of its viewer."""
+        self._metrics.refused.labels("id_taken").inc()
+        reason = (
+            f"event_id: got {event.event_id!r}, under which the log holds another event of viewer "
+            f"{cut(event.user_id)!r}; allowed: one of its own, or the same event again"
+        )
+        return Result(status="refused", reason=reason, event_id=event.event_id)
 
     def _check(
         self, entries: Sequence[Raw], body_format: Format, now_ms: int
-    ) -> tuple[list[Result], list[Reply]]:
-        """Return a result per entry, and the events to be logged."""
+    ) -> tuple[list[Result], list[Reply | None]]:
+        """Return per entry a result and the event to be logged, None if it is refused."""
         results: list[Result] = []
-        events: list[Reply] = []
+        events: list[Reply | None] = []
         reader = self._readers[body_format]
         for entry in entries:
             try:
@@ -79,6 +94,7 @@ class EventHandler:
                 self._metrics.refused.labels(getattr(error, "kind", "malformed")).inc()
                 bad_id = entry_id(entry, body_format, "event_id")
                 results.append(Result(status="refused", reason=str(error), event_id=bad_id))
+                events.append(None)
             else:
                 events.append(event)
                 results.append(Result(status="accepted", event_id=event.event_id))
@@ -87,7 +103,11 @@ class EventHandler:
     def _event(self, body: EventBody, now_ms: int) -> Reply:
         for field in ("event_id", "user_id", "request_id"):
             check_ids(field, getattr(body, field))
-        # Requests and events share one space of ids: the event would be taken for a copy of its request.
+        if AskId.is_one(body.event_id):
+            raise _EventError(
+                "id", f"event_id: got {body.event_id!r}, a name of the service's own asks; allowed: any other"
+            )
+        # Requests and events of a viewer share one space of ids.
         if body.event_id == body.request_id:
             raise _EventError(
                 "id", f"event_id: got {body.event_id!r}, which is its request_id; allowed: one of its own"

@@ -12,7 +12,7 @@ from easq.recipe.operations import Service
 from easq.service.counters import ServiceCounters
 from easq.service.freshness import Freshness
 from easq.service.group_commit import Committer
-from easq.service.http.error_replies import unavailable
+from easq.service.http.error_replies import Refusal, unavailable
 
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
 _GATHER_S = 0.05  # events that no reply waits for are written together
@@ -33,7 +33,18 @@ class LogWriter:
         self._posted: list[tuple[str, Event]] = []
 
     async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
-        """Return the positions of the events; raise Refusal (503) if they could not be written in time."""
+        """Return the positions of the events; raise Refusal (503) if they could not be written in time.
+
+        Raises Refusal (409) if the log holds another event of a viewer under one of the ids.
+        """
+        positions = await self.append_each(topic, events)
+        for event, position in zip(events, positions, strict=True):
+            if position is None:
+                raise Refusal(409, "id_taken", f"{event.event_id!r} is on the log with other content")
+        return [position for position in positions if position is not None]
+
+    async def append_each(self, topic: str, events: Sequence[Event]) -> list[Position | None]:
+        """Return the positions of the events, None for those whose id is taken; raise Refusal (503)."""
         self.flush()
         try:
             async with asyncio.timeout(self._wait_s):
@@ -64,7 +75,7 @@ class LogWriter:
             self._submit(topic, [event for event_topic, event in posted if event_topic == topic])
 
     def _submit(self, topic: str, events: Sequence[Event]) -> None:
-        def check(done: Future[list[Position]]) -> None:
+        def check(done: Future[list[Position | None]]) -> None:
             if error := done.exception():
                 self._lose(topic, events, str(error))
 
