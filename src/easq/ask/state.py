@@ -37,6 +37,7 @@ from easq.log.events import Answered, Asked, Event, Offered, Request
 from easq.recipe.recipe import Recipe
 
 _MINUTE_MS = 60_000
+_ROUND_TRIP_MS = 1000  # players round, and count from their own clock
 _SKEW_MS = _MINUTE_MS  # how far apart in time the partitions being followed may be
 
 
@@ -135,6 +136,9 @@ class Asks:
             )
         if why := self.served.why_not(view.user_id, view.request_id, view.item_id, now_ms):
             return "unknown_view", why
+        since_ms = now_ms - self.served.made_at(view.request_id)
+        if view.play_ms > since_ms + _ROUND_TRIP_MS:
+            return "play_time", f"played {view.play_ms:g} ms of a ranking that was made {since_ms} ms ago"
         return "", ""
 
     def gates(self, view: View, now_ms: int) -> AskChance:
@@ -249,7 +253,7 @@ class Asks:
 
     def _observe_asked(self, event: Asked) -> None:
         ask = self.ask(event.event_id)
-        if ask is not None:
+        if ask is not None and ask.offered.user_id == event.user_id:
             self.show(ask)
         elif not event.policy:  # the platform's own questionnaire
             self.viewers.ask_elsewhere(event)

@@ -273,8 +273,9 @@ class Joiner:
         event: Asked | Answered | Dismissed | Ignored,
         examples: list[Example],
     ) -> None:
-        if event.item_id not in request.items:
-            self._keep_apart(f"item {event.item_id!r} is not in the request", event)
+        if event.item_id not in request.returned:
+            why = "was ranked and not returned" if event.item_id in request.items else "is not in the request"
+            self._keep_apart(f"item {event.item_id!r} {why}", event)
         elif event.question != self._question:
             if event.policy if isinstance(event, Asked) else event.ask_id:
                 self.counts.other_questions += 1

@@ -130,8 +130,10 @@ class LiveService:
         Raises LogError if the log cannot be read at the start. The state of asking is written every 15
         minutes and at the end.
         """
-        if self.asks_file is not None:
-            self.asks_file.read(self.asks, self.log.end_offsets(EVENTS))
+        file = self.asks_file
+        if file is not None and not file.read(self.asks, self.log.end_offsets(EVENTS)) and file.exists:
+            reason = "it is damaged, of another version or of other settings"
+            logger.info("the state of asking is set aside and read from the log", reason=reason)
         catch_up(self.asks, self.log, self.now_ms())
         self.committer.start()
         self.follower.start()
