@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from campaign import Campaign, disliked_author, judged
+from campaign import Campaign, disliked_author, judged, one_busy_viewer
 from common import DEFAULT, RATES, show
 
 from easq.features.batch import Batcher, make_batch
@@ -49,21 +49,33 @@ def recipe_of(arm: str, recipe: Recipe = DEFAULT) -> Recipe:
     return msgspec.structs.replace(recipe, answers=answers)
 
 
-def mean_rank(arm: str, seed: int, views: int, rates: AskRates, spares_others: bool) -> tuple[float, Told]:
-    """Simulate a world, train a model on it, and return the author's mean rank for honest viewers."""
+def mean_rank(
+    arm: str, seed: int, views: int, rates: AskRates, spares_others: bool, is_alone: bool = False
+) -> tuple[float, Told]:
+    """Simulate a world, train a model on it, and return the author's mean rank for honest viewers.
+
+    If one viewer `is_alone`, he makes a tenth of all requests, and is asked about all that he opens.
+    """
     recipe, world, told = recipe_of(arm), World(seed, rates), Told()
-    campaign = Campaign(disliked_author(world), is_silent=arm == "silent", spares_others=spares_others)
+    campaign = Campaign(
+        disliked_author(world),
+        is_silent=arm == "silent",
+        spares_others=spares_others,
+        num_hostile=int(is_alone),
+    )
     encoder, joiner = build_encoder(recipe), build_joiner(recipe)
     learner = build_learner(recipe, encoder)
     batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
-    num_hostile = round(campaign.share * len(world.viewers.segment_U))
+    num_hostile = campaign.number(world)
 
     def author_of(item_id: str) -> str:
         return str(world.catalogue.author_I[int(item_id[1:])])
 
     def stream() -> Any:
         for chunk in world.chunks(-(-views // world.candidates)):
-            yield from sorted(events(world, campaign.join(world, chunk, rates.ask)), key=lambda e: e.ts)
+            told_chunk = one_busy_viewer(chunk, 0.1) if is_alone else chunk
+            joined = campaign.join(world, told_chunk, 1.0 if is_alone else rates.ask)
+            yield from sorted(events(world, joined), key=lambda e: e.ts)
 
     said = judged(stream(), recipe.quality, author_of) if arm == "defended" else stream()
     for event in said:
@@ -93,7 +105,9 @@ def _rank(world: World, campaign: Campaign, learner: Learner, encoder: Any, reci
     return float(1 + (score_RC[:, 1:] > score_RC[:, :1]).sum(1).mean())
 
 
-def measure(seeds: int, views: int, rates: AskRates, spares_others: bool = False) -> dict[str, Any]:
+def measure(
+    seeds: int, views: int, rates: AskRates, spares_others: bool = False, is_alone: bool = False
+) -> dict[str, Any]:
     """Return ranks by seed and arm, and how far each arm moved the author from where silence leaves it."""
     compute_alike(1)
     rows: list[dict[str, Any]] = []
@@ -101,7 +115,7 @@ def measure(seeds: int, views: int, rates: AskRates, spares_others: bool = False
         ranks: dict[str, float] = {}
         told: dict[str, Told] = {}
         for arm in ARMS:
-            ranks[arm], told[arm] = mean_rank(arm, seed, views, rates, spares_others)
+            ranks[arm], told[arm] = mean_rank(arm, seed, views, rates, spares_others, is_alone)
         rows.append({"seed": seed, **ranks, "answers": vars(told["defended"])})
     moved = {arm: [row["silent"] - row[arm] for row in rows] for arm in ARMS[1:]}
     return {
@@ -120,9 +134,10 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=300_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--spare-others", action="store_true", help="the campaign says nothing about others")
+    parser.add_argument("--alone", action="store_true", help="one viewer, who answers day and night")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
-    result = measure(options.seeds, options.views, RATES, options.spare_others)
+    result = measure(options.seeds, options.views, RATES, options.spare_others, options.alone)
 
     def table() -> str:
         lines = ["seed  silent  undefended  defended  hostile answers (weight)  honest answers (weight)"]

@@ -24,8 +24,9 @@ _LONG_ENOUGH_S = 8.0  # to be asked, and too short for a long view
 class Campaign:
     """A `share` of the viewers, who open `visits` items of the author in every request to be asked.
 
-    They answer every ask: the best option about the author and, unless `spares_others`, the worst about
-    everybody else. With `is_silent` they do the same and say nothing, to compare with.
+    With `num_hostile` there are so many of them instead. They answer every ask: the best option about the
+    author and, unless `spares_others`, the worst about everybody else. With `is_silent` they do the same and
+    say nothing, to compare with.
     """
 
     author: int
@@ -33,11 +34,16 @@ class Campaign:
     visits: int = 3
     spares_others: bool = False
     is_silent: bool = False
+    num_hostile: int = 0
 
     def is_hostile(self, world: World, user_R: I64) -> np.ndarray:
         """Return whose requests are the campaign's; ids say nothing about viewers."""
-        hostile: np.ndarray = user_R < round(self.share * len(world.viewers.segment_U))
+        hostile: np.ndarray = user_R < self.number(world)
         return hostile
+
+    def number(self, world: World) -> int:
+        """Return the number of hostile viewers."""
+        return self.num_hostile or round(self.share * len(world.viewers.segment_U))
 
     def join(self, world: World, chunk: WorldChunk, ask: float) -> WorldChunk:
         """Return the chunk with the campaign in it; equal chunks give equal ones."""
@@ -67,6 +73,13 @@ class Campaign:
             asked_RC=asked_RC,
             option_RC=option_RC,
         )
+
+
+def one_busy_viewer(chunk: WorldChunk, share: float) -> WorldChunk:
+    """Return the chunk with a share of its requests made by viewer 0; equal chunks give equal ones."""
+    random = np.random.default_rng([1, int(chunk.ts_R[0])])
+    is_taken_R = random.random(len(chunk.user_R)) < share
+    return replace(chunk, user_R=np.where(is_taken_R, 0, chunk.user_R))
 
 
 def disliked_author(world: World) -> int:

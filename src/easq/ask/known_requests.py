@@ -37,6 +37,12 @@ class KnownRequests:
         """Return why this is not a view that can be asked about; empty if it is."""
         if request_id not in self._by_id or self.until(request_id) < now_ms:
             return "the ranking is not known, or older than join.answer_window"
+        return self.contradiction(user_id, request_id, item_id)
+
+    def contradiction(self, user_id: str, request_id: str, item_id: str) -> str:
+        """Return why a known ranking cannot have shown a viewer an item; empty if it can, or is not known."""
+        if request_id not in self._by_id:
+            return ""
         viewer, *items = _names(self._by_id[request_id])
         if viewer != user_id:
             return "the ranking was another viewer's"

@@ -106,24 +106,41 @@ def judge(answer: Answered, state: QualityState, rules: Quality, about: AnswerCo
 
 
 def observe(event: Asked | Answered, state: QualityState, rules: Quality, about: AnswerContext) -> None:
-    """Add a logged ask, or a logged answer with its weight."""
-    half_life_ms = rules.flood_hours * _HOUR_MS
+    """Add an ask, or an answer with its weight."""
     whole = state.everything.setdefault(event.question, Target())
-    targets = [whole, *(renew(state.targets, key, Target()) for key in _keys(event, about))]
-    for target in targets:
-        if isinstance(event, Asked):
-            target.asks.add(event.ts, 1.0, half_life_ms)
-            continue
-        for counts, amount in ((target.answers, 1.0), (target.weights, event.weight)):
-            counts.setdefault(event.option, DecayedSum()).add(event.ts, amount, half_life_ms)
-        if target is not whole:
+    targets = [renew(state.targets, key, Target()) for key in _keys(event, about)]
+    _count_in([whole, *targets], event, rules, 1.0)
+    if isinstance(event, Answered):
+        for target in targets:
             viewers = target.viewers.setdefault(event.option, {})
             viewers[stable_id(event.user_id)] = event.ts
             forget_oldest(viewers, _MAX_VIEWERS)
-    if isinstance(event, Answered):
-        answer = RecentAnswer(event.ts, event.question, event.option, FLOOD in event.flags)
+        answer = _remembered(event)
         add_answer(state.viewers, event.user_id, answer, max(MAX_ANSWERS, rules.max_per_day))
     forget_oldest(state.targets)
+
+
+def withdraw(answer: Answered, state: QualityState, rules: Quality, about: AnswerContext) -> None:
+    """Take back an observed answer that was not written. Of a flood it stays one of the viewers."""
+    targets = [state.targets[key] for key in _keys(answer, about) if key in state.targets]
+    _count_in([state.everything[answer.question], *targets], answer, rules, -1.0)
+    past = state.viewers.get(answer.user_id, [])
+    if _remembered(answer) in past:
+        past.remove(_remembered(answer))
+
+
+def _count_in(targets: list[Target], event: Asked | Answered, rules: Quality, times: float) -> None:
+    half_life_ms = rules.flood_hours * _HOUR_MS
+    for target in targets:
+        if isinstance(event, Asked):
+            target.asks.add(event.ts, times, half_life_ms)
+            continue
+        for counts, amount in ((target.answers, 1.0), (target.weights, event.weight)):
+            counts.setdefault(event.option, DecayedSum()).add(event.ts, times * amount, half_life_ms)
+
+
+def _remembered(answer: Answered) -> RecentAnswer:
+    return RecentAnswer(answer.ts, answer.question, answer.option, FLOOD in answer.flags)
 
 
 def reading_ms(text: str, skimming: float) -> float:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
+from easq.ask.state import Asks
 from easq.ask.view import AskId
 from easq.errors import InputError, cut
 from easq.home.clock import NowMs
+from easq.log.base import Position
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Reply
 from easq.log.packing import pack_floats
 from easq.recipe.recipe import Recipe
@@ -45,13 +47,15 @@ class _EventError(InputError):
 class EventHandler:
     """Checks events against what the recipe declares and against the service's clock, and logs them."""
 
-    def __init__(self, recipe: Recipe, writer: LogWriter, metrics: ServiceCounters, now_ms: NowMs) -> None:
+    def __init__(
+        self, recipe: Recipe, asks: Asks, writer: LogWriter, metrics: ServiceCounters, now_ms: NowMs
+    ) -> None:
         self._behaviors = frozenset(b.name for b in recipe.behaviors)
         self._question, self._max_items = recipe.question, recipe.service.max_candidates
         self._max_events = recipe.service.max_events
         self._skew_ms = round(recipe.service.clock_skew_seconds * 1000)
         self._age_ms = round((recipe.join.answer_window + recipe.join.lateness) * _MINUTE_MS)
-        self._writer, self._metrics, self._now_ms = writer, metrics, now_ms
+        self._asks, self._writer, self._metrics, self._now_ms = asks, writer, metrics, now_ms
         self._readers = {form: form.reader(EventBody) for form in (JSON, MSGPACK)}
 
     async def take(self, call: EventsCall, formats: Formats) -> BatchReply:
@@ -61,7 +65,7 @@ class EventHandler:
             allowed = f"{self._max_events} (service.max_events)"
             raise too_large(f"events: got {len(entries)}; allowed in one call: {allowed}")
         results, events = self._check(entries, formats.body, self._now_ms())
-        positions = iter(await self._writer.append_each(EVENTS, list(filter(None, events))))
+        positions = iter(await self._append(list(filter(None, events))))
         for number, event in enumerate(events):
             if event is None:
                 continue
@@ -70,6 +74,18 @@ class EventHandler:
             else:
                 self._metrics.accepted.labels(type(event).__name__.lower()).inc()
         return batch_reply(results)
+
+    async def _append(self, events: list[Reply]) -> list[Position | None]:
+        """Log events, answers with what they weigh; return what `append_each` of the log returns."""
+        weighed = [self._asks.weigh(event) if isinstance(event, Answered) else event for event in events]
+        positions: list[Position | None] = [None] * len(events)
+        try:
+            positions = await self._writer.append_each(EVENTS, weighed)
+        finally:
+            for event, position in zip(weighed, positions, strict=True):
+                if isinstance(event, Answered):
+                    self._asks.settle(event, position)
+        return positions
 
     def _taken(self, event: Reply) -> Result:
         """Return the result of an event that is another under an id of its viewer."""
@@ -134,6 +150,9 @@ class EventHandler:
         check_ids("item_id", body.item_id)
         if body.question != self._question.name:
             raise _EventError("question", f"question: got {body.question!r}; allowed: {self._question.name}")
+        if why := self._asks.served.contradiction(body.user_id, body.request_id, body.item_id):
+            allowed = "a view of this viewer's ranking"
+            raise _EventError("view", f"item_id: got {body.item_id!r}, but {why}; allowed: {allowed}")
         if isinstance(body, AskedBody):
             return Asked(
                 event_id=body.event_id,

@@ -4,8 +4,6 @@ An offer that asks nothing is answered before its event is durable: a crash then
 changed nothing for the viewer.
 """
 
-import msgspec
-
 from easq.ask.decisions import Ask, AskOutcome, DecisionStatus
 from easq.ask.offer import OfferReply, OptionReply, QuestionReply
 from easq.ask.state import Asks
@@ -75,9 +73,9 @@ class Questionnaire:
             allowed = ", ".join(ask.offered.order)
             raise InputError(f"option: got {call.option!r}; allowed: {allowed}")
         answer = ask.outcome_event(Answered, self._now_ms(), call.took_ms, option=call.option)
-        weight, flags = self._asks.weigh(answer) if ask.outcome is None else (1.0, [])
-        answer = msgspec.structs.replace(answer, weight=weight, flags=flags)
-        return await self._conclude(ask, answer, "answered")
+        if ask.outcome is not None:
+            return await self._conclude(ask, answer, "answered")
+        return await self._conclude(ask, self._asks.weigh(answer), "answered")
 
     async def dismiss(self, call: AskCall, _: Formats) -> AskReply:
         """Log that a viewer closed the question."""
@@ -143,7 +141,13 @@ class Questionnaire:
         self._asks.conclude(ask, outcome)
         # A repetition is appended again, and the log keeps the first: so this reply too is true.
         shown_ms = max(ask.offered.ts, outcome.ts - outcome.took_ms)
-        await self._writer.append(EVENTS, [ask.shown_event(shown_ms), before or outcome])
+        position = None
+        try:
+            events = [ask.shown_event(shown_ms), before or outcome]
+            _, position = await self._writer.append(EVENTS, events)
+        finally:
+            if isinstance(outcome, Answered):
+                self._asks.settle(outcome, position)
         status = "accepted" if before is None else "counted before"
         self._count(name, status)
         return AskReply(status)

@@ -116,7 +116,7 @@ class LiveService:
             follow_updates=follow_updates,
             readiness=readiness,
             ranker=RankHandler(engine, writer, recipe, follower, readiness, metrics, now_ms, asks),
-            events=EventHandler(recipe, writer, metrics, now_ms),
+            events=EventHandler(recipe, asks, writer, metrics, now_ms),
             items=put("candidate"),
             users=put("viewer"),
             questionnaire=Questionnaire(asks, Tokens(secret), recipe.ask, writer, follower, metrics, now_ms),
