@@ -25,8 +25,8 @@ class Campaign:
     """A `share` of the viewers, who open `visits` items of the author in every request to be asked.
 
     With `num_hostile` there are so many of them instead. They answer every ask: the best option about the
-    author and, unless `spares_others`, the worst about everybody else. With `is_silent` they do the same and
-    say nothing, to compare with.
+    author and, unless `spares_others`, the worst about everybody else; the other way round if it `blames`.
+    With `is_silent` they do the same and say nothing, to compare with.
     """
 
     author: int
@@ -35,6 +35,7 @@ class Campaign:
     spares_others: bool = False
     is_silent: bool = False
     num_hostile: int = 0
+    blames: bool = False
 
     def is_hostile(self, world: World, user_R: I64) -> np.ndarray:
         """Return whose requests are the campaign's; ids say nothing about viewers."""
@@ -61,7 +62,8 @@ class Campaign:
             long_RC[r, place] = 0
             asked_RC[r, place] = random.random(len(absent)) < ask
             is_own = world.catalogue.author_I[item_RC[r]] == self.author
-            said = np.where(is_own, _BEST, -1 if self.spares_others else _WORST)
+            own, other = (_WORST, _BEST) if self.blames else (_BEST, _WORST)
+            said = np.where(is_own, own, -1 if self.spares_others else other)
             option_RC[r] = np.where(asked_RC[r] & (not self.is_silent), said, -1)
         return replace(
             chunk,
@@ -84,12 +86,21 @@ def one_busy_viewer(chunk: WorldChunk, share: float) -> WorldChunk:
 
 def disliked_author(world: World) -> int:
     """Return an author with enough items of whom a quarter of the authors is worse."""
+    return _author_at(world, 1 / 4)
+
+
+def liked_author(world: World) -> int:
+    """Return an author with enough items of whom a quarter of the authors is better."""
+    return _author_at(world, 3 / 4)
+
+
+def _author_at(world: World, share: float) -> int:
     catalogue = world.catalogue
     num_A = np.bincount(catalogue.author_I)
     worth_I = catalogue.quality_I - 3 * catalogue.bait_I
     worth_A = np.bincount(catalogue.author_I, worth_I) / np.maximum(1, num_A)
     known = np.flatnonzero(num_A >= _FEWEST_ITEMS)
-    return int(known[np.argsort(worth_A[known])[len(known) // 4]])
+    return int(known[np.argsort(worth_A[known])[int(len(known) * share)]])
 
 
 def judged(events: Iterable[Event], rules: Quality, author_of: Callable[[str], str]) -> Iterator[Event]:
