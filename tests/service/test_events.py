@@ -77,7 +77,11 @@ def test_every_event_type_is_logged_as_it_was_sent(served: Served) -> None:
             "values: unknown behavior 'likes'; allowed: click, comment, ",
         ),
         ({**SEEN, "values": {"like": [1]}}, "values.like: got 1 numbers for 2 items; allowed: 2"),
-        ({**SEEN, "values": {"like": [1, 1e39]}}, "values.like: allowed are finite numbers of 32 bits"),
+        (
+            {**SEEN, "values": {"like": [1, 1e39]}},
+            "values.like: allowed are finite numbers from -1e+12 to 1e+12",
+        ),
+        ({**SEEN, "values": {"like": [1, -3.4e38]}}, "values.like: allowed are finite numbers from -1e"),
         ({**SEEN, "values": {"like": ["1", 0]}}, "expected `float`, got `str`"),
         ({**SEEN, "values": {"like": [True, 0]}}, "expected `float`, got `bool`"),
         ({**SEEN, "items": ["a", "a"]}, "items: an item is in it twice"),

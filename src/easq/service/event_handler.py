@@ -10,10 +10,9 @@ from easq.errors import InputError, cut
 from easq.home.clock import NowMs
 from easq.log.base import Position
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Reply
-from easq.log.packing import pack_floats
+from easq.log.packing import LARGEST_VALUE, pack_floats
 from easq.recipe.recipe import Recipe
 from easq.service.counters import ServiceCounters
-from easq.service.feature_values import LARGEST
 from easq.service.http.error_replies import too_large
 from easq.service.http.formats import Formats
 from easq.service.http.messages import (
@@ -194,8 +193,9 @@ class EventHandler:
                 raise _EventError(
                     "size", f"values.{name}: got {len(numbers)} numbers for {size} items; allowed: {size}"
                 )
-            if not all(abs(x) <= LARGEST for x in numbers):
-                raise _EventError("number", f"values.{name}: allowed are finite numbers of 32 bits")
+            if not all(abs(x) <= LARGEST_VALUE for x in numbers):
+                allowed = f"finite numbers from -{LARGEST_VALUE:g} to {LARGEST_VALUE:g}"
+                raise _EventError("number", f"values.{name}: allowed are {allowed}")
         columns = {name: pack_floats(numbers) for name, numbers in body.values.items()}
         return Behavior(
             event_id=body.event_id,

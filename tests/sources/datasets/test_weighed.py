@@ -70,3 +70,8 @@ def test_a_flood_about_one_author_is_found(tmp_path: Path) -> None:
     ]
     (chunk,) = weighed([[authors, *said]], Quality())
     assert sum(isinstance(e, Answered) and e.weight < 1 for e in chunk) >= 6
+
+
+def test_a_behavior_of_an_impossible_size_rejects_its_row(tmp_path: Path) -> None:
+    loaded = load(tmp_path, [view("u", "a", NOON, liked=1), view("u", "b", NOON, liked=3.4e38)])
+    assert loaded.rejects.rows == {"out_of_range_liked": 1}

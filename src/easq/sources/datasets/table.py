@@ -16,6 +16,7 @@ import polars as pl
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.log.events import Event
+from easq.log.packing import LARGEST_VALUE
 from easq.recipe.questionnaire import Quality
 from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
@@ -148,6 +149,7 @@ def _parse(declared: Mapping) -> Parse:
             *((f"inexact_{column}", inexact(column)) for column in (columns.user, columns.item)),
             *time_checks(columns.time),
             *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
+            *((f"out_of_range_{column}", value(column).abs() > LARGEST_VALUE) for column in done),
         ],
         bad_answer=bad_answer,
     )
