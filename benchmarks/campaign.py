@@ -24,8 +24,9 @@ _LONG_ENOUGH_S = 8.0  # to be asked, and too short for a long view
 class Campaign:
     """A `share` of the viewers, who open `visits` items of the author in every request to be asked.
 
-    They answer every ask: the best option about the author and, unless `spares_others`, the worst about
-    everybody else. With `is_silent` they do the same and say nothing, to compare with.
+    With `num_hostile` there are so many of them instead. They answer every ask: the best option about the
+    author and, unless `spares_others`, the worst about everybody else; the other way round if it `blames`.
+    With `is_silent` they do the same and say nothing, to compare with.
     """
 
     author: int
@@ -33,11 +34,17 @@ class Campaign:
     visits: int = 3
     spares_others: bool = False
     is_silent: bool = False
+    num_hostile: int = 0
+    blames: bool = False
 
     def is_hostile(self, world: World, user_R: I64) -> np.ndarray:
         """Return whose requests are the campaign's; ids say nothing about viewers."""
-        hostile: np.ndarray = user_R < round(self.share * len(world.viewers.segment_U))
+        hostile: np.ndarray = user_R < self.number(world)
         return hostile
+
+    def number(self, world: World) -> int:
+        """Return the number of hostile viewers."""
+        return self.num_hostile or round(self.share * len(world.viewers.segment_U))
 
     def join(self, world: World, chunk: WorldChunk, ask: float) -> WorldChunk:
         """Return the chunk with the campaign in it; equal chunks give equal ones."""
@@ -55,7 +62,8 @@ class Campaign:
             long_RC[r, place] = 0
             asked_RC[r, place] = random.random(len(absent)) < ask
             is_own = world.catalogue.author_I[item_RC[r]] == self.author
-            said = np.where(is_own, _BEST, -1 if self.spares_others else _WORST)
+            own, other = (_WORST, _BEST) if self.blames else (_BEST, _WORST)
+            said = np.where(is_own, own, -1 if self.spares_others else other)
             option_RC[r] = np.where(asked_RC[r] & (not self.is_silent), said, -1)
         return replace(
             chunk,
@@ -69,14 +77,30 @@ class Campaign:
         )
 
 
+def one_busy_viewer(chunk: WorldChunk, share: float) -> WorldChunk:
+    """Return the chunk with a share of its requests made by viewer 0; equal chunks give equal ones."""
+    random = np.random.default_rng([1, int(chunk.ts_R[0])])
+    is_taken_R = random.random(len(chunk.user_R)) < share
+    return replace(chunk, user_R=np.where(is_taken_R, 0, chunk.user_R))
+
+
 def disliked_author(world: World) -> int:
     """Return an author with enough items of whom a quarter of the authors is worse."""
+    return _author_at(world, 1 / 4)
+
+
+def liked_author(world: World) -> int:
+    """Return an author with enough items of whom a quarter of the authors is better."""
+    return _author_at(world, 3 / 4)
+
+
+def _author_at(world: World, share: float) -> int:
     catalogue = world.catalogue
     num_A = np.bincount(catalogue.author_I)
     worth_I = catalogue.quality_I - 3 * catalogue.bait_I
     worth_A = np.bincount(catalogue.author_I, worth_I) / np.maximum(1, num_A)
     known = np.flatnonzero(num_A >= _FEWEST_ITEMS)
-    return int(known[np.argsort(worth_A[known])[len(known) // 4]])
+    return int(known[np.argsort(worth_A[known])[int(len(known) * share)]])
 
 
 def judged(events: Iterable[Event], rules: Quality, author_of: Callable[[str], str]) -> Iterator[Event]:

@@ -145,3 +145,15 @@ def test_threads_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None
     assert read_back(file, log, recipe)[1]
     assert [path.name for path in tmp_path.glob("asks*")] == ["asks"]
     log.close()
+
+
+def test_a_file_of_an_older_version_is_set_aside(tmp_path: Path) -> None:
+    """It held rankings as checksums, which say nothing of the names that are compared now."""
+    recipe = small_recipe(*ADAPTIVE)
+    log, asks = log_and_asks(tmp_path, recipe)
+    older, file = AsksFile(tmp_path / "asks", recipe), AsksFile(tmp_path / "asks", recipe)
+    older._mark = older._mark.replace(b"easq.asks.3", b"easq.asks.2")
+    older.write(older.take(asks))
+    assert read_back(older, log, recipe)[1]
+    assert (file.exists, read_back(file, log, recipe)[1]) == (True, False)
+    log.close()

@@ -1,6 +1,7 @@
 """Haste, habit and campaigns weigh less, and honest answers weigh what they did."""
 
 import msgspec
+import numpy as np
 import pytest
 from campaign import Campaign, disliked_author, judged
 
@@ -144,15 +145,63 @@ def test_a_flood_about_one_author_counts_as_much_as_its_asks_lead_to_elsewhere()
     # 100 asks; elsewhere one of twenty is answered so; twice that is let through, and what came before
     # four viewers had answered so.
     assert sum(f.weight for f in result) < RULES.flood_excess * 100 / 20 + RULES.flood_viewers
-    # Who took part is doubted elsewhere too; who did not is not.
-    assert weigh(state, answer("h99", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
-        0.1,
-        ["flooder"],
-    )
-    assert weigh(state, answer("new", start + 3 * HOUR, "bad", "j"), AnswerContext("else")) == (
-        1.0,
-        [],
-    )
+    # Who took part and answers nearly all asks is doubted elsewhere too; who took part by chance is not.
+    for n in range(6):
+        ts, other = start + 2 * HOUR + n * 5 * MINUTE, AnswerContext(f"other{n}")
+        observe(asked("h99", ts, f"o{n}"), state, RULES, other)
+        weigh(state, answer("h99", ts + 3000, ("good", "bad")[n % 2], f"o{n}"), other)
+    late = start + 4 * HOUR
+    assert weigh(state, answer("h99", late, "bad", "j"), AnswerContext("else")) == (0.1, ["flooder"])
+    for user in ("h98", "new"):
+        assert weigh(state, answer(user, late, "bad", "j"), AnswerContext("else")) == (1.0, [])
+
+
+def visits(state: QualityState, start: int, options: str, is_known: bool) -> list[tuple[str, AnswerWeight]]:
+    """Ask 150 viewers about an author, of whom 15 answer; return what they say and what it weighs."""
+    result = []
+    for n in range(150):
+        user, ts = f"{options}{start}.{n}", start + n * MINUTE
+        for k in range(2 if is_known else 0):
+            earlier, then = AnswerContext(f"author{(n + k) % 41}"), ts - HOUR + k * 90_000
+            observe(asked(user, then, f"e{n}.{k}"), state, RULES, earlier)
+            weigh(state, answer(user, then + 3000, ("good", "bad")[k], f"e{n}.{k}"), earlier)
+        observe(asked(user, ts), state, RULES, ABOUT)
+        if n % 10 == 9:
+            option = "good" if options[n // 10 % len(options)] == "g" else "bad"
+            result.append((option, weigh(state, answer(user, ts + 3000, option))))
+    return result
+
+
+def flood(state: QualityState, start: int, num: int, option: str) -> list[AnswerWeight]:
+    """Let so many new viewers come for one author and answer once, patiently."""
+    result = []
+    for n in range(num):
+        observe(asked(f"x{n}", start + n * 30_000), state, RULES, ABOUT)
+        result.append(weigh(state, answer(f"x{n}", start + n * 30_000 + 4000, option)))
+    return result
+
+
+@pytest.mark.parametrize(("option", "honest"), [("good", "gggggggggb"), ("bad", "bbbbbbbbbg")])
+@pytest.mark.parametrize("num", [10, 20, 40, 80])
+def test_a_flood_is_no_weapon_against_those_it_praises_or_blames(num: int, option: str, honest: str) -> None:
+    """At both ends of the scale.
+
+    Viewers who are known for other answers keep their say, and of the others no option is let through more
+    than another. The flood itself gets what its asks bring elsewhere.
+    """
+    state = QualityState()
+    usual(state)
+    said = flood(state, 11 * HOUR, num, option)
+    assert sum(one.weight for one in said) < 2 * RULES.flood_excess * num / 20 + RULES.flood_viewers + 1
+    known = visits(state, 12 * HOUR, honest, is_known=True)
+    assert [one.weight for _, one in known] == [1.0] * 15
+    new = visits(state, 15 * HOUR, honest, is_known=False)
+    mean = [np.mean([one.weight for o, one in new if o == name]) for name in ("good", "bad")]
+    assert min(mean) > 0.15
+    assert mean[0] == pytest.approx(mean[1], rel=0.3)
+    # Nobody of them is doubted elsewhere for having been there.
+    for user in (f"{honest}{15 * HOUR}.9", "x3"):
+        assert weigh(state, answer(user, 19 * HOUR, "bad", "j"), AnswerContext("else")) == (1.0, [])
 
 
 def test_one_viewer_alone_is_no_flood_and_an_item_can_be_flooded_without_its_author_known() -> None:

@@ -26,7 +26,7 @@ def request(key: str, user: str, ts: int, items: str = "abc") -> Request:
 
 
 def view(request: Request, item: str = "a", **other: object) -> View:
-    fields = {"play_ms": 8000.0, "ratio": 0.2} | other
+    fields = {"play_ms": 400.0, "ratio": 0.6} | other
     return View(request.user_id, request.event_id, item, **fields)  # type: ignore[arg-type]
 
 
@@ -232,15 +232,20 @@ def test_a_view_that_cannot_be_asked_about_is_explained() -> None:
     asks = Asks(small_recipe(), SECRET)
     served = request("r", "u", NOW)
     asks.observe([served])
-    assert asks.why_not(view(served, play_ms=100.0), NOW)[0] == "eligible"
+    assert asks.why_not(view(served, play_ms=100.0, ratio=0.1), NOW)[0] == "eligible"
     for other, why in (
         (View("u", "r2", "a", 8000, 0), "the ranking is not known"),
         (View("v", "r", "a", 8000, 0), "the ranking was another viewer's"),
-        (View("u", "r", "z", 8000, 0), "the item is not among those logged"),
+        (View("u", "r", "z", 8000, 0), "the item is not among those that the ranking returned and logged"),
     ):
         gate, result = asks.why_not(other, NOW)
         assert gate == "unknown_view"
         assert result.startswith(why)
+    assert asks.why_not(view(served, play_ms=5001.0), NOW + 4000) == (
+        "play_time",
+        "played 5001 ms of a ranking that was made 4000 ms ago",
+    )
+    assert asks.why_not(view(served, play_ms=5000.0), NOW + 4000) == ("", "")
     assert asks.why_not(view(served), NOW + 60 * MINUTE) == ("", "")
     assert asks.why_not(view(served), NOW + 60 * MINUTE + 1)[0] == "unknown_view"
     assert asks.served.latest("u", "c") == "r"

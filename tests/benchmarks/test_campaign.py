@@ -9,20 +9,41 @@ from easq.learn.trainer import compute_alike
 from easq.sources.world.simulate import AskRates, World
 
 
-@pytest.mark.parametrize("seed", [2, 4])
-def test_the_defense_removes_most_of_a_campaigns_gain(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "spares_others"), [(2, True), (4, True), (2, False)])
+def test_the_defense_removes_most_of_a_campaigns_gain(seed: int, spares_others: bool) -> None:
     """The short form of `benchmarks/attack.py`, with four times as many asks."""
-    from attack import ARMS, mean_rank  # type: ignore[import-not-found]
+    from attack import ARMS, Attack, mean_rank  # type: ignore[import-not-found]
 
     compute_alike(1)
-    rank = {arm: mean_rank(arm, seed, 60_000, AskRates(0.2, 0.1), False)[0] for arm in ARMS}
+    attack = Attack(spares_others=spares_others)
+    ranked = {arm: mean_rank(arm, seed, 60_000, AskRates(0.2, 0.1), attack) for arm in ARMS}
     for name in ("attack", "common"):
         sys.modules.pop(name)
-    undefended, defended = (rank["silent"] - rank[arm] for arm in ("undefended", "defended"))
-    # Of the way to the first place: how far there is to go depends on the world and on the method.
-    assert undefended > 0.6 * (rank["silent"] - 1)
-    assert defended < 3.5
-    assert defended < 0.6 * undefended
+    undefended, defended = (ranked["silent"][0] - ranked[arm][0] for arm in ("undefended", "defended"))
+    assert undefended > 1.2
+    # Who also rates everybody else down floods no one author: that half is found later.
+    assert defended < (0.6 if spares_others else 0.9) * undefended
+    told = ranked["defended"][1]
+    assert told.hostile_weight < (0.2 if spares_others else 0.5) * told.hostile
+    assert told.honest_weight > 0.99 * told.honest
+
+
+@pytest.mark.parametrize(("aim", "most"), [("silence", 0.5), ("blame", 1.5)])
+def test_the_defense_is_no_weapon_against_a_liked_author(aim: str, most: float) -> None:
+    """Neither a flood of praise, which makes praise doubtful, nor one of blame costs the author much."""
+    from attack import Attack, mean_rank
+
+    compute_alike(1)
+    attack = Attack(aim, spares_others=True)
+    silent, defended = (
+        mean_rank(arm, 4, 60_000, AskRates(0.2, 0.1), attack) for arm in ("silent", "defended")
+    )
+    for name in ("attack", "common"):
+        sys.modules.pop(name)
+    assert defended[0] - silent[0] < most
+    told = defended[1]
+    assert told.hostile_weight < 0.2 * told.hostile
+    assert told.honest_weight > 0.99 * told.honest
 
 
 def test_the_campaign_answers_every_ask_and_leaves_honest_viewers_as_they_were() -> None:

@@ -18,7 +18,7 @@ from tests.support.small_worlds import small_recipe
 
 def test_a_view_is_explained_gate_by_gate(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home", small_recipe("ask.rate=1.0"))
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000 - 9000
     served = Request(event_id="r1", user_id="u", ts=now_ms, items=["a", "b"], viewer={}, candidates={})
     asks = Asks(home.recipe, read_secret(home.secret_path))
     asks.observe([served])
@@ -41,7 +41,7 @@ def test_a_view_is_explained_gate_by_gate(tmp_path: Path) -> None:
 
 def test_an_adaptive_view_is_explained_with_what_is_known_of_its_author(tmp_path: Path) -> None:
     home = open_home(tmp_path / "home", small_recipe('ask.policy="adaptive"', "ask.rate=0.5"))
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000 - 9000
     served = Request(event_id="r1", user_id="u", ts=now_ms, items=["a"], viewer={}, candidates={})
     items = [
         ItemUpdate(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from easq.features.examples import AnsweredView, Example, Viewed
 from easq.features.join import Joiner, Reread, Takes
 from easq.log.events import Answered, Asked, Behavior, Dismissed, Erased, Event, Ignored, Offered, Request
-from easq.log.packing import pack_floats
+from easq.log.packing import pack_counts, pack_floats
 from tests.support.small_worlds import world_events
 
 OPTIONS = ("dissatisfied", "uncertain", "satisfied")
@@ -162,6 +162,24 @@ def test_reply_to_the_request_of_another_viewer_is_refused() -> None:
     impostors = [msgspec.structs.replace(event, user_id="v") for event in (behavior(), answer())]
     assert push_all(join, [request(), *impostors]) == []
     assert [late.reason for late in join.take_late()] == ["its request is of another viewer"] * 2
+
+
+def test_an_answer_about_what_was_ranked_and_not_returned_is_refused() -> None:
+    join = joiner()
+    cut = msgspec.structs.replace(request(), ranks=pack_counts([0, 1]), num_returned=1)
+    assert len(push_all(join, [cut, answer(), answer("a2", item="b")])) == 1
+    (late,) = join.take_late()
+    assert (late.reason, late.event) == ("item 'b' was ranked and not returned", answer("a2", item="b"))
+
+
+def test_another_viewers_event_does_not_hide_one_of_the_same_id() -> None:
+    """Ids are made on devices."""
+    for first in ([request()], []):
+        join = joiner()
+        theirs = msgspec.structs.replace(answer(option="dissatisfied"), user_id="v")
+        examples = push_all(join, [*first, theirs, answer(), *([] if first else [request()])])
+        assert [e.option for e in examples if isinstance(e, AnsweredView)] == [2]
+        assert join.counts.duplicates == 0
 
 
 def test_many_events_may_wait_for_one_request() -> None:

@@ -1,5 +1,6 @@
 """The embedded log keeps the contract, and what only a file can do wrong."""
 
+import hashlib
 import random
 import resource
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from easq.log.base import LogError
+from easq.log.base import LogError, Position
 from easq.log.events import Erased
 from easq.log.sqlite import SqliteLog
 from tests.support.log_conformance import (
@@ -31,6 +32,7 @@ from tests.support.log_conformance import (
     stored,
     whole_batches,
 )
+from tests.support.log_ids import IdsConformance
 from tests.support.log_removal import RemovalConformance
 
 NOTE = random.Random(0).randbytes(700)
@@ -54,7 +56,7 @@ def opened(folder: Path) -> list[str]:
     return [name for name in held if name.startswith(str(folder))]
 
 
-class TestSqliteLog(LogConformance, RemovalConformance):
+class TestSqliteLog(LogConformance, IdsConformance, RemovalConformance):
     @pytest.fixture
     def opener(self, path: Path) -> Opener:
         return partial(SqliteLog, path)
@@ -369,3 +371,21 @@ def test_a_torn_write_takes_whole_appends_with_it(path: Path, damage: int) -> No
                 for name in names:
                     torn.append(TOPIC, batch(name, int(name.partition(":")[2]), NOTE))
                 assert stored(torn) == stored(log)
+
+
+def test_an_older_log_knows_its_ids_and_those_that_it_erased(path: Path) -> None:
+    """Older versions indexed plain ids only, and did not note whose an erased id was."""
+    mine, gone, theirs = a_report("mine", "u"), a_report("gone", "u"), a_report("mine", "v")
+    with SqliteLog(path, 1) as log, closing(sqlite3.connect(path, isolation_level=None)) as db:
+        there = log.append(TOPIC, [mine, gone])
+        log.erase(TOPIC, there[1:])
+        digest = hashlib.blake2b(b"gone", digest_size=16).digest()
+        places = db.execute("SELECT DISTINCT topic, place FROM erased").fetchall()
+        db.execute("DELETE FROM erased")
+        db.executemany("INSERT INTO erased VALUES (?, ?, ?)", [(t, digest, place) for t, place in places])
+        ends = log.end_offsets(TOPIC)
+        # Whose it was is not known, so it is neither written again nor acknowledged.
+        assert log.append_each(TOPIC, [mine, gone, a_report("gone", "v")]) == [there[0], None, None]
+        assert log.end_offsets(TOPIC) == ends
+        assert log.append(TOPIC, [theirs])[0].offset == 2
+        assert log.append(TOPIC, [theirs, mine]) == [Position(0, 2), there[0]]

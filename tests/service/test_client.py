@@ -57,7 +57,9 @@ def test_a_view_is_asked_about_from_offer_to_answer(tmp_path: Path) -> None:
 
         nothing = client.offer(*view(), play_ms=100, ratio=0.1)
         assert (nothing.show, nothing.reason, nothing.token) == (False, "eligible", None)
-        offers = [client.offer(*view(), play_ms=8000, session_id="s", locale="zh-CN") for _ in range(3)]
+        offers = [
+            client.offer(*view(), play_ms=400, ratio=0.6, session_id="s", locale="zh-CN") for _ in range(3)
+        ]
         assert [offer.show for offer in offers] == [True] * 3
         assert offers[0].question is not None
         assert [option.value for option in offers[0].question.options] == [

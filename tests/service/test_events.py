@@ -1,8 +1,11 @@
 """Events of a platform: each is accepted or refused alone, with a reason, and logged once."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import msgspec
@@ -10,6 +13,7 @@ import pytest
 
 from easq.log.events import Answered, Asked, Behavior
 from easq.log.packing import unpack_floats
+from tests.service.test_log_down import held
 from tests.support.http_service import Served, serving
 
 VIEW = {"user_id": "u1", "request_id": "r1"}
@@ -73,7 +77,11 @@ def test_every_event_type_is_logged_as_it_was_sent(served: Served) -> None:
             "values: unknown behavior 'likes'; allowed: click, comment, ",
         ),
         ({**SEEN, "values": {"like": [1]}}, "values.like: got 1 numbers for 2 items; allowed: 2"),
-        ({**SEEN, "values": {"like": [1, 1e39]}}, "values.like: allowed are finite numbers of 32 bits"),
+        (
+            {**SEEN, "values": {"like": [1, 1e39]}},
+            "values.like: allowed are finite numbers from -1e+12 to 1e+12",
+        ),
+        ({**SEEN, "values": {"like": [1, -3.4e38]}}, "values.like: allowed are finite numbers from -1e"),
         ({**SEEN, "values": {"like": ["1", 0]}}, "expected `float`, got `str`"),
         ({**SEEN, "values": {"like": [True, 0]}}, "expected `float`, got `bool`"),
         ({**SEEN, "items": ["a", "a"]}, "items: an item is in it twice"),
@@ -105,6 +113,63 @@ def test_a_bad_event_is_refused_with_its_reason_and_the_others_stay(
     assert sorted(e.event_id for e in served.logged()) == ["first", "last"]
 
 
+def answers_of(served: Served, num: int, user: str = "u1", **more: Any) -> list[dict[str, Any]]:
+    """Rank for a viewer, and return answers about items of which the model knows no author."""
+    items = [f"{user}.{n}" for n in range(num)]
+    served.http.post("/v1/rank", json={"user_id": user, "candidates": items})
+    return [
+        {**ANSWERED, "event_id": f"a{n}", "user_id": user, "request_id": f"r{n}", "item_id": item} | more
+        for n, item in enumerate(items)
+    ]
+
+
+@pytest.mark.parametrize("calls", [1, 40])
+def test_answers_of_a_platforms_own_questionnaire_are_weighed(served: Served, calls: int) -> None:
+    """Those of one call by each other, and those of calls that come at once, too."""
+    answers = answers_of(served, 40)
+    size = 40 // calls
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: send(served, *answers[n * size : (n + 1) * size]), range(calls)))
+    logged = [e for e in served.logged() if isinstance(e, Answered)]
+    assert len(logged) == 40
+    flags = Counter(flag for event in logged for flag in event.flags)
+    assert flags["daily_limit"] == 30
+    assert flags["burst"] == 37
+    assert sum(event.weight for event in logged) < 3 + 7 * 0.2 + 1e-6
+
+
+def test_answers_that_were_not_new_do_not_count_again(served: Served) -> None:
+    first, *_, last = answers_of(served, 9)
+    for _ in range(30):
+        send(served, first, {**first, "option": "dissatisfied"})
+        sleep(0.01)
+    with held(Path(served.log._path).parent):
+        assert served.http.post("/v1/events", json={"events": [last]}).status_code == 503
+    send(served, last)
+    assert [e.flags for e in served.logged() if isinstance(e, Answered)] == [[], []]
+
+
+def test_answers_about_what_the_viewer_was_not_shown_are_refused(served: Served) -> None:
+    call = {"user_id": "u1", "candidates": list("abcdef"), "limit": 2}
+    ranked = served.http.post("/v1/rank", json=call).json()
+    shown, hidden = ranked["items"][0], min(set("abcdef") - set(ranked["items"]))
+    view = {"request_id": ranked["request_id"]}
+    results = send(
+        served,
+        {**ANSWERED, **view, "item_id": hidden},
+        {**ASKED, **view, "item_id": "z"},
+        {**ANSWERED, **view, "item_id": shown, "user_id": "u2"},
+        {**ANSWERED, **view, "item_id": shown},
+    )
+    assert [r["status"] for r in results] == ["refused"] * 3 + ["accepted"]
+    assert results[0]["reason"] == (
+        f"item_id: got {hidden!r}, but the item is not among those that the ranking returned and logged "
+        "(service.log_top); allowed: a view of this viewer's ranking"
+    )
+    assert "the ranking was another viewer's" in results[2]["reason"]
+    assert served.metric('easq_events_refused_total{reason="view"}') == 3
+
+
 def test_times_far_off_the_server_clock_are_refused(served: Served) -> None:
     """The join would drop the old ones; the new ones would close every window of their partition."""
     now = now_ms()
@@ -129,6 +194,39 @@ def test_an_event_sent_again_is_accepted_again_and_logged_once(served: Served) -
     for _ in range(3):
         assert [r["status"] for r in send(served, SEEN, SEEN, ANSWERED)] == ["accepted"] * 3
     assert len(served.logged()) == 2
+
+
+def test_an_id_is_its_viewers_and_says_one_thing(served: Served) -> None:
+    """Ids are made on devices: two viewers may have the same. What is acknowledged is on the log."""
+    send(served, SEEN, ANSWERED)
+    theirs = [{**event, "user_id": "u2", "request_id": "r2"} for event in (SEEN, ANSWERED)]
+    assert [r["status"] for r in send(served, *theirs, *theirs)] == ["accepted"] * 4
+    assert sorted((e.user_id, e.event_id) for e in served.logged()) == [
+        (user, name) for user in ("u1", "u2") for name in ("e1", "e3")
+    ]
+    others = [
+        {**SEEN, "values": {"like": [0, 1]}},
+        {**SEEN, "request_id": "r9"},
+        {**ANSWERED, "event_id": "e1"},
+        {**ANSWERED, "option": "dissatisfied"},
+        {**ANSWERED, "propensity": 0.5},
+    ]
+    results = send(served, {**SEEN, "event_id": "new"}, *others, ANSWERED)
+    assert [r["status"] for r in results] == ["accepted", *["refused"] * 5, "accepted"]
+    assert results[1]["reason"] == (
+        "event_id: got 'e1', under which the log holds another event of viewer 'u1'; "
+        "allowed: one of its own, or the same event again"
+    )
+    assert len(served.logged()) == 5
+    assert served.metric('easq_events_refused_total{reason="id_taken"}') == 5
+    assert served.metric('easq_events_accepted_total{type="answered"}') == 4
+
+
+@pytest.mark.parametrize("letter", "oqadi")
+def test_ids_of_the_services_own_asks_are_refused(served: Served, letter: str) -> None:
+    (refused,) = send(served, {**SEEN, "event_id": letter + 12 * "0f"})
+    assert "a name of the service's own asks; allowed: any other" in refused["reason"]
+    assert send(served, {**SEEN, "event_id": 12 * "0f"})[0]["status"] == "accepted"
 
 
 def test_messagepack_distinguishes_nan_from_a_number(served: Served) -> None:

@@ -13,6 +13,7 @@ from easq.ask.token import Ticket, Tokens, read_secret
 from easq.home.clock import real_ms
 from easq.log.events import Answered, Asked, Dismissed, Ignored, Offered
 from easq.service.http.keys import create_key
+from tests.ask.test_known_requests import two_alike
 from tests.support.http_service import serving, until
 from tests.support.questionnaire_calls import ALWAYS, a_token, a_view, ask_events, offer, report
 
@@ -78,6 +79,8 @@ def test_a_view_is_decided_once(tmp_path: Path) -> None:
         ({"request_id": "r"}, "unknown_view"),
         ({"user_id": "somebody"}, "unknown_view"),
         ({"item_id": "other"}, "unknown_view"),
+        ({"play_ms": 9000, "ratio": 1.0}, "play_time"),
+        ({"play_ms": 1e12, "ratio": 0.0}, "play_time"),
     ],
 )
 def test_what_is_no_eligible_view_is_not_asked_and_not_logged(
@@ -92,6 +95,26 @@ def test_what_is_no_eligible_view_is_not_asked_and_not_logged(
             None,
         )
         assert ask_events(served) == []
+
+
+def test_a_viewer_is_not_as_many_as_he_has_names(tmp_path: Path) -> None:
+    """Names with the checksum of one's own are quickly made; the quota is everybody's."""
+    one, other = two_alike()
+    with serving(tmp_path, *ALWAYS, "ask.daily_quota=1", 'ask.pacing="none"') as served:
+        view = a_view(served, one)
+        assert offer(served, view | {"user_id": other}).json()["reason"] == "unknown_view"
+        assert offer(served, view).json()["show"]
+
+
+def test_an_item_that_was_not_returned_is_not_asked_about(tmp_path: Path) -> None:
+    with serving(tmp_path, *ALWAYS) as served:
+        call = {"user_id": "u1", "candidates": list("abcdef"), "limit": 2}
+        ranked = served.http.post("/v1/rank", json=call).json()
+        view = {"user_id": "u1", "request_id": ranked["request_id"], "play_ms": 400, "ratio": 0.6}
+        others = sorted(set("abcdef") - set(ranked["items"]))
+        reasons = [offer(served, view | {"item_id": item}).json()["reason"] for item in others]
+        assert reasons == ["unknown_view"] * 4
+        assert all(offer(served, view | {"item_id": item}).json()["show"] for item in ranked["items"])
 
 
 def test_a_viewer_who_was_asked_has_a_pause(tmp_path: Path) -> None:

@@ -59,3 +59,20 @@ class RemovalConformance:
             # Trimming forgets the ids of erased events too.
             log.trim(TOPIC, ends)
             assert log.append(TOPIC, batch("a", 1))[0].offset == ends[there[0].partition]
+
+    def test_an_erased_id_stays_its_viewers(self, opener: Opener) -> None:
+        """Another viewer's event with it is another one, whether it was written before or comes after."""
+        events = [a_report("e", user, n) for n, user in enumerate("uvw")]
+        with closing(opener()) as log:
+            there = log.append(TOPIC, events)
+            log.erase(TOPIC, there[:1])
+            assert log.append(TOPIC, events) == there
+            late = [a_report("e", "x", 4), a_report("e", "y", 5)]
+            (position, _) = more = log.append(TOPIC, late)
+            assert log.read(TOPIC, *position, 1) == late[:1]
+            log.erase(TOPIC, [there[1], position])
+        with closing(opener()) as log:
+            ends = log.end_offsets(TOPIC)
+            assert log.append(TOPIC, [*events, *late]) == there + more
+            assert log.end_offsets(TOPIC) == ends
+            assert log.append_each(TOPIC, [a_report("e", "w", 9, b"other")]) == [None]

@@ -18,7 +18,7 @@ def a_view(served: Served, user: str = "u1", **other: Any) -> dict[str, Any]:
     items = [f"i{next(_numbers)}" for _ in range(2)]
     ranked = served.http.post("/v1/rank", json={"user_id": user, "candidates": items}).json()
     view = {"user_id": user, "request_id": ranked["request_id"], "item_id": items[0]}
-    return view | {"play_ms": 8000, "ratio": 0.2} | other
+    return view | {"play_ms": 400, "ratio": 0.6} | other
 
 
 def offer(served: Served, view: dict[str, Any]) -> httpx.Response:

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 
+import msgspec
+
 from easq.ask import adaptive, quality
 from easq.ask.adaptive import Beliefs, Teaching
 from easq.ask.decisions import Ask
 from easq.ask.policy import sticky
-from easq.ask.quality import AnswerContext, AnswerWeight, QualityState
+from easq.ask.quality import AnswerContext, QualityState
+from easq.ask.recent import forget_oldest
 from easq.ask.view import View
 from easq.ask.wording import Questions
 from easq.log.events import Answered, Asked
+from easq.log.known_ids import is_repeated
 from easq.recipe.recipe import Recipe
 
 _HOUR_MS = 3_600_000
@@ -33,18 +37,48 @@ class AnswerMemory:
         self._questions, self._ask_of, self._author_of = questions, ask_of, author_of
         self._is_adaptive = recipe.ask.policy == "adaptive"
         self._half_life_ms = recipe.ask.adaptive_half_life_hours * _HOUR_MS
+        self._under_way: dict[tuple[str, str], Answered] = {}
 
     def observe(self, event: Asked | Answered) -> None:
         """Take the next ask or answer from the log."""
         about = self._about(event)
-        quality.observe(event, self.quality, self._rules, about)
+        if self._under_way.pop(_name(event), None) is None:
+            quality.observe(event, self.quality, self._rules, about)
         if isinstance(event, Answered) and self._is_adaptive and event.question == self._question.name:
             group = adaptive.group_of(event.item_id, about.author)
             adaptive.observe(self.beliefs, event, group, self._question.options, self._half_life_ms)
 
-    def weigh(self, answer: Answered) -> AnswerWeight:
-        """Return how much an answer counts, and why not fully. Changes nothing."""
-        return quality.judge(answer, self.quality, self._rules, self._about(answer))
+    def weigh(self, answer: Answered) -> Answered:
+        """Return an answer with how much it counts. It counts at once, so that the next one is judged by it.
+
+        Call `observe` or `withdraw` with it.
+        """
+        name, about = _name(answer), self._about(answer)
+        first = self._under_way.get(name)
+        if first is not None:
+            # Other content under the id will not be written.
+            return first if is_repeated(answer, first) else answer
+        weight, flags = quality.judge(answer, self.quality, self._rules, about)
+        weighed = msgspec.structs.replace(answer, weight=weight, flags=flags)
+        quality.observe(weighed, self.quality, self._rules, about)
+        self._under_way[name] = weighed
+        forget_oldest(self._under_way)
+        return weighed
+
+    def withdraw(self, answer: Answered) -> None:
+        """Take back an answer that was weighed, if it has not been observed since."""
+        if self._under_way.get(_name(answer)) == answer:
+            del self._under_way[_name(answer)]
+            quality.withdraw(answer, self.quality, self._rules, self._about(answer))
+
+    def under_way(self) -> list[Answered]:
+        """Return the answers that are counted and not yet read from the log."""
+        return list(self._under_way.values())
+
+    def restore(self, quality: QualityState, beliefs: Beliefs, under_way: list[Answered]) -> None:
+        """Go on from a stored state."""
+        self.quality, self.beliefs = quality, beliefs
+        self._under_way = {_name(answer): answer for answer in under_way}
 
     def teaching(self, view: View, now_ms: int, salt: bytes) -> Teaching | None:
         """Return what an answer about a view would teach; None unless the policy is adaptive."""
@@ -63,3 +97,7 @@ class AnswerMemory:
         offered = ask.offered
         worded = self._questions.wording(offered.question, offered.version, offered.locale)
         return AnswerContext(author, worded[1].text if worded else "", max(0, event.ts - offered.ts))
+
+
+def _name(event: Asked | Answered) -> tuple[str, str]:
+    return event.user_id, event.event_id

@@ -37,7 +37,12 @@ class AsksFile:
         self._path = path
         self._writing = threading.Lock()
         settings = (recipe.ask, recipe.question, recipe.quality, recipe.join)
-        self._mark = b"easq.asks.2" + msgspec.json.encode(settings) + b"\0"
+        self._mark = b"easq.asks.3" + msgspec.json.encode(settings) + b"\0"
+
+    @property
+    def exists(self) -> bool:
+        """Return whether there is a file, usable or not."""
+        return self._path.exists()
 
     def read(self, asks: Asks, ends: Sequence[int]) -> bool:
         """Restore new asks from the file, and return whether it could be used.

@@ -44,6 +44,7 @@ def explain(asks: Asks, view: View, now_ms: int) -> Explanation:
     gates = [
         Gate("eligible", first != "eligible", why if first == "eligible" else "enough was watched"),
         Gate("unknown_view", first != "unknown_view", why if first == "unknown_view" else "it was served"),
+        Gate("play_time", first != "play_time", why if first == "play_time" else "there was time for that"),
         Gate("view", decided is None, f"decided before: {decided}" if decided else "not decided before"),
         *chance.gates,
     ]

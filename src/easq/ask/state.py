@@ -28,16 +28,18 @@ from easq.ask.policy import (
     rate_now,
     sticky,
 )
-from easq.ask.quality import AnswerWeight, QualityState
+from easq.ask.quality import QualityState
 from easq.ask.quota import Quota
 from easq.ask.view import AskId, View
 from easq.ask.viewers import RecentViewers
 from easq.ask.wording import Questions
+from easq.log.base import Position
 from easq.log.event_time import EventTime
 from easq.log.events import Answered, Asked, Event, Offered, Request
 from easq.recipe.recipe import Recipe
 
 _MINUTE_MS = 60_000
+_ROUND_TRIP_MS = 1000  # players round, and count from their own clock
 _SKEW_MS = _MINUTE_MS  # how far apart in time the partitions being followed may be
 
 
@@ -69,6 +71,7 @@ class AsksState(msgspec.Struct, array_like=True):
     used: dict[int, int]
     quality: QualityState
     beliefs: Beliefs
+    under_way: list[Answered]
 
 
 class Asks:
@@ -122,9 +125,21 @@ class Asks:
                     ask.outcome = event
         self._forget()
 
-    def weigh(self, answer: Answered) -> AnswerWeight:
-        """Return how much an answer counts, and why not fully, by the events taken so far."""
+    def weigh(self, answer: Answered) -> Answered:
+        """Return an answer with how much it counts, by all that came before.
+
+        It counts at once, so that the answers of one call, and of calls at the same time, are judged by each
+        other. Call `settle` once it is written.
+        """
         return self._answers.weigh(answer)
+
+    def settle(self, answer: Answered, position: Position | None) -> None:
+        """Take note where a weighed answer stands on the log, None if it was not written.
+
+        It counts no longer if it was not written, or was there before.
+        """
+        if position is None or position.offset < self.offsets[position.partition]:
+            self._answers.withdraw(answer)
 
     def why_not(self, view: View, now_ms: int) -> tuple[str, str]:
         """Return the first closed gate of those that need no viewer, and why; empty if none is closed."""
@@ -136,6 +151,9 @@ class Asks:
             )
         if why := self.served.why_not(view.user_id, view.request_id, view.item_id, now_ms):
             return "unknown_view", why
+        since_ms = now_ms - self.served.made_at(view.request_id)
+        if view.play_ms > since_ms + _ROUND_TRIP_MS:
+            return "play_time", f"played {view.play_ms:g} ms of a ranking that was made {since_ms} ms ago"
         return "", ""
 
     def gates(self, view: View, now_ms: int) -> AskChance:
@@ -231,6 +249,7 @@ class Asks:
             self._quota.used_by_day(),
             self._answers.quality,
             self._answers.beliefs,
+            self._answers.under_way(),
         )
 
     def restore(self, state: AsksState) -> None:
@@ -240,7 +259,7 @@ class Asks:
         self.viewers.restore(state.active, state.rested)
         self._decisions.restore(state.decided, state.asks)
         self._quota.restore(state.reserved, state.used)
-        self._answers.quality, self._answers.beliefs = state.quality, state.beliefs
+        self._answers.restore(state.quality, state.beliefs, state.under_way)
 
     def _count(self, offered: Offered) -> None:
         """Count a decision just made, or read from the log."""
@@ -250,7 +269,7 @@ class Asks:
 
     def _observe_asked(self, event: Asked) -> None:
         ask = self.ask(event.event_id)
-        if ask is not None:
+        if ask is not None and ask.offered.user_id == event.user_id:
             self.show(ask)
         elif not event.policy:  # the platform's own questionnaire
             self.viewers.ask_elsewhere(event)

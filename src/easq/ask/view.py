@@ -1,8 +1,12 @@
 """A view that may be asked about, and the ids that are made from it."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
+
+_KEY_BYTES = 12
+_OWN = re.compile(f"[oqadi][0-9a-f]{{{2 * _KEY_BYTES}}}")
 
 
 class AskId(NamedTuple):
@@ -18,6 +22,15 @@ class AskId(NamedTuple):
         'q1f'
         """
         return cls(event_id[1:])
+
+    @staticmethod
+    def is_one(event_id: str) -> bool:
+        """Return whether an id looks like one that the service makes: no one else's event may have it.
+
+        >>> AskId.is_one("a" + 24 * "0"), AskId.is_one("a1")
+        (True, False)
+        """
+        return _OWN.fullmatch(event_id) is not None
 
     @property
     def offer(self) -> str:
@@ -65,4 +78,4 @@ class View:
     def key(self) -> str:
         """Return the key of the view: a digest of its names."""
         text = "".join(f"{len(name)}:{name}" for name in self.names)
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_KEY_BYTES).hexdigest()

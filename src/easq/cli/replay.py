@@ -194,6 +194,11 @@ def _print_import(summary: dict[str, Any]) -> None:
             f"  new rows older than what the log held: {older:,}. A replay may leave them out as late; "
             "import files in the order of time, or all at once into a new log"
         )
+    if changed := summary["changed"]:
+        console.print(
+            f"  events that the log holds with other content: {changed:,}. Those of the log stay; "
+            "to take the new ones, import everything into a new log"
+        )
     console.print(f"  events that are new to the log: {summary['written']:,}")
     if passed_over := summary["passed_over"]:
         more = f" and {len(passed_over) - 12} more" if len(passed_over) > 12 else ""

@@ -31,6 +31,8 @@ from easq.log.events import (
 from easq.log.packing import FLOAT
 from easq.recipe.recipe import Recipe
 
+_Name = tuple[str, str]  # viewer and id
+
 
 class _Open(msgspec.Struct, gc=False):
     """A request that may still be answered. `request` is None once it can be read again at `offset`."""
@@ -73,8 +75,8 @@ class Joiner:
 
     An event is late if its own time is after the request's window, or if the partition was already
     `lateness` past the window. Late events, and those whose request never came, are counted and returned by
-    `take_late`. A copy (same `event_id`) is dropped and counted. Without `reread`, whole requests are kept
-    until their answers are late. Requests for which `takes` returns False are counted.
+    `take_late`. A copy (same viewer and `event_id`) is dropped and counted. Without `reread`, whole requests
+    are kept until their answers are late. Requests for which `takes` returns False are counted.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Joiner:
         self._time, self._newest = EventTime(), 0
         self._open: dict[str, _Open] = {}
         self._places: dict[str, dict[str, int]] = {}
-        self._waiting: dict[str, dict[str, Reply]] = {}
+        self._waiting: dict[str, dict[_Name, Reply]] = {}
         self._due: list[tuple[int, str]] = []
         self._late: list[Late] = []
         self.counts = Counts()
@@ -173,7 +175,7 @@ class Joiner:
         self._time, self._newest = EventTime(state.newest, *state.ahead), state.newest
         self.counts = state.counts
         self._open = {opened.key: opened for opened in state.open}
-        self._waiting = {events[0].request_id: {e.event_id: e for e in events} for events in state.waiting}
+        self._waiting = {events[0].request_id: {_name(e): e for e in events} for events in state.waiting}
         self._fill_due()
 
     def _fill_due(self) -> None:
@@ -204,10 +206,10 @@ class Joiner:
     def _wait(self, event: Reply) -> None:
         """Keep an event that arrived before its request."""
         waiting = self._waiting.setdefault(event.request_id, {})
-        if event.event_id in waiting:
+        if _name(event) in waiting:
             self.counts.duplicates += 1
             return
-        waiting[event.event_id] = event
+        waiting[_name(event)] = event
         heapq.heappush(self._due, (event.ts + self._answer_window, event.request_id))
 
     def _open_request(self, request: Request, offset: int, examples: list[Example]) -> None:
@@ -231,15 +233,16 @@ class Joiner:
                 self._add(opened, event, examples)
 
     def _add(self, opened: _Open, event: Reply, examples: list[Example]) -> None:
+        # An id belongs to its viewer: another's event must not hide one that was sent with the same id.
+        if event.user_id != opened.user_id and not opened.elsewhere:
+            self._keep_apart("its request is of another viewer", event)
+            return
         if event.event_id in opened.seen:
             self.counts.duplicates += 1
             return
         opened.seen.add(event.event_id)
         if opened.elsewhere:
             self.counts.elsewhere += 1
-            return
-        if event.user_id != opened.user_id:
-            self._keep_apart("its request is of another viewer", event)
             return
         window = self._behavior_window if isinstance(event, Behavior) else self._answer_window
         if event.ts > opened.ts + window or (isinstance(event, Behavior) and opened.viewed):
@@ -288,8 +291,9 @@ class Joiner:
         event: Asked | Answered | Dismissed | Ignored,
         examples: list[Example],
     ) -> None:
-        if event.item_id not in request.items:
-            self._keep_apart(f"item {event.item_id!r} is not in the request", event)
+        if event.item_id not in request.returned:
+            why = "was ranked and not returned" if event.item_id in request.items else "is not in the request"
+            self._keep_apart(f"item {event.item_id!r} {why}", event)
         elif event.question != self._question:
             if event.policy if isinstance(event, Asked) else event.ask_id:
                 self.counts.other_questions += 1
@@ -337,6 +341,10 @@ class Joiner:
                 if self._reread:
                     opened.request = None
                 heapq.heappush(due, (self._due_at(opened), key))
+
+
+def _name(event: Event) -> _Name:
+    return event.user_id, event.event_id
 
 
 def _select(event: Behavior, places: list[int]) -> Behavior:

@@ -18,6 +18,15 @@ class LogError(Exception):
     """The log could not do what it was asked to; the failed call wrote nothing."""
 
 
+class TakenError(LogError):
+    """Viewers have other events under the ids of `events`. Nothing was written."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        first, more = events[0], f" and {len(events) - 1} more" if len(events) > 1 else ""
+        super().__init__(f"the log holds another event of {first.user_id!r} as {first.event_id!r}{more}")
+        self.events = events
+
+
 class TrimmedError(LogError):
     """The events asked for were removed by `trim`."""
 
@@ -33,10 +42,16 @@ class EventLog(Protocol):
     def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
         """Write all events or none and return their positions, once the bytes are durable.
 
-        An `event_id` that the topic holds already is not written again: its first position is
-        returned, even for another viewer. Raises LogError, naming the cause, if the events could not
-        be written. A caller that is not sure appends the same ids again.
+        An id belongs to its viewer and its content. If the topic holds an equal event of the viewer under
+        the id, its position is returned and nothing is written; `ts` and the weight of an answer do not
+        count. The same id of another viewer is another event. Raises TakenError if the viewer has other
+        content under it, and LogError, naming the cause, if the events could not be written. A caller that
+        is not sure appends the same events again.
         """
+        ...
+
+    def append_each(self, topic: str, events: Sequence[Event]) -> list[Position | None]:
+        """Do what `append` does, but pass over events whose id is taken; None stands for each of them."""
         ...
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
@@ -64,9 +79,9 @@ class EventLog(Protocol):
     def erase(self, topic: str, positions: Sequence[Position]) -> None:
         """Replace events by tombstones (`Erased`). Their bytes are gone when this returns.
 
-        Positions and times stay. An erased id is still known: if it is appended again, its position is
-        returned and nothing is written. Raises LogError if this failed or is not yet complete: then call
-        again with the same positions or none.
+        Positions and times stay. An erased id is still known: if its viewer's event is appended again,
+        whatever it says, its position is returned and nothing is written. Raises LogError if this failed or
+        is not yet complete: then call again with the same positions or none.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Tombstones in the embedded log: erased events are gone from the file, and their ids cannot come back.
 
 Ids of erased events are stored as digests, in a table that a log has from its first erasure on. A digest
-does not reveal an id, but somebody who guesses an id can check whether it was here.
+does not reveal an id, but somebody who guesses a viewer and an id can check whether it was here. What an
+erased event said is not known, so nothing that its viewer sends under this id is written.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from easq.log.events import Erased, decode, encode
+from easq.log.events import Erased, Event, decode, encode
 
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS erased"
@@ -27,6 +28,31 @@ def row_sum(place: int, data: bytes) -> int:
     return zlib.crc32(data, place & 0xFFFFFFFF)
 
 
+class ErasedIds:
+    """Those of some ids, which the index does not hold, whose first event was erased: `ids`."""
+
+    def __init__(self, db: sqlite3.Connection, topic: int, ids: Sequence[str]) -> None:
+        self._db, self._topic = db, topic
+        self._has_table = bool(db.execute(_TABLE_EXISTS).fetchone()[0])
+        looked_up = ids if self._has_table else []
+        # An older version did not note whose the id was.
+        self._of_old = {i: place for i in looked_up if (place := self._at(_digest(i))) is not None}
+        self.ids = {*self._of_old, *(i for i in looked_up if self._at(_freed(i)) is not None)}
+
+    def find(self, event: Event) -> tuple[int | None, bool]:
+        """Return the place of the erased event that had the id of `event`, None if there is none.
+
+        The second value is whether it was certainly one of the same viewer.
+        """
+        place = self._at(_owned(event)) if self._has_table else None
+        return (place, True) if place is not None else (self._of_old.get(event.event_id), False)
+
+    def _at(self, digest: bytes) -> int | None:
+        sql = "SELECT place FROM erased WHERE topic = ? AND digest = ?"
+        row = self._db.execute(sql, (self._topic, digest)).fetchone()
+        return row[0] if row else None
+
+
 def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) -> None:
     """Replace the existing events at places of a topic by tombstones, within a transaction."""
     db.execute(_TABLE)
@@ -38,8 +64,13 @@ def put_tombstones(db: sqlite3.Connection, topic: int, places: Sequence[int]) ->
         tombstone = encode(Erased(event_id="", user_id="", ts=event.ts))
         row = (tombstone, row_sum(place, tombstone), place)
         db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", row)
-        db.execute("DELETE FROM ids WHERE topic = ? AND id = ?", (topic, event.event_id))
-        db.execute("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", (topic, _digest(event.event_id), place))
+        digests = [_owned(event)]
+        for name in (event.event_id, own_name(event.event_id, event.user_id)):
+            values = (topic, name, place)
+            is_gone = db.execute("DELETE FROM ids WHERE topic = ? AND id = ? AND place = ?", values).rowcount
+            digests += [_freed(name)] if is_gone and name == event.event_id else []
+        rows = [(topic, digest, place) for digest in digests]
+        db.executemany("INSERT OR IGNORE INTO erased VALUES (?, ?, ?)", rows)
 
 
 def restamp(db: sqlite3.Connection, ts_by_place: Mapping[int, int]) -> None:
@@ -50,13 +81,9 @@ def restamp(db: sqlite3.Connection, ts_by_place: Mapping[int, int]) -> None:
         db.execute("UPDATE events SET data = ?, sum = ? WHERE place = ?", (new, row_sum(place, new), place))
 
 
-def known_digests(db: sqlite3.Connection, topic: int, ids: Sequence[str]) -> dict[str, int]:
-    """Return the place of each id whose event was erased."""
-    if not ids or not db.execute(_TABLE_EXISTS).fetchone()[0]:
-        return {}
-    sql = "SELECT place FROM erased WHERE topic = ? AND digest = ?"
-    rows = {i: db.execute(sql, (topic, _digest(i))).fetchone() for i in set(ids)}
-    return {event_id: row[0] for event_id, row in rows.items() if row}
+def own_name(event_id: str, user_id: str) -> str:
+    """Return the index's name of an id whose plain form is another viewer's."""
+    return f"{event_id}\x1f{user_id}"
 
 
 def forget_digests(db: sqlite3.Connection, first: int, end: int) -> None:
@@ -79,5 +106,15 @@ def scrub(db: sqlite3.Connection, wait_s: float) -> bool:
         time.sleep(_PAUSE_S)
 
 
-def _digest(event_id: str) -> bytes:
-    return hashlib.blake2b(event_id.encode(), digest_size=16).digest()
+def _owned(event: Event) -> bytes:
+    """Return the digest of an id and its viewer."""
+    return _digest(f"own\x1f{own_name(event.event_id, event.user_id)}")
+
+
+def _freed(event_id: str) -> bytes:
+    """Return the digest that says that the index lost the plain form of an id."""
+    return _digest(f"freed\x1f{event_id}")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -10,7 +10,7 @@ import zlib
 import msgspec
 
 from easq.log.ids import version_name
-from easq.log.packing import Column
+from easq.log.packing import Column, unpack_counts
 
 EVENTS = "events"
 """The topic of requests, behaviors, asks and answers, in order within each viewer's partition."""
@@ -44,7 +44,8 @@ class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
     with the number of ids per row under the same name in `lengths`. The request's id is its `event_id`.
 
     A live service logs the first candidates as ranked and a sample of the others: `scores` (float32)
-    and `ranks` (uint16, 0 is first) are those of `items`, out of `num_candidates`. `version` names the
+    and `ranks` (uint16, 0 is first) are those of `items`, out of `num_candidates`. The caller got the first
+    `num_returned` of the ranking, 0 for all of it. `version` names the
     parameters and `arm` the experiment's arm. `as_of` holds the offsets, by partition of EVENTS and
     then of PROFILES, up to which the profiles behind these features had read the log.
 
@@ -59,11 +60,20 @@ class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
     scores: Column = b""
     ranks: Column = b""
     num_candidates: int = 0
+    num_returned: int = 0
     version: str = ""
     arm: str = ""
     as_of: list[int] = []
     propensities: Column = b""
     top: int = 0
+
+    @property
+    def returned(self) -> list[str]:
+        """Return the logged items that the caller got."""
+        if not self.num_returned:
+            return self.items
+        ranks = unpack_counts(self.ranks).tolist()
+        return [item for item, rank in zip(self.items, ranks, strict=True) if rank < self.num_returned]
 
 
 class Behavior(_BaseEvent, frozen=True, gc=False, tag="behavior"):

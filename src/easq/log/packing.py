@@ -9,6 +9,9 @@ ID = np.dtype("<i8")
 FLOAT = np.dtype("<f4")
 COUNT = np.dtype("<u2")
 
+LARGEST_VALUE = 1e12
+"""The largest value of a behavior, live and imported: a day's sum of them is a number of 32 bits."""
+
 Column = bytes
 """One packed column: int64 ids, float32 numbers or uint16 counts, little-endian."""
 

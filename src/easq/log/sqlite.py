@@ -17,9 +17,10 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Self
 
-from easq.log.base import LogError, Position, TrimmedError, partition_of
-from easq.log.erasing import forget_digests, known_digests, put_tombstones, restamp, row_sum, scrub
+from easq.log.base import LogError, Position, TakenError, TrimmedError, partition_of
+from easq.log.erasing import forget_digests, put_tombstones, restamp, row_sum, scrub
 from easq.log.events import Event, decode, encode
+from easq.log.known_ids import KnownIds
 
 DEFAULT_PARTITIONS = 4
 LOCKED_S = 30.0
@@ -28,10 +29,9 @@ _APPLICATION, _LAYOUT = int.from_bytes(b"EASQ", "big"), 2
 _WITHOUT_SUMS = 1  # the layout of an older easq
 _SHIFT = 40
 _LAST_OFFSET = (1 << _SHIFT) - 1
-_IDS_PER_QUERY = 500
 _POLL_S = 0.01
 
-_Row = tuple[str, int, bytes]  # id, partition, encoding
+_Row = tuple[Event, int, bytes]  # event, partition, encoding
 
 _SCHEMA = (
     "CREATE TABLE layout (partitions INTEGER NOT NULL)",
@@ -109,17 +109,29 @@ class SqliteLog:
     def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
         """Write all events or none and return their positions, once the bytes are durable.
 
-        An id that the topic holds already keeps its first position. Raises LogError if the events could
-        not be written. The log can be used again afterwards.
+        What the topic holds already keeps its position. Raises TakenError if a viewer has another event under
+        one of the ids, and LogError if the events could not be written. The log can be used again afterwards.
         """
+        positions = [p for p in self._append(topic, events, is_strict=True) if p is not None]
+        assert len(positions) == len(events), "a strict append has a place for each event, or raises"
+        return positions
+
+    def append_each(self, topic: str, events: Sequence[Event]) -> list[Position | None]:
+        """Do what `append` does, but pass over events whose id is taken; None stands for each of them."""
+        return self._append(topic, events, is_strict=False)
+
+    def _append(self, topic: str, events: Sequence[Event], is_strict: bool) -> list[Position | None]:
         if not events:
             return []
         n = self._num_partitions
-        rows = [(e.event_id, partition_of(e.user_id, n), encode(e)) for e in events]
+        rows = [(e, partition_of(e.user_id, n), encode(e)) for e in events]
         with self._write_lock, self._as_log_error("append to"), self._transaction() as db:
             first, ends = _streams(db, topic, n)
             places = _write(db, first, ends, rows)
-        return [Position((place >> _SHIFT) - first, place & _LAST_OFFSET) for place in places]
+            taken = [event for event, place in zip(events, places, strict=True) if place is None]
+            if taken and is_strict:
+                raise TakenError(taken)
+        return [p if p is None else Position((p >> _SHIFT) - first, p & _LAST_OFFSET) for p in places]
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Event]:
         """Return up to `limit` events from `offset` on; empty at the end.
@@ -322,31 +334,25 @@ def _streams(db: sqlite3.Connection, topic: str, num: int) -> tuple[int, list[in
     return rows[0][0], [(stream << _SHIFT) + end for stream, end in rows]
 
 
-def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]) -> list[int]:
-    """Write the rows whose id is new to the topic, and return the place of every row."""
-    known = _known(db, topic, [event_id for event_id, _, _ in rows])
-    places, events, ids = [], [], []
-    for event_id, partition, data in rows:
-        place = known.get(event_id)
+def _write(db: sqlite3.Connection, topic: int, ends: list[int], rows: list[_Row]) -> list[int | None]:
+    """Write the rows that are new to the topic; return the place of every row, None if its id is taken."""
+    known = KnownIds(db, topic, [event.event_id for event, _, _ in rows])
+    places: list[int | None] = []
+    events, ids = [], []
+    for event, partition, data in rows:
+        name, place, is_taken = event.event_id, None, False
+        if name in known.used:
+            name, place, is_taken = known.find(event)
         if place is None:
-            place = known[event_id] = ends[partition]
+            place = ends[partition]
             ends[partition] += 1
+            known.add(name, place, data)
             events.append((place, data, row_sum(place, data)))
-            ids.append((topic, event_id, place))
-        places.append(place)
+            ids.append((topic, name, place))
+        places.append(None if is_taken else place)
     # Sorted like the B-trees, so that each page is visited once.
     db.executemany("INSERT INTO events VALUES (?, ?, ?)", sorted(events))
     db.executemany("INSERT INTO ids VALUES (?, ?, ?)", sorted(ids))
     moved = [(end & _LAST_OFFSET, end >> _SHIFT) for end in ends]
     db.executemany("UPDATE streams SET end_offset = ? WHERE id = ?", moved)
     return places
-
-
-def _known(db: sqlite3.Connection, topic: int, ids: list[str]) -> dict[str, int]:
-    """Return the place of each id that the topic holds already."""
-    known: dict[str, int] = {}
-    for start in range(0, len(ids), _IDS_PER_QUERY):
-        batch = ids[start : start + _IDS_PER_QUERY]
-        sql = f"SELECT id, place FROM ids WHERE topic = ? AND id IN ({','.join('?' * len(batch))})"
-        known.update(db.execute(sql, (topic, *batch)).fetchall())
-    return known | known_digests(db, topic, [i for i in ids if i not in known])

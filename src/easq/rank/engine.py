@@ -120,6 +120,7 @@ class Engine:
             arm=arm,
             version=parameters.name,
             as_of=list(self._knowledge.offsets),
+            limit=query.limit,
         )
         rank_L = logged_ranks(request_id, len(order_N), self._log_top, self._log_sample)
         event = record.event(rank_L, self._encoder.viewer_shape, self._encoder.candidate_shape)

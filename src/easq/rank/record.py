@@ -20,6 +20,7 @@ class RankingRecord:
 
     `order_N` holds the places of the candidates, best first. `propensity_N`, in the same order, is the
     probability of each to be among the first `top`; None, with a `top` of 0, if rankings are not explored.
+    The caller gets the first `limit`, or all.
     """
 
     request_id: str
@@ -35,6 +36,7 @@ class RankingRecord:
     arm: str
     version: str
     as_of: list[int]
+    limit: int | None
 
     def event(self, rank_L: I64, viewer_shape: Shape, candidate_shape: Shape) -> Request:
         """Return the event to log, with the candidates at the ranks `rank_L`."""
@@ -51,6 +53,7 @@ class RankingRecord:
             scores=pack_floats(self.scores_N[place_L]),
             ranks=pack_counts(rank_L),
             num_candidates=len(self.order_N),
+            num_returned=0 if self.limit is None else self.limit,
             version=self.version,
             arm=self.arm,
             as_of=self.as_of,

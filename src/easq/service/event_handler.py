@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from easq.errors import InputError
+from easq.ask.state import Asks
+from easq.ask.view import AskId
+from easq.errors import InputError, cut
 from easq.home.clock import NowMs
+from easq.log.base import Position
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Reply
-from easq.log.packing import pack_floats
+from easq.log.packing import LARGEST_VALUE, pack_floats
 from easq.recipe.recipe import Recipe
 from easq.service.counters import ServiceCounters
-from easq.service.feature_values import LARGEST
 from easq.service.http.error_replies import too_large
 from easq.service.http.formats import Formats
 from easq.service.http.messages import (
@@ -44,13 +46,15 @@ class _EventError(InputError):
 class EventHandler:
     """Checks events against what the recipe declares and against the service's clock, and logs them."""
 
-    def __init__(self, recipe: Recipe, writer: LogWriter, metrics: ServiceCounters, now_ms: NowMs) -> None:
+    def __init__(
+        self, recipe: Recipe, asks: Asks, writer: LogWriter, metrics: ServiceCounters, now_ms: NowMs
+    ) -> None:
         self._behaviors = frozenset(b.name for b in recipe.behaviors)
         self._question, self._max_items = recipe.question, recipe.service.max_candidates
         self._max_events = recipe.service.max_events
         self._skew_ms = round(recipe.service.clock_skew_seconds * 1000)
         self._age_ms = round((recipe.join.answer_window + recipe.join.lateness) * _MINUTE_MS)
-        self._writer, self._metrics, self._now_ms = writer, metrics, now_ms
+        self._asks, self._writer, self._metrics, self._now_ms = asks, writer, metrics, now_ms
         self._readers = {form: form.reader(EventBody) for form in (JSON, MSGPACK)}
 
     async def take(self, call: EventsCall, formats: Formats) -> BatchReply:
@@ -60,17 +64,43 @@ class EventHandler:
             allowed = f"{self._max_events} (service.max_events)"
             raise too_large(f"events: got {len(entries)}; allowed in one call: {allowed}")
         results, events = self._check(entries, formats.body, self._now_ms())
-        await self._writer.append(EVENTS, events)
-        for event in events:
-            self._metrics.accepted.labels(type(event).__name__.lower()).inc()
+        positions = iter(await self._append(list(filter(None, events))))
+        for number, event in enumerate(events):
+            if event is None:
+                continue
+            if next(positions) is None:
+                results[number] = self._taken(event)
+            else:
+                self._metrics.accepted.labels(type(event).__name__.lower()).inc()
         return batch_reply(results)
+
+    async def _append(self, events: list[Reply]) -> list[Position | None]:
+        """Log events, answers with what they weigh; return what `append_each` of the log returns."""
+        weighed = [self._asks.weigh(event) if isinstance(event, Answered) else event for event in events]
+        positions: list[Position | None] = [None] * len(events)
+        try:
+            positions = await self._writer.append_each(EVENTS, weighed)
+        finally:
+            for event, position in zip(weighed, positions, strict=True):
+                if isinstance(event, Answered):
+                    self._asks.settle(event, position)
+        return positions
+
+    def _taken(self, event: Reply) -> Result:
+        """Return the result of an event that is another under an id of its viewer."""
+        self._metrics.refused.labels("id_taken").inc()
+        reason = (
+            f"event_id: got {event.event_id!r}, under which the log holds another event of viewer "
+            f"{cut(event.user_id)!r}; allowed: one of its own, or the same event again"
+        )
+        return Result(status="refused", reason=reason, event_id=event.event_id)
 
     def _check(
         self, entries: Sequence[Raw], body_format: Format, now_ms: int
-    ) -> tuple[list[Result], list[Reply]]:
-        """Return a result per entry, and the events to be logged."""
+    ) -> tuple[list[Result], list[Reply | None]]:
+        """Return per entry a result and the event to be logged, None if it is refused."""
         results: list[Result] = []
-        events: list[Reply] = []
+        events: list[Reply | None] = []
         reader = self._readers[body_format]
         for entry in entries:
             try:
@@ -79,6 +109,7 @@ class EventHandler:
                 self._metrics.refused.labels(getattr(error, "kind", "malformed")).inc()
                 bad_id = entry_id(entry, body_format, "event_id")
                 results.append(Result(status="refused", reason=str(error), event_id=bad_id))
+                events.append(None)
             else:
                 events.append(event)
                 results.append(Result(status="accepted", event_id=event.event_id))
@@ -87,7 +118,11 @@ class EventHandler:
     def _event(self, body: EventBody, now_ms: int) -> Reply:
         for field in ("event_id", "user_id", "request_id"):
             check_ids(field, getattr(body, field))
-        # Requests and events share one space of ids: the event would be taken for a copy of its request.
+        if AskId.is_one(body.event_id):
+            raise _EventError(
+                "id", f"event_id: got {body.event_id!r}, a name of the service's own asks; allowed: any other"
+            )
+        # Requests and events of a viewer share one space of ids.
         if body.event_id == body.request_id:
             raise _EventError(
                 "id", f"event_id: got {body.event_id!r}, which is its request_id; allowed: one of its own"
@@ -114,6 +149,9 @@ class EventHandler:
         check_ids("item_id", body.item_id)
         if body.question != self._question.name:
             raise _EventError("question", f"question: got {body.question!r}; allowed: {self._question.name}")
+        if why := self._asks.served.contradiction(body.user_id, body.request_id, body.item_id):
+            allowed = "a view of this viewer's ranking"
+            raise _EventError("view", f"item_id: got {body.item_id!r}, but {why}; allowed: {allowed}")
         if isinstance(body, AskedBody):
             return Asked(
                 event_id=body.event_id,
@@ -155,8 +193,9 @@ class EventHandler:
                 raise _EventError(
                     "size", f"values.{name}: got {len(numbers)} numbers for {size} items; allowed: {size}"
                 )
-            if not all(abs(x) <= LARGEST for x in numbers):
-                raise _EventError("number", f"values.{name}: allowed are finite numbers of 32 bits")
+            if not all(abs(x) <= LARGEST_VALUE for x in numbers):
+                allowed = f"finite numbers from -{LARGEST_VALUE:g} to {LARGEST_VALUE:g}"
+                raise _EventError("number", f"values.{name}: allowed are {allowed}")
         columns = {name: pack_floats(numbers) for name, numbers in body.values.items()}
         return Behavior(
             event_id=body.event_id,

@@ -45,13 +45,13 @@ class Freshness:
         self._clock = clock
         self._waiting: deque[tuple[Position, float]] = deque(maxlen=_MAX_WAITING)
 
-    def written(self, events: Iterable[Event], positions: Iterable[Position]) -> None:
+    def written(self, events: Iterable[Event], positions: Iterable[Position | None]) -> None:
         """Take note of events that have just become durable."""
         now = self._clock()
         self._waiting.extend(
             (position, now)
             for event, position in zip(events, positions, strict=True)
-            if isinstance(event, Answered)
+            if isinstance(event, Answered) and position is not None
         )
 
     def delta_applied(self, delta: Delta) -> None:

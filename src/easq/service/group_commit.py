@@ -18,7 +18,7 @@ _GROUP = 4096  # events in one write
 class _Call:
     def __init__(self, topic: str, events: Sequence[Event]) -> None:
         self.topic, self.events = topic, events
-        self.done: Future[list[Position]] = Future()
+        self.done: Future[list[Position | None]] = Future()
 
 
 class Committer:
@@ -39,16 +39,16 @@ class Committer:
         """Start the thread that writes."""
         self._thread.start()
 
-    async def append(self, topic: str, events: Sequence[Event]) -> list[Position]:
-        """Return the positions of the events once they are durable.
+    async def append(self, topic: str, events: Sequence[Event]) -> list[Position | None]:
+        """Return the positions of the events once they are durable, None for those whose id is taken.
 
         Raises LogError when the write that held them failed, or when too many wait. A caller that stops
         waiting before the write begins withdraws the events.
         """
         return await asyncio.wrap_future(self.submit(topic, events)) if events else []
 
-    def submit(self, topic: str, events: Sequence[Event]) -> Future[list[Position]]:
-        """Queue events behind all that wait; return a future of their positions or of a LogError.
+    def submit(self, topic: str, events: Sequence[Event]) -> Future[list[Position | None]]:
+        """Queue events behind all that wait; return a future of what `append` returns or raises.
 
         Raises LogError when too many wait.
         """
@@ -92,7 +92,7 @@ class Committer:
         if not calls:
             return
         try:
-            positions = self._log.append(topic, [event for call in calls for event in call.events])
+            positions = self._log.append_each(topic, [event for call in calls for event in call.events])
         except Exception as error:
             for call in calls:
                 call.done.set_exception(error)

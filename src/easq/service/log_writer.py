@@ -14,7 +14,7 @@ from easq.recipe.operations import Service
 from easq.service.counters import ServiceCounters
 from easq.service.freshness import Freshness
 from easq.service.group_commit import Committer
-from easq.service.http.error_replies import unavailable
+from easq.service.http.error_replies import Refusal, unavailable
 
 _PAUSE_S = 1.0  # between attempts to log a ranking while the log is known to be down
 _DOWN_S = 5.0  # for so long after a failure nobody should send calls here
@@ -52,9 +52,20 @@ class LogWriter:
     ) -> list[Position]:
         """Return the positions of the events; raise Refusal (503) if they could not be written in time.
 
-        `settled` is called once it is known whether they are on the log. After a refusal that may be later: a
-        write that has begun goes on.
+        `settled` is called once it is known whether all are on the log. After a refusal that may be later: a
+        write that has begun goes on. Raises Refusal (409) if the log holds another event of a viewer under
+        one of the ids.
         """
+        positions = await self.append_each(topic, events, settled)
+        for event, position in zip(events, positions, strict=True):
+            if position is None:
+                raise Refusal(409, "id_taken", f"{event.event_id!r} is on the log with other content")
+        return [position for position in positions if position is not None]
+
+    async def append_each(
+        self, topic: str, events: Sequence[Event], settled: Settled = lambda _: None
+    ) -> list[Position | None]:
+        """Return the positions of the events, None for those whose id is taken; raise Refusal (503)."""
         self.flush()
         if not events:
             settled(True)
@@ -72,7 +83,7 @@ class LogWriter:
         else:
             self._freshness.written(events, positions)
             self._failure = ""
-            settled(True)
+            settled(None not in positions)
             return positions
         self._lose(topic, events, reason)
         raise unavailable("log_unavailable", f"{reason}; the same call may be made again")
@@ -93,7 +104,7 @@ class LogWriter:
             self._submit(topic, [event for event_topic, event in posted if event_topic == topic])
 
     def _submit(self, topic: str, events: Sequence[Event]) -> None:
-        def check(done: Future[list[Position]]) -> None:
+        def check(done: Future[list[Position | None]]) -> None:
             if error := done.exception():
                 self._lose(topic, events, str(error))
 
@@ -135,14 +146,15 @@ class LogWriter:
         return True
 
 
-def _settle_later(written: "Future[list[Position]]", settled: Settled) -> None:
+def _settle_later(written: "Future[list[Position | None]]", settled: Settled) -> None:
     if written.cancel():  # the write had not begun
         settled(False)
         return
     loop = asyncio.get_running_loop()
 
-    def tell(done: "Future[list[Position]]") -> None:
+    def tell(done: "Future[list[Position | None]]") -> None:
         with suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(settled, done.exception() is None)
+            is_written = done.exception() is None and None not in done.result()
+            loop.call_soon_threadsafe(settled, is_written)
 
     written.add_done_callback(tell)

@@ -6,8 +6,6 @@ changed nothing for the viewer.
 
 from typing import Generic, TypeVar
 
-import msgspec
-
 from easq.ask.decisions import Ask, AskOutcome, DecisionStatus
 from easq.ask.offer import OfferReply, OptionReply, QuestionReply
 from easq.ask.state import Asks
@@ -88,9 +86,9 @@ class Questionnaire:
             allowed = ", ".join(ask.offered.order)
             raise InputError(f"option: got {call.option!r}; allowed: {allowed}")
         answer = ask.outcome_event(Answered, self._now_ms(), call.took_ms, option=call.option)
-        weight, flags = self._asks.weigh(answer) if ask.outcome is None else (1.0, [])
-        answer = msgspec.structs.replace(answer, weight=weight, flags=flags)
-        return await self._conclude(ask, answer, "answered")
+        if ask.outcome is not None:
+            return await self._conclude(ask, answer, "answered")
+        return await self._conclude(ask, self._asks.weigh(answer), "answered")
 
     async def dismiss(self, call: AskCall, _: Formats) -> AskReply:
         """Log that a viewer closed the question."""
@@ -156,19 +154,32 @@ class Questionnaire:
         before = ask.outcome
         if before is not None and not _is_same(before, outcome):
             raise self._refusal("used", f"token: the ask was {_describe(before)} already; it counts once")
-        first, is_first = self._concluding.begin(ask.ids.ask, before or outcome)
+        try:
+            first, is_first = self._concluding.begin(ask.ids.ask, before or outcome)
+        except Refusal:
+            self._take_back(outcome)
+            raise
         status = "accepted" if is_first and before is None else "counted before"
 
         def settled(is_written: bool) -> None:
             self._concluding.end(ask.ids.ask)
             if is_written:
                 self._asks.conclude(ask, first)
+            if first is not outcome or not is_written:
+                self._take_back(outcome)
 
         # A repetition is appended again, and the log keeps the first: so this reply too is true.
         shown_ms = max(ask.offered.ts, first.ts - first.took_ms)
-        await self._writer.append(EVENTS, [ask.shown_event(shown_ms), first], settled)
+        _, position = await self._writer.append(EVENTS, [ask.shown_event(shown_ms), first], settled)
+        if isinstance(first, Answered) and first is outcome:
+            self._asks.settle(first, position)
         self._count(name, status)
         return AskReply(status)
+
+    def _take_back(self, outcome: AskOutcome) -> None:
+        """Have an answer that is not on the log count no longer when the next one is weighed."""
+        if isinstance(outcome, Answered):
+            self._asks.settle(outcome, None)
 
     def _open_offer(self, ask: Ask) -> OfferReply:
         offered = ask.offered

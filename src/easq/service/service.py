@@ -120,7 +120,7 @@ class LiveService:
             follow_updates=follow_updates,
             readiness=readiness,
             ranker=RankHandler(engine, writer, recipe, follower, readiness, metrics, clock.stamp, asks),
-            events=EventHandler(recipe, writer, metrics, clock.stamp),
+            events=EventHandler(recipe, asks, writer, metrics, clock.stamp),
             items=put("candidate"),
             users=put("viewer"),
             questionnaire=Questionnaire(
@@ -136,8 +136,10 @@ class LiveService:
         Raises LogError if the log cannot be read at the start. The state of asking is written every 15
         minutes and at the end.
         """
-        if self.asks_file is not None:
-            self.asks_file.read(self.asks, self.log.end_offsets(EVENTS))
+        file = self.asks_file
+        if file is not None and not file.read(self.asks, self.log.end_offsets(EVENTS)) and file.exists:
+            reason = "it is damaged, of another version or of other settings"
+            logger.info("the state of asking is set aside and read from the log", reason=reason)
         catch_up(self.asks, self.log, self.now_ms())
         self.committer.start()
         self.follower.start()

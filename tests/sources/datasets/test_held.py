@@ -48,6 +48,17 @@ def check_whole(folder: Path, rows: list[dict[str, Any]], summary: dict[str, Any
         assert (summary["requests"], summary["answers"]) == (len(requests), len(answers))
 
 
+def test_views_that_another_export_tells_otherwise_are_counted_and_those_of_the_log_stay(
+    tmp_path: Path,
+) -> None:
+    assert add(tmp_path, ROWS)["changed"] == 0
+    before = on_log(tmp_path)
+    other = [dict(row, liked=1 - row["liked"]) if n in (3, 8) else row for n, row in enumerate(ROWS)]
+    summary = add(tmp_path, other)
+    assert (summary["changed"], summary["written"]) == (2, 0)
+    assert on_log(tmp_path) == before
+
+
 @pytest.mark.parametrize("at", [1, 7, 31, 59])
 def test_an_export_that_grows_adds_what_is_new(tmp_path: Path, at: int) -> None:
     add(tmp_path, ROWS[:at])
@@ -85,7 +96,7 @@ def test_an_interrupted_import_goes_on_with_its_requests(
 ) -> None:
     whole = tmp_path / "whole"
     add(whole, ROWS)
-    append, calls = SqliteLog.append, []
+    append, calls = SqliteLog.append_each, []
 
     def stop(self: SqliteLog, topic: str, events: list[Event]) -> Any:
         calls.append(1)
@@ -94,7 +105,7 @@ def test_an_interrupted_import_goes_on_with_its_requests(
         return append(self, topic, events)
 
     monkeypatch.setattr("easq.sources.datasets.stream.CHUNK_EVENTS", 5)
-    monkeypatch.setattr(SqliteLog, "append", stop)
+    monkeypatch.setattr(SqliteLog, "append_each", stop)
     with pytest.raises(KeyboardInterrupt):
         add(tmp_path, ROWS)
     monkeypatch.undo()

@@ -53,6 +53,7 @@ def test_one_call_imports_by_the_name_of_the_loader(tmp_path: Path) -> None:
         "rows": 12,
         "written": 19,
         "older": 0,
+        "changed": 0,
         "requests": 4,
         "views": 10,
         "asks": 0,

@@ -39,20 +39,20 @@ class AskTracker:
         self, wait_ms: int, describe: Callable[[Viewed, AskRecord], F64], counted: Callable[[str], int]
     ):
         self._wait, self._describe, self._counted = wait_ms, describe, counted
-        self._open: dict[str, AskRecord] = {}
+        self._open: dict[tuple[str, str], AskRecord] = {}  # by viewer and id
         self._by_request: dict[str, list[AskRecord]] = {}
-        self._queue: deque[str] = deque()
+        self._queue: deque[tuple[str, str]] = deque()
         self._newest = 0
 
     def ingest(self, event: Event) -> Iterator[AskRecord]:
         """Add the next event, and yield the asks that have ended."""
         self._newest = max(self._newest, event.ts)
-        if isinstance(event, Asked) and event.event_id not in self._open:
+        if isinstance(event, Asked) and (event.user_id, event.event_id) not in self._open:
             # A log that begins later, or has lost a part, holds fewer asks than the event counts.
             ask = AskRecord(event, max(event.place + 1, self._counted(event.user_id)))
-            self._open[event.event_id] = ask
+            self._open[event.user_id, event.event_id] = ask
             self._by_request.setdefault(event.request_id, []).append(ask)
-            self._queue.append(event.event_id)
+            self._queue.append((event.user_id, event.event_id))
         elif isinstance(event, Answered | Dismissed | Ignored):
             self._end(event)
         while self._queue and self._open[self._queue[0]].event.ts + self._wait < self._newest:
@@ -76,7 +76,7 @@ class AskTracker:
         return ask
 
     def _end(self, event: Answered | Dismissed | Ignored) -> None:
-        ask = self._open.get(event.ask_id) if event.ask_id else None
+        ask = self._open.get((event.user_id, event.ask_id))
         for other in self._by_request.get(event.request_id, ()):
             if (other.event.item_id, other.event.question) == (event.item_id, event.question):
                 ask = ask or other

@@ -166,7 +166,8 @@ class Life:
                     "user_id": users[v],
                     "request_id": ranked[v]["request_id"],
                     "item_id": ranked[v]["items"][k],
-                    "play_ms": float(watched.play_ms_VK[v, k]),
+                    # A visit takes no longer on the clock, however long its views are.
+                    "play_ms": float(min(watched.play_ms_VK[v, k], WATCHED * _VIEW_MS)),
                     "ratio": float(min(watched.ratio_VK[v, k], 1.0)),
                 }
                 for v, k in views

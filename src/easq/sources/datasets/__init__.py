@@ -55,6 +55,7 @@ def load(
         "rows": summary.rows_read,
         "written": summary.written,
         "older": summary.older,
+        "changed": summary.changed,
         "requests": summary.requests,
         "views": summary.views,
         "asks": summary.asks,

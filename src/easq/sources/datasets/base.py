@@ -68,12 +68,14 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     """Counts of one import: `answers` by option, `rejected` and `rejected_answers` by reason.
 
     Events are counted whether the log held them before or not; `written` are those that it did not hold.
-    `older` are rows with something new that lie before the newest event of their partition.
+    `older` are rows with something new that lie before the newest event of their partition, `changed` events
+    that the log holds otherwise: those of the log stay.
     """
 
     rows_read: int
     written: int = 0
     older: int = 0
+    changed: int = 0
     requests: int = 0
     views: int = 0
     asks: int = 0
@@ -101,7 +103,7 @@ def import_events(
         _count_held(summary, chunks.new)
     before = sum(log.end_offsets(EVENTS))
     for chunk in chunks:
-        log.append(EVENTS, chunk)
+        summary.changed += log.append_each(EVENTS, chunk).count(None)
         for event in chunk:
             _count(summary, event)
         on_progress(summary.views, rejects.used)

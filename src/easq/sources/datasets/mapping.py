@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import FieldInfo
 
 from easq.errors import InputError
+from easq.recipe.questionnaire import Quality
 from easq.recipe.values import Count, Name, Side
 
 Kind = Literal["categorical", "multi", "numeric", "score"]
@@ -66,7 +67,8 @@ class HistoryRule(_Strict, frozen=True):
 class AnswerColumn(_Strict, frozen=True):
     """Viewers' answers: the option of each value, and the values that are not answers.
 
-    `propensity` is the column with the probability of the ask. An empty cell means not asked.
+    `propensity` is the column with the probability of the ask. An empty cell means not asked. With `weigh`,
+    answers count as the live service would have counted them; without, each counts in full.
     """
 
     column: str
@@ -74,13 +76,14 @@ class AnswerColumn(_Strict, frozen=True):
     ignored: tuple[str, ...] = ()
     propensity: str | None = None
     question: Name = "satisfaction"
+    weigh: bool = True
 
 
 class Mapping(_Strict, frozen=True):
     """A table's columns. `name` is the start of every event id.
 
     A cell that holds one of `null_values` is an empty one. `separator` stands between the fields of a CSV
-    file, a comma if not given (a tab in .tsv files).
+    file, a comma if not given (a tab in .tsv files). `quality` has the keys of a recipe's table.
     """
 
     name: Name
@@ -89,6 +92,7 @@ class Mapping(_Strict, frozen=True):
     behaviors: tuple[BehaviorColumn, ...]
     histories: tuple[HistoryRule, ...] = ()
     answer: AnswerColumn | None = None
+    quality: Quality = Quality()
     null_values: tuple[str, ...] = NULL_VALUES
     separator: str | None = None
 

@@ -16,6 +16,8 @@ import polars as pl
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.log.events import Event
+from easq.log.packing import LARGEST_VALUE
+from easq.recipe.questionnaire import Quality
 from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
 from easq.sources.datasets.held import Held, New, held_by, new_of
@@ -33,6 +35,7 @@ from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, ti
 from easq.sources.datasets.sources import listing, open_file
 from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, Views
+from easq.sources.datasets.weighed import weighed
 
 RAW = "raw:"
 
@@ -74,10 +77,16 @@ def load_table(
         ],
         question=question,
     )
-    return EventSource(partial(_events, views, new), rejected, new)
+    rules = declared.quality if declared.answer and declared.answer.weigh else None
+    return EventSource(partial(_events, views, new, rules), rejected, new)
 
 
-def _events(views: Views, new: New) -> Iterator[list[Event]]:
+def _events(views: Views, new: New, rules: Quality | None) -> Iterator[list[Event]]:
+    chunks = _as_told(views, new)
+    return chunks if rules is None else weighed(chunks, rules)
+
+
+def _as_told(views: Views, new: New) -> Iterator[list[Event]]:
     if new.late_answers:
         yield new.late_answers
     yield from events_of(views)
@@ -147,6 +156,7 @@ def _parse(declared: Mapping) -> Parse:
             *((f"inexact_{column}", inexact(column)) for column in (columns.user, columns.item)),
             *time_checks(columns.time),
             *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
+            *((f"out_of_range_{column}", value(column).abs() > LARGEST_VALUE) for column in done),
         ],
         bad_answer=bad_answer,
     )
