@@ -197,7 +197,7 @@ def test_data_without_a_usable_row_is_an_input_error_with_the_reason(tmp_path: P
         '[[behaviors]]\nname = "liked"\ncolumn = "liked"\n'
     )
     (tmp_path / "mine.toml").write_text(
-        'name = "mine"\n[data]\nloader = "table"\nmapping = "mapping.toml"\n[method]\nrank = 2\n'
+        'name = "mine"\n[data]\nloader = "table"\nmapping = "mapping.toml"\n'
         '[[features]]\nname = "video_id"\nkind = "categorical"\nside = "candidate"\nrows = 64\n'
         '[[behaviors]]\nname = "liked"\n'
     )

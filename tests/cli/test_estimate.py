@@ -177,6 +177,8 @@ def test_a_model_that_is_damaged_or_of_another_log_is_a_message(stage: Stage, tm
     name = copy.home.frozen.names()[-1]
     notes = copy.home.folder / "frozen" / name / "notes.json"
     noted = copy.home.frozen.notes(name)
+    # As of an easq that wrote no checksums: these notes are whole, and of another log.
+    (notes.parent / "sums.json").unlink()
     for until in ([0] * 5, [10**9] * len(noted["until"])):
         notes.write_text(json.dumps({**noted, "until": until}))
         assert f"has read up to {until}, and events.log ends at [" in copy.refused()
