@@ -34,6 +34,7 @@ def refused(folder: Path, text: str, *overrides: str) -> str:
         ("", ("seed=" + "9" * 5000,), "--set seed"),
         ("", ("seed=" + "[" * 5000,), "--set seed"),
         ("", ("method.kind=easq", "method.dpo_weight=1e300"), "method.dpo_weight: got 1e+300"),
+        ("[ask]\norigins = ['https://tv.*']\n", (), "ask.origins.0: got 'https://tv.*'"),
         ("", ("features.7.rows=4",), "no entry is named '7'"),
     ],
 )

@@ -65,6 +65,9 @@ class AskedQuestion(Strict, frozen=True):
     wording: dict[Locale, Wording] = field(default_factory=dict)
 
 
+_ORIGIN = r"^(\*|[a-z][a-z0-9+.-]*://(\*\.)?[^/\s,*]+)$"
+
+
 class AskSettings(Strict, frozen=True):
     """When the questionnaire is shown; docs/ask.md has the rule and its probabilities.
 
@@ -87,7 +90,9 @@ class AskSettings(Strict, frozen=True):
     fade_seconds             the question disappears by itself after this time.
     order                    of the options: fixed, or shuffled for each ask. A scale is never shuffled.
     default_locale           used where a question has no wording in the viewer's locale.
-    origins                  web origins whose pages may call the service (CORS).
+    origins                  origins whose pages may call the service (CORS), such as https://player.example,
+                             https://*.player.example for all below it, or that of an app's web view,
+                             such as capacitor://localhost; * for every page.
     questions                the questions that are asked; none: only the question that trains.
     """
 
@@ -110,7 +115,7 @@ class AskSettings(Strict, frozen=True):
     fade_seconds: Rate = 6.0
     order: Literal["fixed", "random"] = "fixed"
     default_locale: Locale = "en"
-    origins: tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s,*]+)$")], ...] = ()
+    origins: tuple[Annotated[str, Meta(pattern=_ORIGIN)], ...] = ()
     questions: tuple[AskedQuestion, ...] = ()
 
 

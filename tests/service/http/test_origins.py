@@ -61,6 +61,31 @@ def test_pages_that_may_ask_may_do_nothing_else(tmp_path: Path) -> None:
             assert status(served, origin=origin) == 403
 
 
+@pytest.mark.parametrize(
+    ("allowed", "origin", "may"),
+    [
+        ("capacitor://localhost", "capacitor://localhost", True),
+        ("ionic://localhost", "ionic://localhost", True),
+        ("ionic://localhost", "capacitor://localhost", False),
+        ("https://*.player.example", "https://tv.player.example", True),
+        ("https://*.player.example", "https://a.b.player.example", True),
+        ("https://*.player.example", "https://player.example", False),
+        ("https://*.player.example", "http://tv.player.example", False),
+        ("https://*.player.example", "https://tv.player.example.evil.example", False),
+        ("https://*.player.example", "https://tvplayer.example", False),
+        ("https://player.example", "https://playerxexample", False),
+    ],
+)
+def test_origins_of_apps_and_below_a_name_may_ask(
+    tmp_path: Path, allowed: str, origin: str, may: bool
+) -> None:
+    with serving(tmp_path, f'ask.origins=["{allowed}"]') as served:
+        assert status(served, "/v1/questionnaire/offer", origin=origin) == (400 if may else 403)
+        headers = {"origin": origin, "access-control-request-method": "POST"}
+        asked = served.http.options("/v1/questionnaire/offer", headers=headers)
+        assert (asked.headers.get("access-control-allow-origin") == origin) is may
+
+
 def test_with_keys_any_name_and_page_may_call_who_has_one(tmp_path: Path) -> None:
     key = create_key(tmp_path / "keys.json", "admin", "")
     with serving(tmp_path, f'ask.origins=["{PLAYER}"]', token=key) as served:

@@ -31,7 +31,7 @@ class Origins:
     ) -> None:
         self.app, self._keys = app, keys
         self._guarded, self._beacons = frozenset(guarded), frozenset(beacons)
-        self._allowed = frozenset(origin.encode() for origin in allowed)
+        self._is_allowed = AllowedOrigins(allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
@@ -44,7 +44,7 @@ class Origins:
                 origin = value
         # A browser's question whether a page may call is answered by the app, and changes nothing.
         if path in self._guarded and self._keys.is_open and scope.get("method") != "OPTIONS":
-            may_ask = path in self._beacons and not self._allowed.isdisjoint((origin, b"*"))
+            may_ask = path in self._beacons and self._is_allowed(origin)
             if (refusal := _why_not(host, origin, may_ask)) is not None:
                 await _send(refusal, send)
                 return
@@ -53,6 +53,23 @@ class Origins:
             headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
             scope = {**scope, "headers": headers}  # type: ignore[assignment]
         await self.app(scope, receive, send)
+
+
+class AllowedOrigins:
+    """Whether an origin is one of a recipe's: `https://*.example` are all below it, `*` is every one."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        names = [origin.encode() for origin in allowed]
+        self._exact = frozenset(name for name in names if b"*" not in name)
+        parts = [name.partition(b"*") for name in names if b"*" in name]
+        self._around = [(before, after) for before, _, after in parts]
+
+    def __call__(self, origin: bytes) -> bool:
+        """Return whether pages of this origin may ask."""
+        return origin in self._exact or any(
+            origin.startswith(before) and origin.endswith(after) and len(origin) > len(before + after)
+            for before, after in self._around
+        )
 
 
 def is_loopback(host: str) -> bool:
