@@ -11,6 +11,8 @@
   const PAUSES_MS = [1000, 4000]; // before a report is repeated
   const LEAVE_MS = 250; // as long as the transition in STYLE
   const THANKS_MS = 1600;
+  const SEEN_MS = 500; // between two looks whether a question that waits could be seen
+  const MIDDLE_PX = 60; // of a question, above the bottom of its player
   const LONGEST_LOOK_MS = 2000; // between two looks at a playing video; more is a machine that slept
   const MEDIA = "playing pause waiting seeking seeked ended emptied ratechange timeupdate".split(" ");
   const KEPT = "click dblclick pointerdown pointerup touchstart touchend keydown keyup wheel".split(" ");
@@ -18,13 +20,11 @@
   // For what the service leaves out.
   const WORDS = {
     en: {
-      close: "Close", thanks: "Thank you!",
-      satisfaction: "Are you satisfied with this video?",
+      close: "Close", thanks: "Thank you!", satisfaction: "Are you satisfied with this video?",
       dissatisfied: "Dissatisfied", uncertain: "Not sure", satisfied: "Satisfied",
     },
     zh: {
-      close: "关闭", thanks: "谢谢！",
-      satisfaction: "你对这个视频满意吗？",
+      close: "关闭", thanks: "谢谢！", satisfaction: "你对这个视频满意吗？",
       dissatisfied: "不满意", uncertain: "不确定", satisfied: "满意",
     },
   };
@@ -33,36 +33,28 @@
   const DARK = "--bg:#1d2027f5;--fg:#f3f4f6;--line:#ffffff2e;--soft:#ffffff14;--accent:#8fb0ff;color-scheme:dark";
   const STYLE = `
 :host{${LIGHT};position:absolute;inset-inline:0;bottom:0;z-index:10;display:block;pointer-events:none}
-:host([theme=dark]){${DARK}}
-@media (prefers-color-scheme:dark){:host(:not([theme=light])){${DARK}}}
-:host([hidden]),[hidden]{display:none!important}
-*{box-sizing:border-box}
+:host([theme=dark]){${DARK}} @media (prefers-color-scheme:dark){:host(:not([theme=light])){${DARK}}}
+:host([hidden]),[hidden]{display:none!important} *{box-sizing:border-box}
 .panel{position:relative;margin:0 auto var(--easq-bottom,12px);width:calc(100% - 24px);max-width:min(100% - 24px,var(--easq-width,440px));
 padding:10px 12px 12px;pointer-events:auto;border-radius:var(--easq-radius,16px);border:1px solid var(--easq-line,var(--line));
 background:var(--easq-background,var(--bg));color:var(--easq-text,var(--fg));box-shadow:0 8px 28px #0000003d;
 font:500 15px/1.35 var(--easq-font,system-ui,sans-serif);opacity:0;transform:translateY(8px);
-transition:opacity .25s ease-out,transform .25s ease-out;-webkit-tap-highlight-color:transparent}
-.lifted{margin-bottom:var(--easq-bottom,84px)}
-.in{opacity:1;transform:none}
-.head{position:relative;display:grid;align-items:center;min-height:32px;margin-block-end:8px}
-.text{margin:0;padding-inline:4px 40px;font-weight:600;text-wrap:balance;overflow-wrap:anywhere}
-.options{display:flex;flex-wrap:wrap;gap:8px}
-button{font:inherit;color:inherit;cursor:pointer;background:none;border:0;padding:0;touch-action:manipulation}
+transition:opacity .25s ease-out,transform .25s ease-out;-webkit-tap-highlight-color:transparent} .lifted{margin-bottom:var(--easq-bottom,84px)} .in{opacity:1;transform:none} .head{position:relative;display:grid;align-items:center;min-height:32px;margin-block-end:8px} .text{margin:0;padding-inline:4px 40px;font-weight:600;text-wrap:balance;overflow-wrap:anywhere}
+.options{display:flex;flex-wrap:wrap;gap:8px} button{font:inherit;color:inherit;cursor:pointer;background:none;border:0;padding:0;touch-action:manipulation}
 .options button{flex:1 1 auto;min-height:44px;padding:6px 10px;border-radius:calc(var(--easq-radius,16px) - 5px);
-border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(--soft));transition:background-color .12s}
-.options button:hover{border-color:var(--easq-accent,var(--accent))}
-.answered .options button{opacity:.45;cursor:default}
-.answered .options .chosen{opacity:1;background:var(--easq-accent,var(--accent));color:var(--easq-background,var(--bg))}
+border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(--soft));transition:background-color .12s} .options button:hover{border-color:var(--easq-accent,var(--accent))}
+.answered .options button{opacity:.45;cursor:default} .answered .options .chosen{opacity:1;background:var(--easq-accent,var(--accent));color:var(--easq-background,var(--bg))}
 .close{position:absolute;top:10px;inset-inline-end:12px;width:32px;height:32px;border-radius:50%;font-size:20px;line-height:1;opacity:.65}
-.close:hover{opacity:1;background:var(--easq-option,var(--soft))}
-button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-offset:2px;opacity:1}
+.close:hover{opacity:1;background:var(--easq-option,var(--soft))} button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-offset:2px;opacity:1}
 .thanks{position:absolute;inset:0;display:grid;place-items:center;margin:0;font-weight:600}
-.answered .text,.answered .close{visibility:hidden}
-.status{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.answered .text,.answered .close{visibility:hidden} .status{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 @media (prefers-reduced-motion:reduce){.panel,.options button{transition:none;transform:none}}`;
 
-  const script = document.currentScript;
-  const home = script && script.src ? new URL(script.src).origin : location.origin;
+  // A module, or what a module imports, has no current script. A proxy may have put a prefix before the path.
+  const IS_WIDGET = /\/widget\/easq\.js([?#].*)?$/;
+  const loaded = () => performance.getEntriesByType("resource").find(({ name }) => IS_WIDGET.test(name))?.name;
+  const source = document.currentScript?.src || loaded() || location.href;
+  const home = IS_WIDGET.test(source) ? source.replace(IS_WIDGET, "") : new URL(source).origin;
   let sheet;
 
   function make(tag, name, attributes = {}, text = "") {
@@ -76,8 +68,8 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
 
   function isWhole({ question, token }) {
     const options = question?.options;
-    const canBeShown = Array.isArray(options) && options.length > 0 && options.every((one) => one?.value);
-    return canBeShown && typeof token === "string";
+    const isChoice = Array.isArray(options) && options.length > 0 && options.every((one) => one?.value);
+    return isChoice && typeof token === "string";
   }
 
   class EasqQuestion extends HTMLElement {
@@ -120,6 +112,7 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
         if (this.isConnected) return;
         this.#listening.abort();
         this.#running = false;
+        clearInterval(this.#polling);
         this.#end("ignored");
       });
     }
@@ -146,7 +139,8 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
     #lookedAt = 0;
     #rate = 1;
     #hasAsked = false;
-    #waiting = null; // an offer that came while the tab was hidden
+    #waiting = null; // an offer that came while its question could not be seen
+    #polling = 0;
 
     #begin() {
       this.#end("ignored");
@@ -187,8 +181,24 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
     #seen() {
       if (this.#video) this.#look();
       if (document.hidden) clearTimeout(this.#fading);
-      else if (this.#waiting) this.#show(this.#waiting);
-      else this.#fade();
+      else if (!this.#waiting) this.#fade();
+      else if (this.#canBeSeen()) this.#show(this.#waiting);
+      if (!this.#waiting) clearInterval(this.#polling);
+    }
+
+    /** Whether a question would be on the screen: not hidden, out of the window, or under something modal. */
+    #canBeSeen() {
+      const isDrawn = this.checkVisibility?.({ checkOpacity: true, checkVisibilityCSS: true }) ?? true;
+      if (document.hidden || !isDrawn) return false;
+      const { left, width, bottom } = this.getBoundingClientRect();
+      const x = left + width / 2, y = bottom - MIDDLE_PX;
+      if (x <= 0 || x >= innerWidth || y <= 0 || y >= innerHeight) return false;
+      const tops = [document.fullscreenElement, ...document.querySelectorAll(":modal")];
+      const holdsThis = (top) => {
+        for (let at = this; at; at = at.parentNode ?? at.host) if (at === top) return true;
+        return !top;
+      };
+      return tops.every(holdsThis);
     }
 
     // The offer, once for each view.
@@ -210,8 +220,10 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
       this.#fire("offer", names, { show, reason: String(offer.reason ?? "") });
       if (!show) return;
       offer.view = names;
-      if (document.hidden) this.#waiting = offer;
-      else this.#show(offer);
+      if (this.#canBeSeen()) return this.#show(offer);
+      this.#waiting = offer;
+      clearInterval(this.#polling);
+      this.#polling = setInterval(() => this.#seen(), SEEN_MS);
     }
 
     async #offer() {
@@ -276,7 +288,7 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
       // Who has come to it with the keyboard is not hurried.
       if (!this.#offered || this.#root.activeElement?.matches(":focus-visible")) return;
       const ms = Number(this.#offered.fade_ms) || FADE_MS;
-      this.#fading = setTimeout(() => this.#end("ignored"), ms);
+      this.#fading = setTimeout(() => (this.#canBeSeen() ? this.#end("ignored") : this.#fade()), ms);
     }
 
     #key(event, options) {
@@ -341,9 +353,7 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
       setTimeout(() => panel.remove(), LEAVE_MS);
     }
 
-    #tookMs() {
-      return Math.round(performance.now() - this.#shownAt);
-    }
+    #tookMs = () => Math.round(performance.now() - this.#shownAt);
 
     // Reports to the service. It counts each once, so whatever may have been lost is sent again.
 
@@ -367,20 +377,14 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
       const headers = { "content-type": "application/json" };
       const key = this.getAttribute("key");
       if (key) headers.authorization = `Bearer ${key}`;
-      return fetch(this.#url(verb), {
-        method: "POST",
-        headers,
-        body: JSON.stringify(body),
-        credentials: "omit",
-        keepalive: true,
-        signal: AbortSignal.timeout(waitMs),
-      });
+      const call = { method: "POST", headers, body: JSON.stringify(body), credentials: "omit", keepalive: true };
+      return fetch(this.#url(verb), { ...call, signal: AbortSignal.timeout(waitMs) });
     }
 
     /** Send what must survive the page. As text, which needs no question of the browser's beforehand. */
     #beacon(verb, report) {
-      const key = this.getAttribute("key");
-      navigator.sendBeacon(this.#url(verb), JSON.stringify(key ? { ...report, key } : report));
+      const key = this.getAttribute("key") || undefined; // which is left out
+      navigator.sendBeacon(this.#url(verb), JSON.stringify({ ...report, key }));
     }
 
     #url(verb) {
@@ -388,8 +392,7 @@ button:focus-visible{outline:3px solid var(--easq-accent,var(--accent));outline-
     }
 
     #fire(name, view, more = {}) {
-      const detail = { ...view, ...more };
-      this.dispatchEvent(new CustomEvent(`easq-${name}`, { detail, bubbles: true, composed: true }));
+      this.dispatchEvent(new CustomEvent(`easq-${name}`, { detail: { ...view, ...more }, bubbles: true, composed: true }));
     }
   }
 
