@@ -40,7 +40,7 @@ AUTO = "auto"
 """The kind that stands for the best method with so many `expected_answers`: docs/method.md."""
 _EXPECTED, _WITH_MANY = "expected_answers", "satisfaction_tower"
 MANY_ANSWERS = 10_000
-"""From here on a satisfaction tower beside the probe pays: docs/results.md, the regime map."""
+"""From here on a satisfaction tower beside the probe pays (docs/results.md, how many answers it takes)."""
 
 PairScope = Literal["user_first", "user", "batch"]
 UnaskedPairs = Literal["none", "request"]
