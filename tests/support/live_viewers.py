@@ -43,7 +43,8 @@ class Crowd:
     @property
     def answers(self) -> set[str]:
         """Return the ids of the answers that were accepted."""
-        return {key for key, event in self.accepted.items() if event["type"] == "answered"}
+        # A copy: the threads go on while it is read.
+        return {key for key, event in list(self.accepted.items()) if event["type"] == "answered"}
 
     def put_all(self) -> None:
         """Put all items and viewers."""

@@ -42,6 +42,7 @@ def test_only_so_many_large_bodies_are_awaited(tmp_path: Path) -> None:
             return served.http.post("/v1/events", json=LARGE).status_code
 
         with stalled(served, 300_000), stalled(served, 300_000):
+            time.sleep(0.5)  # a call that is on its way when one of these arrives would have its place
             until(lambda: status() == 503)
             reply = served.http.post("/v1/events", json=LARGE)
             assert reply.json()["error"] == {
