@@ -74,9 +74,11 @@ class Attack:
         )
 
 
-def mean_rank(arm: str, seed: int, views: int, rates: AskRates, attack: Attack) -> tuple[float, Told]:
+def mean_rank(
+    arm: str, seed: int, views: int, rates: AskRates, attack: Attack, recipe: Recipe = DEFAULT
+) -> tuple[float, Told]:
     """Simulate a world, train a model on it, and return the author's mean rank for honest viewers."""
-    recipe, world, told = recipe_of(arm), World(seed, rates), Told()
+    recipe, world, told = recipe_of(arm, recipe), World(seed, rates), Told()
     campaign = attack.campaign(world, arm == "silent")
     encoder, joiner = build_encoder(recipe), build_joiner(recipe)
     learner = build_learner(recipe, encoder)

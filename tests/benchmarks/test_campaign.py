@@ -6,24 +6,35 @@ import pytest
 from campaign import Campaign, disliked_author
 
 from easq.learn.trainer import compute_alike
+from easq.model.method import read_method
+from easq.recipe.read import read_recipe
 from easq.sources.world.simulate import AskRates, World
+from tests.support.paths import RECIPES
 
 
-@pytest.mark.parametrize(("seed", "spares_others"), [(2, True), (4, True), (2, False)])
+@pytest.mark.parametrize("spares_others", [False, True])
+@pytest.mark.parametrize("seed", [2, 4])
 def test_the_defense_removes_most_of_a_campaigns_gain(seed: int, spares_others: bool) -> None:
-    """The short form of `benchmarks/attack.py`, with four times as many asks."""
+    """The short form of `benchmarks/attack.py`, with four times as many asks.
+
+    On EASQ, which few answers pull far: the probe's price bounds a campaign before any defense does.
+    """
     from attack import ARMS, Attack, mean_rank  # type: ignore[import-not-found]
 
     compute_alike(1)
+    recipe = read_recipe(RECIPES / "world.toml", ["method.kind=easq"], methods=read_method)
     attack = Attack(spares_others=spares_others)
-    ranked = {arm: mean_rank(arm, seed, 60_000, AskRates(0.2, 0.1), attack) for arm in ARMS}
+    ranked = {arm: mean_rank(arm, seed, 60_000, AskRates(0.2, 0.1), attack, recipe) for arm in ARMS}
     for name in ("attack", "common"):
         sys.modules.pop(name)
-    undefended, defended = (ranked["silent"][0] - ranked[arm][0] for arm in ("undefended", "defended"))
-    assert undefended > 1.2
-    # Who also rates everybody else down floods no one author: that half is found later.
-    assert defended < (0.6 if spares_others else 0.9) * undefended
+    silent = ranked["silent"][0]
+    undefended, defended = (silent - ranked[arm][0] for arm in ("undefended", "defended"))
+    # Of the way to the first place: how far there is to go depends on the world and on the method.
+    assert undefended > 0.6 * (silent - 1)
+    assert defended < 3.5
+    assert defended < 0.6 * undefended
     told = ranked["defended"][1]
+    # Who also rates everybody else down floods no one author: that half is found later.
     assert told.hostile_weight < (0.2 if spares_others else 0.5) * told.hostile
     assert told.honest_weight > 0.99 * told.honest
 

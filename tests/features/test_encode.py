@@ -147,9 +147,12 @@ def test_a_feature_that_a_request_lacks_is_unknown_and_another_is_ignored(name: 
     encoder = Encoder(FEATURES)
     rows = encoder.encode([without, whole])
     assert encoder.unknown == {name: 1}
-    kinds = (("viewer", whole.viewer, 1), ("candidate", whole.candidates, len(whole.items)))
-    for side, columns, size in kinds:
-        shape = Shape.of(FEATURES, side)  # type: ignore[arg-type]
+    viewer, candidate = (
+        (Shape.of(FEATURES, "viewer"), "viewer"),
+        (Shape.of(FEATURES, "candidate"), "candidate"),
+    )
+    kinds = ((*viewer, whole.viewer, 1), (*candidate, whole.candidates, len(whole.items)))
+    for shape, side, columns, size in kinds:
         known = unpack(shape, columns, whole.lengths, size)
         lacking = unpack(shape, {k: v for k, v in columns.items() if k != name}, without.lengths, size)
         assert (len(lacking), len(lacking.lists)) == (len(known), len(shape.lists))

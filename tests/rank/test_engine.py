@@ -16,7 +16,7 @@ from easq.prove.offpolicy.drawn_log import scores_of
 from easq.rank.engine import Engine
 from easq.rank.query import Query
 from easq.recipe.experiments import Explore
-from tests.support.live_home import LiveSystem, event_batches, live_system
+from tests.support.live_home import LiveSystem, trained_system
 
 NOW = 1_700_000_000_000
 ITEMS = [f"i{n}" for n in range(40)]
@@ -30,12 +30,7 @@ def item_update(n: int) -> ItemUpdate:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with live_system(tmp_path_factory.mktemp("engine")) as system:
-        learner = system.learner()
-        for batch in event_batches():
-            system.append(batch)
-            learner.tick()
-        learner.close()
+    with trained_system(tmp_path_factory.mktemp("engine")) as system:
         yield system
 
 

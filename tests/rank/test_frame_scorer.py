@@ -15,7 +15,7 @@ from easq.rank.query import Query
 from easq.sources.world.recording import record
 from tests.cli.test_cli import easq
 from tests.rank.test_engine import ITEMS, NOW, engine_of, item_update
-from tests.support.live_home import LiveSystem, event_batches, live_system
+from tests.support.live_home import LiveSystem, trained_system
 from tests.support.small_worlds import small_recipe, small_world
 
 USERS = ["u1", "u2", "u1", "u7"]
@@ -23,12 +23,7 @@ USERS = ["u1", "u2", "u1", "u7"]
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with live_system(tmp_path_factory.mktemp("scorer")) as system:
-        learner = system.learner()
-        for batch in event_batches():
-            system.append(batch)
-            learner.tick()
-        learner.close()
+    with trained_system(tmp_path_factory.mktemp("scorer")) as system:
         yield system
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from easq.errors import SettingsError
 from easq.model.method import MANY_ANSWERS, read_method
+from easq.model.methods.probe import ProbeSettings
+from easq.model.methods.satisfaction_tower import SatisfactionTowerSettings
 from easq.recipe.read import read_recipe
 from tests.support.paths import RECIPES
 
@@ -26,7 +28,8 @@ def test_auto_becomes_the_method_for_so_many_answers(tmp_path: Path) -> None:
     def kind(number: int) -> str:
         text = f'[method]\nkind = "auto"\nexpected_answers = {number}\nbehavior_budget = 0.02\n'
         method = read_recipe(written(tmp_path, text), methods=read_method).method
-        assert method.behavior_budget == 0.02  # type: ignore[attr-defined]
+        assert isinstance(method, ProbeSettings | SatisfactionTowerSettings)
+        assert method.behavior_budget == 0.02
         return method.kind
 
     assert (kind(MANY_ANSWERS - 1), kind(MANY_ANSWERS)) == ("probe", "satisfaction_tower")

@@ -66,6 +66,18 @@ def live_system(folder: Path, *overrides: str) -> Iterator[LiveSystem]:
         yield LiveSystem(home, events, updates, Clock())
 
 
+@contextmanager
+def trained_system(folder: Path) -> Iterator[LiveSystem]:
+    """Yield a live system whose learner has learned a world and has ended."""
+    with live_system(folder) as system:
+        learner = system.learner()
+        for batch in event_batches():
+            system.append(batch)
+            learner.tick()
+        learner.close()
+        yield system
+
+
 def event_batches(num_requests: int = 120, size: int = 40) -> list[list[Event]]:
     """Return a world's events in batches, as they would arrive."""
     events = sorted(world_events(num_requests), key=lambda event: event.ts)
