@@ -1,6 +1,7 @@
 """Who may move what, and that served, merged and training scores are one."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from easq.home.snapshots import copy_state, flatten
 from easq.learn.answer_rows import answer_rows
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner, NonFiniteLossError
+from easq.log.events import Event
 from easq.model import losses as losses_of
 from easq.model.methods import easq
 from easq.model.methods.easq import Easq, EasqSettings, easq_losses
@@ -23,16 +25,21 @@ MAIN = ("table", "dense.pooling", "dense.model.backbone", "dense.model.main")
 SATISFACTION = ("dense.model.low_rank", "dense.model.satisfaction")
 
 
-def steps_of(recipe: Recipe, num_requests: int = 120) -> tuple[Learner, list[Batch]]:
+def learned_from(recipe: Recipe, events: Iterable[Event]) -> tuple[Learner, list[Batch]]:
+    """Return a new learner of a recipe, and the batches that a log gives it."""
     encoder, join = build_encoder(recipe), build_joiner(recipe)
     batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
-    for event in world_events(num_requests):
+    for event in events:
         batcher.add(join.push(event))
     batcher.add(join.flush())
     batches = []
     while cut := batcher.cut() or batcher.cut(final=True):
         batches.append(make_batch(encoder, recipe.behaviors, recipe.order.cap, cut))
     return build_learner(recipe, encoder), batches
+
+
+def steps_of(recipe: Recipe, num_requests: int = 120) -> tuple[Learner, list[Batch]]:
+    return learned_from(recipe, world_events(num_requests))
 
 
 def trained(*overrides: str) -> tuple[Learner, list[Batch]]:

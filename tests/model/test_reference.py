@@ -1,16 +1,15 @@
 """Another ranker's score as the base: its order is kept, its scale learned, and a price held beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
 import pytest
 
 from easq.errors import InputError
-from easq.features.batch import Batch, Batcher, make_batch
+from easq.features.batch import Batch
 from easq.features.columns import Shape, unpack
 from easq.features.encode import Encoder, ServingEncoder
-from easq.features.join import build_joiner
 from easq.learn.build import build_encoder, build_learner
 from easq.learn.learner import Learner
 from easq.log.events import Event, Request
@@ -18,6 +17,7 @@ from easq.log.packing import pack_floats
 from easq.prove.offline.references import References, own_ranker
 from easq.recipe.features import Reference, Score
 from easq.recipe.recipe import Recipe
+from tests.learn.test_learner import learned_from
 from tests.support.continued import assert_continues
 from tests.support.method_learners import all_scores
 from tests.support.small_worlds import small_recipe, world_events
@@ -40,18 +40,6 @@ def scored_events(far: float = 0.0) -> Iterator[Event]:
             yield msgspec.structs.replace(event, candidates=columns)
         else:
             yield event
-
-
-def learned_from(recipe: Recipe, events: Iterable[Event]) -> tuple[Learner, list[Batch]]:
-    encoder, join = build_encoder(recipe), build_joiner(recipe)
-    batcher = Batcher(recipe.training.batch_rows, recipe.training.batch_answers)
-    for event in events:
-        batcher.add(join.push(event))
-    batcher.add(join.flush())
-    batches = []
-    while cut := batcher.cut() or batcher.cut(final=True):
-        batches.append(make_batch(encoder, recipe.behaviors, recipe.order.cap, cut))
-    return build_learner(recipe, encoder), batches
 
 
 def steps_with(recipe: Recipe, far: float = 0.0) -> tuple[Learner, list[Batch]]:

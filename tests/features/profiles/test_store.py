@@ -221,15 +221,20 @@ _CHANGED = [
 ]
 
 
-@pytest.mark.parametrize("damage", _CHANGED, ids=["told", "told key", "counts", "requests", "histories"])
-def test_a_row_that_is_not_what_was_written_is_noticed(
-    tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
-    path = tmp_path / "profiles.db"
+def loaded_after(damage: Callable[[Path], None], path: Path) -> tuple[Profiles, str]:
+    """Damage a file of profiles; return what is loaded, and why the file was not used."""
     saved(path)
     damage(path)
     profiles, reason = loaded(path)
     assert reason is not None
+    return profiles, reason
+
+
+@pytest.mark.parametrize("damage", _CHANGED, ids=["told", "told key", "counts", "requests", "histories"])
+def test_a_row_that_is_not_what_was_written_is_noticed(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    profiles, reason = loaded_after(damage, tmp_path / "profiles.db")
     assert "it is damaged: the checksum of a row of" in reason
     assert profiles.offsets == [0] * (2 * PARTITIONS)
 
@@ -270,10 +275,7 @@ def test_a_damaged_file_is_set_aside_and_nothing_of_it_is_kept(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     path = tmp_path / "profiles.db"
-    saved(path)
-    damage(path)
-    profiles, reason = loaded(path)
-    assert reason is not None
+    profiles, reason = loaded_after(damage, path)
     assert "cannot be used, profiles are built from the log: it is " in reason
     assert features_at(profiles, 0) == features_at(nothing(), 0)
     assert profiles.offsets == [0] * (2 * PARTITIONS)
