@@ -28,6 +28,23 @@ def test_weights_are_those_of_vowpal_wabbit() -> None:
         assert weights[row] == pytest.approx(alone, abs=1e-4)
 
 
+def test_crosses_have_a_rate_of_their_own_and_say_what_no_value_says() -> None:
+    random = np.random.default_rng(0)
+    place_A = random.integers(0, 4, 4000)
+    viewer_A, item_A, said_A = 1 + place_A // 2, 3 + place_A % 2, (place_A // 2 == place_A % 2).astype(float)
+    own = OwnWeights(NUM_ROWS, 0.05, num_crosses=4, cross_rate=0.02)
+    first = own.first_cross
+    rows, weights = own.learn(
+        np.stack([viewer_A, item_A, first + place_A], 1), said_A, np.ones(4000, np.float32)
+    )
+    assert rows.tolist() == [1, 2, 3, 4, *range(first, first + 4)]
+    assert np.abs(weights[:4]).max() < 0.2
+    assert (weights[4:] * [1, -1, -1, 1] > 1).all()
+    once = OwnWeights(NUM_ROWS, 0.05, num_crosses=4, cross_rate=0.02)
+    moved = once.learn(np.array([[1, first]]), np.ones(1), np.ones(1, np.float32))[1]
+    assert moved[1] == pytest.approx(moved[0] * 0.02 / 0.05)
+
+
 def test_only_what_answers_name_is_changed_and_padding_never() -> None:
     own = OwnWeights(NUM_ROWS, 0.05)
     rows, weights = own.learn(np.array([[3, 0, 3, NUM_ROWS + 7]]), np.array([1.0]), np.ones(1, np.float32))

@@ -4,6 +4,7 @@ import pytest
 from easq.features.batch import Batch
 from easq.home.snapshots import copy_state
 from easq.learn.publish import make_delta
+from easq.learn.recorded_steps import touched_by
 from easq.model.method import methods
 from easq.rank.parameters import Parameters
 from tests.support.method_learners import learner_of, read_by
@@ -18,12 +19,13 @@ def test_every_method_serves_by_deltas_what_it_has_learned(method: str, probe_di
     learner, batches = learner_of(method, *settings)
     parameters = Parameters(small_recipe(f"method.kind={method}", *settings))
     state = learner.state()
-    snapshot = copy_state({"dense": state["dense"], "table": {"weight": state["table"]["weight"]}})
+    table = {name: state["table"][name] for name in ("weight", "crosses") if name in state["table"]}
+    snapshot = copy_state({"dense": state["dense"], "table": table})
     assert parameters.refuses_version(snapshot) == ""
     parameters.replace(0, snapshot)
     for seq, batch in enumerate(batches[:4], 1):
         step = learner.step(batch)
-        delta = make_delta(learner, step.touched_U, seq, seq - 1, [], 0, 0)
+        delta = make_delta(learner, touched_by([step]), seq, seq - 1, [], 0, 0)
         assert parameters.refuses(delta) == ""
         parameters.apply(delta)
     assert_same(parameters, learner.score(batches[4]), batches[4])

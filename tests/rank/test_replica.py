@@ -9,6 +9,7 @@ import pytest
 from easq.errors import InputError
 from easq.log.events import UPDATES, Delta, delta_checksum
 from easq.log.packing import pack_floats, pack_ids
+from easq.model.crosses import NUM_CROSSES
 from easq.rank.parameters import Parameters
 from easq.rank.pinned_model import newest
 from easq.rank.replica import Replica
@@ -77,11 +78,16 @@ def spoiled(delta: Delta, what: str) -> Delta:
         "rows below": {"rows": pack_ids(-1 - rows)},
         "values too few": {"values": values[:-4]},
         "rows cut off": {"rows": delta.rows[:-1]},
+        "crosses beyond": {"crosses": pack_ids([NUM_CROSSES]), "cross_values": pack_floats([1.0])},
+        "cross values too few": {"crosses": pack_ids([1, 2]), "cross_values": pack_floats([1.0])},
+        "crosses cut off": {"crosses": pack_ids([1, 2])[:-1], "cross_values": pack_floats([1.0, 1.0])},
+        "a cross not finite": {"crosses": pack_ids([1]), "cross_values": pack_floats([np.inf])},
     }
     delta = msgspec.structs.replace(delta, **changes[what])
     if what == "damaged":
         return delta
-    return msgspec.structs.replace(delta, checksum=delta_checksum(delta.rows, delta.values, delta.dense))
+    columns = delta.rows, delta.values, delta.dense, delta.crosses, delta.cross_values
+    return msgspec.structs.replace(delta, checksum=delta_checksum(*columns))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,10 @@ def spoiled(delta: Delta, what: str) -> Delta:
         "rows below",
         "values too few",
         "rows cut off",
+        "crosses beyond",
+        "cross values too few",
+        "crosses cut off",
+        "a cross not finite",
     ],
 )
 def test_wrong_update_is_refused_and_the_next_version_heals(tmp_path: Path, what: str) -> None:

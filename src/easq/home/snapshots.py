@@ -244,7 +244,12 @@ class Snapshots:
 def save_parameters(path: Path, state: Mapping[str, Any]) -> None:
     """Write the parameters of a learner's state, without optimizer and buffer."""
     dense = {f"dense.{name}": np.ascontiguousarray(value) for name, value in state["dense"].items()}
-    save_file({**dense, "table.weight": np.ascontiguousarray(state["table"]["weight"])}, path)
+    tables = {
+        f"table.{name}": np.ascontiguousarray(state["table"][name])
+        for name in ("weight", "crosses")
+        if name in state["table"]
+    }
+    save_file({**dense, **tables}, path)
 
 
 def load_parameters(path: Path) -> StoredState:

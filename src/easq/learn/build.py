@@ -7,7 +7,7 @@ from easq.learn.labelled_views import LabelledViews
 from easq.learn.learner import Learner
 from easq.learn.optimizers import DenseOptimizer
 from easq.learn.replay_buffer import ReplayBuffer
-from easq.model.build import build_method
+from easq.model.build import build_method, crosses_of
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import method_of
 from easq.recipe.recipe import Recipe
@@ -28,7 +28,12 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
         torch.manual_seed(recipe.seed)
         method = build_method(recipe, layout)
     table = EmbeddingTable(
-        layout.num_rows, method.pooling.parts, training.embedding_scale, training.embedding_rate, generator
+        layout.num_rows,
+        method.pooling.parts,
+        training.embedding_scale,
+        training.embedding_rate,
+        generator,
+        crosses_of(recipe, layout),
     )
     viewer_width, candidate_width = (
         side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)

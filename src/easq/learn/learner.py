@@ -21,6 +21,7 @@ from easq.learn.optimizers import DenseOptimizer
 from easq.learn.replay_buffer import ReplayBuffer, joined
 from easq.learn.waiting_answers import WaitingAnswers
 from easq.model.build import BuiltMethod
+from easq.model.crosses import NUM_CROSSES
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import AnswerUse, StatefulObjective
 from easq.model.objective import Losses, Supervision
@@ -38,6 +39,7 @@ class StepResult:
     """Scores and losses of one step from before its update, and the mean number of active experts per row.
 
     touched_U        table rows that the step read and may have changed.
+    crosses_U        crosses whose weights it changed.
     satisfaction_L   scores of the rows of answered requests, which start at `batch.num_viewed`.
     gradient         norm of the dense part's gradient before clipping.
     chance_MK        chances of the viewed rows' behaviors, of a method that predicts them.
@@ -54,6 +56,7 @@ class StepResult:
     gradient: float = 0.0
     chance_MK: F32 | None = None
     signals: dict[str, float] = field(default_factory=dict)
+    crosses_U: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 class Learner:
@@ -81,8 +84,12 @@ class Learner:
     ) -> None:
         self.pooling, self.network, self.objective = method
         self.table, self.buffer, self.labelled = table, buffer, labelled
-        rate = 0.0 if answer_use is None else answer_use.own_rate
-        self._own = OwnWeights(len(table.weight), rate) if rate else None
+        self._own = None
+        if answer_use is not None and answer_use.own_rate:
+            num = 0 if table.crosses is None else NUM_CROSSES
+            self._own = OwnWeights(
+                len(table.weight), answer_use.own_rate, num_crosses=num, cross_rate=answer_use.cross_rate
+            )
         self.answer_use, self._replayed, self._drops_uncertain = answer_use, replayed, drops_uncertain
         self._num_options = num_options
         wait = 0 if answer_use is None else answer_use.wait
@@ -140,8 +147,9 @@ class Learner:
             torch.autograd.backward(loss.total)
             gradient = self._optimizer.step()
             self.table.step(touched, max(1, batch.num_viewed))
+        crosses_U = np.zeros(0, np.int64)
         if own is not None:
-            self._learn_own(weighed)
+            crosses_U = self._learn_own(weighed)
             self.buffer.add(own)
             if self._waiting is not None:
                 self._waiting.add(own._replace(weight_A=bounded_A))
@@ -149,7 +157,8 @@ class Learner:
             self.labelled.add(batch)
         loss.after_step()
         self.step_count += 1
-        return self._report(batch, touched.rows_U, scores, loss, values, gradient)
+        result = self._report(batch, touched.rows_U, scores, loss, values, gradient)
+        return replace(result, crosses_U=crosses_U)
 
     def _learned_weights(self, batch: Batch, bounded_A: F32) -> F32:
         if not self._drops_uncertain:
@@ -157,21 +166,30 @@ class Learner:
         is_certain_A = batch.option_A % (self._num_options - 1) == 0
         return np.where(is_certain_A, bounded_A, np.float32(0))
 
-    def _learn_own(self, batch: Batch) -> None:
-        """Move the first-order weights that answers alone train, if the method has them."""
+    def _learn_own(self, batch: Batch) -> I64:
+        """Move the weights that answers alone train, if the method has them; return the changed crosses."""
         if self._own is None:
-            return
+            return np.zeros(0, np.int64)
         assert isinstance(self.pooling, SummedPooling)
         best, rows = self._num_options - 1, batch.rows
         row_A, num_rows = batch.answer_row_A, len(self.table.weight)
-        viewer_AW = rows.viewer_BW[rows.request_N[row_A]]
-        viewer_AW = np.where(self.pooling.is_past_W & (viewer_AW > 0), viewer_AW + num_rows, viewer_AW)
-        value_AX = np.concatenate([viewer_AW, rows.candidate_NV[row_A]], 1)
-        changed, weights = self._own.learn(value_AX, batch.option_A / best, batch.weight_A)
+        viewer_AW, candidate_AV = rows.viewer_BW[rows.request_N[row_A]], rows.candidate_NV[row_A]
+        is_past_AW = self.pooling.is_past_W & (viewer_AW > 0)
+        values = [np.where(is_past_AW, viewer_AW + num_rows, viewer_AW), candidate_AV]
+        first, crosses = self._own.first_cross, self.table.crosses
+        if crosses is not None:
+            place_AX = crosses.places(torch.from_numpy(viewer_AW), torch.from_numpy(candidate_AV)).numpy()
+            values.append(np.where(place_AX < NUM_CROSSES, first + place_AX.astype(np.int64), 0))
+        changed, weights = self._own.learn(np.concatenate(values, 1), batch.option_A / best, batch.weight_A)
         for number, column in enumerate(self.pooling.own_columns):
             is_there = changed // num_rows == number
             row_U = torch.from_numpy(changed[is_there] % num_rows)
             self.table.weight[row_U, column] = torch.from_numpy(weights[is_there]).float()
+        is_cross = changed >= first
+        crosses_U: I64 = changed[is_cross] - first
+        if crosses is not None:
+            crosses.weight[torch.from_numpy(crosses_U)] = torch.from_numpy(weights[is_cross]).float()
+        return crosses_U
 
     def forget(self, user_A: I64) -> None:
         """Drop the buffered answers of viewers; what the parameters learned from them stays."""

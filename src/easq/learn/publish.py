@@ -1,8 +1,7 @@
 """Publish the learner's changes to rankers: deltas several times a second, full versions at intervals."""
 
 from collections.abc import Sequence
-
-import numpy as np
+from typing import NamedTuple
 
 from easq.arrays import I64
 from easq.learn.learner import Learner
@@ -81,12 +80,29 @@ class Publisher:
             self._start = until
 
 
+class Changed(NamedTuple):
+    """Distinct rows of the table, and distinct crosses."""
+
+    rows_U: I64
+    crosses_U: I64
+
+
 def make_delta(
-    learner: Learner, touched_U: I64, seq: int, after: int, until: Sequence[int], newest_answer: int, ts: int
+    learner: Learner,
+    changed: Changed,
+    seq: int,
+    after: int,
+    until: Sequence[int],
+    newest_answer: int,
+    ts: int,
 ) -> Delta:
-    """Return the change from version `after` to version `seq`; `touched_U` are the changed table rows."""
-    rows_U = np.unique(touched_U)
-    rows, values = pack_ids(rows_U), pack_floats(learner.table.weight.numpy()[rows_U])
+    """Return the change from version `after` to version `seq`."""
+    table = learner.table
+    rows, values = pack_ids(changed.rows_U), pack_floats(table.weight.numpy()[changed.rows_U])
+    crosses = pack_ids(changed.crosses_U)
+    cross_values = b""
+    if table.crosses is not None:
+        cross_values = pack_floats(table.crosses.weight.numpy()[changed.crosses_U])
     dense = {name: pack_floats(value.numpy()) for name, value in learner.dense.state_dict().items()}
     return Delta(
         event_id=f"delta-{seq}",
@@ -99,5 +115,7 @@ def make_delta(
         dense=dense,
         until=list(until),
         newest_answer=newest_answer,
-        checksum=delta_checksum(rows, values, dense),
+        crosses=crosses,
+        cross_values=cross_values,
+        checksum=delta_checksum(rows, values, dense, crosses, cross_values),
     )

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from easq.arrays import I64
 from easq.learn.learner import StepResult
+from easq.learn.publish import Changed
 from easq.learn.trainer import Trainer
 from easq.log.base import EventLog
 from easq.log.events import STEPS, StepRecord
@@ -63,9 +63,13 @@ def recorded(updates: EventLog, after: int) -> Iterator[StepRecord]:
             offset += 1
 
 
-def touched_by(steps: Sequence[StepResult]) -> I64:
-    """Return the table rows that steps may have changed."""
-    return np.concatenate([np.zeros(0, np.int64), *(step.touched_U for step in steps)])
+def touched_by(steps: Sequence[StepResult]) -> Changed:
+    """Return what steps may have changed in the tables."""
+    none = np.zeros(0, np.int64)
+    return Changed(
+        np.unique(np.concatenate([none, *(step.touched_U for step in steps)])),
+        np.unique(np.concatenate([none, *(step.crosses_U for step in steps)])),
+    )
 
 
 def _whole_batches(trainer: Trainer, events: EventLog, until: Sequence[int]) -> list[StepResult]:

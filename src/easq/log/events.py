@@ -215,7 +215,8 @@ class Delta(_BaseEvent, frozen=True, gc=False, tag="delta"):
 
     Nothing was published between the two, so a reader with any version from `after` on may apply it.
     `rows` (int64) and `values` (float32, row by row) are the touched rows of the embedding table,
-    `dense` the whole dense part (float32 by name). `until` are the offsets of EVENTS up to which events
+    `dense` the whole dense part (float32 by name), `crosses` (int64) and `cross_values` (float32) the changed
+    weights of crosses. `until` are the offsets of EVENTS up to which events
     are learned, `newest_answer` is the time of the newest answer among them, and `checksum` the CRC-32 of
     the columns in this order.
     """
@@ -228,6 +229,8 @@ class Delta(_BaseEvent, frozen=True, gc=False, tag="delta"):
     until: list[int]
     newest_answer: int
     checksum: int
+    crosses: Column = b""
+    cross_values: bytes = b""
 
     @property
     def name(self) -> str:
@@ -273,9 +276,15 @@ def decode(data: bytes) -> Event:
     return _decoder.decode(data)
 
 
-def delta_checksum(rows: Column, values: bytes, dense: dict[str, bytes]) -> int:
+def delta_checksum(
+    rows: Column,
+    values: bytes,
+    dense: dict[str, bytes],
+    crosses: Column = b"",
+    cross_values: bytes = b"",
+) -> int:
     """Return the CRC-32 of a delta's columns, the dense ones in the order of their names."""
     checksum = zlib.crc32(values, zlib.crc32(rows))
     for name in sorted(dense):
         checksum = zlib.crc32(dense[name], zlib.crc32(name.encode(), checksum))
-    return checksum
+    return zlib.crc32(cross_values, zlib.crc32(crosses, checksum))

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from easq.features.encode import Layout
+from easq.model.crosses import CrossTable
 from easq.model.method import Objective, Task, method_of
 from easq.model.pooling import Pooling
 from easq.model.serving import RankingNetwork
@@ -23,3 +24,9 @@ def build_method(recipe: Recipe, layout: Layout) -> BuiltMethod:
     pooling = method.pooling(task)
     network = method.network(task, pooling)
     return BuiltMethod(pooling, network, method.objective(task, network))
+
+
+def crosses_of(recipe: Recipe, layout: Layout) -> CrossTable | None:
+    """Return the untrained table of crosses of a recipe's method, if it has one."""
+    use = method_of(recipe).answer_use
+    return CrossTable(layout) if use is not None and use.cross_rate else None

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from easq.arrays import I64
 from easq.features.encode import Rows
+from easq.model.crosses import CrossTable
 
 
 @dataclass(frozen=True)
 class Touched:
     """The distinct table rows of a batch, their values as a leaf of the graph, and where each is read.
 
-    `score_NS` are the scores that come with the rows.
+    `score_NS` are the scores that come with the rows, `cross_N` the sums of their crosses, if there are any.
     """
 
     rows_U: I64
@@ -30,13 +31,15 @@ class Touched:
     viewer_BW: Tensor
     candidate_NV: Tensor
     score_NS: Tensor
+    cross_N: Tensor | None = None
 
     @staticmethod
-    def whole(table_RE: Tensor, rows: Rows) -> "Touched":
+    def whole(table_RE: Tensor, rows: Rows, crosses: CrossTable | None) -> "Touched":
         """Read the table in place: for scoring, which needs neither distinct rows nor gradients."""
         padding_alone = np.zeros(1, np.int64)
         places = torch.from_numpy(rows.viewer_BW), torch.from_numpy(rows.candidate_NV)
-        return Touched(padding_alone, table_RE, *places, torch.from_numpy(rows.score_NS))
+        cross_N = None if crosses is None else crosses.sums(rows)
+        return Touched(padding_alone, table_RE, *places, torch.from_numpy(rows.score_NS), cross_N)
 
 
 _BETA = 1.0
@@ -64,7 +67,7 @@ class TablePart(NamedTuple):
 class EmbeddingTable:
     """The shared table, whose touched rows learn by the rules of its parts.
 
-    A part's first values do not depend on the parts behind it.
+    A part's first values do not depend on the parts behind it. Beside it there may be a table of crosses.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class EmbeddingTable:
         scale: float,
         rate: float,
         generator: torch.Generator,
+        crosses: CrossTable | None = None,
     ) -> None:
+        self.crosses = crosses
         values = [
             torch.randn(num_rows, part.width, generator=generator) * scale
             if part.rule == "adagrad"
@@ -106,6 +111,7 @@ class EmbeddingTable:
             inverse[:size].view(rows.viewer_BW.shape),
             inverse[size:].view(rows.candidate_NV.shape),
             torch.from_numpy(rows.score_NS),
+            None if self.crosses is None else self.crosses.sums(rows),
         )
 
     def step(self, touched: Touched, num_rows: int) -> None:
@@ -152,6 +158,8 @@ class EmbeddingTable:
             state["squares"] = self.squares.squeeze(1).numpy()
         if self.ftrl_z.shape[1]:
             state |= {"ftrl_z": self.ftrl_z.numpy(), "ftrl_n": self.ftrl_n.numpy()}
+        if self.crosses is not None:
+            state["crosses"] = self.crosses.weight.numpy()
         return state
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
@@ -162,3 +170,5 @@ class EmbeddingTable:
             self.squares = arrays["squares"].view(len(self.weight), -1)
         if self.ftrl_z.shape[1]:
             self.ftrl_z, self.ftrl_n = arrays["ftrl_z"], arrays["ftrl_n"]
+        if self.crosses is not None:
+            self.crosses.weight = arrays["crosses"]

@@ -190,7 +190,8 @@ class SummedPooling(nn.Module):
     twice.
 
     own_columns   columns of the table with the last first-order weight: of values, and of values in a
-    history. is_past_W     which of the viewer's places belong to histories.
+                  history. What crosses weigh is added to its sum.
+    is_past_W     which of the viewer's places belong to histories.
 
     With `beside` there is a second set of embeddings, in the last columns: the inputs also hold x of those,
     histories by attention.
@@ -228,6 +229,9 @@ class SummedPooling(nn.Module):
         if self._past:
             viewer_BF = viewer_BF + _sum(touched.viewer_BW[:, self._past], past_UF)
         sum_NF = viewer_BF.index_select(0, request_N) + _sum(touched.candidate_NV, now_UF)
+        if touched.cross_N is not None:
+            own_N = sum_NF[:, -1] + touched.cross_N
+            sum_NF = torch.cat([sum_NF[:, :-1], own_N.unsqueeze(1)], 1)
         lookup, beside = Lookup.of(replace(touched, value_UE=embedding_UE)), None
         if self.beside is not None:
             beside = self.beside.pool(lookup.embedded(touched, beside_UE), request_N)

@@ -18,12 +18,13 @@ from easq.features.encode import Layout, Rows
 from easq.home.snapshots import Nested, flatten
 from easq.log.events import Delta, delta_checksum
 from easq.log.ids import version_name
-from easq.log.packing import FLOAT, ID
-from easq.model.build import build_method
+from easq.log.packing import FLOAT, ID, Column
+from easq.model.build import build_method, crosses_of
+from easq.model.crosses import NUM_CROSSES
 from easq.model.embedding import Touched
 from easq.recipe.recipe import Recipe
 
-SERVED = ("dense", "table:weight")
+SERVED = ("dense", "table:weight", "table:crosses")
 """Prefixes of the arrays of a version that serving reads."""
 
 
@@ -36,6 +37,7 @@ class Parameters:
         dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._network}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())
         self._table_RE = torch.zeros(layout.num_rows, sum(part.width for part in self._pooling.parts))
+        self._crosses = crosses_of(recipe, layout)
         self._served = self._network.merged()
         self.seq = -1
 
@@ -47,7 +49,7 @@ class Parameters:
     def score(self, rows: Rows) -> F32:
         """Return the served score of each row."""
         with torch.inference_mode():
-            touched = Touched.whole(self._table_RE, rows)
+            touched = Touched.whole(self._table_RE, rows, self._crosses)
             x = self._pooling(touched, torch.from_numpy(rows.request_N))
             scores: F32 = self._served(x).numpy()
         return scores
@@ -58,7 +60,7 @@ class Parameters:
         Slower than `score`. For explanations.
         """
         with torch.inference_mode():
-            touched = Touched.whole(self._table_RE, rows)
+            touched = Touched.whole(self._table_RE, rows, self._crosses)
             x = self._pooling(touched, torch.from_numpy(rows.request_N))
             scores = self._network(x, torch.arange(len(rows.request_N)))
         behavior_N = scores.served_N if scores.behavior_N is None else scores.behavior_N
@@ -68,13 +70,18 @@ class Parameters:
     def state(self) -> Nested:
         """Return the arrays that `replace` takes. They share memory with these parameters."""
         dense = {name: value.numpy() for name, value in self._dense.items()}
-        return {"dense": dense, "table": {"weight": self._table_RE.numpy()}}
+        table = {"weight": self._table_RE.numpy()}
+        if self._crosses is not None:
+            table["crosses"] = self._crosses.weight.numpy()
+        return {"dense": dense, "table": table}
 
     def replace(self, seq: int, state: Mapping[str, Any]) -> None:
-        """Become version `seq` with these checked arrays. The table is not copied."""
+        """Become version `seq` with these checked arrays. The tables are not copied."""
         for name, value in self._dense.items():
             value.copy_(torch.from_numpy(state["dense"][name]))
         self._table_RE = torch.from_numpy(state["table"]["weight"])
+        if self._crosses is not None:
+            self._crosses.weight = torch.from_numpy(state["table"]["crosses"])
         self._served = self._network.merged()
         self.seq = seq
 
@@ -82,9 +89,13 @@ class Parameters:
         """Become the next version by applying a checked delta."""
         for name, value in self._dense.items():
             value.copy_(torch.from_numpy(_floats(delta.dense[name])).view(value.shape))
-        rows = torch.from_numpy(np.frombuffer(delta.rows, ID).astype(np.int64))
+        rows = _ids(delta.rows)
         values = torch.from_numpy(_floats(delta.values)).view(len(rows), self._table_RE.shape[1])
         self._table_RE.index_copy_(0, rows, values)
+        if self._crosses is not None:
+            self._crosses.weight.index_copy_(
+                0, _ids(delta.crosses), torch.from_numpy(_floats(delta.cross_values))
+            )
         self._served = self._network.merged()
         self.seq = delta.seq
 
@@ -94,19 +105,27 @@ class Parameters:
 
     def refuses(self, delta: Delta) -> str:
         """Return why a delta cannot be applied, empty if it can. Any thread may call this."""
-        if delta_checksum(delta.rows, delta.values, delta.dense) != delta.checksum:
+        columns = delta.rows, delta.values, delta.dense, delta.crosses, delta.cross_values
+        if delta_checksum(*columns) != delta.checksum:
             return "its checksum is wrong"
         sizes = {name: len(column) for name, column in delta.dense.items()}
         expected = {name: FLOAT.itemsize * value.numel() for name, value in self._dense.items()}
         num_rows, dim = self._table_RE.shape
-        if len(delta.rows) % ID.itemsize:
+        if len(delta.rows) % ID.itemsize or len(delta.crosses) % ID.itemsize:
             return "its rows are cut off"
-        rows = np.frombuffer(delta.rows, ID)
-        if sizes != expected or len(delta.values) != FLOAT.itemsize * dim * len(rows):
-            return "it is of another model"
-        if len(rows) and not 0 <= rows.min() <= rows.max() < num_rows:
-            return "it names rows that the table does not have"
-        if not all(np.isfinite(_floats(column)).all() for column in (delta.values, *delta.dense.values())):
+        num_crosses = 0 if self._crosses is None else NUM_CROSSES
+        tables = (
+            (delta.rows, delta.values, num_rows, dim),
+            (delta.crosses, delta.cross_values, num_crosses, 1),
+        )
+        for ids, values, num, width in tables:
+            rows = np.frombuffer(ids, ID)
+            if sizes != expected or len(values) != FLOAT.itemsize * width * len(rows):
+                return "it is of another model"
+            if len(rows) and not 0 <= rows.min() <= rows.max() < num:
+                return "it names rows that the table does not have"
+        floats = (delta.values, delta.cross_values, *delta.dense.values())
+        if not all(np.isfinite(_floats(column)).all() for column in floats):
             return "it holds values that are not finite"
         return ""
 
@@ -117,11 +136,17 @@ class Parameters:
         kind = np.dtype(np.float32)
         expected = {f"dense:{name}": (tuple(value.shape), kind) for name, value in self._dense.items()}
         expected["table:weight"] = (tuple(self._table_RE.shape), kind)
+        if self._crosses is not None:
+            expected["table:crosses"] = (tuple(self._crosses.weight.shape), kind)
         if shapes != expected:
             return "it is of another model"
         if not all(np.isfinite(value).all() for value in arrays.values()):
             return "it holds values that are not finite"
         return ""
+
+
+def _ids(column: Column) -> Tensor:
+    return torch.from_numpy(np.frombuffer(column, ID).astype(np.int64))
 
 
 def _floats(column: bytes) -> F32:

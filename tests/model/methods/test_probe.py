@@ -86,4 +86,4 @@ def test_sums_are_part_of_the_state_and_of_no_delta() -> None:
         state["objective"]
     )
     assert not any("gram" in name for name in learner.dense.state_dict())
-    assert {"ftrl_z", "ftrl_n", "squares", "weight"} == set(state["table"])
+    assert {"ftrl_z", "ftrl_n", "squares", "weight", "crosses"} == set(state["table"])

@@ -152,6 +152,8 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     ridge             precision of the normal prior of the readout's weights.
     prior_answers     how many answers it takes to believe half of what a predictor of satisfaction has shown.
     own_rate          of the first-order weights that answers train.
+    cross_rate        of the weights of crosses, a viewer's value and a candidate's, that answers train
+                      together with those. 0: there are none.
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
                       score's own order; the factor of satisfaction goes as high as this allows. 0: the factor
                       is `max_share`.
@@ -172,6 +174,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     ridge: Ridge = 100.0
     prior_answers: Weight = 100.0
     own_rate: Rate = 0.05
+    cross_rate: Weight = 0.02
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
     chances: tuple[Name, ...] = ()
@@ -197,7 +200,9 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     def answer_use(self) -> AnswerUse | None:
         """How the method uses answers."""
         return (
-            AnswerUse(partners=False, replays=False, own_rate=self.own_rate) if self.learns_answers else None
+            AnswerUse(partners=False, replays=False, own_rate=self.own_rate, cross_rate=self.cross_rate)
+            if self.learns_answers
+            else None
         )
 
     @property
@@ -214,7 +219,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
             value = getattr(self, name)
             if self.chances and value != getattr(ProbeSettings(), name):
                 yield f"method.{name} = {value!r} has no effect: method.chances take the place of our heads"
-        for name in ("ridge", "prior_answers", "own_rate"):
+        for name in ("ridge", "prior_answers", "own_rate", "cross_rate"):
             value = getattr(self, name)
             if not self.learns_answers and value != getattr(ProbeSettings(), name):
                 yield f"method.{name} = {value!r} has no effect: only method.learns_answers = true reads it"

@@ -300,7 +300,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
                       `model.dim`.
     tower_rate        rate of its embeddings, by row-wise AdaGrad.
     readout           false: without the probe's readout. For telling what the tower is worth alone.
-    ridge, own_rate   of the readout, as in kind = "probe".
+    ridge, own_rate, cross_rate   of the readout, as in kind = "probe".
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
                       score's own order, as in kind = "probe". 0: the factor is `max_share`.
     prior_answers     how many answers it takes to believe half of what the score has shown.
@@ -316,6 +316,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     readout: bool = True
     ridge: Ridge = 100.0
     own_rate: Rate = 0.05
+    cross_rate: Weight = 0.02
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
     prior_answers: Rate = 100.0
@@ -328,8 +329,9 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     @property
     def answer_use(self) -> AnswerUse:
         """How the tower uses answers; it also scores the viewed rows, which are served."""
-        own_rate = self.own_rate if self.readout else 0.0
-        return self.tower.answer_use._replace(reads_viewed=True, own_rate=own_rate)
+        own_rate, cross_rate = (self.own_rate, self.cross_rate) if self.readout else (0.0, 0.0)
+        use = self.tower.answer_use
+        return use._replace(reads_viewed=True, own_rate=own_rate, cross_rate=cross_rate)
 
     @property
     def answer_path(self) -> AnswerPath | None:
@@ -356,7 +358,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
             yield warning.replace("method.", "method.tower.")
         if self.behavior_budget and not self.max_share:
             yield "method.behavior_budget has no effect: method.max_share is 0, so satisfaction is not served"
-        for name in ("ridge", "own_rate"):
+        for name in ("ridge", "own_rate", "cross_rate"):
             value = getattr(self, name)
             if not self.readout and value != getattr(SatisfactionTowerSettings(), name):
                 yield f"method.{name} = {value!r} has no effect: only method.readout = true reads it"
