@@ -86,10 +86,10 @@ class Learner:
         self.table, self.buffer, self.labelled = table, buffer, labelled
         self._own = None
         if answer_use is not None and answer_use.own_rate:
-            num = 0 if table.crosses is None else NUM_CROSSES
-            self._own = OwnWeights(
-                len(table.weight), answer_use.own_rate, num_crosses=num, cross_rate=answer_use.cross_rate
-            )
+            crosses = table.crosses
+            num, per_row = (0, 1) if crosses is None else (NUM_CROSSES, max(1, crosses.per_row))
+            rates = answer_use.own_rate, answer_use.cross_rate / per_row**0.5
+            self._own = OwnWeights(len(table.weight), rates[0], num_crosses=num, cross_rate=rates[1])
         self.answer_use, self._replayed, self._drops_uncertain = answer_use, replayed, drops_uncertain
         self._num_options = num_options
         wait = 0 if answer_use is None else answer_use.wait

@@ -27,13 +27,15 @@ class CrossTable:
     exclusive or of both keys (simple tabulation hashing; Patrascu and Thorup 2012). Places are below C, and
     C is that of a cross with padding, whose weight stays zero.
 
-    weight   float32, (C + 1,).
+    weight    float32, (C + 1,).
+    per_row   how many crosses a row has, padding included: W * V.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.weight = torch.zeros(NUM_CROSSES + 1)
         self._num_rows = layout.num_rows
-        width = layout.viewer[-1].stop if layout.viewer else 0
+        width, candidate_width = (side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate))
+        self.per_row = width * candidate_width
         self._past_W = torch.zeros(width, dtype=torch.int64)
         for slot in layout.viewer:
             if isinstance(slot.feature, History):

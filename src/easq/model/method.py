@@ -105,7 +105,8 @@ class AnswerUse(NamedTuple):
     replays          whether replayed rows join a step.
     own_rate         rate of first-order weights that answers alone train, in the last column of the table; 0
                      where there is no such column.
-    cross_rate       rate of weights of crosses, which answers train together with those; 0: there are none.
+    cross_rate       rate of weights of crosses, which answers train together with those, over the root of the
+                     crosses of a row; 0: there are none.
     wait             how many answers wait for each other before they join a step; 0: none waits.
     reads_viewed     whether the viewed rows get a satisfaction score too.
     labelled         whether the step also holds rows with both behavior and an answer.

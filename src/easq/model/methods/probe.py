@@ -153,7 +153,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     prior_answers     how many answers it takes to believe half of what a predictor of satisfaction has shown.
     own_rate          of the first-order weights that answers train.
     cross_rate        of the weights of crosses, a viewer's value and a candidate's, that answers train
-                      together with those. 0: there are none.
+                      together with those; over the root of the crosses of a row. 0: there are none.
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
                       score's own order; the factor of satisfaction goes as high as this allows. 0: the factor
                       is `max_share`.
@@ -174,7 +174,7 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     ridge: Ridge = 100.0
     prior_answers: Weight = 100.0
     own_rate: Rate = 0.05
-    cross_rate: Weight = 0.02
+    cross_rate: Weight = 0.3
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
     chances: tuple[Name, ...] = ()

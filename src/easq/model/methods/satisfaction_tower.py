@@ -316,7 +316,7 @@ class SatisfactionTowerSettings(HeadSettings, frozen=True, tag="satisfaction_tow
     readout: bool = True
     ridge: Ridge = 100.0
     own_rate: Rate = 0.05
-    cross_rate: Weight = 0.02
+    cross_rate: Weight = 0.3
     behavior_budget: Share = 0.01
     max_share: Weight = 1.0
     prior_answers: Rate = 100.0
