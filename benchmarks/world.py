@@ -41,7 +41,7 @@ def live(views: int) -> int:
 
 def live_fed(views: int) -> int:
     """Make batches directly from a world and return the number of their views."""
-    fed = feed(World(1, RATES), views // World.candidates, DEFAULT, Encoder(DEFAULT.features))
+    fed = feed(World(1, RATES), views // World.candidates, DEFAULT, Encoder(DEFAULT.features, DEFAULT.row_salt))
     return sum(one.batch.num_viewed for one in fed)
 
 
@@ -50,7 +50,7 @@ def live_logged(views: int) -> int:
     # This import brings in torch, which a world does not need.
     from easq.features.join import build_joiner
 
-    training, encoder = DEFAULT.training, Encoder(DEFAULT.features)
+    training, encoder = DEFAULT.training, Encoder(DEFAULT.features, DEFAULT.row_salt)
     batcher = Batcher(training.batch_rows, training.batch_answers)
     num_views = 0
 

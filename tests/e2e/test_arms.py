@@ -64,7 +64,7 @@ def test_each_viewer_is_ranked_by_the_model_of_his_arm(tmp_path: Path) -> None:
         served.setdefault(request.arm, []).append(request)
     assert served.keys() == {"default", "easq/control", "easq/treatment"}
     assert {crowd.rankings[r.event_id].arm for r in served["easq/control"]} == {"easq/control"}
-    encoder = Encoder(home.recipe.features)
+    encoder = Encoder(home.recipe.features, home.recipe.row_salt)
     for label, some in served.items():
         found = control if label == "easq/control" else home
         with found.open_updates() as updates:

@@ -100,7 +100,7 @@ def _ask_to_go_back(system: Running) -> None:
 def _check_scores(home: Home, logged: list[Event], events: EventLog, updates: EventLog) -> None:
     """Score some rankings again, by the parameters that a replay has at the version that each names."""
     requests = [event for event in logged if isinstance(event, Request)][::_CHECKED_EVERY]
-    encoder, parameters = Encoder(home.recipe.features), Parameters(home.recipe)
+    encoder, parameters = Encoder(home.recipe.features, home.recipe.row_salt), Parameters(home.recipe)
     trainer, checked = Trainer(home.recipe, events.partitions(EVENTS)), 0
     for record in (None, *recorded(updates, 0)):
         if record is not None:

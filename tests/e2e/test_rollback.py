@@ -76,7 +76,7 @@ def _version_gone_back_to(system: Running) -> str:
 
 def _check_named_versions(system: Running, request_ids: set[str]) -> None:
     """Score again by the versions that were named, before the rollback and after it."""
-    encoder = Encoder(system.home.recipe.features)
+    encoder = Encoder(system.home.recipe.features, system.home.recipe.row_salt)
     with system.home.open_updates() as updates:
         assert any(record.restore for record in recorded(updates, 0))
         for request in requests(system.home):

@@ -49,7 +49,7 @@ def requests(home: Home) -> list[Request]:
 
 def _check_scores(home: Home, logged: list[Request]) -> None:
     """Score again by the logged features and the named version."""
-    encoder = Encoder(home.recipe.features)
+    encoder = Encoder(home.recipe.features, home.recipe.row_salt)
     by_version: dict[str, list[Request]] = {}
     for request in logged:
         by_version.setdefault(request.version, []).append(request)

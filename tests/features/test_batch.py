@@ -34,7 +34,7 @@ def report(of: Request, positions: list[int], **values: list[float]) -> tuple[li
 
 
 def batch_of(*examples: Example) -> Batch:
-    return make_batch(Encoder(FEATURES), BEHAVIORS, 2.0, examples)
+    return make_batch(Encoder(FEATURES, 0), BEHAVIORS, 2.0, examples)
 
 
 def test_largest_report_holds_and_levels_are_capped_weights() -> None:

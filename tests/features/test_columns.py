@@ -62,10 +62,14 @@ def request(viewer: Columns, candidates: Columns) -> Request:
     )
 
 
-@given(viewer=values(VIEWER, 1), candidates=st.integers(1, 5).flatmap(lambda n: values(CANDIDATE, n)))
-def test_serving_encodes_as_training_does(viewer: Columns, candidates: Columns) -> None:
-    trained = Encoder(FEATURES).encode([request(viewer, candidates)])
-    served = ServingEncoder(FEATURES).encode(viewer, candidates)
+@given(
+    viewer=values(VIEWER, 1),
+    candidates=st.integers(1, 5).flatmap(lambda n: values(CANDIDATE, n)),
+    row_salt=st.integers(0, (1 << 62) - 1),
+)
+def test_serving_encodes_as_training_does(viewer: Columns, candidates: Columns, row_salt: int) -> None:
+    trained = Encoder(FEATURES, row_salt).encode([request(viewer, candidates)])
+    served = ServingEncoder(FEATURES, row_salt).encode(viewer, candidates)
     assert np.array_equal(served.viewer_BW, trained.viewer_BW)
     assert np.array_equal(served.candidate_NV, trained.candidate_NV)
     assert np.array_equal(served.request_N, trained.request_N)
@@ -81,7 +85,7 @@ def test_nothing_known_is_unknown_and_can_be_encoded() -> None:
     nothing = empty(CANDIDATE, 2)
     assert (nothing.ids_NK == UNKNOWN).all()
     assert np.isnan(nothing.numbers_NM).all()
-    rows = ServingEncoder(FEATURES).encode(empty(VIEWER, 1), nothing).candidate_NV
+    rows = ServingEncoder(FEATURES, 0).encode(empty(VIEWER, 1), nothing).candidate_NV
     assert np.array_equal(rows[0], rows[1])
 
 

@@ -41,7 +41,7 @@ def column(encoder: Encoder, name: str) -> slice:
 
 
 def test_history_shares_its_targets_rows_newest_first_and_cut() -> None:
-    encoder = Encoder(FEATURES)
+    encoder = Encoder(FEATURES, 0)
     rows = encoder.encode([request(), request("s", viewer={"user": pack_ids([8]), "recent": pack_ids([1])})])
     recent = rows.viewer_BW[:, column(encoder, "recent")]
     items = encoder.encode(
@@ -52,7 +52,7 @@ def test_history_shares_its_targets_rows_newest_first_and_cut() -> None:
 
 
 def test_lists_are_cut_and_padded_with_row_zero() -> None:
-    encoder = Encoder(FEATURES)
+    encoder = Encoder(FEATURES, 0)
     tags = encoder.encode([request()]).candidate_NV[:, column(encoder, "tags")]
     assert (tags[0] > 0).all()
     assert tags[1].tolist() == [0, 0]
@@ -60,7 +60,7 @@ def test_lists_are_cut_and_padded_with_row_zero() -> None:
 
 @given(st.floats(-10, 10) | st.just(float("nan")))
 def test_numbers_fall_into_their_interval(value: float) -> None:
-    encoder = Encoder(FEATURES)
+    encoder = Encoder(FEATURES, 0)
     changed = {**request().candidates, "length": pack_floats([value, value])}
     rows = encoder.encode([request(candidates=changed)]).candidate_NV[:, column(encoder, "length")]
     slot = next(s for s in encoder.layout.candidate if s.feature.name == "length")
@@ -70,7 +70,7 @@ def test_numbers_fall_into_their_interval(value: float) -> None:
 
 
 def test_features_never_share_rows() -> None:
-    encoder = Encoder(FEATURES)
+    encoder = Encoder(FEATURES, 0)
     slots = [s for side in (encoder.layout.viewer, encoder.layout.candidate) for s in side]
     tables = sorted({(s.offset, s.offset + s.num_rows) for s in slots})
     assert tables[0][0] == 1
@@ -78,8 +78,24 @@ def test_features_never_share_rows() -> None:
     assert tables[-1][1] == encoder.layout.num_rows
 
 
+def test_who_does_not_know_the_salt_cannot_choose_an_id_that_shares_a_row() -> None:
+    feature = Categorical(name="item", side="candidate", rows=16_384)
+
+    def rows(ids: np.ndarray, row_salt: int) -> np.ndarray:
+        column = {"item": pack_ids(ids)}
+        names = [str(i) for i in range(len(ids))]
+        request = Request(event_id="r", user_id="u", ts=1, items=names, viewer={}, candidates=column)
+        return Encoder([feature], row_salt).encode([request]).candidate_NV[:, 0]
+
+    best, ids = np.array([7]), np.arange(1000, 400_000)
+    chosen = ids[rows(ids, 0) == rows(best, 0)]
+    assert len(chosen) > 10
+    for row_salt in (1, 12345, (1 << 62) - 1):
+        assert (rows(chosen, row_salt) == rows(best, row_salt)).mean() < 0.1
+
+
 def test_collisions_are_counted_as_they_are() -> None:
-    encoder = Encoder([Categorical(name="item", side="candidate", rows=50)])
+    encoder = Encoder([Categorical(name="item", side="candidate", rows=50)], 0)
     ids = np.random.default_rng(3).integers(0, 200, (30, 20))
     owner: dict[int, int] = {}
     collided = 0
@@ -124,12 +140,12 @@ def test_collisions_are_counted_as_they_are() -> None:
 )
 def test_column_that_does_not_fit_is_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as error:
-        Encoder(FEATURES).encode([request("good"), request(**changes)])
+        Encoder(FEATURES, 0).encode([request("good"), request(**changes)])
     assert message in str(error.value)
 
 
 def test_state_round_trip_keeps_owners_and_counts() -> None:
-    first, second = Encoder(FEATURES), Encoder(FEATURES)
+    first, second = Encoder(FEATURES, 0), Encoder(FEATURES, 0)
     first.encode([request()])
     second.restore(first.state())
     assert second.collisions == first.collisions
@@ -144,7 +160,7 @@ def test_a_feature_that_a_request_lacks_is_unknown_and_another_is_ignored(name: 
         candidates={k: v for k, v in whole.candidates.items() if k != name} | {"gone too": b"\0" * 16},
         lengths={k: v for k, v in whole.lengths.items() if k != name},
     )
-    encoder = Encoder(FEATURES)
+    encoder = Encoder(FEATURES, 0)
     rows = encoder.encode([without, whole])
     assert encoder.unknown == {name: 1}
     viewer, candidate = (
@@ -160,8 +176,8 @@ def test_a_feature_that_a_request_lacks_is_unknown_and_another_is_ignored(name: 
         if name in shape.names:
             packed, lengths = lacking.pack(shape)
             again = request(**_with(whole, side, packed, lengths))
-            assert (Encoder(FEATURES).encode([again, whole]).viewer_BW == rows.viewer_BW).all()
-            assert (Encoder(FEATURES).encode([again, whole]).candidate_NV == rows.candidate_NV).all()
+            assert (Encoder(FEATURES, 0).encode([again, whole]).viewer_BW == rows.viewer_BW).all()
+            assert (Encoder(FEATURES, 0).encode([again, whole]).candidate_NV == rows.candidate_NV).all()
 
 
 def _with(

@@ -1,5 +1,6 @@
 """The folder of a live system: the status that it holds, and the settings that it accepts."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,32 @@ def test_a_log_that_was_removed_is_not_begun_anew(tmp_path: Path) -> None:
     (home.folder / "updates.log").unlink()
     with home.open_events():
         assert (home.folder / "events.log").exists()
+
+
+def test_a_new_home_draws_a_salt_and_keeps_it(tmp_path: Path) -> None:
+    first, second = (open_home(tmp_path / n, small_recipe(), draws_salt=True).recipe for n in ("a", "b"))
+    assert 0 < first.row_salt != second.row_salt > 0
+    for draws in (True, False):
+        assert open_home(tmp_path / "a", small_recipe(), draws_salt=draws).recipe == first
+    assert open_home(tmp_path / "a").recipe.row_salt == first.row_salt
+    with pytest.raises(SettingsError, match="these differ: row_salt"):
+        open_home(tmp_path / "a", small_recipe("row_salt=5"))
+    assert open_home(tmp_path / "c", small_recipe("row_salt=5"), draws_salt=True).recipe.row_salt == 5
+
+
+def test_a_home_of_before_salts_goes_on_without_one(tmp_path: Path) -> None:
+    open_home(tmp_path / "home", small_recipe())
+    for name in ("settings.toml", "identity.toml"):
+        path = tmp_path / "home" / name
+        path.write_text(path.read_text().replace("row_salt = 0\n", ""))
+    assert open_home(tmp_path / "home", small_recipe(), draws_salt=True).recipe.row_salt == 0
+
+
+def test_of_those_who_make_a_home_at_once_one_draws_its_salt(tmp_path: Path) -> None:
+    def make(_: int) -> int:
+        return open_home(tmp_path / "home", small_recipe(), draws_salt=True).recipe.row_salt
+
+    with ThreadPoolExecutor(8) as pool:
+        salts = set(pool.map(make, range(16)))
+    assert len(salts) == 1
+    assert not list((tmp_path / "home").glob(".*"))

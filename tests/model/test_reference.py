@@ -104,9 +104,9 @@ def test_state_round_trip_continues_bit_for_bit(kind: str) -> None:
 def test_live_rows_hold_the_score_that_logged_rows_hold() -> None:
     recipe = with_reference("method.kind=probe")
     request = next(e for e in scored_events() if isinstance(e, Request))
-    logged = Encoder(recipe.features).encode([request])
+    logged = Encoder(recipe.features, recipe.row_salt).encode([request])
     viewer, candidate = (Shape.of(recipe.features, side) for side in ("viewer", "candidate"))
-    live = ServingEncoder(recipe.features).encode(
+    live = ServingEncoder(recipe.features, recipe.row_salt).encode(
         unpack(viewer, request.viewer, request.lengths, 1),
         unpack(candidate, request.candidates, request.lengths, len(request.items)),
     )

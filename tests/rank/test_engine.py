@@ -50,7 +50,7 @@ def engine_of(
 
 def scores_of_logged(system: LiveSystem, engine: Engine, event: Request) -> np.ndarray:
     """Score a log entry as training would."""
-    rows = Encoder(system.home.recipe.features).encode([event])
+    rows = Encoder(system.home.recipe.features, system.home.recipe.row_salt).encode([event])
     return engine._parameters.score(rows)
 
 

@@ -60,7 +60,7 @@ def make_listing(request: str, user: str, size: int, ts: int = 0) -> Listing:
 
 def lay_out(happened: Iterable[Closed | AnswerTo]) -> Batch:
     """Return the batch of one step."""
-    return make_batch(Encoder([FEATURE]), BEHAVIORS, CAP, [_example(e) for e in happened])
+    return make_batch(Encoder([FEATURE], 0), BEHAVIORS, CAP, [_example(e) for e in happened])
 
 
 def make_step(

@@ -231,12 +231,13 @@ def renew(*, home: Path, recipe: Path, overrides: Overrides = None, as_json: Jso
     recipe
         The new settings, a TOML file.
     """
+    from easq.home.home import with_salt
     from easq.home.renewal import renew_home
     from easq.model.method import read_method
     from easq.recipe.read import read_recipe
 
     settings = read_recipe(recipe, overrides or [], methods=read_method)
-    renewed, past = renew_home(home, settings)
+    renewed, past = renew_home(home, with_salt(settings))
     text = f"{renewed.folder} has the new settings, {past} the old state. `easq up` learns anew from the log"
     show({"home": str(renewed.folder), "past": str(past)}, as_json, lambda: console.print(text, markup=False))
 
@@ -306,7 +307,7 @@ def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Ho
     settings = (
         None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method, kept=kept)
     )
-    return open_home(folder, settings, read_method)
+    return open_home(folder, settings, read_method, draws_salt=True)
 
 
 def _stop_signal(until_stdin_closes: bool) -> threading.Event:

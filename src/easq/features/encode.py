@@ -24,13 +24,17 @@ from easq.recipe.values import Side
 
 @dataclass(frozen=True)
 class Slot:
-    """A feature's place: columns `start:stop` of its side's matrix, and its rows of the embedding table."""
+    """A feature's place: columns `start:stop` of its side's matrix, and its rows of the embedding table.
+
+    `salt` says how ids are spread over these rows.
+    """
 
     feature: Feature
     offset: int
     num_rows: int
     start: int
     stop: int
+    salt: int
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,11 @@ class Layout:
     scores: tuple[Score, ...] = ()
 
     @staticmethod
-    def of(features: Sequence[Feature]) -> "Layout":
-        """Lay out features, single-valued ones first. A history shares the rows of its target."""
+    def of(features: Sequence[Feature], row_salt: int) -> "Layout":
+        """Lay out features, single-valued ones first. A history shares the rows of its target.
+
+        `row_salt` is that of the recipe.
+        """
         offset, tables = 1, {}
         scores = tuple(f for f in features if isinstance(f, Score))
         embedded = [f for f in features if not isinstance(f, Score)]
@@ -63,7 +70,7 @@ class Layout:
             slots = columns[side]
             start = slots[-1].stop if slots else 0
             width = feature.length if isinstance(feature, Multi | History) else 1
-            slots.append(Slot(feature, *table, start, start + width))
+            slots.append(Slot(feature, *table, start, start + width, _salt(table[0], row_salt)))
         return Layout(tuple(columns["viewer"]), tuple(columns["candidate"]), offset, scores)
 
 
@@ -103,8 +110,8 @@ class Encoder:
     counts, by feature, the encoded requests of before it was added to the recipe: there it is unknown.
     """
 
-    def __init__(self, features: Sequence[Feature]) -> None:
-        self.layout = Layout.of(features)
+    def __init__(self, features: Sequence[Feature], row_salt: int) -> None:
+        self.layout = Layout.of(features, row_salt)
         self.owner = np.zeros(self.layout.num_rows, np.int64)
         self.owned = np.zeros(self.layout.num_rows, np.bool_)
         self.collisions = {f.name: Collisions() for f in features if isinstance(f, Categorical | Multi)}
@@ -232,7 +239,7 @@ class _SideEncoder:
         singles = [slots[f.name] for f in shape.singles]
         self._place_K = np.array([s.start for s in singles], np.int64)
         self._offset_K = np.array([s.offset for s in singles], np.int64)
-        self._salt_K = np.array([_salt(s.offset) for s in singles], np.uint64)
+        self._salt_K = np.array([s.salt for s in singles], np.uint64)
         self._size_K = np.array([s.num_rows for s in singles], np.uint64)
         self._numbers = [(m, slots[f.name]) for m, f in enumerate(shape.numbers) if not isinstance(f, Score)]
         self._scores = [m for m, f in enumerate(shape.numbers) if isinstance(f, Score)]
@@ -260,8 +267,8 @@ class _SideEncoder:
 class ServingEncoder:
     """Encodes the raw values of both sides for serving, as `Encoder` encodes the same values when logged."""
 
-    def __init__(self, features: Sequence[Feature]) -> None:
-        layout = Layout.of(features)
+    def __init__(self, features: Sequence[Feature], row_salt: int) -> None:
+        layout = Layout.of(features, row_salt)
         self.viewer_shape = Shape.of(features, "viewer")
         self.candidate_shape = Shape.of(features, "candidate")
         self._viewer = _SideEncoder(layout, features, "viewer")
@@ -299,8 +306,7 @@ def _interval_rows(slot: Slot, values: F32) -> I64:
 
 
 def _hash_rows(slot: Slot, ids: I64) -> I64:
-    # Histories share their target's rows, so the salt is the offset in the table and not the name.
-    hashed = mix(ids, np.uint64(_salt(slot.offset))) % np.uint64(slot.num_rows)
+    hashed = mix(ids, np.uint64(slot.salt)) % np.uint64(slot.num_rows)
     return slot.offset + hashed.astype(np.int64)
 
 
@@ -321,8 +327,10 @@ def _width(slots: tuple[Slot, ...]) -> int:
     return slots[-1].stop if slots else 0
 
 
-def _salt(offset: int) -> int:
-    return (offset * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+def _salt(offset: int, row_salt: int) -> int:
+    # Histories share their target's rows, so it is the offset in the table that tells features apart, and not
+    # the name.
+    return (offset * 0x9E3779B97F4A7C15 + row_salt) & 0xFFFFFFFFFFFFFFFF
 
 
 def _column(columns: dict[str, bytes], feature: Feature, size: int) -> bytes:

@@ -25,6 +25,23 @@ def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
         force_to_disk(path.parent)
 
 
+def create_file(path: Path, text: str) -> bool:
+    """Write a file durably if there is none; return whether it was written. Of several processes one writes.
+
+    Raises OSError.
+    """
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.new")
+    try:
+        replace_file(part, text)
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    finally:
+        part.unlink(missing_ok=True)
+    force_to_disk(path.parent)
+    return True
+
+
 def force_to_disk(path: Path) -> None:
     """Force the contents of a file or a folder to disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -4,12 +4,15 @@ import contextlib
 import errno
 import fcntl
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from easq.errors import InputError, SettingsError
-from easq.home.files import replace_file
+from easq.home.files import create_file, replace_file
 from easq.home.snapshots import JsonObject, Snapshots, StoredState
 from easq.log.sqlite import SqliteLog
 from easq.recipe.read import read_kept_recipe, to_toml
@@ -138,8 +141,16 @@ class Home:
         return status if is_status else {}
 
 
-def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader = unread_method) -> Home:
+def open_home(
+    folder: Path,
+    recipe: Recipe | None = None,
+    methods: MethodReader = unread_method,
+    *,
+    draws_salt: bool = False,
+) -> Home:
     """Return the home in `folder`. With `recipe`, make it if there is none, or change its settings.
+
+    A recipe that names no `row_salt` has that of the home. A new home draws one if it `draws_salt`.
 
     Settings may change how the system runs but not what it computes: raises SettingsError, naming the
     tables that differ from those the home was made with. Raises InputError for a folder that holds
@@ -155,11 +166,14 @@ def open_home(folder: Path, recipe: Recipe | None = None, methods: MethodReader 
     if not settings.exists():
         if recipe is None:
             raise InputError(f"--home: {folder} holds no live system; `easq up --recipe` makes one")
+        salted = with_salt(recipe) if draws_salt else recipe
         with _as_input_error(folder):
-            _make(folder, recipe)
-        return Home(folder, recipe)
+            if _make(folder, salted):
+                return Home(folder, salted)
     methods = methods if recipe is None else recipe.method.reader
     stored = read_kept_recipe(settings, methods)
+    if recipe is not None and not recipe.row_salt:
+        recipe = replace(recipe, row_salt=stored.row_salt)
     wanted = stored if recipe is None else recipe
     _check_same(folder, read_kept_recipe(identity, methods) if identity.exists() else stored, wanted)
     if recipe is not None:
@@ -177,14 +191,24 @@ def home_of(log: Path) -> Path | None:
     return folder if (folder / "settings.toml").exists() else None
 
 
-def _make(folder: Path, recipe: Recipe) -> None:
+def with_salt(recipe: Recipe) -> Recipe:
+    """Return a recipe with a salt of its own, if it has none."""
+    return recipe if recipe.row_salt else replace(recipe, row_salt=1 + secrets.randbelow((1 << 62) - 1))
+
+
+def _make(folder: Path, recipe: Recipe) -> bool:
+    """Write the settings; return False if another process made the home meanwhile."""
     # Hidden files are not user data; another process may be writing one now.
-    if folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+    settings = folder / "settings.toml"
+    is_used = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if is_used and not settings.exists():
         raise InputError(f"--home: {folder} holds something else than a live system; choose another")
     folder.mkdir(parents=True, exist_ok=True)
     # The settings make it a home. Until the identity is written, the settings stand in for it.
-    for name in ("settings.toml", "identity.toml"):
-        replace_file(folder / name, to_toml(recipe))
+    if not create_file(settings, to_toml(recipe)):
+        return False
+    replace_file(folder / "identity.toml", to_toml(recipe))
+    return True
 
 
 def _check_same(folder: Path, made: Recipe, wanted: Recipe) -> None:

@@ -7,6 +7,8 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from easq.errors import InputError
 from easq.home.files import replace_file
 from easq.home.home import Home, open_home
@@ -28,6 +30,8 @@ def renew_home(folder: Path, recipe: Recipe) -> tuple[Home, Path]:
     while a role runs, and for an arm that is fixed at a version, because that is one of the old settings.
     """
     old = open_home(folder, methods=recipe.method.reader)
+    if not recipe.row_salt:
+        recipe = replace(recipe, row_salt=old.recipe.row_salt)
     for experiment in recipe.experiments:
         for arm in experiment.arms:
             if arm.version:

@@ -15,7 +15,7 @@ from easq.recipe.recipe import Recipe
 
 def build_encoder(recipe: Recipe) -> Encoder:
     """Return the encoder of the recipe's features."""
-    return Encoder(recipe.features)
+    return Encoder(recipe.features, recipe.row_salt)
 
 
 def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:

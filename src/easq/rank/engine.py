@@ -64,7 +64,7 @@ class Engine:
         log_sample: int,
         arms: Mapping[str, Parameters] = MappingProxyType({}),
     ) -> None:
-        self._encoder = encoder = ServingEncoder(recipe.features)
+        self._encoder = encoder = ServingEncoder(recipe.features, recipe.row_salt)
         # Checks a query and turns its feature values into arrays; `rank` trusts what it returns.
         self.parse = QueryParser(encoder.viewer_shape, encoder.candidate_shape).parse
         self._knowledge, self._parameters = knowledge, parameters

@@ -34,7 +34,7 @@ class FrameScorer:
         self, recipe: Recipe, parameters: Parameters, knowledge: Knowledge | None = None, ts: int = 0
     ) -> None:
         self._parameters, self._knowledge, self._ts = parameters, knowledge, ts
-        self._encoder = ServingEncoder(recipe.features)
+        self._encoder = ServingEncoder(recipe.features, recipe.row_salt)
         self._features = {f.name: f for f in recipe.features}
         self._viewer = TableSide(self._encoder.viewer_shape)
         self._candidate = TableSide(self._encoder.candidate_shape)

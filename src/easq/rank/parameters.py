@@ -32,7 +32,7 @@ class Parameters:
     """The scoring function of version `seq`. `replace` and `apply` change the version, `score` uses it."""
 
     def __init__(self, recipe: Recipe) -> None:
-        layout = Layout.of(recipe.features)
+        layout = Layout.of(recipe.features, recipe.row_salt)
         self._pooling, self._network, _ = build_method(recipe, layout)
         dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._network}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())

@@ -89,12 +89,17 @@ def unread_method(table: Mapping[str, Any], problems: list[str]) -> MethodSettin
 
 
 class Recipe(Strict, frozen=True):
-    """One run, whole."""
+    """One run, whole.
+
+    row_salt   spreads ids over rows of the embedding table. A live system draws its own when it is made, so
+               that nobody can choose an id that shares the row of another; 0: as it is published.
+    """
 
     name: Name
     features: Annotated[tuple[Feature, ...], Meta(min_length=1)]
     behaviors: Annotated[tuple[BehaviorKind, ...], Meta(min_length=1)]
     seed: Annotated[int, Meta(ge=0, le=1 << 62)] = 1
+    row_salt: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
     data: Data | None = None
     order: OrderSettings = OrderSettings()
     reference: Reference | None = None

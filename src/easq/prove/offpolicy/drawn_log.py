@@ -167,7 +167,7 @@ def ties(items: Sequence[str]) -> I64:
 
 def scores_of(recipe: Recipe, *models: Parameters) -> Scores:
     """Return the scores that models' parameters give to the candidates as logged."""
-    encoder = Encoder(recipe.features)
+    encoder = Encoder(recipe.features, recipe.row_salt)
 
     def scores(requests: Sequence[Request]) -> NDArray[np.floating]:
         rows = encoder.encode(requests)

@@ -31,7 +31,7 @@ class LoggedScorer:
 
     def __init__(self, recipe: Recipe, parameters: Parameters) -> None:
         self._parameters = parameters
-        self._encoder = ServingEncoder(recipe.features)
+        self._encoder = ServingEncoder(recipe.features, recipe.row_salt)
         self.viewer_shape, self.shape = self._encoder.viewer_shape, self._encoder.candidate_shape
 
     @property
