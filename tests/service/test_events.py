@@ -254,3 +254,18 @@ def test_refusals_are_counted_by_kind(served: Served) -> None:
 
 def test_an_empty_batch_is_no_fault(served: Served) -> None:
     assert send(served) == []
+
+
+def test_nothing_was_watched_for_longer_than_events_may_take(tmp_path: Path) -> None:
+    windows = "join.answer_window=60.0", "join.lateness=1.0"
+    with serving(tmp_path, 'metrics.watch="long_view"', *windows) as served:
+        values = ([0, 3_660_000], [700, 1e9], [-1, 5], [float(3_660_001), 0])
+        events = [
+            {**SEEN, "event_id": f"e{n}", "values": {"long_view": pair}} for n, pair in enumerate(values)
+        ]
+        results = send(served, *events)
+    assert [result["status"] for result in results] == ["accepted", "refused", "refused", "refused"]
+    assert results[1]["reason"] == (
+        "values.long_view: got 1e+09 ms; allowed: 0 to 3660000, the time that a ranking's events may take "
+        "(join.answer_window and join.lateness)"
+    )

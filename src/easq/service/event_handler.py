@@ -50,6 +50,7 @@ class EventHandler:
         self, recipe: Recipe, asks: Asks, writer: LogWriter, metrics: ServiceCounters, now_ms: NowMs
     ) -> None:
         self._behaviors = frozenset(b.name for b in recipe.behaviors)
+        self._watch = recipe.metrics.watch
         self._question, self._max_items = recipe.question, recipe.service.max_candidates
         self._max_events = recipe.service.max_events
         self._skew_ms = round(recipe.service.clock_skew_seconds * 1000)
@@ -196,6 +197,14 @@ class EventHandler:
             if not all(abs(x) <= LARGEST_VALUE for x in numbers):
                 allowed = f"finite numbers from -{LARGEST_VALUE:g} to {LARGEST_VALUE:g}"
                 raise _EventError("number", f"values.{name}: allowed are {allowed}")
+            # No view can have lasted longer than an event about it may come late.
+            wrong = next((x for x in numbers if not 0 <= x <= self._age_ms), None)
+            if name == self._watch and wrong is not None:
+                raise _EventError(
+                    "play_time",
+                    f"values.{name}: got {wrong:g} ms; allowed: 0 to {self._age_ms}, the time that a ranking's "
+                    "events may take (join.answer_window and join.lateness)",
+                )
         columns = {name: pack_floats(numbers) for name, numbers in body.values.items()}
         return Behavior(
             event_id=body.event_id,

@@ -101,6 +101,8 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
             ("12", eeg_view(NOON, satisf=None)),
             ("13", eeg_view(NOON, seconds=-1)),
             ("14", eeg_view(NOON, video_duration=0)),
+            ("16", eeg_view(NOON, seconds=90_000)),
+            ("17", eeg_view(NOON, like=1e13)),
             ("15", None),
             ("x", eeg_view(NOON)),
         ]
@@ -109,12 +111,14 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
     assert loaded.rejects.rows == {
         "duplicate": 1,
         "ends_before_start": 1,
+        "bad_end_time": 1,
+        "bad_like": 1,
         "bad_video_duration": 1,
         "missing_start_time": 1,
         "bad_item_id": 1,
     }
     assert loaded.rejects.answers == {"bad_satisf": 1}
-    assert (loaded.rejects.read, loaded.rejects.used) == (9, 4)
+    assert (loaded.rejects.read, loaded.rejects.used) == (11, 4)
     kinds = Counter(short(event)[0] for event in events_of(loaded))
     assert kinds == {"request": 2, "behavior": 4, "asked": 2, "answered": 2}
 

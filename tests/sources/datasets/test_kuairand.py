@@ -107,6 +107,7 @@ def test_rejected_rows_are_counted_and_written_with_their_values(tmp_path: Path)
         kuairand_view(1, "x", NOON),
         kuairand_view(1, 11, NOON, is_click="yes"),
         kuairand_view(1, 11, NOON, is_follow=-124),
+        kuairand_view(1, 11, NOON, is_comment=1e39),
         kuairand_view(1, 11, NOON, play_time_ms=10**9),
         kuairand_view(1, 12, NOON + 1, is_like=1, is_hate=1),
         kuairand_view(1, 12, NOON + 2, is_like="maybe"),
@@ -124,11 +125,12 @@ def test_rejected_rows_are_counted_and_written_with_their_values(tmp_path: Path)
         "bad_video_id": 1,
         "bad_is_click": 1,
         "bad_is_follow": 1,
+        "bad_is_comment": 1,
     }
     assert loaded.rejects.answers == {"like_and_hate": 1, "bad_is_like": 1}
-    assert (loaded.rejects.read, loaded.rejects.used) == (14, 3)
+    assert (loaded.rejects.read, loaded.rejects.used) == (15, 3)
     lines = [msgspec.json.decode(line) for line in file.read_bytes().splitlines()]
-    assert [line["row"] for line in lines] == list(range(2, 15))
+    assert [line["row"] for line in lines] == list(range(2, 16))
     assert {line["source"] for line in lines} == {"data/log_standard_x.csv"}
     assert lines[1]["reason"] == "bad_play_time_ms"
     assert lines[1]["values"]["play_time_ms"] == "-1"

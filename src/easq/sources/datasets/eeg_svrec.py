@@ -20,7 +20,7 @@ from easq.sources.datasets.cells import blank, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ROW
-from easq.sources.datasets.rows import DID, Parse, checks, read_views, time_checks, value
+from easq.sources.datasets.rows import DID, LONGEST_PLAY_MS, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import (
     Source,
     check_folder,
@@ -171,6 +171,7 @@ def _parse(rating: str) -> Parse:
             *time_checks("start_time"),
             *time_checks("end_time"),
             ("ends_before_start", end < start),
+            ("bad_end_time", end - start > LONGEST_PLAY_MS),
             *checks("video_duration"),
             ("bad_video_duration", duration <= 0),
             *checks("like", at_least=0, needed=False),

@@ -22,14 +22,13 @@ from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import id_lists, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
 from easq.sources.datasets.request_cutter import into_requests
-from easq.sources.datasets.rows import DID, Parse, checks, read_views, time_checks, value
+from easq.sources.datasets.rows import DID, LONGEST_PLAY_MS, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import check_folder, find, find_one, listing, open_file, require
 from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, ViewRate, Views
 
 ZONE_MS = 8 * 3600 * 1000
 HISTORY = 50
-LONGEST_PLAY_MS = 24 * 3600 * 1000
 SEQUENCES = "user_sequences.parquet"
 
 Past = Sequence[tuple[str, Sequence[int]]]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from easq.log.packing import LARGEST_VALUE
 from easq.sources.datasets.base import Rejects
 from easq.sources.datasets.cells import blank
 from easq.sources.datasets.row_files import BROKEN, ROW
@@ -19,6 +20,9 @@ EARLIEST_MS = 315_532_800_000
 
 _AHEAD_MS = 86_400_000
 """How far ahead of this machine's clock a time may be: a time without a zone may be a local one."""
+
+LONGEST_PLAY_MS = 24 * 3600 * 1000
+"""Of one view. What is longer is a broken clock."""
 
 Check = tuple[str, pl.Expr]
 
@@ -59,10 +63,13 @@ def key_of(columns: Collection[str]) -> pl.Expr:
 
 
 def checks(column: str, at_least: float | None = None, needed: bool = True) -> list[Check]:
-    """Return the tests of one column: missing (if it is needed), unreadable, or less than allowed."""
+    """Return the tests of one column: missing (if it is needed), unreadable, or less than allowed.
+
+    A column with a least value has LARGEST_VALUE as its greatest.
+    """
     bad = value(column).is_null() & ~blank(column)
     if at_least is not None:
-        bad |= (value(column) < at_least).fill_null(False)
+        bad |= ~value(column).is_between(at_least, LARGEST_VALUE).fill_null(True)
     missing = [(f"missing_{column}", blank(column))] if needed else []
     return [*missing, (f"bad_{column}", bad)]
 
