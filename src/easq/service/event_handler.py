@@ -202,8 +202,8 @@ class EventHandler:
             if name == self._watch and wrong is not None:
                 raise _EventError(
                     "play_time",
-                    f"values.{name}: got {wrong:g} ms; allowed: 0 to {self._age_ms}, the time that a ranking's "
-                    "events may take (join.answer_window and join.lateness)",
+                    f"values.{name}: got {wrong:g} ms; allowed: 0 to {self._age_ms}, the time that a "
+                    "ranking's events may take (join.answer_window and join.lateness)",
                 )
         columns = {name: pack_floats(numbers) for name, numbers in body.values.items()}
         return Behavior(
