@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from easq.log.events import EVENTS, Dismissed, Event, Ignored
+from easq.log.events import EVENTS, Answered, Asked, Dismissed, Event, Ignored
 from easq.log.sqlite import SqliteLog
 from easq.prove.answers import validity as module
 from easq.prove.answers.results import ValidityResult
@@ -225,3 +225,21 @@ def test_command_reads_a_log(tmp_path: Path) -> None:
     assert (tmp_path / "v.html").stat().st_size > 100_000
     nowhere = easq("validity", "--log", tmp_path / "no", *arguments[2:])
     assert (nowhere.returncode, "there is no file" in nowhere.stderr) == (2, True)
+
+
+def test_one_tiny_propensity_does_not_decide_the_shares(tmp_path: Path) -> None:
+    def says(_: float, __: int, random: np.random.Generator) -> str:
+        return ("satisfied", "dissatisfied")[int(random.random() < 0.9)] if random.random() < 0.5 else ""
+
+    events = list(platform(6, 200, 20, says))
+    first = next(e for e in events if isinstance(e, Answered) and e.option == "satisfied")
+    view = first.request_id, first.item_id
+    for tiny in (1e-12, 5e-324):
+        hostile = [
+            msgspec.structs.replace(e, propensity=tiny)
+            if isinstance(e, Asked | Answered) and (e.request_id, e.item_id) == view
+            else e
+            for e in events
+        ]
+        result = measured(hostile, tmp_path)["metrics"]
+        assert result["share/asks/satisfied"]["value"] < 0.2

@@ -14,10 +14,7 @@ from msgspec import Struct, field
 from easq.arrays import F64
 from easq.prove.ab.chunks import Block
 from easq.prove.answers.response_model import Design, is_modeled, log_values, response_weights, time_of_day
-
-MOST_WEIGHT = 100.0
-"""Times the median weight: no answer counts more, as in off-policy estimates."""
-_FAR = 1e15
+from easq.prove.answers.weight_bound import effective, inverse_weights
 
 
 class NoAsks(Struct, frozen=True):
@@ -55,28 +52,17 @@ def weigh(asks: Block) -> AskWeights:
     answered_A = asks["option"] >= 0
     response_A = response_weights(_design(asks), answered_A)
     is_known_A = asks["propensity"] > 0
-    # A propensity may be so small that its inverse is not finite.
-    with np.errstate(over="ignore", invalid="ignore"):
-        asked_A = np.divide(1.0, asks["propensity"], out=np.zeros(len(answered_A)), where=is_known_A)
-        full_A = np.where(answered_A, asks["weight"] * asked_A * response_A, 0.0)
-    full_A[np.isnan(full_A)] = 0.0
-    counting = full_A[full_A > 0]
-    # The median is not moved by one weight without bound. Beyond the range only relations are kept.
-    middle = float(np.median(counting)) if len(counting) else 1.0
-    middle = middle if np.isfinite(middle) else float(np.finfo(np.float64).max)
-    unit = middle if middle > _FAR else 1.0
-    full_A, middle = full_A / unit, middle / unit
-    weight_A = np.minimum(full_A, MOST_WEIGHT * middle)
+    worth_A = np.where(answered_A, asks["weight"] * response_A, 0.0)
+    weight_A, clipped = inverse_weights(asks["propensity"], worth_A)
     used = weight_A[weight_A > 0]
-    effective = float(used.sum() ** 2 / (used**2).sum()) if len(used) else 0.0
     summary = ResponseSummary(
         len(answered_A),
         int(answered_A.sum()),
-        effective,
+        effective(used),
         is_modeled(answered_A),
         int(np.count_nonzero(answered_A & ~is_known_A)),
         float(used.max() / used.sum()) if len(used) else 0.0,
-        int(np.count_nonzero(full_A > weight_A)),
+        clipped,
     )
     return AskWeights(weight_A, summary)
 

@@ -31,6 +31,7 @@ from easq.prove.answers.results import (
     ResponseFit,
     ValidityResult,
 )
+from easq.prove.answers.weight_bound import effective, inverse_weights
 from easq.prove.offline.metrics import ScoreOrder
 from easq.prove.offline.tally import MetricValue, Tally
 from easq.recipe.recipe import Recipe
@@ -225,7 +226,7 @@ class Validity:
             asks=len(asks),
             answers=int(answered_N.sum()),
             auc=float(placements.positive_R[answered_N].mean()),
-            effective_answers=float(used.sum() ** 2 / (used**2).sum()),
+            effective_answers=effective(used),
             covariates=[CovariateBalance(n, float(s), float(b), float(a)) for n, s, b, a in rows],
         )
 
@@ -238,7 +239,8 @@ class Validity:
         places = np.flatnonzero(answered_N)
         users = np.array([self._described[n][1] for n in places], np.int64)
         option_A = np.array([self._described[n][0].option for n in places])
-        asked_A = 1 / np.array([self._described[n][0].event.propensity for n in places])
+        propensity_A = np.array([self._described[n][0].event.propensity for n in places])
+        asked_A = inverse_weights(propensity_A, np.ones(len(places))).weight_A
         options = self._recipe.question.options
         kinds = {
             "answered": np.ones(len(places)),

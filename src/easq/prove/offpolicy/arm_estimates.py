@@ -19,6 +19,7 @@ from easq.log.events import EVENTS, Request
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_date
+from easq.prove.answers.weight_bound import MOST_WEIGHT
 from easq.prove.offpolicy.drawn_log import DrawnLog, read_explored, scores_of
 from easq.prove.offpolicy.estimators import (
     ByEstimator,
@@ -227,11 +228,23 @@ def _arm_estimate(
         support=Sides(new.support, old.support),
         supported=all(e.support.effective >= TOO_FEW for e in estimates),
         warnings=[
-            f"{arm.name}: {text}"
-            for arm, e in zip(arms, estimates, strict=True)
-            for text in warnings(e.support)
+            *_of_asks(scored.clipped),
+            *(
+                f"{arm.name}: {text}"
+                for arm, e in zip(arms, estimates, strict=True)
+                for text in warnings(e.support)
+            ),
         ],
     )
+
+
+def _of_asks(clipped: int) -> list[str]:
+    if not clipped:
+        return []
+    return [
+        f"{clipped:,} answers would weigh more than {MOST_WEIGHT:g} times the median by the chance of their "
+        "asks, and were cut off there: look at the propensities of the asks"
+    ]
 
 
 def warnings(support: Support) -> list[str]:

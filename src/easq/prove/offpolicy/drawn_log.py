@@ -23,6 +23,7 @@ from easq.log.ids import stable_id
 from easq.log.merge import MergedReader
 from easq.log.packing import COUNT, FLOAT
 from easq.prove.answers.response_model import Design, log_values, response_weights
+from easq.prove.answers.weight_bound import inverse_weights
 from easq.prove.offpolicy.estimators import Explored
 from easq.rank.parameters import Parameters
 from easq.recipe.recipe import Recipe
@@ -38,13 +39,15 @@ class DrawnLog:
     """The drawn requests of a log, with each model's scores of their candidates.
 
     `served_N` are the scores as logged: their order is the log's own ranking before the draw. `reached` is
-    the share of all candidates that the draw could place first; only these are rows here.
+    the share of all candidates that the draw could place first; only these are rows here. `clipped` answers
+    weigh less than the inverse of the chance that they were asked for (prove/answers/weight_bound.py).
     """
 
     explored: Explored
     served_N: F64
     score_NM: F64
     reached: float
+    clipped: int
 
 
 class _DrawnRows:
@@ -110,7 +113,7 @@ class _DrawnRows:
 
     def _replies(self, requests: Sequence[Request], start_Q: I64) -> dict[str, F64 | Bool]:
         """Return asks and answers, one row for each candidate."""
-        asked_N, answer_N, satisfied_N = np.zeros((3, int(start_Q[-1])))
+        asked_N, worth_N, chance_N, satisfied_N = np.zeros((4, int(start_Q[-1])))
         for request, start in zip(requests, start_Q.tolist(), strict=False):
             places = {item: start + n for n, item in enumerate(request.items)}
             for item in self._asked.pop(request.event_id, ()):
@@ -119,9 +122,9 @@ class _DrawnRows:
             for answered in self._answers.pop(request.event_id, ()):
                 place = start + answered.position
                 asked_N[place] = 1
-                answer_N[place] = answered.weight / answered.propensity if answered.propensity > 0 else 0.0
+                worth_N[place], chance_N[place] = answered.weight, answered.propensity
                 satisfied_N[place] = answered.option == self._best
-        return {"asked": asked_N > 0, "answer": answer_N, "satisfied": satisfied_N}
+        return {"asked": asked_N > 0, "worth": worth_N, "asked_chance": chance_N, "satisfied": satisfied_N}
 
     def result(self) -> DrawnLog:
         """Return all rows, answers weighed for who answers."""
@@ -141,19 +144,21 @@ class _DrawnRows:
                 **{f"behavior {k}": value_N[is_asked_N] for k, value_N in enumerate(c["did"].T)},
             }
         )
-        c["answer"][is_asked_N] *= response_weights(asked, c["answer"][is_asked_N] > 0)
+        is_answered_N = (c["worth"] > 0) & (c["asked_chance"] > 0)
+        c["worth"][is_asked_N] *= response_weights(asked, is_answered_N[is_asked_N])
+        answer_N, clipped = inverse_weights(c["asked_chance"], c["worth"])
         explored = Explored(
             c["request"],
             np.unique(self._users, return_inverse=True)[1],
             self._tops.pop(),
             c["first"],
             c["propensity"],
-            c["answer"],
+            answer_N,
             c["satisfied"],
             feature_NF,
         )
         reached = len(c["request"]) / max(self._num_candidates, 1)
-        return DrawnLog(explored, c["served"], c["score"], reached)
+        return DrawnLog(explored, c["served"], c["score"], reached, clipped)
 
 
 def ties(items: Sequence[str]) -> I64:

@@ -19,9 +19,11 @@ import numpy as np
 from msgspec import Struct
 
 from easq.arrays import F64, I64, Bool
+from easq.prove.answers.weight_bound import effective
 
 _RIDGE = 1.0
 _LEAST_ANSWERING = 0.1
+_LEAST_VALUE = 1e-6
 
 T = TypeVar("T")
 
@@ -125,7 +127,7 @@ def estimate(
     used = answered_N[answered_N > 0]
     support = Support(
         len(used),
-        float(used.sum() ** 2 / (used**2).sum()),
+        effective(used),
         float(used.max() / used.sum()),
         float(np.mean(log.propensity_N[target_N] <= 0)),
         float(1 - weight_N.sum() / full_N.sum()),
@@ -164,10 +166,10 @@ def _lift(
     name: str, values: tuple[ValueEstimate, ValueEstimate], influences: tuple[F64, F64], confidence: float
 ) -> ValueEstimate:
     value, base = (estimated.value for estimated in values)
-    if not base > 0:
+    if not base > _LEAST_VALUE:
         raise ValueError(
             f"the ranking that is compared with has the value {base:.3f} ({name}), and a change is "
-            "relative to a value above 0: too few answers are satisfied"
+            f"relative to a value above {_LEAST_VALUE:g}: too few answers are satisfied"
         )
     new_U, old_U = influences
     return _value(value / base - 1, new_U / base - old_U * value / base**2, confidence)

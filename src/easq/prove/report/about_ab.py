@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
-from easq.prove.ab.answer_weights import MOST_WEIGHT, ResponseSummary
+from easq.prove.ab.answer_weights import ResponseSummary
 from easq.prove.ab.effects import Difference, Effect
 from easq.prove.ab.results import ExperimentResult, TreatmentResult
 from easq.prove.ab.verdict import MOST_CROSSED
+from easq.prove.answers.weight_bound import MOST_WEIGHT
 from easq.prove.report import ab_figures as figures
 from easq.prove.report import page
 from easq.prove.report.ab_figures import every_look_percent, one_look_percent
