@@ -234,6 +234,7 @@ def test_one_tiny_propensity_does_not_decide_the_shares(tmp_path: Path) -> None:
     events = list(platform(6, 200, 20, says))
     first = next(e for e in events if isinstance(e, Answered) and e.option == "satisfied")
     view = first.request_id, first.item_id
+    options = [e.option for e in events if isinstance(e, Answered)]
     for tiny in (1e-12, 5e-324):
         hostile = [
             msgspec.structs.replace(e, propensity=tiny)
@@ -242,4 +243,7 @@ def test_one_tiny_propensity_does_not_decide_the_shares(tmp_path: Path) -> None:
             for e in events
         ]
         result = measured(hostile, tmp_path)["metrics"]
-        assert result["share/asks/satisfied"]["value"] < 0.2
+        share = result["share/answered/satisfied"]["value"]
+        assert share == pytest.approx(options.count("satisfied") / len(options))
+        expected = (options.count("satisfied") + 99) / (len(options) + 99)
+        assert result["share/asks/satisfied"]["value"] == pytest.approx(expected)
