@@ -1,5 +1,7 @@
 """The folder of a live system: the status that it holds, and the settings that it accepts."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -109,3 +111,26 @@ def test_of_those_who_make_a_home_at_once_one_draws_its_salt(tmp_path: Path) -> 
         salts = set(pool.map(make, range(16)))
     assert len(salts) == 1
     assert not list((tmp_path / "home").glob(".*"))
+
+
+@pytest.mark.parametrize("role", ["service", "learner", "freeze"])
+def test_one_process_holds_a_role_also_when_its_lock_file_is_gone(tmp_path: Path, role: str) -> None:
+    home = open_home(tmp_path / "home", small_recipe())
+    code = (
+        "import sys; from pathlib import Path; from easq.home.home import open_home\n"
+        "with open_home(Path(sys.argv[1])).lock(sys.argv[2]): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(home.folder), role]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"has a running {role} already; stop it first"), home.lock(role):
+            pass
+        if role != "freeze":
+            (home.folder / f".{role}.lock").unlink()
+            with pytest.raises(InputError, match=f"has a running {role} already"), home.lock(role):
+                pass
+        other.stdin.close()
+        other.wait()
+    with home.lock(role):
+        pass

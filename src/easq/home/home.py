@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import json
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _MAY_CHANGE = (
 """Tables of a recipe that may change when a live system restarts."""
 
 _MOST_FROZEN = 10
+_LOCKED_FOLDERS = {"service": ".", "learner": "versions"}
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,27 @@ class Home:
 
     @contextlib.contextmanager
     def lock(self, role: str) -> Iterator[None]:
-        """Hold the folder for one process of this role. Raises InputError if another process holds it."""
-        try:
-            lock = (self.folder / f".{role}.lock").open("w")
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # such an error may be temporary
-                raise
-            raise InputError(f"--home: {self.folder} cannot be written: {error.strerror}") from None
-        with lock:
+        """Hold the folder for one process of this role. Raises InputError if another process holds it.
+
+        A lock file may be deleted, and its lock is then on nothing. So service and learner also lock a folder
+        that is as old as the home.
+        """
+        with contextlib.ExitStack() as held:
             try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                handles = [held.enter_context((self.folder / f".{role}.lock").open("w")).fileno()]
+                if role in _LOCKED_FOLDERS:
+                    folder = self.folder / _LOCKED_FOLDERS[role]
+                    folder.mkdir(exist_ok=True)
+                    handles.append(os.open(folder, os.O_RDONLY))
+                    held.callback(os.close, handles[-1])
+            except OSError as error:
+                if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):  # may be temporary
+                    raise
+                raise InputError(f"--home: {self.folder} cannot be written: {error.strerror}") from None
+            try:
+                fcntl.lockf(handles[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for handle in handles[1:]:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"{self.folder} has a running {role} already; stop it first") from None
             yield
