@@ -14,7 +14,8 @@ LAYOUT = Layout.of(
         Categorical(name="item", side="candidate", rows=30),
         Categorical(name="author", side="candidate", rows=10),
         History(name="past", of="item", length=2),
-    ]
+    ],
+    row_salt=0,
 )
 
 

@@ -102,3 +102,45 @@ def test_against_a_reference_what_is_gained_over_it_is_spent_too(noise: float) -
     other = Price(0.01, most=10.0)
     other.restore(price.state())
     assert other.budget == price.budget
+
+
+def test_what_satisfaction_knows_of_behavior_makes_it_cheaper() -> None:
+    """A unit of satisfaction is worth a tenth of a level, so more of it is served for the same price."""
+    random, price = np.random.default_rng(2), Price(0.01, most=10.0)
+    plain = Price(0.01, most=10.0)
+    lost = whole = 0.0
+    for step in range(3000):
+        request = np.arange(400) // 20
+        behavior, satisfaction = random.normal(3, 0.3, 400), random.normal(size=400)
+        truth = behavior + 0.1 * satisfaction
+        level = truth + random.normal(0, 0.5, 400)
+        if step > 1500:
+            served = behavior + price.factor * satisfaction
+            for rows in np.arange(400).reshape(20, 20):
+                whole += truth[rows[np.argsort(-behavior[rows])[:3]]].sum()
+                lost += truth[rows[np.argsort(-behavior[rows])[:3]]].sum()
+                lost -= truth[rows[np.argsort(-served[rows])[:3]]].sum()
+        price.observe(behavior, satisfaction, request, level)
+        plain.observe(behavior, satisfaction, request, level - 0.1 * satisfaction)
+    assert price.slopes == pytest.approx([1.0, 0.1], abs=0.02)
+    assert lost / whole == pytest.approx(0.01, abs=0.003)
+    assert price.factor > 1.5 * plain.factor
+
+
+def test_lists_with_an_answer_do_not_say_what_an_order_costs() -> None:
+    """Satisfaction that has learned a view's answer knows that view's chance, and no later one's."""
+    random = np.random.default_rng(3)
+    price, deceived = Price(0.01, most=10.0), Price(0.01, most=10.0)
+    for _ in range(1500):
+        request = np.arange(400) // 20
+        behavior, chance = random.normal(3, 0.3, 400), random.normal(0, 0.5, 400)
+        is_answered = (random.random(20) < 0.5)[request]
+        satisfaction = random.normal(size=400) + np.where(is_answered, 2 * chance, 0.0)
+        answer = np.where(is_answered & (random.random(400) < 0.2), 1, -1)
+        level = behavior + chance
+        price.observe(behavior, satisfaction, request, level, answer_M=answer)
+        deceived.observe(behavior, satisfaction, request, level)
+    assert price.slopes[1] == pytest.approx(0.0, abs=0.02)
+    assert price.ratio == pytest.approx(1.0, abs=0.2)
+    assert deceived.slopes[1] > 0.1
+    assert deceived.ratio < 0.6 * price.ratio

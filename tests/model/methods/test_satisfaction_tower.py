@@ -144,7 +144,7 @@ def test_the_price_is_the_loss_that_the_base_expects(budget: float) -> None:
         for batch in batches:
             learner.step(batch)
     price = learner.objective._price
-    lost, whole = price._recent
+    lost, _, whole = price._recent
     assert price.factor == pytest.approx(float(learner.network.factor))
     assert lost / whole * price.ratio == pytest.approx(budget, rel=0.5)
 

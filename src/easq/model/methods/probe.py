@@ -126,6 +126,7 @@ class ProbeObjective:
                 batch.rows.request_N,
                 batch.level_M,
                 batch.reference_M,
+                batch.answer_M,
             )
             network.factor.fill_(self._price.factor)
         self._sums.add(batch)

@@ -204,6 +204,7 @@ class TowerObjective:
                 batch.rows.request_N,
                 batch.level_M,
                 batch.reference_M,
+                batch.answer_M,
             )
             network.factor.fill_(self._price.factor)
         if batch.num_viewed:

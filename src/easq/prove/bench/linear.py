@@ -71,7 +71,7 @@ class LinearReference:
             "linear_ridge": linear_N + self._price.factor * ridge_N,
             "linear_answers": np.array([self._said.predict(text) for text in texts]),
         }
-        self._price.observe(linear_N, ridge_N, batch.rows.request_N, batch.level_M)
+        self._price.observe(linear_N, ridge_N, batch.rows.request_N, batch.level_M, answer_M=batch.answer_M)
         self._learn(batch, texts, logit_NK)
         return LinearScores(scores, ridge_N, chance_NK)
 
