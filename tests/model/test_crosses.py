@@ -31,8 +31,10 @@ def rows(viewer_BW: list[list[int]], candidate_NV: list[list[int]], request_N: l
 def test_the_sum_is_that_of_every_pair_of_values() -> None:
     table = CrossTable(LAYOUT)
     table.weight[:-1] = torch.rand(NUM_CROSSES, generator=torch.Generator().manual_seed(0))
-    places = table.places(torch.tensor([[3, 25, 0], [3, 0, 0]]), torch.tensor([[26, 52], [26, 0]]))
-    assert (places == NUM_CROSSES).tolist() == [[False] * 4 + [True] * 2, [False] + [True] * 5]
+    places = table.places(
+        torch.tensor([[3, 25, 0], [3, 0, 0]]), torch.arange(2), torch.tensor([[26, 52], [26, 0]])
+    )
+    assert (places == NUM_CROSSES).tolist() == [[False, False, True] * 2, [False] + [True] * 5]
     both = rows([[3, 25, 0], [3, 0, 0]], [[26, 52], [26, 0]], [0, 1])
     expected = [float(table.weight[places[0]].sum()), float(table.weight[places[1, 0]])]
     np.testing.assert_allclose(table.sums(both).numpy(), expected, rtol=1e-6)
@@ -40,7 +42,7 @@ def test_the_sum_is_that_of_every_pair_of_values() -> None:
 
 def test_a_value_in_a_history_is_another_value() -> None:
     table = CrossTable(LAYOUT)
-    now, past = table.places(torch.tensor([[25, 25, 0]]), torch.tensor([[26, 0]]))[0, [0, 2]]
+    now, past = table.places(torch.tensor([[25, 25, 0]]), torch.arange(1), torch.tensor([[26, 0]]))[0, [0, 1]]
     assert now != past
 
 
@@ -48,7 +50,7 @@ def test_no_two_of_many_crosses_share_more_than_by_chance() -> None:
     table = CrossTable(LAYOUT)
     viewer_NW = torch.tensor([[v, 0, 0] for v in range(1, 21) for _ in range(30)])
     candidate_NV = torch.tensor([[c, 0] for _ in range(20) for c in range(21, 51)])
-    places = table.places(viewer_NW, candidate_NV)[:, 0]
+    places = table.places(viewer_NW, torch.arange(600), candidate_NV)[:, 0]
     assert len(places.unique()) >= len(places) - 4
 
 

@@ -178,7 +178,10 @@ class Learner:
         values = [np.where(is_past_AW, viewer_AW + num_rows, viewer_AW), candidate_AV]
         first, crosses = self._own.first_cross, self.table.crosses
         if crosses is not None:
-            place_AX = crosses.places(torch.from_numpy(viewer_AW), torch.from_numpy(candidate_AV)).numpy()
+            of_each = torch.arange(len(row_A))
+            place_AX = crosses.places(
+                torch.from_numpy(viewer_AW), of_each, torch.from_numpy(candidate_AV)
+            ).numpy()
             values.append(np.where(place_AX < NUM_CROSSES, first + place_AX.astype(np.int64), 0))
         changed, weights = self._own.learn(np.concatenate(values, 1), batch.option_A / best, batch.weight_A)
         for number, column in enumerate(self.pooling.own_columns):

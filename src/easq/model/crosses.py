@@ -28,7 +28,7 @@ class CrossTable:
     C is that of a cross with padding, whose weight stays zero.
 
     weight    float32, (C + 1,).
-    per_row   how many crosses a row has, padding included: W * V.
+    per_row   how many crosses a row has, padding included: V * W.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -47,11 +47,11 @@ class CrossTable:
         self._viewer_key[[0, layout.num_rows]] = NUM_CROSSES
         self._candidate_key[0] = 2 * NUM_CROSSES
 
-    def places(self, viewer_NW: Tensor, candidate_NV: Tensor) -> Tensor:
-        """Return the place of every cross, int32, (N, W * V)."""
-        viewer_key_NW = self._viewer_key[viewer_NW + self._past_W]
-        crossed_NWV = viewer_key_NW.unsqueeze(2) ^ self._candidate_key[candidate_NV].unsqueeze(1)
-        return crossed_NWV.clamp_(max=NUM_CROSSES).flatten(1)
+    def places(self, viewer_BW: Tensor, request_N: Tensor, candidate_NV: Tensor) -> Tensor:
+        """Return the place of every cross, int32, (N, V * W)."""
+        key_NW = self._viewer_key[viewer_BW + self._past_W].index_select(0, request_N)
+        crossed_NVW = self._candidate_key[candidate_NV].unsqueeze(2) ^ key_NW.unsqueeze(1)
+        return crossed_NVW.clamp_(max=NUM_CROSSES).flatten(1)
 
     def sums(self, rows: Rows) -> Tensor:
         """Return the sum of each row's weights, (N,)."""
@@ -61,7 +61,7 @@ class CrossTable:
         parts = [torch.zeros(0)]
         for start in range(0, len(request_N), size):
             part = slice(start, start + size)
-            place = self.places(viewer_BW[request_N[part]], candidate_NV[part])
+            place = self.places(viewer_BW, request_N[part], candidate_NV[part])
             parts.append(self.weight.index_select(0, place.view(-1)).view(place.shape).sum(1))
         return torch.cat(parts)
 
