@@ -1,8 +1,11 @@
 """Small files that others read while they are written: readers see the old file or the new one."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
+
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def replace_file(path: Path, text: str, *, durable: bool = True) -> None:
@@ -36,6 +39,12 @@ def create_file(path: Path, text: str) -> bool:
         os.link(part, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if path.exists():  # such a file system cannot tell who of two came first
+            return False
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     force_to_disk(path.parent)

@@ -33,7 +33,6 @@ class CrossTable:
 
     def __init__(self, layout: Layout) -> None:
         self.weight = torch.zeros(NUM_CROSSES + 1)
-        self._num_rows = layout.num_rows
         width, candidate_width = (side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate))
         self.per_row = width * candidate_width
         self._past_W = torch.zeros(width, dtype=torch.int64)
