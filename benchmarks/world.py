@@ -41,7 +41,9 @@ def live(views: int) -> int:
 
 def live_fed(views: int) -> int:
     """Make batches directly from a world and return the number of their views."""
-    fed = feed(World(1, RATES), views // World.candidates, DEFAULT, Encoder(DEFAULT.features, DEFAULT.row_salt))
+    fed = feed(
+        World(1, RATES), views // World.candidates, DEFAULT, Encoder(DEFAULT.features, DEFAULT.row_salt)
+    )
     return sum(one.batch.num_viewed for one in fed)
 
 
