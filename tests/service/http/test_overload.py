@@ -143,7 +143,7 @@ def arrival(caller: Caller | None = None) -> Arrival:
 
 def test_turns_come_in_the_order_of_the_calls() -> None:
     async def scene() -> None:
-        turns, order = Turns(small_recipe().service), []
+        turns, order = Turns(small_recipe("service.wait_seconds=100.0").service), []
 
         async def call(n: int) -> None:
             await turns.take(arrival())
@@ -153,6 +153,30 @@ def test_turns_come_in_the_order_of_the_calls() -> None:
 
         await asyncio.gather(*(call(n) for n in range(30)))
         assert order == list(range(30))
+
+    in_loop(scene)
+
+
+def test_where_calls_have_long_waited_the_newest_begins_first() -> None:
+    async def scene() -> None:
+        turns, order = Turns(small_recipe("service.wait_seconds=100.0").service), []
+
+        async def call(n: int, waited_s: float) -> None:
+            came = arrival()
+            came.at_s -= waited_s
+            try:
+                await turns.take(came)
+            except Refusal:
+                order.append(-n)
+                return
+            time.sleep(0.02)
+            order.append(n)
+            turns.end()
+
+        # The first begins at once. One has waited for too long, the others for a part of what they may.
+        waited = [0.0, 101.0, *(50.0 - n for n in range(2, 12))]
+        await asyncio.gather(*(call(n, seconds) for n, seconds in enumerate(waited)))
+        assert order == [0, -1, *range(11, 1, -1)]
 
     in_loop(scene)
 

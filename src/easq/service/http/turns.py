@@ -15,6 +15,7 @@ _BUDGET_S = 0.01  # of work; then it is time to see who has come and who has lef
 # Rounds of the event loop in which nothing begins: each takes in one new connection, or reads from many.
 _ROUNDS = 16
 _MOST = 16  # calls that begin, or are refused, in one round
+_STANDING = 0.1  # of the time that a call may wait: then the newest call begins first
 
 
 class Turns:
@@ -104,7 +105,7 @@ class Turns:
     def _give_turns(self, most: int) -> None:
         num = 0
         for _ in range(min(_MOST, len(self._waiting))):
-            turn, arrival = self._waiting.popleft()
+            turn, arrival = self._next()
             if turn.done():  # cancelled
                 continue
             try:
@@ -118,6 +119,16 @@ class Turns:
                 break
         # Behind the turns: it comes round when their calls have been worked on.
         self._count(num)
+
+    def _next(self) -> tuple[asyncio.Future[None], Arrival]:
+        """Take a call out of those that wait: the oldest, or the newest where the oldest has long waited.
+
+        Under a load that lasts, the oldest first would mean that each call begins when it has just not waited
+        too long. The newest first are served at once, and as soon as the load is over, all are.
+        """
+        waited_s = time.monotonic() - self._waiting[0][1].at_s
+        is_standing = _STANDING * self._wait_s < waited_s <= self._wait_s
+        return self._waiting.pop() if is_standing else self._waiting.popleft()
 
     def _check(self, arrival: Arrival) -> None:
         if arrival.is_abandoned:
