@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from easq.home.home import Home, open_home
 from easq.model.method import read_method
 from easq.recipe.read import decode_recipe
 from easq.recipe.recipe import Recipe
@@ -125,6 +126,18 @@ def put_items(port: int) -> None:
         )
 
 
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[tuple[Home, int]]:
+    """Make a home with a first version; yield it and the port of its service, which knows all items."""
+    home, port = open_home(folder, live_recipe()), free_port()
+    with running(home.folder, "learn"):
+        wait_until(lambda: bool(home.versions.names()), "a first version")
+    with running(home.folder, "serve", port=port):
+        wait_until(lambda: is_ready(port), "the service")
+        put_items(port)
+        yield home, port
+
+
 @dataclass(frozen=True)
 class Call:
     """One prebuilt HTTP request, and the viewer whom it is about."""
@@ -139,6 +152,10 @@ class Call:
         return Call(http_request("POST", path, headers, body), user)
 
 
+class OverloadedError(RuntimeError):
+    """The service refused a call because it had more than it could do."""
+
+
 async def load(
     port: int,
     calls: Sequence[Call],
@@ -149,7 +166,8 @@ async def load(
 ) -> list[float]:
     """Send calls at `rate` per second for `seconds`; return each one's milliseconds from when it was due.
 
-    `on_reply` gets every call with the body of its reply. Raises RuntimeError for a status other than 200.
+    `on_reply` gets every call with the body of its reply. Raises a group of
+    RuntimeError for statuses other than 200.
     """
     idle: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(connections):
@@ -164,7 +182,8 @@ async def load(
         latencies.append(1000 * (time.perf_counter() - due))
         idle.put_nowait(connection)
         if status != 200:
-            raise RuntimeError(f"status {status}: {body[:200]!r}")
+            kind = OverloadedError if status == 503 else RuntimeError
+            raise kind(f"status {status}: {body[:200]!r}")
         on_reply(call, body)
 
     begin = time.perf_counter() + 0.05

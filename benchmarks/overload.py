@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 import torch
 from common import show
-from live import HOST, Call, free_port, is_ready, live_recipe, percentiles, put_items, running, wait_until
+from live import HOST, Call, percentiles, serving
 from serve import forms, queries
 
-from easq.home.home import open_home
 from easq.service.http.connection import Connection
 
 _CONNECTIONS = 32
@@ -113,17 +112,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     calls = forms(queries())["ids"]
-    with tempfile.TemporaryDirectory() as name:
-        home, port = open_home(Path(name) / "home", live_recipe()), free_port()
-        with running(home.folder, "learn"):
-            wait_until(lambda: bool(home.versions.names()), "a first version")
-        with running(home.folder, "serve", port=port):
-            wait_until(lambda: is_ready(port), "the service")
-            put_items(port)
-            asyncio.run(capacity(port, calls, 2.0))
-            able = asyncio.run(capacity(port, calls, options.seconds))
-            phases = [(options.times * able, options.seconds), (able / 2, options.seconds)]
-            replies = asyncio.run(flood(port, calls, phases))
+    with tempfile.TemporaryDirectory() as name, serving(Path(name) / "home") as (_, port):
+        asyncio.run(capacity(port, calls, 2.0))
+        able = asyncio.run(capacity(port, calls, options.seconds))
+        phases = [(options.times * able, options.seconds), (able / 2, options.seconds)]
+        replies = asyncio.run(flood(port, calls, phases))
     loud = [r for r in replies if r.due < options.seconds]
     quiet = [r for r in replies if r.due >= options.seconds]
     good = [r for r in loud if r.status == 200 and r.done < options.seconds]

@@ -19,7 +19,7 @@ def test_the_defense_removes_most_of_a_campaigns_gain(seed: int, spares_others: 
 
     On EASQ, which few answers pull far: the probe's price bounds a campaign before any defense does.
     """
-    from attack import ARMS, Attack, mean_rank  # type: ignore[import-not-found]
+    from attack import ARMS, Attack, mean_rank
 
     compute_alike(1)
     recipe = read_recipe(RECIPES / "world.toml", ["method.kind=easq"], methods=read_method)
