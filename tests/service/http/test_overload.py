@@ -1,6 +1,7 @@
 """More calls than there is room for: some are served in time, others told at once, none done for nobody."""
 
 import asyncio
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -23,13 +24,15 @@ SLOW_S = 0.02
 JSON = {"host": "localhost", "content-type": "application/json"}
 
 
-def slowed(served: Served) -> list[float]:
-    """Let each ranking take 20 ms of the event loop, as with a large model; return when each was made."""
+def slowed(served: Served, seconds: float = SLOW_S) -> list[float]:
+    """Let each ranking take long in the event loop, as with a large model; return when each was made."""
+    # A collection of the test's whole process takes .3 s. Callers that leave meanwhile are never heard.
+    gc.collect()
     made: list[float] = []
     rank = served.engine.rank
 
     def slow(*given: Any) -> Any:
-        time.sleep(SLOW_S)
+        time.sleep(seconds)
         made.append(time.monotonic())
         return rank(*given)
 
@@ -118,6 +121,40 @@ def test_beyond_the_bound_calls_are_refused_at_once_and_health_is_not(tmp_path: 
         assert served.http.post("/v1/rank", content=RANK, headers=JSON).status_code == 200
 
 
+@pytest.mark.parametrize("more", [{}, {"origin": "http://localhost"}, {"expect": "100-continue"}])
+def test_a_connection_goes_on_after_a_refusal(tmp_path: Path, more: dict[str, str]) -> None:
+    """Whether it is refused when its head has come (no more headers) or by the app."""
+    request = http_request("POST", "/v1/rank", JSON | more, RANK)
+    with serving(tmp_path, "service.max_calls=1", "service.wait_seconds=60") as served:
+        refused = 'easq_http_request_seconds_count{route="/v1/rank",status="503"}'
+        before, served_slowly = served.metric(refused), slowed(served, 0.5)
+
+        async def calls() -> None:
+            port = httpx.URL(served.url).port
+            first = asyncio.create_task(one(served, 20.0))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.sleep(0.1)
+            writer.write(request[:-10])
+            await asyncio.sleep(0.1)
+            writer.write(request[-10:])
+            reply = await reader.readuntil(b"}}")
+            assert reply.startswith(b"HTTP/1.1 503 ") and b"connection: close" not in reply, reply
+            assert b"1 calls are under way; allowed: 1 (service.max_calls)" in reply
+            assert await first == "200"
+            writer.write(request + request)
+            replies = b""
+            while replies.count(b"HTTP/1.1 200 OK") < 2:
+                part = await reader.read(1 << 16)
+                assert part, replies
+                replies += part
+            writer.close()
+            await writer.wait_closed()
+
+        asyncio.run(calls())
+        assert len(served_slowly) == 3
+        assert served.metric(refused) == before + 1
+
+
 def test_a_refusal_says_when_to_come_again(tmp_path: Path) -> None:
     with serving(tmp_path, "service.wait_seconds=0.000001") as served:
         reply = served.http.post("/v1/rank", content=RANK, headers=JSON)
@@ -153,6 +190,32 @@ def test_turns_come_in_the_order_of_the_calls() -> None:
 
         await asyncio.gather(*(call(n) for n in range(30)))
         assert order == list(range(30))
+
+    in_loop(scene)
+
+
+def test_where_calls_have_long_waited_few_are_let_in() -> None:
+    async def scene() -> None:
+        turns = Turns(small_recipe("service.wait_seconds=1.0").service)
+
+        async def call() -> None:
+            await turns.take(arrival())
+            time.sleep(0.05)
+            turns.end()
+
+        calls = [asyncio.create_task(call()) for _ in range(12)]
+        said = []
+        while not all(call.done() for call in calls):
+            said.append(turns.refusal())
+            await asyncio.sleep(0)
+        assert said[0] is None, "a burst is let in"
+        refusal = next(refusal for refusal in said if refusal is not None)
+        assert refusal.status == 503
+        assert (
+            "s of work; allowed while calls stand waiting: 0.25 s (0.25 of service.wait_s" in refusal.message
+        )
+        assert said[-1] is None
+        assert all(call.exception() is None for call in calls), "those that were let in are served"
 
     in_loop(scene)
 
@@ -210,9 +273,9 @@ def test_every_way_out_gives_its_place_back() -> None:
         if not other.cancelled() and other.exception() is None:
             turns.end()
         for _ in range(3):
-            assert not turns.is_full
+            assert turns.refusal() is None
             await turns.take(arrival())
-        assert turns.is_full
+        assert turns.refusal() is not None
         with pytest.raises(Refusal, match=r"3 calls are under way; allowed: 3 \(service.max_calls\)"):
             await turns.take(arrival())
 

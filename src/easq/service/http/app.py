@@ -39,14 +39,15 @@ def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestM
         logging_config=None,
     )
     calls = [route for route in routes if isinstance(route, CallRoute)]
+    shedder = LoadShedder(app, [route.path for route in calls], turns)
     origins = Origins(
-        LoadShedder(app, [route.path for route in calls], turns),
+        shedder,
         service.keys,
         guarded=[route.path for route in routes if route.scopes],
         beacons=[route.path for route in calls if route.is_beacon],
         allowed=recipe.ask.origins,
     )
-    return RequestMetrics(origins, [route.path for route in routes], service.metrics)
+    return RequestMetrics(origins, [route.path for route in routes], service.metrics, shedder)
 
 
 def _route_handler(route: Route, service: LiveService, uploads: Uploads, turns: Turns) -> HTTPRouteHandler:

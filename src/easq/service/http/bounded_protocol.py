@@ -5,6 +5,7 @@ to one header, however long: so what it has not understood yet is counted in fro
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
+from collections.abc import Callable
 from typing import Any, cast
 
 import structlog
@@ -26,14 +27,21 @@ logger = structlog.get_logger("easq.service")
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose heads are bounded in bytes and in time, and which gives way while it is idle.
 
-    `head_s` is how long a head may take to arrive, and how long nothing at all may.
+    `head_s` is how long a head may take to arrive, and how long nothing at all may. `refuse_early` is told
+    the path of a call and returns its refusal where there is no room for it.
     """
 
-    def __init__(self, idle: IdleConnections, head_s: float, **of_uvicorn: Any) -> None:
+    def __init__(
+        self,
+        idle: IdleConnections,
+        head_s: float,
+        refuse_early: Callable[[str], Refusal | None],
+        **of_uvicorn: Any,
+    ) -> None:
         super().__init__(**of_uvicorn)
-        self._idle, self._head_s = idle, head_s
+        self._idle, self._head_s, self._refuse_early = idle, head_s, refuse_early
         self._not_understood = self._num_ignored = 0
-        self._in_head = self._is_refused = False
+        self._in_head = self._is_refused = self._is_shed = False
         self._timer: TimerHandle | None = None
         self._arrival: Arrival
 
@@ -67,7 +75,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin the head of a request."""
-        self._in_head, self._not_understood = True, 0
+        self._in_head, self._is_shed, self._not_understood = True, False, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -77,7 +85,7 @@ class BoundedProtocol(HttpToolsProtocol):
         num_hosts = sum(name == b"host" for name, _ in self.headers)
         if num_hosts != 1 and (num_hosts or self.parser.get_http_version() == "1.1"):
             self._refuse(Refusal(400, "invalid", f"host: got {num_hosts} such headers; allowed: one"))
-        if self._is_refused:
+        if self._is_refused or self._shed():
             return
         self._idle.call(self)
         self._arrival = self.scope["state"]["arrival"] = Arrival(self.transport)
@@ -86,12 +94,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
         self._not_understood = 0
-        if not self._is_refused:
+        if not (self._is_refused or self._is_shed):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End a request."""
-        if not self._is_refused:
+        if not (self._is_refused or self._is_shed):
             self._arrival.complete()
             super().on_message_complete()
 
@@ -129,6 +137,31 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_under_way(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
+    def _shed(self) -> bool:
+        """Reply to a call for which there is no room, and keep the connection; return whether it was done.
+
+        To begin such a call and refuse it later costs several times as much, and those that are served would
+        pay. A call that takes more than one reply of plain bytes goes the whole way: a browser's, one behind
+        another on its connection, one that ends its connection or waits to be told to go on.
+        """
+        if (
+            self.parser.get_method() != b"POST"
+            or not self.parser.should_keep_alive()
+            or self.parser.should_upgrade()
+            or self.expect_100_continue
+            or self._is_under_way()
+            or any(name == b"origin" for name, _ in self.headers)
+        ):
+            return False
+        refusal = self._refuse_early(self.url.partition(b"?")[0].decode("latin-1"))
+        if refusal is None:
+            return False
+        self._is_shed = True
+        self._idle.call(self)
+        self._idle.rest(self)
+        self.transport.write(_reply(refusal, dict(self.server_state.default_headers)))
+        return True
+
     def _refuse_head(self) -> None:
         if self._in_head and not self.headers:
             status, code, what = 414, "url_too_long", "the URL"
@@ -164,15 +197,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_under_way():
             self.transport.close()
             return
-        body = refusal.body()
-        headers = {
-            **refusal.headers,
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            "connection": "close",
-        }
-        lines = [f"{name}: {value}\r\n".encode() for name, value in headers.items()]
-        self.transport.write(b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body]))
+        self.transport.write(_reply(refusal, {b"connection": b"close"}))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)
+
+
+def _reply(refusal: Refusal, headers: dict[bytes, bytes]) -> bytes:
+    """Return a refusal with its headers, and `headers` beside them, as it is sent."""
+    body = refusal.body()
+    own = {name.encode(): value.encode() for name, value in refusal.headers.items()}
+    about_body = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
+    lines = [b"%s: %s\r\n" % header for header in (about_body | own | headers).items()]
+    return b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body])

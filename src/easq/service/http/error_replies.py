@@ -1,6 +1,7 @@
 """Replies other than 200: their status, code and message."""
 
 import msgspec
+from litestar.types import Send
 
 
 class Refusal(Exception):  # noqa: N818 - a reply, not a fault
@@ -41,3 +42,12 @@ def unavailable(code: str, message: str) -> Refusal:
 def too_large(message: str) -> Refusal:
     """Return the refusal (413) of a call that exceeds a limit; the message says which and by how much."""
     return Refusal(413, "too_large", message)
+
+
+async def send_refusal(refusal: Refusal, send: Send) -> None:
+    """Send a refusal from ASGI middleware."""
+    body = refusal.body()
+    fields = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
+    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 
+from easq.service.http.error_replies import Refusal, send_refusal
 from easq.service.http.turns import Turns
 
 
@@ -13,22 +14,14 @@ class LoadShedder:
 
     def __init__(self, app: Litestar, paths: Iterable[str], turns: Turns) -> None:
         self.app, self._paths, self._turns = app, frozenset(paths), turns
-        refusal = turns.refusal()
-        self._body = refusal.body()
-        self._headers = [
-            (name.encode(), value.encode())
-            for name, value in {
-                **refusal.headers,
-                "content-type": "application/json",
-                "content-length": str(len(self._body)),
-            }.items()
-        ]
-        self._status = refusal.status
+
+    def refusal(self, path: str | None) -> Refusal | None:
+        """Return the refusal (503) of a call to `path` for which there is no room; None where there is."""
+        return self._turns.refusal() if path in self._paths else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
-        if not self._turns.is_full or scope.get("path") not in self._paths:
+        if (refusal := self.refusal(scope.get("path"))) is None:
             await self.app(scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
-        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+        else:
+            await send_refusal(refusal, send)

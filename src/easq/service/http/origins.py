@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from litestar.types import Receive, Scope, Send
 
-from easq.service.http.error_replies import Refusal
+from easq.service.http.error_replies import Refusal, send_refusal
 from easq.service.http.keys import Keys
 from easq.service.http.load_shedder import LoadShedder
 
@@ -46,7 +46,7 @@ class Origins:
         if path in self._guarded and self._keys.is_open and scope.get("method") != "OPTIONS":
             may_ask = path in self._beacons and self._is_allowed(origin)
             if (refusal := _why_not(host, origin, may_ask)) is not None:
-                await _send(refusal, send)
+                await send_refusal(refusal, send)
                 return
         if origin and path not in self._beacons:
             # Without it nothing is answered that would let a page of another origin read the reply.
@@ -99,10 +99,3 @@ def _why_not(host: bytes, origin: bytes, may_ask: bool) -> Refusal | None:
         )
         return Refusal(403, "forbidden", f"{got}, and pages of ask.origins may ask; {way_out}")
     return None
-
-
-async def _send(refusal: Refusal, send: Send) -> None:
-    body = refusal.body()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -33,7 +33,7 @@ def make_server(app: RequestMetrics, host: str, port: int, keys: Keys, settings:
     """
     check_address(host, keys)
     idle = IdleConnections(settings.max_connections)
-    protocol = partial(BoundedProtocol, idle, settings.body_seconds)
+    protocol = partial(BoundedProtocol, idle, settings.body_seconds, app.refuse_early)
     return uvicorn.Server(
         uvicorn.Config(
             app,

@@ -15,7 +15,9 @@ _BUDGET_S = 0.01  # of work; then it is time to see who has come and who has lef
 # Rounds of the event loop in which nothing begins: each takes in one new connection, or reads from many.
 _ROUNDS = 16
 _MOST = 16  # calls that begin, or are refused, in one round
-_STANDING = 0.1  # of the time that a call may wait: then the newest call begins first
+_STANDING = 0.1  # of the time that a call may wait: when the oldest has, the newest begins first
+_QUEUE = 0.25  # of the time that a call may wait: the work that may wait, when the oldest call has stood
+_LEAST = 4  # calls that may wait, however long each takes
 
 
 class Turns:
@@ -36,23 +38,29 @@ class Turns:
         self._num_begun, self._each_s = 0, 0.0  # since the last round, and what one takes
         self._waiting: deque[tuple[asyncio.Future[None], Arrival]] = deque()
 
-    @property
-    def is_full(self) -> bool:
-        """Return whether further calls would be refused."""
-        return self._num >= self._most
+    def refusal(self) -> Refusal | None:
+        """Return the refusal (503) of a call that comes now, or None where there is room for it.
 
-    def refusal(self) -> Refusal:
-        """Return the refusal (503) of a call for which there is no room."""
-        message = f"{self._most} calls are under way; allowed: {self._most} (service.max_calls)"
-        return unavailable("overloaded", message)
+        There is none while so many wait that this one could not begin soon, and have for some time. A call
+        that waits and is refused in the end has cost much of what it takes to serve one.
+        """
+        if self._num >= self._most:
+            return self._too_many()
+        num = len(self._waiting)
+        work_s = num * self._each_s
+        if num < _LEAST or work_s < _QUEUE * self._wait_s or self._waited_s() < _STANDING * self._wait_s:
+            return None
+        message = f"{num} calls wait, {work_s:.2g} s of work; allowed while calls stand waiting"
+        limit = f"{_QUEUE * self._wait_s:.2g} s ({_QUEUE:g} of service.wait_seconds)"
+        return unavailable("overloaded", f"{message}: {limit}")
 
     async def take(self, arrival: Arrival) -> None:
         """Wait for the turn of a call, which `end` ends; raise Refusal (503) if it does not come in time.
 
         Raises Refusal (499), which nobody reads, if the caller has left.
         """
-        if self.is_full:
-            raise self.refusal()
+        if self._num >= self._most:
+            raise self._too_many()
         self._num += 1
         try:
             if self._waiting or not self._may_begin():
@@ -126,9 +134,15 @@ class Turns:
         Under a load that lasts, the oldest first would mean that each call begins when it has just not waited
         too long. The newest first are served at once, and as soon as the load is over, all are.
         """
-        waited_s = time.monotonic() - self._waiting[0][1].at_s
-        is_standing = _STANDING * self._wait_s < waited_s <= self._wait_s
+        is_standing = _STANDING * self._wait_s < self._waited_s() <= self._wait_s
         return self._waiting.pop() if is_standing else self._waiting.popleft()
+
+    def _too_many(self) -> Refusal:
+        message = f"{self._most} calls are under way; allowed: {self._most} (service.max_calls)"
+        return unavailable("overloaded", message)
+
+    def _waited_s(self) -> float:
+        return time.monotonic() - self._waiting[0][1].at_s
 
     def _check(self, arrival: Arrival) -> None:
         if arrival.is_abandoned:
