@@ -112,6 +112,18 @@ def test_a_bound_is_the_oracle_where_satisfaction_costs_less_than_the_price() ->
     assert measure.values()["true_sat@3"] == pytest.approx(measured(lists, narrow_BC)["true_sat@3"])
 
 
+def test_a_method_that_costs_less_than_the_price_is_compared_at_the_price_too() -> None:
+    lists, learned_BC = made_up()
+    requests = MeasuredRequests()
+    requests.add(lists, learned_BC)
+    assert requests.at_prices("frugal") == {}
+    requests.add_scores("frugal", learned_BC + 0.5 * lists.truth_BC)
+    requests.add_scores("spender", learned_BC + 5.0 * lists.truth_BC)
+    frugal, spender = requests.at_prices("frugal"), requests.at_prices("spender")
+    assert frugal == pytest.approx(spender, abs=1e-3)
+    assert frugal["true_sat@3 at 0.5%"] < frugal["true_sat@3 at 1%"] < frugal["true_sat@3 at 5%"]
+
+
 @pytest.mark.parametrize("scenario", ["main", "bait"])
 def test_bounds_of_a_world_are_above_its_methods(scenario: str, tmp_path: Path) -> None:
     bench = bench_in(tmp_path)

@@ -9,7 +9,8 @@ chosen on the measured requests themselves, so the price is met exactly.
     bound@1% of true_behavior    of the behavior of the ranking by b alone 1 % is given up.
 
 Methods take different prices. So each is also mixed with the base until it costs a stated price exactly, by a
-weight that is found in the same way: the metric `true_sat@3 at 1%`.
+weight that is found in the same way: the metric `true_sat@3 at 1%`. One that costs less goes on in its
+direction, away from the base: of a score that is the base's plus another, more of the other.
 
 Shapes: B requests, C candidates of each.
 """
@@ -26,6 +27,7 @@ PRICES = (0.005, 0.01, 0.02, 0.05)
 """Shares of the expected behavior of the first three that a bound gives up."""
 BASE, TRUE_BEHAVIOR = "behavior", "true_behavior"
 _HALVINGS = 24
+_FURTHEST = 16.0  # times the way from the base to a method that costs less than the price
 
 
 class Bound(NamedTuple):
@@ -96,7 +98,7 @@ class MeasuredRequests:
         whole = _of_the_first(base_BC, expected_BC)
         found = {}
         for price in PRICES:
-            share = _most_share(base_BC, score_BC, expected_BC, (1 - price) * whole)
+            share = _most_share(base_BC, score_BC, expected_BC, (1 - price) * whole, _FURTHEST)
             satisfied = _of_the_first(_mixed(base_BC, score_BC, share), satisfaction_BC)
             found[f"true_sat@{TOP} at {100 * price:g}%"] = satisfied / (TOP * max(1, len(base_BC)))
         return found
@@ -121,11 +123,18 @@ class MeasuredRequests:
         return _most_share(behavior_BC, self._all("satisfaction_BC"), expected_BC, least)
 
 
-def _most_share(behavior_BC: F32, satisfaction_BC: F32, expected_BC: F32, least: float) -> float:
-    """Return the most weight of satisfaction, of 1, with which the first three have `least` behavior."""
+def _most_share(
+    behavior_BC: F32, satisfaction_BC: F32, expected_BC: F32, least: float, furthest: float = 1.0
+) -> float:
+    """Return the most weight of satisfaction, of 1, with which the first three have `least` behavior.
+
+    A weight beyond 1, at most `furthest`, takes what is in behavior away from satisfaction.
+    """
     enough, too_much = 0.0, 1.0
-    if _of_the_first(satisfaction_BC, expected_BC) >= least:
-        return 1.0
+    while _of_the_first(_mixed(behavior_BC, satisfaction_BC, too_much), expected_BC) >= least:
+        if too_much >= furthest:
+            return too_much
+        enough, too_much = too_much, min(2 * too_much, furthest)
     for _ in range(_HALVINGS):
         share = (enough + too_much) / 2
         if _of_the_first(_mixed(behavior_BC, satisfaction_BC, share), expected_BC) >= least:
