@@ -144,3 +144,31 @@ def test_lists_with_an_answer_do_not_say_what_an_order_costs() -> None:
     assert price.ratio == pytest.approx(1.0, abs=0.2)
     assert deceived.slopes[1] > 0.1
     assert deceived.ratio < 0.6 * price.ratio
+
+
+def test_the_price_against_a_reference_that_learns_is_held() -> None:
+    """Its order comes closer to the best one all the time, and that of the behavior score stays what it is."""
+    random, price = np.random.default_rng(1), Price(0.01, most=10.0)
+    reference_level = served_level = 0.0
+    for step in range(3000):
+        request, truth = np.arange(400) // 20, random.normal(3, 0.3, 400)
+        satisfaction, level = random.normal(size=400), truth + random.normal(0, 0.5, 400)
+        behavior = truth + random.normal(0, 0.1, 400)
+        reference = truth + random.normal(0, 0.5 - 0.3 * step / 3000, 400)
+        if step > 2000:
+            served = behavior + price.factor * satisfaction
+            for rows in np.arange(400).reshape(20, 20):
+                reference_level += truth[rows[np.argsort(-reference[rows])[:3]]].sum()
+                served_level += truth[rows[np.argsort(-served[rows])[:3]]].sum()
+        price.observe(behavior, satisfaction, request, level, reference)
+    assert 1 - served_level / reference_level == pytest.approx(0.01, abs=0.002)
+
+
+def test_nothing_may_be_lost_below_a_reference_that_is_better() -> None:
+    random, price = np.random.default_rng(1), Price(0.01, most=10.0)
+    for _ in range(500):
+        truth = random.normal(3, 0.3, 400)
+        level, behavior = truth + random.normal(0, 0.5, 400), truth + random.normal(0, 0.3, 400)
+        price.observe(behavior, random.normal(size=400), np.arange(400) // 20, level, truth)
+    assert price.budget == 0.0
+    assert price.factor < 1e-3

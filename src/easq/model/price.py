@@ -12,14 +12,13 @@ from easq.arrays import F64, I64, Anything, Bool
 from easq.model.pairwise_accuracy import grid_of
 
 _FIRST = 3
-_MEMORY, _LONG_MEMORY = 0.9, 0.999
-_PRIOR_LOSS, _PRIOR_BEYOND = 300.0, 0.2
+_MEMORY, _LOSS_MEMORY, _GAIN_MEMORY = 0.9, 0.999, 0.997
+_PRIOR_BEYOND, _PRIOR_LEVELS = 0.2, 300.0
 _PRIOR_ROWS: F64 = np.array([1_000.0, 10_000.0])
 _PRIOR_SLOPES: F64 = np.array([1.0, 0.0])
 _LEAST_RATIO, _MOST_RATIO = 0.25, 4.0
 _FALL, _RISE = 0.5, 1.25
 _LIST = 20
-_PRIOR_GAIN = 300.0
 _START, _LEAST = 0.1, 1e-6
 
 
@@ -27,19 +26,16 @@ class Price:
     """A factor on the satisfaction score, held so that the first three lose `budget` of their behavior.
 
     The behavior score is the level expected, so the loss of an order is known at once and without noise: the
-    expected level of the first three by behavior less that of the first three as served. How much is lost in
-    truth per expected level is learned from the levels observed, over a long memory, in two parts. Least
-    squares of the levels on both scores, inside lists, say what a difference in each is worth: satisfaction
-    that answers have taught may know of behavior what the behavior score does not. And what the first three
-    lost beyond what these slopes say, because a score flatters those that it puts first. They begin at 1 (0
-    for satisfaction) and at .2 beyond, about what worlds show. Lists with an answer are left out of both.
+    expected level of the first three by behavior less that of the first three as served. What that is in
+    truth is learned from the levels observed; see `Worth`.
 
     A loss grows with the square of the factor, so the factor moves by the root of the budget over the price:
     by at most a quarter up and a half down in a step.
 
     Where a reference's scores are given, the budget is a share of the behavior of the reference's own first
-    three: what the behavior score gains over them may be spent too. That gain, too, is expected and then
-    corrected by what was observed.
+    three: what the behavior score gains over them may be spent too, and what it lacks may not. What that gain
+    is in truth is learned in the same way, from the behavior score and the reference's. It falls while the
+    reference learns, so its memory is shorter: with that of the loss, 1.1 to 1.4 % were paid instead of 1.
 
     Lists are requests of more than three viewed rows. A step without any has as lists the whole requests of
     its answers, and without those its rows in their order, twenty at a time.
@@ -48,9 +44,9 @@ class Price:
     def __init__(self, budget: float, *, most: float) -> None:
         self._budget, self._most = budget, most
         self.factor = min(_START, most)
-        self._recent, self._long = np.zeros(3), np.zeros(2)
-        self._products, self._rows = np.zeros((3, 3)), 0.0
-        self._recent_gain, self._long_gain = np.zeros(2), np.zeros(2)
+        self._loss, self._gain = Worth(_LOSS_MEMORY, _PRIOR_BEYOND), Worth(_GAIN_MEMORY, 0.0)
+        # Level that the behavior score expects to be lost or gained, what that is worth, and the whole.
+        self._recent, self._recent_gain = np.zeros(3), np.zeros(3)
 
     def observe(
         self,
@@ -70,57 +66,103 @@ class Price:
         satisfaction = satisfaction_N[row_L].astype(np.float64)
         if not len(row_L) or not np.ptp(satisfaction):
             return  # nothing is served beside behavior, so nothing is learned about what it costs
+        first = _first(list_L, behavior)
+        whole = behavior[first].sum()
+        as_served = _first(list_L, behavior + self.factor * satisfaction)
         score_L2 = np.stack([behavior, satisfaction], 1)
-        firsts = _first(list_L, behavior), _first(list_L, behavior + self.factor * satisfaction)
-        lost_2, whole = _lost(score_L2, firsts), behavior[firsts[0]].sum()
-        self._recent = _MEMORY * self._recent + (lost_2[0], lost_2 @ self.slopes, whole)
+        self._recent = _MEMORY * self._recent + (*self._loss.of(score_L2, first, as_served), whole)
         if has_levels:
-            level = np.asarray(level_M, np.float64)[row_L]
-            self._observe_levels(level, score_L2, list_L, firsts, _told(list_L, row_L, answer_M))
+            level, is_told = np.asarray(level_M, np.float64)[row_L], _told(list_L, row_L, answer_M)
+            self._loss.observe(score_L2, level, list_L, is_told, first, as_served)
             if reference_M is not None:
-                first_by_reference = _first(list_L, np.asarray(reference_M, np.float64)[row_L])
-                gained = whole - behavior[first_by_reference].sum()
-                real = level[firsts[0]].sum() - level[first_by_reference].sum()
-                self._recent_gain = _MEMORY * self._recent_gain + (gained, whole)
-                self._long_gain = _LONG_MEMORY * self._long_gain + (real, gained)
+                reference = np.asarray(reference_M, np.float64)[row_L]
+                score_L2, by_reference = np.stack([behavior, reference], 1), _first(list_L, reference)
+                gained = self._gain.of(score_L2, first, by_reference)
+                self._recent_gain = _MEMORY * self._recent_gain + (*gained, whole)
+                self._gain.observe(score_L2, level, list_L, is_told, first, by_reference)
         price = self.ratio * float(self._recent[0]) / max(abs(float(self._recent[2])), 1e-9)
         change = (self.budget / max(price, 1e-9)) ** 0.5
         moved = self.factor * min(_RISE, max(_FALL, change))
         self.factor = min(max(moved, _LEAST), self._most)
 
-    def _observe_levels(
-        self, level_L: F64, score_L2: F64, list_L: I64, firsts: tuple[I64, I64], is_told_L: Bool
-    ) -> None:
-        """Learn what was lost in truth from the levels of lists without an answer."""
-        untold = firsts[0][~is_told_L[firsts[0]]], firsts[1][~is_told_L[firsts[1]]]
-        real, lost_2 = _lost(level_L, untold), _lost(score_L2, untold)
-        self._long = _LONG_MEMORY * self._long + (real - lost_2 @ self.slopes, lost_2[0])
-        known_L3 = _centered(np.column_stack([score_L2, level_L]), list_L)[~is_told_L]
-        self._products = _LONG_MEMORY * self._products + known_L3.T @ known_L3
-        self._rows = _LONG_MEMORY * self._rows + len(known_L3)
-
     @property
     def budget(self) -> float:
         """The share of the behavior score's own behavior that may be lost."""
-        gained, own = self._recent_gain
+        expected, worth, own = self._recent_gain
         if not own:
             return self._budget
-        real, expected = self._long_gain
-        ratio = max(0.0, float((real + _PRIOR_GAIN) / (expected + _PRIOR_GAIN)))
-        return max(0.0, 1 - (1 - self._budget) * (1 - ratio * float(gained / abs(own))))
+        gained = float(worth + self._gain.beyond * expected) / abs(float(own))
+        return max(0.0, 1 - (1 - self._budget) * (1 - gained))
 
     @property
     def ratio(self) -> float:
         """The level lost per level that the behavior score expects to be lost."""
         expected, worth, _ = self._recent
-        beyond, long_expected = self._long
-        flattery = (beyond + _PRIOR_BEYOND * _PRIOR_LOSS) / (long_expected + _PRIOR_LOSS)
-        ratio = (worth / expected if expected > 0 else 1.0) + flattery
+        ratio = (worth / expected if expected > 0 else 1.0) + self._loss.beyond
         return min(_MOST_RATIO, max(_LEAST_RATIO, float(ratio)))
 
     @property
     def slopes(self) -> F64:
         """The level that one unit of the behavior score and one of satisfaction are worth inside a list."""
+        return self._loss.slopes
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return the factor and the sums."""
+        sums = {"factor": np.array([self.factor]), "recent": self._recent, **self._loss.state()}
+        if self._recent_gain.any():
+            sums["recent_gain"] = self._recent_gain
+            sums |= {f"gain_{name}": values for name, values in self._gain.state().items()}
+        return sums
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Continue from what `state` returned."""
+        self.factor, self._recent = float(state["factor"][0]), state["recent"].astype(np.float64)
+        self._loss.restore(state)
+        if "gain_long" in state:
+            self._recent_gain = state["recent_gain"].astype(np.float64)
+            self._gain.restore({name: state[f"gain_{name}"] for name in self._gain.state()})
+
+
+class Worth:
+    """What the first three of one order have more of the level than those of another, from two scores.
+
+    Least squares of the levels on both scores, inside lists, say what a difference in each is worth: the
+    second score may know of the level what the first does not. The first begins at 1, the second at 0. What
+    they leave over for each level that the first score expects is learned as well, because a score flatters
+    those that it puts first. It begins at `prior_beyond`; in worlds it is about .2 of a loss. Lists with an
+    answer are left out of both.
+    """
+
+    def __init__(self, memory: float, prior_beyond: float) -> None:
+        self._memory, self._prior_beyond = memory, prior_beyond
+        self._long = np.zeros(2)
+        self._products, self._rows = np.zeros((3, 3)), 0.0
+
+    def of(self, score_L2: F64, one: I64, other: I64) -> tuple[float, float]:
+        """Return what `one` has more than `other` by the first score, and what both say that it is worth."""
+        more_2 = _more(score_L2, one, other)
+        return float(more_2[0]), float(more_2 @ self.slopes)
+
+    def observe(
+        self, score_L2: F64, level_L: F64, list_L: I64, is_told_L: Bool, one: I64, other: I64
+    ) -> None:
+        """Learn from the levels of lists without an answer."""
+        one, other = one[~is_told_L[one]], other[~is_told_L[other]]
+        real, more_2 = _more(level_L, one, other), _more(score_L2, one, other)
+        self._long = self._memory * self._long + (real - more_2 @ self.slopes, more_2[0])
+        known_L3 = _centered(np.column_stack([score_L2, level_L]), list_L)[~is_told_L]
+        self._products = self._memory * self._products + known_L3.T @ known_L3
+        self._rows = self._memory * self._rows + len(known_L3)
+
+    @property
+    def beyond(self) -> float:
+        """The level, beyond what the slopes say, for each that the first score expects."""
+        left_over, expected = self._long
+        return float((left_over + self._prior_beyond * _PRIOR_LEVELS) / (expected + _PRIOR_LEVELS))
+
+    @property
+    def slopes(self) -> F64:
+        """The level that one unit of each score is worth inside a list."""
         if not self._rows:
             return _PRIOR_SLOPES
         prior = np.diag(_PRIOR_ROWS * np.diag(self._products)[:2] / self._rows + 1e-12)
@@ -128,25 +170,13 @@ class Price:
         return np.linalg.solve(self._products[:2, :2] + prior, moment).astype(np.float64)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return the factor and the sums."""
-        sums = {
-            "recent": self._recent, "long": self._long,
-            "products": self._products, "rows": np.array([self._rows]),
-        }  # fmt: skip
-        if self._recent_gain.any():
-            sums |= {"recent_gain": self._recent_gain, "long_gain": self._long_gain}
-        return {"factor": np.array([self.factor]), **sums}
+        """Return the sums."""
+        return {"long": self._long, "products": self._products, "rows": np.array([self._rows])}
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
-        self.factor = float(state["factor"][0])
-        self._recent, self._long, self._products = (
-            state[name].astype(np.float64) for name in ("recent", "long", "products")
-        )
+        self._long, self._products = state["long"].astype(np.float64), state["products"].astype(np.float64)
         self._rows = float(state["rows"][0])
-        zeros = np.zeros(2)
-        self._recent_gain = state.get("recent_gain", zeros).astype(np.float64)
-        self._long_gain = state.get("long_gain", zeros).astype(np.float64)
 
 
 def _lists(request_N: I64, num_viewed: int) -> tuple[I64, I64, bool]:
@@ -162,9 +192,9 @@ def _lists(request_N: I64, num_viewed: int) -> tuple[I64, I64, bool]:
     return np.arange(whole), np.arange(whole) // _LIST, True
 
 
-def _lost(value_L: F64, firsts: tuple[I64, I64]) -> F64:
-    """Return the sum of values over the first three by behavior less that over those as served."""
-    return np.asarray(value_L[firsts[0]].sum(0) - value_L[firsts[1]].sum(0), np.float64)
+def _more(value_L: F64, one: I64, other: I64) -> F64:
+    """Return the sum of values over the rows of one order less that over those of another."""
+    return np.asarray(value_L[one].sum(0) - value_L[other].sum(0), np.float64)
 
 
 def _centered(value_LF: F64, list_L: I64) -> F64:
