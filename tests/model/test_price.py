@@ -147,7 +147,7 @@ def test_lists_with_an_answer_do_not_say_what_an_order_costs() -> None:
 
 
 def test_the_price_against_a_reference_that_learns_is_held() -> None:
-    """Its order comes closer to the best one all the time, and that of the behavior score stays what it is."""
+    """Its order comes closer to the best one all the time; that of the behavior score stays what it is."""
     random, price = np.random.default_rng(1), Price(0.01, most=10.0)
     reference_level = served_level = 0.0
     for step in range(3000):
