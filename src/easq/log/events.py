@@ -49,7 +49,10 @@ class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
     parameters and `arm` the experiment's arm. `as_of` holds the offsets, by partition of EVENTS and
     then of PROFILES, up to which the profiles behind these features had read the log.
 
-    If rankings are explored (`rank.explore`), `propensities` (float32) holds the probability of each of
+    If it was made in the shadow (`is_shadow`), the caller showed items of its own: these come first, in the
+    order in which they were shown, and are what was returned; then the others as ranked. It has no arm.
+
+    If rankings are explored (`explore`), `propensities` (float32) holds the probability of each of
     `items` to be among the first `top`, 0 if it could not be. A sorted ranking has none.
     """
 
@@ -66,10 +69,11 @@ class Request(_BaseEvent, frozen=True, gc=False, tag="request"):
     as_of: list[int] = []
     propensities: Column = b""
     top: int = 0
+    is_shadow: bool = False
 
     @property
     def returned(self) -> list[str]:
-        """Return the logged items that the caller got."""
+        """Return the logged items that the viewer could see: what the caller got, or showed."""
         if not self.num_returned:
             return self.items
         ranks = unpack_counts(self.ranks).tolist()

@@ -98,14 +98,28 @@ class Engine:
         allowed.
         """
         if isinstance(query, Query):
-            query = self.parse(query.user_id, query.candidates, query.context, query.features, query.limit)
+            query = self.parse(
+                query.user_id,
+                query.candidates,
+                query.context,
+                query.features,
+                query.limit,
+                shown=query.shown,
+            )
         viewer, candidates = self._hydrate(query, now_ms)
         self._check_scores(candidates)
-        arm = self._arm_lookup.label(query.user_id, viewer)
+        # In the shadow nothing of ours is served, so the viewer is in no arm and nothing is explored.
+        is_shadow = query.shown_S is not None
+        arm = "" if is_shadow else self._arm_lookup.label(query.user_id, viewer)
         parameters = self._served_by(arm)
         scores_N = parameters.score(self._encoder.encode(viewer, candidates))
         request_id = time_ordered_id(now_ms)
-        order_N, propensity_N = self._order(request_id, scores_N)
+        order_N, propensity_N = self._order(request_id, scores_N, explores=not is_shadow)
+        logged_N, num_returned, log_top = order_N, query.limit, self._log_top
+        if query.shown_S is not None:
+            logged_N = _shown_first(query.shown_S, order_N)
+            num_returned = len(query.shown_S)
+            log_top = max(log_top, num_returned)
         record = RankingRecord(
             request_id=request_id,
             user_id=query.user_id,
@@ -114,15 +128,16 @@ class Engine:
             viewer=viewer,
             candidates=candidates,
             scores_N=scores_N,
-            order_N=order_N,
+            order_N=logged_N,
             propensity_N=propensity_N,
             top=0 if propensity_N is None else self._explore.top,
             arm=arm,
             version=parameters.name,
             as_of=list(self._knowledge.offsets),
-            limit=query.limit,
+            limit=num_returned,
+            is_shadow=is_shadow,
         )
-        rank_L = logged_ranks(request_id, len(order_N), self._log_top, self._log_sample)
+        rank_L = logged_ranks(request_id, len(order_N), log_top, self._log_sample)
         event = record.event(rank_L, self._encoder.viewer_shape, self._encoder.candidate_shape)
         returned = order_N[: query.limit]
         items = [query.candidates[n] for n in returned.tolist()]
@@ -158,11 +173,16 @@ class Engine:
         own = (self._arms[part] for part in arms_in(label) if part in self._arms)
         return next(own, self._parameters)
 
-    def _order(self, request_id: str, scores_N: F32) -> tuple[I64, F32 | None]:
-        """Return the ranking to show, and its propensities if rankings are explored."""
+    def _order(self, request_id: str, scores_N: F32, explores: bool) -> tuple[I64, F32 | None]:
+        """Return the ranking to show, and its propensities if it is explored."""
         # Equal scores stay in the order in which the platform gave them.
         order_N = np.argsort(-scores_N, kind="stable")
-        if not self._explore.share:
+        if not (explores and self._explore.share):
             return order_N, None
         seed = stable_id(request_id) & 0xFFFFFFFFFFFFFFFF
         return explore(scores_N, order_N, self._explore, np.random.default_rng(seed))
+
+
+def _shown_first(shown_S: I64, order_N: I64) -> I64:
+    """Return the places of what the caller shows, in its order, and then the others as ranked."""
+    return np.concatenate([shown_S, order_N[~np.isin(order_N, shown_S)]])

@@ -28,7 +28,8 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
     """Rank these candidates for this viewer.
 
     `context` holds viewer features by name, `features` columns of candidate features by name; `limit`
-    is how many to return.
+    is how many to return. `shown` are candidates that the caller shows, in this order, whatever the ranking
+    is: then it is made in the shadow.
     """
 
     user_id: str
@@ -36,6 +37,7 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
     context: dict[str, Scalar | list[int | str]] = {}
     features: dict[str, FeatureColumn] = {}
     limit: int | None = None
+    shown: list[str] | None = None
 
 
 class FeatureValues(NamedTuple):
@@ -58,13 +60,17 @@ class FeatureValues(NamedTuple):
 
 
 class ParsedQuery(NamedTuple):
-    """A query whose every part was checked; `context` has one row, `features` one for each candidate."""
+    """A query whose every part was checked; `context` has one row, `features` one for each candidate.
+
+    `shown_S` are the places among the candidates of what the caller shows; None if it shows the ranking.
+    """
 
     user_id: str
     candidates: list[str]
     context: FeatureValues
     features: FeatureValues
     limit: int | None
+    shown_S: I64 | None
 
 
 class Decoder(Protocol):
@@ -109,6 +115,7 @@ class QueryParser:
         features: Mapping[str, Any],
         limit: int | None,
         decoder: Decoder = _PLAIN,
+        shown: list[str] | None = None,
     ) -> ParsedQuery:
         """Return the parsed query; raise InputError, naming the field, what was given and what is allowed."""
         _check(candidates, limit)
@@ -122,7 +129,8 @@ class QueryParser:
 
         viewer = _parse(context, self._viewer, 1, "context", row) if context else _NOTHING
         candidate = _parse(features, self._candidate, num_rows, "features", column) if features else _NOTHING
-        return ParsedQuery(user_id, candidates, viewer, candidate, limit)
+        shown_S = None if shown is None else _places(shown, candidates)
+        return ParsedQuery(user_id, candidates, viewer, candidate, limit, shown_S)
 
 
 class _Column(Protocol):
@@ -140,11 +148,27 @@ def check_num_rows(num: int, num_rows: int, place: str) -> None:
 def _check(candidates: Sequence[str], limit: int | None) -> None:
     if not candidates:
         raise InputError("candidates: got none; allowed: at least one item id")
-    if len(set(candidates)) != len(candidates):
-        twice, _ = Counter(candidates).most_common(1)[0]
-        raise InputError(f"candidates: {twice!r} stands there more than once; each item once")
+    _check_once(candidates, "candidates")
     if limit is not None and limit < 1:
         raise InputError(f"limit: got {limit}; allowed: 1 or more")
+
+
+def _check_once(items: Sequence[str], field: str) -> None:
+    if len(set(items)) != len(items):
+        twice, _ = Counter(items).most_common(1)[0]
+        raise InputError(f"{field}: {twice!r} stands there more than once; each item once")
+
+
+def _places(shown: Sequence[str], candidates: Sequence[str]) -> I64:
+    """Return the places of shown items among the candidates."""
+    if not shown:
+        raise InputError("shown: got none; allowed: at least one of the candidates")
+    _check_once(shown, "shown")
+    place_of = {item: n for n, item in enumerate(candidates)}
+    for item in shown:
+        if item not in place_of:
+            raise InputError(f"shown: got {item!r}, which is not a candidate; allowed: candidates alone")
+    return np.array([place_of[item] for item in shown], np.int64)
 
 
 def _parse(

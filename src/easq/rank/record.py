@@ -20,7 +20,7 @@ class RankingRecord:
 
     `order_N` holds the places of the candidates, best first. `propensity_N`, in the same order, is the
     probability of each to be among the first `top`; None, with a `top` of 0, if rankings are not explored.
-    The caller gets the first `limit`, or all.
+    The caller gets the first `limit`, or all; in the shadow, `limit` is how many it showed.
     """
 
     request_id: str
@@ -37,6 +37,7 @@ class RankingRecord:
     version: str
     as_of: list[int]
     limit: int | None
+    is_shadow: bool
 
     def event(self, rank_L: I64, viewer_shape: Shape, candidate_shape: Shape) -> Request:
         """Return the event to log, with the candidates at the ranks `rank_L`."""
@@ -59,6 +60,7 @@ class RankingRecord:
             as_of=self.as_of,
             propensities=b"" if self.propensity_N is None else pack_floats(self.propensity_N[rank_L]),
             top=self.top,
+            is_shadow=self.is_shadow,
         )
 
 

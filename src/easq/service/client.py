@@ -83,11 +83,13 @@ class Client:
         context: Mapping[str, Value] | None = None,
         features: Mapping[str, Iterable[Value] | bytes] | None = None,
         limit: int | None = None,
+        shown: Iterable[Id] | None = None,
     ) -> Ranking:
         """Return the candidates ranked for a viewer, the first `limit` of them if given.
 
         `context` holds viewer features of this moment, `features[name]` one value per candidate, or raw
-        little-endian int64 or float32. Raises ClientError.
+        little-endian int64 or float32. If you show candidates in an order of your own, name them in `shown`:
+        they are logged instead of the ranking (shadow mode). Raises ClientError.
         """
         with _named():
             call = {
@@ -96,6 +98,9 @@ class Client:
                 "context": call_values.plain(context or {}, "context"),
                 "features": call_values.plain(features or {}, "features"),
                 "limit": None if limit is None else call_values.whole(limit, "limit"),
+                **(
+                    {} if shown is None else {"mode": "shadow", "shown": call_values.text_ids(shown, "shown")}
+                ),
             }
         reply = self._call("POST", "/v1/rank", call)
         scores = reply["scores"]

@@ -37,6 +37,9 @@ class ServiceCounters:
             buckets=_SECONDS,
         )
         self.rankings = Counter("easq_rankings", "Rankings served.", registry=r)
+        self.shadow_rankings = Counter(
+            "easq_shadow_rankings", "Rankings made beside what the caller showed.", registry=r
+        )
         self.tied = Counter("easq_tied_rankings", "Rankings whose candidates all have one score.", registry=r)
         self.candidates = Counter("easq_candidates", "Candidates scored.", registry=r)
         self.unlogged = Counter("easq_unlogged_rankings", "Rankings served without a log.", registry=r)

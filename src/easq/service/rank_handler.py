@@ -2,6 +2,7 @@
 
 from easq.arrays import F32
 from easq.ask.state import Asks
+from easq.errors import InputError
 from easq.home.clock import NowMs
 from easq.log.packing import FLOAT
 from easq.rank.engine import Engine
@@ -59,13 +60,13 @@ class RankHandler:
             raise unavailable("not_ready", "there is no model yet; see /health/ready")
         decoder = DECODERS[formats.body]
         query = self._engine.parse(
-            call.user_id, call.candidates, call.context, call.features, call.limit, decoder
+            call.user_id, call.candidates, call.context, call.features, call.limit, decoder, _shown_by(call)
         )
         ranking = self._engine.rank(query, self._now_ms())
         is_logged = await self._writer.log_ranking(ranking.event)
         if is_logged:
             self._asks.served.ingest(ranking.event, ranking.event.ts)
-        self._metrics.rankings.inc()
+        (self._metrics.shadow_rankings if ranking.event.is_shadow else self._metrics.rankings).inc()
         self._metrics.candidates.inc(len(call.candidates))
         scores = ranking.scores
         self._note_tie(scores)
@@ -99,3 +100,14 @@ class RankHandler:
     def warm_up(self) -> None:
         """Score a request of nobody, so that the first caller does not wait for what is done only once."""
         self._engine.rank(Query("", ["\0warm-up"]), self._now_ms())
+
+
+def _shown_by(call: RankCall) -> list[str] | None:
+    """Return what the caller shows instead of the ranking; raise InputError unless it says so twice."""
+    if call.mode == "shadow":
+        if call.shown is None:
+            raise InputError('shown: got none; allowed with mode = "shadow": what you show, in your order')
+        check_ids("shown", call.shown)
+    elif call.shown is not None:
+        raise InputError('shown: got items; allowed: none, or mode = "shadow"')
+    return call.shown

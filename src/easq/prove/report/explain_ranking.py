@@ -5,7 +5,7 @@ scores here are those of the newest published parameters, next to the ones that 
 Shapes: C candidates of one request, F features of a candidate; the first two rows are compared.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from easq.features.columns import UNKNOWN, Columns, List, Shape, unpack
 from easq.features.encode import ServingEncoder
 from easq.home.home import Home
 from easq.log.base import EventLog
-from easq.log.events import EVENTS, Request
+from easq.log.events import EVENTS, Event, Request
 from easq.log.packing import unpack_counts, unpack_floats
 from easq.rank.parameters import Parameters
 from easq.rank.pinned_model import newest
@@ -64,12 +64,17 @@ def newest_rankings(log: EventLog, limit: int) -> list[Request]:
         zip(log.start_offsets(EVENTS), log.end_offsets(EVENTS), strict=True)
     ):
         events = log.read(EVENTS, partition, max(start, end - _BACK), _BACK)
-        requests += [e for e in events if isinstance(e, Request) and e.scores and len(e.items) > 1]
+        requests += [e for e in events if _is_ranked(e)]
     of_arm: dict[str, list[Request]] = {}
     for event in sorted(requests, key=lambda e: (-e.ts, e.event_id)):
         if len(newest := of_arm.setdefault(event.arm, [])) < limit:
             newest.append(event)
     return [event for newest in list(of_arm.values())[:_MOST_ARMS] for event in newest]
+
+
+def _is_ranked(event: Event) -> TypeGuard[Request]:
+    """Return whether an event is a ranking that its caller got, of several items."""
+    return isinstance(event, Request) and bool(event.scores) and len(event.items) > 1 and not event.is_shadow
 
 
 def explain(request: Request, scorer: LoggedScorer) -> dict[str, Any]:

@@ -5,7 +5,7 @@ one, so that a bad one is refused alone.
 """
 
 import re
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct
@@ -38,6 +38,9 @@ class RankCall(_Body, frozen=True, kw_only=True):
     `context` holds viewer features of this moment and `features[name]` one value per candidate; both
     go before what is stored. In MessagePack a column may be raw little-endian int64 or float32. With
     `limit` only the first so many are returned.
+
+    With `mode` "shadow" the caller shows candidates of its own, `shown`, in this order: these are logged with
+    their features, so that what happens to them teaches, and the ranking is only a proposal.
     """
 
     user_id: Id
@@ -45,6 +48,8 @@ class RankCall(_Body, frozen=True, kw_only=True):
     context: dict[str, Raw] = {}
     features: dict[str, Raw] = {}
     limit: Annotated[int, Meta(ge=1, lt=1 << 31)] | None = None
+    mode: Literal["serve", "shadow"] = "serve"
+    shown: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})] | None = None
 
 
 class RankReply(Struct, frozen=True):
