@@ -37,10 +37,7 @@ from easq.recipe.values import Width
 
 _METHODS = "easq.model.methods"
 AUTO = "auto"
-"""The kind that stands for the best method with so many `expected_answers`: docs/method.md."""
-_EXPECTED, _WITH_MANY = "expected_answers", "satisfaction_tower"
-MANY_ANSWERS = 10_000
-"""From here on a satisfaction tower beside the probe pays (docs/results.md, how many answers it takes)."""
+"""The kind that stands for the recommended method: docs/results.md, how many answers it takes."""
 
 PairScope = Literal["user_first", "user", "batch"]
 UnaskedPairs = Literal["none", "request"]
@@ -247,11 +244,10 @@ def methods() -> Mapping[str, type[TrainableMethod]]:
 
 def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMethod:
     """Read the table `[method]`; a MethodReader. `kind = "auto"` becomes the method that it stands for."""
+    if table.get("kind") == AUTO:
+        table = {**table, "kind": DEFAULT_KIND}
     kind = table.get("kind", DEFAULT_KIND)
     known = methods()
-    if kind == AUTO:
-        table = _chosen(table, problems)
-        kind = table["kind"]
     if not isinstance(kind, str) or kind not in known:
         allowed = ", ".join(sorted((*known, AUTO)))
         problems.append(f"method.kind: got {format_value(kind)}; allowed: {allowed}")
@@ -269,17 +265,6 @@ def read_method(table: Mapping[str, Any], problems: list[str]) -> TrainableMetho
             problems.append(f"method.kind: what was {kind!r} until easq 0.2 is now called {today!r}")
         return known[kind]()
     return msgspec.convert(data, known[kind])
-
-
-def _chosen(table: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
-    """Return the table of the method that is best with as many answers as `kind = "auto"` expects."""
-    rest = {key: value for key, value in table.items() if key not in ("kind", _EXPECTED)}
-    expected = table.get(_EXPECTED)
-    if type(expected) is not int or expected < 1:
-        given = f"got {format_value(expected)}" if _EXPECTED in table else "required, but nothing was given"
-        problems.append(f"method.{_EXPECTED}: {given}; allowed: a number of answers, 1 or more")
-        expected = 1
-    return {**rest, "kind": _WITH_MANY if expected >= MANY_ANSWERS else DEFAULT_KIND}
 
 
 def method_of(recipe: Recipe) -> TrainableMethod:
