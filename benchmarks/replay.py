@@ -1,36 +1,45 @@
-"""Impressions per second from the log through join, batch, score and train, and the cost of EASQ per step.
+"""Impressions per second from the log through join, batch, score and train, and what each method costs.
 
-    python benchmarks/replay.py [--views N] [--rounds N] [--json]
+    python benchmarks/replay.py [--views N] [--rounds N] [--methods NAME ...] [--json]
 
 The rate is of complete replays, including evaluation and checkpoints. The steps of all methods are timed in
-turn on the same batches, so that a busy machine slows all of them. The stages are timed one after the other
-over the whole log. docs/performance.md explains them.
+turn on the same batches, so that a busy machine slows all of them; so is `linear`, Vowpal Wabbit on the same
+rows, where it is installed. So are their forwards of a request. A delta is what a step publishes; memory is
+that of the parameters with the optimizer's. The stages are timed one after the other over the whole log.
+docs/performance.md explains them.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from common import DEFAULT, RECIPE, make_world, show
 
+from easq.errors import InputError
 from easq.features.batch import Batch, Batcher, make_batch
+from easq.features.encode import Rows
 from easq.features.examples import Example
 from easq.features.join import build_joiner, flush_all
 from easq.learn.build import build_encoder, build_learner
+from easq.learn.publish import make_delta
+from easq.learn.recorded_steps import touched_by
 from easq.log.events import EVENTS
 from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
 from easq.model.method import methods, read_method
+from easq.prove.bench.linear import LinearReference, LinearSettings
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.replay import replay
+from easq.rank.parameters import Parameters
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 
+LINEAR = "linear"
 SWITCHES = (
     "method.teacher=true",
     "method.propensity_weights=true",
@@ -38,17 +47,32 @@ SWITCHES = (
     "method.pair_accuracy_budget=0.01",
 )
 MOST_STEPS, IN_A_ROW = 100, 10
+NUM_CANDIDATES, FORWARDS = 200, 20
+
+
+_COLUMNS = {"step_ms": 2, "step_views_per_second": 0, "forward_ms": 2, "delta_kib": 0, "held_mib": 0}
+
+
+class Costs(NamedTuple):
+    """Seconds of each step and of each forward of a request, bytes of each delta, and of all parameters."""
+
+    step: list[float]
+    forward: list[float]
+    delta: list[int]
+    held: int
 
 
 def timed_recipes() -> dict[str, Recipe]:
     """Return the recipes whose steps are timed: every method, and EASQ with each switch beyond the paper."""
     kinds = {kind: read_recipe(RECIPE, [f"method.kind={kind}"], methods=read_method) for kind in methods()}
-    switched = {f"easq, {s}": read_recipe(RECIPE, [s], methods=read_method) for s in SWITCHES}
+    switched = {
+        f"easq, {s}": read_recipe(RECIPE, ["method.kind=easq", s], methods=read_method) for s in SWITCHES
+    }
     return kinds | switched
 
 
 def time_replays(log: SqliteLog, folder: Path, rounds: int) -> list[float]:
-    """Return views per second of complete EASQ replays."""
+    """Return views per second of complete replays of the default method."""
     return [replay(DEFAULT, log, folder / f"run{n}").times.views_per_second for n in range(rounds)]
 
 
@@ -96,20 +120,59 @@ def time_stages(log: SqliteLog) -> tuple[dict[str, float], list[Batch]]:
     return seconds, batches
 
 
-def time_steps(batches: list[Batch]) -> dict[str, list[float]]:
-    """Return the seconds of each step by method. Methods take turns every few batches."""
+def costs_of(recipes: Mapping[str, Recipe], batches: list[Batch]) -> dict[str, Costs]:
+    """Return what each method costs. Methods take turns every few batches."""
     encoder = build_encoder(DEFAULT)
-    learners = {name: build_learner(recipe, encoder) for name, recipe in timed_recipes().items()}
-    seconds: dict[str, list[float]] = {method: [] for method in learners}
+    learners = {name: build_learner(recipe, encoder) for name, recipe in recipes.items()}
+    served = {name: Parameters(recipe) for name, recipe in recipes.items()}
+    costs = {name: Costs([], [], [], _num_bytes(learner.state())) for name, learner in learners.items()}
+    request = _request(batches)
     # A few steps in a row: otherwise the caches would always hold other methods' parameters.
     for number, start in enumerate(range(0, min(len(batches), MOST_STEPS), IN_A_ROW)):
         order = list(learners) if number % 2 else list(learners)[::-1]
-        for method in order:
+        for name in order:
+            learner, cost = learners[name], costs[name]
             for batch in batches[start : start + IN_A_ROW]:
                 started = time.perf_counter()
-                learners[method].step(batch)
-                seconds[method].append(time.perf_counter() - started)
+                step = learner.step(batch)
+                cost.step.append(time.perf_counter() - started)
+                delta = make_delta(learner, touched_by([step]), 1, 0, [], 0, 0)
+                dense = sum(len(values) for values in delta.dense.values())
+                parts = (delta.rows, delta.values, delta.crosses, delta.cross_values)
+                cost.delta.append(dense + sum(map(len, parts)))
+            served[name].replace(number, learner.state())
+            for _ in range(FORWARDS):
+                started = time.perf_counter()
+                served[name].score(request)
+                cost.forward.append(time.perf_counter() - started)
+    return costs
+
+
+def time_linear(batches: list[Batch]) -> list[float]:
+    """Return the seconds of each step of the linear learner; empty where it is not installed."""
+    try:
+        linear = LinearReference(DEFAULT, LinearSettings())
+    except InputError:
+        return []
+    seconds = []
+    for batch in batches[:MOST_STEPS]:
+        started = time.perf_counter()
+        linear.step(batch)
+        seconds.append(time.perf_counter() - started)
     return seconds
+
+
+def _request(batches: list[Batch]) -> Rows:
+    """Return one viewer's request with many candidates, which several requests had."""
+    rows = batches[-1].rows
+    taken = slice(0, NUM_CANDIDATES)
+    return Rows(rows.viewer_BW[:1], rows.candidate_NV[taken], 0 * rows.request_N[taken], rows.score_NS[taken])
+
+
+def _num_bytes(state: Any) -> int:
+    if isinstance(state, Mapping):
+        return sum(_num_bytes(part) for part in state.values())
+    return int(getattr(state, "nbytes", 0))
 
 
 def main() -> None:
@@ -119,8 +182,10 @@ def main() -> None:
     )
     parser.add_argument("--views", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=3, help="whole replays; the median counts")
+    parser.add_argument("--methods", nargs="+", choices=timed_recipes(), help="those to time; all of them")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     options = parser.parse_args()
+    timed = {n: r for n, r in timed_recipes().items() if not options.methods or n in options.methods}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_world(folder / "world.log", options.views)
@@ -128,15 +193,22 @@ def main() -> None:
             rates = time_replays(log, folder, options.rounds)
             torch.set_num_threads(DEFAULT.training.threads)
             stages, batches = time_stages(log)
-            steps = time_steps(batches)
+            costs = costs_of(timed, batches)
+            linear = time_linear(batches)
     # The first steps warm up caches and allocate.
-    medians = {method: statistics.median(times[10:] or times) for method, times in steps.items()}
+    medians = {name: statistics.median(cost.step[10:] or cost.step) for name, cost in costs.items()}
+    if linear:
+        medians[LINEAR] = statistics.median(linear[10:] or linear)
     views = sum(b.num_viewed for b in batches)
+    step_views = statistics.median(b.num_viewed for b in batches[:MOST_STEPS])
     result = {
         "views_per_second": statistics.median(rates),
         "views_per_second_rounds": rates,
-        "easq_over_behavior_step": medians["easq"] / medians["behavior"],
-        "step_ms": {method: 1000 * value for method, value in medians.items()},
+        "step_ms": {name: 1000 * value for name, value in medians.items()},
+        "step_views_per_second": {name: step_views / value for name, value in medians.items()},
+        "forward_ms": {name: 1000 * statistics.median(cost.forward[20:]) for name, cost in costs.items()},
+        "delta_kib": {name: statistics.median(cost.delta) / 1024 for name, cost in costs.items()},
+        "held_mib": {name: cost.held / 2**20 for name, cost in costs.items()},
         "stage_us_per_view": {stage: 1e6 * value / views for stage, value in stages.items()},
         "views": views,
         "batch_rows": DEFAULT.training.batch_rows,
@@ -147,8 +219,14 @@ def main() -> None:
         lines = [
             f"whole replay: {result['views_per_second']:,.0f} views/s (rounds: {[round(r) for r in rates]})"
         ]
-        lines += [f"step, {method}: {1000 * value:.2f} ms" for method, value in medians.items()]
-        lines += [f"EASQ step over behavior-only step: {result['easq_over_behavior_step']:.2f}"]
+        heads = ("step ms", "views/s", "forward ms", "delta KiB", "held MiB")
+        lines.append(f"{'':44}" + "".join(f"{head:>12}" for head in heads))
+        for name in medians:
+            values = [
+                f"{result[key][name]:,.{digits}f}" if name in result[key] else ""
+                for key, digits in _COLUMNS.items()
+            ]
+            lines.append(f"{name:44}" + "".join(f"{value:>12}" for value in values))
         lines += [f"{stage}: {1e6 * value / views:.2f} us per view" for stage, value in stages.items()]
         return "\n".join(lines)
 
