@@ -201,7 +201,7 @@ def main() -> None:
         medians[LINEAR] = statistics.median(linear[10:] or linear)
     views = sum(b.num_viewed for b in batches)
     step_views = statistics.median(b.num_viewed for b in batches[:MOST_STEPS])
-    result = {
+    result: dict[str, Any] = {
         "views_per_second": statistics.median(rates),
         "views_per_second_rounds": rates,
         "step_ms": {name: 1000 * value for name, value in medians.items()},

@@ -99,6 +99,10 @@ def test_the_client_says_what_was_shown(tmp_path: Path) -> None:
         ({"mode": "shadow", "shown": ["i1", "i1"]}, "shown: 'i1' stands there more than once"),
         ({"mode": "shadow", "shown": ["i1", "i999"]}, "shown: got 'i999', which is not a candidate"),
         ({"mode": "shadow", "shown": ["i1", "i\n"]}, "shown: holds a control character"),
+        (
+            {"mode": "shadow", "shown": [f"i{n}" for n in range(201)]},
+            "shown: expected `array` of length <= 200",
+        ),
         ({"mode": "shadow", "shown": "i1"}, "shown: expected `array"),
     ],
 )

@@ -12,7 +12,8 @@ _TIME_BYTES = 8
 class KnownRequests:
     """The requests of the last `window_ms`: their time, viewer and returned items, as bytes.
 
-    A request takes as much as its ids and 150 bytes: 450 for 25 ids of 11 characters, at most 3.5 kB.
+    A request takes as much as its ids and 150 bytes: 450 for 25 ids of 11 characters, at most 3.5 kB, and
+    26 kB where a caller shows as many in the shadow as it may.
     """
 
     def __init__(self, window_ms: int) -> None:

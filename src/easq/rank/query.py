@@ -19,6 +19,9 @@ from easq.log.ids import category_ids
 from easq.log.packing import FLOAT, ID
 from easq.recipe.features import Feature, History, Multi
 
+MOST_SHOWN = 200
+"""Items that a caller may show in an order of its own. All are logged, and kept while answers may come."""
+
 Scalar = int | float | str | None
 FeatureColumn = list[Scalar | list[int | str]] | bytes
 """A column: one entry per candidate, or in MessagePack its packed bytes (int64 ids, float32 numbers)."""
@@ -163,6 +166,8 @@ def _places(shown: Sequence[str], candidates: Sequence[str]) -> I64:
     """Return the places of shown items among the candidates."""
     if not shown:
         raise InputError("shown: got none; allowed: at least one of the candidates")
+    if len(shown) > MOST_SHOWN:
+        raise InputError(f"shown: got {len(shown)} items; allowed: {MOST_SHOWN}")
     _check_once(shown, "shown")
     place_of = {item: n for n, item in enumerate(candidates)}
     for item in shown:

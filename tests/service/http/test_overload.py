@@ -2,9 +2,11 @@
 
 import asyncio
 import gc
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from easq.log.events import Request
 from easq.service.http.arrival import Arrival
 from easq.service.http.connection import Connection, http_request
-from easq.service.http.error_replies import Refusal
+from easq.service.http.error_replies import Refusal, unavailable
 from easq.service.http.turns import Turns
 from tests.support.http_service import Served, serving, until
 from tests.support.small_worlds import small_recipe
@@ -153,6 +155,83 @@ def test_a_connection_goes_on_after_a_refusal(tmp_path: Path, more: dict[str, st
         asyncio.run(calls())
         assert len(served_slowly) == 3
         assert served.metric(refused) == before + 1
+
+
+def test_refusals_that_nobody_reads_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel holds some of them. Then the service reads no further calls from this caller."""
+    request = http_request("POST", "/v1/rank", JSON, RANK)
+    with serving(tmp_path) as served:
+        monkeypatch.setattr(Turns, "refusal", lambda _: unavailable("overloaded", "no room"))
+        refused = 'easq_http_request_seconds_count{route="/v1/rank",status="503"}'
+
+        async def calls() -> int:
+            num, port = 0, httpx.URL(served.url).port
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+            with pytest.raises(TimeoutError):
+                while num < 400_000:
+                    writer.write(request * 1000)
+                    async with asyncio.timeout(1):
+                        await writer.drain()
+                    num += 1000
+            writer.transport.abort()
+            return num
+
+        num = asyncio.run(calls())
+        assert 0 < served.metric(refused) <= num + 1000
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"transfer-encoding: chunked\r\n\r\nZZ\r\n", b"transfer-encoding: chunked\r\n\r\n5;" + b"x" * 80_000],
+)
+def test_a_call_is_refused_once_whatever_its_body_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: bytes
+) -> None:
+    with serving(tmp_path) as served:
+        monkeypatch.setattr(Turns, "refusal", lambda _: unavailable("overloaded", "no room"))
+        head = b"POST /v1/rank HTTP/1.1\r\nhost: localhost\r\n"
+        assert replies(served, head + bad).count(b"HTTP/1.1 ") == 1
+
+
+def test_after_a_refusal_the_next_head_has_the_whole_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = http_request("POST", "/v1/rank", JSON, RANK)
+    with serving(tmp_path, "service.body_seconds=1") as served:
+        monkeypatch.setattr(Turns, "refusal", lambda _: unavailable("overloaded", "no room"))
+
+        async def calls() -> bytes:
+            reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(served.url).port)
+            for part, wait_s in ((request, 0.8), (request[:20], 0.4), (request[20:], 0.2)):
+                writer.write(part)
+                await asyncio.sleep(wait_s)
+            writer.write_eof()
+            got = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return got
+
+        assert asyncio.run(calls()).count(b"HTTP/1.1 503 ") == 2
+
+
+def test_calls_that_wait_behind_others_do_not_pile_up(tmp_path: Path) -> None:
+    """They are read when there is room, and the connection of too many is closed."""
+    get = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with serving(tmp_path) as served:
+        assert replies(served, get * 60).count(b"HTTP/1.1 200 OK") == 60
+        assert replies(served, get * 5000).count(b"HTTP/1.1 200 OK") < 500
+        assert served.http.get("/health/live").status_code == 200
+
+
+def replies(served: Served, sent: bytes) -> bytes:
+    """Send bytes on a connection of their own, and return all that comes back until it is closed or rests."""
+    with socket.create_connection(("127.0.0.1", httpx.URL(served.url).port or 0), timeout=1) as connection:
+        connection.sendall(sent)
+        got = b""
+        with suppress(OSError):
+            while part := connection.recv(1 << 16):
+                got += part
+        return got
 
 
 def test_a_refusal_says_when_to_come_again(tmp_path: Path) -> None:

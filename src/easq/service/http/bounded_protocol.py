@@ -5,11 +5,12 @@ to one header, however long: so what it has not understood yet is counted in fro
 """
 
 from asyncio import BaseTransport, TimerHandle, Transport
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from easq.service.http.arrival import Arrival
 from easq.service.http.error_replies import Refusal, unavailable
@@ -19,6 +20,7 @@ HEAD_LIMIT = 64 << 10
 """Bytes of a URL with its headers, and of anything else that is not a body."""
 
 _STEP = 4096  # bytes that the parser is fed at once; the limit is exceeded by so many at most
+_MOST_BEHIND = 64  # calls that wait for an earlier one on their connection
 _LINGER_S, _LINGER_BYTES = 1.0, 1 << 20  # read after a refusal: a reset could overtake the reply
 
 logger = structlog.get_logger("easq.service")
@@ -43,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._not_understood = self._num_ignored = 0
         self._in_head = self._is_refused = self._is_shed = False
         self._timer: TimerHandle | None = None
+        self._cycles: deque[RequestResponseCycle] = deque()  # calls under way, the oldest first
         self._arrival: Arrival
 
     def connection_made(self, transport: BaseTransport) -> None:
@@ -59,6 +62,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._idle.close(self)
         self._stop_waiting()
         super().connection_lost(exc)
+        for cycle in self._cycles:  # uvicorn tells the newest alone, of several that came at once
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     def give_way(self) -> None:
         """Close the connection, on which no call is under way."""
@@ -75,7 +81,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin the head of a request."""
-        self._in_head, self._is_shed, self._not_understood = True, False, 0
+        self._stop_waiting()  # for the next call; its head has the whole time
+        self._in_head, self._not_understood = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -87,9 +94,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(400, "invalid", f"host: got {num_hosts} such headers; allowed: one"))
         if self._is_refused or self._shed():
             return
+        if len(self.pipeline) >= _MOST_BEHIND:
+            self._refuse(unavailable("too_many_calls", f"{_MOST_BEHIND} calls wait on this connection"))
+            return
         self._idle.call(self)
         self._arrival = self.scope["state"]["arrival"] = Arrival(self.transport)
         super().on_headers_complete()
+        assert self.cycle is not None
+        self._cycles.append(self.cycle)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body."""
@@ -99,15 +111,22 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
-        if not (self._is_refused or self._is_shed):
+        if self._is_shed:
+            self._is_shed = False
+        elif not self._is_refused:
             self._arrival.complete()
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """End a call, or go on to the next that came with it."""
         has_next = bool(self.pipeline)
+        self._cycles.popleft()
         super().on_response_complete()
-        if not has_next and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self.flow.pause_reading()  # uvicorn reads on after each reply, however many calls still wait
+        elif not has_next:
             self._idle.rest(self)
 
     def shutdown(self) -> None:
@@ -142,14 +161,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
         To begin such a call and refuse it later costs several times as much, and those that are served would
         pay. A call that takes more than one reply of plain bytes goes the whole way: a browser's, one behind
-        another on its connection, one that ends its connection or waits to be told to go on.
+        another on its connection, one that ends its connection or waits to be told to go on, and one whose
+        caller does not read the replies: there the app waits, so that they do not pile up.
         """
         if (
             self.parser.get_method() != b"POST"
+            or self.parser.get_http_version() != "1.1"
             or not self.parser.should_keep_alive()
             or self.parser.should_upgrade()
             or self.expect_100_continue
             or self._is_under_way()
+            or self.flow.write_paused
             or any(name == b"origin" for name, _ in self.headers)
         ):
             return False
@@ -187,14 +209,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(408, "head_timeout", message))
         else:
             self.transport.close()
+            self.loop.call_later(_LINGER_S, self.transport.abort)  # what nobody reads is never sent
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Reply and close. While a call is under way only close: the replies would be mixed up."""
+        """Reply and close. Where a call has or awaits its reply only close: the replies would be mixed up."""
         logger.info("refused", status=refusal.status, code=refusal.code)
         self._is_refused = True
         self._stop_waiting()
         self._unset_keepalive_if_required()
-        if self._is_under_way():
+        if self._is_under_way() or self._is_shed:
             self.transport.close()
             return
         self.transport.write(_reply(refusal, {b"connection": b"close"}))

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from easq.errors import InputError, cut
+from easq.rank.query import MOST_SHOWN
 
 T = TypeVar("T")
 
@@ -49,7 +50,12 @@ class RankCall(_Body, frozen=True, kw_only=True):
     features: dict[str, Raw] = {}
     limit: Annotated[int, Meta(ge=1, lt=1 << 31)] | None = None
     mode: Literal["serve", "shadow"] = "serve"
-    shown: Annotated[list[Id], Meta(min_length=1, extra_json_schema={"uniqueItems": True})] | None = None
+    shown: (
+        Annotated[
+            list[Id], Meta(min_length=1, max_length=MOST_SHOWN, extra_json_schema={"uniqueItems": True})
+        ]
+        | None
+    ) = None
 
 
 class RankReply(Struct, frozen=True):
