@@ -215,12 +215,34 @@ def test_after_a_refusal_the_next_head_has_the_whole_time(
 
 
 def test_calls_that_wait_behind_others_do_not_pile_up(tmp_path: Path) -> None:
-    """They are read when there is room, and the connection of too many is closed."""
+    """The connection of too many is closed."""
     get = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n"
     with serving(tmp_path) as served:
         assert replies(served, get * 60).count(b"HTTP/1.1 200 OK") == 60
         assert replies(served, get * 5000).count(b"HTTP/1.1 200 OK") < 500
         assert served.http.get("/health/live").status_code == 200
+
+
+def test_each_of_several_calls_knows_that_its_caller_has_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rank = http_request("POST", "/v1/rank", JSON, RANK)
+    with serving(tmp_path, "service.wait_seconds=60") as served:
+        slowed(served, 0.2)
+
+        async def calls() -> None:
+            before = [asyncio.create_task(one(served, 20.0)) for _ in range(6)]
+            await asyncio.sleep(0.3)
+            _, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(served.url).port)
+            writer.write(rank * 2)
+            await asyncio.sleep(0.5)
+            writer.transport.abort()
+            assert await asyncio.gather(*before) == ["200"] * 6
+
+        asyncio.run(calls())
+        gone = 'easq_http_request_seconds_count{route="/v1/rank",status="499"}'
+        until(lambda: served.metric(gone) == 1)
+    assert "Exception in ASGI" not in caplog.text
 
 
 def replies(served: Served, sent: bytes) -> bytes:
@@ -273,28 +295,41 @@ def test_turns_come_in_the_order_of_the_calls() -> None:
     in_loop(scene)
 
 
-def test_where_calls_have_long_waited_few_are_let_in() -> None:
-    async def scene() -> None:
-        turns = Turns(small_recipe("service.wait_seconds=1.0").service)
+@pytest.mark.parametrize("num", [15, 40])
+def test_only_after_a_call_has_waited_in_vain_few_are_let_in(num: int) -> None:
+    """Fifteen callers wait for up to .75 s, and all are served; of forty some are refused."""
 
-        async def call() -> None:
-            await turns.take(arrival())
+    async def scene() -> None:
+        turns, ends = Turns(small_recipe("service.wait_seconds=1.0").service), Counter[str]()
+
+        async def call(waited_s: float) -> None:
+            came = arrival()
+            came.at_s -= waited_s
+            try:
+                await turns.take(came)
+            except Refusal:
+                ends["in vain"] += 1
+                return
             time.sleep(0.05)
             turns.end()
+            ends["served"] += 1
 
-        calls = [asyncio.create_task(call()) for _ in range(12)]
+        apart_s = 0.02 if num > 15 else 0.0
+        calls = [asyncio.create_task(call(apart_s * n)) for n in reversed(range(num))]
         said = []
         while not all(call.done() for call in calls):
-            said.append(turns.refusal())
+            said.append((ends["in vain"], turns.refusal()))
             await asyncio.sleep(0)
-        assert said[0] is None, "a burst is let in"
-        refusal = next(refusal for refusal in said if refusal is not None)
-        assert refusal.status == 503
-        assert (
-            "s of work; allowed while calls stand waiting: 0.25 s (0.25 of service.wait_s" in refusal.message
-        )
-        assert said[-1] is None
-        assert all(call.exception() is None for call in calls), "those that were let in are served"
+        refusals = [refusal for _, refusal in said if refusal is not None]
+        assert all(refusal is None for in_vain, refusal in said if not in_vain)
+        assert turns.refusal() is None, "nobody waits any more"
+        if num == 15:
+            assert ends == {"served": 15}
+            assert not refusals
+        else:
+            assert ends["in vain"] > 0
+            assert refusals[0].status == 503
+            assert "0.25 s (0.25 of service.wait_s" in refusals[0].message
 
     in_loop(scene)
 

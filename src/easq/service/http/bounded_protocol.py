@@ -6,7 +6,7 @@ to one header, however long: so what it has not understood yet is counted in fro
 
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import structlog
@@ -94,7 +94,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(400, "invalid", f"host: got {num_hosts} such headers; allowed: one"))
         if self._is_refused or self._shed():
             return
-        if len(self.pipeline) >= _MOST_BEHIND:
+        if len(self.pipeline) >= _MOST_BEHIND:  # uvicorn would read on after each reply, and queue them all
             self._refuse(unavailable("too_many_calls", f"{_MOST_BEHIND} calls wait on this connection"))
             return
         self._idle.call(self)
@@ -122,11 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
         has_next = bool(self.pipeline)
         self._cycles.popleft()
         super().on_response_complete()
-        if self.transport.is_closing():
-            return
-        if self.pipeline:
-            self.flow.pause_reading()  # uvicorn reads on after each reply, however many calls still wait
-        elif not has_next:
+        if not has_next and not self.transport.is_closing():
             self._idle.rest(self)
 
     def shutdown(self) -> None:
@@ -181,7 +177,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_shed = True
         self._idle.call(self)
         self._idle.rest(self)
-        self.transport.write(_reply(refusal, dict(self.server_state.default_headers)))
+        self.transport.write(_reply(refusal, self.server_state.default_headers))
         return True
 
     def _refuse_head(self) -> None:
@@ -220,16 +216,14 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_under_way() or self._is_shed:
             self.transport.close()
             return
-        self.transport.write(_reply(refusal, {b"connection": b"close"}))
+        self.transport.write(_reply(refusal, [(b"connection", b"close")]))
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)
 
 
-def _reply(refusal: Refusal, headers: dict[bytes, bytes]) -> bytes:
-    """Return a refusal with its headers, and `headers` beside them, as it is sent."""
-    body = refusal.body()
-    own = {name.encode(): value.encode() for name, value in refusal.headers.items()}
-    about_body = {b"content-type": b"application/json", b"content-length": str(len(body)).encode()}
-    lines = [b"%s: %s\r\n" % header for header in (about_body | own | headers).items()]
+def _reply(refusal: Refusal, beside: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Return a refusal with its headers, and those `beside` them, as it is sent."""
+    own, body = refusal.reply()
+    lines = [b"%s: %s\r\n" % header for header in dict([*own, *beside]).items()]
     return b"".join([STATUS_LINE[refusal.status], *lines, b"\r\n", body])

@@ -20,6 +20,12 @@ class Refusal(Exception):  # noqa: N818 - a reply, not a fault
         """Return the body of the reply, always JSON."""
         return msgspec.json.encode(ErrorReply(Reason(self.code, self.message)))
 
+    def reply(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Return the headers and the body, as they are sent."""
+        body = self.body()
+        fields = {"content-type": "application/json", "content-length": str(len(body)), **self.headers}
+        return [(name.encode(), value.encode()) for name, value in fields.items()], body
+
 
 class Reason(msgspec.Struct):
     """Why a call was refused."""
@@ -46,8 +52,6 @@ def too_large(message: str) -> Refusal:
 
 async def send_refusal(refusal: Refusal, send: Send) -> None:
     """Send a refusal from ASGI middleware."""
-    body = refusal.body()
-    fields = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
-    headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+    headers, body = refusal.reply()
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

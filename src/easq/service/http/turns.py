@@ -4,6 +4,7 @@ Without them every call that comes is worked on at last, long after its caller h
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 
@@ -16,7 +17,7 @@ _BUDGET_S = 0.01  # of work; then it is time to see who has come and who has lef
 _ROUNDS = 16
 _MOST = 16  # calls that begin, or are refused, in one round
 _STANDING = 0.1  # of the time that a call may wait: when the oldest has, the newest begins first
-_QUEUE = 0.25  # of the time that a call may wait: the work that may wait, when the oldest call has stood
+_QUEUE = 0.25  # of the time that a call may wait: the work that may wait, after a call has waited in vain
 _LEAST = 4  # calls that may wait, however long each takes
 
 
@@ -33,6 +34,7 @@ class Turns:
         self._most, self._wait_s = settings.max_calls, settings.wait_seconds
         self._num = 0
         self._since_s = self._spent_s = 0.0
+        self._in_vain_s = -math.inf  # when a call was refused that had waited for too long
         self._is_counting = False
         self._rounds = 0
         self._num_begun, self._each_s = 0, 0.0  # since the last round, and what one takes
@@ -41,16 +43,18 @@ class Turns:
     def refusal(self) -> Refusal | None:
         """Return the refusal (503) of a call that comes now, or None where there is room for it.
 
-        There is none while so many wait that this one could not begin soon, and have for some time. A call
-        that waits and is refused in the end has cost much of what it takes to serve one.
+        There is less after a call has waited for too long, for as long again: more comes than can be served,
+        and a call that waits in vain costs much of what it takes to serve one. Before that all may wait:
+        callers that each await their reply are many at once, and all are served in time.
         """
         if self._num >= self._most:
             return self._too_many()
         num = len(self._waiting)
         work_s = num * self._each_s
-        if num < _LEAST or work_s < _QUEUE * self._wait_s or self._waited_s() < _STANDING * self._wait_s:
+        is_calm = time.monotonic() > self._in_vain_s + self._wait_s
+        if is_calm or num < _LEAST or work_s < _QUEUE * self._wait_s:
             return None
-        message = f"{num} calls wait, {work_s:.2g} s of work; allowed while calls stand waiting"
+        message = f"{num} calls wait, {work_s:.2g} s of work; allowed after one has waited in vain"
         limit = f"{_QUEUE * self._wait_s:.2g} s ({_QUEUE:g} of service.wait_seconds)"
         return unavailable("overloaded", f"{message}: {limit}")
 
@@ -147,6 +151,7 @@ class Turns:
     def _check(self, arrival: Arrival) -> None:
         if arrival.is_abandoned:
             raise Refusal(499, "abandoned", "the caller has left")
-        if time.monotonic() > arrival.at_s + self._wait_s:
+        if (now_s := time.monotonic()) > arrival.at_s + self._wait_s:
+            self._in_vain_s = now_s
             waited = f"the call has waited for longer than {self._wait_s:g} s (service.wait_seconds)"
             raise unavailable("overloaded", waited)
