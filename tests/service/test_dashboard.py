@@ -11,7 +11,7 @@ from easq.service.http.keys import create_key
 from tests.support.http_service import Served, a_client, serving, until
 
 RANK = {"user_id": "u1", "candidates": ["a", "b"]}
-PARTS = {"learners", "questionnaire", "rankings", "experiment", "validity"}
+PARTS = {"learners", "questionnaire", "rankings", "experiment", "shadow", "validity"}
 PATHS = ("/v1/dashboard", "/v1/dashboard/board")
 
 

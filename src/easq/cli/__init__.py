@@ -10,7 +10,21 @@ from typing import TextIO
 
 from cyclopts import CycloptsError
 
-from easq.cli import ab, ask, bench, demo, estimate, keys, live, privacy, replay, score, validity, world
+from easq.cli import (
+    ab,
+    ask,
+    bench,
+    demo,
+    estimate,
+    keys,
+    live,
+    privacy,
+    replay,
+    score,
+    shadow,
+    validity,
+    world,
+)
 from easq.cli.shared import app
 from easq.errors import InputError
 from easq.log.base import LogError
@@ -29,6 +43,7 @@ __all__ = [
     "privacy",
     "replay",
     "score",
+    "shadow",
     "validity",
     "world",
 ]

@@ -1,7 +1,6 @@
 """Commands before an A/B test: freeze the models, and estimate the result of the test."""
 
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -9,14 +8,13 @@ from cyclopts import Parameter
 from rich.table import Table
 
 from easq.cli.ab import ab
-from easq.cli.shared import Json, change, console, show
+from easq.cli.shared import HomeFolder, Json, change, console, show
 from easq.errors import InputError
 
 if TYPE_CHECKING:  # loaded when the command needs it
     from easq.prove.offpolicy.arm_estimates import ArmEstimate
     from easq.prove.offpolicy.estimators import ValueEstimate
 
-HomeFolder = Annotated[Path, Parameter(help="The system's folder; it may run meanwhile.")]
 Version = Annotated[str | None, Parameter(help="Of the arm's model: a frozen or a kept version.")]
 AgainstVersion = Annotated[str | None, Parameter(help="Of the model that it is compared with.")]
 Until = Annotated[str | None, Parameter(help="A UTC date: only requests before it count.")]

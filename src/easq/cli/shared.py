@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -23,6 +24,7 @@ notes = Console(stderr=True, markup=False, emoji=False)
 console = Console(width=None if sys.stdout.isatty() else 130, markup=False, emoji=False)
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON object and nothing else.")]
+HomeFolder = Annotated[Path, Parameter(help="The system's folder; it may run meanwhile.")]
 Overrides = Annotated[
     list[str] | None,
     Parameter(name="--set", negative="", help="Change a setting: training.learning_rate=0.01. Repeatable."),

@@ -19,7 +19,7 @@ from easq.rank.arm_lookup import ArmLookup
 from easq.rank.explore import explore
 from easq.rank.parameters import Parameters
 from easq.rank.query import ParsedQuery, Query, QueryParser
-from easq.rank.record import RankingRecord, logged_ranks
+from easq.rank.record import PROPOSED, RankingRecord, logged_ranks
 from easq.recipe.assignment import arms_in
 from easq.recipe.recipe import Recipe
 
@@ -119,7 +119,7 @@ class Engine:
         if query.shown_S is not None:
             logged_N = _shown_first(query.shown_S, order_N)
             num_returned = len(query.shown_S)
-            log_top = max(log_top, num_returned)
+            log_top = max(log_top, num_returned + PROPOSED)
         record = RankingRecord(
             request_id=request_id,
             user_id=query.user_id,

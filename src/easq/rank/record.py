@@ -13,6 +13,9 @@ from easq.features.columns import Columns, Shape
 from easq.log.events import Request
 from easq.log.packing import pack_counts, pack_floats
 
+PROPOSED = 3
+"""Of a ranking in the shadow, so many of what we would have put first are logged, shown or not."""
+
 
 @dataclass(frozen=True)
 class RankingRecord:

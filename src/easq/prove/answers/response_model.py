@@ -40,7 +40,7 @@ class Design(NamedTuple):
             for name, column_N in (
                 _levels(source, value_N) if source in categories else _known(source, value_N)
             )
-            if column_N.std() > 0
+            if len(column_N) and column_N.std() > 0
         ]
         if not covariates:
             num = len(next(iter(columns.values()))) if columns else 0

@@ -14,9 +14,9 @@ from easq.arrays import F32, I64
 from easq.errors import InputError
 from easq.home.home import Home
 from easq.log.events import Request
-from easq.prove.offpolicy.arm_estimates import TOO_FEW, Sides, estimate_arm, two_arms
-from easq.prove.offpolicy.drawn_log import ties
-from easq.prove.offpolicy.estimators import ByEstimator, ValueEstimate
+from easq.prove.offpolicy.arm_estimates import Sides, estimate_arm, two_arms
+from easq.prove.offpolicy.estimators import TOO_FEW, ByEstimator, ValueEstimate
+from easq.prove.offpolicy.request_rows import ties
 
 
 class RankingTruth(Struct, frozen=True):

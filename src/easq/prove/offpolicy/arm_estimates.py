@@ -22,6 +22,8 @@ from easq.prove.ab.viewer_days import day_date
 from easq.prove.answers.weight_bound import MOST_WEIGHT
 from easq.prove.offpolicy.drawn_log import DrawnLog, read_explored, scores_of
 from easq.prove.offpolicy.estimators import (
+    FEW,
+    TOO_FEW,
     ByEstimator,
     OffPolicyEstimate,
     Support,
@@ -34,8 +36,6 @@ from easq.recipe.assignment import arms_in
 from easq.recipe.experiments import Arm, Experiment
 from easq.recipe.recipe import Recipe
 
-FEW, TOO_FEW = 100, 30
-"""Even answers that a ranking's value should rest on, and those without which it is none."""
 _LARGE, _GONE, _OFF = 0.1, 0.02, 0.2
 
 T = TypeVar("T")

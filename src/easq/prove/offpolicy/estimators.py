@@ -21,6 +21,9 @@ from msgspec import Struct
 from easq.arrays import F64, I64, Bool
 from easq.prove.answers.weight_bound import effective
 
+FEW, TOO_FEW = 100, 30
+"""Even answers that a ranking's value should rest on, and those without which it is none."""
+
 _RIDGE = 1.0
 _LEAST_ANSWERING = 0.1
 _LEAST_VALUE = 1e-6

@@ -8,6 +8,8 @@ from easq.model.answer_signals import BOUNDS, SHUT, SIZE, SPREAD
 from easq.prove.ab.results import ExperimentResult
 from easq.prove.answers.funnel import Funnel
 from easq.prove.answers.results import ValidityResult
+from easq.prove.offpolicy.estimators import ValueEstimate
+from easq.prove.offpolicy.shadow_orders import ShadowEstimate
 from easq.prove.report import about_ab, about_answers, page
 from easq.prove.report import board_figures as figures
 
@@ -56,6 +58,42 @@ def validity(result: ValidityResult) -> str:
     """Return whether viewers act as they say; the rest of the validity report is folded."""
     after, *others = about_answers.sections(result)
     return "\n".join([after, page.folded("Who answers, and whose answers are missing", *others)])
+
+
+def shadow(result: ShadowEstimate) -> str:
+    """Return what viewers would say of our order and of the one that they saw."""
+    rows = [
+        page.row([page.cell(name), page.cell(_share(value))])
+        for name, value in (("as shown", result.shown), ("as we order them", result.proposed))
+    ]
+    rows.append(page.row([page.cell("change"), page.cell(_share(result.change, "+"))]))
+    caption = (
+        f"Expected to satisfy, of the first {result.top}: {result.requests:,} rankings for "
+        f"{result.viewers:,} viewers, {result.first_day} to {result.last_day}, {result.answers:,} answers."
+    )
+    better, worse = (
+        "there is no answer" if half is None else f"{_share(half)} of answers are satisfied"
+        for half in (result.said.better, result.said.worse)
+    )
+    words = (
+        f"Nothing of ours was shown. The chance to satisfy is read from the answers about what was shown, by "
+        f"the score that we gave it. Where that is above the mean of what was shown, {better}; below it, "
+        f"{worse}. Of our first {result.top}, {result.not_shown:.0%} were not shown: for these the score "
+        "alone speaks."
+    )
+    weak = [] if result.supported else ["There are too few answers to go by these numbers."]
+    return page.section(
+        "Our order beside what viewers saw",
+        page.table(caption, ["", ""], rows),
+        page.text(words, "soft"),
+        *(page.text(f"{note[0].upper()}{note[1:]}.", "warning") for note in result.warnings),
+        *(page.text(note, "warning") for note in weak),
+    )
+
+
+def _share(value: ValueEstimate, sign: str = "") -> str:
+    low, high = (f"{100 * bound:{sign}.1f}" for bound in (value.low, value.high))
+    return f"{100 * value.value:{sign}.1f} % ({low} to {high})"
 
 
 def learners(statuses: Mapping[str, Result], num_experts: Mapping[str, Sequence[int]]) -> str:

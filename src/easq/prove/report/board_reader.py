@@ -23,8 +23,8 @@ from easq.log.events import EVENTS
 from easq.log.sqlite import SqliteLog
 from easq.prove.answers.funnel import Funnel
 
-MAX_VALIDITY_EVENTS = 200_000
-"""Validity reads no more than the newest events: it goes event by event."""
+MAX_EVENTS = 200_000
+"""What goes event by event reads no more than the newest ones."""
 
 _NUM_RANKINGS = 3  # of each arm
 _NICENESS = 10  # the service and the learner go first
@@ -68,6 +68,7 @@ class BoardReader:
             yield _timed("rankings", lambda: _rankings(log, homes))
             if experiment:
                 yield _timed("experiment", lambda: _experiment(home, log, experiment))
+            yield _timed("shadow", lambda: self._shadow(home))
             yield _timed("validity", lambda: self._validity(home))
 
     def _questionnaire(self, home: Home, log: EventLog) -> str:
@@ -79,18 +80,31 @@ class BoardReader:
 
     def _validity(self, home: Home) -> str:
         from easq.prove.answers.validity import measure_validity
-        from easq.prove.report import board, page
+        from easq.prove.report import board
 
-        with NewestEvents(self._path, MAX_VALIDITY_EVENTS) as newest:
+        with NewestEvents(self._path, MAX_EVENTS) as newest:
             html = board.validity(measure_validity(home.recipe, newest))
+        return html + self._of_newest("easq validity")
+
+    def _shadow(self, home: Home) -> str:
+        """Return both orders of rankings in the shadow; nothing where none was made."""
+        from easq.prove.offpolicy.shadow_orders import compare_orders
+        from easq.prove.report import board
+
+        with NewestEvents(self._path, MAX_EVENTS) as newest:
+            compared = compare_orders(home.recipe, newest)
+        return "" if compared is None else board.shadow(compared) + self._of_newest("easq shadow")
+
+    def _of_newest(self, command: str) -> str:
+        """Say that not all events were read, if so, and which command reads all of them."""
+        from easq.prove.report import page
+
         with SqliteLog(self._path, read_only=True) as log:
             total = sum(log.end_offsets(EVENTS)) - sum(log.start_offsets(EVENTS))
-        if total <= MAX_VALIDITY_EVENTS:
-            return html
-        words = (
-            f"Of the newest {MAX_VALIDITY_EVENTS:,} of {total:,} events; `easq validity` reads all of them."
-        )
-        return html + page.text(words, "soft")
+        if total <= MAX_EVENTS:
+            return ""
+        words = f"Of the newest {MAX_EVENTS:,} of {total:,} events; `{command}` reads all of them."
+        return page.text(words, "soft")
 
 
 def _timed(name: str, make: Callable[[], str]) -> BoardPart:

@@ -3,7 +3,7 @@
 const NOW_MS = 2000;
 const BOARD_MS = 3000;
 const KEY = "easq admin key";
-const PARTS = ["experiment", "questionnaire", "validity", "learners", "rankings"];
+const PARTS = ["experiment", "shadow", "questionnaire", "validity", "learners", "rankings"];
 
 const at = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
