@@ -1,6 +1,6 @@
 """A real service on loopback, with a real log."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,9 +73,10 @@ def serving(
     token: str = "",
     now_ms: NowMs = real_ms,
     steady: NowMs | None = None,
+    change: Callable[[Recipe], Recipe] = lambda recipe: recipe,
 ) -> Iterator[Served]:
-    """Serve from the log and the keys in `folder`."""
-    recipe = small_recipe("service.profile_store_seconds=3600", *overrides)
+    """Serve from the log and the keys in `folder`, by a small recipe that `change` may change."""
+    recipe = change(small_recipe("service.profile_store_seconds=3600", *overrides))
     (folder / "settings.toml").write_text(to_toml(recipe))
     home = open_home(folder)
     with SqliteLog(folder / "events.log", locked_s=LOCKED_S) as log:

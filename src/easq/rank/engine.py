@@ -143,6 +143,13 @@ class Engine:
         items = [query.candidates[n] for n in returned.tolist()]
         return RankResult(event, items, scores_N[returned], event.version, event.arm)
 
+    def warm_up(self, now_ms: int) -> None:
+        """Rank a candidate for nobody, with what every ranking must bring."""
+        brought = [name for name, _ in self._chances]
+        if self._reference is not None:
+            brought.append(self._reference[0])
+        self.rank(Query("", ["\0warm-up"], features={name: [0.0] for name in brought}), now_ms)
+
     def _hydrate(self, query: ParsedQuery, now_ms: int) -> tuple[Columns, Columns]:
         """Return the values of the viewer and of the candidates; those in the query come first."""
         viewer = query.context.put_into(self._knowledge.viewer(query.user_id, now_ms))

@@ -6,7 +6,6 @@ from easq.errors import InputError
 from easq.home.clock import NowMs
 from easq.log.packing import FLOAT
 from easq.rank.engine import Engine
-from easq.rank.query import Query
 from easq.recipe.recipe import Recipe
 from easq.service.counters import ServiceCounters
 from easq.service.feature_values import DECODERS
@@ -99,7 +98,7 @@ class RankHandler:
 
     def warm_up(self) -> None:
         """Score a request of nobody, so that the first caller does not wait for what is done only once."""
-        self._engine.rank(Query("", ["\0warm-up"]), self._now_ms())
+        self._engine.warm_up(self._now_ms())
 
 
 def _shown_by(call: RankCall) -> list[str] | None:

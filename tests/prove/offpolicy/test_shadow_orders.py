@@ -137,11 +137,33 @@ def test_what_is_said_of_the_log_is_counted(tmp_path: Path) -> None:
     assert result.proposed.value > result.shown.value
     assert not result.supported
     assert result.warnings == [
-        "the 16 answers are worth 16 even ones, which is too few to go by (100 are wanted)"
+        "the 16 answers are worth 16 even ones, which is too few to go by (100 are wanted)",
+        "only 4 viewers answered: 30 are needed to tell how much they differ",
     ]
     html = board.shadow(result)
-    for words in ("Our order beside what viewers saw", "16 answers", "67% were not shown", "too few answers"):
+    for words in (
+        "Our order beside what viewers saw",
+        "16 answers",
+        "67% were not shown",
+        "Do not go by these",
+    ):
         assert words in html
+
+
+def test_answers_that_are_all_alike_tell_nothing(tmp_path: Path) -> None:
+    events: list[Event] = []
+    for n in range(60):
+        request = shadow_request(n, n, np.arange(CANDIDATES, dtype=np.float32), [0, 11, 5])
+        events += [
+            request,
+            seen(request),
+            *told(request, "i11", "satisfied"),
+            *told(request, "i0", "satisfied"),
+        ]
+    result = compared(tmp_path / "log", events)
+    assert result is not None
+    assert not result.supported
+    assert "all answers are alike, so they tell no order from another" in result.warnings
 
 
 def test_equal_logs_give_equal_results(tmp_path: Path) -> None:

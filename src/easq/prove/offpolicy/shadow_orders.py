@@ -49,7 +49,7 @@ class ShadowEstimate(Struct, frozen=True):
     change                `proposed` less `shown`, paired.
     said                  the satisfied share of the answers themselves, by our score; free of the curve.
     not_shown             share of our first places whose items the platform did not show.
-    supported             whether there are enough answers to go by; `warnings` say what is weak.
+    supported             whether answers and viewers are enough to go by; `warnings` say what is weak.
     """
 
     first_day: str = field(name="from")
@@ -135,6 +135,7 @@ def compare_orders(recipe: Recipe, log: EventLog, confidence: float = 0.95) -> S
     shown, proposed, change, better, worse = (_interval(value_B, confidence) for value_B in value_BV.T)
     assert shown is not None and proposed is not None and change is not None
     even = effective(weight_A)
+    weak = _too_weak(even, answers)
     return ShadowEstimate(
         first_day=_day(rows.first_ms),
         last_day=_day(rows.last_ms),
@@ -149,8 +150,8 @@ def compare_orders(recipe: Recipe, log: EventLog, confidence: float = 0.95) -> S
         change=change,
         said=Halves(better, worse),
         not_shown=float(np.mean(~is_shown_N[ours_N])),
-        supported=even >= TOO_FEW,
-        warnings=_warnings(even, weight_A, clipped),
+        supported=not weak,
+        warnings=[*weak, *_warnings(even, answers, clipped)],
     )
 
 
@@ -221,14 +222,28 @@ def _interval(value_B: F64, confidence: float) -> ValueEstimate | None:
     return ValueEstimate(value, min(float(low), value), max(float(high), value))
 
 
-def _warnings(even: float, weight_A: F64, clipped: int) -> list[str]:
-    notes = []
-    if even < FEW:
-        notes.append(
-            f"the {len(weight_A):,} answers are worth {even:.0f} even ones, which is "
-            f"{'too few to go by' if even < TOO_FEW else 'few'} ({FEW} are wanted)"
-        )
-    largest = float(weight_A.max() / weight_A.sum())
+def _too_weak(even: float, answers: _Answers) -> list[str]:
+    """Return why nothing can be said of the orders; empty if something can."""
+    weak = []
+    if even < TOO_FEW:
+        weak.append(_worth(even, answers, "too few to go by"))
+    if (viewers := len(np.unique(answers.user_A))) < TOO_FEW:
+        weak.append(f"only {viewers:,} viewers answered: {TOO_FEW} are needed to tell how much they differ")
+    if (answers.satisfied_A == answers.satisfied_A[0]).all():
+        weak.append("all answers are alike, so they tell no order from another")
+    return weak
+
+
+def _worth(even: float, answers: _Answers, words: str) -> str:
+    return (
+        f"the {len(answers.weight_A):,} answers are worth {even:.0f} even ones, which is {words} "
+        f"({FEW} are wanted)"
+    )
+
+
+def _warnings(even: float, answers: _Answers, clipped: int) -> list[str]:
+    notes = [_worth(even, answers, "few")] if TOO_FEW <= even < FEW else []
+    largest = float(answers.weight_A.max() / answers.weight_A.sum())
     if largest > _LARGE:
         notes.append(f"one answer has {largest:.0%} of all weight")
     if clipped:

@@ -81,7 +81,7 @@ def shadow(result: ShadowEstimate) -> str:
         f"{worse}. Of our first {result.top}, {result.not_shown:.0%} were not shown: for these the score "
         "alone speaks."
     )
-    weak = [] if result.supported else ["There are too few answers to go by these numbers."]
+    weak = [] if result.supported else ["Do not go by these numbers."]
     return page.section(
         "Our order beside what viewers saw",
         page.table(caption, ["", ""], rows),
