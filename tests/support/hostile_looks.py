@@ -22,6 +22,7 @@ from easq.prove.ab.viewer_days import DaySnapshot, ViewerDays
 _KINDS = (
     "plain",
     "constant",
+    "nearly constant",
     "zero",
     "zero in control",
     "huge",
@@ -45,6 +46,9 @@ def hostile_table(metrics: ExperimentMetrics, seed: int) -> ViewerDays:
     viewer_R, day_R = np.tile(np.arange(num), days), np.repeat(np.arange(days) + 20_000, num)
     for column in range(len(columns)):
         values = _values(str(random.choice(_KINDS)), random, arm_U[viewer_R])
+        if random.random() < 0.3:  # the first day is of another kind
+            other = _values(str(random.choice(_KINDS)), random, arm_U[viewer_R])
+            values = np.where(day_R == day_R[0], other, values)
         sum_RC[:, column] = np.clip(values, -1e38, 1e38)
     crossed_U = random.random(num) < random.choice([0.0, 0.005, 0.5], p=[0.6, 0.2, 0.2])
     entry_U = random.integers(20_000, 20_000 + days, num)
@@ -75,6 +79,8 @@ def _values(kind: str, random: np.random.Generator, arm_U: F64) -> F64:
     value_U = random.gamma(2.0, 1.0, num) * (random.random(num) < random.choice([0.1, 0.9]))
     if kind == "constant":
         return np.full(num, random.choice([1.0, 7.0, 1 / 3]))
+    if kind == "nearly constant":
+        return 100.0 + (random.random(num) < 0.02)
     if kind == "zero":
         return np.zeros(num)
     if kind == "zero in control":

@@ -95,11 +95,22 @@ def test_at_a_fixed_horizon_the_best_mixture_costs_half_as_much_again() -> None:
     look = drawn_look(lift=0.05)
     result = effect(METRICS.spec("video_view"), METRICS.columns, look, 1, 0.95)
     assert result is not None
-    low, high = always_valid(result, 3 * result.error, 0.95)
+    bounds = always_valid(result, 3 * result.error, 0.95)
+    assert bounds is not None
+    low, high = bounds
     assert low < result.low < result.high < high
     widened = np.log((1 + high) / (1 + low)) / np.log((1 + result.high) / (1 + result.low))
     assert widened == pytest.approx(mixture_reach(1.0, 3.0, 0.95) / deviations(0.95))
     assert 1.5 < widened < 1.6
+
+
+@pytest.mark.parametrize("narrower", [1e2, 1e4, 1e8, 1e300])
+def test_a_metric_that_hardly_varied_at_first_has_no_interval_that_says_nothing(narrower: float) -> None:
+    look = drawn_look(lift=0.05)
+    result = effect(METRICS.spec("video_view"), METRICS.columns, look, 1, 0.95)
+    assert result is not None
+    bounds = always_valid(result, result.error / narrower, 0.95)
+    assert bounds is None or -1 <= bounds[0] < result.lift < bounds[1] < 2e6
 
 
 def test_a_wrong_sample_ratio_is_seen_and_a_right_one_is_not() -> None:

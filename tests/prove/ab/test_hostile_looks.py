@@ -138,7 +138,9 @@ def guarded(measured: Measured, metric: str = "hate") -> str:
     spec = METRICS.spec(metric)
     difference = measured.difference
     if difference is not None:
-        low, high = always_valid_difference(difference, difference.error, 0.95)
+        bounds = always_valid_difference(difference, difference.error, 0.95)
+        assert bounds is not None
+        low, high = bounds
         measured = measured._replace(difference=replace_struct(difference, always_low=low, always_high=high))
     return GuardrailVerdict(Guardrail(metric=metric, tolerance=0.05), MetricVerdict(spec, measured)).state
 

@@ -68,10 +68,10 @@ def _positives(spec: Spec, columns: tuple[str, ...], days: list[DaySnapshot], co
             continue
         width = widths.setdefault(measured.effect is None, change.error)
         if isinstance(change, Effect):
-            low, high = always_valid(change, width, confidence)
+            bounds = always_valid(change, width, confidence)
         else:
-            low, high = always_valid_difference(change, width, confidence)
+            bounds = always_valid_difference(change, width, confidence)
         fixed = not change.low <= 0 <= change.high
         peeking |= fixed
-        always |= not low <= 0 <= high
+        always |= bounds is not None and not bounds[0] <= 0 <= bounds[1]
     return np.array([fixed, peeking, always, bool(widths)], np.float64)

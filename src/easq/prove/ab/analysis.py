@@ -162,10 +162,11 @@ class ConfidenceSequences:
     def _on_all_days(self, one_look: Measured, spec: Spec, arm: int) -> Measured:
         key, difference, effect = (arm, spec.name), one_look.difference, one_look.effect
         if difference is not None:
-            low, high = always_valid_difference(difference, self._absolute_width[key], self.confidence)
+            bounds = always_valid_difference(difference, self._absolute_width[key], self.confidence)
+            low, high = bounds or (None, None)
             difference = structs.replace(difference, always_low=low, always_high=high)
         if effect is not None:
-            low, high = always_valid(effect, self._width[key], self.confidence)
+            low, high = always_valid(effect, self._width[key], self.confidence) or (None, None)
             effect = structs.replace(effect, always_low=low, always_high=high)
         return one_look._replace(difference=difference, effect=effect)
 

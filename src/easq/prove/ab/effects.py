@@ -37,6 +37,8 @@ FAR_FROM_ZERO = 4.0
 
 _MOST_ERROR, _MOST_RATIO = 10.0, 1e50
 _LEAST_RATIO = 1e-100
+_WIDEST = log(1e6)
+"""Of a relative interval, to each side, as a logarithm."""
 
 
 class Effect(Struct, frozen=True):
@@ -161,7 +163,8 @@ def _sides(values: MetricValues, masks: list[Bool]) -> tuple[list[_Side], bool]:
     sides = []
     uses = (
         coefficient is not None
-        and all(b is not None and b.value > 0 and b.error > 0 for b in before)
+        # A quotient of few even viewers is not linear in their influences, and neither is its correction.
+        and all(b is not None and b.value > 0 and b.error > 0 and b.even >= LEAST_EVEN for b in before)
         and all(p is not None and p.value != 0 for p in parts)
     )
     for now, earlier in zip(parts, before, strict=True):
@@ -305,18 +308,27 @@ def mixture_reach(error: float, width: float, confidence: float) -> float:
     return error * sqrt((1 + 1 / ratio) * (-2 * log(1 - confidence) + log1p(ratio)))
 
 
-def always_valid(effect: Effect, width: float, confidence: float) -> tuple[float, float]:
-    """Return the bounds of a relative effect that hold at all looks together, see `mixture_reach`."""
+def always_valid(effect: Effect, width: float, confidence: float) -> tuple[float, float] | None:
+    """Return the bounds of a relative effect that hold at all looks together, see `mixture_reach`.
+
+    None where they say nothing: a metric that hardly varied at its first look, whose error is the `width`,
+    and varies much later has bounds a million times apart and more.
+    """
     if not (effect.error > 0 and width > 0):
-        return float("nan"), float("nan")
+        return None
     reach = mixture_reach(effect.error, width, confidence)
+    if reach > _WIDEST:
+        return None
     return (1 + effect.lift) * exp(-reach) - 1, (1 + effect.lift) * exp(reach) - 1
 
 
-def always_valid_difference(difference: Difference, width: float, confidence: float) -> tuple[float, float]:
-    """Return the bounds of an absolute change that hold at all looks together, see `mixture_reach`."""
+def always_valid_difference(
+    difference: Difference, width: float, confidence: float
+) -> tuple[float, float] | None:
+    """Return the bounds of an absolute change that hold at all looks together; None where not finite."""
     reach = mixture_reach(difference.error, width, confidence)
-    return difference.difference - reach, difference.difference + reach
+    low, high = difference.difference - reach, difference.difference + reach
+    return (low, high) if isfinite(low) and isfinite(high) else None
 
 
 def sample_ratio(arm_U: I64, weights: list[float]) -> list[tuple[int, float]]:

@@ -202,4 +202,6 @@ def _interval(judged: MetricVerdict) -> str:
         bounds = f"{difference.always_low:+.4g} to {difference.always_high:+.4g}"
         values = f"{difference.control:.4g} in the control arm, {difference.treatment:.4g} in the other"
         return f"{difference.difference:+.4g} {judged.spec.unit} ({bounds}; {values})"
+    if effect is not None:
+        return f"{effect.lift:+.2%}, without an interval: it varies far more than at the first look"
     return f"nothing is measured yet: {judged.measured.why}"
