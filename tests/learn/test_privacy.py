@@ -22,7 +22,7 @@ from easq.home.home import open_home
 from easq.learn.live_learner import LiveLearner
 from easq.learn.privacy import erase, erase_home, expire_home, export
 from easq.learn.verify import verify
-from easq.log.events import EVENTS, PROFILES, Answered, Erased, Request, ViewerUpdate
+from easq.log.events import EVENTS, PROFILES, Answered, Erased, ItemUpdate, Request, ViewerUpdate
 from easq.log.ids import stable_id
 from easq.log.packing import pack_ids
 from easq.log.sqlite import SqliteLog
@@ -224,14 +224,28 @@ def test_commands_work_on_a_log_alone(tmp_path: Path) -> None:
 
 
 def test_every_form_of_a_name_of_digits_is_exported_and_erased(tmp_path: Path) -> None:
-    forms = ["1003", "1003.0", "10030"]
-    for asked in forms[:2]:
+    forms = ["1003", "1003.0", "1003.000", f"1003.{'0' * 123}", "10030"]
+    for asked in forms[:4]:
         with SqliteLog(tmp_path / f"{asked}.log") as log:
             log.append(EVENTS, [ViewerUpdate(event_id=f, user_id=f, ts=1, values={}) for f in forms])
             found = {line["event"]["user_id"] for line in export(log, asked, None)}
-            assert found == {"1003", "1003.0"}
-            assert erase(log, [asked])[EVENTS] == 2
+            assert found == set(forms[:4])
+            assert erase(log, [asked])[EVENTS] == 4
             assert [line["event"]["user_id"] for line in export(log, "10030", None)] == ["10030"]
+
+
+def test_an_empty_id_is_refused_and_erases_nothing(tmp_path: Path) -> None:
+    """Updates of items have no viewer: an empty name must not stand for theirs."""
+    with SqliteLog(tmp_path / "log") as log:
+        log.append(PROFILES, [ItemUpdate(event_id="i", user_id="", ts=1, item_id="a", values={})])
+    for verb, more in (("erase", ()), ("erase", ("--user", "ann")), ("export", ())):
+        done = easq("privacy", verb, "--log", tmp_path / "log", "--user", "", *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "user: got an empty id" in done.stderr
+    with SqliteLog(tmp_path / "log") as log:
+        assert [
+            type(event) for p in range(log.partitions(PROFILES)) for event in log.read(PROFILES, p, 0, 9)
+        ] == [ItemUpdate]
 
 
 def test_answers_of_others_train_as_if_the_erased_had_not_been_there(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from easq.learn.live_learner import LiveLearner
 from easq.learn.trainer import Trainer
 from easq.log.base import EventLog, Position, partition_of
 from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, ViewerUpdate
-from easq.log.ids import plain_name
+from easq.log.ids import LONGEST_ID, plain_name
 from easq.log.packing import Column, unpack_floats, unpack_ids
 from easq.recipe.features import Number
 from easq.recipe.recipe import Recipe
@@ -68,13 +68,20 @@ def erase(log: EventLog, users: Collection[str]) -> dict[str, int]:
 def forms_of(users: Iterable[str]) -> list[str]:
     """Return the names under which a log may hold viewers: a whole number also as a float's text.
 
-    >>> forms_of(["1003", "ann"])
-    ['1003', '1003.0', 'ann']
+    Services of before took `1003.00` too, so there are as many forms as an id has places. Raises InputError
+    for an empty name, which is that of events without a viewer.
+
+    >>> forms_of(["1003", "ann"])[:3], forms_of(["ann"])
+    (['1003', '1003.0', '1003.00'], ['ann'])
     """
     forms: dict[str, None] = {}
     for user in users:
+        if not user:
+            raise InputError("user: got an empty id; allowed: the id of a viewer")
         plain = plain_name(user)
-        forms |= dict.fromkeys((plain, f"{plain}.0", user) if plain_name(f"{plain}.0") == plain else (user,))
+        forms |= dict.fromkeys((plain, user))
+        if plain_name(f"{plain}.0") == plain:
+            forms |= dict.fromkeys(f"{plain}.{'0' * num}" for num in range(1, LONGEST_ID - len(plain)))
     return list(forms)
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from easq.arrays import I64
 
+LONGEST_ID = 128
+"""Characters of a name that the service takes."""
 _WHOLE = re.compile(r"(0|-?[1-9][0-9]{0,18})(?:\.0+)?")
 
 

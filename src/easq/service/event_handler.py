@@ -28,6 +28,7 @@ from easq.service.http.messages import (
     Result,
     batch_reply,
     check_ids,
+    check_names,
     entry_id,
 )
 from easq.service.log_writer import LogWriter
@@ -117,8 +118,9 @@ class EventHandler:
         return results, events
 
     def _event(self, body: EventBody, now_ms: int) -> Reply:
-        for field in ("event_id", "user_id", "request_id"):
-            check_ids(field, getattr(body, field))
+        check_ids("event_id", body.event_id)
+        check_ids("request_id", body.request_id)
+        check_names("user_id", body.user_id)
         if AskId.is_one(body.event_id):
             raise _EventError(
                 "id", f"event_id: got {body.event_id!r}, a name of the service's own asks; allowed: any other"
@@ -147,7 +149,7 @@ class EventHandler:
             )
 
     def _ask(self, body: AskedBody | AnsweredBody, ts: int) -> Asked | Answered:
-        check_ids("item_id", body.item_id)
+        check_names("item_id", body.item_id)
         if body.question != self._question.name:
             raise _EventError("question", f"question: got {body.question!r}; allowed: {self._question.name}")
         if why := self._asks.served.contradiction(body.user_id, body.request_id, body.item_id):
@@ -185,7 +187,7 @@ class EventHandler:
             )
         if len(set(body.items)) != size:
             raise _EventError("items", "items: an item is in it twice; allowed: each once")
-        check_ids("items", body.items)
+        check_names("items", body.items)
         for name, numbers in body.values.items():
             if name not in self._behaviors:
                 allowed = ", ".join(sorted(self._behaviors))

@@ -27,7 +27,7 @@ from easq.service.http.messages import (
     UserPut,
     UsersCall,
     batch_reply,
-    check_ids,
+    check_names,
     entry_id,
 )
 from easq.service.log_follower import LogFollower
@@ -105,7 +105,7 @@ class PutHandler:
     def _read(self, entry: Raw, body_format: Format) -> tuple[str, dict[str, Column]]:
         put = self._readers[body_format].read(entry)
         key: str = getattr(put, self._id_field)
-        check_ids(self._id_field, key)
+        check_names(self._id_field, key)
         return key, self._packer.pack(put.features, body_format)
 
     def _update(self, key: str, columns: dict[str, Column], now_ms: int) -> ProfileUpdate:

@@ -19,7 +19,7 @@ from easq.service.counters import ServiceCounters
 from easq.service.http.ask_messages import AnswerCall, AskCall, AskReply, OfferCall
 from easq.service.http.error_replies import Refusal, unavailable
 from easq.service.http.formats import Formats
-from easq.service.http.messages import check_ids
+from easq.service.http.messages import check_ids, check_names
 from easq.service.log_follower import LogFollower
 from easq.service.log_writer import LogWriter
 
@@ -219,7 +219,7 @@ class Questionnaire:
 def _check_ids(call: OfferCall | AskCall) -> None:
     for name in ("user_id", "request_id", "item_id"):
         if value := getattr(call, name):
-            check_ids(name, value)
+            (check_ids if name == "request_id" else check_names)(name, value)
 
 
 class _Writing(Generic[EventT]):

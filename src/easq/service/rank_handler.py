@@ -11,7 +11,7 @@ from easq.service.counters import ServiceCounters
 from easq.service.feature_values import DECODERS
 from easq.service.http.error_replies import too_large, unavailable
 from easq.service.http.formats import Formats
-from easq.service.http.messages import MSGPACK, RankCall, RankReply, check_ids
+from easq.service.http.messages import MSGPACK, RankCall, RankReply, check_names
 from easq.service.log_follower import LogFollower
 from easq.service.log_writer import LogWriter
 from easq.service.readiness import Readiness
@@ -53,8 +53,8 @@ class RankHandler:
                 f"candidates: got {len(call.candidates)}; allowed: {self._max_candidates} "
                 "(service.max_candidates)"
             )
-        check_ids("user_id", call.user_id)
-        check_ids("candidates", call.candidates)
+        check_names("user_id", call.user_id)
+        check_names("candidates", call.candidates)
         if not self._engine.is_ready:
             raise unavailable("not_ready", "there is no model yet; see /health/ready")
         decoder = DECODERS[formats.body]
@@ -106,7 +106,7 @@ def _shown_by(call: RankCall) -> list[str] | None:
     if call.mode == "shadow":
         if call.shown is None:
             raise InputError('shown: got none; allowed with mode = "shadow": what you show, in your order')
-        check_ids("shown", call.shown)
+        check_names("shown", call.shown)
     elif call.shown is not None:
         raise InputError('shown: got items; allowed: none, or mode = "shadow"')
     return call.shown

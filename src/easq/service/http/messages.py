@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from easq.errors import InputError, cut
+from easq.log.ids import LONGEST_ID, plain_name
 from easq.rank.query import MOST_SHOWN
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ _HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])")
 _BEFORE, _AFTER = 40, 10  # bytes that are quoted of a place
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-Id = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _ID_PATTERN})]
+Id = Annotated[str, Meta(min_length=1, max_length=LONGEST_ID, extra_json_schema={"pattern": _ID_PATTERN})]
 Time = Annotated[int, Meta(ge=0, lt=1 << 53, description="Milliseconds UTC; now, if not given.")]
 
 
@@ -226,6 +227,17 @@ def check_ids(field: str, ids: str | list[str]) -> None:
     """Refuse control characters, which no log, header or screen shows; raise InputError."""
     if _CONTROL.search(ids if isinstance(ids, str) else "".join(ids)):
         raise InputError(f"{field}: holds a control character; allowed are ids without any")
+
+
+def check_names(field: str, names: str | list[str]) -> None:
+    """Check ids of viewers or items: one that is a whole number has one form, as in files; raise InputError.
+
+    `1003.0` has the embedding row of `1003`, and would have a history, caps and an erasure of its own.
+    """
+    check_ids(field, names)
+    for name in (names,) if isinstance(names, str) else names:
+        if name.endswith("0") and (plain := plain_name(name)) != name:
+            raise InputError(f"{field}: got {name!r}; allowed: {plain!r}, the whole number without a point")
 
 
 # Reads only the id of a refused entry, whatever else it holds.
