@@ -248,9 +248,9 @@ def test_which_model_learns_from_an_arm_follows_from_its_settings(arms: tuple[st
 
 
 def test_support_is_judged_in_words() -> None:
-    good = Support(800, 400.0, 0.01, 0.0, 0.0, 1.0)
+    good = Support(800, 400.0, 90, True, 0.01, 0.0, 0.0, 1.0)
     assert warnings(good) == []
-    poor = Support(40, 12.0, 0.3, 0.2, 0.1, 0.5)
+    poor = Support(40, 12.0, 30, True, 0.3, 0.2, 0.1, 0.5)
     words = " ".join(warnings(poor))
     assert "too few to go by" in words
     assert "one answer has 30% of all weight" in words
@@ -258,3 +258,8 @@ def test_support_is_judged_in_words() -> None:
     assert "10% of the weight was cut off" in words
     assert "mean 0.50 and not 1" in words
     assert "too few" not in warnings(msgspec.structs.replace(good, effective=60.0))[0]
+    few = msgspec.structs.replace(good, viewers=3)
+    assert warnings(few) == ["3 viewers gave its answers and 30 are needed"] == [few.lacking]
+    alike = msgspec.structs.replace(good, differ=False)
+    assert warnings(alike) == ["its answers are all alike, so chance cannot be measured"] == [alike.lacking]
+    assert good.lacking == ""

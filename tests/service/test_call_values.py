@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from easq.log.events import PROFILES, Answered, Asked, Behavior, Offered, Request
+from easq.service import call_values
 from easq.service.client import Client
 from easq.service.client_replies import ClientError
 from tests.support.http_service import Served, serving
@@ -166,3 +167,27 @@ def test_other_containers_of_numbers_are_taken(served: Served) -> None:
         plain = client.rank("u", ["a", "b"], features={"duration_s": [3.0, 90.0]})
         for column in (array("f", [3, 90]), bytearray(array("f", [3, 90]).tobytes()), (3, np.int8(90))):
             assert client.rank("u", ["a", "b"], features={"duration_s": column}).scores == plain.scores
+
+
+def test_what_a_mask_hides_is_unknown(served: Served) -> None:
+    hidden = np.ma.MaskedArray([1.5, 2.5], mask=[False, True])
+    assert call_values.plain(hidden, "x") == [1.5, None]
+    assert call_values.plain(np.ma.masked, "x") is None
+    texts = np.ma.MaskedArray(["a", "b"], mask=[True, False])
+    assert call_values.plain({"x": texts}, "y") == {"x": [None, "b"]}
+    with Client(served.url) as client, pytest.raises(ClientError, match="a finite number"):
+        client.behavior("u", "r", ["a", "b"], {"like": hidden})
+
+
+@pytest.mark.parametrize("wrong", [[1, 2], "abc", 3, np.zeros(2)])
+def test_what_is_no_mapping_is_refused_by_name(served: Served, wrong: Any) -> None:
+    with Client(served.url) as client:
+        for field, call in (
+            ("context", lambda: client.rank("u", ["a"], context=wrong)),
+            ("features", lambda: client.rank("u", ["a"], features=wrong)),
+            ("values", lambda: client.behavior("u", "r", ["a"], wrong)),
+            ("item_id", lambda: client.put_items(wrong)),
+            ("user_id", lambda: client.put_users(wrong)),
+        ):
+            with pytest.raises(ClientError, match=f"{field}.*allowed: a mapping"):
+                call()

@@ -20,11 +20,12 @@ from easq.service.http.keys import create_key
 from tests.support.http_service import serving
 
 KEY = "easq_0123456789ab_SECRETSECRETSECRETSECRETSECRETSECRETSECRETSEC"
+RANKED = {"request_id": "r", "items": ["a"], "version": "v", "arm": ""}
 OWN_500 = b'{"error":{"code":"internal","message":"this is a fault of the service"}}'
 
 
 @contextmanager
-def a_gateway(*replies: tuple[int, bytes]) -> Iterator[tuple[str, list[Any]]]:
+def a_gateway(*replies: tuple[int, bytes], encoding: str = "") -> Iterator[tuple[str, list[Any]]]:
     """Answer with these replies, the last of them again and again; yield the address and the calls."""
     got: list[Any] = []
 
@@ -35,6 +36,8 @@ def a_gateway(*replies: tuple[int, bytes]) -> Iterator[tuple[str, list[Any]]]:
             body = body.replace(b"AUTHORIZATION", self.headers.get("authorization", "").encode())
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
+            if encoding:
+                self.send_header("content-encoding", encoding)
             self.end_headers()
             self.wfile.write(body)
 
@@ -157,3 +160,45 @@ def test_a_call_of_its_own_kind_is_not_cut(tmp_path: Path) -> None:
         pytest.raises(ClientError, match="413 too_large: candidates: got 4; allowed: 3"),
     ):
         client.rank("u", range(4))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80",  # an empty object
+        b"\x90",
+        b"\x01",
+        msgspec.msgpack.encode({"results": [{}, {}]}),
+        msgspec.msgpack.encode({"results": 3}),
+        msgspec.msgpack.encode(
+            {"request_id": "r", "items": ["a"], "scores": b"123", "version": "v", "arm": ""}
+        ),
+    ],
+)
+def test_a_reply_of_another_form_is_a_client_error(body: bytes) -> None:
+    with a_gateway((200, body)) as (url, _), Client(url, retries=0) as client:
+        view = ("u", "r", "i")
+        for call in (
+            lambda: client.rank("u", ["a"]),
+            lambda: client.behavior("u", "r", ["a"]),
+            lambda: client.offer(*view, play_ms=1),
+            lambda: client.answer("token", "satisfied"),
+        ):
+            with pytest.raises(ClientError) as caught:
+                call()
+            assert (caught.value.status, caught.value.code) == (200, "unreadable")
+
+
+def test_a_reply_that_cannot_be_unpacked_is_repeated() -> None:
+    with a_gateway((200, b"no gzip"), encoding="gzip") as (url, got), Client(url, retries=1) as client:
+        with pytest.raises(ClientError) as caught:
+            client.rank("u", ["a"])
+        assert (caught.value.status, len(got)) == (0, 2)
+
+
+def test_a_code_does_not_hold_the_key_either() -> None:
+    quoted = b'{"error": {"code": "no AUTHORIZATION", "message": "AUTHORIZATION"}}'
+    with a_gateway((400, quoted)) as (url, _), Client(url, KEY, retries=0) as client:
+        with pytest.raises(ClientError) as caught:
+            client.rank("u", ["a"])
+        assert KEY not in str(caught.value)

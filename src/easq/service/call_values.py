@@ -6,7 +6,7 @@ is a number.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ def plain(value: Any, place: str) -> Any:
 
     Raises InputError, naming `place`, for what has no meaning as a feature.
     """
+    if isinstance(value, np.ma.MaskedArray):
+        shown = np.asarray(value.data).astype(object)
+        shown[np.ma.getmaskarray(value)] = None
+        return plain(shown.tolist(), place)
     if isinstance(value, np.ndarray | np.generic):
         return _from_array(np.asarray(value), place)
     if isinstance(value, float):
@@ -31,6 +35,23 @@ def plain(value: Any, place: str) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain(entry, f"{place}.{name}") for name, entry in value.items()}
     return _from_others(value, place)
+
+
+def named(values: Any, place: str) -> dict[str, Any]:
+    """Return features by name as plain objects, none for None. Raises InputError."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping):
+        raise _wrong(values, place, "a mapping of names to values")
+    plain_values: dict[str, Any] = plain(values, place)
+    return plain_values
+
+
+def entries(profiles: Any, id_field: str) -> Iterator[dict[str, Any]]:
+    """Return items or viewers, by id, as entries of a batch. Raises InputError."""
+    if not callable(getattr(profiles, "items", None)):
+        raise _wrong(profiles, f"{id_field}s", "a mapping of ids to features")
+    return ({id_field: key, "features": values} for key, values in profiles.items())
 
 
 def text_id(value: Any, place: str) -> str:
@@ -53,7 +74,8 @@ def number(value: Any, place: str) -> float:
     """Return a number as a float. Raises InputError, also for NaN and infinity."""
     try:
         # A text that float() could read is a column that was not converted.
-        result = math.nan if isinstance(value, str | bytes | bytearray) else float(value)
+        is_none = value is np.ma.masked or isinstance(value, str | bytes | bytearray)
+        result = math.nan if is_none else float(value)
     except (TypeError, ValueError, OverflowError):
         raise _wrong(value, place, "a finite number") from None
     if not math.isfinite(result):
@@ -90,7 +112,9 @@ def event(fields: Mapping[str, Any]) -> dict[str, Any]:
             event[name] = text_id(value, name)
         elif name == "items":
             event[name] = text_ids(value, name)
-        elif name == "values" and isinstance(value, Mapping):
+        elif name == "values":
+            if not isinstance(value, Mapping):
+                raise _wrong(value, name, "a mapping of behaviors to one number for each item")
             event[name] = {str(key): _numbers(column, f"values.{key}") for key, column in value.items()}
         elif name == "propensity":
             event[name] = number(value, name)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
@@ -30,6 +30,7 @@ from easq.service.client_replies import (
     without_key,
     without_password,
 )
+from easq.service.http.ask_messages import AskReply
 
 Value = str | int | float | None | Iterable[str | int] | NDArray[Any] | np.generic
 """A feature's value: a category, a number, None for unknown, or several categories. NaN is unknown too."""
@@ -38,6 +39,8 @@ Id = str | int | np.integer[Any]
 """An id: a text, or an integer, whose digits it becomes."""
 
 Number = float | np.number[Any]
+
+T = TypeVar("T")
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # Not yet, not now, or a gateway's word that the service did not answer.
@@ -53,6 +56,27 @@ class Ranking(msgspec.Struct, frozen=True):
     version: str
     arm: str
     logged: bool
+
+
+class _RankReply(msgspec.Struct):
+    """A ranking as it comes; scores are little-endian float32."""
+
+    request_id: str
+    items: list[str]
+    scores: bytes
+    version: str
+    arm: str
+    logged: bool = True
+
+
+class _Result(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Results(msgspec.Struct):
+    """What became of each entry of a batch, as it comes."""
+
+    results: list[_Result]
 
 
 class Client:
@@ -95,33 +119,32 @@ class Client:
             call = {
                 "user_id": call_values.text_id(user_id, "user_id"),
                 "candidates": call_values.text_ids(candidates, "candidates"),
-                "context": call_values.plain(context or {}, "context"),
-                "features": call_values.plain(features or {}, "features"),
+                "context": call_values.named(context, "context"),
+                "features": call_values.named(features, "features"),
                 "limit": None if limit is None else call_values.whole(limit, "limit"),
                 **(
                     {} if shown is None else {"mode": "shadow", "shown": call_values.text_ids(shown, "shown")}
                 ),
             }
-        reply = self._call("POST", "/v1/rank", call)
-        scores = reply["scores"]
-        reply["scores"] = list(struct.unpack(f"<{len(scores) // 4}f", scores))
-        return msgspec.convert(reply, Ranking)
+        reply = self._call("POST", "/v1/rank", call, _RankReply)
+        if len(reply.scores) != 4 * len(reply.items):
+            raise ClientError(200, UNREADABLE, "the reply has not one score for each item")
+        scores = list(struct.unpack(f"<{len(reply.items)}f", reply.scores))
+        return Ranking(reply.request_id, reply.items, scores, reply.version, reply.arm, reply.logged)
 
     def put_items(self, items: Mapping[Any, Mapping[str, Value]]) -> None:
         """Store all features of items, by item id; raise ClientError if an item is refused.
 
         The others are stored all the same.
         """
-        entries = ({"item_id": key, "features": values} for key, values in items.items())
-        all_accepted(self._batch("PUT", "/v1/items", "item_id", call_values.profile, entries))
+        self._put("/v1/items", "item_id", items)
 
     def put_users(self, users: Mapping[Any, Mapping[str, Value]]) -> None:
         """Store all features of viewers, by user id; raise ClientError if a viewer is refused.
 
         The others are stored all the same.
         """
-        entries = ({"user_id": key, "features": values} for key, values in users.items())
-        all_accepted(self._batch("PUT", "/v1/users", "user_id", call_values.profile, entries))
+        self._put("/v1/users", "user_id", users)
 
     def behavior(
         self,
@@ -137,7 +160,8 @@ class Client:
         `values[name]` holds one number per item. `ts` is in milliseconds UTC, now if not given. Raises
         ClientError, also if the event is refused.
         """
-        event = {"type": "behavior", "request_id": request_id, "items": items, "values": values or {}}
+        done = {} if values is None else values
+        event = {"type": "behavior", "request_id": request_id, "items": items, "values": done}
         return self._send_one(user_id, ts, event)
 
     def asked(
@@ -195,7 +219,7 @@ class Client:
                 "ratio": call_values.number(ratio, "ratio"),
                 "locale": call_values.plain(locale, "locale"),
             }
-        return msgspec.convert(self._call("POST", "/v1/questionnaire/offer", call), OfferReply)
+        return self._call("POST", "/v1/questionnaire/offer", call, OfferReply)
 
     def shown(self, token: str) -> bool:
         """Report that a question is on the screen; return whether this was new. Raises ClientError."""
@@ -241,6 +265,11 @@ class Client:
     ) -> None:
         self.close()
 
+    def _put(self, path: str, id_field: str, profiles: Mapping[Any, Mapping[str, Value]]) -> None:
+        with _named():
+            entries = call_values.entries(profiles, id_field)
+        all_accepted(self._batch("PUT", path, id_field, call_values.profile, entries))
+
     def _send_one(self, user_id: Id, ts: int | None, event: dict[str, Any]) -> str:
         outcomes = self.send([{"user_id": user_id, **event, **({} if ts is None else {"ts": ts})}])
         all_accepted(outcomes)
@@ -250,8 +279,7 @@ class Client:
         with _named():
             call = {name: call_values.plain(value, name) for name, value in fields.items()}
             call |= {"token": token, "took_ms": call_values.whole(took_ms, "took_ms")}
-        reply = self._call("POST", f"/v1/questionnaire/{verb}", call)
-        return bool(reply["status"] == "accepted")
+        return self._call("POST", f"/v1/questionnaire/{verb}", call, AskReply).status == "accepted"
 
     def _batch(
         self, method: str, path: str, id_field: str, make: Make, entries: Iterable[Any]
@@ -259,12 +287,14 @@ class Client:
         field = path.rpartition("/")[2]
 
         def post(part: list[msgspec.Raw]) -> list[str]:
-            results = self._call(method, path, {field: part})["results"]
-            return [result.get("reason", "") for result in results]
+            results = self._call(method, path, {field: part}, _Results).results
+            if len(results) != len(part):
+                raise ClientError(200, UNREADABLE, f"{len(results)} results came for {len(part)} entries")
+            return [result.reason or "" for result in results]
 
         return send_in_parts(entries, make, id_field, post)
 
-    def _call(self, method: str, path: str, body: Any) -> Any:
+    def _call(self, method: str, path: str, body: Any, kind: type[T]) -> T:
         """Return the decoded reply; the body is encoded once, so that every attempt sends the same."""
         try:
             data = msgspec.msgpack.encode(body)
@@ -273,12 +303,13 @@ class Client:
         for attempt in range(self._retries + 1):
             try:
                 reply = self._http.request(method, path, content=data)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:  # also a reply that cannot be unpacked
                 why = without_key(f"{self._url}: {error!r}", self._key)
                 failure, wait_s = ClientError(0, "unreachable", why), 0.0
             else:
                 if reply.status_code == 200:
-                    return decoded(reply.content)
+                    result: T = decoded(reply.content, kind)
+                    return result
                 failure = explained(reply.status_code, reply.content, self._key)
                 wait_s = _retry_after(reply)
                 is_gateways = failure.status == 500 and failure.code == UNREADABLE

@@ -45,10 +45,13 @@ def without_password(url: str) -> str:
     return str(httpx.URL(url).copy_with(userinfo=b""))
 
 
-def decoded(body: bytes) -> Any:
-    """Return a decoded reply; raise ClientError."""
+def decoded(body: bytes, kind: Any = Any) -> Any:
+    """Return a decoded reply of a kind; raise ClientError, also for a reply of another form."""
     try:
-        return msgspec.msgpack.decode(body)
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        message = f"the reply is no {kind.__name__} ({error}); is this the address of an easq service?"
+        raise ClientError(200, UNREADABLE, message) from None
     except msgspec.DecodeError:
         message = "the reply is not MessagePack; is this the address of an easq service?"
         raise ClientError(200, UNREADABLE, message) from None
@@ -58,6 +61,6 @@ def explained(status: int, body: bytes, key: str = "") -> ClientError:
     """Return the error of a reply that is not 200. A gateway may quote the call, so the key is left out."""
     try:
         error = msgspec.json.decode(body, type=dict[str, dict[str, str]])["error"]
-        return ClientError(status, error["code"], without_key(error["message"], key))
+        return ClientError(status, without_key(error["code"], key), without_key(error["message"], key))
     except (ValueError, KeyError):
         return ClientError(status, UNREADABLE, without_key(body.decode(errors="replace"), key)[:200])

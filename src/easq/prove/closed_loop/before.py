@@ -15,7 +15,7 @@ from easq.errors import InputError
 from easq.home.home import Home
 from easq.log.events import Request
 from easq.prove.offpolicy.arm_estimates import Sides, estimate_arm, two_arms
-from easq.prove.offpolicy.estimators import TOO_FEW, ByEstimator, ValueEstimate
+from easq.prove.offpolicy.estimators import ByEstimator, ValueEstimate
 from easq.prove.offpolicy.request_rows import ties
 
 
@@ -142,8 +142,7 @@ def estimate_before(home: Home, truth: TrueRankings) -> BeforeEstimate:
         true_satisfaction=truth.means(),
     )
     if not result.supported:
-        least = min(effective.treatment, effective.control)
-        why = f"its answers are worth {least:.0f} even ones and {TOO_FEW} are needed"
+        why = result.support.treatment.lacking or result.support.control.lacking
         return WeakEstimate(**structs.asdict(basis), why=why)
     lifts = ByEstimator(_interval(result.lift.snips), _interval(result.lift.doubly_robust))
     # Chosen in advance because its interval is shorter, not by its result.

@@ -226,7 +226,7 @@ def _arm_estimate(
         values=Sides(*(ByEstimator(e.snips, e.doubly_robust) for e in estimates)),
         lift=lifts,
         support=Sides(new.support, old.support),
-        supported=all(e.support.effective >= TOO_FEW for e in estimates),
+        supported=not any(e.support.lacking for e in estimates),
         warnings=[
             *_of_asks(scored.clipped),
             *(
@@ -256,6 +256,8 @@ def warnings(support: Support) -> list[str]:
             f"its {support.answers:,} answers are worth {support.effective:.0f} even ones, which is {weak} "
             f"({FEW} are wanted)"
         )
+    if support.effective >= TOO_FEW and support.lacking:
+        notes.append(support.lacking)
     if support.largest > _LARGE:
         notes.append(f"one answer has {support.largest:.0%} of all weight")
     if support.unsupported > _GONE:

@@ -22,7 +22,7 @@ from easq.arrays import F64, I64, Bool
 from easq.prove.answers.weight_bound import effective
 
 FEW, TOO_FEW = 100, 30
-"""Even answers that a ranking's value should rest on, and those without which it is none."""
+"""Even answers that a ranking's value should rest on; without so many, or so many viewers, it is none."""
 
 _RIDGE = 1.0
 _LEAST_ANSWERING = 0.1
@@ -57,6 +57,8 @@ class Support(Struct, frozen=True):
     """How well the log supports an estimate of a ranking.
 
     answers            number of usable answers; `effective` is the equal number of evenly weighted ones.
+    viewers            who gave them: how much viewers differ is what an interval is made of.
+    differ             whether answers differ at all; chance cannot be measured where they do not.
     largest            largest share of the whole weight on one answer.
     unsupported        share of the ranking's places whose item could not stand there in the log.
     clipped            share of the weight that was cut off.
@@ -66,10 +68,21 @@ class Support(Struct, frozen=True):
 
     answers: int
     effective: float
+    viewers: int
+    differ: bool
     largest: float
     unsupported: float
     clipped: float
     mean_weight: float
+
+    @property
+    def lacking(self) -> str:
+        """Return what the estimate lacks to be one, empty if nothing."""
+        if self.effective < TOO_FEW:
+            return f"its answers are worth {self.effective:.0f} even ones and {TOO_FEW} are needed"
+        if self.viewers < TOO_FEW:
+            return f"{self.viewers:,} viewers gave its answers and {TOO_FEW} are needed"
+        return "" if self.differ else "its answers are all alike, so chance cannot be measured"
 
 
 class ValueEstimate(Struct, frozen=True):
@@ -127,10 +140,13 @@ def estimate(
     snips, snips_U = _ratio(per_user(answered_N * log.satisfied_N), per_user(answered_N))
     direct, direct_U = _ratio(per_user(target_N * answering_N * model_N), per_user(target_N * answering_N))
     missed, missed_U = _ratio(per_user(answered_N * (log.satisfied_N - model_N)), per_user(answered_N))
-    used = answered_N[answered_N > 0]
+    is_used_N = answered_N > 0
+    used, said_A = answered_N[is_used_N], log.satisfied_N[is_used_N]
     support = Support(
         len(used),
         effective(used),
+        len(np.unique(user_N[is_used_N])),
+        bool((said_A != said_A[0]).any()),
         float(used.max() / used.sum()),
         float(np.mean(log.propensity_N[target_N] <= 0)),
         float(1 - weight_N.sum() / full_N.sum()),
