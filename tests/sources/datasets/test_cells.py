@@ -3,7 +3,7 @@ import pytest
 
 from easq.features.columns import UNKNOWN
 from easq.log.ids import stable_id
-from easq.sources.datasets.cells import blank, id_lists, ids, number, whole
+from easq.sources.datasets.cells import blank, id_lists, ids, inexact, number, whole
 
 CELLS = {
     "c": ["7", " 7 ", "7.0", "7.5", "-124", "", None, "x", "nan", "inf", "1e3", "True", "9007199254740993"]
@@ -24,6 +24,17 @@ def test_whole_numbers_are_exact() -> None:
 
 def test_blank_cells_hold_nothing() -> None:
     assert [place for place, is_blank in enumerate(read(blank("c"))) if is_blank] == [5, 6]
+
+
+def test_whole_floats_that_may_stand_for_several_ids_are_known_by_how_programs_write_them() -> None:
+    assert all(are_inexact("1e+16", "1.2345678E7", "1.0E16", " 1.0e16", "-1.5e+20", "16777216e+0"))
+    assert are_inexact("9007199254740992.0", "9007199254740991.0") == [True, False]
+    exact = ("12345678", "9007199254740993", "1.5", "7.0", "12e45678", "1e16", "1.5E-3", "x1.0E16", "", None)
+    assert not any(are_inexact(*exact))
+
+
+def are_inexact(*texts: str | None) -> list[bool | None]:
+    return pl.DataFrame({"c": texts}, {"c": pl.String}).select(inexact(pl.col("c"))).to_series().to_list()
 
 
 def test_whole_numbers_stand_for_themselves_and_text_for_its_stable_id() -> None:

@@ -160,6 +160,72 @@ def test_bytes_are_texts_or_uuids(tmp_path: Path) -> None:
         loaded(wrong)
 
 
+def test_bytes_in_lists_are_texts_or_uuids(tmp_path: Path) -> None:
+    rows = [view("ann", "x", NOON + n) for n in range(4)]
+    # The second alone could be a text of 16 letters.
+    uuids = [UUID(int=0xABCDEF << 100), UUID(bytes=b"sixteen letters.")]
+    lists = pl.Series([[uuids[0].bytes, None], [uuids[1].bytes], [], None], dtype=pl.List(pl.Binary))
+    parts = [
+        ids_in(r, "tags") for r in requests_of(loaded(parquet(tmp_path / "v.parquet", rows, tags=lists)))
+    ]
+    assert parts == [[stable_id(str(uuids[0]))], [stable_id(str(uuids[1]))], [], []]
+    texts = pl.Series([[b"a", b"b"]] * 4, dtype=pl.List(pl.Binary))
+    request, *_ = requests_of(loaded(parquet(tmp_path / "v.parquet", rows, tags=texts)))
+    assert ids_in(request, "tags") == [stable_id("a"), stable_id("b")]
+    wrong = pl.Series([[b"\xff\xfe"]] * 4, dtype=pl.List(pl.Binary))
+    with pytest.raises(InputError, match="'tags' holds bytes that are neither UTF-8 text nor UUIDs"):
+        loaded(parquet(tmp_path / "v.parquet", rows, tags=wrong))
+
+
+FLOATS = [(pl.Float16, 2**11), (pl.Float32, 2**24), (pl.Float64, 2**53)]
+
+
+@pytest.mark.parametrize(("dtype", "limit"), FLOATS)
+@pytest.mark.parametrize("column", ["viewer", "video"])
+def test_ids_that_a_type_of_floats_may_have_merged_are_counted(
+    tmp_path: Path, column: str, dtype: type[pl.DataType], limit: int
+) -> None:
+    numbers = [limit - 1, limit, limit + 1, -limit, limit + 2]
+    rows = [view("ann", "x", NOON + n) for n in range(5)]
+    ids = pl.Series(numbers, dtype=pl.Float64).cast(dtype)
+    source = loaded(parquet(tmp_path / "v.parquet", rows, **{column: ids}))
+    assert source.rejects.rows == {f"inexact_{column}": 4}
+    (request,) = requests_of(source)
+    assert str(limit - 1) in (request.user_id, *request.items)
+
+
+def test_times_that_a_type_of_floats_has_rounded_are_counted(tmp_path: Path) -> None:
+    rows = [view("ann", f"v{n}", NOON) for n in range(3)]
+    seconds = pl.Series([NOON / 1000 + n for n in range(3)])
+    declared = mapping(tmp_path / "m", 'time_unit = "s"')
+    rounded = parquet(tmp_path / "v.parquet", rows, seen_at=seconds.cast(pl.Float32))
+    assert load_table(rounded, declared).rejects.rows == {"inexact_seen_at": 3}
+    (request,) = requests_of(load_table(parquet(tmp_path / "w.parquet", rows, seen_at=seconds), declared))
+    assert request.ts == NOON
+
+
+def test_large_numbers_of_a_small_type_of_floats_are_numbers(tmp_path: Path) -> None:
+    numbers = pl.Series([2.0**25, 1.5 * 2.0**33], dtype=pl.Float32)
+    rows = [view("ann", "x", NOON), view("ann", "y", NOON + 1)]
+    source = loaded(parquet(tmp_path / "v.parquet", rows, seconds=numbers, liked=numbers))
+    (request,) = requests_of(source)
+    assert floats_in(request, "seconds") == [2.0**25, 1.5 * 2.0**33]
+
+
+def test_ids_in_a_column_of_decimals_are_exact(tmp_path: Path) -> None:
+    rows = [view("ann", "x", NOON), view("ann", "y", NOON + 1)]
+    ids = pl.Series(["9007199254740993.00", "7.00"]).str.to_decimal(scale=2)
+    (request,) = requests_of(loaded(parquet(tmp_path / "v.parquet", rows, video=ids)))
+    assert request.items == ["9007199254740993", "7"]
+
+
+def test_doubles_as_java_writes_them_are_no_ids(tmp_path: Path) -> None:
+    rows = [view(user, "x", NOON) for user in ("1.2345678E7", "1.0E16", "12345678", "12e45678")]
+    source = loaded(write_csv(tmp_path / "v.csv", COLUMNS, rows))
+    assert source.rejects.rows == {"inexact_viewer": 2}
+    assert {r.user_id for r in requests_of(source)} == {"12345678", "12e45678"}
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
 def test_brackets_and_stars_in_a_path_name_exactly_that_file(tmp_path: Path, ending: str) -> None:
     for name, rows in (("views[1]", ROWS), ("views1", ROWS[:1]), ("v*", ROWS[:2])):

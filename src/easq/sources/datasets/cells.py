@@ -6,6 +6,7 @@ from easq.features.columns import UNKNOWN
 from easq.log.ids import stable_ids
 
 _LARGEST_EXACT = 2.0**53
+_EXPONENT = r"^[+-]?\d+(\.\d+[eE]\+?|[eE]\+)\d+$"
 _TRUTH = {"true": "1", "false": "0"}
 
 
@@ -19,11 +20,15 @@ def name(column: str) -> pl.Expr:
     return pl.col(column).str.strip_chars().str.replace(r"^(0|-?[1-9]\d{0,18})\.0+$", "$1")
 
 
-def inexact(column: str) -> pl.Expr:
-    """Return whether a cell is a whole number so large that a float may stand for several ids."""
-    text = pl.col(column).str.strip_chars()
+def inexact(text: pl.Expr) -> pl.Expr:
+    """Return whether a text is a whole number as floats are written that are large, so may stand for several.
+
+    Besides `1.0` from 2^53 on that is any exponent: of Python `1e+16`, of Java `1.2345678E7`. Without a sign
+    and a point it is none, because `12e45678` may be a name of hexadecimal digits.
+    """
+    text = text.str.strip_chars()
     is_large = text.cast(pl.Float64, strict=False).abs() >= _LARGEST_EXACT
-    return text.str.contains(r"^-?\d+(\.\d+)?[eE]\+\d+$") | (text.str.contains(r"^-?\d+\.0+$") & is_large)
+    return text.str.contains(_EXPONENT) | (text.str.contains(r"^-?\d+\.0+$") & is_large)
 
 
 def number(column: str) -> pl.Expr:

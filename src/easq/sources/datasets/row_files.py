@@ -6,10 +6,14 @@ be compressed (`.gz`, `.zst`).
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from easq.errors import InputError
+
+if TYPE_CHECKING:
+    from polars._typing import PolarsDataType
 
 ROW = "_row"
 BROKEN = "_broken"
@@ -17,6 +21,9 @@ BROKEN = "_broken"
 
 LIST = "list:"
 """Prefix of the columns that hold the parts of a multi-valued cell."""
+
+ROUNDED = "e+0"
+"""Ending of a whole float that may stand for several, because its type leaves out some of that size."""
 
 KINDS = {
     ".csv": "CSV",
@@ -28,7 +35,7 @@ KINDS = {
 ENDINGS = ".csv, .tsv, .jsonl or .ndjson (each also with .gz or .zst) or .parquet"
 
 _NO_SEPARATOR = "\x01"  # not allowed in JSON, so that a line stays whole
-_LARGEST_EXACT = 2.0**53
+_EXACT_BELOW: dict[Any, float] = {pl.Float16: 2.0**11, pl.Float32: 2.0**24, pl.Float64: 2.0**53}
 _QUOTED = r'"(?:[^"]|"")*"'
 _CONTROL = r"[\x00-\x08\x0e-\x1f]"
 
@@ -91,28 +98,23 @@ def cut_short(path: Path, separator: str | None) -> pl.Series:
 
 
 def text_of(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
-    """Return a column as text: UTC times, whole floats without a point, UUIDs, no NaN and no infinity.
+    """Return a column as text: UTC times, whole numbers without a point, UUIDs, no NaN and no infinity.
 
     Lists stay lists of text. Raises InputError for a type that has no text.
     """
     value = pl.col(column)
-    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    if isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested():
-        parts = value.cast(pl.List(dtype.inner))
-        if dtype.inner.is_float():
-            return parts.list.eval(_float_text(pl.element()))
-        return parts.cast(pl.List(pl.String))
-    if dtype.is_nested() or dtype in (pl.Duration, pl.Object):
+    is_list = isinstance(dtype, pl.List | pl.Array) and not dtype.inner.is_nested()
+    if not is_list and (dtype.is_nested() or dtype in (pl.Duration, pl.Object)):
         raise InputError(
             f"{path}: column {column!r} is a {dtype}; allowed: texts, numbers, truth values, times, UUIDs, "
             "and lists of these for a feature with kind = 'multi'"
         )
-    if dtype.is_float():
-        return _float_text(value).alias(column)
-    if dtype == pl.Binary:
-        return value.map_batches(_binary_text, return_dtype=pl.String).alias(column)
-    return value.cast(pl.String)
+    scalar = dtype.inner if isinstance(dtype, pl.List | pl.Array) else dtype
+    parts = value.cast(pl.List(scalar)) if is_list else value
+    if scalar == pl.Binary:
+        # Not part by part: whether all are texts or UUIDs is one decision.
+        return parts.map_batches(_binary_text, return_dtype=pl.List(pl.String) if is_list else pl.String)
+    return parts.list.eval(_scalar_text(pl.element(), scalar)) if is_list else _scalar_text(value, scalar)
 
 
 def json_text(column: str, path: Path) -> pl.Expr:
@@ -174,19 +176,42 @@ def _separator_of(path: Path) -> str:
     return "\t" if ".tsv" in path.suffixes else ","
 
 
-def _float_text(value: pl.Expr) -> pl.Expr:
-    """Return floats as text; `1003.0` is `1003`, as the same number of another file is an integer."""
-    is_whole = (value == value.floor()) & (value.abs() < _LARGEST_EXACT)
-    whole = pl.when(is_whole).then(value).cast(pl.Int64, strict=False).cast(pl.String)
-    return pl.coalesce(whole, pl.when(value.is_finite()).then(value).cast(pl.String))
+def _scalar_text(value: pl.Expr, dtype: "PolarsDataType") -> pl.Expr:
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        value = value.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    if dtype.is_float():
+        return _float_text(value, _EXACT_BELOW[dtype.base_type()])
+    text = value.cast(pl.String)
+    return text.str.replace(r"\.0+$", "") if dtype.is_decimal() else text
+
+
+def _float_text(value: pl.Expr, exact_below: float) -> pl.Expr:
+    """Return floats as text; `1003.0` is `1003`, as the same number of another file is an integer.
+
+    Whole numbers from `exact_below` on are written with an exponent, as other programs write large ones.
+    """
+    number = value.cast(pl.Float64)  # the text of a float32 would have fewer digits
+    is_whole = (number == number.floor()) & number.is_finite()
+    is_exact = number.abs() < exact_below
+    whole = pl.when(is_whole & is_exact).then(number).cast(pl.Int64, strict=False).cast(pl.String)
+    large = pl.when(is_whole & ~is_exact).then(number).cast(pl.String).str.replace(r"\.0$", ROUNDED)
+    return pl.coalesce(whole, large, pl.when(value.is_finite()).then(value).cast(pl.String))
 
 
 def _binary_text(values: pl.Series) -> pl.Series:
-    """Return bytes as the text that they are, or as UUIDs if each is 16 bytes and one is no text."""
+    """Return bytes, or lists of bytes, as texts or UUIDs."""
+    is_list = values.dtype == pl.List
+    to_text = _uuid_text if _are_uuids(values.explode() if is_list else values) else _utf8_text
+    value = pl.col(values.name)
+    text = value.list.eval(to_text(pl.element())) if is_list else to_text(value)
+    return values.to_frame().select(text).to_series()
+
+
+def _are_uuids(values: pl.Series) -> bool:
+    """Return whether bytes are UUIDs: each is 16 bytes, and one is no text."""
     try:
-        text = values.cast(pl.String)
-        if not text.str.contains(_CONTROL).any():
-            return text
+        if not values.cast(pl.String).str.contains(_CONTROL).any():
+            return False
     except pl.exceptions.PolarsError:
         pass
     if not (values.bin.size() == 16).fill_null(True).all():
@@ -194,7 +219,14 @@ def _binary_text(values: pl.Series) -> pl.Series:
             f"column {values.name!r} holds bytes that are neither UTF-8 text nor UUIDs of 16 bytes; "
             "write it as text"
         )
-    digits = values.bin.encode("hex").to_frame("x")
+    return True
+
+
+def _utf8_text(value: pl.Expr) -> pl.Expr:
+    return value.cast(pl.String)
+
+
+def _uuid_text(value: pl.Expr) -> pl.Expr:
+    digits = value.bin.encode("hex")
     cuts = ((0, 8), (8, 4), (12, 4), (16, 4), (20, 12))
-    parts = [pl.col("x").str.slice(start, length) for start, length in cuts]
-    return digits.select(pl.concat_str(parts, separator="-")).to_series()
+    return pl.concat_str([digits.str.slice(start, length) for start, length in cuts], separator="-")

@@ -30,7 +30,7 @@ from easq.sources.datasets.mapping import (
     read_mapping,
 )
 from easq.sources.datasets.request_cutter import into_requests
-from easq.sources.datasets.row_files import ENDINGS, LIST, kind_of
+from easq.sources.datasets.row_files import ENDINGS, LIST, ROUNDED, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import listing, open_file
 from easq.sources.datasets.stream import events_of
@@ -153,7 +153,8 @@ def _parse(declared: Mapping) -> Parse:
                 (f"missing_{column}", blank(column))
                 for column in (columns.user, columns.item, *request.values())
             ),
-            *((f"inexact_{column}", inexact(column)) for column in (columns.user, columns.item)),
+            *((f"inexact_{column}", inexact(pl.col(column))) for column in (columns.user, columns.item)),
+            (f"inexact_{columns.time}", pl.col(columns.time).str.ends_with(ROUNDED)),
             *time_checks(columns.time),
             *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
             *((f"out_of_range_{column}", value(column).abs() > LARGEST_VALUE) for column in done),
