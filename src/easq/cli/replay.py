@@ -209,7 +209,9 @@ def _print_import(summary: dict[str, Any]) -> None:
         console.print(f"  rows left out, {reason}: {number:,}")
     for reason, number in summary["rejected_answers"].items():
         console.print(f"  answers left out, {reason}: {number:,}")
-    if summary["rejected"] or summary["rejected_answers"]:
+    for reason, number in summary["rejected_cells"].items():
+        console.print(f"  cells taken as empty, {reason}: {number:,}")
+    if summary["rejected"] or summary["rejected_answers"] or summary["rejected_cells"]:
         console.print(f"  each stands in {summary['rejects']}")
 
 

@@ -61,6 +61,7 @@ def test_one_call_imports_by_the_name_of_the_loader(tmp_path: Path) -> None:
         "options": {"satisfied": 5},
         "rejected": {"duplicate": 1, "missing_time_ms": 1},
         "rejected_answers": {},
+        "rejected_cells": {},
         "passed_over": [],
         "rejects": str(rejects),
         "log": str(tmp_path / "a.log"),

@@ -12,7 +12,7 @@ import pytest
 
 from easq.errors import InputError
 from easq.features.columns import UNKNOWN
-from easq.log.events import Event
+from easq.log.events import Answered, Event
 from easq.log.ids import stable_id
 from easq.sources.datasets import load as load_to_log
 from easq.sources.datasets.base import EventSource
@@ -192,6 +192,40 @@ def test_ids_that_a_type_of_floats_may_have_merged_are_counted(
     assert source.rejects.rows == {f"inexact_{column}": 4}
     (request,) = requests_of(source)
     assert str(limit - 1) in (request.user_id, *request.items)
+
+
+def test_a_request_that_floats_may_have_merged_is_none(tmp_path: Path) -> None:
+    rows = [view("ann", f"v{n}", NOON + n) for n in range(3)]
+    declared = mapping(tmp_path / "m", 'request = "feed"')
+    feeds = pl.Series([1e18, 1e18 + 1, 5.0])
+    source = load_table(parquet(tmp_path / "v.parquet", rows, feed=feeds), declared)
+    assert source.rejects.rows == {"inexact_feed": 2}
+
+
+def test_categories_that_floats_may_have_merged_are_unknown_and_their_views_stay(tmp_path: Path) -> None:
+    rows = [view("ann", f"v{n}", NOON + n, survey=4) for n in range(3)]
+    countries = pl.Series([2.0**24, 7.0, None], dtype=pl.Float32)
+    tags = pl.Series([[1.0], [3.0, 2.0**24 + 2], None], dtype=pl.List(pl.Float32))
+    file = parquet(tmp_path / "v.parquet", rows, country=countries, tags=tags)
+    rejects = tmp_path / "r.jsonl"
+    source = load_table(file, mapping(tmp_path / "m", answer=ANSWER), rejects)
+    assert (source.rejects.rows, source.rejects.answers, source.rejects.used) == ({}, {}, 3)
+    assert source.rejects.cells == {"inexact_country": 1, "inexact_tags": 1}
+    lines = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert [(line["row"], line["reason"]) for line in lines] == [(1, "inexact_country"), (2, "inexact_tags")]
+    (request,) = requests_of(source)
+    assert (ids_in(request, "country"), ids_in(request, "tags")) == ([UNKNOWN], [1])
+    assert sum(isinstance(event, Answered) for event in events_of(source)) == 3
+
+
+def test_a_cell_of_two_features_is_counted_once_and_told_in_the_summary(tmp_path: Path) -> None:
+    declared = mapping(tmp_path / "m")
+    again = '[[features]]\nname = "land"\ncolumn = "country"\nside = "viewer"\nkind = "categorical"\n'
+    declared.write_text(declared.read_text() + again)
+    rows = [view("ann", "x", NOON, country="1e+16"), view("ann", "y", NOON + 1)]
+    file = write_csv(tmp_path / "v.csv", COLUMNS, rows)
+    summary = load_to_log("table", file, tmp_path / "a.log", declared)
+    assert (summary["rejected"], summary["rejected_cells"]) == ({}, {"inexact_country": 1})
 
 
 def test_times_that_a_type_of_floats_has_rounded_are_counted(tmp_path: Path) -> None:

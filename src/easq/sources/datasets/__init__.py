@@ -63,6 +63,7 @@ def load(
         "options": summary.answers,
         "rejected": summary.rejected,
         "rejected_answers": summary.rejected_answers,
+        "rejected_cells": summary.rejected_cells,
         "passed_over": loaded.rejects.passed_over,
         "rejects": str(rejects),
         "log": str(log),

@@ -19,9 +19,9 @@ _encode = msgspec.json.Encoder().encode
 class Rejects:
     """Rejected rows and the reasons, each on one JSON line of `path`: source, row, reason, values.
 
-    `rows` counts the rejected rows, and `answers` the rows used without their answer, by reason. Always
-    `read == used + sum(rows.values())`. `passed_over` names the files of a folder that are of no known kind.
-    Without a path nothing is written.
+    `rows` counts the rejected rows, `answers` the rows used without their answer, and `cells` the features'
+    cells that count as empty, by reason. Always `read == used + sum(rows.values())`. `passed_over` names the
+    files of a folder that are of no known kind. Without a path nothing is written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -29,6 +29,7 @@ class Rejects:
         self.used = 0
         self.rows: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
+        self.cells: Counter[str] = Counter()
         self.passed_over: list[str] = []
         self.path = path
         if path is not None:
@@ -65,7 +66,7 @@ class EventSource:
 
 
 class ImportSummary(msgspec.Struct, kw_only=True):
-    """Counts of one import: `answers` by option, `rejected` and `rejected_answers` by reason.
+    """Counts of one import: `answers` by option, the three of what is `rejected` by reason.
 
     Events are counted whether the log held them before or not; `written` are those that it did not hold.
     `older` are rows with something new that lie before the newest event of their partition, `changed` events
@@ -82,6 +83,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     answers: dict[str, int] = {}
     rejected: dict[str, int]
     rejected_answers: dict[str, int]
+    rejected_cells: dict[str, int] = {}
 
 
 def import_events(
@@ -98,6 +100,7 @@ def import_events(
         older=chunks.new.older if chunks.new else 0,
         rejected=dict(sorted(rejects.rows.items())),
         rejected_answers=dict(sorted(rejects.answers.items())),
+        rejected_cells=dict(sorted(rejects.cells.items())),
     )
     if chunks.new:
         _count_held(summary, chunks.new)

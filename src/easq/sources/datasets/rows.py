@@ -37,13 +37,15 @@ class Parse:
     `columns` gives user, item, ts (ms, when the view began), reported (ms, when its behavior was known),
     option and propensity (null: not answered, not asked), optionally request, one DID column per behavior,
     and whatever the features need. `bad` and `bad_answer` are (reason, test) pairs. The first test that
-    holds rejects the row, or only its answer.
+    holds rejects the row, or only its answer. `bad_cells` are such pairs by column: the first that holds
+    leaves the column without a value, and the row is used.
     """
 
     cells: Mapping[str, pl.Expr]
     columns: Mapping[str, pl.Expr]
     bad: Sequence[Check]
     bad_answer: Sequence[Check] = field(default=())
+    bad_cells: Mapping[str, Sequence[Check]] = field(default_factory=dict)
 
 
 def value(column: str) -> pl.Expr:
@@ -118,12 +120,15 @@ def read_views(sources: Iterable[Source], parse: Parse, rejects: Rejects) -> pl.
     unanswered = views.filter(pl.col("_answer_reason").is_not_null()).select(
         "_source", ROW, pl.col("_answer_reason").alias("_reason")
     )
+    unknown = views.select("_source", ROW, pl.col("_cell_reasons").alias("_reason"))
+    unknown = unknown.filter(pl.col("_reason").list.len() > 0).explode("_reason")
     rejects.read += rows.height
     rejects.used += views.height
     rejects.rows.update(lost["_reason"].to_list())
     rejects.answers.update(unanswered["_reason"].to_list())
+    rejects.cells.update(unknown["_reason"].to_list())
     if rejects.path is not None:
-        _write(sources, pl.concat([lost, unanswered]), rejects)
+        _write(sources, pl.concat([lost, unanswered, unknown]), rejects)
     return views.select(*parse.columns)
 
 
@@ -132,7 +137,21 @@ def _typed(number: int, source: Source, parse: Parse) -> pl.DataFrame:
     answer = {
         name: pl.when(answer_reason.is_null()).then(parse.columns[name]) for name in ("option", "propensity")
     }
-    columns = {**parse.columns, **answer, "_reason": reason, "_answer_reason": answer_reason}
+    cell_reasons = {name: _first(tests) for name, tests in parse.bad_cells.items()}
+    known = {
+        name: pl.when(cell_reason.is_null()).then(parse.columns[name])
+        for name, cell_reason in cell_reasons.items()
+    }
+    # Several features may share a column, which counts once.
+    told = pl.concat_list(pl.lit(None, pl.String), *cell_reasons.values()).list.drop_nulls()
+    columns = {
+        **parse.columns,
+        **answer,
+        **known,
+        "_reason": reason,
+        "_answer_reason": answer_reason,
+        "_cell_reasons": told.list.unique(maintain_order=True),
+    }
     cells = {_READ + name: cell for name, cell in parse.cells.items()}
     rows = source.select(cells, columns)
     return rows.with_columns(pl.lit(number, pl.Int32).alias("_source"))

@@ -2,7 +2,7 @@
 
 One row is one view of one item by one viewer. Times without a zone are UTC. A behavior counts as known at
 the view's time. An empty cell means missing (features), not done (behaviors) or no answer. A cell that
-cannot be read rejects its row.
+cannot be read rejects its row; of categories it counts as empty.
 """
 
 from collections.abc import Iterator
@@ -153,14 +153,27 @@ def _parse(declared: Mapping) -> Parse:
                 (f"missing_{column}", blank(column))
                 for column in (columns.user, columns.item, *request.values())
             ),
-            *((f"inexact_{column}", inexact(pl.col(column))) for column in (columns.user, columns.item)),
+            *(
+                (f"inexact_{column}", inexact(pl.col(column)))
+                for column in (columns.user, columns.item, *request.values())
+            ),
             (f"inexact_{columns.time}", pl.col(columns.time).str.ends_with(ROUNDED)),
             *time_checks(columns.time),
             *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
             *((f"out_of_range_{column}", value(column).abs() > LARGEST_VALUE) for column in done),
         ],
         bad_answer=bad_answer,
+        bad_cells={RAW + f.name: _category_checks(f) for f in declared.features if f.kind not in NUMBERS},
     )
+
+
+def _category_checks(feature: FeatureColumn) -> list[Check]:
+    """Return the tests of a cell of categories. One that fails says nothing of the rest of its row."""
+    if feature.kind == "multi":
+        is_inexact = pl.col(LIST + feature.column).list.eval(inexact(pl.element())).list.any()
+    else:
+        is_inexact = inexact(pl.col(feature.column))
+    return [(f"inexact_{feature.column}", is_inexact)]
 
 
 def _time(column: str, unit: TimeUnit) -> pl.Expr:
