@@ -62,30 +62,6 @@ def test_a_folder_holds_plain_and_compressed_files_and_names_what_it_passes_over
     assert (summary["rows"], summary["views"], summary["passed_over"]) == (3, 3, ["c.xlsx"])
 
 
-def test_json_lines_are_read_as_csv(tmp_path: Path) -> None:
-    file = tmp_path / "views.jsonl"
-    rows = [
-        dict.fromkeys(COLUMNS) | row | {"tags": row["tags"].split("|") if row["tags"] else None}
-        for row in ROWS
-    ]
-    rows = [{key: None if value == "" else value for key, value in row.items()} for row in rows]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n")
-    assert events_of(loaded(file)) == as_csv(tmp_path)
-    compressed = tmp_path / "views.ndjson.gz"
-    compressed.write_bytes(gzip.compress(file.read_bytes()))
-    assert events_of(loaded(compressed)) == as_csv(tmp_path)
-
-
-def test_json_lines_without_a_key_are_refused_and_a_torn_line_is_rejected(tmp_path: Path) -> None:
-    file = tmp_path / "views.jsonl"
-    whole = json.dumps(dict.fromkeys(COLUMNS) | ROWS[0])
-    file.write_text(f"{whole}\n{whole[:40]}")
-    assert loaded(file).rejects.rows == {"cut_short": 1}
-    file.write_text(json.dumps(ROWS[1]))
-    with pytest.raises(InputError, match=r"views\.jsonl lacks survey, liked"):
-        loaded(file)
-
-
 def test_rows_cut_short_are_rejected(tmp_path: Path) -> None:
     file = write_csv(tmp_path / "views.csv", COLUMNS, ROWS)
     text = file.read_text() + f'ann,z,{NOON}\nbo,"z,""q""",{NOON + 9},nl,"a,b",9,1,,,\ncy,z,{NOON},n'

@@ -4,13 +4,14 @@ A path always names exactly that file: brackets and stars in it are no pattern h
 be compressed (`.gz`, `.zst`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from easq.errors import InputError
+from easq.sources.datasets.json_rows import flat_parts, is_nested
 
 if TYPE_CHECKING:
     from polars._typing import PolarsDataType
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 ROW = "_row"
 BROKEN = "_broken"
 """Whether a row lacks fields that the heading announces, or is not JSON."""
+
+NESTED = "nested:"
+"""Prefix of the columns that say whether a cell is a list or an object of JSON, and so no text."""
 
 LIST = "list:"
 """Prefix of the columns that hold the parts of a multi-valued cell."""
@@ -117,34 +121,17 @@ def text_of(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
     return parts.list.eval(_scalar_text(pl.element(), scalar)) if is_list else _scalar_text(value, scalar)
 
 
-def json_text(column: str, path: Path) -> pl.Expr:
-    """Return the text of one key of JSON lines. Raises InputError for a name that no path can hold."""
-    if "'" in column or "\\" in column:
-        raise InputError(f"{path}: a key of JSON lines cannot hold ' or \\ here, got {column!r}")
-    return pl.col("line").str.json_path_match(f"$['{column}']").alias(column)
-
-
-def missing_keys(rows: pl.LazyFrame, columns: Iterable[str]) -> list[str]:
-    """Return the keys that no line of JSON names."""
-    found = rows.select(
-        pl.col("line").str.contains(f'"{column}"', literal=True).any().alias(column) for column in columns
-    ).collect()
-    return [column for column in found.columns if not found[column].item()]
-
-
 def parts_of(
     column: str, dtype: pl.DataType, separator: str, null_values: tuple[str, ...], is_json: bool
 ) -> pl.Expr:
     """Return the parts of a multi-valued cell: a list's elements, or a text cut at `separator`.
 
-    Parts that stand for nothing are left out.
+    Parts that stand for nothing are left out. Null for a cell of JSON that has other parts than scalars.
     """
     value = pl.col(column)
     parts = value if dtype.is_nested() else value.str.split(separator)
     if is_json:
-        is_list = value.str.starts_with("[")
-        listed = pl.when(is_list).then(value).str.json_decode(pl.List(pl.String))
-        parts = pl.when(is_list).then(listed).otherwise(parts)
+        parts = pl.when(is_nested(value)).then(flat_parts(value)).otherwise(parts)
     is_nothing = pl.element().str.strip_chars().is_in(null_values).fill_null(True)
     return parts.list.eval(pl.element().filter(~is_nothing)) if null_values else parts
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
+from easq.sources.datasets.json_rows import is_nested, json_text, missing_keys
 from easq.sources.datasets.row_files import (
     BROKEN,
     LIST,
+    NESTED,
     ROW,
     cut_short,
-    json_text,
     kind_of,
-    missing_keys,
     open_rows,
     parts_of,
     text_of,
@@ -65,8 +65,9 @@ def open_file(
     """Return the needed columns of a CSV, Parquet or JSON lines file as text.
 
     `lists` are the columns of several values, with what separates these in a text; their parts come as
-    LIST columns. `null_values` are texts that stand for nothing, `separator` is that of a CSV's fields.
-    Raises InputError if the file cannot be read, lacks a needed column, or has one of a type without text.
+    LIST columns. NESTED columns say which cells of JSON are no texts. `null_values` are texts that stand for
+    nothing, `separator` is that of a CSV's fields. Raises InputError if the file cannot be read, lacks a
+    needed column, or has one of a type without text.
     """
     lists, columns = lists or {}, list(dict.fromkeys(needed))
     rows, names = open_rows(path, separator)
@@ -86,6 +87,10 @@ def open_file(
         cut = cut_short(path, separator) if kind_of(path) == "CSV" else pl.Series(ROW, [], pl.UInt32)
         rows = rows.with_columns(pl.col(ROW).is_in(cut.implode()).alias(BROKEN))
     prepared = without_nulls(dtypes, null_values)
+    prepared += [
+        (is_nested(pl.col(column)) if names is None else pl.lit(False)).alias(NESTED + column)
+        for column in columns
+    ]
     prepared += [
         parts_of(column, dtypes[column], between, null_values, names is None).alias(LIST + column)
         for column, between in lists.items()

@@ -30,7 +30,7 @@ from easq.sources.datasets.mapping import (
     read_mapping,
 )
 from easq.sources.datasets.request_cutter import into_requests
-from easq.sources.datasets.row_files import ENDINGS, LIST, ROUNDED, kind_of
+from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import listing, open_file
 from easq.sources.datasets.stream import events_of
@@ -154,6 +154,10 @@ def _parse(declared: Mapping) -> Parse:
                 for column in (columns.user, columns.item, *request.values())
             ),
             *(
+                (f"bad_{column}", pl.col(NESTED + column))
+                for column in (columns.user, columns.item, *request.values())
+            ),
+            *(
                 (f"inexact_{column}", inexact(pl.col(column)))
                 for column in (columns.user, columns.item, *request.values())
             ),
@@ -170,10 +174,12 @@ def _parse(declared: Mapping) -> Parse:
 def _category_checks(feature: FeatureColumn) -> list[Check]:
     """Return the tests of a cell of categories. One that fails says nothing of the rest of its row."""
     if feature.kind == "multi":
-        is_inexact = pl.col(LIST + feature.column).list.eval(inexact(pl.element())).list.any()
+        parts = pl.col(LIST + feature.column)
+        is_bad = parts.is_null() & pl.col(feature.column).is_not_null()
+        is_inexact = parts.list.eval(inexact(pl.element())).list.any()
     else:
-        is_inexact = inexact(pl.col(feature.column))
-    return [(f"inexact_{feature.column}", is_inexact)]
+        is_bad, is_inexact = pl.col(NESTED + feature.column), inexact(pl.col(feature.column))
+    return [(f"bad_{feature.column}", is_bad), (f"inexact_{feature.column}", is_inexact)]
 
 
 def _time(column: str, unit: TimeUnit) -> pl.Expr:
