@@ -261,8 +261,39 @@ def test_a_separator_is_declared_or_asked_for(tmp_path: Path) -> None:
     (tmp_path / "b.tsv").write_text(text.replace(",", "\t"))
     assert events_of(loaded(tmp_path / "a.csv", separator='";"')) == plain
     assert events_of(loaded(tmp_path / "b.tsv")) == plain
+    (tmp_path / "B.TSV").write_text(text.replace(",", "\t"))
+    (tmp_path / "B.Tsv.GZ").write_bytes(gzip.compress(text.replace(",", "\t").encode()))
+    (tmp_path / "b.tsv.csv").write_text(text)
+    for name in ("B.TSV", "B.Tsv.GZ", "b.tsv.csv"):
+        assert events_of(loaded(tmp_path / name)) == plain
     with pytest.raises(InputError, match="say what does with `separator` in the mapping"):
         loaded(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be"])
+def test_another_encoding_is_refused_by_name(tmp_path: Path, encoding: str, ending: str) -> None:
+    rows = [dict.fromkeys(COLUMNS) | view("Zoë", "x", NOON + n) for n in range(3)]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if ending.startswith("csv"):
+        text = write_csv(tmp_path / "plain.csv", COLUMNS, rows).read_text()
+    data = text.encode(encoding)
+    file = tmp_path / f"v.{ending}"
+    file.write_bytes(gzip.compress(data) if ending.endswith("gz") else data)
+    with pytest.raises(InputError, match=rf"v\.{ending} is not UTF-8; write it as UTF-8"):
+        loaded(file)
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_wrong_character_far_behind_is_refused_by_name(tmp_path: Path, ending: str) -> None:
+    rows = [dict.fromkeys(COLUMNS, 0) | view(f"u{n}", "x", NOON + n) for n in range(3000)]
+    file = write_csv(tmp_path / "v.csv", COLUMNS, rows)
+    if ending == "jsonl":
+        file = tmp_path / "v.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file.write_bytes(file.read_bytes().replace(b"u2999", b"u\xe9"))
+    with pytest.raises(InputError, match=rf"v\.{ending} is not UTF-8"):
+        loaded(file)
 
 
 def test_an_import_that_can_use_nothing_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ A path always names exactly that file: brackets and stars in it are no pattern h
 be compressed (`.gz`, `.zst`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,16 +40,15 @@ ENDINGS = ".csv, .tsv, .jsonl or .ndjson (each also with .gz or .zst) or .parque
 
 _NO_SEPARATOR = "\x01"  # not allowed in JSON, so that a line stays whole
 _EXACT_BELOW: dict[Any, float] = {pl.Float16: 2.0**11, pl.Float32: 2.0**24, pl.Float64: 2.0**53}
+_NO_UTF8 = "is not UTF-8; write it as UTF-8, with `iconv -f ISO-8859-1 -t UTF-8` or `iconv -f UTF-16 -t UTF-8`"
 _QUOTED = r'"(?:[^"]|"")*"'
 _CONTROL = r"[\x00-\x08\x0e-\x1f]"
 
 
 def kind_of(path: Path) -> str | None:
     """Return the kind of file that a name stands for; None if none does."""
-    name = path.name.lower()
-    plain = name.removesuffix(".gz").removesuffix(".zst")
-    kind = KINDS.get(Path(plain).suffix)
-    return None if kind == "Parquet" and plain != name else kind
+    kind = KINDS.get(_ending_of(path))
+    return None if kind == "Parquet" and _ending_of(path) != path.suffix.lower() else kind
 
 
 def open_rows(path: Path, separator: str | None) -> tuple[pl.LazyFrame, list[str] | None]:
@@ -64,7 +63,7 @@ def open_rows(path: Path, separator: str | None) -> tuple[pl.LazyFrame, list[str
                 rows = pl.scan_parquet(path, glob=False)
             case "JSON lines":
                 rows = _lines(path).filter(pl.col("line").is_not_null())
-                rows.head(1).collect()
+                _check_characters(path, rows.head(1).collect()["line"])
                 return rows, None
             case _:
                 rows = pl.scan_csv(
@@ -72,15 +71,24 @@ def open_rows(path: Path, separator: str | None) -> tuple[pl.LazyFrame, list[str
                 )
         names = rows.collect_schema().names()
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise unreadable(path, error) from error
+    if kind_of(path) == "CSV":
+        _check_characters(path, names)
     return rows.with_row_index(ROW, offset=1), names
+
+
+def unreadable(where: Path | str, error: Exception) -> InputError:
+    """Return what to raise for a file that cannot be read."""
+    if "invalid utf-8" in str(error).lower():
+        return InputError(f"{where} {_NO_UTF8}")
+    return InputError(f"{where} cannot be read: {error}")
 
 
 def cut_short(path: Path, separator: str | None) -> pl.Series:
     """Return the numbers of a CSV file's rows that have fewer fields than its heading.
 
     The reader fills such rows up with nothing, as if that had been written. Blank lines are rows of their
-    own kind: they hold nothing at all.
+    own kind: they hold nothing at all. Raises InputError if the file cannot be read.
     """
     comma = separator or _separator_of(path)
     row = pl.col("line").fill_null("")
@@ -90,10 +98,14 @@ def cut_short(path: Path, separator: str | None) -> pl.Series:
     rows = _lines(path).select(row.alias("row"), is_start.cast(pl.Int64).cum_sum().alias("number"))
     rows = rows.group_by("number", maintain_order=True).agg(pl.col("row").str.join("\n"))
     unquoted = pl.col("row").str.replace_all(_QUOTED, "q")
-    counted = rows.select(
+    counts = rows.select(
         unquoted.str.count_matches(comma, literal=True).alias("commas"),
         (pl.col("row").str.strip_chars() == "").alias("is_blank"),
-    ).collect()
+    )
+    try:
+        counted = counts.collect()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise unreadable(path, error) from error
     if counted.is_empty():
         return pl.Series(ROW, [], pl.UInt32)
     is_short = (counted["commas"] < counted["commas"][0]) & ~counted["is_blank"]
@@ -160,7 +172,18 @@ def _lines(path: Path) -> pl.LazyFrame:
 
 
 def _separator_of(path: Path) -> str:
-    return "\t" if ".tsv" in path.suffixes else ","
+    return "\t" if _ending_of(path) == ".tsv" else ","
+
+
+def _ending_of(path: Path) -> str:
+    """Return the ending of a name in small letters, without that of a compression."""
+    return Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
+
+
+def _check_characters(path: Path, texts: Iterable[str]) -> None:
+    """Raise InputError if every second character is missing, as where UTF-16 is read as UTF-8."""
+    if any("\0" in text for text in texts):
+        raise InputError(f"{path} {_NO_UTF8}")
 
 
 def _scalar_text(value: pl.Expr, dtype: "PolarsDataType") -> pl.Expr:

@@ -17,6 +17,7 @@ from easq.sources.datasets.row_files import (
     open_rows,
     parts_of,
     text_of,
+    unreadable,
     without_nulls,
 )
 
@@ -45,7 +46,7 @@ class Source:
         try:
             return rows.collect(optimizations=_WHOLE_ROWS)
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise InputError(f"{self.name} cannot be read: {error}") from error
+            raise unreadable(self.name, error) from error
 
     def raw(self, wanted: pl.DataFrame) -> pl.DataFrame:
         """Return the text of the rows whose numbers are in `wanted`, after its other columns."""
@@ -72,8 +73,11 @@ def open_file(
     lists, columns = lists or {}, list(dict.fromkeys(needed))
     rows, names = open_rows(path, separator)
     if names is None:
-        present = [c for c in columns if c not in missing_keys(rows, columns)]
-        require(columns, present, str(path))
+        try:
+            missing = missing_keys(rows, columns)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise unreadable(path, error) from error
+        require(columns, [column for column in columns if column not in missing], str(path))
         texts = [json_text(column, path) for column in columns]
         dtypes: dict[str, pl.DataType] = dict.fromkeys(columns, pl.String())
         whole = pl.col("line").str.json_path_match("$").str.starts_with("{").fill_null(False)
