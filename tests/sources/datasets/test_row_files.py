@@ -222,6 +222,17 @@ def test_large_numbers_of_a_small_type_of_floats_are_numbers(tmp_path: Path) -> 
     assert floats_in(request, "seconds") == [2.0**25, 1.5 * 2.0**33]
 
 
+def test_answers_in_a_column_of_decimals_are_those_of_the_mapping(tmp_path: Path) -> None:
+    rows = [view(f"u{n}", "x", NOON) for n in range(2)]
+    answers = pl.Series(["4.00", "1.00"]).str.to_decimal(scale=2)
+    typed = loaded(parquet(tmp_path / "v.parquet", rows, survey=answers))
+    told = [dict(row, survey=text) for row, text in zip(rows, ("4.00", " 1.000 "), strict=True)]
+    for source in (typed, loaded(write_csv(tmp_path / "v.csv", COLUMNS, told))):
+        assert source.rejects.answers == {}
+        options = [event.option for event in events_of(source) if isinstance(event, Answered)]
+        assert sorted(options) == ["dissatisfied", "satisfied"]
+
+
 def test_ids_in_a_column_of_decimals_are_exact(tmp_path: Path) -> None:
     rows = [view("ann", "x", NOON), view("ann", "y", NOON + 1)]
     ids = pl.Series(["9007199254740993.00", "7.00"]).str.to_decimal(scale=2)

@@ -16,6 +16,7 @@ import polars as pl
 from easq.errors import InputError
 from easq.log.base import EventLog
 from easq.log.events import Event
+from easq.log.ids import plain_name
 from easq.log.packing import LARGEST_VALUE
 from easq.recipe.questionnaire import Quality
 from easq.sources.datasets.base import EventSource, Rejects
@@ -202,9 +203,9 @@ def _answer(answer: AnswerColumn | None) -> tuple[pl.Expr, pl.Expr, list[Check]]
     """Return the option, the propensity of the ask, and the tests that reject an answer."""
     if answer is None:
         return pl.lit(None, pl.String), pl.lit(None, pl.Float64), []
-    answer_text = pl.col(answer.column).str.strip_chars().str.strip_suffix(".0")
-    options = {key.strip().removesuffix(".0"): option for key, option in answer.options.items()}
-    ignored = [key.strip().removesuffix(".0") for key in answer.ignored]
+    answer_text = name(answer.column)
+    options = {plain_name(key.strip()): option for key, option in answer.options.items()}
+    ignored = [plain_name(key.strip()) for key in answer.ignored]
     option = answer_text.replace_strict(options, default=None, return_dtype=pl.String)
     unknown = option.is_null() & ~answer_text.is_in(ignored) & ~blank(answer.column)
     tests = [(f"unknown_{answer.column}", unknown)]
