@@ -8,8 +8,10 @@ import pytest
 
 from easq.errors import InputError
 from easq.log.events import EVENTS, Answered, Behavior, Event, Request
+from easq.log.merge import MergedReader
 from easq.log.sqlite import SqliteLog
 from easq.sources.datasets import load
+from easq.sources.datasets.held import held_by
 from tests.sources.datasets.test_table import ANSWER, COLUMNS, mapping, view
 from tests.support.small_datasets import MINUTE, NOON, write_csv
 
@@ -125,6 +127,26 @@ def test_rows_that_are_older_than_the_log_are_counted(tmp_path: Path) -> None:
     add(tmp_path, ROWS[20:40])
     assert add(tmp_path, ROWS[:20] + ROWS[40:])["older"] == 20
     assert add(tmp_path, ROWS)["older"] == 0
+
+
+@pytest.mark.parametrize("wrong", [2, 40])
+def test_a_wrong_time_far_ahead_makes_later_files_older_only_if_a_replay_believes_it(
+    tmp_path: Path, wrong: int
+) -> None:
+    rows = [dict(row, viewer="solo") for row in ROWS]
+    ahead = [dict(row, seen_at=row["seen_at"] + 90 * DAY) for row in rows[:wrong]]
+    add(tmp_path, rows[:40] + ahead)
+    if wrong == 2:
+        assert add(tmp_path, rows[40:])["older"] == 0
+        assert add(tmp_path, [dict(row, seen_at=row["seen_at"] + 30 * DAY) for row in rows])["older"] == 0
+    else:
+        with pytest.raises(InputError, match="all 20 new rows lie before"):
+            add(tmp_path, rows[40:])
+    with SqliteLog(tmp_path / "a.log", read_only=True) as log:
+        reader = MergedReader(log, EVENTS, log.end_offsets(EVENTS))
+        for _ in reader:
+            pass
+        assert held_by(log, "shop").newest == [time.newest for time in reader.times]
 
 
 def test_a_row_of_the_future_makes_no_other_row_late(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import polars as pl
 
 from easq.errors import InputError
 from easq.log.base import EventLog, partition_of
+from easq.log.event_time import EventTime
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import key_of
@@ -26,7 +27,7 @@ _WHOLE_FLOAT = re.compile(r"(:(?:0|-?[1-9][0-9]{0,18}))\.0+(?=:)")
 class Held:
     """The views of one table (by key) with their requests, its asks and answers, and how far the log goes.
 
-    `newest` is the time of the newest event by partition, in ms.
+    `newest` is the time of each partition in ms, as a replay of the log takes it: one wrong clock is no time.
     """
 
     name: str = ""
@@ -51,16 +52,17 @@ class New:
 
 def held_by(log: EventLog, name: str) -> Held:
     """Return what a log holds of the table `name`. Its ids may be of a version that kept `1003.0` apart."""
-    held = Held(name, newest=[0] * log.partitions(EVENTS))
+    held = Held(name)
     start = name + ":"
     for partition, first in enumerate(log.start_offsets(EVENTS)):
-        offset = first
+        offset, time = first, EventTime()
         while events := log.read(EVENTS, partition, offset, _READ):
             offset += len(events)
-            held.newest[partition] = max(held.newest[partition], *(event.ts for event in events))
             for event in events:
+                time.move(event.ts)
                 if event.event_id.startswith(start):
                     _note(held, event, len(start))
+        held.newest.append(time.newest)
     return held
 
 

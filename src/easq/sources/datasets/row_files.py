@@ -40,7 +40,7 @@ ENDINGS = ".csv, .tsv, .jsonl or .ndjson (each also with .gz or .zst) or .parque
 
 _NO_SEPARATOR = "\x01"  # not allowed in JSON, so that a line stays whole
 _EXACT_BELOW: dict[Any, float] = {pl.Float16: 2.0**11, pl.Float32: 2.0**24, pl.Float64: 2.0**53}
-_NO_UTF8 = "is not UTF-8; write it as UTF-8, with `iconv -f ISO-8859-1 -t UTF-8` or `iconv -f UTF-16 -t UTF-8`"
+_NO_UTF8 = "is not UTF-8; write it as UTF-8, as `iconv -f ISO-8859-1 -t UTF-8` does, or `-f UTF-16`"
 _QUOTED = r'"(?:[^"]|"")*"'
 _CONTROL = r"[\x00-\x08\x0e-\x1f]"
 
