@@ -82,7 +82,6 @@ def replay(
     from easq.prove.offline.replay import replay as run_replay
     from easq.prove.offline.replay import run_folder
     from easq.recipe.read import read_recipe
-    from easq.sources.datasets import load
 
     settings = read_recipe(recipe, overrides or [], methods=read_method)
     if (log is None) == (data is None):
@@ -95,10 +94,8 @@ def replay(
     with progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
             log = out / "events.log"
-            _check_same_data(out, data, resume)
-            if not (resume and log.exists()):
-                mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
-                imported = _import_whole(load, settings.data.loader, data, log, mapping, watch("import", 1))
+            mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
+            imported = _import_data(settings.data.loader, data, log, mapping, resume, watch)
         assert log is not None
         with SqliteLog(log) as events:
             done = run_replay(settings, events, out, resume, truth, watch("replay", 1))
@@ -111,20 +108,55 @@ def replay(
     show(_replay_summary(done.result, done.times), as_json, as_text)
 
 
-def _check_same_data(out: Path, data: Path, resume: bool) -> None:
-    """Note the files of a data set in the run's folder. Raises InputError if it resumes with others."""
-    from easq.home.files import replace_file
+def _import_data(
+    loader: str,
+    data: Path,
+    log: Path,
+    mapping: Path | None,
+    resume: bool,
+    watch: Callable[[str, int], Callable[[int, int], None]],
+) -> dict[str, Any]:
+    """Import the data of a run; return the counts, nothing if a run that is resumed has imported them.
 
-    noted = out / "data.json"
-    files = sorted(path for path in (data.rglob("*") if data.is_dir() else [data]) if path.is_file())
-    found = [[path.name, path.stat().st_size] for path in files]
-    if resume and noted.exists() and (before := json.loads(noted.read_text())) != found:
-        names = sorted({entry[0] for entry in (*before, *found) if entry not in before or entry not in found})
+    The import has another name first, so that a log of that name is a whole one. Raises InputError if the
+    run was started with other data.
+    """
+    from easq.home.files import replace_file
+    from easq.sources.datasets import load
+    from easq.sources.datasets.fingerprint import fingerprint
+
+    found = fingerprint(data, mapping)
+    _check_same_data(log.parent, found, resume)
+    if resume and log.exists():
+        return {}
+    # First what was imported before, so that it is never taken for what is noted.
+    for old in log.parent.glob(log.name + "*"):
+        old.unlink()
+    replace_file(log.parent / "data.json", json.dumps(found))
+    part = log.with_name(log.name + ".part")
+    rejects = log.with_name(log.name + ".rejects.jsonl")
+    summary = load(loader, data, part, mapping, watch("import", 1), rejects)
+    part.rename(log)
+    return {**summary, "log": str(log)}
+
+
+def _check_same_data(out: Path, found: dict[str, list[Any]], resume: bool) -> None:
+    """Raise InputError if a run that is resumed was started with other data, or may have been."""
+    from easq.sources.datasets.fingerprint import differing
+
+    log, noted = out / "events.log", out / "data.json"
+    before = json.loads(noted.read_text()) if resume and noted.exists() else None
+    if isinstance(before, dict):
+        if names := differing(before, found):
+            raise InputError(
+                f"--data: {out} was started with other data; these files differ: {', '.join(names[:12])}. "
+                "Name the data that it was started with, or remove the folder"
+            )
+    elif resume and log.exists():
         raise InputError(
-            f"--data: {out} was started with other data; these files differ: {', '.join(names[:12])}. Name "
-            "the data that it was started with, or remove the folder"
+            f"--data: {out} was started by a version that noted no content of its data, so these may be "
+            f"others. If they are not, give --log {log} --resume without --data; else remove the folder"
         )
-    replace_file(noted, json.dumps(found))
 
 
 def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, Any]:
@@ -164,24 +196,6 @@ def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> No
     target = out or folders[0] / "report.html"
     write_report(results, target)
     show({"report": str(target)}, as_json, lambda: console.print(f"report: {target}"))
-
-
-def _import_whole(
-    load: Callable[..., dict[str, Any]],
-    loader: str,
-    data: Path,
-    log: Path,
-    mapping: Path | None,
-    on_progress: Callable[[int, int], None],
-) -> dict[str, Any]:
-    """Import under another name first, so that a log of that name is a whole one; return the counts."""
-    part = log.with_name(log.name + ".part")
-    for old in log.parent.glob(log.name + "*"):
-        old.unlink()
-    rejects = log.with_name(log.name + ".rejects.jsonl")
-    summary = load(loader, data, part, mapping, on_progress, rejects)
-    part.rename(log)
-    return {**summary, "log": str(log)}
 
 
 def _print_import(summary: dict[str, Any]) -> None:

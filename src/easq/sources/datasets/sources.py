@@ -135,6 +135,17 @@ def find_one(root: Path, pattern: str, what: str) -> Path:
             raise InputError(f"{root} holds several {pattern} ({names}): give the folder of one data set")
 
 
+def files_at(path: Path) -> list[Path]:
+    """Return all files of a folder, the file of exactly that name, or those that match a glob; sorted."""
+    if path.is_dir():
+        found = path.rglob("*")
+    elif path.is_file():
+        return [path]
+    else:
+        found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    return sorted(file for file in found if file.is_file())
+
+
 def check_folder(root: Path, expected: str) -> None:
     """Raise InputError, naming what is expected, if `root` is not a folder."""
     if not root.is_dir():

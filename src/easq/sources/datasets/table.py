@@ -33,7 +33,7 @@ from easq.sources.datasets.mapping import (
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
-from easq.sources.datasets.sources import listing, open_file
+from easq.sources.datasets.sources import files_at, listing, open_file
 from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, Views
 from easq.sources.datasets.weighed import weighed
@@ -95,16 +95,10 @@ def _as_told(views: Views, new: New) -> Iterator[list[Event]]:
 
 def _files(path: Path) -> tuple[list[Path], list[Path]]:
     """Return the files to read, and those of a folder that are of no known kind."""
-    others: list[Path] = []
+    files, others = files_at(path), []
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file())
-        files = [file for file in found if kind_of(file)]
-        others = [file for file in found if not kind_of(file)]
-    elif path.is_file():
-        files = [path]
-    else:
-        matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-        files = sorted(file for file in matches if file.is_file())
+        others = [file for file in files if not kind_of(file)]
+        files = [file for file in files if kind_of(file)]
     if not files:
         contents = f"; it holds {listing(path)}" if path.is_dir() else ", and no file matches"
         raise InputError(
