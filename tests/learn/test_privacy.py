@@ -25,9 +25,13 @@ from easq.learn.verify import verify
 from easq.log.events import EVENTS, PROFILES, Answered, Erased, ItemUpdate, Request, ViewerUpdate
 from easq.log.ids import stable_id
 from easq.log.packing import pack_ids
+from easq.log.rejects import rejects_of, remove_rejects
 from easq.log.sqlite import SqliteLog
+from easq.sources.datasets import load
 from tests.cli.test_cli import easq
+from tests.sources.datasets.test_table import COLUMNS, mapping, view
 from tests.support.live_home import LIVE, LiveSystem, event_batches, live_system
+from tests.support.small_datasets import NOON, write_csv
 from tests.support.small_worlds import small_recipe
 
 # Whoever answers most, so that every part of the system holds something.
@@ -303,3 +307,34 @@ def test_a_log_that_belongs_to_no_home_is_erased(tmp_path: Path) -> None:
         log.append(EVENTS, event_batches()[0])
     done = easq("privacy", "erase", "--log", tmp_path / "my.log", "--user", event_batches()[0][0].user_id)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("way", ["home", "log", "expire"])
+def test_rows_that_imports_could_not_use_go_with_an_erasure_and_are_named(tmp_path: Path, way: str) -> None:
+    folder, viewer = tmp_path / "home", "ann of the rejects"
+    log = (tmp_path / "log" if way == "log" else folder) / "events.log"
+    if way != "log":
+        settings = small_recipe(*LIVE, "retention.keep_days=1")
+        open_home(folder, settings)
+    rows = [view(viewer, "x", NOON), view(viewer, "x", NOON), view(viewer, "y", "late")]
+    load("table", write_csv(tmp_path / "v.csv", COLUMNS, rows), log, mapping(tmp_path / "m"))
+    rejects = log.with_name("events.log.rejects.jsonl")
+    assert viewer in rejects.read_text()
+    place, user = ("--log", log) if way == "log" else ("--home", folder), ("--user", viewer)
+    words = ("expire", *place) if way == "expire" else ("erase", *place, *user)
+    done = easq("privacy", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"imports could not use: {rejects}" in " ".join(done.stdout.split())
+    assert viewer.encode() not in bytes_of(log.parent)
+    if way != "expire":
+        again = easq("privacy", *words, "--json")
+        assert json.loads(again.stdout)["removed"] == []
+
+
+def test_rows_beside_a_link_to_a_log_are_removed_too(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "a.log")
+    files = [rejects_of(tmp_path / name) for name in ("link", "a.log")]
+    for file in files:
+        file.write_text("{}")
+    assert remove_rejects(tmp_path / "link") == [str(file) for file in files]
+    assert remove_rejects(tmp_path / "link") == []

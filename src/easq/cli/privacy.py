@@ -54,8 +54,8 @@ def export(*, user: str, home: Path | None = None, log: Path | None = None, out:
 def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as_json: Json = False) -> None:
     """Erase viewers from the log, the profiles, the checkpoints and the replay buffer.
 
-    A live system must be stopped. What was learned from them stays in the parameters; docs/privacy.md says
-    how to train without it.
+    The rows that imports could not use (`<log>.rejects.jsonl`) are removed. A live system must be stopped.
+    What was learned from viewers stays in the parameters; docs/privacy.md says how to train without it.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
     """
     from easq.home.home import home_of, open_home
     from easq.learn import privacy as viewers
+    from easq.log.rejects import remove_rejects
     from easq.log.sqlite import SqliteLog
     from easq.model.method import read_method
 
@@ -82,6 +83,7 @@ def erase(*, users: Users, home: Path | None = None, log: Path | None = None, as
             )
         with SqliteLog(log) as events:
             result = {"erased": viewers.erase(events, users)}
+        result["removed"] = remove_rejects(log)
     _show_erased(result, as_json)
 
 
@@ -105,7 +107,13 @@ def expire(*, home: Path, as_json: Json = False) -> None:
 
 def _show_erased(result: dict[str, Any], as_json: bool) -> None:
     words = ", ".join(f"{number:,} of topic {topic}" for topic, number in result["erased"].items())
-    show(result, as_json, lambda: console.print(f"events erased: {words}"))
+
+    def as_text() -> None:
+        console.print(f"events erased: {words}")
+        for path in result["removed"]:
+            console.print(f"removed, with the rows that imports could not use: {path}")
+
+    show(result, as_json, as_text)
 
 
 @contextmanager

@@ -122,6 +122,7 @@ def _import_data(
     run was started with other data.
     """
     from easq.home.files import replace_file
+    from easq.log.rejects import rejects_of
     from easq.sources.datasets import load
     from easq.sources.datasets.fingerprint import fingerprint
 
@@ -134,8 +135,7 @@ def _import_data(
         old.unlink()
     replace_file(log.parent / "data.json", json.dumps(found))
     part = log.with_name(log.name + ".part")
-    rejects = log.with_name(log.name + ".rejects.jsonl")
-    summary = load(loader, data, part, mapping, watch("import", 1), rejects)
+    summary = load(loader, data, part, mapping, watch("import", 1), rejects_of(log))
     part.rename(log)
     return {**summary, "log": str(log)}
 

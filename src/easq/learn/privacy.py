@@ -24,6 +24,7 @@ from easq.log.base import EventLog, Position, partition_of
 from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, ViewerUpdate
 from easq.log.ids import LONGEST_ID, plain_name
 from easq.log.packing import Column, unpack_floats, unpack_ids
+from easq.log.rejects import remove_rejects
 from easq.recipe.features import Number
 from easq.recipe.recipe import Recipe
 
@@ -92,7 +93,8 @@ def erase_home(home: Home, users: Collection[str]) -> dict[str, Any]:
         erased = erase(events, users)
         remove_copies(home)
         _remove_past(home)
-    return {"erased": erased, "step": seq}
+        removed = remove_rejects(home.folder / "events.log")
+    return {"erased": erased, "removed": removed, "step": seq}
 
 
 def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
@@ -111,7 +113,8 @@ def expire_home(home: Home, now_ms: int) -> dict[str, Any]:
         erased = _erase(events, partitions, lambda event: event.ts < oldest, (EVENTS,))
         remove_copies(home)
         _remove_past(home)
-    return {"erased": erased, "step": seq}
+        removed = remove_rejects(home.folder / "events.log")
+    return {"erased": erased, "removed": removed, "step": seq}
 
 
 def _erase(

@@ -27,6 +27,7 @@ def load(
     for an unknown loader, an unexpected or missing mapping, data of another format, and data of which no
     row can be used.
     """
+    from easq.log.rejects import rejects_of
     from easq.log.sqlite import SqliteLog
     from easq.sources.datasets.base import import_events
     from easq.sources.datasets.eeg_svrec import load_eeg_svrec
@@ -37,7 +38,7 @@ def load(
         raise InputError(f"loader: got {loader!r}; allowed: {', '.join(LOADERS)}")
     if loader != "table" and mapping is not None:
         raise InputError(f"mapping: got {mapping}, but only the loader table reads one, not {loader}")
-    rejects = rejects or log.with_name(log.name + ".rejects.jsonl")
+    rejects = rejects or rejects_of(log)
     if loader == "kuairand":
         loaded = load_kuairand(path, rejects)
     elif loader == "eeg_svrec":
