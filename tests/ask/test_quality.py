@@ -204,6 +204,37 @@ def test_a_flood_is_no_weapon_against_those_it_praises_or_blames(num: int, optio
         assert weigh(state, answer(user, 19 * HOUR, "bad", "j"), AnswerContext("else")) == (1.0, [])
 
 
+def known_regulars(state: QualityState, num: int) -> None:
+    """Make viewers known by two answers about others, and let one in ten of their later asks be answered."""
+    for n in range(num):
+        for k in range(12):
+            about, ts = AnswerContext(f"author{(n + 3 * k) % 41}"), (5 + k // 2) * HOUR + n * 20_000
+            observe(asked(f"reg{n}", ts, f"g{n % 80}.{k}"), state, RULES, about)
+            if k < 2 or (n + k) % 10 == 0:
+                weigh(
+                    state, answer(f"reg{n}", ts + 3000, ("good", "bad")[(n + k) % 2], f"g{n % 80}.{k}"), about
+                )
+
+
+@pytest.mark.parametrize(("option", "honest"), [("good", "gggggggggb"), ("bad", "bbbbbbbbbg")])
+@pytest.mark.parametrize("num", [20, 40, 80])
+def test_a_flood_of_known_viewers_is_a_bounded_weapon(num: int, option: str, honest: str) -> None:
+    """Who first gave two ordinary answers about others is known, so such a flood costs the known too."""
+    state = QualityState()
+    usual(state)
+    known_regulars(state, 400)
+    for n in range(num):
+        for k in range(2):
+            about, ts = AnswerContext(f"author{(n + k) % 41}"), 11 * HOUR + n * 1000 + k * 20 * MINUTE
+            observe(asked(f"x{n}", ts, f"y{n}.{k}"), state, RULES, about)
+            weigh(state, answer(f"x{n}", ts + 3000, ("good", "bad")[(n + k) % 2], f"y{n}.{k}"), about)
+    said = flood(state, 12 * HOUR, num, option)
+    assert sum(one.weight for one in said) < 2 * RULES.flood_excess * num / 20 + RULES.flood_viewers + 1
+    said_by_known = visits(state, 13 * HOUR, honest, is_known=True)
+    weights = {o: [one.weight for name, one in said_by_known if name == o] for o in ("good", "bad")}
+    assert min(np.mean(weights["good"]), np.mean(weights["bad"])) > 0.15
+
+
 def test_one_viewer_alone_is_no_flood_and_an_item_can_be_flooded_without_its_author_known() -> None:
     state = QualityState()
     usual(state)

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from easq.errors import InputError
 from easq.learn.repair import repair_home
 from easq.learn.verify import verify
 from easq.log.event_time import CONFIRMED_BY
@@ -51,6 +52,17 @@ def test_answers_after_a_few_rankings_of_the_future_are_learned(tmp_path: Path, 
         assert verify(system.home, system.events, system.updates).different == []
 
 
+def test_a_clock_that_is_behind_overwrites_nothing(tmp_path: Path) -> None:
+    batches = event_batches()
+    with live_system(tmp_path) as system:
+        learn(system, batches[:6])
+        parts = range(system.events.partitions(EVENTS))
+        times = [event.ts for p in parts for event in system.events.read(EVENTS, p, 0, 1 << 20)]
+        with pytest.raises(InputError, match=r"events of topic events lie after .* --even-most"):
+            repair_home(system.home, sorted(times)[len(times) // 4])
+        assert [e.ts for p in parts for e in system.events.read(EVENTS, p, 0, 1 << 20)] == times
+
+
 @pytest.mark.parametrize("ahead", AHEAD)
 def test_a_log_of_the_future_is_repaired_and_learning_goes_on(tmp_path: Path, ahead: int) -> None:
     batches = event_batches()
@@ -60,7 +72,10 @@ def test_a_log_of_the_future_is_repaired_and_learning_goes_on(tmp_path: Path, ah
         viewers = first_of_every_viewer(batches[:half])
         system.append([wrong(e, ahead, n) for n in range(4 * CONFIRMED_BY) for e in viewers])
         assert learn(system, batches[half : half + 2]) < num_answers(batches[: half + 2])
-        result = repair_home(system.home, max(event.ts for event in batches[half + 1]))
+        now = max(event.ts for event in batches[half + 1])
+        planned = repair_home(system.home, now, dry_run=True)
+        result = repair_home(system.home, now, even_most=True)
+        assert planned == result._replace(step=0)
         assert result.restamped["events"] == 4 * CONFIRMED_BY * len(viewers)
         assert result.step > 0
         latest = max(event.ts for batch in batches for event in batch)

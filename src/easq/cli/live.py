@@ -243,7 +243,7 @@ def renew(*, home: Path, recipe: Path, overrides: Overrides = None, as_json: Jso
 
 
 @app.command
-def repair(*, home: Path, as_json: Json = False) -> None:
+def repair(*, home: Path, dry_run: bool = False, even_most: bool = False, as_json: Json = False) -> None:
     """Give events that a wrong clock stamped with the future the time of the event before them.
 
     The system must be stopped, and this machine's clock right. What was left out as late meanwhile stays out.
@@ -252,15 +252,21 @@ def repair(*, home: Path, as_json: Json = False) -> None:
     ----------
     home
         The system's folder.
+    dry_run
+        Only count the events that would get another time.
+    even_most
+        Also where these are most of the log. Without it that is refused, since the clock may be behind.
     """
     from easq.home.clock import clock_of
     from easq.learn.repair import repair_home
 
     system = _existing_home(home, None)
     skew_ms = round(system.recipe.service.clock_skew_seconds * 1000)
-    result = repair_home(system, clock_of(system)() + skew_ms)
+    latest_ms = clock_of(system)() + skew_ms
+    result = repair_home(system, latest_ms, even_most=even_most, dry_run=dry_run)
     words = ", ".join(f"{number:,} of topic {topic}" for topic, number in result.restamped.items())
-    show(result._asdict(), as_json, lambda: console.print(f"events that got another time: {words}"))
+    verb = "would get" if dry_run else "got"
+    show(result._asdict(), as_json, lambda: console.print(f"events that {verb} another time: {words}"))
 
 
 def _existing_home(folder: Path, arm: str | None) -> "Home":

@@ -156,21 +156,38 @@ class SqliteLog:
             raise ValueError(f"offset and limit must not be negative, got {offset} and {limit}")
         first, last = min(offset, _LAST_OFFSET), min(offset + limit, _LAST_OFFSET) - 1
         rows = self._fetch(self._range, topic, partition, first, last)
-        # Appends leave no gap: if the first event is not the one asked for, that one was removed.
-        if limit and (not rows or rows[0][0] & _LAST_OFFSET != first):
-            start = self.start_offsets(topic)[partition]
-            if start > first:
-                raise TrimmedError(
-                    f"cannot read {self._path}: topic {topic!r}, partition {partition} begins at offset "
-                    f"{start}, {first} was asked for"
-                )
-        for place, data, expected in rows:
+        if len(rows) <= last - first:
+            last = min(last, self.end_offsets(topic)[partition] - 1)
+            if len(rows) <= last - first:
+                # They may have come since.
+                rows = self._fetch(self._range, topic, partition, first, last)
+                self._check_start(rows, topic, partition, first)
+        # Appends leave no gap, so what is not there is lost.
+        for own, (place, data, expected) in enumerate(rows, first):
+            if place & _LAST_OFFSET != own:
+                raise self._damaged(topic, partition, own, "it is missing, or there twice")
             if type(data) is not bytes or (expected is not None and row_sum(place, data) != expected):
-                raise LogError(
-                    f"cannot read {self._path}: topic {topic!r}, partition {partition}, offset "
-                    f"{place & _LAST_OFFSET} is damaged: its checksum is wrong; restore the file from a copy"
-                )
+                raise self._damaged(topic, partition, own, "its checksum is wrong")
+        if len(rows) <= last - first:
+            raise self._damaged(topic, partition, first + len(rows), "it is missing")
         return [data for _, data, _ in rows]
+
+    def _check_start(self, rows: list[Any], topic: str, partition: int, first: int) -> None:
+        """Raise TrimmedError if the first event asked for was removed, and those before it."""
+        if rows and rows[0][0] & _LAST_OFFSET == first:
+            return
+        start = self.start_offsets(topic)[partition]
+        if start > first:
+            raise TrimmedError(
+                f"cannot read {self._path}: topic {topic!r}, partition {partition} begins at offset {start}, "
+                f"{first} was asked for"
+            )
+
+    def _damaged(self, topic: str, partition: int, offset: int, how: str) -> LogError:
+        return LogError(
+            f"cannot read {self._path}: topic {topic!r}, partition {partition}, offset {offset} is damaged: "
+            f"{how}; restore the file from a copy"
+        )
 
     def trim(self, topic: str, before: Sequence[int]) -> None:
         """Remove each partition's events before an offset, with their ids. Offsets do not change.
