@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import structlog
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from easq.service.http.arrival import Arrival
@@ -43,7 +44,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(**of_uvicorn)
         self._idle, self._head_s, self._refuse_early = idle, head_s, refuse_early
         self._not_understood = self._num_ignored = 0
-        self._in_head = self._is_refused = self._is_shed = False
+        self._in_head = self._is_refused = self._is_shed = self._has_upgrade = False
         self._timer: TimerHandle | None = None
         self._cycles: deque[RequestResponseCycle] = deque()  # calls under way, the oldest first
         self._arrival: Arrival
@@ -82,13 +83,20 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin the head of a request."""
         self._stop_waiting()  # for the next call; its head has the whole time
-        self._in_head, self._not_understood = True, 0
+        self._in_head, self._not_understood, self._has_upgrade = True, 0, False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Begin the call, if it says once which host it is for."""
         self._in_head, self._not_understood = False, 0
         self._stop_waiting()
+        if self._is_refused:
+            return
+        if self.parser.get_method() == b"CONNECT":
+            self._refuse(Refusal(405, "method_not_allowed", "CONNECT: this is not a proxy"))
+        elif self.parser.should_upgrade():
+            self._has_upgrade = True
+            return
         num_hosts = sum(name == b"host" for name, _ in self.headers)
         if num_hosts != 1 and (num_hosts or self.parser.get_http_version() == "1.1"):
             self._refuse(Refusal(400, "invalid", f"host: got {num_hosts} such headers; allowed: one"))
@@ -111,6 +119,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        if self._has_upgrade:  # for the parser, to which the body is none of HTTP
+            return
         if self._is_shed:
             self._is_shed = False
         elif not self._is_refused:
@@ -143,11 +153,38 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         self._not_understood += len(data)
-        super().data_received(cast(bytes, data))
+        self._parse(data)
         if self._not_understood > HEAD_LIMIT:
             self._refuse_head()
         elif self._in_head or not self._is_under_way():
             self._await_head()
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            while data and not self._is_refused:
+                try:
+                    self.parser.feed_data(data)
+                except HttpParserUpgrade as upgrade:
+                    data = data[upgrade.args[0] :]
+                    if not self._is_refused:
+                        self._ignore_upgrade()
+                else:
+                    return
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _ignore_upgrade(self) -> None:
+        """Read a head again without its `upgrade`; some clients offer one with every first call.
+
+        The parser ends the request there: it would take the body for the next one.
+        """
+        headers = [b"%s: %s\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        version = self.parser.get_http_version().encode()
+        start = b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        self.parser.feed_data(b"".join([start, *headers, b"\r\n"]))
 
     def _is_under_way(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -164,7 +201,6 @@ class BoundedProtocol(HttpToolsProtocol):
             self.parser.get_method() != b"POST"
             or self.parser.get_http_version() != "1.1"
             or not self.parser.should_keep_alive()
-            or self.parser.should_upgrade()
             or self.expect_100_continue
             or self._is_under_way()
             or self.flow.write_paused
