@@ -41,7 +41,7 @@ class Authenticator:
         route: Route | None = handler.opt.get("route")
         if route is None or not route.scopes:
             return
-        caller = ""
+        caller, key = "", None
         if not self._keys.is_open:
             token = _token(connection.scope["headers"])
             if not token and isinstance(route, CallRoute) and route.is_beacon:
@@ -60,6 +60,8 @@ class Authenticator:
                 message = f"the key's scope is {key.scope}; allowed here: {', '.join(route.scopes)}"
                 raise Refusal(403, "forbidden", message)
         self._rates.take(caller, time.monotonic())
+        if key is None or key.scope != "viewer":  # a viewer key is public
+            connection.scope["state"]["is_known"] = True
 
     async def _token_of_body(self, connection: ASGIConnection[Any, Any, Any, Any], limit: int | None) -> str:
         """Return the key inside a beacon's body; a beacon cannot have headers of its own."""

@@ -45,6 +45,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._idle, self._head_s, self._refuse_early = idle, head_s, refuse_early
         self._not_understood = self._num_ignored = 0
         self._in_head = self._is_refused = self._is_shed = self._has_upgrade = False
+        self._is_known = False  # a call that needs a key was let in
         self._timer: TimerHandle | None = None
         self._cycles: deque[RequestResponseCycle] = deque()  # calls under way, the oldest first
         self._arrival: Arrival
@@ -130,10 +131,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """End a call, or go on to the next that came with it."""
         has_next = bool(self.pipeline)
-        self._cycles.popleft()
+        cycle = self._cycles.popleft()
+        self._is_known = self._is_known or "is_known" in cycle.scope["state"]
         super().on_response_complete()
         if not has_next and not self.transport.is_closing():
-            self._idle.rest(self)
+            self._idle.rest(self, self._is_known)
 
     def shutdown(self) -> None:
         """End with the service: after the reply, but nobody is waited for who has not sent a whole call."""
@@ -211,8 +213,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if refusal is None:
             return False
         self._is_shed = True
-        self._idle.call(self)
-        self._idle.rest(self)
+        self._idle.rest(self, self._is_known)
         self.transport.write(_reply(refusal, self.server_state.default_headers))
         return True
 

@@ -18,8 +18,10 @@ class Idle(Protocol):
 class IdleConnections:
     """At most `most` connections, and fewer where the process may not open so many files.
 
-    A new one takes the place of the one that has been idle for longest, first of those that never made a
-    call. So idle connections shut out nobody, and a call that is under way is never ended for another.
+    A new one takes the place of the one that has been idle for longest. Those that are known, on which a call
+    with a key was answered, come after all others, as long as they are at most half of all: so whoever
+    connects, with a key or without, is not sent away before his call by idle connections of others, however
+    often these are used. And a call that is under way is never ended for another.
     """
 
     def __init__(self, most: int) -> None:
@@ -28,33 +30,37 @@ class IdleConnections:
         free = most if limit == resource.RLIM_INFINITY else limit - num_open - _SPARE_FILES
         self.most = max(1, min(most, free))
         self._num = 0
-        self._unused: dict[Idle, None] = {}
-        self._used: dict[Idle, None] = {}
+        self._known: dict[Idle, None] = {}  # the longest idle first, and so are the others
+        self._others: dict[Idle, None] = {}
 
     def open(self, connection: Idle) -> bool:
         """Take in a new connection; return False if there is no room and nothing gives way."""
         self._num += 1
-        if self._num <= self.most:
-            self._unused[connection] = None
-            return True
-        for group in (self._unused, self._used):
-            if (oldest := next(iter(group), None)) is not None:
-                del group[oldest]
-                oldest.give_way()
-                self._unused[connection] = None
-                return True
-        return False
+        if self._num > self.most:
+            if (oldest := self._oldest()) is None:
+                return False
+            self.call(oldest)
+            oldest.give_way()
+        self._others[connection] = None
+        return True
 
     def call(self, connection: Idle) -> None:
         """Note that a call is under way on a connection."""
-        self._unused.pop(connection, None)
-        self._used.pop(connection, None)
+        self._known.pop(connection, None)
+        self._others.pop(connection, None)
 
-    def rest(self, connection: Idle) -> None:
+    def rest(self, connection: Idle, is_known: bool) -> None:
         """Note that no call is under way on a connection any more."""
-        self._used[connection] = None
+        self.call(connection)
+        (self._known if is_known else self._others)[connection] = None
 
     def close(self, connection: Idle) -> None:
         """Note that a connection has ended."""
         self.call(connection)
         self._num -= 1
+
+    def _oldest(self) -> Idle | None:
+        first, then = self._others, self._known
+        if len(self._known) > self.most // 2:
+            first, then = then, first
+        return next(iter(first), None) or next(iter(then), None)
