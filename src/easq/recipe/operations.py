@@ -58,7 +58,8 @@ class Service(Strict, frozen=True):
     log_top, log_sample     how many candidates of a ranking are logged: the first, and a sample of the rest.
     when_log_is_down        refuse: a ranking that cannot be logged is a 503; serve: it is served and counted.
     log_wait_seconds        maximum time that a reply waits for the log.
-    body_seconds            maximum time that a request's headers, and then its body, take to arrive.
+    body_seconds            maximum time that a request's headers, and then its body, take to arrive, and that
+                            a caller takes nothing of a reply.
     max_uploads             maximum of bodies over 64 KiB that arrive at once; bounds memory.
     max_calls               maximum of calls that wait or are worked on; further ones get a 503.
     wait_seconds            maximum time from a call's arrival until work on it begins; then it gets a 503.

@@ -4,9 +4,12 @@ Nobody is known before the head of a request has been read. The parser joins wha
 to one header, however long: so what it has not understood yet is counted in front of it.
 """
 
+import sys
 from asyncio import BaseTransport, TimerHandle, Transport
 from collections import deque
 from collections.abc import Callable, Sequence
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any, cast
 
 import structlog
@@ -30,8 +33,9 @@ logger = structlog.get_logger("easq.service")
 class BoundedProtocol(HttpToolsProtocol):
     """A connection whose heads are bounded in bytes and in time, and which gives way while it is idle.
 
-    `head_s` is how long a head may take to arrive, and how long nothing at all may. `refuse_early` is told
-    the path of a call and returns its refusal where there is no room for it.
+    `head_s` is how long a head may take to arrive, how long nothing at all may, and how long nothing of the
+    replies may be taken. `refuse_early` is told the path of a call and returns its refusal where there is no
+    room for it.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = self._is_refused = self._is_shed = self._has_upgrade = False
         self._is_known = False  # a call that needs a key was let in
         self._timer: TimerHandle | None = None
+        self._watch: TimerHandle | None = None
+        self._untaken: int | None = None  # bytes of replies at the last look
         self._cycles: deque[RequestResponseCycle] = deque()  # calls under way, the oldest first
         self._arrival: Arrival
 
@@ -63,14 +69,29 @@ class BoundedProtocol(HttpToolsProtocol):
         """Forget the connection."""
         self._idle.close(self)
         self._stop_waiting()
+        if self._watch is not None:
+            self._watch.cancel()
         super().connection_lost(exc)
         for cycle in self._cycles:  # uvicorn tells the newest alone, of several that came at once
             cycle.disconnected = True
             cycle.message_event.set()
 
     def give_way(self) -> None:
-        """Close the connection, on which no call is under way."""
+        """Close the connection, on which no call is under way, or whose caller does not take the replies."""
         self.transport.close()
+        self.loop.call_soon(self.transport.abort)  # after the reply of just now; what is not taken is dropped
+
+    def pause_writing(self) -> None:
+        """Let the connection give way until its caller takes more of the replies."""
+        super().pause_writing()
+        self._idle.rest(self, self._is_known)
+        self._watch_replies()
+
+    def resume_writing(self) -> None:
+        """Go on with the call that waited for the caller."""
+        super().resume_writing()
+        if self._is_under_way():
+            self._idle.call(self)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser step by step, for as long as it understands."""
@@ -106,7 +127,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= _MOST_BEHIND:  # uvicorn would read on after each reply, and queue them all
             self._refuse(unavailable("too_many_calls", f"{_MOST_BEHIND} calls wait on this connection"))
             return
-        self._idle.call(self)
+        if not self.flow.write_paused:
+            self._idle.call(self)
         self._arrival = self.scope["state"]["arrival"] = Arrival(self.transport)
         super().on_headers_complete()
         assert self.cycle is not None
@@ -134,8 +156,9 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle = self._cycles.popleft()
         self._is_known = self._is_known or "is_known" in cycle.scope["state"]
         super().on_response_complete()
-        if not has_next and not self.transport.is_closing():
+        if not has_next or self.transport.is_closing():
             self._idle.rest(self, self._is_known)
+        self._watch_replies()
 
     def shutdown(self) -> None:
         """End with the service: after the reply, but nobody is waited for who has not sent a whole call."""
@@ -215,6 +238,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_shed = True
         self._idle.rest(self, self._is_known)
         self.transport.write(_reply(refusal, self.server_state.default_headers))
+        self._watch_replies()
         return True
 
     def _refuse_head(self) -> None:
@@ -242,7 +266,23 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(408, "head_timeout", message))
         else:
             self.transport.close()
-            self.loop.call_later(_LINGER_S, self.transport.abort)  # what nobody reads is never sent
+
+    def _watch_replies(self) -> None:
+        """See to it that what has been written is taken; else it would hold the connection for good.
+
+        Also when it is to be closed: that waits until all has been taken.
+        """
+        self._untaken = None
+        if self._watch is None:
+            self._watch = self.loop.call_later(self._head_s / 2, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        before, self._untaken = self._untaken, _num_untaken(self.transport)
+        if before is not None and self._untaken >= before:
+            self.transport.abort()
+        elif self._untaken:
+            self._watch = self.loop.call_later(self._head_s / 2, self._look)
 
     def _refuse(self, refusal: Refusal) -> None:
         """Reply and close. Where a call has or awaits its reply only close: the replies would be mixed up."""
@@ -254,9 +294,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
             return
         self.transport.write(_reply(refusal, [(b"connection", b"close")]))
+        self._watch_replies()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)
+
+
+def _num_untaken(transport: Transport) -> int:
+    """Return how many bytes the caller has yet to take; 0 where the kernel holds them all.
+
+    It is those in the kernel that get fewer with every byte that is taken: it asks for more in large lumps.
+    """
+    num = transport.get_write_buffer_size()
+    if not num:
+        return 0
+    queued = ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+    return num + int.from_bytes(queued, sys.byteorder)
 
 
 def _reply(refusal: Refusal, beside: Sequence[tuple[bytes, bytes]]) -> bytes:

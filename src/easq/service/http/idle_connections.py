@@ -8,7 +8,7 @@ _SPARE_FILES = 32  # for what the process opens later: logs, snapshots, the dash
 
 
 class Idle(Protocol):
-    """A connection on which no call is under way."""
+    """A connection on which no call is under way, or whose caller does not take the replies."""
 
     def give_way(self) -> None:
         """Close it."""
@@ -50,7 +50,7 @@ class IdleConnections:
         self._others.pop(connection, None)
 
     def rest(self, connection: Idle, is_known: bool) -> None:
-        """Note that no call is under way on a connection any more."""
+        """Note that a connection may give way: no call is under way any more, or nobody takes the replies."""
         self.call(connection)
         (self._known if is_known else self._others)[connection] = None
 
