@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import httpx
 import pytest
 
+from easq.service.http.error_replies import unavailable
 from easq.service.http.keys import create_key
+from easq.service.http.turns import Turns
 from tests.support.http_service import Served, serving
 
 RANK = {"user_id": "u", "candidates": ["a"]}
@@ -84,6 +87,31 @@ def test_origins_of_apps_and_below_a_name_may_ask(
         headers = {"origin": origin, "access-control-request-method": "POST"}
         asked = served.http.options("/v1/questionnaire/offer", headers=headers)
         assert (asked.headers.get("access-control-allow-origin") == origin) is may
+
+
+def test_a_page_can_read_that_there_is_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And may ask whether it may call, as ever."""
+    path, page = "/v1/questionnaire/offer", {"origin": PLAYER}
+    asks = page | {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+
+    def access(reply: httpx.Response) -> dict[str, str]:
+        return {name: value for name, value in reply.headers.items() if name.startswith("access-control")}
+
+    with serving(tmp_path, f'ask.origins=["{PLAYER}"]') as served:
+        before = [served.http.options(path, headers=asks), served.http.post(path, json={}, headers=page)]
+        monkeypatch.setattr(Turns, "refusal", lambda _: unavailable("overloaded", "no room"))
+        after = [served.http.options(path, headers=asks), served.http.post(path, json={}, headers=page)]
+        assert [reply.status_code for reply in before + after] == [204, 400, 204, 503]
+        assert list(map(access, before)) == list(map(access, after))
+        assert after[1].headers["access-control-allow-origin"] == PLAYER
+        assert after[1].headers["vary"] == before[1].headers["vary"]
+        assert after[1].headers["retry-after"] == "1"
+        assert after[1].json()["error"]["code"] == "overloaded"
+        for headers in ({}, {"origin": served.url}):
+            reply = served.http.post("/v1/rank", json=RANK, headers=headers)
+            assert (reply.status_code, access(reply)) == (503, {})
+        evil = served.http.post(path, json={}, headers={"origin": "https://evil.example"})
+        assert evil.status_code == 403
 
 
 def test_with_keys_any_name_and_page_may_call_who_has_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from easq.recipe.recipe import Recipe
 from easq.service.http.auth import Authenticator
 from easq.service.http.error_replies import Refusal, too_large
-from easq.service.http.load_shedder import LoadShedder
+from easq.service.http.load_shedder import LoadShedder, RoomGuard
 from easq.service.http.messages import JSON
 from easq.service.http.origins import Origins
 from easq.service.http.rate_limit import RateLimit
@@ -31,7 +31,10 @@ def make_app(service: LiveService, routes: Sequence[Route] = ROUTES) -> RequestM
     uploads, turns = Uploads(recipe.service), Turns(recipe.service)
     app = Litestar(
         [_route_handler(route, service, uploads, turns) for route in routes],
-        guards=[Authenticator(service.keys, RateLimit(recipe.service.requests_per_second), uploads)],
+        guards=[
+            RoomGuard(turns),
+            Authenticator(service.keys, RateLimit(recipe.service.requests_per_second), uploads),
+        ],
         exception_handlers={Exception: _explain_to(recipe)},
         request_max_body_size=recipe.service.max_body_bytes,
         cors_config=_cors(recipe.ask.origins),
