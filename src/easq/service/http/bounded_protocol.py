@@ -218,9 +218,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Reply to a call for which there is no room, and keep the connection; return whether it was done.
 
         To begin such a call and refuse it later costs several times as much, and those that are served would
-        pay. A call that takes more than one reply of plain bytes goes the whole way: a page's (`RoomGuard`), one
-        behind another on its connection, one that ends its connection or waits to be told to go on, and one
-        whose caller does not read the replies: there the app waits, so that they do not pile up.
+        pay. A call that takes more than one reply of plain bytes goes the whole way: a page's (`RoomGuard`),
+        one behind another on its connection, one that ends it or waits to be told to go on, and one whose
+        caller does not read the replies: there the app waits, so that they do not pile up.
         """
         if (
             self.parser.get_method() != b"POST"

@@ -13,8 +13,9 @@ from easq.service.http.arrival import Arrival
 from easq.service.http.error_replies import Refusal, unavailable
 
 _BUDGET_S = 0.01  # of work; then it is time to see who has come and who has left
-# Rounds of the event loop in which nothing begins: each takes in one new connection, or reads from many.
-_ROUNDS = 16
+# Rounds of the event loop in which nothing begins: each takes in one new connection, or reads from many. They
+# end after a time: calls that take no turn are answered in them, and as many as like could make them long.
+_ROUNDS, _ROUNDS_S = 16, 0.005
 _MOST = 16  # calls that begin, or are refused, in one round
 _STANDING = 0.1  # of the time that a call may wait: when the oldest has, the newest begins first
 _QUEUE = 0.25  # of the time that a call may wait: the work that may wait, after a call has waited in vain
@@ -27,13 +28,14 @@ class Turns:
     A call takes its turn when its key is known and all of it has been read: nobody without a key and no
     slow body holds a place. It begins at once unless others wait. But after every 10 ms of work the event
     loop looks at its sockets a few times, before anything else begins: what has come waits here and not in
-    the kernel, where nobody could tell for how long or whether its caller is still there.
+    the kernel, where nobody could tell for how long or whether its caller is still there. Work for calls that
+    take no turn (refused without a key, health) is not counted, and does not prolong that.
     """
 
     def __init__(self, settings: Service) -> None:
         self._most, self._wait_s = settings.max_calls, settings.wait_seconds
         self._num = 0
-        self._since_s = self._spent_s = 0.0
+        self._since_s = self._spent_s = self._rounds_end_s = 0.0
         self._in_vain_s = -math.inf  # when a call was refused that had waited for too long
         self._is_counting = False
         self._rounds = 0
@@ -97,14 +99,15 @@ class Turns:
         asyncio.get_running_loop().call_soon(self._come_round)
 
     def _come_round(self) -> None:
+        now_s = time.monotonic()
         if self._rounds:
-            self._rounds -= 1
+            self._rounds = self._rounds - 1 if now_s < self._rounds_end_s else 0
         else:
-            took_s = time.monotonic() - self._since_s
+            took_s = now_s - self._since_s
             self._spent_s += took_s
             self._each_s = took_s / max(1, self._num_begun)
             if self._spent_s >= _BUDGET_S:
-                self._spent_s, self._rounds = 0.0, _ROUNDS
+                self._spent_s, self._rounds, self._rounds_end_s = 0.0, _ROUNDS, now_s + _ROUNDS_S
         if self._rounds:
             asyncio.get_running_loop().call_soon(self._come_round)
             return
@@ -116,6 +119,7 @@ class Turns:
 
     def _give_turns(self, most: int) -> None:
         num = 0
+        asyncio.get_running_loop().call_soon(self._start_clock)  # in front of the turns
         for _ in range(min(_MOST, len(self._waiting))):
             turn, arrival = self._next()
             if turn.done():  # cancelled
@@ -131,6 +135,9 @@ class Turns:
                 break
         # Behind the turns: it comes round when their calls have been worked on.
         self._count(num)
+
+    def _start_clock(self) -> None:
+        self._since_s = time.monotonic()
 
     def _next(self) -> tuple[asyncio.Future[None], Arrival]:
         """Take a call out of those that wait: the oldest, or the newest where the oldest has long waited.
