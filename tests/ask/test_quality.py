@@ -211,9 +211,8 @@ def known_regulars(state: QualityState, num: int) -> None:
             about, ts = AnswerContext(f"author{(n + 3 * k) % 41}"), (5 + k // 2) * HOUR + n * 20_000
             observe(asked(f"reg{n}", ts, f"g{n % 80}.{k}"), state, RULES, about)
             if k < 2 or (n + k) % 10 == 0:
-                weigh(
-                    state, answer(f"reg{n}", ts + 3000, ("good", "bad")[(n + k) % 2], f"g{n % 80}.{k}"), about
-                )
+                option = ("good", "bad")[(n // 10 + k) % 2]
+                weigh(state, answer(f"reg{n}", ts + 3000, option, f"g{n % 80}.{k}"), about)
 
 
 @pytest.mark.parametrize(("option", "honest"), [("good", "gggggggggb"), ("bad", "bbbbbbbbbg")])
@@ -229,10 +228,23 @@ def test_a_flood_of_known_viewers_is_a_bounded_weapon(num: int, option: str, hon
             observe(asked(f"x{n}", ts, f"y{n}.{k}"), state, RULES, about)
             weigh(state, answer(f"x{n}", ts + 3000, ("good", "bad")[(n + k) % 2], f"y{n}.{k}"), about)
     said = flood(state, 12 * HOUR, num, option)
-    assert sum(one.weight for one in said) < 2 * RULES.flood_excess * num / 20 + RULES.flood_viewers + 1
+    assert sum(one.weight for one in said) < 2 * RULES.flood_excess * num / 20 + 2 * RULES.flood_viewers
     said_by_known = visits(state, 13 * HOUR, honest, is_known=True)
     weights = {o: [one.weight for name, one in said_by_known if name == o] for o in ("good", "bad")}
-    assert min(np.mean(weights["good"]), np.mean(weights["bad"])) > 0.15
+    assert min(np.mean(weights["good"]), np.mean(weights["bad"])) > 0.1
+
+
+def test_an_option_that_nobody_chooses_elsewhere_silences_nobody() -> None:
+    """At a left part of the usual rate, four answers of it would leave next to nothing of all others."""
+    state = QualityState()
+    for n in range(6000):
+        about = AnswerContext(f"author{n % 41}")
+        observe(asked(f"v{n}", n * 10_000, f"i{n % 211}"), state, RULES, about)
+        if n % 10 == 0:
+            weigh(state, answer(f"v{n}", n * 10_000 + 3000, "good", f"i{n % 211}"), about)
+    flood(state, 17 * HOUR, 6, "bad")
+    said = [one.weight for _, one in visits(state, 18 * HOUR, "g", is_known=False)]
+    assert np.mean(said) > 0.1
 
 
 def test_one_viewer_alone_is_no_flood_and_an_item_can_be_flooded_without_its_author_known() -> None:

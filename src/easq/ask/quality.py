@@ -23,6 +23,7 @@ FLOOD, FLOODER = "flood", "flooder"
 _FLAGGED = 0.2  # weight of a speeder, a straight-liner and a burst: a doubt, not a proof
 _FLOODED = 0.1  # weight of all other answers of a viewer who took part in a flood and answers nearly all asks
 _EAGER = 0.1  # who answers so many asks that chance does so less often answers nearly all
+_RARE = 0.05  # least part of all answers that an option has, so that a rare one silences nobody
 _KNOWN_FOR = 2  # earlier answers about others than the target that make a viewer known
 _KNOWN = "\x1fknown"  # ends the group of known viewers; no name of a question holds it
 _DAY_MS, _HOUR_MS = 86_400_000, 3_600_000
@@ -220,6 +221,8 @@ def _left(
     asks, ts = target.asks.at(answer.ts), answer.ts
     # Counted elsewhere, so that a flood is not its own baseline. The prior is one ask and half an answer.
     other_asks = max(0.0, whole.asks.at(ts) - asks) + 1.0
+    all_elsewhere = sum(_count(whole.answers, o, ts) - _count(target.answers, o, ts) for o in whole.answers)
+    least = _RARE * max(0.0, all_elsewhere)
     left = 1.0
     for option in {answer.option, *target.answers}:
         viewers = target.viewers.get(option, {})
@@ -230,7 +233,7 @@ def _left(
         if option == answer.option:
             recent.add(stable_id(answer.user_id))
             count += 1.0
-        usual = rules.flood_excess * max(asks, 1.0) * (max(0.0, elsewhere) + 0.5) / other_asks
+        usual = rules.flood_excess * max(asks, 1.0) * (max(least, elsewhere) + 0.5) / other_asks
         is_flood = len(recent) >= rules.flood_viewers and _chance_of(count, usual) < rules.flood_chance
         left = min(left, usual / count) if is_flood else left
     return left
