@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
-import easq
 from easq.recipe.questionnaire import AskSettings
 from easq.service.routes.widget import widget_script
 
-WIDGET = Path(easq.__file__).parent / "ask" / "widget" / "easq.js"
 QUICK = AskSettings(min_play_ms=500.0, min_ratio=1.0)
 QUESTION: dict[str, Any] = {
     "name": "satisfaction",

@@ -6,7 +6,21 @@ from playwright.sync_api import BrowserContext, expect
 from tests.support.player_page import Stage, open_stage
 from tests.support.scripted_service import StandIn
 
+PLAYER = "document.querySelector('.player')"
+BOX = f"""
+const player = {PLAYER}, box = document.createElement('div');
+player.replaceWith(box); box.id = 'box'; box.append(player);
+"""
 HIDE = {
+    "outside of an inner scroller": f"{BOX} box.style.cssText = 'overflow: auto; height: 90px; width: 700px';"
+    "const before = document.createElement('div'); before.style.height = '100px'; box.prepend(before)",
+    "slid out of a carousel": f"{BOX} box.style.cssText = 'overflow: hidden; width: 500px';"
+    "player.style.cssText += ';width: 480px; transform: translateX(510px)'",
+    "in a box without height": f"{BOX} box.style.cssText = 'overflow: hidden; height: 0'",
+    "scaled to nothing": f"{PLAYER}.style.transform = 'scale(0)'",
+    "clipped": f"{PLAYER}.style.clipPath = 'inset(100%)'",
+    "filtered": f"{PLAYER}.style.filter = 'opacity(0)'",
+    "nearly transparent": f"{PLAYER}.style.opacity = .001",
     "the video alone in full screen": "document.querySelector('video').requestFullscreen()",
     "scrolled away": "scrollTo(0, 5000)",
     "not displayed": "document.querySelector('.player').style.display = 'none'",
@@ -15,6 +29,13 @@ HIDE = {
     "under a dialog": "document.querySelector('dialog').showModal()",
 }
 SHOW = {
+    "outside of an inner scroller": "document.querySelector('#box').style.height = '700px'",
+    "slid out of a carousel": f"{PLAYER}.style.transform = ''",
+    "in a box without height": "document.querySelector('#box').style.height = '600px'",
+    "scaled to nothing": f"{PLAYER}.style.transform = ''",
+    "clipped": f"{PLAYER}.style.clipPath = ''",
+    "filtered": f"{PLAYER}.style.filter = ''",
+    "nearly transparent": f"{PLAYER}.style.opacity = 1",
     "the video alone in full screen": "document.exitFullscreen()",
     "scrolled away": "scrollTo(0, 0)",
     "not displayed": "document.querySelector('.player').style.display = ''",
@@ -55,6 +76,25 @@ def test_a_question_that_nobody_could_see_waits(
 def test_a_player_in_full_screen_shows_its_question(context: BrowserContext, service: StandIn) -> None:
     stage = open_stage(context, service.url)
     act(stage, "document.querySelector('.player').requestFullscreen()")
+    stage.see()
+    stage.until(lambda: service.bodies("shown"))
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "overflow: hidden; height: 20px",  # static, so that it does not hold the player, which is absolute
+        "overflow: visible; height: 0",
+        "clip-path: inset(0); padding: 40px",
+        "pointer-events: none; clip-path: inset(0)",
+    ],
+)
+def test_a_box_that_hides_nothing_of_it_does_not_matter(
+    context: BrowserContext, service: StandIn, style: str
+) -> None:
+    stage = open_stage(context, service.url, script=PAGE)
+    place = "player.style.cssText += ';position: absolute; top: 0; left: 0';" if "20px" in style else ""
+    stage.page.evaluate(f"{{ {BOX} box.style.cssText = '{style}'; {place} }}")
     stage.see()
     stage.until(lambda: service.bodies("shown"))
 

@@ -57,6 +57,8 @@ border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(-
   const home = IS_WIDGET.test(source) ? source.replace(IS_WIDGET, "") : new URL(source).origin;
   let sheet;
 
+  // sight.js
+
   function make(tag, name, attributes = {}, text = "") {
     const made = document.createElement(tag);
     made.className = name;
@@ -182,23 +184,8 @@ border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(-
       if (this.#video) this.#look();
       if (document.hidden) clearTimeout(this.#fading);
       else if (!this.#waiting) this.#fade();
-      else if (this.#canBeSeen()) this.#show(this.#waiting);
+      else if (canBeSeen(this, MIDDLE_PX)) this.#show(this.#waiting);
       if (!this.#waiting) clearInterval(this.#polling);
-    }
-
-    /** Whether a question would be on the screen: not hidden, out of the window, or under something modal. */
-    #canBeSeen() {
-      const isDrawn = this.checkVisibility?.({ checkOpacity: true, checkVisibilityCSS: true }) ?? true;
-      if (document.hidden || !isDrawn) return false;
-      const { left, width, bottom } = this.getBoundingClientRect();
-      const x = left + width / 2, y = bottom - MIDDLE_PX;
-      if (x <= 0 || x >= innerWidth || y <= 0 || y >= innerHeight) return false;
-      const tops = [document.fullscreenElement, ...document.querySelectorAll(":modal")];
-      const holdsThis = (top) => {
-        for (let at = this; at; at = at.parentNode ?? at.host) if (at === top) return true;
-        return !top;
-      };
-      return tops.every(holdsThis);
     }
 
     // The offer, once for each view.
@@ -220,7 +207,7 @@ border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(-
       this.#fire("offer", names, { show, reason: String(offer.reason ?? "") });
       if (!show) return;
       offer.view = names;
-      if (this.#canBeSeen()) return this.#show(offer);
+      if (canBeSeen(this, MIDDLE_PX)) return this.#show(offer);
       this.#waiting = offer;
       clearInterval(this.#polling);
       this.#polling = setInterval(() => this.#seen(), SEEN_MS);
@@ -288,7 +275,7 @@ border:1px solid var(--easq-line,var(--line));background:var(--easq-option,var(-
       // Who has come to it with the keyboard is not hurried.
       if (!this.#offered || this.#root.activeElement?.matches(":focus-visible")) return;
       const ms = Number(this.#offered.fade_ms) || FADE_MS;
-      this.#fading = setTimeout(() => (this.#canBeSeen() ? this.#end("ignored") : this.#fade()), ms);
+      this.#fading = setTimeout(() => (canBeSeen(this, MIDDLE_PX) ? this.#end("ignored") : this.#fade()), ms);
     }
 
     #key(event, options) {

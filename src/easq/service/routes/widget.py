@@ -16,11 +16,13 @@ _DAY_S = 86_400
 
 
 def widget_script(ask: AskSettings) -> bytes:
-    """Return the element's script with the rule of a recipe, so that the rule is stated in one place only."""
+    """Return the element's script, whole, and with the rule of a recipe, which is stated there only."""
     rule = json.dumps({"min_play_ms": ask.min_play_ms, "min_ratio": ask.min_ratio}).encode()
-    script = (files("easq") / "ask/widget/easq.js").read_bytes()
-    body, count = re.subn(rb"(?<=const RULE = )\{[^}]*\}", rule, script)
-    assert count == 1, "the element has lost its rule"
+    folder = files("easq") / "ask/widget"
+    script, sight = ((folder / name).read_bytes() for name in ("easq.js", "sight.js"))
+    whole, num_parts = re.subn(rb"  // sight\.js\n", lambda _: sight, script)
+    body, num_rules = re.subn(rb"(?<=const RULE = )\{[^}]*\}", rule, whole)
+    assert (num_parts, num_rules) == (1, 1), "the element has lost a part, or its rule"
     return body
 
 
