@@ -8,4 +8,3 @@ from benchmarks.stack_live import measured
 def test_every_answer_in_the_shadow_is_learned() -> None:
     result = measured(2000)
     assert (result["shadow_sent"], result["shadow_learned"]) == (30, 30)
-    assert result["batch_rows_per_second"] > 0

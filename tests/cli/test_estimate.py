@@ -258,7 +258,7 @@ def test_support_is_judged_in_words() -> None:
     assert "10% of the weight was cut off" in words
     assert "mean 0.50 and not 1" in words
     assert "too few" not in warnings(msgspec.structs.replace(good, effective=60.0))[0]
-    few = msgspec.structs.replace(good, viewers=3)
+    few = msgspec.structs.replace(good, responders=3)
     assert warnings(few) == ["3 viewers gave its answers and 30 are needed"] == [few.lacking]
     alike = msgspec.structs.replace(good, differ=False)
     assert warnings(alike) == ["its answers are all alike, so chance cannot be measured"] == [alike.lacking]

@@ -37,7 +37,7 @@ def shadow(*, home: HomeFolder, as_json: Json = False) -> None:
 def _print(result: "ShadowEstimate") -> None:
     console.print(
         f"{result.requests:,} rankings in the shadow for {result.viewers:,} viewers, {result.first_day} to "
-        f"{result.last_day}, with {result.answers:,} answers about what was shown."
+        f"{result.last_day}, with {result.evidence.answers:,} answers about what was shown."
     )
     table = Table(f"expected to satisfy, of the first {result.top}", "")
     table.add_row("as shown", _level(result.shown))

@@ -129,7 +129,7 @@ def test_what_is_said_of_the_log_is_counted(tmp_path: Path) -> None:
         ]
     result = compared(tmp_path / "log", events)
     assert result is not None
-    assert (result.requests, result.viewers, result.answers) == (8, 4, 16)
+    assert (result.requests, result.viewers, result.evidence.answers) == (8, 4, 16)
     assert result.not_shown == pytest.approx(2 / 3)
     assert result.said.better is not None
     assert result.said.worse is not None
@@ -137,8 +137,8 @@ def test_what_is_said_of_the_log_is_counted(tmp_path: Path) -> None:
     assert result.proposed.value > result.shown.value
     assert not result.supported
     assert result.warnings == [
-        "the 16 answers are worth 16 even ones, which is too few to go by (100 are wanted)",
-        "only 4 viewers answered: 30 are needed to tell how much they differ",
+        "its 16 answers are worth 16 even ones, which is too few to go by (100 are wanted)",
+        "4 viewers gave its answers and 30 are needed",
     ]
     html = board.shadow(result)
     for words in (
@@ -163,7 +163,7 @@ def test_answers_that_are_all_alike_tell_nothing(tmp_path: Path) -> None:
     result = compared(tmp_path / "log", events)
     assert result is not None
     assert not result.supported
-    assert "all answers are alike, so they tell no order from another" in result.warnings
+    assert "its answers are all alike, so chance cannot be measured" in result.warnings
 
 
 def test_equal_logs_give_equal_results(tmp_path: Path) -> None:
@@ -207,5 +207,5 @@ def test_no_log_makes_it_fail(tmp_path: Path, seed: int) -> None:
     assert result is not None
     for value in (result.shown, result.proposed, result.change):
         assert -1 <= value.low <= value.value <= value.high <= 1
-    assert 1 - 1e-9 <= result.effective <= result.answers + 1e-6
+    assert 1 - 1e-9 <= result.evidence.effective <= result.evidence.answers + 1e-6
     board.shadow(result)

@@ -41,6 +41,16 @@ def inverse_weights(propensity_A: F64, worth_A: F64) -> BoundedWeights:
     return BoundedWeights(weight_A, int(np.count_nonzero(full_A > weight_A)))
 
 
+def clipping(clipped: int) -> list[str]:
+    """Return a warning that answers were cut off, nothing if none was."""
+    if not clipped:
+        return []
+    return [
+        f"{clipped:,} answers would weigh more than {MOST_WEIGHT:g} times the median by the chance of their "
+        "asks, and were cut off there: look at the propensities of the asks"
+    ]
+
+
 def effective(weight_A: F64) -> float:
     """Return the number of equal weights with the same information (Kish 1965); 0 where none is above 0.
 

@@ -53,7 +53,7 @@ class DemoSize(NamedTuple):
     frozen: int = 2
 
 
-FAST = DemoSize(viewers=400, days=5, since=2, frozen=1)
+FAST = DemoSize(viewers=640, days=5, since=2, frozen=1)
 
 
 class DemoResult(NamedTuple):

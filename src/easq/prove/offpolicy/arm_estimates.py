@@ -19,11 +19,9 @@ from easq.log.events import EVENTS, Request
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_date
-from easq.prove.answers.weight_bound import MOST_WEIGHT
+from easq.prove.answers.weight_bound import clipping
 from easq.prove.offpolicy.drawn_log import DrawnLog, read_explored, scores_of
 from easq.prove.offpolicy.estimators import (
-    FEW,
-    TOO_FEW,
     ByEstimator,
     OffPolicyEstimate,
     Support,
@@ -36,7 +34,7 @@ from easq.recipe.assignment import arms_in
 from easq.recipe.experiments import Arm, Experiment
 from easq.recipe.recipe import Recipe
 
-_LARGE, _GONE, _OFF = 0.1, 0.02, 0.2
+_GONE, _OFF = 0.02, 0.2
 
 T = TypeVar("T")
 OnScores = Callable[[Sequence[Request], NDArray[np.floating]], None]
@@ -228,7 +226,7 @@ def _arm_estimate(
         support=Sides(new.support, old.support),
         supported=not any(e.support.lacking for e in estimates),
         warnings=[
-            *_of_asks(scored.clipped),
+            *clipping(scored.clipped),
             *(
                 f"{arm.name}: {text}"
                 for arm, e in zip(arms, estimates, strict=True)
@@ -238,28 +236,9 @@ def _arm_estimate(
     )
 
 
-def _of_asks(clipped: int) -> list[str]:
-    if not clipped:
-        return []
-    return [
-        f"{clipped:,} answers would weigh more than {MOST_WEIGHT:g} times the median by the chance of their "
-        "asks, and were cut off there: look at the propensities of the asks"
-    ]
-
-
 def warnings(support: Support) -> list[str]:
     """Return the weaknesses of an estimate's support in words; empty if there are none."""
-    notes = []
-    if support.effective < FEW:
-        weak = "too few to go by" if support.effective < TOO_FEW else "few"
-        notes.append(
-            f"its {support.answers:,} answers are worth {support.effective:.0f} even ones, which is {weak} "
-            f"({FEW} are wanted)"
-        )
-    if support.effective >= TOO_FEW and support.lacking:
-        notes.append(support.lacking)
-    if support.largest > _LARGE:
-        notes.append(f"one answer has {support.largest:.0%} of all weight")
+    notes = support.weaknesses()
     if support.unsupported > _GONE:
         notes.append(f"{support.unsupported:.0%} of its places hold items that could not come up in the log")
     if support.clipped > _GONE:

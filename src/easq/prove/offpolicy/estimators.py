@@ -24,6 +24,7 @@ from easq.prove.answers.weight_bound import effective
 FEW, TOO_FEW = 100, 30
 """Even answers that a ranking's value should rest on; without so many, or so many viewers, it is none."""
 
+_LARGE = 0.1
 _RIDGE = 1.0
 _LEAST_ANSWERING = 0.1
 _LEAST_VALUE = 1e-6
@@ -53,36 +54,75 @@ class Explored:
     feature_NF: F64
 
 
-class Support(Struct, frozen=True):
-    """How well the log supports an estimate of a ranking.
+class Evidence(Struct, frozen=True):
+    """The answers that an estimate rests on.
 
     answers            number of usable answers; `effective` is the equal number of evenly weighted ones.
-    viewers            who gave them: how much viewers differ is what an interval is made of.
+    responders         who gave them: how much viewers differ is what an interval is made of.
     differ             whether answers differ at all; chance cannot be measured where they do not.
     largest            largest share of the whole weight on one answer.
-    unsupported        share of the ranking's places whose item could not stand there in the log.
-    clipped            share of the weight that was cut off.
-    mean_weight        mean over everything that could be shown; about 1 if propensities are right and all of
-                       it was seen.
     """
 
     answers: int
     effective: float
-    viewers: int
+    responders: int
     differ: bool
     largest: float
-    unsupported: float
-    clipped: float
-    mean_weight: float
 
     @property
     def lacking(self) -> str:
         """Return what the estimate lacks to be one, empty if nothing."""
         if self.effective < TOO_FEW:
             return f"its answers are worth {self.effective:.0f} even ones and {TOO_FEW} are needed"
-        if self.viewers < TOO_FEW:
-            return f"{self.viewers:,} viewers gave its answers and {TOO_FEW} are needed"
-        return "" if self.differ else "its answers are all alike, so chance cannot be measured"
+        return next(iter(self._unmeasured()), "")
+
+    def weaknesses(self) -> list[str]:
+        """Return what is weak about the answers, in words; empty if nothing."""
+        notes = []
+        if self.effective < FEW:
+            weak = "too few to go by" if self.effective < TOO_FEW else "few"
+            notes.append(
+                f"its {self.answers:,} answers are worth {self.effective:.0f} even ones, which is {weak} "
+                f"({FEW} are wanted)"
+            )
+        notes += self._unmeasured()
+        if self.largest > _LARGE:
+            notes.append(f"one answer has {self.largest:.0%} of all weight")
+        return notes
+
+    def _unmeasured(self) -> list[str]:
+        """Return why the answers do not tell how far chance reaches."""
+        notes = []
+        if self.responders < TOO_FEW:
+            notes.append(f"{self.responders:,} viewers gave its answers and {TOO_FEW} are needed")
+        if not self.differ:
+            notes.append("its answers are all alike, so chance cannot be measured")
+        return notes
+
+
+def evidence(weight_A: F64, satisfied_A: F64, user_A: I64) -> Evidence:
+    """Return what answers of these weights amount to; there must be one."""
+    return Evidence(
+        len(weight_A),
+        effective(weight_A),
+        len(np.unique(user_A)),
+        bool((satisfied_A != satisfied_A[0]).any()),
+        float(weight_A.max() / weight_A.sum()),
+    )
+
+
+class Support(Evidence, frozen=True):
+    """How well the log supports an estimate of a ranking: its answers are those about what it would show.
+
+    unsupported        share of the ranking's places whose item could not stand there in the log.
+    clipped            share of the weight that was cut off.
+    mean_weight        mean over everything that could be shown; about 1 if propensities are right and all of
+                       it was seen.
+    """
+
+    unsupported: float
+    clipped: float
+    mean_weight: float
 
 
 class ValueEstimate(Struct, frozen=True):
@@ -141,13 +181,13 @@ def estimate(
     direct, direct_U = _ratio(per_user(target_N * answering_N * model_N), per_user(target_N * answering_N))
     missed, missed_U = _ratio(per_user(answered_N * (log.satisfied_N - model_N)), per_user(answered_N))
     is_used_N = answered_N > 0
-    used, said_A = answered_N[is_used_N], log.satisfied_N[is_used_N]
+    said = evidence(answered_N[is_used_N], log.satisfied_N[is_used_N], user_N[is_used_N])
     support = Support(
-        len(used),
-        effective(used),
-        len(np.unique(user_N[is_used_N])),
-        bool((said_A != said_A[0]).any()),
-        float(used.max() / used.sum()),
+        said.answers,
+        said.effective,
+        said.responders,
+        said.differ,
+        said.largest,
         float(np.mean(log.propensity_N[target_N] <= 0)),
         float(1 - weight_N.sum() / full_N.sum()),
         float(full_N.sum() / target_N.sum()),

@@ -21,13 +21,12 @@ from easq.log.base import EventLog
 from easq.log.events import Request
 from easq.prove.ab.sums import DAY_MS
 from easq.prove.ab.viewer_days import day_date
-from easq.prove.answers.weight_bound import effective
-from easq.prove.offpolicy.estimators import FEW, TOO_FEW, ValueEstimate, among_first
+from easq.prove.answers.weight_bound import clipping
+from easq.prove.offpolicy.estimators import Evidence, ValueEstimate, among_first, evidence
 from easq.prove.offpolicy.request_rows import LoggedRows, floats, read_rows, standard
 from easq.rank.record import PROPOSED
 from easq.recipe.recipe import Recipe
 
-_LARGE = 0.1
 _DRAWS = 400
 _STEPS, _RIDGE = 12, 1.0
 _FAR = 20.0
@@ -44,20 +43,19 @@ class ShadowEstimate(Struct, frozen=True):
     """Two orders of the same requests, by the expected satisfaction of their first `top`.
 
     first_day, last_day   UTC days of the requests (ISO dates), `from` and `to` in JSON.
-    answers, effective    answers about what was shown, and the equal number of evenly weighted ones.
+    evidence              the answers about what was shown.
     shown, proposed       expected satisfied share of the first places as shown, and as we order them.
     change                `proposed` less `shown`, paired.
     said                  the satisfied share of the answers themselves, by our score; free of the curve.
     not_shown             share of our first places whose items the platform did not show.
-    supported             whether answers and viewers are enough to go by; `warnings` say what is weak.
+    supported             whether the answers are enough to go by; `warnings` say what is weak.
     """
 
     first_day: str = field(name="from")
     last_day: str = field(name="to")
     requests: int
     viewers: int
-    answers: int
-    effective: float
+    evidence: Evidence
     top: int
     confidence: float
     shown: ValueEstimate
@@ -134,15 +132,13 @@ def compare_orders(recipe: Recipe, log: EventLog, confidence: float = 0.95) -> S
     value_BV = np.stack([_values(answers, orders, times_U) for times_U in _draws(num_users)])
     shown, proposed, change, better, worse = (_interval(value_B, confidence) for value_B in value_BV.T)
     assert shown is not None and proposed is not None and change is not None
-    even = effective(weight_A)
-    weak = _too_weak(even, answers)
+    said = evidence(weight_A, answers.satisfied_A, answers.user_A)
     return ShadowEstimate(
         first_day=_day(rows.first_ms),
         last_day=_day(rows.last_ms),
         requests=len(rows.user_Q),
         viewers=num_users,
-        answers=int(used_N.sum()),
-        effective=even,
+        evidence=said,
         top=PROPOSED,
         confidence=confidence,
         shown=shown,
@@ -150,8 +146,8 @@ def compare_orders(recipe: Recipe, log: EventLog, confidence: float = 0.95) -> S
         change=change,
         said=Halves(better, worse),
         not_shown=float(np.mean(~is_shown_N[ours_N])),
-        supported=not weak,
-        warnings=[*weak, *_warnings(even, answers, clipped)],
+        supported=not said.lacking,
+        warnings=[*said.weaknesses(), *clipping(clipped)],
     )
 
 
@@ -220,35 +216,6 @@ def _interval(value_B: F64, confidence: float) -> ValueEstimate | None:
     low, high = np.quantile(known_B, [(1 - confidence) / 2, (1 + confidence) / 2])
     value = float(value_B[0])
     return ValueEstimate(value, min(float(low), value), max(float(high), value))
-
-
-def _too_weak(even: float, answers: _Answers) -> list[str]:
-    """Return why nothing can be said of the orders; empty if something can."""
-    weak = []
-    if even < TOO_FEW:
-        weak.append(_worth(even, answers, "too few to go by"))
-    if (viewers := len(np.unique(answers.user_A))) < TOO_FEW:
-        weak.append(f"only {viewers:,} viewers answered: {TOO_FEW} are needed to tell how much they differ")
-    if (answers.satisfied_A == answers.satisfied_A[0]).all():
-        weak.append("all answers are alike, so they tell no order from another")
-    return weak
-
-
-def _worth(even: float, answers: _Answers, words: str) -> str:
-    return (
-        f"the {len(answers.weight_A):,} answers are worth {even:.0f} even ones, which is {words} "
-        f"({FEW} are wanted)"
-    )
-
-
-def _warnings(even: float, answers: _Answers, clipped: int) -> list[str]:
-    notes = [_worth(even, answers, "few")] if TOO_FEW <= even < FEW else []
-    largest = float(answers.weight_A.max() / answers.weight_A.sum())
-    if largest > _LARGE:
-        notes.append(f"one answer has {largest:.0%} of all weight")
-    if clipped:
-        notes.append(f"{clipped:,} answers would weigh more by the chance of their asks, and were cut off")
-    return notes
 
 
 def _logistic(value: F64) -> F64:

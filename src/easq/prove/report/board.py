@@ -68,8 +68,8 @@ def shadow(result: ShadowEstimate) -> str:
     ]
     rows.append(page.row([page.cell("change"), page.cell(_share(result.change, "+"))]))
     caption = (
-        f"Expected to satisfy, of the first {result.top}: {result.requests:,} rankings for "
-        f"{result.viewers:,} viewers, {result.first_day} to {result.last_day}, {result.answers:,} answers."
+        f"Expected to satisfy, of the first {result.top}, {result.first_day} to {result.last_day}: "
+        f"{result.evidence.answers:,} answers, {result.requests:,} rankings for {result.viewers:,} viewers."
     )
     better, worse = (
         "there is no answer" if half is None else f"{_share(half)} of answers are satisfied"
