@@ -30,11 +30,29 @@ def steps(price: Price, num: int, *, size: int, ratio: float = 1.0, seed: int = 
     return lost / whole, real / whole
 
 
-@pytest.mark.parametrize("size", [20, 1])
+@pytest.mark.parametrize("size", [20, 5, 1])
 @pytest.mark.parametrize("budget", [0.005, 0.03])
 def test_the_price_is_held(size: int, budget: float) -> None:
     real = steps(Price(budget, most=10.0), 3000, size=size)[1]
     assert real == pytest.approx(budget, rel=0.15)
+
+
+def test_a_few_long_requests_do_not_set_the_price_of_the_rest() -> None:
+    """As in KuaiRand-Pure: nearly every request holds one view, and inside the others satisfaction is level."""
+    random = np.random.default_rng(1)
+    price, lost, whole = Price(0.01, most=10.0), 0.0, 0.0
+    request = np.concatenate([np.arange(320), 320 + np.arange(80) // 8])
+    for step in range(600):
+        behavior = random.normal(3, 0.3, 400)
+        satisfaction = np.where(np.arange(400) < 320, 1.0, 0.05) * random.normal(0, 1, 400)
+        lists = np.arange(400).reshape(20, 20)
+        by_score = (behavior[lists], (behavior + price.factor * satisfaction)[lists])
+        first = [np.take_along_axis(lists, np.argsort(-score, 1)[:, :3], 1) for score in by_score]
+        if step > 300:
+            whole += behavior[first[0]].sum()
+            lost += behavior[first[0]].sum() - behavior[first[1]].sum()
+        price.observe(behavior, satisfaction, request, behavior + random.normal(0, 0.5, 400))
+    assert lost / whole == pytest.approx(0.01, rel=0.15)
 
 
 def test_what_is_lost_in_truth_is_what_counts() -> None:

@@ -156,8 +156,9 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     cross_rate        of the weights of crosses, a viewer's value and a candidate's, that answers train
                       together with those; over the root of the crosses of a row. 0: there are none.
     behavior_budget   share of the behavior of each request's first three that may be lost to the behavior
-                      score's own order; the factor of satisfaction goes as high as this allows. 0: the factor
-                      is `max_share`.
+                      score's own order; the factor of satisfaction goes as high as this allows. Where most
+                      requests show fewer than six views, of the first three of twenty views in a row. 0: the
+                      factor is `max_share`.
     max_share         most of the factor: levels of behavior that one unit of satisfaction is worth. One unit
                       is half the way from the worst option to the best.
     chances           features of kind "score" with the platform's own chances of behaviors. The probe reads
