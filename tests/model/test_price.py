@@ -38,7 +38,7 @@ def test_the_price_is_held(size: int, budget: float) -> None:
 
 
 def test_a_few_long_requests_do_not_set_the_price_of_the_rest() -> None:
-    """As in KuaiRand-Pure: nearly every request holds one view, and inside the others satisfaction is level."""
+    """As in KuaiRand-Pure: most requests hold one view, and inside the others satisfaction is level."""
     random = np.random.default_rng(1)
     price, lost, whole = Price(0.01, most=10.0), 0.0, 0.0
     request = np.concatenate([np.arange(320), 320 + np.arange(80) // 8])

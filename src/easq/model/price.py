@@ -38,7 +38,7 @@ class Price:
     reference learns, so its memory is shorter: with that of the loss, 1.1 to 1.4 % were paid instead of 1.
 
     Lists are the requests of six viewed rows or more, where most of a step's viewed rows stand in such: of
-    fewer the first three are most, whatever the order. Else they are the whole requests of its answers, by the
+    fewer the first three are most, whatever the order. Else they are whole requests of its answers, by the
     same rule, and else its rows in their order, twenty at a time, whoever viewed them. What is held there
     is held inside requests too: of 1 %, .8 to .9 % is paid in worlds (docs/decisions/model.md).
     """
