@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from easq.features.encode import Layout, Rows
+from easq.features.encode import Rows
+from easq.features.layout import Layout
 from easq.model.crosses import NUM_CROSSES, CrossTable
 from easq.recipe.features import Categorical, History
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from easq.features.encode import Layout
+from easq.features.layout import Layout
 from easq.model.crosses import CrossTable
 from easq.model.method import Objective, Task, method_of
 from easq.model.pooling import Pooling

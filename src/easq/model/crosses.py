@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from easq.features.encode import Layout, Rows
+from easq.features.encode import Rows
+from easq.features.layout import Layout
 from easq.log.ids import mix
 from easq.recipe.features import History
 

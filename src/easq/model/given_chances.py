@@ -16,7 +16,7 @@ from torch.nn import functional
 from easq.arrays import F64
 from easq.errors import InputError
 from easq.features.batch import Batch
-from easq.features.encode import Layout
+from easq.features.layout import Layout
 from easq.model.pooling import Inputs
 from easq.model.reference import ReferenceLevel, ReferencePlace, ReferenceScale
 from easq.model.scores import Scores

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.errors import SettingsError, format_value
-from easq.features.encode import Layout
+from easq.features.layout import Layout
 from easq.model.moe import RELU, Routing
 from easq.model.objective import Losses, OrderScope, Supervision
 from easq.model.pooling import FeaturePooling, Inputs, Pooling

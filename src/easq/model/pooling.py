@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from easq.features.encode import Layout
+from easq.features.layout import Layout
 from easq.model.embedding import TablePart, Touched
 from easq.model.grid import Grid
 from easq.recipe.features import History, Multi

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from easq.arrays import F64
 from easq.features.batch import Batch
-from easq.features.encode import Layout
+from easq.features.layout import Layout
 from easq.recipe.features import Reference, score_names
 
 _PRIOR_VIEWS = 100.0

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from easq.arrays import F32
-from easq.features.encode import Layout, Rows
+from easq.features.encode import Rows
+from easq.features.layout import Layout
 from easq.home.snapshots import Nested, flatten
 from easq.log.events import Delta, delta_checksum
 from easq.log.ids import version_name
