@@ -74,7 +74,7 @@ class GivenChances(RankingNetwork):
         logit_NK = torch.where(logit_NK.isnan(), self.mean_K, logit_NK)
         level = self.reference
         score_N = logit_NK.sigmoid() @ self.weight_K if level is None else level(x.score_NS)
-        return Scores(score_N, None, score_N.new_zeros(len(score_N), 0), None, behavior_logit_NK=logit_NK)
+        return Scores(score_N, None, score_N.new_zeros(score_N.shape[0], 0), None, behavior_logit_NK=logit_NK)
 
 
 class ChanceSums:
