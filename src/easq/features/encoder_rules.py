@@ -18,7 +18,7 @@ KEYS = {"viewer": "user_id", "candidate": "item_id"}
 
 
 def encoder_rules(recipe: Recipe) -> dict[str, Any]:
-    """Return how the features of a request become the scorer's inputs; the same recipe gives the same rules."""
+    """Return how the features of a request become the scorer's inputs: docs/export.md explains each key."""
     layout = Layout.of(recipe.features, recipe.row_salt)
     chances = getattr(recipe.method, "chances", ())
     reference = None if recipe.reference is None else recipe.reference.feature

@@ -20,7 +20,14 @@ from easq.home.files import force_to_disk
 from easq.home.snapshots import flatten
 from easq.rank.exported_scorer import ExportedScorer
 from easq.rank.parameters import Parameters
-from easq.rank.scorer_programs import OPSET, check_onnx, check_program, onnx_model, require_onnx, torch_program
+from easq.rank.scorer_programs import (
+    OPSET,
+    check_onnx,
+    check_program,
+    onnx_model,
+    require_onnx,
+    torch_program,
+)
 from easq.recipe.recipe import Recipe
 
 FORMAT = "easq-export"
@@ -34,7 +41,7 @@ MOST_INSIDE = 1 << 30
 
 
 class ExportedModel(NamedTuple):
-    """Which parameters are exported: of which recipe, which version, and how far events had come (0: unknown)."""
+    """Parameters, their recipe and version, and how far the events had come (ms; 0: unknown)."""
 
     recipe: Recipe
     parameters: Parameters
@@ -57,7 +64,9 @@ def check_folder(out: Path) -> None:
     if names and ENCODER not in names:
         raise InputError(f"--out: {out} holds something else than an export; choose another folder")
     if others := sorted(names - {WEIGHTS, ENCODER, PROGRAM, ONNX, ONNX_DATA}):
-        raise InputError(f"--out: {out} holds {others[0]} beside an export; choose another folder, or move it")
+        raise InputError(
+            f"--out: {out} holds {others[0]} beside an export; choose another folder, or move it"
+        )
 
 
 def export(

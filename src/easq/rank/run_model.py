@@ -14,7 +14,7 @@ from easq.recipe.recipe import Recipe
 
 
 class RunModel(NamedTuple):
-    """Parameters of a replay. `digest` tells them from others; `newest_ms` is 0 where the run does not say."""
+    """Parameters of a replay. `digest` tells them from others; `newest_ms` is 0 where it is unknown."""
 
     recipe: Recipe
     parameters: Parameters
@@ -23,7 +23,10 @@ class RunModel(NamedTuple):
 
 
 def read_run(run: Path) -> RunModel:
-    """Return the model of a finished replay. Raises InputError if the folder holds none that can be served."""
+    """Return the model of a finished replay.
+
+    Raises InputError if the folder holds none that can be served.
+    """
     settings, path = run / "settings.toml", run / "parameters.safetensors"
     if not settings.is_file() or not path.is_file():
         raise InputError(f"--run: {run} holds no parameters; is it the folder of a finished replay?")

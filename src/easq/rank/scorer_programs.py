@@ -31,7 +31,8 @@ def require_onnx() -> None:
     """Raise InputError, saying what to install, unless the libraries of the extra `export` are there."""
     if missing := [name for name in _LIBRARIES if find_spec(name) is None]:
         raise InputError(
-            f"scorer.onnx needs {', '.join(missing)}: pip install 'easq[export]', or leave it out with --no-onnx"
+            f"scorer.onnx needs {', '.join(missing)}: pip install 'easq[export]', or leave it out with "
+            "--no-onnx"
         )
 
 
@@ -70,7 +71,15 @@ def onnx_model(program: torch.export.ExportedProgram, scorer: ExportedScorer, ki
         assert exported is not None
         model = exported.model_proto
     graph = model.graph
-    for part in (*graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer, graph, model):
+    for part in (
+        *graph.node,
+        *graph.value_info,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+        graph,
+        model,
+    ):
         del part.metadata_props[:]
         part.doc_string = ""
     return model

@@ -102,10 +102,9 @@ class BehaviorWithTower(RankingNetwork):
         if self.readout is None:
             return tower_A
         assert x.sum_NF is not None and base.behavior_logit_NK is not None
-        read_A: Tensor = self.readout.estimate(
-            base.behavior_logit_NK.detach()[row_A], x.sum_NF[:, -1].detach()[row_A], x.request_N[row_A],
-            x.viewer_BV.shape[0],
-        )
+        logit_NK, own_N = base.behavior_logit_NK.detach(), x.sum_NF[:, -1].detach()
+        num = x.viewer_BV.shape[0]
+        read_A: Tensor = self.readout.estimate(logit_NK[row_A], own_N[row_A], x.request_N[row_A], num)
         return self.worth_R[0] * read_A + tower_A
 
     def bounded(self, satisfaction_N: Tensor) -> Tensor:
