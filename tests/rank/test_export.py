@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import onnxruntime
 import polars as pl
@@ -182,6 +183,7 @@ def test_the_page_runs_and_its_triton_file_fits(probe: Exported, monkeypatch: py
     assert written == rules["inputs"] + rules["outputs"]
 
 
+@pytest.mark.slow
 def test_large_weights_stand_beside_the_model(probe: Exported, tmp_path: Path) -> None:
     result = exported(read_run(probe.run), tmp_path / "model", most_inside=1_000_000)
     assert result.sizes["scorer.onnx"] < 1_000_000 < result.sizes["scorer.onnx.data"]
@@ -258,9 +260,8 @@ def test_a_command_exports_a_run_and_a_home(probe: Exported, tmp_path: Path) -> 
     refused = easq("export", "--out", tmp_path / "none")
     assert refused.returncode == 2
     assert "give either --run FOLDER or --home FOLDER" in refused.stderr
-    refused = easq("export", "--run", tmp_path, "--out", tmp_path / "none")
-    assert refused.returncode == 2
-    assert "holds no parameters" in refused.stderr
+    with pytest.raises(InputError, match="holds no parameters; is it the folder of a finished replay"):
+        read_run(tmp_path)
 
 
 def pinned(folder: Path) -> str:
@@ -275,6 +276,18 @@ def test_every_method_is_exported_or_refused(method: str, tmp_path: Path) -> Non
     if method == "saqrec":
         assert export(model, tmp_path / "model", with_onnx=False).differences["scorer.pt2"] < 1e-5
         return
+    assert max(export(model, tmp_path / "model").differences.values()) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+@pytest.mark.parametrize("kind", ["probe", "behavior", "emer"])
+@pytest.mark.parametrize("kept", [{"item_id"}, {"item_id", "recent_items"}])
+def test_recipes_of_few_features_are_exported(kept: set[str], kind: str, tmp_path: Path) -> None:
+    recipe = small_recipe(f"method.kind={kind}")
+    features = tuple(feature for feature in recipe.features if feature.name in kept)
+    recipe = msgspec.structs.replace(recipe, features=features)
+    model = ExportedModel(recipe, Parameters(recipe), "v", 0)
     assert max(export(model, tmp_path / "model").differences.values()) < 1e-5
 
 

@@ -52,20 +52,16 @@ class CrossTable:
         crossed_NVW = self._candidate_key[candidate_NV].unsqueeze(2) ^ key_NW.unsqueeze(1)
         return crossed_NVW.clamp_(max=NUM_CROSSES).flatten(1)
 
-    def sum_of(self, viewer_BW: Tensor, request_N: Tensor, candidate_NV: Tensor) -> Tensor:
-        """Return the sum of each row's weights, (N,), all rows at once."""
-        place = self.places(viewer_BW, request_N, candidate_NV)
-        return self.weight.index_select(0, place.view(-1)).view(place.shape).sum(1)
-
     def sums(self, rows: Rows) -> Tensor:
-        """Return the sum of each row's weights, (N,), some rows at a time."""
+        """Return the sum of each row's weights, (N,)."""
         request_N, candidate_NV = torch.from_numpy(rows.request_N), torch.from_numpy(rows.candidate_NV)
         viewer_BW = torch.from_numpy(rows.viewer_BW)
         size = max(1, _AT_ONCE // max(1, viewer_BW.shape[1] * candidate_NV.shape[1]))
         parts = [torch.zeros(0)]
         for start in range(0, len(request_N), size):
             part = slice(start, start + size)
-            parts.append(self.sum_of(viewer_BW, request_N[part], candidate_NV[part]))
+            place = self.places(viewer_BW, request_N[part], candidate_NV[part])
+            parts.append(self.weight.index_select(0, place.view(-1)).view(place.shape).sum(1))
         return torch.cat(parts)
 
 

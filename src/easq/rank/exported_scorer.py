@@ -74,9 +74,7 @@ class ExportedScorer(nn.Module):
         request_N = candidate_NV.new_zeros(num_candidates)
         if score_NS is None:
             score_NS = self.table_RE.new_zeros(num_candidates, 0)
-        cross_N = None
-        if self._crosses is not None:
-            cross_N = self._crosses.sum_of(viewer_1W, request_N, candidate_NV)
+        cross_N = self._cross_sums(viewer_1W, request_N, candidate_NV)
         padding_alone = np.zeros(1, np.int64)
         touched = Touched(padding_alone, self.table_RE, viewer_1W, candidate_NV, score_NS, cross_N)
         x = self._pooling(touched, request_N)
@@ -84,3 +82,12 @@ class ExportedScorer(nn.Module):
         served_N = scores.served_N if self._served is None else self._served(x)
         base_N = scores.served_N if scores.behavior_N is None else scores.behavior_N
         return (served_N, base_N, *([] if scores.satisfaction_A is None else [scores.satisfaction_A]))
+
+    def _cross_sums(self, viewer_1W: Tensor, request_N: Tensor, candidate_NV: Tensor) -> Tensor | None:
+        """Return what `CrossTable.sums` returns, as ONNX does it best: its Gather copies slice by slice."""
+        if self._crosses is None:
+            return None
+        if not self._crosses.per_row:  # a side without features: ONNX cannot gather nothing
+            return self.table_RE.new_zeros(candidate_NV.shape[0])
+        place = self._crosses.places(viewer_1W, request_N, candidate_NV)
+        return torch.gather(self._crosses.weight, 0, place.view(-1).long()).view(place.shape).sum(1)

@@ -20,6 +20,7 @@ OPSET = 18
 """Of ONNX: the first with exclusive or of integers, which crosses need."""
 
 _LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+_NUM = "num_candidates"
 _SIZES = (1, 2, 3, 50)
 _TOLERANCE = 1e-5
 _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node", "torch_fn")
@@ -41,7 +42,7 @@ def torch_program(scorer: ExportedScorer, kind: str) -> torch.export.ExportedPro
 
     Raises InputError, naming the method, if torch.export cannot follow it.
     """
-    num = torch.export.Dim("num_candidates", min=1)
+    num = torch.export.Dim(_NUM, min=1)
     shapes = (None, *({0: num} for _ in scorer.inputs[1:]))
     with _quiet(), _refused(kind, "torch.export"), torch.no_grad():
         program = torch.export.export(scorer, scorer.arrays(scorer.drawn(7)), dynamic_shapes=shapes)
@@ -71,15 +72,13 @@ def onnx_model(program: torch.export.ExportedProgram, scorer: ExportedScorer, ki
         assert exported is not None
         model = exported.model_proto
     graph = model.graph
-    for part in (
-        *graph.node,
-        *graph.value_info,
-        *graph.input,
-        *graph.output,
-        *graph.initializer,
-        graph,
-        model,
-    ):
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param:
+                size.dim_param = _NUM
+    # Traces of the code say where it lies on this machine.
+    for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph, model):
         del part.metadata_props[:]
         part.doc_string = ""
     return model
@@ -109,11 +108,15 @@ def check_onnx(
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    with _refused(kind, "ONNX Runtime"):
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(rows: Rows) -> Outputs:
         arrays = [array.numpy() for array in scorer.arrays(rows)]
-        outputs: Outputs = session.run(list(scorer.outputs), dict(zip(scorer.inputs, arrays, strict=True)))
+        with _refused(kind, "ONNX Runtime"):
+            outputs: Outputs = session.run(
+                list(scorer.outputs), dict(zip(scorer.inputs, arrays, strict=True))
+            )
         return outputs
 
     return _check("scorer.onnx", run, scorer, live, kind)
