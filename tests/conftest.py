@@ -29,6 +29,7 @@ LONG = (
     "prove/answers/test_validity.py",
     "prove/bench/test_runner.py",
     "prove/offline/test_replay.py",
+    "rank/test_export.py",
     "service/http/test_auth.py",
     "service/http/test_openapi.py",
     "service/test_dashboard.py",

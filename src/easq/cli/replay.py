@@ -163,7 +163,8 @@ def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, A
     return {
         "views": result.views,
         "answers": result.answers,
-        **msgspec.to_builtins(times),
+        "seconds": times.seconds,
+        "views_per_second": times.views_per_second,
         "metrics": msgspec.to_builtins(result.metrics),
     }
 

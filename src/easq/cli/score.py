@@ -93,21 +93,11 @@ def _score(scorer: "FrameScorer", data: Path, out: Path, on_rows: Progress) -> t
 
 
 def _of_run(run: Path) -> "FrameScorer":
-    from easq.home.snapshots import load_parameters
-    from easq.model.method import read_method
     from easq.rank.frame_scorer import FrameScorer
-    from easq.rank.parameters import Parameters
-    from easq.recipe.read import read_kept_recipe
+    from easq.rank.run_model import read_run
 
-    settings, path = run / "settings.toml", run / "parameters.safetensors"
-    if not settings.is_file() or not path.is_file():
-        raise InputError(f"--run: {run} holds no parameters; is it the folder of a finished replay?")
-    recipe = read_kept_recipe(settings, read_method)
-    parameters, state = Parameters(recipe), load_parameters(path)
-    if why := parameters.refuses_version(state):
-        raise InputError(f"--run: the parameters of {run} cannot be served: {why}")
-    parameters.replace(0, state)
-    return FrameScorer(recipe, parameters)
+    model = read_run(run)
+    return FrameScorer(model.recipe, model.parameters)
 
 
 def _of_home(home: Path, watch: Callable[[str, int], Progress]) -> "FrameScorer":

@@ -54,6 +54,11 @@ class Trainer:
         self.newest_answer = 0
         self._times = times_of(self.offsets)
 
+    @property
+    def newest_ms(self) -> int:
+        """How far the events that were read have come, in ms since 1970; 0 before the first."""
+        return max(time.newest for time in self._times)
+
     def read(self, log: EventLog, until: Sequence[int]) -> Iterator[None]:
         """Read up to `until`, in event time; yields now and then, with `offsets` up to date."""
         self._log = log

@@ -70,11 +70,14 @@ class GivenChances(RankingNetwork):
         """Score all rows; answers are not read."""
         del answered_A
         assert x.score_NS is not None
-        logit_NK = torch.logit(x.score_NS[:, self._numbers], eps=_LEAST)
-        logit_NK = torch.where(logit_NK.isnan(), self.mean_K, logit_NK)
+        chance_NK = x.score_NS[:, self._numbers]
+        # Cut to (0, 1) only where it is known: ONNX leaves open what a bound makes of NaN.
+        is_known_NK = ~chance_NK.isnan()
+        logit_NK = torch.logit(torch.where(is_known_NK, chance_NK, 0.5), eps=_LEAST)
+        logit_NK = torch.where(is_known_NK, logit_NK, self.mean_K)
         level = self.reference
         score_N = logit_NK.sigmoid() @ self.weight_K if level is None else level(x.score_NS)
-        return Scores(score_N, None, score_N.new_zeros(len(score_N), 0), None, behavior_logit_NK=logit_NK)
+        return Scores(score_N, None, score_N.new_zeros(score_N.shape[0], 0), None, behavior_logit_NK=logit_NK)
 
 
 class ChanceSums:

@@ -59,7 +59,7 @@ class MixtureOfExperts(nn.Module):
 
     def _gates(self, h_ND: Tensor) -> Tensor:
         if self.gate is None:
-            return h_ND.new_ones(len(h_ND), self.num_experts)
+            return h_ND.new_ones(h_ND.shape[0], self.num_experts)
         logit_NK = self.gate(h_ND)
         if self._routing.kind == "relu":
             return functional.relu(logit_NK)

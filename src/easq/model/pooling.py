@@ -50,7 +50,7 @@ class Inputs(NamedTuple):
     def select(self, row_A: Tensor) -> "Inputs":
         """Return the inputs of some rows, each a request of its own."""
         viewer_AV = self.viewer_BV.index_select(0, self.request_N[row_A])
-        return Inputs(viewer_AV, self.candidate_NC.index_select(0, row_A), torch.arange(len(row_A)))
+        return Inputs(viewer_AV, self.candidate_NC.index_select(0, row_A), torch.arange(row_A.shape[0]))
 
     def first(self, num_rows: int) -> "Inputs":
         """Return the inputs of the first rows."""

@@ -68,14 +68,16 @@ class SatisfactionReadout(nn.Module):
         )
         return order_N
 
-    def estimate(self, logit_QK: Tensor, own_Q: Tensor, request_Q: Tensor) -> Tensor:
+    def estimate(self, logit_QK: Tensor, own_Q: Tensor, request_Q: Tensor, num_requests: int) -> Tensor:
         """Return the answer expected of rows whose requests are whole, -1 (worst option) to 1 (best)."""
         order_Q = self(logit_QK, own_Q)
-        size_B = torch.bincount(request_Q).clamp(min=1)
+        # Counted without a size that depends on values, so that a scorer can be exported.
+        size_B = request_Q.new_zeros(num_requests).index_add(0, request_Q, torch.ones_like(request_Q))
+        size_B = size_B.clamp(min=1)
         columns = torch.cat(
             [inputs(logit_QK), torch.stack([order_Q, own_Q, logit_QK @ self.valence_K], 1)], 1
         )
-        mean_QF = (columns.new_zeros(len(size_B), columns.shape[1]).index_add(0, request_Q, columns)
+        mean_QF = (columns.new_zeros(num_requests, columns.shape[1]).index_add(0, request_Q, columns)
                    / size_B.unsqueeze(1)).index_select(0, request_Q)  # fmt: skip
         ridge, own, valence = self.between_3
         num = self.ridge_P.shape[0]

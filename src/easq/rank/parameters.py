@@ -23,6 +23,7 @@ from easq.log.packing import FLOAT, ID, Column
 from easq.model.build import build_method, crosses_of
 from easq.model.crosses import NUM_CROSSES
 from easq.model.embedding import Touched
+from easq.rank.exported_scorer import ExportedScorer
 from easq.recipe.recipe import Recipe
 
 SERVED = ("dense", "table:weight", "table:crosses")
@@ -33,7 +34,7 @@ class Parameters:
     """The scoring function of version `seq`. `replace` and `apply` change the version, `score` uses it."""
 
     def __init__(self, recipe: Recipe) -> None:
-        layout = Layout.of(recipe.features, recipe.row_salt)
+        self._layout = layout = Layout.of(recipe.features, recipe.row_salt)
         self._pooling, self._network, _ = build_method(recipe, layout)
         dense = torch.nn.ModuleDict({"pooling": self._pooling, "model": self._network}).requires_grad_(False)
         self._dense: dict[str, Tensor] = dict(dense.state_dict())
@@ -67,6 +68,10 @@ class Parameters:
         behavior_N = scores.served_N if scores.behavior_N is None else scores.behavior_N
         satisfaction_N = scores.satisfaction_A
         return behavior_N.numpy(), None if satisfaction_N is None else satisfaction_N.numpy()
+
+    def exported(self) -> ExportedScorer:
+        """Return the scorer of one request, with a copy of these parameters."""
+        return ExportedScorer(self._layout, self._pooling, self._network, self._table_RE, self._crosses)
 
     def state(self) -> Nested:
         """Return the arrays that `replace` takes. They share memory with these parameters."""

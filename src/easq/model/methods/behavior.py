@@ -53,7 +53,7 @@ class BehaviorModel(RankingNetwork):
         else:
             assert x.score_NS is not None
             score_N = self.reference(x.score_NS)
-        return Scores(score_N, None, score_N.new_zeros(len(score_N), 0), None, behavior_logit_NK=logit_NK)
+        return Scores(score_N, None, score_N.new_zeros(score_N.shape[0], 0), None, behavior_logit_NK=logit_NK)
 
 
 class BehaviorSums:

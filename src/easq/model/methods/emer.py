@@ -71,7 +71,7 @@ class SetRanker(nn.Module):
     def forward(self, x: Inputs, pxtr_NK: Tensor) -> tuple[Tensor, Tensor]:
         """Return the score of each row, and the row behind it (N x D)."""
         grid = Grid.of(x.request_N, len(x.viewer_BV))
-        is_row_BC = grid.spread(torch.ones(len(x.request_N), dtype=torch.bool), False)
+        is_row_BC = grid.spread(torch.ones(x.request_N.shape[0], dtype=torch.bool), False)
         pxtr_BCK = grid.spread(pxtr_NK)
         predicted_BCD = self.predicted(torch.cat([pxtr_BCK, normalized_rank(pxtr_BCK, is_row_BC)], 2))
         h_BCD = self.transformer(grid.spread(self.backbone(x)) + predicted_BCD, is_row_BC)
@@ -112,7 +112,7 @@ class Emer(RankingNetwork):
     def rank(self, x: Inputs, logit_NK: Tensor, answered_A: Tensor | None) -> Scores:
         """Score with the given upstream logits, which are read but not trained from here."""
         behavior_N, h_ND = self.ranker(x, logit_NK.detach().sigmoid())
-        no_gates = h_ND.new_zeros(len(h_ND), 0)
+        no_gates = h_ND.new_zeros(h_ND.shape[0], 0)
         if self.satisfaction is None:
             satisfaction_A = None if answered_A is None else behavior_N.index_select(0, answered_A)
             return Scores(behavior_N, satisfaction_A, no_gates, None, behavior_N)

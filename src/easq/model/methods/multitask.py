@@ -111,7 +111,7 @@ class SharedBottom(nn.Module):
     def forward(self, h_ND: Tensor) -> Tasks:
         """Return the same rows for both tasks."""
         shared_NW = self.layers(h_ND)
-        return Tasks(shared_NW, shared_NW, h_ND.new_zeros(len(h_ND), 0))
+        return Tasks(shared_NW, shared_NW, h_ND.new_zeros(h_ND.shape[0], 0))
 
 
 class Mmoe(nn.Module):

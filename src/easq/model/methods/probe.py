@@ -58,6 +58,7 @@ class Probe(RankingNetwork):
                 base.behavior_logit_NK.detach()[answered_A],
                 x.sum_NF[:, -1].detach()[answered_A],
                 x.request_N[answered_A],
+                x.viewer_BV.shape[0],
             )
         served_N = base.served_N + self.factor * self.order(x, base.behavior_logit_NK)
         return base._replace(served_N=served_N, satisfaction_A=estimate_A, behavior_N=base.served_N)

@@ -79,7 +79,7 @@ class BehaviorWithTower(RankingNetwork):
     def forward(self, x: Inputs, answered_A: Tensor | None = None) -> Scores:
         """Score all rows, and estimate the satisfaction of `answered_A`, the rows of whole requests."""
         assert x.beside is not None
-        tower: Scores = self.tower(x.beside, torch.arange(len(x.request_N)))
+        tower: Scores = self.tower(x.beside, torch.arange(x.request_N.shape[0]))
         assert tower.satisfaction_A is not None
         base: Scores = self.behavior(x)
         estimate_NR = self.estimates(x, base, tower.satisfaction_A)
@@ -102,9 +102,9 @@ class BehaviorWithTower(RankingNetwork):
         if self.readout is None:
             return tower_A
         assert x.sum_NF is not None and base.behavior_logit_NK is not None
-        read_A: Tensor = self.readout.estimate(
-            base.behavior_logit_NK.detach()[row_A], x.sum_NF[:, -1].detach()[row_A], x.request_N[row_A]
-        )
+        logit_NK, own_N = base.behavior_logit_NK.detach(), x.sum_NF[:, -1].detach()
+        num = x.viewer_BV.shape[0]
+        read_A: Tensor = self.readout.estimate(logit_NK[row_A], own_N[row_A], x.request_N[row_A], num)
         return self.worth_R[0] * read_A + tower_A
 
     def bounded(self, satisfaction_N: Tensor) -> Tensor:

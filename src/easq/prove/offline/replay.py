@@ -89,7 +89,7 @@ def _replay(
     save_parameters(out / "parameters.safetensors", run.trainer.learner.state())
     write_report([result], out / "report.html")
     views = run.progressive.views - views_before
-    times = ReplayTimes(seconds, views / seconds if seconds else 0.0)
+    times = ReplayTimes(seconds, views / seconds if seconds else 0.0, run.trainer.newest_ms)
     (out / "run.json").write_text(json.dumps(msgspec.to_builtins(times)) + "\n")
     shutil.rmtree(out / "checkpoints")
     return FinishedReplay(result, times, run.progressive.tally)

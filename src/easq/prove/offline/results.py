@@ -57,7 +57,11 @@ class ReplayResult(ProgressiveResult, frozen=True, kw_only=True):
 
 
 class ReplayTimes(Struct, frozen=True):
-    """The content of `run.json`: wall-clock seconds of this process, and views per second."""
+    """The content of `run.json`: wall-clock seconds of this process, and views per second.
+
+    `newest_ms` is how far the events had come that the parameters have learned from.
+    """
 
     seconds: float
     views_per_second: float
+    newest_ms: int = 0
