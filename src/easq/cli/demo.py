@@ -88,9 +88,8 @@ def _print(result: "DemoOutcome") -> None:
         console.print(line)
     _print_estimate(result.estimate, result.metrics.get("satisfaction"))
     home = Path(result.report).parent / "home"
-    easq = (
-        sys.argv[0] if Path(sys.argv[0]).name == "easq" else "easq"
-    )  # as it was called: it may not be on PATH
+    # As it was called, since it may not be on PATH.
+    easq = sys.argv[0] if Path(sys.argv[0]).name == "easq" else "easq"
     console.print(
         f"report: {result.report}\nIt took {result.seconds:.0f} s and the system has stopped. "
         f"To see its dashboard: {easq} serve --home {home}, then http://127.0.0.1:8377/dashboard",
