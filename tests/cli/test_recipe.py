@@ -78,14 +78,14 @@ def test_a_whole_recipe_is_the_same_and_names_no_place_of_this_machine(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("recipe", "recomended"), "NAME: got 'recomended'; allowed: demo, eeg_svrec"),
+        (("recipe", "nothing"), "NAME: got 'nothing'; allowed: demo, eeg_svrec"),
         (("recipe", "world", "--mapping"), "world reads no mapping; allowed with: table"),
         (("recipe", "table", "--mapping", "--whole"), "either --mapping or --whole"),
         (("recipe", "bench/plan", "--whole"), "bench/plan is no whole recipe; allowed: demo"),
         (("recipe", "--whole"), "need a name; allowed: demo"),
         (
-            ("replay", "--recipe", "worl", "--log", "w", "--out", "o"),
-            "there is no recipe at worl; allowed: a file, or",
+            ("replay", "--recipe", "earth", "--log", "w", "--out", "o"),
+            "there is no recipe at earth; allowed: a file, or",
         ),
         (("demo", "--recipe", "lop"), "there is no recipe at lop; allowed: a file, or"),
         (

@@ -62,7 +62,7 @@ def test_an_arm_may_name_a_packaged_overlay(tmp_path: Path) -> None:
     assert arm.recipe == str(PACKAGED / "arms" / "behavior.toml")
 
 
-@pytest.mark.parametrize("given", ["recomended", "recommended.toml", "../recipes/world", "a" * 5000])
+@pytest.mark.parametrize("given", ["nothing", "recommended.toml", "../recipes/world", "a" * 5000])
 def test_the_error_names_what_was_looked_for_and_the_packaged_names(given: str) -> None:
     with pytest.raises(SettingsError) as raised:
         read_recipe(Path(given), methods=read_method)
