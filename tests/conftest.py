@@ -38,6 +38,7 @@ LONG = (
     "sources/datasets/test_kuairand.py",
     "sources/datasets/test_laws.py",
     "test_docs.py",
+    "test_packages.py",
 )
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from easq.cli.shared import Json, app, console, progress, show
 from easq.errors import InputError
+from easq.recipe.packaged import located
 
 if TYPE_CHECKING:  # loaded when the command needs it
     from easq.prove.bench.plan import Plan
@@ -18,11 +19,11 @@ if TYPE_CHECKING:  # loaded when the command needs it
 
 @app.command
 def bench(
-    recipe: Path = Path("recipes/world.toml"),
+    recipe: Path = Path("world"),
     *,
     out: Path,
     size: str = "quick",
-    plan: Path = Path("recipes/bench/plan.toml"),
+    plan: Path = Path("bench/plan"),
     only: tuple[str, ...] = (),
     method: tuple[str, ...] = (),
     workers: int = 0,
@@ -36,7 +37,7 @@ def bench(
     Parameters
     ----------
     recipe
-        The settings that all methods share: features, behaviors, sizes.
+        The settings that all methods share: features, behaviors, sizes; a file or a packaged name.
     out
         The bench's folder: cells/ holds rows as they come, rows.json and rows.parquet all of them, and
         report/ the tables and figures.
@@ -44,7 +45,7 @@ def bench(
         A size of the plan. On one core smoke takes half a minute, quick and tuning about 25 minutes, full 5
         hours and its experiment regime 11 more. Cells that are done are not run again.
     plan
-        The experiments; the methods are the files in methods/ next to it.
+        The experiments; the methods are the files in methods/ next to it, and those that come with easq.
     only
         Run only these experiments, by their names in the plan, such as headline. Repeatable.
     method
@@ -64,7 +65,7 @@ def bench(
     from easq.prove.bench.plan import read_plan
     from easq.prove.bench.runner import Bench
 
-    _check(declared := read_plan(plan), size, only, workers)
+    _check(declared := read_plan(plan := located(plan)), size, only, workers)
     whole = Bench(recipe, plan.parent / "methods", declared, declared.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
     for path in rows:

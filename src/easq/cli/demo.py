@@ -1,5 +1,6 @@
 """The demo: one command from nothing to a verdict."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ REAL_ASK, REAL_ANSWER = 0.005, 0.02
 @app.command
 def demo(
     *,
-    recipe: Path = Path("recipes/loop.toml"),
+    recipe: Path = Path("loop"),
     out: Path = Path("runs/demo"),
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 1,
     fast: Annotated[
@@ -39,7 +40,8 @@ def demo(
     Parameters
     ----------
     recipe
-        The settings; the first experiment is run, and its clock is held.
+        The settings, a file or the name of a packaged recipe; the first experiment is run, and its clock is
+        held.
     out
         Where the system's folder and the report go. An earlier demo there is deleted.
     seed
@@ -86,9 +88,11 @@ def _print(result: "DemoOutcome") -> None:
         console.print(line)
     _print_estimate(result.estimate, result.metrics.get("satisfaction"))
     home = Path(result.report).parent / "home"
+    # As it was called, since it may not be on PATH.
+    easq = sys.argv[0] if Path(sys.argv[0]).name == "easq" else "easq"
     console.print(
         f"report: {result.report}\nIt took {result.seconds:.0f} s and the system has stopped. "
-        f"To see its dashboard: .venv/bin/easq serve --home {home}, then http://127.0.0.1:8377/dashboard",
+        f"To see its dashboard: {easq} serve --home {home}, then http://127.0.0.1:8377/dashboard",
         soft_wrap=True,
     )
 

@@ -59,7 +59,8 @@ def up(
     home
         The system's folder. It is made if it does not exist.
     recipe
-        The settings, a TOML file. A new home needs them; an existing one has its own.
+        The settings, a TOML file, or the name of a packaged recipe, such as recommended. A new home needs
+        them; an existing one has its own.
     """
     from easq.service.supervisor import run_up
 
@@ -229,7 +230,7 @@ def renew(*, home: Path, recipe: Path, overrides: Overrides = None, as_json: Jso
     home
         The system's folder.
     recipe
-        The new settings, a TOML file.
+        The new settings, a TOML file or the name of a packaged recipe.
     """
     from easq.home.home import with_salt
     from easq.home.renewal import renew_home

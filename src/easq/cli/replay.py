@@ -12,6 +12,7 @@ from rich.table import Table
 
 from easq.cli.shared import Json, Overrides, app, console, decimal, progress, show, signed
 from easq.errors import InputError
+from easq.recipe.packaged import located
 
 if TYPE_CHECKING:  # loaded when a command needs it
     from easq.prove.offline.results import ReplayResult, ReplayTimes
@@ -65,7 +66,7 @@ def replay(
     Parameters
     ----------
     recipe
-        The run's settings, a TOML file.
+        The run's settings, a TOML file, or the name of a packaged recipe, such as recommended.
     out
         The run's folder: metrics.json, report.html, parameters, late events.
     log
@@ -94,7 +95,7 @@ def replay(
     with progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
             log = out / "events.log"
-            mapping = recipe.parent / settings.data.mapping if settings.data.mapping else None
+            mapping = located(recipe).parent / settings.data.mapping if settings.data.mapping else None
             imported = _import_data(settings.data.loader, data, log, mapping, resume, watch)
         assert log is not None
         with SqliteLog(log) as events:

@@ -12,6 +12,7 @@ import tomli_w
 from easq.errors import SettingsError, format_value
 from easq.recipe.check import problems as problems_of
 from easq.recipe.check import without_effect
+from easq.recipe.packaged import located, what_is_packaged
 from easq.recipe.recipe import (
     DEFAULT_KIND,
     DEFAULT_KIND_UNTIL_0_2,
@@ -40,12 +41,14 @@ def read_recipe(
 ) -> Recipe:
     """Return the recipe in the TOML file at `path`, changed by overlays and then by overrides.
 
-    A file may build on another (`extends = "world.toml"`, beside it): its own keys replace those of the
-    other, table by table; a list, such as `features`, is replaced whole. An overlay is a file with some keys
-    of a recipe, laid over in the same way. An override is such as `model.dim=4`; its key leads through
-    tables, and an entry of a list of tables is named by its `name` (`features.tag.rows=512`). A `[method]`
-    of another kind replaces the whole table; an override of `method.kind` goes before all others. The
-    recipes that arms name stand beside the file that names them. `methods` reads the table `[method]`.
+    Where there is no such file, `path` may be the name of a packaged recipe (recipe/packaged.py), and so may
+    the recipes that it names. A file may build on another (`extends = "base.toml"`, beside it, or
+    `extends = "world"`, packaged): its own keys replace those of the other, table by table; a list, such as
+    `features`, is replaced whole. An overlay is a file with some keys of a recipe, laid over in the same way.
+    An override is such as `model.dim=4`; its key leads through tables, and an entry of a list of tables is
+    named by its `name` (`features.tag.rows=512`). A `[method]` of another kind replaces the whole table; an
+    override of `method.kind` goes before all others. The recipes that arms name stand beside the file that
+    names them, or are packaged. `methods` reads the table `[method]`.
     `kept` says that easq wrote the file itself, as in a home: then earlier forms are read too. Raises
     SettingsError with all problems; warns of settings without effect.
     """
@@ -79,6 +82,7 @@ def read_data(
 
     `kind` is the method of what the file is laid over, if it is laid over something.
     """
+    path = located(path)
     own = read_toml(path)
     if kept and (today := upgrade_kept(own, methods)) != own:
         return today
@@ -86,7 +90,7 @@ def read_data(
     if is_old(own):
         raise SettingsError(f"{path}: {old_form_message(own, methods, _kind(data) if data else kind)}")
     for arm in _arms_with_recipes(own):
-        arm["recipe"] = str((path.parent / arm["recipe"]).absolute())
+        arm["recipe"] = str(located(Path(arm["recipe"]), path.parent).absolute())
     lay_over(data, own)
     return data
 
@@ -98,7 +102,7 @@ def _extended(path: Path, base: Any, methods: MethodReader, seen: tuple[Path, ..
     if not isinstance(base, str):
         raise SettingsError(f"{given}; allowed: the path of one recipe")
     try:
-        here, target = path.resolve(), (path.parent / base).resolve()
+        here, target = path.resolve(), located(Path(base), path.parent).resolve()
         is_file = target.is_file()
     except (OSError, ValueError) as error:  # too long, or with a null character
         raise SettingsError(
@@ -107,7 +111,7 @@ def _extended(path: Path, base: Any, methods: MethodReader, seen: tuple[Path, ..
     if target in (*seen, here):
         raise SettingsError(f"{given}, which extends this recipe itself")
     if not is_file:
-        raise SettingsError(f"{given}; there is no recipe at {target}")
+        raise SettingsError(f"{given}; there is no recipe at {target}; {what_is_packaged()}")
     if len(seen) >= _LONGEST_CHAIN:
         raise SettingsError(f"{given}; allowed: at most {_LONGEST_CHAIN} recipes that extend one another")
     return read_data(target, methods, (*seen, here))
@@ -118,7 +122,7 @@ def read_toml(path: Path) -> TomlTable:
     try:
         return tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise SettingsError(f"there is no recipe at {path}; name one with --recipe") from None
+        raise SettingsError(f"there is no recipe at {path}; {what_is_packaged()}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the recipe {path} cannot be read: {error}") from None
     except (ValueError, RecursionError) as error:  # also a number of too many digits, or too many brackets

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from easq.cli import app
+from easq.cli.commands import app
 from easq.errors import InputError
 from easq.log.sqlite import SqliteLog
 from easq.prove.ab.analysis import ConfidenceSequences, analyse, period

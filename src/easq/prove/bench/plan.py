@@ -1,6 +1,7 @@
 """What a bench runs, as data: experiments over methods, worlds and seeds, expanded into cells.
 
-A plan is one TOML file (recipes/bench/plan.toml). A method is a small file next to it that changes a recipe.
+A plan is one TOML file (recipes/bench/plan.toml). A method is a small file, in methods/ next to it
+or packaged, that changes a recipe.
 """
 
 import tomllib
@@ -107,7 +108,7 @@ class OwnLog(Strict, frozen=True):
 
 
 class Real(OwnLog, frozen=True, kw_only=True):
-    """A real log of the plan, with its loader and its recipe, which stands next to the plan.
+    """A real log of the plan, with its loader and its recipe, which stands next to the plan or is packaged.
 
     `set` are settings for all methods. The recipe leaves them out because its own method does not read them.
     """
@@ -181,7 +182,7 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = msgspec.convert(tomllib.loads(path.read_text()), Plan)
     except FileNotFoundError:
-        raise InputError(f"there is no plan at {path}") from None
+        raise InputError(f"there is no plan at {path}; allowed: a file, or bench/plan (packaged)") from None
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise InputError(f"{path}: {error}") from None
     for name, size in plan.sizes.items():

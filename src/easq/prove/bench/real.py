@@ -20,6 +20,7 @@ from easq.prove.bench.row_store import digest
 from easq.prove.bench.runner import Bench
 from easq.prove.offline.tally import Interval
 from easq.recipe.features import Reference
+from easq.recipe.packaged import located
 from easq.recipe.read import read_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
@@ -68,7 +69,7 @@ def run(
         part.unlink(missing_ok=True)
         load(real.loader, data, part, on_progress=watch(f"import {name}", 1))
         part.replace(log_path)
-    _run_log(bench, name, _limited(real, methods), plans / real.recipe, log_path, watch)
+    _run_log(bench, name, _limited(real, methods), located(Path(real.recipe), plans), log_path, watch)
 
 
 def run_own(bench: Bench, log: Path, watch: Watch, methods: Collection[str] = ()) -> None:
@@ -137,7 +138,7 @@ def _logs(bench: Bench) -> list[tuple[str, OwnLog]]:
 def _recipes(bench: Bench, base: Path, wanted: OwnLog) -> dict[str, Recipe]:
     common = wanted.set if isinstance(wanted, Real) else ()
     return {
-        m: read_recipe(base, common, [bench.methods / f"{m}.toml"], read_method)
+        m: read_recipe(base, common, [bench.overlay_of(m)], read_method)
         for m in wanted.methods
         if m not in LINEAR
     }

@@ -28,6 +28,7 @@ from easq.prove.bench.plan import (
 )
 from easq.prove.bench.row_store import MetricRow, RowStore, digest
 from easq.prove.bench.world_pass import Sitting, refuse_too_many, run_pass
+from easq.recipe.packaged import located
 from easq.recipe.read import read_recipe
 from easq.recipe.recipe import Recipe
 
@@ -62,7 +63,11 @@ class Bench:
         method = BASE if cell.arm.method in BOUNDS else cell.arm.method
         if method in REFERENCES:
             return read_recipe(self.recipe, overrides, methods=read_method)
-        return read_recipe(self.recipe, overrides, [self.methods / f"{method}.toml"], read_method)
+        return read_recipe(self.recipe, overrides, [self.overlay_of(method)], read_method)
+
+    def overlay_of(self, method: str) -> Path:
+        """Return the file of a method: the one next to the plan, or else the packaged one."""
+        return located(Path(f"{method}.toml"), self.methods, f"bench/methods/{method}")
 
     @property
     def sitting(self) -> Sitting:

@@ -1,4 +1,4 @@
-"""The file that declares the columns of a table. recipes/table_mapping.toml is an example."""
+"""The file that declares the columns of a table. `easq recipe table --mapping` prints an example."""
 
 import tomllib
 from collections.abc import Iterator
@@ -112,7 +112,8 @@ def read_mapping(path: Path) -> Mapping:
         value = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
-            f"{path} does not exist; expected a TOML file that names the table's columns"
+            f"{path} does not exist; expected a TOML file that names the table's columns, such as "
+            "`easq recipe table --mapping` prints"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not TOML: {error}") from error
