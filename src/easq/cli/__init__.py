@@ -11,8 +11,6 @@ def main() -> None:
     """Run the command line; without the engine, say what to install."""
     try:
         from easq.cli.commands import run
-
-        run()
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "easq"):
@@ -22,3 +20,4 @@ def main() -> None:
             "(`pip install easq` is Client and AsyncClient alone)\n"
         )
         sys.exit(2)
+    run()

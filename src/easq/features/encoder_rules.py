@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from easq.features.columns import UNKNOWN
-from easq.features.encode import Layout, Slot
+from easq.features.layout import Layout, Slot
 from easq.log.packing import FLOAT
 from easq.recipe.features import History, Multi, Numeric
 from easq.recipe.recipe import Recipe

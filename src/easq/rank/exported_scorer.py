@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from easq.features.encode import Layout, Rows
+from easq.features.encode import Rows
+from easq.features.layout import Layout
 from easq.model.crosses import CrossTable
 from easq.model.embedding import Touched
 from easq.model.pooling import Pooling
