@@ -35,3 +35,10 @@ def test_ranks_run_from_best_to_last_within_the_request() -> None:
     torch.testing.assert_close(ranks[0], torch.tensor([1 / 3, 0.0, 1 / 3, 1.0]))
     torch.testing.assert_close(ranks[1, :2], torch.tensor([1.0, 0.0]))
     assert normalized_rank(value[:, :1], IS_ROW[:, :1]).sum() == 0
+
+
+def test_values_that_differ_by_rounding_share_a_rank() -> None:
+    value = torch.tensor([0.3, 0.9, 0.3, 0.1])
+    value[2] = torch.nextafter(value[2], torch.tensor(1.0))
+    ranks = normalized_rank(value.view(1, 4, 1), IS_ROW[:1])[0, :, 0]
+    torch.testing.assert_close(ranks, torch.tensor([1 / 3, 0.0, 1 / 3, 1.0]))

@@ -272,6 +272,7 @@ def pinned(folder: Path) -> str:
 @pytest.mark.parametrize("method", sorted(methods()))
 def test_every_method_is_exported_or_refused(method: str, tmp_path: Path) -> None:
     recipe = small_recipe(f"method.kind={method}")
+    torch.manual_seed(7)  # what EMER ranks candidates by differs in its last bit here, where all are equal
     model = ExportedModel(recipe, Parameters(recipe), "v", 0)
     if method == "saqrec":
         assert export(model, tmp_path / "model", with_onnx=False).differences["scorer.pt2"] < 1e-5

@@ -5,6 +5,9 @@ Shapes: B requests, C candidates of the largest request, D hidden, H heads.
 
 from torch import Tensor, nn
 
+_ROUNDING = 1e-6
+"""Relative difference below which two values of 32 bits are one: some eight times their precision."""
+
 
 class CandidateLayer(nn.Module):
     """One pre-norm layer: candidates attend to each other, then each is transformed on its own.
@@ -54,7 +57,12 @@ class CandidateTransformer(nn.Module):
 
 
 def normalized_rank(value_BCK: Tensor, is_row_BC: Tensor) -> Tensor:
-    """Return each value's rank in its request, 0 the best and 1 the last; equal values share one."""
-    above = (value_BCK.unsqueeze(1) > value_BCK.unsqueeze(2)) & is_row_BC[:, None, :, None]
+    """Return each value's rank in its request, 0 the best and 1 the last; equal values share one.
+
+    Values above 0 that are equal up to rounding are equal: where a row stands in a batch, and on what machine
+    it is scored, decides their last bit.
+    """
+    more_BCK = (value_BCK * (1 + _ROUNDING)).unsqueeze(2)
+    above = (value_BCK.unsqueeze(1) > more_BCK) & is_row_BC[:, None, :, None]
     num_B = is_row_BC.sum(1).clamp(min=2).view(-1, 1, 1)
     return above.sum(2) / (num_B - 1)
