@@ -23,6 +23,7 @@ from easq.rank.pinned_model import frozen
 from easq.recipe.assignment import Arms, arms_in
 from easq.recipe.experiments import Arm, Experiment, Explore
 from easq.recipe.read import to_toml
+from easq.recipe.recipe import Recipe
 from tests.cli.test_cli import easq
 from tests.support.live_home import LIVE, Clock
 from tests.support.small_worlds import small_recipe, world_events
@@ -86,10 +87,16 @@ def stage_in(folder: Path, settings: Explore | None = DRAWN, answer: float = 0.6
     arms = (Arm(name="control", recipe=str(folder / "arm.toml")), Arm(name="treatment"))
     recipe = small_recipe(*LIVE)
     recipe = msgspec.structs.replace(recipe, experiments=(Experiment(name="easq", arms=arms),))
-    home, random = open_home(folder / "home", recipe), np.random.default_rng(1)
+    home = open_home(folder / "home", recipe)
     open_arms(home)
+    return Stage(home, drawn_events(recipe, settings, answer))
+
+
+def drawn_events(recipe: Recipe, settings: Explore | None, answer: float = 0.6) -> list[Event]:
+    """Return the events of a world in the order in which they come."""
+    random = np.random.default_rng(1)
     events = sorted(world_events(600, ask=0.8, answer=answer), key=lambda event: event.ts)
-    return Stage(home, [drawn(event, Arms.of(recipe), random, settings) for event in events])
+    return [drawn(event, Arms.of(recipe), random, settings) for event in events]
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +135,26 @@ def test_frozen_models_are_judged_on_what_came_after_them_and_on_nothing_else(st
     days = [datetime.fromtimestamp(e.ts / 1000, UTC).date().isoformat() for e in after]
     assert (result["from"], result["to"]) == (min(days), max(days))
     assert result["support"]["control"]["answers"] < result["answers"]
+
+
+def test_before_anybody_is_in_an_arm_the_running_models_rankings_are_read(tmp_path: Path) -> None:
+    """The control is served like everyone, so all drawn rankings are its own."""
+    (tmp_path / "arm.toml").write_text('[method]\nkind = "behavior"\n')
+    arms = (Arm(name="control"), Arm(name="treatment", recipe=str(tmp_path / "arm.toml")))
+    waiting = Experiment(name="easq", arms=arms, enabled=False)
+    recipe = msgspec.structs.replace(small_recipe(*LIVE), experiments=(waiting,))
+    stage = Stage(open_home(tmp_path / "home", recipe), drawn_events(recipe, DRAWN))
+    third = len(stage.events) // 3
+    stage.live(stage.events[:third])
+    assert easq("ab", "freeze", "easq", "--home", stage.home.folder).returncode == 0
+    stage.live(stage.events[third:])
+    after = [event for event in stage.events[third:] if isinstance(event, Request)]
+    assert {event.arm for event in after} == {"default"}
+    assert stage.estimate()["requests"] == len(after)
+    # The other arm has served nobody.
+    assert "easq/treatment: no request came after" in stage.refused(
+        "--arm", "control", "--against", "treatment"
+    )
 
 
 def test_the_other_arm_may_be_the_one_whose_log_is_read(stage: Stage) -> None:

@@ -31,7 +31,7 @@ def easq(capsys: Capture, *words: object) -> str:
 def test_it_lists_each_recipe_on_a_line_and_the_parts_below(capsys: Capture) -> None:
     listed = easq(capsys, "recipe")
     assert all(f"│ {name} " in listed for name in packaged_names())
-    assert "arms/behavior" in listed
+    assert "arms/probe" in listed
     assert "bench/methods/{behavior," in listed
     data = json.loads(easq(capsys, "recipe", "--json"))
     assert list(data["recipes"]) == packaged_names()
@@ -43,7 +43,7 @@ def test_it_lists_each_recipe_on_a_line_and_the_parts_below(capsys: Capture) -> 
     [
         (("recommended",), "recommended"),
         (("table", "--mapping"), "table_mapping"),
-        (("arms/behavior",), "arms/behavior"),
+        (("arms/probe",), "arms/probe"),
         (("bench/methods/ple",), "bench/methods/ple"),
         (("bench/plan",), "bench/plan"),
     ],

@@ -56,8 +56,8 @@ def check_estimate(result: dict[str, Any], requests: list[Request], recipe: Reci
     assert all(request.propensities and request.top == WATCHED for request in before)
     assert all((unpack_floats(request.propensities) > 0).all() for request in before)
     assert not any(request.propensities for request in requests if request.ts >= day_number(start) * DAY_MS)
-    of_control = [request for request in before if arm_of(request.arm, "easq") == "behavior"]
-    assert 0 < result["requests"] < len(of_control)
+    assert {request.arm for request in before} == {"default"}
+    assert 0 < result["requests"] < len(before)
     assert result["to"] < start.isoformat()
     assert 0 < result["true_satisfaction"]["control"] < 1
     if result["lift"] is None:
@@ -91,7 +91,7 @@ def test_simulated_viewers_use_the_system_and_a_verdict_follows(tmp_path: Path) 
     with home.open_events() as events:
         logged = everything(events)
     requests = [event for event in logged if isinstance(event, Request)]
-    assert {arm_of(request.arm, "easq") for request in requests} == {"behavior", "easq"}
+    assert {arm_of(request.arm, "probe") for request in requests} == {"", "behavior", "probe"}
     assert sum(len(event.items) for event in logged if isinstance(event, Behavior)) == result["views"]
     assert sum(isinstance(event, Answered) for event in logged) == result["answers"] > 100
     assert sum(isinstance(event, Offered) for event in logged) == result["offers"]

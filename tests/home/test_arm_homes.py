@@ -124,7 +124,7 @@ def test_arms_learn_from_the_shared_log_and_recover_alone(tmp_path: Path) -> Non
 def test_the_arms_of_the_demo_have_their_settings() -> None:
     running = read_recipe(RECIPES / "loop.toml", methods=read_method)
     control, treatment = running.experiments[0].arms
-    assert treatment.recipe is None
-    assert control.recipe is not None
-    arm = read_arm(Path(control.recipe), running)
-    assert (running.method.kind, arm.method.kind) == ("easq", "behavior_2026_11")
+    assert control.recipe is None
+    assert treatment.recipe is not None
+    arm = read_arm(Path(treatment.recipe), running)
+    assert (running.method.kind, arm.method.kind) == ("behavior", "probe")

@@ -58,8 +58,8 @@ def test_a_folder_of_a_recipes_name_is_not_taken_for_it(tmp_path: Path) -> None:
 
 def test_an_arm_may_name_a_packaged_overlay(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(packaged_text("loop"))
-    arm = read_recipe(tmp_path / "my.toml", methods=read_method).experiments[0].arms[0]
-    assert arm.recipe == str(PACKAGED / "arms" / "behavior.toml")
+    arm = read_recipe(tmp_path / "my.toml", methods=read_method).experiments[0].arms[1]
+    assert arm.recipe == str(PACKAGED / "arms" / "probe.toml")
 
 
 @pytest.mark.parametrize("given", ["nothing", "recommended.toml", "../recipes/world", "a" * 5000])

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-import msgspec
 import uvloop
+from msgspec.structs import replace
 
 from easq import AsyncClient
 from easq.errors import InputError
@@ -39,13 +39,13 @@ _NUM_ITEMS = 3000
 
 
 class DemoSize(NamedTuple):
-    """The size of the simulation. Days before `since` are for learning and do not count.
+    """The size of the simulation. Before day `since` no viewer is in an arm; all see the running model.
 
     On the morning of day `frozen` the models are frozen, and the days until `since` are used to estimate
     their effect before the test. From `since` on, or if there is no day `frozen`, no ranking is drawn.
     """
 
-    viewers: int = 2400
+    viewers: int = 3600
     days: int = 16
     since: int = 5
     visits_per_day: float = 2.0
@@ -79,7 +79,8 @@ def live_together(
 ) -> DemoResult:
     """Run a live system in `out` with a simulated society as its viewers; return the result.
 
-    It runs the recipe's first experiment with a simulated clock; days before `since` do not count.
+    It runs the recipe's first experiment with a simulated clock, from day `since` on; until then all models
+    learn from what everybody sees.
     `announce` is called with the URL. Raises InputError for a folder that is in use.
     """
     began = time.monotonic()
@@ -93,8 +94,12 @@ def live_together(
     experiment = recipe.experiments[0]
     began_ms = START_MS - START_MS % DAY_MS
     start = day_date(began_ms // DAY_MS) + timedelta(days=size.since)
-    counted = msgspec.structs.replace(experiment, start=start)
-    recipe = msgspec.structs.replace(recipe, experiments=(counted, *recipe.experiments[1:]))
+    begun = replace(experiment, start=start)
+    # A drawn ranking is not the best one: while days count, drawing would cost both arms.
+    testing = replace(recipe, explore=Explore(), experiments=(begun, *recipe.experiments[1:]))
+    is_judged = recipe.explore.share > 0 and size.frozen < size.since
+    waiting = (replace(begun, enabled=False), *recipe.experiments[1:])
+    learning = replace(recipe if is_judged else testing, experiments=waiting)
     control, treatment, *_ = (arm.name for arm in experiment.arms)
     truth = TrueSums(size.viewers, experiment.name, (control, treatment), size.since)
     society = Society(seed, AskRates(answer=size.answer_rate), size.viewers, _NUM_ITEMS)
@@ -102,24 +107,23 @@ def live_together(
     port = _free_port()
     announce(f"http://127.0.0.1:{port}")
     estimate: BeforeEstimate = MissingEstimate("no ranking was drawn before it, see [explore]")
-    # A drawn ranking is not the best one: while days count, drawing would cost both arms.
-    sorted_recipe = msgspec.structs.replace(recipe, explore=Explore())
-    is_judged, since = recipe.explore.share > 0 and size.frozen < size.since, 0
-    home = open_home(folder, recipe if is_judged else sorted_recipe)
+    home = open_home(folder, learning)
     with HeldClock(folder, began_ms) as clock:
         life = Life(society, clock, truth, size.visits_per_day, began_ms, ahead.add_visits)
         live = partial(_live, life, on_progress, port)
-        if is_judged:
-            with _up(home, out, port):
-                live(range(size.frozen))
+        with _up(home, out, port):
+            live(range(size.frozen))
+            if is_judged:
                 _check_learners(home, life.answers)
                 freeze_arms(home, home.recipe.experiments[0])
-                live(range(size.frozen, size.since))
-            ahead.records = False
+            live(range(size.frozen, size.since))
+            _check_learners(home, life.answers)
+        ahead.records = False
+        if is_judged:
             estimate = estimate_before(home, ahead)
-            home, since = open_home(folder, sorted_recipe), size.since
+        home = open_home(folder, testing)
         with _up(home, out, port):
-            live(range(since, size.days))
+            live(range(size.since, size.days))
             _check_learners(home, life.answers)
     seconds = time.monotonic() - began
     lift = truth.lift(experiment.confidence)

@@ -4,8 +4,9 @@ Everything goes through the public API. Time is simulated: this side holds the s
 day takes as long as its calls take. Shapes: V visits at once, C candidates, K items watched on a visit.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +24,21 @@ Body = Mapping[str, object]
 
 _AT_ONCE = 64
 _PUT_AT_ONCE = 2000
-_VIEW_MS, _READING_MS = 20_000, 3_000
+_SWIPE_MS, _READING_MS = 1_000, 3_000
 _BEHAVIORS = ("long_view", "like", "comment", "forward", "follow", "click", "profile_enter", "hate")
+
+
+class _Visits(NamedTuple):
+    """Visits that were ranked together, and are reported when the last of them is over."""
+
+    users: list[str]
+    ranked: list[Any]
+    watched: WatchedViews
+    end_V: list[int]
+
+    @property
+    def end_ms(self) -> int:
+        return max(self.end_V)
 
 
 class Life:
@@ -46,6 +60,7 @@ class Life:
         self._society, self._clock, self._truth = society, clock, truth
         self._per_day, self._began_ms, self._on_visits = visits_per_day, began_ms, on_visits
         self._items_put = 0
+        self._watching: deque[_Visits] = deque()
         self.views = self.offers = self.asks = self.answers = 0
 
     async def live(
@@ -63,10 +78,12 @@ class Life:
                 await self._put_viewers()
             await self._put_items()
             time_V, user_V = self._society.visits(self._per_day)
-            for start in range(0, len(user_V), _AT_ONCE):
-                some = slice(start, start + _AT_ONCE)
-                await self._visit(day, time_V[some], user_V[some])
-                on_progress(day + min(1.0, (start + _AT_ONCE) / max(len(user_V), 1)))
+            for some in _together(user_V.tolist()):
+                now_ms = self._began_ms + day * DAY_MS + int(time_V[some][-1])
+                await self._end_visits(now_ms)
+                await self._begin_visits(now_ms, user_V[some])
+                on_progress(day + some.stop / len(user_V))
+        await self._end_visits()
 
     async def _put_viewers(self) -> None:
         viewers = self._society.viewers
@@ -105,45 +122,58 @@ class Life:
             )
             _all_accepted(reply)
 
-    async def _visit(self, day: int, time_V: I64, user_V: I64) -> None:
-        """Simulate some visits that begin at about the same time."""
-        now_ms = self._began_ms + day * DAY_MS + int(time_V[-1])
+    async def _begin_visits(self, now_ms: int, user_V: I64) -> None:
+        """Rank for some viewers who come at about the same time. Their visits end when all is played."""
         self._move_to(now_ms)
         item_VC = self._society.candidates_of(user_V, CANDIDATES)
         hour = now_ms // 3_600_000 % 24
+        users = [f"u{user}" for user in user_V.tolist()]
         ranked = await self._client.post_all(
             "/v1/rank",
             (
                 {
-                    "user_id": f"u{user}",
+                    "user_id": user,
                     "candidates": [f"i{item}" for item in items],
                     "context": {"hour": hour},
                     "limit": WATCHED,
                 }
-                for user, items in zip(user_V.tolist(), item_VC.tolist(), strict=True)
+                for user, items in zip(users, item_VC.tolist(), strict=True)
             ),
         )
         self._on_visits(ranked, item_VC, self._society.satisfaction_of(user_V, item_VC))
         item_VK = np.array([[int(item[1:]) for item in reply["items"]] for reply in ranked])
         watched = self._society.watch(user_V, item_VK)
         self.views += item_VK.size
-        self._truth.add(day, user_V, [reply["arm"] for reply in ranked], watched.satisfaction_VK)
-        self._move_to(now_ms + WATCHED * _VIEW_MS)
-        users = [f"u{user}" for user in user_V.tolist()]
-        await self._report(users, ranked, watched)
-        await self._ask(users, ranked, watched)
+        self._truth.add(
+            (now_ms - self._began_ms) // DAY_MS,
+            user_V,
+            [reply["arm"] for reply in ranked],
+            watched.satisfaction_VK,
+        )
+        end_V = self._clock.now_ms() + (watched.play_ms_VK + _SWIPE_MS).sum(1)
+        self._watching.append(_Visits(users, ranked, watched, end_V.tolist()))
+
+    async def _end_visits(self, until_ms: int | None = None) -> None:
+        """Report the visits that are over by then, in the order of their begin; None: wait for all."""
+        while self._watching and (until_ms is None or self._watching[0].end_ms <= until_ms):
+            visits = self._watching.popleft()
+            self._move_to(visits.end_ms)
+            await self._report(visits)
+            await self._ask(visits)
 
     def _move_to(self, now_ms: int) -> None:
         self._clock.set(max(now_ms, self._clock.now_ms()))
 
-    async def _report(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
-        """Report views and behavior, visit by visit."""
+    async def _report(self, visits: _Visits) -> None:
+        """Report views and behavior, each visit with the time at which it ended."""
+        users, ranked, watched, end_V = visits
 
         def event(v: int) -> Body:
             values = {name: watched.did[name][v].astype(float).tolist() for name in _BEHAVIORS}
             values["play_ms"] = watched.play_ms_VK[v].astype(float).tolist()
             return {
                 "type": "behavior",
+                "ts": end_V[v],
                 "event_id": f"{ranked[v]['request_id']}b",
                 "user_id": users[v],
                 "request_id": ranked[v]["request_id"],
@@ -151,13 +181,13 @@ class Life:
                 "values": values,
             }
 
-        for reply in await self._client.post_all(
-            "/v1/events", ({"events": [event(v)]} for v in range(len(users)))
-        ):
-            _all_accepted(reply)
+        _all_accepted(
+            await self._client.call("POST", "/v1/events", {"events": [event(v) for v in range(len(users))]})
+        )
 
-    async def _ask(self, users: list[str], ranked: list[Any], watched: WatchedViews) -> None:
+    async def _ask(self, visits: _Visits) -> None:
         """Offer every view, as the widget would; show the questions that come up, and answer some."""
+        users, ranked, watched, _ = visits
         views = [(v, k) for v in range(len(users)) for k in range(WATCHED) if _is_long(watched, v, k)]
         offers = await self._client.post_all(
             "/v1/questionnaire/offer",
@@ -166,8 +196,7 @@ class Life:
                     "user_id": users[v],
                     "request_id": ranked[v]["request_id"],
                     "item_id": ranked[v]["items"][k],
-                    # A visit takes no longer on the clock, however long its views are.
-                    "play_ms": float(min(watched.play_ms_VK[v, k], WATCHED * _VIEW_MS)),
+                    "play_ms": float(watched.play_ms_VK[v, k]),
                     "ratio": float(min(watched.ratio_VK[v, k], 1.0)),
                 }
                 for v, k in views
@@ -188,6 +217,22 @@ class Life:
         ]
         await self._client.post_all("/v1/questionnaire/answer", answers)
         self.answers += len(answers)
+
+
+def _together(users: Sequence[int]) -> Iterator[slice]:
+    """Yield which visits are simulated together: a few in a row, and no viewer twice at one time.
+
+    >>> [(some.start, some.stop) for some in _together([1, 2, 1, 3])]
+    [(0, 2), (2, 4)]
+    """
+    start, here = 0, set[int]()
+    for place, user in enumerate(users):
+        if user in here or len(here) == _AT_ONCE:
+            yield slice(start, place)
+            start, here = place, set()
+        here.add(user)
+    if here:
+        yield slice(start, len(users))
 
 
 def _is_long(watched: WatchedViews, v: int, k: int) -> bool:

@@ -2,7 +2,8 @@
 
 The rankings of both arms' models are judged on drawn requests of the control. No model is judged on a request
 that it has learned from: only requests count that came after both models, by their place in the log and not
-by a clock (docs/ab.md).
+by a clock (docs/ab.md). Where the control is served like everyone, requests of viewers in no experiment count
+too: so a platform estimates before anybody is in an arm.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ from easq.prove.offpolicy.estimators import (
     lift,
 )
 from easq.rank.pinned_model import PinnedModel, freeze, frozen
-from easq.recipe.assignment import arms_in
+from easq.recipe.assignment import NO_EXPERIMENT, arms_in
 from easq.recipe.experiments import Arm, Experiment
 from easq.recipe.recipe import Recipe
 
@@ -76,15 +77,15 @@ class ArmEstimate(Struct, frozen=True):
 
 
 class _Chosen:
-    """Selects the requests of one arm before a time, and records their ids and days."""
+    """Selects the requests with one of some labels before a time, and records their ids and days."""
 
-    def __init__(self, label: str, until_ms: int | None) -> None:
-        self._label, self.until_ms = label, until_ms
+    def __init__(self, labels: Sequence[str], until_ms: int | None) -> None:
+        self._labels, self.until_ms = labels, until_ms
         self.ids: set[str] = set()
         self.first_ms = self.last_ms = 0
 
     def __call__(self, request: Request) -> bool:
-        is_in = self._label in arms_in(request.arm)
+        is_in = any(label in self._labels for label in arms_in(request.arm))
         if not is_in or (self.until_ms is not None and request.ts >= self.until_ms):
             return False
         self.ids.add(request.event_id)
@@ -135,8 +136,8 @@ def estimate_arm(
     if homes[0] == homes[1]:
         raise InputError(f"{arms[0].name} and {arms[1].name} are served by the same model: nothing differs")
     models = [frozen(of, version) for of, version in zip(homes, versions, strict=True)]
-    label = f"{experiment.name}/{arms[1].name}"
-    chosen, scores = _Chosen(label, until_ms), scores_of(home.recipe, *(m.parameters for m in models))
+    labels = [f"{experiment.name}/{arms[1].name}", *([NO_EXPERIMENT] if homes[1] == home else [])]
+    chosen, scores = _Chosen(labels, until_ms), scores_of(home.recipe, *(m.parameters for m in models))
 
     def observed_scores(requests: Sequence[Request]) -> NDArray[np.floating]:
         score_NM = scores(requests)
@@ -144,11 +145,11 @@ def estimate_arm(
         return score_NM
 
     with SqliteLog(home.folder / "events.log", read_only=True) as log:
-        news = _news(models, label, log.end_offsets(EVENTS))
+        news = _news(models, labels, log.end_offsets(EVENTS))
         try:
             scored = read_explored(home.recipe, log, observed_scores, chosen, news)
         except InputError as error:
-            raise _nothing(error, chosen, label, models) from None
+            raise _nothing(error, chosen, labels, models) from None
     try:
         new, old = (
             estimate(scored.explored, score_N, confidence=experiment.confidence)
@@ -156,12 +157,12 @@ def estimate_arm(
         )
         lifts = lift(new, old, experiment.confidence)
     except ValueError as error:
-        raise InputError(f"{label}: {error}") from None
+        raise InputError(f"{labels[0]}: {error}") from None
     return _arm_estimate(experiment, arms, models, chosen, scored, (new, old), lifts)
 
 
-def _news(models: Sequence[PinnedModel], label: str, ends: Sequence[int]) -> list[int]:
-    """Return the offsets, by partition, from which no model has learned from requests with `label`.
+def _news(models: Sequence[PinnedModel], labels: Sequence[str], ends: Sequence[int]) -> list[int]:
+    """Return the offsets, by partition, from which no model has learned from requests with one of `labels`.
 
     Raises InputError for a model that has read what is not in the log, whose partitions end at `ends`.
     """
@@ -171,7 +172,7 @@ def _news(models: Sequence[PinnedModel], label: str, ends: Sequence[int]) -> lis
                 f"version {model.name} of {model.home.folder} has read up to {model.until}, and events.log "
                 f"ends at {list(ends)}: it is of another log"
             )
-    readers = [m.until for m in models if _may_learn_from(m.home.recipe, label)]
+    readers = [m.until for m in models if any(_may_learn_from(m.home.recipe, label) for label in labels)]
     return [max([0, *(until[p] for until in readers)]) for p in range(len(ends))]
 
 
@@ -186,15 +187,17 @@ def _may_learn_from(recipe: Recipe, label: str) -> bool:
     )
 
 
-def _nothing(error: InputError, chosen: _Chosen, label: str, models: Sequence[PinnedModel]) -> InputError:
+def _nothing(
+    error: InputError, chosen: _Chosen, labels: Sequence[str], models: Sequence[PinnedModel]
+) -> InputError:
     if chosen.ids:
-        return InputError(f"{label}: {error}")
+        return InputError(f"{labels[0]}: {error}")
     names = " and ".join(model.name for model in models)
     before = "" if chosen.until_ms is None else " before --until"
     return InputError(
-        f"{label}: no request{before} came after the models {names} had read the log, and none is judged by "
-        "what it has learned from. Keep models with `easq ab freeze`, let rankings be drawn ([explore]) for "
-        "some days, and estimate then; or name an older version"
+        f"{' or '.join(labels)}: no request{before} came after the models {names} had read the log, and "
+        "none is judged by what it has learned from. Keep models with `easq ab freeze`, let rankings be "
+        "drawn ([explore]) for some days, and estimate then; or name an older version"
     )
 
 
