@@ -1,6 +1,7 @@
 """The demo page on a system as `easq up` starts it: watch, answer, and the next ranking is another."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Ignored
 from easq.log.sqlite import SqliteLog
@@ -25,7 +26,12 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def address(home: Path) -> Iterator[str]:
+def recipe() -> str:
+    return str(RECIPES / "demo.toml")
+
+
+@pytest.fixture
+def address(home: Path, recipe: str) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -35,7 +41,7 @@ def address(home: Path) -> Iterator[str]:
         "easq.cli",
         "up",
         "--recipe",
-        str(RECIPES / "demo.toml"),
+        recipe,
         "--home",
         str(home),
     ]
@@ -79,6 +85,7 @@ def test_an_answer_on_the_demo_page_changes_the_next_ranking(
     stage.settle()
     stage.option("Satisfied").click()
     expect(page.locator("#news")).to_contain_text("clips moved", timeout=30_000)
+    assert moves(page, "satisfied")
     page.screenshot(path=Path(os.environ.get("EASQ_PICTURES", home.parent)) / "demo.png")
     assert page.locator("#list").get_attribute("data-version") != version
     assert rows.locator(".score").all_inner_texts() != before
@@ -98,6 +105,43 @@ def test_an_answer_on_the_demo_page_changes_the_next_ranking(
     assert answered[0].ask_id == asked[0].event_id
     assert [event.items for event in done] == [[answered[0].item_id]]
     assert stage.errors == []
+
+
+@pytest.mark.parametrize("recipe", ["recommended"])
+def test_the_page_asks_by_itself_where_the_recipe_asks_few(
+    context: BrowserContext, address: str, home: Path
+) -> None:
+    """The recommended recipe asks about one view in 200, after seven seconds or half of the clip."""
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/demo")
+    expect(page.locator("#rule")).to_have_text("Watch a clip for 7 seconds or 50 % of it and say how it was.")
+    expect(page.locator("#why")).to_contain_text("did not ask about this view (", timeout=30_000)
+    page.locator("#options").get_by_role("button", name="not satisfied").click()
+    expect(page.locator("#news")).to_contain_text("clips moved", timeout=30_000)
+    assert moves(page, "not satisfied")
+    expect(page.locator("#own")).to_be_hidden()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#own")).to_be_visible(timeout=30_000)
+    with SqliteLog(home / "events.log") as log:
+        answered = [event for event in logged(log) if isinstance(event, Answered)]
+    assert [(event.option, event.propensity) for event in answered] == [("dissatisfied", 1.0)]
+    assert errors == []
+
+
+def moves(page: Page, said: str) -> bool:
+    """Return whether the page says where the answered clip went, and that is not the wrong way."""
+    news = page.locator("#news").inner_text()
+    found = re.search(
+        rf"You said “{said}” about .+\. It (stays at place|went from place (\d+) to) (\d+);", news
+    )
+    assert found, news
+    to = int(found[3])
+    before = int(found[2] or to)
+    assert page.locator("#list li.answered .rank").inner_text() == str(to)
+    return to <= before if said == "satisfied" else to >= before
 
 
 def logged(log: SqliteLog) -> list[object]:

@@ -6,7 +6,8 @@ const BY_ID = new Map(CLIPS.map((clip) => [clip.id, clip]));
 const REMEMBERED = 8; // clips that do not come again so soon
 const LOOK_MS = 250; // between looks at whether the model has moved on
 const LOOKS = 40;
-const SAID = { dissatisfied: "not satisfied", uncertain: "not sure" }; // as the buttons have it
+const SAID = { dissatisfied: "not satisfied", uncertain: "not sure" }; // as the widget's buttons have it
+const NOT_ASKED = "The system did not ask about this view";
 
 const at = (id) => document.getElementById(id);
 const user = `viewer-${Math.random().toString(36).slice(2, 10)}`;
@@ -14,6 +15,8 @@ const { canvas, draw } = makeScreen();
 const seen = [];
 let ranking = null;
 let playing = null; // {clip, request, startedAt}
+let asking = null; // {question, options, min_play_ms, min_ratio}
+let answered = null; // the clip that was answered last
 
 async function call(method, path, body) {
   const headers = { "content-type": "application/json" };
@@ -53,6 +56,7 @@ function show(before) {
     row.append(cell(`moved ${by > 0 ? "up" : "down"}`, by ? `${by > 0 ? "▲" : "▼"} ${Math.abs(by)}` : ""));
     row.append(cell("score", ranking.scores[place].toFixed(4)));
     if (id === playing?.clip.id) row.setAttribute("aria-current", "true");
+    row.classList.toggle("answered", id === answered);
     return row;
   });
   at("list").replaceChildren(...rows);
@@ -75,12 +79,45 @@ function play() {
   at("title").textContent = playing.clip.title;
   at("kind").textContent = `${playing.clip.topic} · ${playing.clip.seconds} s`;
   at("like").setAttribute("aria-pressed", "false");
+  at("own").hidden = true;
   const question = at("question");
   question.setAttribute("duration", playing.clip.seconds);
   question.setAttribute("user", user);
   question.setAttribute("item", id);
   question.setAttribute("request", playing.request);
   show(null);
+}
+
+/** Say from when on a view is asked about, and make the buttons for views that the service does not ask about. */
+async function readAsking() {
+  asking = await call("GET", "/demo/asking.json");
+  const parts = [`${asking.min_play_ms / 1000} seconds`];
+  if (asking.min_ratio <= 1) parts.push(asking.min_ratio < 1 ? `${Math.round(100 * asking.min_ratio)} % of it` : "to its end");
+  at("rule").textContent = `Watch a clip for ${parts.join(" or ")} and say how it was.`;
+  at("options").replaceChildren(
+    ...asking.options.map((option) => {
+      const button = document.createElement("button");
+      button.textContent = SAID[option] ?? option;
+      button.addEventListener("click", () => attempt(() => answerHere(option)));
+      return button;
+    }),
+  );
+}
+
+/** Send an answer as a platform sends those of its own questionnaire: every view here is asked about. */
+async function answerHere(option) {
+  if (at("own").hidden) return; // the second click of two
+  at("own").hidden = true;
+  const item = playing.clip.id;
+  const view = { user_id: user, request_id: playing.request, item_id: item, question: asking.question, propensity: 1 };
+  const events = [
+    { ...view, type: "asked", event_id: crypto.randomUUID() },
+    { ...view, type: "answered", event_id: crypto.randomUUID(), option },
+  ];
+  const { results } = await call("POST", "/v1/events", { events });
+  const refused = results.find((one) => one.status === "refused");
+  if (refused) throw new Error(refused.reason);
+  await learned({ option, item });
 }
 
 /** Say what the viewer did with the clip that was playing. */
@@ -95,14 +132,18 @@ async function report() {
 /** Wait until the model has learned, then rank anew and say what moved. */
 async function learned({ option, item }) {
   const clip = BY_ID.get(item);
-  const before = ranking.version;
-  at("news").textContent = `You said “${SAID[option] ?? option}” about ${clip.title}. Learning …`;
+  const { version, items } = ranking;
+  const said = `You said “${SAID[option] ?? option}” about ${clip.title}.`;
+  at("news").textContent = `${said} Learning …`;
   for (let look = 0; look < LOOKS; look++) {
     await new Promise((done) => setTimeout(done, LOOK_MS));
-    if ((await call("GET", "/v1/status")).version !== before) break;
+    if ((await call("GET", "/v1/status")).version !== version) break;
   }
+  answered = item;
   const moved = await rank();
-  at("news").textContent = `You said “${SAID[option] ?? option}” about ${clip.title}. ${moved} of ${CLIPS.length} clips moved; ${before} became ${ranking.version}.`;
+  const [from, to] = [items, ranking.items].map((list) => list.indexOf(item) + 1);
+  const went = from === to ? `It stays at place ${to}` : `It went from place ${from} to ${to}`;
+  at("news").textContent = `${said} ${went}; ${moved} of ${CLIPS.length} clips moved (${version} became ${ranking.version}).`;
 }
 
 async function next() {
@@ -120,6 +161,11 @@ at("next").addEventListener("click", () => attempt(next));
 at("like").addEventListener("click", () => {
   at("like").setAttribute("aria-pressed", String(at("like").getAttribute("aria-pressed") !== "true"));
 });
+document.addEventListener("easq-offer", ({ detail }) => {
+  if (detail.show || detail.item !== playing?.clip.id) return;
+  at("why").textContent = `${NOT_ASKED} (${detail.reason || "no reason given"}). This page asks instead. How was it?`;
+  at("own").hidden = false;
+});
 document.addEventListener("easq-answer", (event) => attempt(() => learned(event.detail)));
 
 function tick() {
@@ -130,6 +176,7 @@ function tick() {
 tick();
 at("video").srcObject = canvas.captureStream(30);
 attempt(async () => {
+  await readAsking();
   await tellClips();
   await next();
   at("news").textContent = "Say how a clip was, and see the ranking move.";

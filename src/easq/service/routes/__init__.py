@@ -3,7 +3,7 @@
 from easq.service.http.route import Route
 from easq.service.routes.dashboard import BOARD, DASHBOARD
 from easq.service.routes.dashboard_page import DASHBOARD_FILES
-from easq.service.routes.demo_page import DEMO_FILES
+from easq.service.routes.demo_page import DEMO_ASKING, DEMO_FILES
 from easq.service.routes.events import EVENTS
 from easq.service.routes.health import LIVE, READY
 from easq.service.routes.items import ITEMS
@@ -33,4 +33,11 @@ _DESCRIBED: tuple[Route, ...] = (
     READY,
 )
 
-ROUTES: tuple[Route, ...] = (*_DESCRIBED, schema_route(_DESCRIBED), WIDGET, *DEMO_FILES, *DASHBOARD_FILES)
+ROUTES: tuple[Route, ...] = (
+    *_DESCRIBED,
+    schema_route(_DESCRIBED),
+    WIDGET,
+    *DEMO_FILES,
+    DEMO_ASKING,
+    *DASHBOARD_FILES,
+)
