@@ -52,6 +52,8 @@ def test_every_answer_about_what_was_shown_is_learned(tmp_path: Path) -> None:
         assert trainer.counts.answers == 30
         assert trainer.counts.refused == 0
         assert served.metric("easq_shadow_rankings_total") == 3
+        status = served.http.get("/v1/status").json()
+        assert (status["shadow_rankings"], status["rankings"]) == (3, 3)
         assert served.metric("easq_rankings_total") == 3
 
 

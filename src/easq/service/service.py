@@ -175,6 +175,7 @@ class LiveService:
             arms=self.engine.versions,
             freshness_seconds=None if isnan(seconds) else seconds,
             rankings=value("easq_rankings_total"),
+            shadow_rankings=value("easq_shadow_rankings_total"),
             unlogged_rankings=value("easq_unlogged_rankings_total"),
             events_accepted=value("easq_events_accepted_total"),
             answers_accepted=value("easq_events_accepted_total", type="answered"),

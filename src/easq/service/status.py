@@ -6,6 +6,7 @@ from msgspec import Struct
 class ServiceStatus(Struct, frozen=True):
     """The essentials of one service process; `freshness_seconds` is None until an answer was learned.
 
+    `shadow_rankings` were made beside what the caller showed, and are not among `rankings`.
     `tied_rankings` counts replies of several candidates that all have one score.
     """
 
@@ -15,6 +16,7 @@ class ServiceStatus(Struct, frozen=True):
     arms: dict[str, str]
     freshness_seconds: float | None
     rankings: float
+    shadow_rankings: float
     unlogged_rankings: float
     events_accepted: float
     answers_accepted: float

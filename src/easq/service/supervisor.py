@@ -187,7 +187,8 @@ class Pace:
         """Return the line."""
         if not service.get("ready"):
             return str(service.get("reason", "starting"))
-        point = (service["at"], service.get("rankings", 0.0), service.get("events_accepted", 0.0))
+        shadow = service.get("shadow_rankings", 0.0)
+        point = (service["at"], service.get("rankings", 0.0) + shadow, service.get("events_accepted", 0.0))
         if self._seen and point[1] < self._seen[-1][1]:
             self._seen.clear()  # the service was started again and counts from nothing
         if not self._seen or self._seen[-1][0] != point[0]:
@@ -197,10 +198,11 @@ class Pace:
         rank, event = ((last[n] - first[n]) / passed if len(self._seen) > 1 else 0.0 for n in (1, 2))
         freshness = service.get("freshness_seconds")
         fresh = "no answer yet" if freshness is None else f"freshness {1000 * freshness:.0f} ms"
+        in_shadow = f" ({shadow:,.0f} of all in the shadow)" if shadow else ""
         alarms = "".join(f", ALARM: {text}" for role in (learner, service) for text in role.get("alarms", ()))
         return (
-            f"{rank:.1f} rankings/s, {event:.1f} events/s, {learner.get('answers', 0):,} answers learned, "
-            f"{fresh}, version {service.get('version', 'unknown')}, "
+            f"{rank:.1f} rankings/s{in_shadow}, {event:.1f} events/s, "
+            f"{learner.get('answers', 0):,} answers learned, {fresh}, version {service.get('version', 'unknown')}, "
             f"{learner.get('lag_events', 0):,} events behind"
             f"{alarms}"
         )

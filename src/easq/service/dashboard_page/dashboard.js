@@ -63,14 +63,15 @@ function showNow(overview) {
   const { service, learners } = overview;
   at("name").textContent = overview.name;
   document.title = `easq ${overview.name}`;
-  const point = { at_ms: overview.at_ms, rankings: service.rankings, events: service.events_accepted };
+  const point = { at_ms: overview.at_ms, rankings: service.rankings + service.shadow_rankings, events: service.events_accepted };
   if (seen.length && point.rankings < seen.at(-1).rankings) seen.length = 0; // it was started again
   seen.push(point);
+  const shadow = service.shadow_rankings ? `, ${count(service.shadow_rankings)} of them in the shadow` : "";
   if (seen.length > 8) seen.shift();
   at("tiles").replaceChildren(
     tile(service.ready ? "the service ranks" : service.reason, service.ready ? "ready" : "not ready", !service.ready),
     tile("from an answer to the parameters that rank", seconds(service.freshness_seconds)),
-    tile(`rankings, ${count(service.rankings)} in all`, rate("rankings")),
+    tile(`rankings, ${count(point.rankings)} in all${shadow}`, rate("rankings")),
     tile(`events, ${count(service.events_accepted)} in all`, rate("events")),
     tile("answers since it started", count(service.answers_accepted)),
     tile("events refused", count(service.events_refused), service.events_refused > 0),
