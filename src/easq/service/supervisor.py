@@ -202,7 +202,7 @@ class Pace:
         alarms = "".join(f", ALARM: {text}" for role in (learner, service) for text in role.get("alarms", ()))
         return (
             f"{rank:.1f} rankings/s{in_shadow}, {event:.1f} events/s, "
-            f"{learner.get('answers', 0):,} answers learned, {fresh}, version {service.get('version', 'unknown')}, "
-            f"{learner.get('lag_events', 0):,} events behind"
+            f"{learner.get('answers', 0):,} answers learned, {fresh}, "
+            f"version {service.get('version', 'unknown')}, {learner.get('lag_events', 0):,} events behind"
             f"{alarms}"
         )
