@@ -226,7 +226,8 @@ def _print_import(summary: dict[str, Any]) -> None:
     for reason, number in summary["rejected_answers"].items():
         console.print(f"  answers left out, {reason}: {number:,}")
     for reason, number in summary["rejected_cells"].items():
-        console.print(f"  cells taken as empty, {reason}: {number:,}")
+        examples = ", ".join(map(repr, summary["cell_examples"].get(reason, ())))
+        console.print(f"  cells taken as empty, {reason}: {number:,}, such as {examples}")
     if summary["rejected"] or summary["rejected_answers"] or summary["rejected_cells"]:
         console.print(f"  each stands in {summary['rejects']}")
 

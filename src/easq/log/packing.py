@@ -12,6 +12,9 @@ COUNT = np.dtype("<u2")
 LARGEST_VALUE = 1e12
 """The largest value of a behavior, live and imported: a day's sum of them is a number of 32 bits."""
 
+LARGEST_FLOAT = float(np.finfo(np.float32).max)
+"""The largest number that fits into a float32."""
+
 Column = bytes
 """One packed column: int64 ids, float32 numbers or uint16 counts, little-endian."""
 

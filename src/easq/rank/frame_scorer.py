@@ -14,6 +14,7 @@ from easq.arrays import I64
 from easq.errors import InputError, format_value
 from easq.features.columns import Columns, List, Shape, empty
 from easq.features.encode import ServingEncoder
+from easq.log.packing import LARGEST_FLOAT
 from easq.rank.engine import Knowledge
 from easq.rank.parameters import Parameters
 from easq.recipe.features import Feature, History, Number
@@ -21,7 +22,6 @@ from easq.recipe.recipe import Recipe
 from easq.sources.datasets.cells import id_lists, ids
 
 USER, ITEM, SCORE = "user_id", "item_id", "score"
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 class FrameScorer:
@@ -119,7 +119,7 @@ def _numbers(column: pl.Series, feature: Number) -> np.ndarray:
     except pl.exceptions.PolarsError:
         text = next(v for v in column if not isinstance(v, int | float | None))
         raise InputError(f"column {feature.name}: got {format_value(text)}; allowed: numbers") from None
-    wrong_N = np.abs(value_N) > _LARGEST
+    wrong_N = np.abs(value_N) > LARGEST_FLOAT
     if wrong_N.any():
         raise InputError(
             f"column {feature.name}: got {float(value_N[wrong_N][0]):g}; allowed: finite numbers of 32 bits"

@@ -7,20 +7,16 @@ are refused at the first one that its feature cannot have.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from msgspec import Raw
 
 from easq.errors import InputError, cut, format_value
 from easq.features.columns import LONGEST
 from easq.log.ids import category_ids
-from easq.log.packing import Column, pack_floats, pack_ids
+from easq.log.packing import LARGEST_FLOAT, Column, pack_floats, pack_ids
 from easq.rank.query import check_num_rows
 from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, platform_features
 from easq.recipe.values import Side
 from easq.service.http.messages import JSON, MSGPACK, Format
-
-LARGEST = float(np.finfo(np.float32).max)
-"""The largest number that fits into a float32."""
 
 _Scalar = bool | int | float | str | None
 
@@ -102,7 +98,7 @@ def _pack(feature: Feature, value: Any) -> Column | None:
 
 def _pack_number(name: str, value: Any) -> Column:
     # NaN and what a float32 cannot hold fail the comparison.
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_FLOAT:
         return pack_floats([value])
     raise InputError(
         f"features.{name}: got {format_value(value)}; allowed: a finite number of 32 bits, or null"

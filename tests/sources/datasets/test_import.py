@@ -62,6 +62,7 @@ def test_one_call_imports_by_the_name_of_the_loader(tmp_path: Path) -> None:
         "rejected": {"duplicate": 1, "missing_time_ms": 1},
         "rejected_answers": {},
         "rejected_cells": {},
+        "cell_examples": {},
         "passed_over": [],
         "rejects": str(rejects),
         "log": str(tmp_path / "a.log"),

@@ -14,7 +14,7 @@ from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.table import load_table
 from tests.sources.datasets.test_row_files import ROWS, as_csv, loaded
 from tests.sources.datasets.test_table import ANSWER, COLUMNS, mapping, view
-from tests.support.small_datasets import NOON, events_of, ids_in, requests_of
+from tests.support.small_datasets import NOON, events_of, floats_in, ids_in, requests_of
 
 
 def lines(file: Path, *rows: dict[str, Any]) -> Path:
@@ -77,6 +77,16 @@ def test_a_list_or_an_object_is_no_category_and_its_view_stays(tmp_path: Path) -
     assert source.rejects.cells == {"bad_country": 2, "inexact_country": 1}
     found = [ids_in(request, "country") for request in requests_of(source)]
     assert found == [[UNKNOWN], [UNKNOWN], [stable_id("[nl]")], [stable_id("{nl")], [UNKNOWN]]
+
+
+def test_what_is_no_number_is_unknown_and_its_view_stays(tmp_path: Path) -> None:
+    cells = [[7], {"a": 7}, "7", True, "seven", 7]
+    rows = [view(f"u{n}", "x", NOON + n, seconds=cell) for n, cell in enumerate(cells)]
+    source = loaded(lines(tmp_path / "v.jsonl", *rows))
+    assert (source.rejects.rows, source.rejects.cells) == ({}, {"bad_seconds": 3})
+    assert source.rejects.examples == {"bad_seconds": ["[7]", '{"a":7}', "seven"]}
+    found = [floats_in(request, "seconds") for request in requests_of(source)]
+    assert found == [[None], [None], [7.0], [1.0], [None], [7.0]]
 
 
 def test_parts_of_any_scalar_are_the_values_of_a_multi(tmp_path: Path) -> None:

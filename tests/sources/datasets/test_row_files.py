@@ -202,6 +202,7 @@ def test_a_cell_of_two_features_is_counted_once_and_told_in_the_summary(tmp_path
     file = write_csv(tmp_path / "v.csv", COLUMNS, rows)
     summary = load_to_log("table", file, tmp_path / "a.log", declared)
     assert (summary["rejected"], summary["rejected_cells"]) == ({}, {"inexact_country": 1})
+    assert summary["cell_examples"] == {"inexact_country": ["1e+16"]}
 
 
 def test_times_that_a_type_of_floats_has_rounded_are_counted(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import polars as pl
 import pytest
 
 from easq.errors import InputError
-from easq.features.columns import UNKNOWN
+from easq.features.columns import LONGEST, UNKNOWN
+from easq.log.events import Answered
 from easq.log.ids import stable_id
 from easq.log.packing import unpack_counts
 from easq.recipe.features import History, Multi, Numeric
@@ -60,6 +61,8 @@ length = 3
 where = "like"
 {answer}
 """
+
+LENGTHS = (2, LONGEST, LONGEST + 1)
 
 ANSWER = """
 [answer]
@@ -135,7 +138,6 @@ def test_bad_rows_are_rejected_with_reasons(tmp_path: Path) -> None:
         view(" ", "x", NOON),
         view("ann", "", NOON),
         view("ann", "x", "late"),
-        view("ann", "x", NOON, seconds="long"),
         view("ann", "x", NOON, liked="maybe"),
         view("ann", "x", NOON + 1, survey="6"),
     ]
@@ -145,11 +147,40 @@ def test_bad_rows_are_rejected_with_reasons(tmp_path: Path) -> None:
         "missing_viewer": 1,
         "missing_video": 1,
         "bad_seen_at": 1,
-        "bad_seconds": 1,
         "bad_liked": 1,
     }
     assert loaded.rejects.answers == {"unknown_survey": 1}
-    assert (loaded.rejects.read, loaded.rejects.used) == (8, 2)
+    assert (loaded.rejects.read, loaded.rejects.used) == (7, 2)
+
+
+def test_a_number_that_cannot_be_used_is_unknown_and_its_view_and_answer_stay(tmp_path: Path) -> None:
+    cells = ["long", "1e39", "-1e39", 3e38, "", "long", "y" * 100]
+    rows = [view("ann", f"v{n}", NOON + n, seconds=cell, survey=4) for n, cell in enumerate(cells)]
+    loaded = load(tmp_path, rows, answer=ANSWER)
+    assert (loaded.rejects.rows, loaded.rejects.used) == ({}, len(cells))
+    assert loaded.rejects.cells == {"bad_seconds": 3, "out_of_range_seconds": 2}
+    assert loaded.rejects.examples == {
+        "bad_seconds": ["long", "y" * 57 + "..."],
+        "out_of_range_seconds": ["1e39", "-1e39"],
+    }
+    (request,) = requests_of(loaded)
+    assert floats_in(request, "seconds") == [None, None, None, pytest.approx(3e38), None, None, None]
+    assert sum(isinstance(event, Answered) for event in events_of(loaded)) == len(cells)
+
+
+def test_of_rows_that_repeat_the_one_whose_cell_can_be_used_stays(tmp_path: Path) -> None:
+    rows = [view("ann", "x", NOON, seconds=cell) for cell in ("?", 4, "?")]
+    loaded = load(tmp_path, rows)
+    assert (loaded.rejects.rows, loaded.rejects.cells) == ({"duplicate": 2}, {})
+    assert floats_in(requests_of(loaded)[0], "seconds") == [4.0]
+
+
+def test_more_values_than_a_list_may_hold_are_unknown(tmp_path: Path) -> None:
+    rows = [view("ann", f"v{n}", NOON + n, tags="|".join("t" * length)) for n, length in enumerate(LENGTHS)]
+    loaded = load(tmp_path, rows)
+    assert (loaded.rejects.rows, loaded.rejects.cells) == ({}, {"too_long_tags": 1})
+    (request,) = requests_of(loaded)
+    assert unpack_counts(request.lengths["tags"]).tolist() == [2, LONGEST, 0]
 
 
 def test_a_propensity_column_gives_the_asks(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def load(
         "rejected": summary.rejected,
         "rejected_answers": summary.rejected_answers,
         "rejected_cells": summary.rejected_cells,
+        "cell_examples": summary.cell_examples,
         "passed_over": loaded.rejects.passed_over,
         "rejects": str(rejects),
         "log": str(log),

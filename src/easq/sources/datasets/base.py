@@ -1,12 +1,13 @@
 """The result of every loader, the rows that it rejected, and the import into the log."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from easq.errors import cut
 from easq.log.base import EventLog
 from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
 
@@ -14,14 +15,16 @@ if TYPE_CHECKING:
     from easq.sources.datasets.held import New
 
 _encode = msgspec.json.Encoder().encode
+_MOST_EXAMPLES = 3
 
 
 class Rejects:
     """Rejected rows and the reasons, each on one JSON line of `path`: source, row, reason, values.
 
     `rows` counts the rejected rows, `answers` the rows used without their answer, and `cells` the features'
-    cells that count as empty, by reason. Always `read == used + sum(rows.values())`. `passed_over` names the
-    files of a folder that are of no known kind. Without a path nothing is written.
+    cells that count as empty, by reason; `examples` are a few of those cells' texts. Always
+    `read == used + sum(rows.values())`. `passed_over` names the files of a folder that are of no known kind.
+    Without a path nothing is written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -30,11 +33,19 @@ class Rejects:
         self.rows: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
         self.cells: Counter[str] = Counter()
+        self.examples: dict[str, list[str]] = {}
         self.passed_over: list[str] = []
         self.path = path
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
+
+    def note_examples(self, cells: Iterable[tuple[str, str]]) -> None:
+        """Keep of (reason, text) pairs the first texts that differ, cut to a length that can be shown."""
+        for reason, text in cells:
+            known, shown = self.examples.setdefault(reason, []), cut(text)
+            if len(known) < _MOST_EXAMPLES and shown not in known:
+                known.append(shown)
 
     def write(
         self, source: str, lines: Iterator[tuple[int, str, Mapping[str, str | list[str] | None]]]
@@ -68,6 +79,8 @@ class EventSource:
 class ImportSummary(msgspec.Struct, kw_only=True):
     """Counts of one import: `answers` by option, the three of what is `rejected` by reason.
 
+    `cell_examples` has a few texts of the cells that are rejected, by reason.
+
     Events are counted whether the log held them before or not; `written` are those that it did not hold.
     `older` are rows with something new that lie before the newest event of their partition, `changed` events
     that the log holds otherwise: those of the log stay.
@@ -84,6 +97,7 @@ class ImportSummary(msgspec.Struct, kw_only=True):
     rejected: dict[str, int]
     rejected_answers: dict[str, int]
     rejected_cells: dict[str, int] = {}
+    cell_examples: dict[str, list[str]] = {}
 
 
 def import_events(
@@ -101,6 +115,7 @@ def import_events(
         rejected=dict(sorted(rejects.rows.items())),
         rejected_answers=dict(sorted(rejects.answers.items())),
         rejected_cells=dict(sorted(rejects.cells.items())),
+        cell_examples=dict(sorted(rejects.examples.items())),
     )
     if chunks.new:
         _count_held(summary, chunks.new)

@@ -1,8 +1,9 @@
 """Turn rows of text into typed views. Every row is used, or rejected with a reason."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import polars as pl
 
@@ -24,9 +25,19 @@ _AHEAD_MS = 86_400_000
 LONGEST_PLAY_MS = 24 * 3600 * 1000
 """Of one view. What is longer is a broken clock."""
 
+_EXAMPLES = 20
+"""How many cells of each reason are looked at for examples that differ."""
+
 Check = tuple[str, pl.Expr]
 
 _READ = "read:"
+
+
+class CellChecks(NamedTuple):
+    """The tests of a feature's cell in the column of text `column`."""
+
+    column: str
+    tests: Sequence[Check]
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,7 @@ class Parse:
     `columns` gives user, item, ts (ms, when the view began), reported (ms, when its behavior was known),
     option and propensity (null: not answered, not asked), optionally request, one DID column per behavior,
     and whatever the features need. `bad` and `bad_answer` are (reason, test) pairs. The first test that
-    holds rejects the row, or only its answer. `bad_cells` are such pairs by column: the first that holds
+    holds rejects the row, or only its answer. `bad_cells` has such pairs by column: the first that holds
     leaves the column without a value, and the row is used.
     """
 
@@ -45,7 +56,7 @@ class Parse:
     columns: Mapping[str, pl.Expr]
     bad: Sequence[Check]
     bad_answer: Sequence[Check] = field(default=())
-    bad_cells: Mapping[str, Sequence[Check]] = field(default_factory=dict)
+    bad_cells: Mapping[str, CellChecks] = field(default_factory=dict)
 
 
 def value(column: str) -> pl.Expr:
@@ -127,6 +138,7 @@ def read_views(sources: Iterable[Source], parse: Parse, rejects: Rejects) -> pl.
     rejects.rows.update(lost["_reason"].to_list())
     rejects.answers.update(unanswered["_reason"].to_list())
     rejects.cells.update(unknown["_reason"].to_list())
+    rejects.note_examples(_examples(sources, unknown, parse))
     if rejects.path is not None:
         _write(sources, pl.concat([lost, unanswered, unknown]), rejects)
     return views.select(*parse.columns)
@@ -137,7 +149,7 @@ def _typed(number: int, source: Source, parse: Parse) -> pl.DataFrame:
     answer = {
         name: pl.when(answer_reason.is_null()).then(parse.columns[name]) for name in ("option", "propensity")
     }
-    cell_reasons = {name: _first(tests) for name, tests in parse.bad_cells.items()}
+    cell_reasons = {name: _first(cell.tests) for name, cell in parse.bad_cells.items()}
     known = {
         name: pl.when(cell_reason.is_null()).then(parse.columns[name])
         for name, cell_reason in cell_reasons.items()
@@ -160,6 +172,16 @@ def _typed(number: int, source: Source, parse: Parse) -> pl.DataFrame:
 def _first(tests: Sequence[Check]) -> pl.Expr:
     reasons = [pl.when(test.fill_null(False)).then(pl.lit(reason)) for reason, test in tests]
     return pl.coalesce(*reasons, pl.lit(None, pl.String))
+
+
+def _examples(sources: Sequence[Source], unknown: pl.DataFrame, parse: Parse) -> Iterator[tuple[str, str]]:
+    """Yield the reason and the text of a few cells that cannot be used, the first ones of each reason."""
+    column_of = {reason: column for column, tests in parse.bad_cells.values() for reason, _ in tests}
+    some = unknown.sort("_reason", "_source", ROW).group_by("_reason", maintain_order=True).head(_EXAMPLES)
+    for number, source in enumerate(sources):
+        wanted = some.filter(pl.col("_source") == number).select(ROW, "_reason")
+        for row in source.raw(wanted).iter_rows(named=True) if wanted.height else ():
+            yield row["_reason"], str(row[column_of[row["_reason"]]])
 
 
 def _write(sources: Sequence[Source], reasons: pl.DataFrame, rejects: Rejects) -> None:

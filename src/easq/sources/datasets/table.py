@@ -1,8 +1,9 @@
 """Load any table of views: CSV, Parquet or JSON lines. A mapping declares its columns.
 
 One row is one view of one item by one viewer. Times without a zone are UTC. A behavior counts as known at
-the view's time. An empty cell means missing (features), not done (behaviors) or no answer. A cell that
-cannot be read rejects its row; of categories it counts as empty.
+the view's time. An empty cell means missing (features), not done (behaviors) or no answer. A feature's cell
+that cannot be used counts as empty. A cell of who, what, when or a behavior rejects its row, one of the
+answer the answer.
 """
 
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
+from easq.features.columns import LONGEST
 from easq.log.base import EventLog
 from easq.log.events import Event
 from easq.log.ids import plain_name
-from easq.log.packing import LARGEST_VALUE
+from easq.log.packing import LARGEST_FLOAT, LARGEST_VALUE
 from easq.recipe.questionnaire import Quality
 from easq.sources.datasets.base import EventSource, Rejects
 from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
@@ -32,7 +34,16 @@ from easq.sources.datasets.mapping import (
 )
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, kind_of
-from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
+from easq.sources.datasets.rows import (
+    DID,
+    CellChecks,
+    Check,
+    Parse,
+    checks,
+    read_views,
+    time_checks,
+    value,
+)
 from easq.sources.datasets.sources import files_at, listing, open_file
 from easq.sources.datasets.stream import events_of
 from easq.sources.datasets.views import HistoryOf, Views
@@ -158,23 +169,28 @@ def _parse(declared: Mapping) -> Parse:
             ),
             (f"inexact_{columns.time}", pl.col(columns.time).str.ends_with(ROUNDED)),
             *time_checks(columns.time),
-            *(check for column in (*done, *numeric) for check in checks(column, needed=False)),
+            *(check for column in done for check in checks(column, needed=False)),
             *((f"out_of_range_{column}", value(column).abs() > LARGEST_VALUE) for column in done),
         ],
         bad_answer=bad_answer,
-        bad_cells={RAW + f.name: _category_checks(f) for f in declared.features if f.kind not in NUMBERS},
+        bad_cells={RAW + f.name: CellChecks(f.column, _cell_checks(f)) for f in declared.features},
     )
 
 
-def _category_checks(feature: FeatureColumn) -> list[Check]:
-    """Return the tests of a cell of categories. One that fails says nothing of the rest of its row."""
+def _cell_checks(feature: FeatureColumn) -> list[Check]:
+    """Return the tests of a feature's cell. One that fails says nothing of the rest of its row."""
+    column = feature.column
+    if feature.kind in NUMBERS:
+        too_large = value(column).abs() > LARGEST_FLOAT
+        return [*checks(column, needed=False), (f"out_of_range_{column}", too_large)]
     if feature.kind == "multi":
-        parts = pl.col(LIST + feature.column)
-        is_bad = parts.is_null() & pl.col(feature.column).is_not_null()
-        is_inexact = parts.list.eval(inexact(pl.element())).list.any()
-    else:
-        is_bad, is_inexact = pl.col(NESTED + feature.column), inexact(pl.col(feature.column))
-    return [(f"bad_{feature.column}", is_bad), (f"inexact_{feature.column}", is_inexact)]
+        parts = pl.col(LIST + column)
+        return [
+            (f"bad_{column}", parts.is_null() & pl.col(column).is_not_null()),
+            (f"inexact_{column}", parts.list.eval(inexact(pl.element())).list.any()),
+            (f"too_long_{column}", parts.list.len() > LONGEST),
+        ]
+    return [(f"bad_{column}", pl.col(NESTED + column)), (f"inexact_{column}", inexact(pl.col(column)))]
 
 
 def _time(column: str, unit: TimeUnit) -> pl.Expr:
