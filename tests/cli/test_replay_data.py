@@ -2,10 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from easq.cli.replay import _check_same_data
+from easq.cli.replay import _check_same_data, _import_data
 from easq.errors import InputError
 from easq.sources.datasets.fingerprint import fingerprint
 from tests.cli.test_cli import easq
@@ -86,6 +87,48 @@ def test_a_folder_of_a_version_that_noted_no_content_says_how_to_go_on(tmp_path:
         with pytest.raises(InputError, match=r"noted no content .*events\.log --resume without"):
             check(tmp_path, data)
         (tmp_path / "data.json").unlink(missing_ok=True)
+
+
+def fetch(data: Path, out: Path, declared: Path, *, resume: bool = False) -> dict[str, Any]:
+    """Import as `easq replay --data` does."""
+    out.mkdir(exist_ok=True)
+    return _import_data("table", data, out / "events.log", declared, resume, lambda *_: lambda *_: None)
+
+
+def test_data_that_cannot_be_used_leave_what_is_there(tmp_path: Path) -> None:
+    declared, out, data = mapping(tmp_path), tmp_path / "out", tmp_path / "v.csv"
+    write_csv(data, COLUMNS, [view("ann", "x", NOON)])
+    assert fetch(data, out, declared)["rejects"] == str(out / "events.log.rejects.jsonl")
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    write_csv(data, COLUMNS, [view("ann", "x", "never")])
+    with pytest.raises(InputError, match="no row of 1 can be used"):
+        fetch(data, out, declared)
+    assert {name: (out / name).read_bytes() for name in before} == before
+    write_csv(data, COLUMNS, [view("ann", "y", NOON)])
+    assert fetch(data, out, declared)["views"] == 1
+    assert {file.name for file in out.iterdir()} == before.keys()
+
+
+def test_a_run_that_learned_nothing_takes_other_data(tmp_path: Path) -> None:
+    declared, out, data = mapping(tmp_path), tmp_path / "out", tmp_path / "v.csv"
+    write_csv(data, COLUMNS, [view("ann", "x", NOON)])
+    fetch(data, out, declared)
+    assert fetch(data, out, declared, resume=True) == {}
+    write_csv(data, COLUMNS, [view("ann", item, NOON) for item in "yz"])
+    assert fetch(data, out, declared, resume=True)["views"] == 2
+    (out / "metrics.json").write_text("{}")
+    write_csv(data, COLUMNS, [view("ann", "x", NOON)])
+    with pytest.raises(InputError, match=r"these files differ: v\.csv"):
+        fetch(data, out, declared, resume=True)
+
+
+def test_a_recipe_that_the_mapping_does_not_serve_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    declared, recipe = mapping(tmp_path), tmp_path / "r.toml"
+    recipe.write_text(RECIPE.format(mapping=declared.name).replace('name = "item"', 'name = "author"'))
+    done = easq("replay", "--recipe", recipe, "--out", tmp_path / "out", "--data", tmp_path / "v.csv")
+    assert done.returncode == 2
+    assert "features.author (categorical of the candidate) is missing" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_finished_run_is_not_told_as_that_of_changed_data(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from easq.recipe.packaged import located
 if TYPE_CHECKING:  # loaded when a command needs it
     from easq.prove.offline.results import ReplayResult, ReplayTimes
 
+_NOTE = "data.json"
+"""The file in a run's folder with the fingerprint of the data that were imported for it."""
 _OTHERS = ("expert", "oracle", "popularity", "random")
 
 
@@ -80,9 +82,10 @@ def replay(
     """
     from easq.log.sqlite import SqliteLog
     from easq.model.method import read_method
+    from easq.prove.offline.replay import holds_results, run_folder
     from easq.prove.offline.replay import replay as run_replay
-    from easq.prove.offline.replay import run_folder
     from easq.recipe.read import read_recipe
+    from easq.sources.datasets.mapping_fit import check_fit
 
     settings = read_recipe(recipe, overrides or [], methods=read_method)
     if (log is None) == (data is None):
@@ -91,12 +94,17 @@ def replay(
         raise InputError(f"--data needs a [data] table with a loader in {recipe}; or use --log")
     if log is not None and not log.exists():
         raise InputError(f"--log: there is no file at {log}")
+    mapping = None
+    if data is not None and settings.data is not None and settings.data.mapping:
+        mapping = located(recipe).parent / settings.data.mapping
+        check_fit(settings, mapping)
     imported: dict[str, Any] = {}
     with progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
             log = out / "events.log"
-            mapping = located(recipe).parent / settings.data.mapping if settings.data.mapping else None
             imported = _import_data(settings.data.loader, data, log, mapping, resume, watch)
+            # What has learned nothing begins anew with what was imported now.
+            resume = resume and (not imported or holds_results(out))
         assert log is not None
         with SqliteLog(log) as events:
             done = run_replay(settings, events, out, resume, truth, watch("replay", 1))
@@ -119,35 +127,47 @@ def _import_data(
 ) -> dict[str, Any]:
     """Import the data of a run; return the counts, nothing if a run that is resumed has imported them.
 
-    The import has another name first, so that a log of that name is a whole one. Raises InputError if the
-    run was started with other data.
+    The import has another name first, so that a log of that name is a whole one, and what was there before
+    stays if the data cannot be used. Raises InputError if the run was started with other data and holds
+    something.
     """
     from easq.home.files import replace_file
     from easq.log.rejects import rejects_of
+    from easq.prove.offline.replay import holds_results
     from easq.sources.datasets import load
     from easq.sources.datasets.fingerprint import fingerprint
 
     found = fingerprint(data, mapping)
-    _check_same_data(log.parent, found, resume)
-    if resume and log.exists():
+    if holds_results(log.parent):
+        _check_same_data(log.parent, found, resume)
+    if resume and log.exists() and _noted(log.parent) == found:
         return {}
+    part = log.with_name("new-" + log.name)
+    for old in part.parent.glob(part.name + "*"):
+        old.unlink()
+    summary = load(loader, data, part, mapping, watch("import", 1))
     # First what was imported before, so that it is never taken for what is noted.
     for old in log.parent.glob(log.name + "*"):
         old.unlink()
-    replace_file(log.parent / "data.json", json.dumps(found))
-    part = log.with_name(log.name + ".part")
-    summary = load(loader, data, part, mapping, watch("import", 1), rejects_of(log))
+    replace_file(log.parent / _NOTE, json.dumps(found))
+    rejects_of(part).rename(rejects_of(log))
     part.rename(log)
-    return {**summary, "log": str(log)}
+    return {**summary, "log": str(log), "rejects": str(rejects_of(log))}
+
+
+def _noted(out: Path) -> dict[str, list[Any]] | None:
+    """Return the fingerprint of the data that a run was started with; None if it noted none."""
+    noted = out / _NOTE
+    before = json.loads(noted.read_text()) if noted.exists() else None
+    return before if isinstance(before, dict) else None
 
 
 def _check_same_data(out: Path, found: dict[str, list[Any]], resume: bool) -> None:
     """Raise InputError if a run that is resumed was started with other data, or may have been."""
     from easq.sources.datasets.fingerprint import differing
 
-    log, noted = out / "events.log", out / "data.json"
-    before = json.loads(noted.read_text()) if resume and noted.exists() else None
-    if isinstance(before, dict):
+    log, before = out / "events.log", _noted(out) if resume else None
+    if before is not None:
         if names := differing(before, found):
             raise InputError(
                 f"--data: {out} was started with other data; these files differ: {', '.join(names[:12])}. "

@@ -33,6 +33,9 @@ from easq.prove.report.write import write_report
 from easq.recipe.read import SettingsWarning, read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
+_BEGUN = Path("checkpoints", ".begun")
+"""A file of an unfinished run that has learned something, be it only since its last checkpoint."""
+
 Progress = Callable[[int, int], None]
 """Called with the events done and the events in all."""
 
@@ -63,6 +66,7 @@ def replay(
     holds something else, and InputError for events that do not fit the recipe.
     """
     with run_folder(recipe, out, resume):
+        _prepare(recipe, out, resume)
         return _replay(recipe, log, out, truth, on_progress)
 
 
@@ -108,10 +112,11 @@ def _rare_collection() -> Iterator[None]:
 
 @contextlib.contextmanager
 def run_folder(recipe: Recipe, out: Path, resume: bool) -> Iterator[None]:
-    """Make `out` ready and keep other processes from it; may be entered again within this process.
+    """Make the folder `out` and keep other processes from it; may be entered again within this process.
 
-    A finished run is replaced; an unfinished one needs `resume`. Raises RunFolderError if `out` holds
-    something else, or if another process replays into it.
+    Nothing in it changes: a finished run stays until a replay begins. An unfinished one that has learned
+    something needs `resume`. Raises RunFolderError if `out` holds something else, or if another process
+    replays into it.
     """
     _refuse_what_is_no_run(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -120,7 +125,7 @@ def run_folder(recipe: Recipe, out: Path, resume: bool) -> Iterator[None]:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunFolderError(f"another process replays into {out}; wait for it or end it") from None
-        _prepare(recipe, out, resume)
+        _refuse_another_run(recipe, out, resume)
         yield
 
 
@@ -132,19 +137,41 @@ def _refuse_what_is_no_run(out: Path) -> None:
         raise RunFolderError(f"{out} holds something else than a run; choose another --out")
 
 
-def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
-    settings, resolved = out / "settings.toml", to_toml(recipe)
-    unfinished = (out / "checkpoints").exists()
-    if unfinished and not resume:
+def holds_results(out: Path) -> bool:
+    """Return whether a run in `out` is finished, or has learned something."""
+    return (out / "metrics.json").exists() or _has_learned(out)
+
+
+def _has_learned(out: Path) -> bool:
+    """Return whether an unfinished run in `out` has come further than its start."""
+    checkpoints = Snapshots(out / "checkpoints")
+    return (out / _BEGUN).exists() or any(name != checkpoints.name(0) for name in checkpoints.names())
+
+
+def _refuse_another_run(recipe: Recipe, out: Path, resume: bool) -> None:
+    if not _has_learned(out):
+        return
+    if not resume:
         raise RunFolderError(f"{out} holds an unfinished run; --resume goes on with it, or remove the folder")
-    # Settings are compared, not their text: one that is new in easq has its default in an old file.
-    if unfinished and (before := read_kept_recipe(settings, recipe.method.reader)) != recipe:
-        new, old = resolved.splitlines(), to_toml(before).splitlines()
+    if (before := _settings_of(recipe, out)) != recipe:
+        new, old = to_toml(recipe).splitlines(), to_toml(before).splitlines()
         differing = [line for line in new if line not in old]
         raise RunFolderError(f"{out} was started with other settings: {'; '.join(differing) or 'fewer keys'}")
+
+
+def _settings_of(recipe: Recipe, out: Path) -> Recipe:
+    # Settings are compared, not their text: one that is new in easq has its default in an old file.
+    return read_kept_recipe(out / "settings.toml", recipe.method.reader)
+
+
+def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
+    """Remove what another run has left, but for the checkpoints of one that goes on."""
     for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):
         (out / name).unlink(missing_ok=True)
-    settings.write_text(resolved)
+    is_unfinished = (out / "checkpoints").exists()
+    if is_unfinished and not _has_learned(out) and not (resume and _settings_of(recipe, out) == recipe):
+        shutil.rmtree(out / "checkpoints")
+    (out / "settings.toml").write_text(to_toml(recipe))
 
 
 def _same_log(log: EventLog, until: list[int], mark: str | None, out: Path) -> str:
@@ -153,7 +180,8 @@ def _same_log(log: EventLog, until: list[int], mark: str | None, out: Path) -> s
     is_whole = len(ends) == len(until) and all(end >= n for end, n in zip(ends, until, strict=True))
     found = log_mark(log, EVENTS, until) if is_whole else "another"
     if mark not in (None, found) or not is_whole:
-        raise RunFolderError(f"{out} was started with another log; name that one, or remove the folder")
+        instead = "remove the folder" if _has_learned(out) else "leave out --resume"
+        raise RunFolderError(f"{out} was started with another log; name that one, or {instead}")
     return found
 
 
@@ -172,7 +200,8 @@ class _Run:
         if latest:
             self.trainer.restore(latest[0]["trainer"])
             self.progressive.restore(latest[0]["progressive"])
-        self._late_path = out / "late.jsonl"
+        self._begun_path, self._late_path = out / _BEGUN, out / "late.jsonl"
+        self._is_begun = self._begun_path.exists()
         self._late_path.touch()
         with self._late_path.open("r+b") as late:
             late.truncate(notes.get("late_bytes", 0))
@@ -224,6 +253,9 @@ class _Run:
 
     def _learn(self, flush: bool = False) -> None:
         for step in self.trainer.train_steps(flush):
+            if not self._is_begun:
+                self._begun_path.touch()
+                self._is_begun = True
             self.progressive.observe(step)
 
     def _write_late(self, late: Any) -> None:
