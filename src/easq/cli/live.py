@@ -19,6 +19,7 @@ from easq.errors import InputError
 
 if TYPE_CHECKING:
     from easq.home.home import Home
+    from easq.recipe.recipe import Recipe
 
 _PORT = 8377
 _SILENT_S = 10.0  # a running role writes its status every second
@@ -45,6 +46,8 @@ def up(
     *,
     home: Path,
     recipe: Path | None = None,
+    history: Annotated[Path | None, Parameter(name="--from")] = None,
+    mapping: Path | None = None,
     host: Host = "127.0.0.1",
     port: Port = _PORT,
     overrides: Overrides = None,
@@ -61,14 +64,25 @@ def up(
     recipe
         The settings, a TOML file, or the name of a packaged recipe, such as recommended. A new home needs
         them; an existing one has its own.
+    history
+        A table of views (CSV, Parquet or JSON lines) with which the log of a new home begins. It is learned
+        before the service starts.
+    mapping
+        Which column of that table is what, a TOML file; the recipe's if not given.
     """
+    from easq.cli.first_history import begin_with_table, declared_mapping
+    from easq.home.renewal import home_to_start
     from easq.service.supervisor import run_up
 
-    system = _home(home, recipe, overrides)
+    settings = _settings(home, recipe, overrides)
+    declared = declared_mapping(settings, recipe, history, mapping)
+    system = _home(home, recipe, overrides) if settings is None else home_to_start(home, settings)
+    if history is not None and declared is not None:
+        begin_with_table(system, history, declared)
     if is_open:
         _open_again(system)
     _tell_of_digit_ids(system)
-    raise SystemExit(run_up(system, host, port, console))
+    raise SystemExit(run_up(system, host, port, console, learns_first=history is not None))
 
 
 @app.command
@@ -306,15 +320,19 @@ def _home(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Ho
     """Return the home in which to start a role: made if necessary, with its settings changed."""
     from easq.home.home import open_home
     from easq.model.method import read_method
+
+    return open_home(folder, _settings(folder, recipe, overrides), read_method, draws_salt=True)
+
+
+def _settings(folder: Path, recipe: Path | None, overrides: list[str] | None) -> "Recipe | None":
+    """Return the settings with which to start: the recipe's, or else those that the home has."""
+    from easq.model.method import read_method
     from easq.recipe.read import read_recipe
 
     kept = recipe is None and (folder / "settings.toml").exists()
     if kept:
         recipe = folder / "settings.toml"
-    settings = (
-        None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method, kept=kept)
-    )
-    return open_home(folder, settings, read_method, draws_salt=True)
+    return None if recipe is None else read_recipe(recipe, overrides or [], methods=read_method, kept=kept)
 
 
 def _stop_signal(until_stdin_closes: bool) -> threading.Event:

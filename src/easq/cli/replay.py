@@ -16,6 +16,7 @@ from easq.recipe.packaged import located
 
 if TYPE_CHECKING:  # loaded when a command needs it
     from easq.prove.offline.results import ReplayResult, ReplayTimes
+    from easq.recipe.recipe import Recipe
 
 _NOTE = "data.json"
 """The file in a run's folder with the fingerprint of the data that were imported for it."""
@@ -48,7 +49,7 @@ def import_log(
 
     with progress() as watch:
         summary = load(loader, path, log, mapping, watch("import", 1))
-    show(summary, as_json, lambda: _print_import(summary))
+    show(summary, as_json, lambda: print_import(summary))
 
 
 @app.command
@@ -85,7 +86,6 @@ def replay(
     from easq.prove.offline.replay import holds_results, run_folder
     from easq.prove.offline.replay import replay as run_replay
     from easq.recipe.read import read_recipe
-    from easq.sources.datasets.mapping_fit import check_fit
 
     settings = read_recipe(recipe, overrides or [], methods=read_method)
     if (log is None) == (data is None):
@@ -94,10 +94,7 @@ def replay(
         raise InputError(f"--data needs a [data] table with a loader in {recipe}; or use --log")
     if log is not None and not log.exists():
         raise InputError(f"--log: there is no file at {log}")
-    mapping = None
-    if data is not None and settings.data is not None and settings.data.mapping:
-        mapping = located(recipe).parent / settings.data.mapping
-        check_fit(settings, mapping)
+    mapping = None if data is None else _mapping_of(settings, recipe)
     imported: dict[str, Any] = {}
     with progress() as watch, run_folder(settings, out, resume):
         if data is not None and settings.data is not None:
@@ -111,10 +108,21 @@ def replay(
 
     def as_text() -> None:
         if imported:
-            _print_import(imported)
+            print_import(imported)
         _print_replay(done.result, done.times, out)
 
     show(_replay_summary(done.result, done.times), as_json, as_text)
+
+
+def _mapping_of(settings: "Recipe", recipe: Path) -> Path | None:
+    """Return the mapping that a recipe names, once it is known to give what the recipe reads."""
+    from easq.sources.datasets.mapping_fit import check_fit
+
+    if settings.data is None or settings.data.mapping is None:
+        return None
+    mapping = located(recipe).parent / settings.data.mapping
+    check_fit(settings, mapping)
+    return mapping
 
 
 def _import_data(
@@ -127,32 +135,19 @@ def _import_data(
 ) -> dict[str, Any]:
     """Import the data of a run; return the counts, nothing if a run that is resumed has imported them.
 
-    The import has another name first, so that a log of that name is a whole one, and what was there before
-    stays if the data cannot be used. Raises InputError if the run was started with other data and holds
-    something.
+    Raises InputError if the run was started with other data and holds something.
     """
-    from easq.home.files import replace_file
-    from easq.log.rejects import rejects_of
     from easq.prove.offline.replay import holds_results
-    from easq.sources.datasets import load
     from easq.sources.datasets.fingerprint import fingerprint
+    from easq.sources.datasets.whole_import import import_whole
 
     found = fingerprint(data, mapping)
     if holds_results(log.parent):
         _check_same_data(log.parent, found, resume)
     if resume and log.exists() and _noted(log.parent) == found:
         return {}
-    part = log.with_name("new-" + log.name)
-    for old in part.parent.glob(part.name + "*"):
-        old.unlink()
-    summary = load(loader, data, part, mapping, watch("import", 1))
-    # First what was imported before, so that it is never taken for what is noted.
-    for old in log.parent.glob(log.name + "*"):
-        old.unlink()
-    replace_file(log.parent / _NOTE, json.dumps(found))
-    rejects_of(part).rename(rejects_of(log))
-    part.rename(log)
-    return {**summary, "log": str(log), "rejects": str(rejects_of(log))}
+    note = log.parent / _NOTE
+    return import_whole(loader, data, log, mapping, note, lambda _: found, watch("import", 1))
 
 
 def _noted(out: Path) -> dict[str, list[Any]] | None:
@@ -220,7 +215,8 @@ def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> No
     show({"report": str(target)}, as_json, lambda: console.print(f"report: {target}"))
 
 
-def _print_import(summary: dict[str, Any]) -> None:
+def print_import(summary: dict[str, Any]) -> None:
+    """Print the counts of an import."""
     console.print(
         f"{summary['rows']:,} rows: {summary['requests']:,} requests, {summary['views']:,} views, "
         f"{summary['answers']:,} answers in {summary['log']}"

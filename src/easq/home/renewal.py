@@ -9,9 +9,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from easq.errors import InputError
+from easq.errors import InputError, SettingsError
+from easq.home.arm_homes import open_arms
 from easq.home.files import replace_file
 from easq.home.home import Home, open_home
+from easq.log.events import EVENTS, PROFILES
+from easq.log.sqlite import SqliteLog
 from easq.recipe.read import to_toml
 from easq.recipe.recipe import Recipe
 
@@ -54,6 +57,41 @@ def renew_home(folder: Path, recipe: Recipe) -> tuple[Home, Path]:
         for name in reversed(_KEPT_COPIES):
             replace_file(folder / name, to_toml(recipe))
     return Home(folder, recipe), past
+
+
+def home_to_start(folder: Path, recipe: Recipe) -> Home:
+    """Return the home in `folder`, made or changed as `open_home` does, with the homes of its arms.
+
+    A home that holds no event yet, as a start that failed leaves it, takes any settings: what it holds is set
+    aside in `past/`. Raises what `open_home` and `open_arms` raise.
+    """
+    try:
+        home = open_home(folder, recipe, draws_salt=True)
+    except SettingsError:
+        if num_events(folder):
+            raise
+        home, _ = renew_home(folder, recipe)
+    try:
+        open_arms(home)
+    except SettingsError:
+        arms = folder / "arms"
+        if not arms.exists() or num_events(folder):
+            raise
+        arms.rename(_new_folder(home.past) / arms.name)
+        open_arms(home)
+    return home
+
+
+def num_events(folder: Path) -> int:
+    """Return the number of events on a home's log; 0 for none, and where there is no log yet.
+
+    Raises LogError for a log that cannot be read.
+    """
+    path = folder / "events.log"
+    if not path.exists():
+        return 0
+    with SqliteLog(path) as log:
+        return sum(sum(log.end_offsets(topic)) for topic in (EVENTS, PROFILES))
 
 
 def _new_folder(parent: Path) -> Path:

@@ -85,11 +85,12 @@ class Child:
             self.start()
 
 
-def run_up(home: Home, host: str, port: int, console: Console) -> int:
+def run_up(home: Home, host: str, port: int, console: Console, *, learns_first: bool = False) -> int:
     """Run service and learners until Ctrl-C; return the exit code.
 
     A child that dies is started again for as long as this runs, and the others go on meanwhile. Only a child
-    that ends with SETTINGS_WRONG ends all.
+    that ends with SETTINGS_WRONG ends all. With `learns_first` the service starts once the learner has read
+    what the log holds.
     """
     console = patient(console)
     easq = [sys.executable, "-m", "easq.cli"]
@@ -115,10 +116,12 @@ def run_up(home: Home, host: str, port: int, console: Console) -> int:
         signal.signal(number, lambda number, _: signals.append(number))
     console.print(f"home {home.folder}, http://{host}:{port}, dashboard at /dashboard; Ctrl-C stops")
     try:
+        held = [children[-1]] if learns_first else []
         for child in children:
-            child.start()
+            if child not in held:
+                child.start()
         with console.status("starting") as line:
-            code = _watch(home, children, console, line, signals)
+            code = _watch(home, children, held, console, line, signals)
         console.print("stopping")
         return code
     finally:
@@ -151,9 +154,14 @@ def patient(console: Console) -> Console:
     return Console(file=cast(IO[str], _PatientFile()), width=console.width, markup=False, emoji=False)
 
 
-def _watch(home: Home, children: list[Child], console: Console, line: Status, signals: list[int]) -> int:
-    """Look after the children until a signal comes; return the exit code."""
-    pace, printed_at = Pace(), time.monotonic()
+def _watch(
+    home: Home, children: list[Child], held: list[Child], console: Console, line: Status, signals: list[int]
+) -> int:
+    """Look after the children until a signal comes; return the exit code.
+
+    Those that are `held` start once the learner has caught up with the log.
+    """
+    pace, printed_at, started_s = Pace(), time.monotonic(), time.time()
     while True:
         time.sleep(_POLL_S)
         if signals:
@@ -166,10 +174,19 @@ def _watch(home: Home, children: list[Child], console: Console, line: Status, si
             if code is not None:
                 when = f" in {child.pause_s:.0f} s" if child.pause_s else ""
                 console.print(f"{child.role} ended with code {code}; it is started again{when}")
-            child.start_if_due()
-        text = pace.line(home.read_status("service"), home.read_status("learner"))
+            if child not in held:
+                child.start_if_due()
+        learner = home.read_status("learner")
+        is_new = learner.get("at", 0.0) >= started_s
+        if held and is_new and learner["lag_events"] == 0:
+            held.clear()
+        if held:
+            behind = f"{learner['lag_events']:,} events" if is_new else "all events"
+            text = f"the history is learned before the service starts: {behind} to go"
+        else:
+            text = pace.line(home.read_status("service"), learner)
         for child in children:
-            if child.process is None:
+            if child.process is None and child not in held:
                 text += f", {child.alarm}"
         line.update(Text(text))  # a plain string would be read as markup
         if not console.is_terminal and time.monotonic() >= printed_at + _PLAIN_EVERY_S:
