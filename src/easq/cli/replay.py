@@ -237,6 +237,8 @@ def print_import(summary: dict[str, Any]) -> None:
         console.print(f"  files passed over: {', '.join(passed_over[:12])}{more}")
     for option, number in summary["options"].items():
         console.print(f"  answered {option}: {number:,}")
+    for doubt in summary["order_doubt"]:
+        console.print(f"  order_doubt: {doubt['text']}")
     for reason, number in summary["rejected"].items():
         console.print(f"  rows left out, {reason}: {number:,}")
     for reason, number in summary["rejected_answers"].items():
@@ -255,6 +257,8 @@ def _print_replay(result: "ReplayResult", times: "ReplayTimes", out: Path) -> No
     )
     for reason, number in _reasons(out / "late.jsonl").most_common(5):
         console.print(f"  events that came to nothing, {reason}: {number:,} (in {out / 'late.jsonl'})")
+    for doubt in result.order_doubt:
+        console.print(f"  order_doubt: {doubt}")
     metrics, references = result.metrics, list(result.lead)
     table = Table("metric", result.method, f"{result.confidence:.0%} interval", *references)
     for reference in references:

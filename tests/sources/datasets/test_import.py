@@ -63,6 +63,7 @@ def test_one_call_imports_by_the_name_of_the_loader(tmp_path: Path) -> None:
         "rejected_answers": {},
         "rejected_cells": {},
         "cell_examples": {},
+        "order_doubt": [],
         "passed_over": [],
         "rejects": str(rejects),
         "log": str(tmp_path / "a.log"),

@@ -1,6 +1,6 @@
 """Progressive validation: metrics, curves and counts of every step from before it learned."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from easq.prove.offline.results import ProgressiveResult
 from easq.prove.offline.tally import MetricValue, Tally
 from easq.prove.offline.truth import Truth, tally_tops
 from easq.prove.offline.window import Window
+from easq.recipe.likely_direction import likely_direction
 from easq.recipe.recipe import Recipe
+from easq.sources.datasets.order_doubt import OrderDoubt, contradicts
 
 _RECENT = 64
 
@@ -29,6 +31,7 @@ class Progressive:
     def __init__(self, recipe: Recipe, truth: Truth | None = None) -> None:
         evaluation = recipe.evaluation
         self._behaviors = [b.name for b in recipe.behaviors]
+        self._directions = {b.name: likely_direction(b.name, b.valence) for b in recipe.behaviors}
         self._options, self._truth = recipe.question.options, truth
         self._window_rows, self._window_answers = evaluation.window_rows, evaluation.window_answers
         self._confidence = evaluation.confidence
@@ -77,6 +80,7 @@ class Progressive:
             }
             for reference in self._references.names
         }
+        curve = self._curve.points()
         validity = {n: metrics.pop(n) for n in list(metrics) if n.startswith("validity/")}
         return ProgressiveResult(
             views=self.views,
@@ -85,9 +89,25 @@ class Progressive:
             metrics=metrics,
             lead=lead,
             validity=validity,
+            order_doubt=list(self._order_doubts(validity, curve)),
             calibration={name: r.report() for name, r in self._reliability.items()},
-            curve=self._curve.points(),
+            curve=curve,
         )
+
+    def _order_doubts(
+        self, validity: Mapping[str, MetricValue], curve: Sequence[Mapping[str, float]]
+    ) -> Iterator[OrderDoubt]:
+        """Yield the behaviors that contradict the options' order, each against the viewer's average."""
+        ends = self._options[0], self._options[-1]
+        answers = [int(sum(point.get(f"said.{option}", 0.0) for point in curve)) for option in ends]
+        for behavior, direction in self._directions.items():
+            worst, best = (f"validity/{option}/{behavior}" for option in ends)
+            if not direction or worst not in validity or best not in validity:
+                continue
+            z, num_viewers = self.tally.standard_errors(best, worst)
+            if contradicts(direction, z, answers, num_viewers):
+                low, high = (validity[name].value or 0.0 for name in (worst, best))
+                yield OrderDoubt(behavior, ends[1], ends[0], high, low, answers[1], answers[0], z)
 
     def _step_sums(self, step: StepResult) -> dict[str, float]:
         batch = step.batch

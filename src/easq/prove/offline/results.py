@@ -5,6 +5,7 @@ from msgspec import Struct, field
 from easq.prove.offline.curve import Calibration
 from easq.prove.offline.tally import MetricValue
 from easq.recipe.questionnaire import Question
+from easq.sources.datasets.order_doubt import OrderDoubt
 
 
 class ProgressiveResult(Struct, frozen=True, kw_only=True):
@@ -14,6 +15,7 @@ class ProgressiveResult(Struct, frozen=True, kw_only=True):
     metrics       by name; a scorer other than the run's own model leads it: `popularity/sat/auc`.
     lead          by reference scorer and metric: the model's value minus the reference's, paired by viewer.
     validity      behavior on answered views, `validity/OPTION/BEHAVIOR`: 1 is the viewer's average.
+    order_doubt   behaviors that contradict the order of the question's options.
     calibration   of pair probabilities: of `behavior` and of `satisfaction`.
     curve         sums by stretch of the run, in order.
     """
@@ -24,6 +26,7 @@ class ProgressiveResult(Struct, frozen=True, kw_only=True):
     metrics: dict[str, MetricValue]
     lead: dict[str, dict[str, MetricValue]] = field(default_factory=dict)
     validity: dict[str, MetricValue]
+    order_doubt: list[OrderDoubt] = field(default_factory=list)
     calibration: dict[str, Calibration]
     curve: list[dict[str, float]]
 

@@ -103,6 +103,17 @@ class Tally:
         their_value, their_drawn = other._drawn(other_name or name, self._weights)
         return self._percentiles(our_value - their_value, our_drawn - their_drawn)
 
+    def standard_errors(self, name: str, other_name: str) -> tuple[float, int]:
+        """Return how many standard errors one metric lies above another, and the viewers' cells behind both.
+
+        NaN where either is unknown, or nothing varies. KeyError when nothing was added to one of the two.
+        """
+        (value, drawn), (other, other_drawn) = (self._drawn(n, self._weights) for n in (name, other_name))
+        differing = drawn - other_drawn
+        error = float(np.std(differing[np.isfinite(differing)])) if np.isfinite(differing).any() else 0.0
+        cells = np.count_nonzero(self._sums[name].any(0) | self._sums[other_name].any(0))
+        return float(value - other) / error if error else float("nan"), int(cells)
+
     def _drawn(self, name: str, weights: F64) -> tuple[F64, F64]:
         """Return a metric, and what it is in each replicate."""
         parts = [self._sums[name]]

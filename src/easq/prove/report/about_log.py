@@ -51,6 +51,8 @@ def validity(results: Sequence[ReplayResult]) -> str:
         if drawn is not None:
             table = _validity_table(result, confidence(results))
             blocks.append(page.folded(_titled("The same as numbers", name), table))
+    doubts = dict.fromkeys(str(doubt) for _, result in logs(results) for doubt in result.order_doubt)
+    blocks = [*(page.text(f"Take care: {doubt}.", "warning") for doubt in doubts), *blocks]
     words = (
         "If answers mean what they say, viewers do more on videos that they call satisfying, and less on the "
         "others. This checks the questionnaire, not the model."

@@ -27,6 +27,8 @@ def load(
     for an unknown loader, an unexpected or missing mapping, data of another format, and data of which no
     row can be used.
     """
+    import msgspec
+
     from easq.log.rejects import rejects_of
     from easq.log.sqlite import SqliteLog
     from easq.sources.datasets.base import import_events
@@ -66,6 +68,7 @@ def load(
         "rejected_answers": summary.rejected_answers,
         "rejected_cells": summary.rejected_cells,
         "cell_examples": summary.cell_examples,
+        "order_doubt": [{**msgspec.structs.asdict(doubt), "text": str(doubt)} for doubt in loaded.doubts],
         "passed_over": loaded.rejects.passed_over,
         "rejects": str(rejects),
         "log": str(log),

@@ -1,7 +1,7 @@
 """The result of every loader, the rows that it rejected, and the import into the log."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from easq.log.events import EVENTS, Answered, Asked, Behavior, Event, Request
 
 if TYPE_CHECKING:
     from easq.sources.datasets.held import New
+    from easq.sources.datasets.order_doubt import OrderDoubt
 
 _encode = msgspec.json.Encoder().encode
 _MOST_EXAMPLES = 3
@@ -63,13 +64,18 @@ class Rejects:
 class EventSource:
     """A data set that has been read: its events in chunks, ordered by event time.
 
-    Iterating again gives the same events. `new` says what of it the log holds, if that was looked up.
+    Iterating again gives the same events. `new` says what of it the log holds, if that was looked up, and
+    `doubts` which behaviors contradict the order of the answers' options.
     """
 
     def __init__(
-        self, events: Callable[[], Iterator[list[Event]]], rejects: Rejects, new: "New | None" = None
+        self,
+        events: Callable[[], Iterator[list[Event]]],
+        rejects: Rejects,
+        new: "New | None" = None,
+        doubts: Sequence["OrderDoubt"] = (),
     ) -> None:
-        self.rejects, self.new = rejects, new
+        self.rejects, self.new, self.doubts = rejects, new, doubts
         self._events = events
 
     def __iter__(self) -> Iterator[list[Event]]:

@@ -32,6 +32,7 @@ from easq.sources.datasets.mapping import (
     TimeUnit,
     read_mapping,
 )
+from easq.sources.datasets.order_doubt import OrderDoubt, ends_of, order_doubts
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, kind_of
 from easq.sources.datasets.rows import (
@@ -90,7 +91,14 @@ def load_table(
         question=question,
     )
     rules = declared.quality if declared.answer and declared.answer.weigh else None
-    return EventSource(partial(_events, views, new, rules), rejected, new)
+    return EventSource(partial(_events, views, new, rules), rejected, new, _doubts(rows, declared))
+
+
+def _doubts(rows: pl.DataFrame, declared: Mapping) -> list[OrderDoubt]:
+    """Return the behaviors that contradict the order of the options, where that is known."""
+    answer = declared.answer
+    ends = ends_of(answer.question, answer.options.values()) if answer else None
+    return [] if ends is None else order_doubts(rows, [b.name for b in declared.behaviors], *ends)
 
 
 def _events(views: Views, new: New, rules: Quality | None) -> Iterator[list[Event]]:
