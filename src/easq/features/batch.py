@@ -15,6 +15,7 @@ import numpy as np
 from easq.arrays import F32, I64, Bool
 from easq.features.encode import Encoder, Rows
 from easq.features.examples import AnsweredView, Example, Viewed
+from easq.log.events import Request
 from easq.log.ids import stable_id
 from easq.log.packing import FLOAT
 from easq.recipe.features import BehaviorKind
@@ -31,6 +32,7 @@ class Batch:
     candidates of the answered requests, so that an answer is measured within its list.
 
     `reference_M` are another ranker's scores, against which a price is held; None: there is none.
+    `requests` are the B requests as the log holds them; empty where there is no log.
     """
 
     rows: Rows
@@ -50,6 +52,7 @@ class Batch:
     weight_A: F32
     fresh_A: Bool
     reference_M: F32 | None = None
+    requests: Sequence[Request] = ()
 
     @staticmethod
     def of_columns(
@@ -69,6 +72,7 @@ class Batch:
         answer_weight_M: F32 | None = None,
         weight_A: F32 | None = None,
         fresh_A: Bool | None = None,
+        requests: Sequence[Request] = (),
     ) -> "Batch":
         """Return a batch of columns. Weights that are not given are 1, and answers fresh."""
         num_viewed, num_answers = len(level_M), len(option_A)
@@ -89,6 +93,7 @@ class Batch:
             propensity_A=propensity_A,
             weight_A=np.ones(num_answers, np.float32) if weight_A is None else weight_A,
             fresh_A=np.ones(num_answers, np.bool_) if fresh_A is None else fresh_A,
+            requests=requests,
         )
 
 
@@ -209,6 +214,7 @@ def make_batch(
         propensity_A=np.array([e.propensity for e in answers], np.float32),
         weight_A=np.array([e.weight for e in answers], np.float32),
         fresh_A=np.array([not e.after_view for e in answers], np.bool_),
+        requests=requests,
     )
 
 

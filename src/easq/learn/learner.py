@@ -43,6 +43,9 @@ class StepResult:
     satisfaction_L   scores of the rows of answered requests, which start at `batch.num_viewed`.
     gradient         norm of the dense part's gradient before clipping.
     chance_MK        chances of the viewed rows' behaviors, of a method that predicts them.
+    behavior_N       the score that behavior trains, if it is not the served one.
+    satisfaction_M   scores of viewed rows from when an answer about their request came, NaN where none did;
+                     None before they are looked up (prove/offline/first_scores.py).
     signals          whether a path that answers train is alive (model/answer_signals.py).
     """
 
@@ -57,6 +60,8 @@ class StepResult:
     chance_MK: F32 | None = None
     signals: dict[str, float] = field(default_factory=dict)
     crosses_U: I64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    behavior_N: F32 | None = None
+    satisfaction_M: F32 | None = None
 
 
 class Learner:
@@ -224,6 +229,7 @@ class Learner:
             gradient=gradient,
             chance_MK=None if logit_NK is None else _array(logit_NK[: batch.num_viewed].sigmoid()),
             signals=loss.signals,
+            behavior_N=None if scores.behavior_N is None else _array(scores.behavior_N[:num]),
         )
 
     def state(self) -> Nested:

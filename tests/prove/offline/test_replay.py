@@ -20,7 +20,10 @@ from tests.support.method_learners import read_by
 from tests.support.replay_process import make_log, run
 from tests.support.small_worlds import small_recipe, world_events
 
-RESULTS = ("metrics.json", "parameters.safetensors", "late.jsonl", "report.html", "settings.toml")
+RESULTS = (
+    *("metrics.json", "parameters.safetensors", "late.jsonl", "report.html", "settings.toml"),
+    *("scores.parquet", "tally.parquet"),
+)
 
 
 @pytest.fixture(scope="module")

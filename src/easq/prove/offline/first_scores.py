@@ -18,6 +18,7 @@ from easq.arrays import F64
 from easq.learn.learner import StepResult
 
 _EXPERT = "expert"
+_BEHAVIOR = "model.behavior"  # no scorer's name holds a point
 _MOST = 1 << 16
 
 
@@ -35,6 +36,9 @@ class FirstScores:
         if step.satisfaction_L is not None:
             unlisted = np.full(batch.num_viewed, np.nan)
             columns[_EXPERT] = np.concatenate([unlisted, step.satisfaction_L.astype(np.float64)])
+        if step.behavior_N is not None:
+            columns[_BEHAVIOR] = step.behavior_N.astype(np.float64)
+        estimate_M = np.full(batch.num_viewed, np.nan)
         start_B = np.searchsorted(request_N, np.arange(len(batch.request_ids) + 1))
         first_listed = int(request_N[batch.num_viewed]) if batch.num_viewed < len(request_N) else len(start_B)
         # An answer after the view is not measured; its scores would wait for a window already closed.
@@ -50,13 +54,19 @@ class FirstScores:
                 rows = slice(start_B[number], start_B[number + 1])
                 for name in scores:
                     columns[name][rows] = closing[name][batch.position_N[rows]]
+                if _BEHAVIOR in columns and _BEHAVIOR in closing:
+                    columns[_BEHAVIOR][rows] = closing[_BEHAVIOR][batch.position_N[rows]]
+                if _EXPERT in closing:
+                    estimate_M[rows] = closing[_EXPERT][batch.position_N[rows]]
         while len(self._first) > _MOST:
             del self._first[next(iter(self._first))]
-        expert_N = columns.pop(_EXPERT, None)
+        expert_N, behavior_N = columns.pop(_EXPERT, None), columns.pop(_BEHAVIOR, None)
         first = dataclasses.replace(
             step,
             served_N=columns["model"].astype(np.float32),
             satisfaction_L=None if expert_N is None else expert_N[batch.num_viewed :].astype(np.float32),
+            behavior_N=None if behavior_N is None else behavior_N.astype(np.float32),
+            satisfaction_M=estimate_M.astype(np.float32),
         )
         return first, columns
 

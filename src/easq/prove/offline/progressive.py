@@ -44,8 +44,8 @@ class Progressive:
         self._recent = np.zeros((2, 0))
         self.views = self.answers = 0
 
-    def observe(self, step: StepResult) -> None:
-        """Add a step's scores from before it learned."""
+    def observe(self, step: StepResult) -> StepResult:
+        """Add a step's scores from before it learned; return it with its first scores."""
         batch = step.batch
         scores = {"model": step.served_N.astype(np.float64), **self._references.score(batch)}
         step, scores = self._first_scores.apply(step, scores)
@@ -67,6 +67,7 @@ class Progressive:
             self._window.measure_views(self.tally)
         if self._window.num_answers >= self._window_answers:
             self._window.measure_answers(self.tally)
+        return step
 
     def result(self) -> ProgressiveResult:
         """Return the results of the run so far; ends the open window."""

@@ -1,8 +1,9 @@
 """Replay a log through the learner: read, join, score, train, measure; resumable at any instant.
 
-What a run leaves in its folder: `settings.toml` (every default written out), `metrics.json`,
-`report.html`, `parameters.safetensors`, `late.jsonl` (events that came to no example), `run.json`
-(times) and, while it runs, `checkpoints/`.
+What a run leaves in its folder: `settings.toml` (every default written out), `metrics.json`, `tally.parquet`
+(the sums behind the metrics), `scores.parquet` (every view's scores), `report.html`,
+`parameters.safetensors`, `late.jsonl` (events that came to no example), `run.json` (times) and, while it
+runs, `checkpoints/`.
 """
 
 import contextlib
@@ -12,7 +13,7 @@ import json
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +28,9 @@ from easq.log.mark import log_mark
 from easq.model.method import method_of
 from easq.prove.offline.progressive import Progressive
 from easq.prove.offline.results import CollisionCounts, ReplayResult, ReplayTimes
-from easq.prove.offline.tally import Tally
+from easq.prove.offline.tally import TALLY, Tally
 from easq.prove.offline.truth import Truth
+from easq.prove.offline.view_scores import SCORES, ViewScores
 from easq.prove.report.write import write_report
 from easq.recipe.read import SettingsWarning, read_kept_recipe, to_toml
 from easq.recipe.recipe import Recipe
@@ -87,6 +89,9 @@ def _replay(
             )
         seconds = time.monotonic() - started
         result = run.result()
+    if run.scores is not None:
+        run.scores.join(out / SCORES)
+    run.progressive.tally.save(out / TALLY)
     (out / "metrics.json").write_text(
         json.dumps(msgspec.to_builtins(result), indent=1, sort_keys=True) + "\n"
     )
@@ -166,7 +171,7 @@ def _settings_of(recipe: Recipe, out: Path) -> Recipe:
 
 def _prepare(recipe: Recipe, out: Path, resume: bool) -> None:
     """Remove what another run has left, but for the checkpoints of one that goes on."""
-    for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json"):
+    for name in ("metrics.json", "report.html", "parameters.safetensors", "run.json", SCORES, TALLY):
         (out / name).unlink(missing_ok=True)
     is_unfinished = (out / "checkpoints").exists()
     if is_unfinished and not _has_learned(out) and not (resume and _settings_of(recipe, out) == recipe):
@@ -185,6 +190,13 @@ def _same_log(log: EventLog, until: list[int], mark: str | None, out: Path) -> s
     return found
 
 
+def _view_scores(out: Path, notes: Mapping[str, Any] | None) -> ViewScores | None:
+    """Return the writer of the views' scores; None goes on with a run that began before there were any."""
+    if notes is not None and "score_parts" not in notes:
+        return None
+    return ViewScores(out / "checkpoints" / "scores", notes["score_parts"] if notes else 0)
+
+
 class _Run:
     """The parts of one replay; `go` runs them and saves their state on disk."""
 
@@ -200,6 +212,7 @@ class _Run:
         if latest:
             self.trainer.restore(latest[0]["trainer"])
             self.progressive.restore(latest[0]["progressive"])
+        self.scores = _view_scores(out, notes if latest else None)
         self._begun_path, self._late_path = out / _BEGUN, out / "late.jsonl"
         self._is_begun = self._begun_path.exists()
         self._late_path.touch()
@@ -242,6 +255,7 @@ class _Run:
             behaviors=[b.name for b in recipe.behaviors],
             question=recipe.question,
             steps=self.trainer.learner.step_count,
+            log=self._mark,
             counts={"events": sum(self._until), **msgspec.to_builtins(self.trainer.counts)},
             collisions=collisions,
             **msgspec.structs.asdict(self.progressive.result()),
@@ -256,13 +270,18 @@ class _Run:
             if not self._is_begun:
                 self._begun_path.touch()
                 self._is_begun = True
-            self.progressive.observe(step)
+            measured = self.progressive.observe(step)
+            if self.scores is not None:
+                self.scores.add(measured)
 
     def _write_late(self, late: Any) -> None:
         for event in self.trainer.take_late():
             late.write(msgspec.json.encode(event) + b"\n")
 
     def _save(self, late_bytes: int) -> None:
+        notes: dict[str, Any] = {"until": self._until, "late_bytes": late_bytes, "log": self._mark}
+        if self.scores is not None:
+            self.scores.save()
+            notes["score_parts"] = self.scores.num_parts
         state = {"trainer": self.trainer.state(), "progressive": self.progressive.state()}
-        notes = {"until": self._until, "late_bytes": late_bytes, "log": self._mark}
         self._checkpoints.save(self.trainer.learner.step_count, state, notes)

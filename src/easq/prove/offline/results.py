@@ -44,6 +44,7 @@ class ReplayResult(ProgressiveResult, frozen=True, kw_only=True):
     """The content of `metrics.json`.
 
     name, method   of the recipe and its model.
+    log            the mark of the log that was replayed; empty in a result of an earlier easq.
     experts        main experts and satisfaction experts.
     counts         events of the log by what became of them.
     collisions     by feature.
@@ -51,6 +52,7 @@ class ReplayResult(ProgressiveResult, frozen=True, kw_only=True):
 
     name: str
     method: str
+    log: str = ""
     experts: tuple[int, int]
     behaviors: list[str]
     question: Question

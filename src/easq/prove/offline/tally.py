@@ -6,16 +6,21 @@ than cells, several share one and are resampled together.
 """
 
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
 from easq.arrays import F64, I64, Bool
+from easq.errors import InputError
 from easq.prove.offline.metrics import ScoreOrder
 
 CELLS = 1 << 12
+TALLY = "tally.parquet"
+"""The file of a run's folder with its sums."""
 _NEGATIVES = "|negatives"
 
 
@@ -135,6 +140,20 @@ class Tally:
         tail = (1 - self._confidence) / 2
         low, high = np.quantile(drawn, [tail, 1 - tail])
         return Interval(float(value), float(low), float(high))
+
+    def save(self, path: Path) -> None:
+        """Write the sums as one Parquet file: a column per metric, cells of numerators, then denominators."""
+        pl.DataFrame({name: sums.ravel() for name, sums in sorted(self._sums.items())}).write_parquet(
+            path, compression="zstd"
+        )
+
+    def load(self, path: Path) -> None:
+        """Hold the sums that `save` wrote. Raises InputError for another file."""
+        try:
+            columns = pl.read_parquet(path)
+            self._sums = {c.name: c.cast(pl.Float64).to_numpy().reshape(2, CELLS) for c in columns}
+        except (OSError, ValueError, pl.exceptions.PolarsError) as error:
+            raise InputError(f"{path} does not hold the sums of a run: {error}") from None
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the sums by name."""
