@@ -98,8 +98,14 @@ def test_two_methods_are_compared_on_the_truth_of_one_world(tmp_path: Path) -> N
         assert metrics["oracle/true_sat@1"]["value"] > metrics["true_sat@1"]["value"]
     report = tmp_path / "report.html"
     done = easq("report", tmp_path / "behavior", tmp_path / "easq", "--out", report, "--json")
-    assert json.loads(done.stdout) == {"report": str(report)}
+    told = json.loads(done.stdout)
+    assert told["report"] == str(report)
+    (difference,) = told["differences"]
+    assert (difference["run"], difference["over"]) == (str(tmp_path / "easq"), str(tmp_path / "behavior"))
+    assert {"auc/long_view", "pair_accuracy", "sat/auc", "true_sat@1"} <= difference["metrics"].keys()
     assert "Behavior only and EASQ on" in report.read_text()
+    done = easq("report", tmp_path / "behavior", tmp_path / "easq", "--out", report)
+    assert "second minus first, 95% interval" in done.stdout
 
 
 def test_a_file_that_is_no_result_is_refused_by_its_name(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from easq.errors import InputError
 from easq.recipe.packaged import located
 
 if TYPE_CHECKING:  # loaded when a command needs it
+    from easq.prove.offline.paired_runs import FinishedRun, PairedRuns
     from easq.prove.offline.results import ReplayResult, ReplayTimes
     from easq.recipe.recipe import Recipe
 
@@ -187,32 +188,62 @@ def _replay_summary(result: "ReplayResult", times: "ReplayTimes") -> dict[str, A
 
 @app.command
 def report(*folders: Path, out: Path | None = None, as_json: Json = False) -> None:
-    """Write the report of one run again, or of several side by side.
+    """Write the report of one run again, or of several side by side with their paired differences.
 
     Parameters
     ----------
     folders
-        Folders that `easq replay` wrote.
+        Folders that `easq replay` wrote. Several must be of one log; each is compared with the first.
     out
         The HTML file to write; the first folder's report.html if not given.
     """
-    from easq.prove.offline.results import ReplayResult
+    from easq.prove.offline.paired_runs import check_same_views, paired, read_run
     from easq.prove.report.write import write_report
 
     if not folders:
         raise InputError("name at least one folder that `easq replay` wrote")
-    results = []
-    for folder in folders:
-        path = folder / "metrics.json"
-        if not path.exists():
-            raise InputError(f"{folder} holds no metrics.json; is it the folder of a finished replay?")
-        try:
-            results.append(msgspec.json.decode(path.read_bytes(), type=ReplayResult))
-        except msgspec.DecodeError as error:
-            raise InputError(f"{path} is not the result of a replay: {error}") from None
+    runs = [read_run(folder) for folder in folders]
+    for run in runs[1:]:
+        check_same_views(runs[0], run)
+    pairs = [paired(runs[0], run) for run in runs[1:]]
     target = out or folders[0] / "report.html"
-    write_report(results, target)
-    show({"report": str(target)}, as_json, lambda: console.print(f"report: {target}"))
+    write_report([run.result for run in runs], target)
+    found: dict[str, Any] = {"report": str(target)}
+    if pairs:
+        found["differences"] = [pair and _to_json(pair) for pair in pairs]
+
+    def as_text() -> None:
+        for run, pair in zip(runs[1:], pairs, strict=True):
+            _print_pair(runs[0], run, pair)
+        console.print(f"report: {target}")
+
+    show(found, as_json, as_text)
+
+
+def _to_json(pair: "PairedRuns") -> dict[str, Any]:
+    metrics = msgspec.to_builtins(pair.metrics)
+    return {"run": str(pair.run), "over": str(pair.over), "metrics": metrics, "left_out": list(pair.left_out)}
+
+
+def _print_pair(first: "FinishedRun", other: "FinishedRun", pair: "PairedRuns | None") -> None:
+    if pair is None:
+        console.print(
+            f"no paired difference of {other.folder} and {first.folder}: one of them has no sums or settings "
+            "that can be read, as of an earlier easq. Replay it again"
+        )
+        return
+    level = f"{first.result.confidence:.0%} interval"
+    table = Table("metric", str(first.folder), str(other.folder), f"second minus first, {level}")
+    for name, difference in pair.metrics.items():
+        values = (run.result.metrics[name].value for run in (first, other))
+        table.add_row(name, *map(decimal, values), signed(msgspec.to_builtins(difference)))
+    console.print(table)
+    for name in pair.left_out:
+        console.print(f"{name} is left out: the two recipes order a request's views differently")
+    console.print(
+        f"Over the same {first.result.views:,} views and {first.result.answers:,} answers, with viewers drawn "
+        "for both runs; an interval that holds zero shows nothing."
+    )
 
 
 def print_import(summary: dict[str, Any]) -> None:

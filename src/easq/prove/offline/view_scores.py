@@ -35,7 +35,7 @@ _SCHEMA = {
 
 
 class ViewScores:
-    """Writes parts into `folder`; the first `num_parts` of an earlier process stay, later ones are removed."""
+    """Writes parts into `folder`; the first `num_parts` of an earlier process stay, others are removed."""
 
     def __init__(self, folder: Path, num_parts: int = 0) -> None:
         self._folder, self.num_parts = folder, num_parts
