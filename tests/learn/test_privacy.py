@@ -338,3 +338,11 @@ def test_rows_beside_a_link_to_a_log_are_removed_too(tmp_path: Path) -> None:
         file.write_text("{}")
     assert remove_rejects(tmp_path / "link") == [str(file) for file in files]
     assert remove_rejects(tmp_path / "link") == []
+
+
+def test_an_import_that_was_cut_short_is_removed_with_the_rows_that_it_could_not_use(tmp_path: Path) -> None:
+    names = ("new-a.log", "new-a.log-wal", "new-a.log.rejects.jsonl")
+    for name in (*names, "a.log", "new-b.log"):
+        (tmp_path / name).write_text("{}")
+    assert remove_rejects(tmp_path / "a.log") == [str(tmp_path / name) for name in names]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "new-b.log"]

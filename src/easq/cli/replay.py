@@ -241,8 +241,8 @@ def _print_pair(first: "FinishedRun", other: "FinishedRun", pair: "PairedRuns | 
     for name in pair.left_out:
         console.print(f"{name} is left out: the two recipes order a request's views differently")
     console.print(
-        f"Over the same {first.result.views:,} views and {first.result.answers:,} answers. Viewers are drawn for "
-        "both runs at once; an interval that holds zero shows nothing."
+        f"Over the same {first.result.views:,} views and {first.result.answers:,} answers. Viewers are drawn "
+        "for both runs at once; an interval that holds zero shows nothing."
     )
 
 
