@@ -10,15 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from easq.arrays import I64
+from easq.arrays import F32, I64
 from easq.errors import InputError, format_value
-from easq.features.columns import Columns, List, Shape, empty
+from easq.features.columns import Columns, List, Shape, empty, stack
 from easq.features.encode import ServingEncoder
 from easq.rank.engine import Knowledge
 from easq.rank.parameters import Parameters
-from easq.recipe.features import Feature, History, Number
+from easq.recipe.features import Feature, History, Number, Vector
 from easq.recipe.recipe import Recipe
-from easq.sources.datasets.cells import id_lists, ids
+from easq.sources.datasets.cells import id_lists, ids, vectors
 
 USER, ITEM, SCORE = "user_id", "item_id", "score"
 _LARGEST = float(np.finfo(np.float32).max)
@@ -78,7 +78,7 @@ class FrameScorer:
         for user in users:
             if user not in known:
                 known[user] = self._knowledge.viewer(user, self._ts)
-        return _stacked(shape, [known[user] for user in users])
+        return stack([known[user] for user in users])
 
     def _items(self, items: list[str]) -> Columns:
         if self._knowledge is None:
@@ -104,7 +104,11 @@ class TableSide:
             _lists(table[feature.name], feature) if feature.name in table.columns else own
             for feature, own in zip(self._shape.lists, known.lists, strict=True)
         )
-        return Columns(known.ids_NK, known.numbers_NM, lists)
+        vectors = tuple(
+            _vectors(table[feature.name], feature) if feature.name in table.columns else own
+            for feature, own in zip(self._shape.vectors, known.vectors, strict=True)
+        )
+        return Columns(known.ids_NK, known.numbers_NM, lists, vectors)
 
 
 def _runs(table: pl.DataFrame) -> I64:
@@ -139,15 +143,11 @@ def _lists(column: pl.Series, feature: Feature) -> List:
     return List(ids_NL, count_N)
 
 
-def _stacked(shape: Shape, rows: list[Columns]) -> Columns:
-    lists = []
-    for number in range(len(shape.lists)):
-        parts = [row.lists[number] for row in rows]
-        width = max(part.ids_NL.shape[1] for part in parts)
-        ids_BL = np.concatenate([np.pad(p.ids_NL, ((0, 0), (0, width - p.ids_NL.shape[1]))) for p in parts])
-        lists.append(List(ids_BL, np.concatenate([part.count_N for part in parts])))
-    return Columns(
-        np.concatenate([row.ids_NK for row in rows]),
-        np.concatenate([row.numbers_NM for row in rows]),
-        tuple(lists),
-    )
+def _vectors(column: pl.Series, feature: Vector) -> F32:
+    vector_ND, is_wrong_N = vectors(column, feature.dim)
+    if is_wrong_N.any():
+        raise InputError(
+            f"column {feature.name}: got {format_value(column[int(is_wrong_N.argmax())])}; allowed: lists of "
+            f"{feature.dim} finite numbers of 32 bits"
+        )
+    return vector_ND

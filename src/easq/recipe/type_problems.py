@@ -28,6 +28,8 @@ def explain(data: Any, kind: Any, place: str = "") -> Iterator[str]:
             if bare is None:
                 yield _wrong_tag(data, structs, place)
                 return
+    if get_origin(bare) in (Union, types.UnionType) and isinstance(data, list):
+        bare = next((k for k in get_args(bare) if get_origin(k) is tuple), bare)
     problems = list(_inner(data, bare, place))
     yield from problems
     if not problems:

@@ -20,7 +20,7 @@ from easq.log.ids import plain_name
 from easq.log.packing import LARGEST_VALUE
 from easq.recipe.questionnaire import Quality
 from easq.sources.datasets.base import EventSource, Rejects
-from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
+from easq.sources.datasets.cells import blank, id_lists, ids, inexact, is_vector, name, number, whole
 from easq.sources.datasets.held import Held, New, held_by, new_of
 from easq.sources.datasets.mapping import (
     NUMBERS,
@@ -31,7 +31,7 @@ from easq.sources.datasets.mapping import (
     read_mapping,
 )
 from easq.sources.datasets.request_cutter import into_requests
-from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, kind_of
+from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, VECTOR, kind_of
 from easq.sources.datasets.rows import DID, Check, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import files_at, listing, open_file
 from easq.sources.datasets.stream import events_of
@@ -39,6 +39,7 @@ from easq.sources.datasets.views import HistoryOf, Views
 from easq.sources.datasets.weighed import weighed
 
 RAW = "raw:"
+_PREPARED = {"multi": LIST, "vector": VECTOR}
 
 
 def load_table(
@@ -54,10 +55,13 @@ def load_table(
     rejected = Rejects(rejects)
     files, passed_over = _files(path)
     root = Path(commonpath([file.parent for file in files]))
-    lists = {f.column: f.separator or "," for f in declared.features if f.kind == "multi"}
+    lists, vectors = (
+        {f.column: f.separator or "," for f in declared.features if f.kind == kind}
+        for kind in ("multi", "vector")
+    )
     rejected.passed_over = [str(file.relative_to(path)) for file in passed_over]
     sources = [
-        open_file(file, root, declared.needed(), lists, declared.null_values, declared.separator)
+        open_file(file, root, declared.needed(), lists, declared.null_values, declared.separator, vectors)
         for file in files
     ]
     is_bounded = declared.columns.request is not None
@@ -138,10 +142,7 @@ def _parse(declared: Mapping) -> Parse:
                 DID + behavior.name: value(behavior.column).cast(pl.Float32)
                 for behavior in declared.behaviors
             },
-            **{
-                RAW + f.name: pl.col(LIST + f.column if f.kind == "multi" else f.column)
-                for f in declared.features
-            },
+            **{RAW + f.name: pl.col(_PREPARED.get(f.kind, "") + f.column) for f in declared.features},
         },
         bad=[
             *(
@@ -162,12 +163,15 @@ def _parse(declared: Mapping) -> Parse:
             *((f"out_of_range_{column}", value(column).abs() > LARGEST_VALUE) for column in done),
         ],
         bad_answer=bad_answer,
-        bad_cells={RAW + f.name: _category_checks(f) for f in declared.features if f.kind not in NUMBERS},
+        bad_cells={RAW + f.name: _cell_checks(f) for f in declared.features if f.kind not in NUMBERS},
     )
 
 
-def _category_checks(feature: FeatureColumn) -> list[Check]:
-    """Return the tests of a cell of categories. One that fails says nothing of the rest of its row."""
+def _cell_checks(feature: FeatureColumn) -> list[Check]:
+    """Return the tests of a cell of categories or of a vector. One that fails says nothing of the row."""
+    if feature.dim is not None:
+        numbers = pl.col(VECTOR + feature.column)
+        return [(f"bad_{feature.column}", numbers.is_not_null() & ~is_vector(numbers, feature.dim))]
     if feature.kind == "multi":
         parts = pl.col(LIST + feature.column)
         is_bad = parts.is_null() & pl.col(feature.column).is_not_null()
@@ -222,6 +226,9 @@ def _feature(cells: pl.Series, feature: FeatureColumn) -> pl.Series:
             values = ids(cells)
         case "multi":
             values = id_lists(cells, feature.separator or ",")
+        case "vector":
+            assert feature.dim is not None
+            values = cells.cast(pl.Array(pl.Float32, feature.dim))
         case "numeric" | "score":
             cell = number(cells.name).cast(pl.Float32).fill_null(float("nan"))
             values = cells.to_frame().select(cell).to_series()
