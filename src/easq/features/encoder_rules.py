@@ -39,7 +39,7 @@ def encoder_rules(recipe: Recipe) -> dict[str, Any]:
             for column, score in enumerate(layout.scores)
         ],
         **_dense_rules("viewer_dense", layout.viewer_dense),
-        **_dense_rules("candidate_dense", layout.candidate_dense),
+        **_dense_rules("candidates_dense", layout.candidate_dense),
     }
 
 
