@@ -1,6 +1,5 @@
 """A vector is a list of finite numbers or raw bytes; what is neither is refused with what is allowed."""
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,11 @@ PACKED = np.array([0.5, -2, 3], "<f4").tobytes()
 UNKNOWN = np.full(3, np.nan, "<f4").tobytes()
 
 
-def test_lists_bytes_and_base64_are_the_same_vector() -> None:
-    given = [[0.5, -2, 3], PACKED, base64.b64encode(PACKED).decode(), None, UNKNOWN]
-    found = parse_vectors(given, 3, 5, "features.v")
-    np.testing.assert_array_equal(found[:3], [[0.5, -2, 3]] * 3)
-    assert np.isnan(found[3:]).all()
-    np.testing.assert_array_equal(parse_vectors(PACKED + UNKNOWN, 3, 2, "v"), found[[0, 3]])
+def test_a_list_and_bytes_are_the_same_vector() -> None:
+    found = parse_vectors([[0.5, -2, 3], PACKED, None, UNKNOWN], 3, 4, "features.v")
+    np.testing.assert_array_equal(found[:2], [[0.5, -2, 3]] * 2)
+    assert np.isnan(found[2:]).all()
+    np.testing.assert_array_equal(parse_vectors(PACKED + UNKNOWN, 3, 2, "v"), found[[0, 2]])
     assert parse_vectors([], 3, 0, "v").shape == (0, 3)
 
 
@@ -38,9 +36,7 @@ def test_lists_bytes_and_base64_are_the_same_vector() -> None:
         (PACKED[:8], "got 8 bytes"),
         (np.array([1, np.nan, 2], "<f4").tobytes(), "got nan in a vector"),
         (np.array([1, np.inf, 2], "<f4").tobytes(), "got inf in a vector"),
-        ("no base64!", "got 'no base64!'"),
-        ("é", "got 'é'"),
-        ("AAAA", "got 3 bytes"),
+        ("AAAA", "got 'AAAA'"),
         (7, "got 7"),
         (True, "got True"),
     ],

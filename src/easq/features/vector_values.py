@@ -1,7 +1,5 @@
-"""Vectors as callers send them: lists of numbers, or raw little-endian float32, in JSON as base64."""
+"""Vectors as callers send them: lists of numbers, or raw little-endian float32."""
 
-import base64
-import binascii
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -16,7 +14,7 @@ from easq.log.packing import FLOAT
 def parse_vectors(values: list[Any] | bytes, dim: int, num_rows: int, place: str) -> F32:
     """Return vectors as rows of float32, NaN throughout where one is unknown (None, or NaN throughout).
 
-    `values` are lists of numbers, bytes, texts of base64 or None; or the bytes of all rows. Raises
+    `values` are lists of numbers, bytes or None; or the bytes of all rows. Raises
     InputError, naming the place, what was given and what is allowed.
     """
     if isinstance(values, bytes):
@@ -61,11 +59,6 @@ def _from_lists(lists: Sequence[list[Any]], dim: int, place: str) -> F32:
 
 
 def _from_bytes(value: Any, dim: int, place: str) -> F32:
-    if isinstance(value, str):
-        try:
-            value = base64.b64decode(value, validate=True)
-        except (binascii.Error, ValueError):
-            raise InputError(f"{place}: got {format_value(value)}; allowed: {_allowed(dim)}") from None
     if not isinstance(value, bytes):
         raise InputError(f"{place}: got {format_value(value)}; allowed: {_allowed(dim)}")
     if len(value) != FLOAT.itemsize * dim:

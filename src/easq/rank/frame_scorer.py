@@ -146,8 +146,7 @@ def _lists(column: pl.Series, feature: Feature) -> List:
 def _vectors(column: pl.Series, feature: Vector) -> F32:
     vector_ND, is_wrong_N = vectors(column, feature.dim)
     if is_wrong_N.any():
-        raise InputError(
-            f"column {feature.name}: got {format_value(column[int(is_wrong_N.argmax())])}; allowed: lists of "
-            f"{feature.dim} finite numbers of 32 bits"
-        )
+        wrong = format_value(column.to_list()[int(is_wrong_N.argmax())])
+        allowed = f"lists of {feature.dim} finite numbers of 32 bits"
+        raise InputError(f"column {feature.name}: got {wrong}; allowed: {allowed}")
     return vector_ND

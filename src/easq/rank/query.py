@@ -83,8 +83,8 @@ class ParsedQuery(NamedTuple):
 class Decoder(Protocol):
     """Decodes feature values once it is known which feature they belong to."""
 
-    def value(self, value: Any, place: str) -> Any:
-        """Return one value, decoded; raise InputError, naming the place, if no feature can have it."""
+    def value(self, value: Any, feature: Feature, place: str) -> Any:
+        """Return one value, decoded; raise InputError, naming the place, if the feature cannot have it."""
         ...
 
     def column(self, column: Any, feature: Feature, num_rows: int, place: str) -> Any:
@@ -95,7 +95,7 @@ class Decoder(Protocol):
 class PlainValues:
     """The decoder of values that are Python objects already."""
 
-    def value(self, value: Any, place: str) -> Any:  # noqa: ARG002 - part of Decoder
+    def value(self, value: Any, feature: Feature, place: str) -> Any:  # noqa: ARG002 - part of Decoder
         """Return the value."""
         return value
 
@@ -128,8 +128,8 @@ class QueryParser:
         _check(candidates, limit)
         num_rows = len(candidates)
 
-        def row(value: Any, _: Feature, place: str) -> Any:
-            return [decoder.value(value, place)]
+        def row(value: Any, feature: Feature, place: str) -> Any:
+            return [decoder.value(value, feature, place)]
 
         def column(values: Any, feature: Feature, place: str) -> Any:
             return decoder.column(values, feature, num_rows, place)

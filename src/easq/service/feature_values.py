@@ -39,21 +39,17 @@ class FeatureDecoder:
     """Decodes feature values of one format (rank.query.Decoder)."""
 
     def __init__(self, form: Format) -> None:
-        self._value = form.reader(
-            _Scalar | list[_Scalar] | bytes if form is MSGPACK else _Scalar | list[_Scalar]
-        )
+        self._value = form.reader(_Scalar | list[_Scalar])
         self._rows = form.reader(list[Raw])
         self._lists = form.reader(list[list[_Scalar] | None])
         self._column = form.reader(list[_Scalar] | bytes if form is MSGPACK else list[_Scalar])
-        self._vectors = form.reader(
-            list[list[_Scalar] | bytes | str | None] | bytes
-            if form is MSGPACK
-            else list[list[_Scalar] | str | None]
-        )
+        # Bytes are a text of base64 in JSON.
+        self._vector = form.reader(list[_Scalar] | bytes | None)
+        self._vectors = form.reader(list[list[_Scalar] | bytes | None] | bytes)
 
-    def value(self, value: Raw, place: str) -> Any:
-        """Return one value of a feature; raise InputError, naming the place, if no feature can have it."""
-        return self._value.read(value, place)
+    def value(self, value: Raw, feature: Feature, place: str) -> Any:
+        """Return one value of a feature; raise InputError, naming the place, if it cannot have it."""
+        return (self._vector if isinstance(feature, Vector) else self._value).read(value, place)
 
     def column(self, column: Raw, feature: Feature, num_rows: int, place: str) -> Any:
         """Return one value per row, or packed bytes; raise InputError, naming the place."""
@@ -88,7 +84,7 @@ class FeaturePacker:
                 why = self._others.get(name, "it is unknown")
                 allowed = ", ".join(self._features) or "none"
                 raise InputError(f"features.{cut(name)}: {why}; allowed of the {self._side}: {allowed}")
-            column = _pack(feature, DECODERS[form].value(value, f"features.{name}"))
+            column = _pack(feature, DECODERS[form].value(value, feature, f"features.{name}"))
             if column is not None:
                 columns[name] = column
         return columns

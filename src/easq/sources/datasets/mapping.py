@@ -237,9 +237,7 @@ def _feature_contradictions(mapping: Mapping) -> Iterator[str]:
             )
         if (feature.dim is None) == (feature.kind == "vector"):
             given = "none" if feature.dim is None else feature.dim
-            allowed = (
-                "a length from 1 to 1024" if feature.kind == "vector" else "none, for only a vector has it"
-            )
+            allowed = "1 to 1024" if feature.kind == "vector" else "none, except with kind = 'vector'"
             yield f"features[{place}].dim: got {given}; allowed: {allowed}"
     named = {*outcomes, *mapping.columns_of_views()}
     named |= {feature.column for feature in mapping.features if feature.kind != "vector"}
