@@ -99,7 +99,7 @@ def batch_scores(model: RunModel, requests: list[CalledRequest]) -> list[np.ndar
 
 def as_cell(value: Any) -> Any:
     if isinstance(value, list):
-        return [str(entry) for entry in value]
+        return [entry if isinstance(entry, float) else str(entry) for entry in value]
     return value if value is None or isinstance(value, float) else str(value)
 
 

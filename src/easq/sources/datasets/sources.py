@@ -90,15 +90,8 @@ def open_file(
     else:
         require(columns, names, str(path))
         schema = rows.collect_schema()
-        rows = rows.select(
-            ROW,
-            *(
-                vector_cells(column, schema[column], path)
-                if column in vectors
-                else text_of(column, schema[column], path)
-                for column in columns
-            ),
-        )
+        cells = [(vector_cells if c in vectors else text_of)(c, schema[c], path) for c in columns]
+        rows = rows.select(ROW, *cells)
         found = rows.collect_schema()
         dtypes = {column: found[column] for column in columns}
         cut = cut_short(path, separator) if kind_of(path) == "CSV" else pl.Series(ROW, [], pl.UInt32)
