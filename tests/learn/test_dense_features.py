@@ -11,12 +11,23 @@ from easq.features.columns import unpack
 from easq.features.encode import ServingEncoder
 from easq.home.snapshots import flatten
 from easq.learn.answer_rows import answered_rows, with_replayed
+from easq.learn.privacy import export
 from easq.learn.verify import verify
-from easq.log.events import STEPS, UPDATES, Request
+from easq.log.events import EVENTS, PROFILES, STEPS, UPDATES, Request, ViewerUpdate
+from easq.log.packing import pack_floats
+from easq.log.sqlite import SqliteLog
 from easq.model import dense_features
 from easq.rank.parameters import Parameters
 from tests.support.crashing_log import CrashError, CrashingLog
-from tests.support.dense_world import dense_events, dense_steps, dense_system, in_batches, with_dense
+from tests.support.dense_world import (
+    dense_events,
+    dense_request,
+    dense_steps,
+    dense_system,
+    in_batches,
+    vector_of,
+    with_dense,
+)
 from tests.support.live_home import event_batches
 from tests.support.small_worlds import small_recipe
 
@@ -113,3 +124,17 @@ def test_a_method_that_replays_no_answers_keeps_no_vectors() -> None:
         for one in (probe, easq)
     ]
     assert widths == [{}, {"buffer:viewer_dense_AX": 4, "buffer:candidate_dense_AY": 12}]
+
+
+def test_what_is_exported_of_a_viewer_holds_vectors_as_numbers(tmp_path: Path) -> None:
+    with SqliteLog(tmp_path / "events.log") as log:
+        taste = ViewerUpdate(event_id="t", user_id="ann", ts=1, values={"taste": pack_floats([1, -2, 3])})
+        log.append(PROFILES, [taste])
+        request = dense_request(
+            Request(event_id="r", user_id="ann", ts=2, items=["i2"], viewer={}, candidates={})
+        )
+        log.append(EVENTS, [request])
+        lines = list(export(log, "ann", with_dense(small_recipe())))
+    (logged, update, profile) = lines
+    assert logged["event"]["candidates"]["cover"] == vector_of("i2c", 2).tolist()
+    assert update["event"]["values"] == profile["profile"]["told"] == {"taste": [1, -2, 3]}
