@@ -1,18 +1,19 @@
 """Beside a ranker that a team already has: its score alone, and its score with the probe beside it.
 
-    python benchmarks/stack.py [--views N] [--seeds 1 2 3] [--chances] [--json]
+    python benchmarks/stack.py [--views N] [--seeds 1 2 3] [--chances] [--no-vectors] [--json]
 
 A made stack: 4,000 viewers, 8,000 items of 600 authors and 24 topics; requests of ten views in the order of
 a production score. The team has three upstream predictions (click, long view, like), good but not perfect,
 and adds them up to that score, which orders two of three pairs of a request as behavior does. One view in a
 hundred is answered. Viewers click on what is made to be clicked; what satisfies them is partly another thing,
-which the score does not know. `easq` gets ids and the score; with `--chances` the probe reads the team's
-predictions instead of learning behavior. Read with stack.toml and stack_mapping.toml.
+which the score does not know. `easq` gets ids, the items' vectors and the score; with `--chances` the probe
+reads the team's predictions instead of learning behavior, and then nothing reads the vectors. Read with
+stack.toml and stack_mapping.toml.
 """
 
 import argparse
 import tempfile
-import warnings
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
 from easq.prove.offline.replay import replay
 from easq.prove.offline.tally import Interval
-from easq.recipe.read import SettingsWarning, read_recipe
+from easq.recipe.read import decode_recipe, override
+from easq.recipe.recipe import Recipe
 from easq.sources.datasets import load
 
 _VIEWERS, _ITEMS, _AUTHORS, _TOPICS, _COUNTRIES, _RANK, _SIZE = 4_000, 8_000, 600, 24, 20, 8, 10
@@ -89,15 +91,24 @@ def _chance(logit_R: np.ndarray) -> np.ndarray:
     return chance_R
 
 
-def over_score(views: int, seed: int, changes: list[str]) -> tuple[Interval, Interval, float]:
+def stack_recipe(*changes: str, chances: bool = False, vectors: bool = True) -> Recipe:
+    """Return the recipe of stack.toml; with `chances` on the team's predictions, and without vectors."""
+    data = tomllib.loads(RECIPE.read_text(encoding="utf-8"))
+    if chances or not vectors:
+        data["features"] = [feature for feature in data["features"] if feature["kind"] != "vector"]
+    if chances:
+        data["method"]["chances"] = list(CHANCES)
+    for change in changes:
+        override(data, change)
+    return decode_recipe(data, read_method)
+
+
+def over_score(views: int, seed: int, *, chances: bool, vectors: bool) -> tuple[Interval, Interval, float]:
     """Return what is served against the score alone, paired, on answers and on behavior; and the score's own.
 
     Over the whole log, each view scored before anything of its request was learned.
     """
-    with warnings.catch_warnings():
-        # Without `--chances` nothing reads the team's predictions, which is what is compared.
-        warnings.simplefilter("ignore", SettingsWarning)
-        recipe = read_recipe(RECIPE, [f"seed={seed}", *changes], methods=read_method)
+    recipe = stack_recipe(f"seed={seed}", chances=chances, vectors=vectors)
     with tempfile.TemporaryDirectory() as folder:
         table, path = Path(folder) / "stack.parquet", Path(folder) / "events.log"
         make_stack(views, seed).write_parquet(table)
@@ -124,11 +135,13 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=150_000)
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--chances", action="store_true", help="the probe reads the team's predictions")
+    parser.add_argument("--no-vectors", action="store_true", help="the items' vectors are not read")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    names = ", ".join(f'"{name}"' for name in CHANCES)
-    changes = [f"method.chances=[{names}]"] if options.chances else []
-    found = [over_score(options.views, seed, changes) for seed in options.seeds]
+    found = [
+        over_score(options.views, seed, chances=options.chances, vectors=not options.no_vectors)
+        for seed in options.seeds
+    ]
     satisfaction, behavior = pooled([f[0] for f in found]), pooled([f[1] for f in found])
     own = sum(f[2] for f in found) / len(found)
     result = {

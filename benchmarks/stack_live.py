@@ -18,16 +18,13 @@ from typing import Any
 import polars as pl
 from common import show
 from live import free_port, is_ready, running, wait_until
-from stack import RECIPE, make_stack
+from stack import make_stack, stack_recipe
 
 from easq.home.home import open_home
-from easq.model.method import read_method
-from easq.recipe.read import read_recipe
 from easq.service.client import Client
 
 _CANDIDATES, _SHOWN, _VIEWERS = 200, 10, 3
 _SETTINGS = (
-    'method.chances=["p_click", "p_long", "p_like"]',
     "join.behavior_window=0.2",
     "join.answer_window=5.0",
     "join.lateness=0.05",
@@ -36,7 +33,7 @@ _SETTINGS = (
 
 def measured(num_rows: int) -> dict[str, Any]:
     """Return how many answers in the shadow were sent and learned, and the rows scored each second."""
-    recipe = read_recipe(RECIPE, list(_SETTINGS), methods=read_method)
+    recipe = stack_recipe(*_SETTINGS, chances=True)
     with tempfile.TemporaryDirectory() as folder:
         home, port = open_home(Path(folder) / "home", recipe), free_port()
         with running(home.folder, "learn", "serve", port=port):

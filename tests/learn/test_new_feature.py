@@ -14,7 +14,7 @@ from easq.learn.verify import verify
 from easq.log.events import Answered
 from easq.log.sqlite import SqliteLog
 from easq.prove.offline.replay import replay
-from easq.recipe.features import Categorical, Feature, History, Multi, Numeric
+from easq.recipe.features import Categorical, Feature, History, Multi, Numeric, Vector
 from easq.recipe.read import SettingsWarning
 from easq.recipe.recipe import Recipe
 from tests.support.crashing_log import run_through
@@ -29,6 +29,9 @@ NEW: list[Feature] = [
     Multi(name="actors", side="candidate", rows=64, length=3),
     Multi(name="groups", side="viewer", rows=64, length=3),
     History(name="seen", of="item_id", length=4),
+    Vector(name="content", side="candidate", dim=4),
+    Numeric(name="loudness", side="candidate", boundaries="quantiles"),
+    Numeric(name="height", side="viewer", standardized=True),
 ]
 NUM_ANSWERS = sum(isinstance(event, Answered) for batch in event_batches() for event in batch)
 

@@ -16,9 +16,11 @@ from safetensors import safe_open
 
 from easq.errors import InputError
 from easq.features.encode import Rows
+from easq.features.profiles import Profiles
 from easq.home.home import open_home
 from easq.home.snapshots import load_parameters
 from easq.model.method import methods, read_method
+from easq.rank.engine import Engine
 from easq.rank.export import ExportedModel, ExportResult, check_folder, export
 from easq.rank.frame_scorer import FrameScorer
 from easq.rank.parameters import Parameters
@@ -26,6 +28,7 @@ from easq.rank.pinned_model import newest
 from easq.rank.run_model import RunModel, read_run
 from easq.rank.scorer_programs import check_program, require_onnx, torch_program
 from tests.cli.test_cli import easq
+from tests.support.dense_world import dense_steps, vector_of, with_dense
 from tests.support.exported_model import (
     PAGE,
     CalledRequest,
@@ -96,7 +99,7 @@ def batch_scores(model: RunModel, requests: list[CalledRequest]) -> list[np.ndar
 
 def as_cell(value: Any) -> Any:
     if isinstance(value, list):
-        return [str(entry) for entry in value]
+        return [entry if isinstance(entry, float) else str(entry) for entry in value]
     return value if value is None or isinstance(value, float) else str(value)
 
 
@@ -203,6 +206,52 @@ def test_outside_scores_beside_a_ranker_are_the_live_ones(tmp_path: Path) -> Non
         "p_long",
         "p_like",
     ]
+
+
+@pytest.mark.parametrize("method", ["probe", pytest.param("easq", marks=pytest.mark.slow)])
+def test_outside_scores_with_dense_features_are_the_live_ones(method: str, tmp_path: Path) -> None:
+    recipe = with_dense(small_recipe(f"method.kind={method}"))
+    learner, batches = dense_steps(f"method.kind={method}")
+    for batch in batches:
+        learner.step(batch)
+    parameters = Parameters(recipe)
+    parameters.replace(1, learner.state())
+    result = export(ExportedModel(recipe, parameters, "v", 0), tmp_path / "model")
+    assert max(result.differences.values()) < 1e-5
+    outside, engine = (
+        OutsideScorer(tmp_path / "model"),
+        Engine(recipe, Profiles.of(recipe, 1), parameters, 9, 0),
+    )
+    assert [one["name"] for one in outside.rules["inputs"]][2:] == ["viewer_dense", "candidates_dense"]
+    for seed in range(20):
+        request = dense_call(seed)
+        np.testing.assert_allclose(outside.outputs(request)["score"], live_scores(engine, request), atol=1e-5)
+
+
+def dense_call(seed: int) -> CalledRequest:
+    """Return a call with ids, vectors and numbers; about one in six is unknown."""
+
+    def number(key: str) -> float | None:
+        value = float(vector_of(key, 1)[0])
+        return None if np.isnan(value) else value
+
+    def vector(key: str, dim: int) -> list[float] | None:
+        value = vector_of(key, dim)
+        return None if np.isnan(value).any() else value.tolist()
+
+    items = [f"{seed}:{n}" for n in range(1 + seed % 4)]
+    candidates = [
+        {
+            "content": vector(i, 8),
+            "cover": vector(i + "c", 2),
+            "loudness": number(i),
+            "seconds": number(i + "s"),
+        }
+        for i in items
+    ]
+    return CalledRequest(
+        f"u{seed}", items, {"taste": vector(f"{seed}", 3), "age": number(f"{seed}")}, candidates
+    )
 
 
 def test_what_cannot_be_exported_is_refused_by_name_and_nothing_is_written(tmp_path: Path) -> None:

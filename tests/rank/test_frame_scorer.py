@@ -3,18 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from easq.errors import InputError
+from easq.features.profiles import Profiles
 from easq.log.events import PROFILES
 from easq.log.sqlite import SqliteLog
 from easq.prove.offline.replay import replay
+from easq.rank.engine import Engine
 from easq.rank.frame_scorer import FrameScorer
+from easq.rank.parameters import Parameters
 from easq.rank.query import Query
 from easq.sources.world.recording import record
 from tests.cli.test_cli import easq
 from tests.rank.test_engine import ITEMS, NOW, engine_of, item_update
+from tests.support.dense_world import dense_steps, vector_of, with_dense
 from tests.support.live_home import LiveSystem, trained_system
 from tests.support.small_worlds import small_recipe, small_world
 
@@ -87,6 +92,45 @@ def test_a_table_that_cannot_be_scored_is_refused_by_name(system: LiveSystem) ->
     ):
         with pytest.raises(InputError, match=message):
             scorer.score(changed)
+
+
+def test_vectors_of_a_table_are_read_and_wrong_ones_refused() -> None:
+    recipe = with_dense(small_recipe("method.kind=probe"))
+    learner, batches = dense_steps("method.kind=probe")
+    for batch in batches:
+        learner.step(batch)
+    parameters = Parameters(recipe)
+    parameters.replace(1, learner.state())
+    engine = Engine(recipe, Profiles.of(recipe, 1), parameters, 10, 0)
+    content = [vector_of(f"i{n}", 8) for n in range(6)]
+    items = [f"i{n}" for n in range(6)]
+    context = {"taste": [1.0, -2.0, 3.0], "age": 1.0}
+    served = engine.rank(
+        Query("u", items, context=context, features={"content": np.stack(content).tobytes()}), NOW
+    )
+    table = pl.DataFrame({
+        "user_id": "u",
+        "item_id": items,
+        "content": [None if np.isnan(v).any() else v.tolist() for v in content],
+        "taste": [context["taste"]] * 6,
+        "age": 1.0,
+    })  # fmt: skip
+    scorer = FrameScorer(recipe, parameters)
+    scored = scorer.score(table)
+    assert sum(np.isnan(v).any() for v in content) in range(1, 6)
+    assert scored["score"].n_unique() > 1
+    expected = dict(zip(served.items, served.scores.tolist(), strict=True))
+    found = dict(zip(scored["item_id"], scored["score"], strict=True))
+    assert found == pytest.approx(expected, abs=1e-5)
+    as_array = table.with_columns(pl.col("taste").list.to_array(3))
+    np.testing.assert_array_equal(scorer.score(as_array)["score"], scored["score"])
+    for changed, message in (
+        (pl.lit("a,b"), "column taste: got String; allowed: lists of 3 numbers"),
+        (pl.lit([1.0, 2.0]), r"column taste: got .*; allowed: lists of 3 finite numbers of 32 bits"),
+        (pl.lit([1.0, 2.0, float("inf")]), "column taste: got .*; allowed: lists of 3 finite numbers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            scorer.score(table.with_columns(taste=changed))
 
 
 def test_a_command_scores_with_a_run_and_with_a_home(

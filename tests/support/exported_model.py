@@ -109,6 +109,9 @@ def _side(
         for m, feature in enumerate(shape.numbers):
             value = float(values.numbers_NM[n, m])
             row[feature.name] = None if np.isnan(value) else draw(value, None)
+        for vector, vector_ND in zip(shape.vectors, values.vectors, strict=True):
+            is_unknown = bool(np.isnan(vector_ND[n]).any()) or random.random() < 0.1
+            row[vector.name] = None if is_unknown else vector_ND[n].tolist()
         for feature, (ids_NL, count_N) in zip(shape.lists, values.lists, strict=True):
             row[feature.name] = [draw(int(v), "none") for v in ids_NL[n, : count_N[n]]] * random.integers(
                 0, 3

@@ -7,7 +7,7 @@ from easq.features.profiles import Profiles
 from easq.log.base import partition_of
 from easq.log.events import EVENTS, PROFILES, Answered, Behavior, Event, ItemUpdate, Request, ViewerUpdate
 from easq.log.packing import Column, pack_floats, pack_ids
-from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf
+from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Multi, Numeric, RateOf, Vector
 
 MINUTE = 60_000
 WINDOW = 30 * MINUTE
@@ -42,6 +42,8 @@ FEATURES: tuple[Feature, ...] = (
         rate=RateOf(behavior="played_s", half_life_hours=8.0, prior_views=5.0),
     ),
     Multi(name="tags", side="candidate", rows=50, length=3),
+    Vector(name="taste", side="viewer", dim=2),
+    Vector(name="content", side="candidate", dim=2),
 )
 BEHAVIORS = (BehaviorKind(name="like"), BehaviorKind(name="played_s", at_least=5.0))
 
@@ -101,18 +103,22 @@ def features_at(profiles: Profiles, ts: int) -> list[bytes]:
 
 def _bytes(columns: Columns) -> list[bytes]:
     arrays = [columns.ids_NK, columns.numbers_NM, *(a for entries in columns.lists for a in entries)]
-    return [a.tobytes() for a in arrays]
+    return [a.tobytes() for a in (*arrays, *columns.vectors)]
 
 
 _times = st.one_of(st.integers(0, 3 * WINDOW), st.integers(0, 60 * WINDOW))
 _id_lists = st.lists(st.integers(-5, 5), max_size=4).map(pack_ids)
 _ids = st.integers(-5, 5).map(lambda n: pack_ids([n]))
 _numbers = st.floats(0, 100, width=32).map(lambda x: pack_floats([x]))
+_vectors = st.floats(-9, 9, width=32).map(lambda x: pack_floats([x, 1 - x]))
 _wrong = st.just(b"\0" * 5)
 
 
-def _given_values(ids: str, number: str, entries: str, own: str) -> st.SearchStrategy[dict[str, Column]]:
+def _given_values(
+    ids: str, number: str, entries: str, own: str, vector: str
+) -> st.SearchStrategy[dict[str, Column]]:
     optional = {ids: _ids | _wrong, number: _numbers, entries: _id_lists, own: _ids, "other": _ids}
+    optional[vector] = _vectors | _wrong
     return st.fixed_dictionaries({}, optional=optional)
 
 
@@ -133,10 +139,10 @@ def logs(draw: st.DrawFn) -> Log:
         if kind == "request" or (kind != "told" and not requests):
             events.append(request(f"r{n}", user, draw(_times), tuple(ITEMS)))
         elif kind == "told" and draw(st.booleans()):
-            values = draw(_given_values("author", "seconds", "tags", "item_id"))
+            values = draw(_given_values("author", "seconds", "tags", "item_id", "content"))
             log[PROFILES, partition_of("", PARTITIONS)].append(item(draw(items), **values))
         elif kind == "told":
-            update = viewer(user, **draw(_given_values("country", "age", "groups", "user_id")))
+            update = viewer(user, **draw(_given_values("country", "age", "groups", "user_id", "taste")))
             log[PROFILES, partition_of(user, PARTITIONS)].append(update)
         else:
             of = draw(st.sampled_from(requests))

@@ -199,7 +199,7 @@ def make_batch(
     answer_row_A = place_N[[first[e.request.event_id] + e.position for e in answers]]
     items = [crc32(item.encode()) for request in requests for item in request.items]
     return Batch.of_columns(
-        rows=Rows(rows.viewer_BW, rows.candidate_NV[keep_N], rows.request_N[keep_N], rows.score_NS[keep_N]),
+        rows=rows.take(keep_N),
         level_M=level_M[exposed_M],
         behavior_MK=behavior_MK[exposed_M],
         answer_M=answer_M[exposed_M],

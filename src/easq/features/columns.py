@@ -1,7 +1,7 @@
 """Raw feature values as arrays, one row per candidate or viewer, as they are scored and logged.
 
 The values of a live request's candidates are gathered in a few array operations, whatever the number of
-features. Shapes: N rows, K single ids (categorical), M numbers, L entries of a list.
+features. Shapes: N rows, K single ids (categorical), M numbers, L entries of a list, D numbers of a vector.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from easq.arrays import F32, I64
 from easq.log.ids import stable_id
 from easq.log.packing import COUNT, FLOAT, ID, Column
-from easq.recipe.features import Categorical, Feature, History, Multi, Number
+from easq.recipe.features import Categorical, Feature, History, Multi, Number, Vector
 from easq.recipe.values import Side
 
 LONGEST = int(np.iinfo(COUNT).max)
@@ -30,6 +30,7 @@ class Shape:
     singles: tuple[Categorical, ...]
     numbers: tuple[Number, ...]
     lists: tuple[Multi | History, ...]
+    vectors: tuple[Vector, ...]
 
     @staticmethod
     def of(features: Sequence[Feature], side: Side) -> "Shape":
@@ -39,12 +40,13 @@ class Shape:
             tuple(f for f in own if isinstance(f, Categorical)),
             tuple(f for f in own if isinstance(f, Number)),
             tuple(f for f in own if isinstance(f, Multi | History)),
+            tuple(f for f in own if isinstance(f, Vector)),
         )
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all features of the side."""
-        return tuple(f.name for f in (*self.singles, *self.numbers, *self.lists))
+        return tuple(f.name for f in (*self.singles, *self.numbers, *self.lists, *self.vectors))
 
 
 class List(NamedTuple):
@@ -59,11 +61,15 @@ class List(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Raw values of N rows, in the order of a `Shape`. Missing values are UNKNOWN, NaN or an empty list."""
+    """Raw values of N rows, in the order of a `Shape`. Missing values are UNKNOWN, NaN or an empty list.
+
+    `vectors` are one array (N x D) for each vector; a missing one is NaN throughout.
+    """
 
     ids_NK: I64
     numbers_NM: F32
     lists: tuple[List, ...]
+    vectors: tuple[F32, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids_NK)
@@ -71,7 +77,8 @@ class Columns:
     def take(self, row_A: I64) -> "Columns":
         """Return some rows."""
         lists = tuple(List(x.ids_NL[row_A], x.count_N[row_A]) for x in self.lists)
-        return Columns(self.ids_NK[row_A], self.numbers_NM[row_A], lists)
+        vectors = tuple(vector_ND[row_A] for vector_ND in self.vectors)
+        return Columns(self.ids_NK[row_A], self.numbers_NM[row_A], lists, vectors)
 
     def pack(self, shape: Shape) -> tuple[dict[str, Column], dict[str, Column]]:
         """Return the packed columns of a `Request`, and the lengths of the multi-valued ones."""
@@ -85,7 +92,25 @@ class Columns:
             is_filled = np.arange(ids_NL.shape[1]) < count_N[:, None]
             packed[feature.name] = ids_NL[is_filled].astype(ID).tobytes()
             lengths[feature.name] = count_N.astype(COUNT).tobytes()
+        for vector, value_ND in zip(shape.vectors, self.vectors, strict=True):
+            packed[vector.name] = value_ND.astype(FLOAT).tobytes()
         return packed, lengths
+
+
+def stack(parts: Sequence[Columns]) -> Columns:
+    """Return the rows of several columns of one shape, in order."""
+    lists = []
+    for same in zip(*(part.lists for part in parts), strict=True):
+        width = max(one.ids_NL.shape[1] for one in same)
+        ids_NL = np.concatenate([np.pad(x.ids_NL, ((0, 0), (0, width - x.ids_NL.shape[1]))) for x in same])
+        lists.append(List(ids_NL, np.concatenate([one.count_N for one in same])))
+    vectors = zip(*(part.vectors for part in parts), strict=True)
+    return Columns(
+        np.concatenate([part.ids_NK for part in parts]),
+        np.concatenate([part.numbers_NM for part in parts]),
+        tuple(lists),
+        tuple(np.concatenate(same) for same in vectors),
+    )
 
 
 def empty(shape: Shape, num_rows: int) -> Columns:
@@ -96,6 +121,7 @@ def empty(shape: Shape, num_rows: int) -> Columns:
         tuple(
             List(np.zeros((num_rows, f.length), np.int64), np.zeros(num_rows, np.int64)) for f in shape.lists
         ),
+        tuple(np.full((num_rows, f.dim), np.nan, np.float32) for f in shape.vectors),
     )
 
 
@@ -123,4 +149,11 @@ def unpack(
         np.stack(singles, 1) if singles else np.zeros((num_rows, 0), np.int64),
         np.stack(numbers, 1) if numbers else np.zeros((num_rows, 0), np.float32),
         tuple(lists),
+        tuple(_vectors(columns.get(f.name), f, num_rows) for f in shape.vectors),
     )
+
+
+def _vectors(column: Column | None, feature: Vector, num_rows: int) -> F32:
+    if column is None:
+        return np.full((num_rows, feature.dim), np.nan, np.float32)
+    return np.frombuffer(column, FLOAT).reshape(num_rows, feature.dim)

@@ -1,7 +1,7 @@
 """From features to embedding rows: hash ids, bucket numbers, pad lists.
 
 Shapes: B requests, N candidates (rows), W and V embedding rows per viewer and per candidate
-(padding included). Embedding row 0 is the padding.
+(padding included), X and Y numbers of the dense features of both. Embedding row 0 is the padding.
 """
 
 from collections import Counter
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from easq.arrays import F32, I64, Anything, Bool
 from easq.errors import InputError
 from easq.features.columns import UNKNOWN, Columns, Shape
-from easq.features.layout import Layout, Slot
+from easq.features.layout import DenseSlot, Layout, Slot
 from easq.log.events import Request
 from easq.log.ids import mix
 from easq.log.packing import COUNT, FLOAT, ID, pack_floats, pack_ids
-from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, Score
+from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, Score, Vector
 from easq.recipe.values import Side
 
 
@@ -30,17 +30,37 @@ class Ragged(NamedTuple):
     counts: I64
 
 
+class DenseRows(NamedTuple):
+    """The dense features of viewers and candidates, in the order of the layout; NaN where unknown."""
+
+    viewer_BX: F32
+    candidate_NY: F32
+
+
 @dataclass(frozen=True)
 class Rows:
     """Features as embedding rows. Candidate n belongs to request `request_N[n]`; requests are in order.
 
-    `score_NS` are the scores of the layout, NaN where they are unknown.
+    `score_NS` are the scores of the layout, NaN where they are unknown. `dense` is None if the layout has no
+    dense features.
     """
 
     viewer_BW: I64
     candidate_NV: I64
     request_N: I64
     score_NS: F32
+    dense: DenseRows | None = None
+
+    def take(self, keep_N: Bool) -> "Rows":
+        """Return some candidates, of the same requests."""
+        dense = self.dense
+        return Rows(
+            self.viewer_BW,
+            self.candidate_NV[keep_N],
+            self.request_N[keep_N],
+            self.score_NS[keep_N],
+            None if dense is None else DenseRows(dense.viewer_BX, dense.candidate_NY[keep_N]),
+        )
 
 
 @dataclass
@@ -66,8 +86,13 @@ class Encoder:
         self.collisions = {f.name: Collisions() for f in features if isinstance(f, Categorical | Multi)}
         self.unknown: Counter[str] = Counter()
         layout = self.layout
-        of_candidate = {slot.feature.name for slot in layout.candidate} | {f.name for f in layout.scores}
-        self._names = [{slot.feature.name for slot in layout.viewer}, of_candidate]
+        scores = {f.name for f in layout.scores}
+        self._names = [
+            {s.feature.name for s in layout.viewer} | {s.feature.name for s in layout.viewer_dense},
+            {s.feature.name for s in layout.candidate}
+            | {s.feature.name for s in layout.candidate_dense}
+            | scores,
+        ]
 
     def encode(self, requests: Sequence[Request]) -> Rows:
         """Return the rows of all candidates of all requests.
@@ -86,9 +111,13 @@ class Encoder:
                 viewer[slot.feature.name] = _ragged(columns)
             else:
                 viewer[slot.feature.name] = _single(columns, slot.feature, requests, np.ones_like(sizes))
-        for score in self.layout.scores:
-            columns = [_column(r.candidates, score, len(r.items)) for r in requests]
-            candidate[score.name] = _single(columns, score, requests, sizes)
+        for dense in self.layout.viewer_dense:
+            columns = [_column(r.viewer, dense.feature, 1) for r in requests]
+            viewer[dense.feature.name] = _single(columns, dense.feature, requests, np.ones_like(sizes))
+        of_candidate = *self.layout.scores, *(dense.feature for dense in self.layout.candidate_dense)
+        for feature in of_candidate:
+            columns = [_column(r.candidates, feature, len(r.items)) for r in requests]
+            candidate[feature.name] = _single(columns, feature, requests, sizes)
         for slot in self.layout.candidate:
             columns = [_column(r.candidates, slot.feature, len(r.items)) for r in requests]
             if isinstance(slot.feature, Multi):
@@ -117,9 +146,9 @@ class Encoder:
     ) -> Rows:
         """Return the rows of requests whose features are given as columns, request after request.
 
-        `sizes` is the number of candidates of each request. A viewer column holds an int64 id or float32
-        number per request, a candidate column one per candidate. Histories and multi-valued features are
-        ragged. Raises KeyError for a feature of the layout without a column.
+        `sizes` is the number of candidates of each request. A viewer column holds an int64 id, a float32
+        number or a float32 vector per request, a candidate column one per candidate. Histories and
+        multi-valued features are ragged. Raises KeyError for a feature of the layout without a column.
         """
         viewer_BW = np.zeros((len(sizes), _width(self.layout.viewer)), np.int64)
         candidate_NV = np.zeros((int(sizes.sum()), _width(self.layout.candidate)), np.int64)
@@ -136,7 +165,13 @@ class Encoder:
         score_NS = np.zeros((len(candidate_NV), len(self.layout.scores)), np.float32)
         for number, score in enumerate(self.layout.scores):
             score_NS[:, number] = candidate[score.name]
-        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes), score_NS)
+        layout, dense = self.layout, None
+        if layout.viewer_dense or layout.candidate_dense:
+            dense = DenseRows(
+                _side_by_side(layout.viewer_dense, viewer, len(sizes)),
+                _side_by_side(layout.candidate_dense, candidate, len(candidate_NV)),
+            )
+        return Rows(viewer_BW, candidate_NV, np.repeat(np.arange(len(sizes)), sizes), score_NS, dense)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the owners of the rows, and the collisions counted."""
@@ -190,9 +225,12 @@ class _SideEncoder:
         self._offset_K = np.array([s.offset for s in singles], np.int64)
         self._salt_K = np.array([s.salt for s in singles], np.uint64)
         self._size_K = np.array([s.num_rows for s in singles], np.uint64)
-        self._numbers = [(m, slots[f.name]) for m, f in enumerate(shape.numbers) if not isinstance(f, Score)]
+        self._numbers = [(m, slots[f.name]) for m, f in enumerate(shape.numbers) if f.name in slots]
         self._scores = [m for m, f in enumerate(shape.numbers) if isinstance(f, Score)]
         self._lists = [slots[f.name] for f in shape.lists]
+        self._dense = layout.viewer_dense if side == "viewer" else layout.candidate_dense
+        self._number_of = {f.name: m for m, f in enumerate(shape.numbers)}
+        self._vector_of = {f.name: n for n, f in enumerate(shape.vectors)}
 
     def encode(self, columns: Columns) -> I64:
         """Return the embedding rows of each row of values."""
@@ -212,6 +250,14 @@ class _SideEncoder:
         """Return the scores of each row of values."""
         return columns.numbers_NM[:, self._scores]
 
+    def dense(self, columns: Columns) -> F32:
+        """Return the dense features of each row of values."""
+        by_name: dict[str, Anything | Ragged] = {
+            name: columns.numbers_NM[:, number] for name, number in self._number_of.items()
+        }
+        by_name |= {name: columns.vectors[number] for name, number in self._vector_of.items()}
+        return _side_by_side(self._dense, by_name, len(columns))
+
 
 class ServingEncoder:
     """Encodes the raw values of both sides for serving, as `Encoder` encodes the same values when logged."""
@@ -220,6 +266,7 @@ class ServingEncoder:
         layout = Layout.of(features, row_salt)
         self.viewer_shape = Shape.of(features, "viewer")
         self.candidate_shape = Shape.of(features, "candidate")
+        self._has_dense = bool(layout.viewer_dense or layout.candidate_dense)
         self._viewer = _SideEncoder(layout, features, "viewer")
         self._candidate = _SideEncoder(layout, features, "candidate")
 
@@ -243,13 +290,26 @@ class ServingEncoder:
         """
         viewer_BW = self._viewer.encode(viewer)
         viewer_BW = viewer_BW if viewer_B is None else viewer_BW[viewer_B]
-        scores = self._candidate.scores(candidates)
-        return Rows(viewer_BW, self._candidate.encode(candidates), request_N, scores)
+        scores, dense = self._candidate.scores(candidates), None
+        if self._has_dense:
+            viewer_BX = self._viewer.dense(viewer)
+            viewer_BX = viewer_BX if viewer_B is None else viewer_BX[viewer_B]
+            dense = DenseRows(viewer_BX, self._candidate.dense(candidates))
+        return Rows(viewer_BW, self._candidate.encode(candidates), request_N, scores, dense)
+
+
+def _side_by_side(slots: Sequence[DenseSlot], columns: Mapping[str, Anything | Ragged], num_rows: int) -> F32:
+    values_RX = np.zeros((num_rows, slots[-1].stop if slots else 0), np.float32)
+    for slot in slots:
+        column = columns[slot.feature.name]
+        assert not isinstance(column, Ragged)
+        values_RX[:, slot.start : slot.stop] = column.reshape(num_rows, -1)
+    return values_RX
 
 
 def _interval_rows(slot: Slot, values: F32) -> I64:
     assert isinstance(slot.feature, Numeric)
-    interval = np.searchsorted(np.asarray(slot.feature.boundaries, FLOAT), values, side="right") + 1
+    interval = np.searchsorted(np.asarray(slot.feature.fixed, FLOAT), values, side="right") + 1
     rows: I64 = slot.offset + np.where(np.isnan(values), 0, interval)
     return rows
 
@@ -283,15 +343,22 @@ def _column(columns: dict[str, bytes], feature: Feature, size: int) -> bytes:
         return column
     if isinstance(feature, Categorical):
         return pack_ids([UNKNOWN] * size)
-    return pack_floats([np.nan] * size) if isinstance(feature, Number) else b""
+    if isinstance(feature, Number | Vector):
+        return pack_floats(np.full(size * _floats_of(feature), np.nan))
+    return b""
 
 
 def _single(columns: list[bytes], feature: Feature, requests: Sequence[Request], sizes: I64) -> Anything:
     """Join columns with one value per row. Raises InputError naming the request with a wrong size."""
-    kind = FLOAT if isinstance(feature, Number) else ID
-    if list(map(len, columns)) != (kind.itemsize * sizes).tolist():
-        _refuse_sizes(columns, feature, requests, kind.itemsize * sizes)
+    is_float = isinstance(feature, Number | Vector)
+    kind, num = (FLOAT, _floats_of(feature)) if is_float else (ID, 1)
+    if list(map(len, columns)) != (kind.itemsize * num * sizes).tolist():
+        _refuse_sizes(columns, feature, requests, kind.itemsize * num * sizes)
     return np.frombuffer(b"".join(columns), kind)
+
+
+def _floats_of(feature: Feature) -> int:
+    return feature.dim if isinstance(feature, Vector) else 1
 
 
 def _ragged(columns: list[bytes]) -> Ragged:

@@ -3,12 +3,13 @@
 Whole numbers of 64 bits are texts, because many readers of JSON keep only 53 bits of a number.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from easq.features.columns import UNKNOWN
-from easq.features.layout import Layout, Slot
+from easq.features.layout import DenseSlot, Layout, Slot
 from easq.log.packing import FLOAT
 from easq.recipe.features import History, Multi, Numeric
 from easq.recipe.recipe import Recipe
@@ -37,7 +38,32 @@ def encoder_rules(recipe: Recipe) -> dict[str, Any]:
             }
             for column, score in enumerate(layout.scores)
         ],
+        **_dense_rules("viewer_dense", layout.viewer_dense),
+        **_dense_rules("candidates_dense", layout.candidate_dense),
     }
+
+
+def _dense_rules(key: str, slots: Sequence[DenseSlot]) -> dict[str, Any]:
+    """Return where a side's dense features stand; nothing for a side without any."""
+    rules = [
+        {
+            "name": slot.feature.name,
+            "kind": str(slot.feature.__struct_config__.tag),
+            "column": slot.start,
+            "numbers": slot.stop - slot.start,
+            **(_rate_rule(slot.feature) if isinstance(slot.feature, Numeric) else {}),
+        }
+        for slot in slots
+    ]
+    return {key: rules} if rules else {}
+
+
+def _rate_rule(feature: Numeric) -> dict[str, Any]:
+    if feature.rate is None:
+        return {}
+    rate = feature.rate
+    names = {"behavior": rate.behavior, "half_life_hours": rate.half_life_hours}
+    return {"rate": {**names, "prior_views": rate.prior_views}}
 
 
 def _rule(slot: Slot, side: str) -> dict[str, Any]:
@@ -51,15 +77,8 @@ def _rule(slot: Slot, side: str) -> dict[str, Any]:
     }
     if isinstance(feature, Numeric):
         # As the encoder compares them: in 32 bits, which a number of JSON holds exactly.
-        rule["boundaries"] = np.asarray(feature.boundaries, FLOAT).astype(float).tolist()
-        if feature.rate is not None:
-            rate = feature.rate
-            rule["rate"] = {
-                "behavior": rate.behavior,
-                "half_life_hours": rate.half_life_hours,
-                "prior_views": rate.prior_views,
-            }
-        return rule
+        rule["boundaries"] = np.asarray(feature.fixed, FLOAT).astype(float).tolist()
+        return rule | _rate_rule(feature)
     rule["salt"] = str(slot.salt)
     if isinstance(feature, Multi | History):
         rule["length"] = slot.stop - slot.start

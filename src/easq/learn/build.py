@@ -8,6 +8,7 @@ from easq.learn.learner import Learner
 from easq.learn.optimizers import DenseOptimizer
 from easq.learn.replay_buffer import ReplayBuffer
 from easq.model.build import build_method, crosses_of
+from easq.model.dense_features import DenseStatistics
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import method_of
 from easq.recipe.recipe import Recipe
@@ -38,11 +39,14 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
     viewer_width, candidate_width = (
         side[-1].stop if side else 0 for side in (layout.viewer, layout.candidate)
     )
+    dense_widths, length = layout.dense_widths, 1 if use is None else use.list_length
+    is_kept = use is not None and use.keeps_dense
     buffer = ReplayBuffer(
         0 if use is None else answers.buffer,
         viewer_width,
-        candidate_width * (1 if use is None else use.list_length),
+        candidate_width * length,
         viewer_weight=answers.viewer_weight,
+        dense_widths=(dense_widths[0], dense_widths[1] * length) if is_kept else (0, 0),
     )
     labelled = None
     if use is not None and use.labelled:
@@ -53,10 +57,12 @@ def build_learner(recipe: Recipe, encoder: Encoder) -> Learner:
             candidate_width,
             len(recipe.behaviors),
             answers.viewer_weight,
+            dense_widths,
         )
     return Learner(
         method,
         table,
+        DenseStatistics(layout, method.pooling),
         answer_use=use,
         replayed=answers.replayed,
         drops_uncertain=answers.uncertain == "drop",

@@ -30,8 +30,11 @@ class LabelledViews:
         candidate_width: int,
         num_behaviors: int,
         viewer_weight: float = 0.0,
+        dense_widths: tuple[int, int] = (0, 0),
     ) -> None:
-        self._buffer = ReplayBuffer(capacity, viewer_width, candidate_width, num_behaviors, viewer_weight)
+        self._buffer = ReplayBuffer(
+            capacity, viewer_width, candidate_width, num_behaviors, viewer_weight, dense_widths
+        )
         self._replayed, self._width = replayed, candidate_width
 
     def join(self, batch: Batch, rows: Rows, random: np.random.Generator) -> tuple[Rows, LabelledRows]:
@@ -53,7 +56,7 @@ class LabelledViews:
     def add(self, batch: Batch) -> None:
         """Add a batch's labelled views."""
         own = np.flatnonzero(batch.answer_M >= 0)
-        request_T = batch.rows.request_N[own]
+        request_T, dense = batch.rows.request_N[own], batch.rows.dense
         self._buffer.add(
             AnsweredRows(
                 viewer_AW=batch.rows.viewer_BW[request_T],
@@ -62,6 +65,8 @@ class LabelledViews:
                 option_A=batch.answer_M[own],
                 weight_A=batch.answer_weight_M[own],
                 behavior_AK=batch.behavior_MK[own].astype(np.int64),
+                viewer_dense_AX=None if dense is None else dense.viewer_BX[request_T],
+                candidate_dense_AY=None if dense is None else dense.candidate_NY[own],
             )
         )
 

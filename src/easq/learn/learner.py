@@ -22,6 +22,7 @@ from easq.learn.replay_buffer import ReplayBuffer, joined
 from easq.learn.waiting_answers import WaitingAnswers
 from easq.model.build import BuiltMethod
 from easq.model.crosses import NUM_CROSSES
+from easq.model.dense_features import DenseStatistics
 from easq.model.embedding import EmbeddingTable
 from easq.model.method import AnswerUse, StatefulObjective
 from easq.model.objective import Losses, Supervision
@@ -77,6 +78,7 @@ class Learner:
         self,
         method: BuiltMethod,
         table: EmbeddingTable,
+        dense_statistics: DenseStatistics,
         *,
         answer_use: AnswerUse | None,
         buffer: ReplayBuffer,
@@ -89,6 +91,7 @@ class Learner:
     ) -> None:
         self.pooling, self.network, self.objective = method
         self.table, self.buffer, self.labelled = table, buffer, labelled
+        self._dense_statistics = dense_statistics
         self._own = None
         if answer_use is not None and answer_use.own_rate:
             crosses = table.crosses
@@ -121,7 +124,8 @@ class Learner:
         if self.answer_use is not None:
             num_replayed = self._replayed if self.answer_use.replays else 0
             replayed = self.buffer.sample(num_replayed, self.answer_use.partners, self._random)
-            own = answered_rows(batch, self.answer_use.list_length)
+            use = self.answer_use
+            own = answered_rows(batch, use.list_length, with_dense=use.keeps_dense)
             bounded_A = self.buffer.bounded(own.user_A, own.weight_A, new=True)
             if self._waiting is not None:
                 replayed = joined(replayed, self._waiting.released(own._replace(weight_A=bounded_A)))
@@ -161,6 +165,7 @@ class Learner:
         if self.labelled is not None:
             self.labelled.add(batch)
         loss.after_step()
+        self._dense_statistics.add(batch)
         self.step_count += 1
         result = self._report(batch, touched.rows_U, scores, loss, values, gradient)
         return replace(result, crosses_U=crosses_U)
@@ -251,6 +256,8 @@ class Learner:
             state["own"] = self._own.state()
         if self._waiting is not None:
             state["waiting"] = self._waiting.state()
+        if numbers := self._dense_statistics.state():
+            state["numbers"] = numbers
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -267,6 +274,7 @@ class Learner:
             self._own.restore(state["own"])
         if self._waiting is not None:
             self._waiting.restore(state.get("waiting", {}))
+        self._dense_statistics.restore(state.get("numbers", {}))
         self._random.bit_generator.state = json.loads(state["random"].tobytes())
         self.step_count = int(state["steps"][0])
 

@@ -25,7 +25,7 @@ from easq.log.events import EVENTS, PROFILES, Behavior, Erased, Event, Request, 
 from easq.log.ids import LONGEST_ID, plain_name
 from easq.log.packing import Column, unpack_floats, unpack_ids
 from easq.log.rejects import remove_rejects
-from easq.recipe.features import Number
+from easq.recipe.features import Number, Vector
 from easq.recipe.recipe import Recipe
 
 TOPICS = (EVENTS, PROFILES)
@@ -40,7 +40,7 @@ def export(log: EventLog, user_id: str, recipe: Recipe | None) -> Iterator[dict[
     feature columns are base64 and there is no profile.
     """
     profiles = Profiles.of(recipe, log.partitions(EVENTS)) if recipe else None
-    numbers = {f.name for f in recipe.features if isinstance(f, Number)} if recipe else set()
+    numbers = {f.name for f in recipe.features if isinstance(f, Number | Vector)} if recipe else set()
     forms, last_ts = forms_of([user_id]), 0
     partitions = sorted({partition_of(form, log.partitions(EVENTS)) for form in forms})
     for topic, partition in product(TOPICS, partitions):

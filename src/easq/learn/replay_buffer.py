@@ -1,9 +1,9 @@
 """Replay buffer of recent answered rows, so that every step has some although answers are rare.
 
-Shapes: A rows, W and V embedding rows of viewer and candidate.
+Shapes: A rows, W and V embedding rows of viewer and candidate, X and Y numbers of their dense features.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from easq.arrays import F32, I64
 class AnsweredRows(NamedTuple):
     """Answered rows as the model reads them: viewer, chosen option (0 is the worst) and weight.
 
-    `behavior_AK` tells which behaviors followed the view; K is 0 where no method reads them.
+    `behavior_AK` tells which behaviors followed the view; K is 0 where no method reads them. X and Y are 0
+    where there are no dense features, and where the rows are never replayed.
     """
 
     viewer_AW: I64
@@ -23,12 +24,26 @@ class AnsweredRows(NamedTuple):
     option_A: I64
     weight_A: F32
     behavior_AK: I64
+    viewer_dense_AX: F32 | None = None
+    candidate_dense_AY: F32 | None = None
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns that there are, by name."""
+        return {name: column for name, column in self._asdict().items() if column is not None}
+
+    def stored(self) -> dict[str, NDArray[Any]]:
+        """Return the columns for a checkpoint: as before there were dense features where there are none."""
+        return {n: c for n, c in self.columns().items() if "_dense_" not in n or c.shape[1]}
+
+    def take(self, chosen: I64) -> "AnsweredRows":
+        """Return some rows."""
+        return AnsweredRows(**{name: column[chosen] for name, column in self.columns().items()})
 
 
 def joined(first: AnsweredRows, second: AnsweredRows) -> AnsweredRows:
     """Return the rows of both, in order."""
-    after = second._asdict()
-    return AnsweredRows(**{n: np.concatenate([column, after[n]]) for n, column in first._asdict().items()})
+    after = second.columns()
+    return AnsweredRows(**{n: np.concatenate([column, after[n]]) for n, column in first.columns().items()})
 
 
 class ReplayBuffer:
@@ -45,6 +60,7 @@ class ReplayBuffer:
         candidate_width: int,
         num_behaviors: int = 0,
         viewer_weight: float = 0.0,
+        dense_widths: tuple[int, int] = (0, 0),
     ) -> None:
         self._rows = AnsweredRows(
             viewer_AW=np.zeros((capacity, viewer_width), np.int64),
@@ -53,6 +69,8 @@ class ReplayBuffer:
             option_A=np.zeros(capacity, np.int64),
             weight_A=np.ones(capacity, np.float32),
             behavior_AK=np.zeros((capacity, num_behaviors), np.int64),
+            viewer_dense_AX=np.zeros((capacity, dense_widths[0]), np.float32),
+            candidate_dense_AY=np.zeros((capacity, dense_widths[1]), np.float32),
         )
         self._capacity, self._added, self._viewer_weight = capacity, 0, viewer_weight
 
@@ -66,9 +84,10 @@ class ReplayBuffer:
             return
         skipped = max(0, num - self._capacity)
         place = (self._added + np.arange(skipped, num)) % self._capacity
-        columns, new = self._rows._asdict(), rows._asdict()
+        columns, new = self._rows.columns(), rows.columns()
         for name, column in columns.items():
-            column[place] = new[name][skipped:]
+            if column.shape[1:] != (0,):
+                column[place] = new[name][skipped:]
         self._added += num
 
     def sample(self, num: int, with_partners: bool, random: np.random.Generator) -> AnsweredRows:
@@ -84,7 +103,7 @@ class ReplayBuffer:
         else:
             anchors = random.choice(size, (num + 1) // 2, replace=False) if num else np.zeros(0, np.int64)
             chosen = np.unique(np.concatenate([anchors, self._partners(anchors[: num // 2], random)]))
-        rows = AnsweredRows(**{name: column[chosen] for name, column in self._rows._asdict().items()})
+        rows = self._rows.take(chosen)
         return rows._replace(weight_A=self.bounded(rows.user_A, rows.weight_A))
 
     def bounded(self, user_A: I64, weight_A: F32, new: bool = False) -> F32:
@@ -111,7 +130,7 @@ class ReplayBuffer:
         size = len(self)
         order = (self._added - size + np.arange(size)) % max(1, self._capacity)
         remaining = order[~np.isin(self._rows.user_A[order], user_A)]
-        for column in self._rows:
+        for column in self._rows.columns().values():
             values = column[remaining]
             column[:] = 0
             column[: len(values)] = values
@@ -134,7 +153,7 @@ class ReplayBuffer:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the rows and how many have ever been added."""
         size = len(self)
-        columns = {name: column[:size] for name, column in self._rows._asdict().items()}
+        columns = {name: column[:size] for name, column in self._rows.stored().items()}
         if not self._rows.behavior_AK.shape[1]:
             del columns["behavior_AK"]
         return {**columns, "added": np.array([self._added])}
@@ -142,7 +161,7 @@ class ReplayBuffer:
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
         self._added = int(state["added"][0])
-        for name, column in self._rows._asdict().items():
+        for name, column in self._rows.columns().items():
             if not column[:1].size:
                 continue
             # A buffer from before answers had weights holds none: each counted 1.

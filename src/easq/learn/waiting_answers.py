@@ -24,7 +24,7 @@ class WaitingAnswers:
     def released(self, new: AnsweredRows) -> AnsweredRows:
         """Return all that wait, with new rows, if they are enough; else none. Nothing changes until `add`."""
         rows = self._with(new)
-        return rows if len(rows.user_A) >= self._most else _take(rows, np.zeros(0, np.int64))
+        return rows if len(rows.user_A) >= self._most else rows.take(np.zeros(0, np.int64))
 
     def add(self, new: AnsweredRows) -> None:
         """Add rows, and let all go if they are enough."""
@@ -37,17 +37,13 @@ class WaitingAnswers:
     def forget(self, user_A: I64) -> None:
         """Drop the rows of viewers."""
         if self._rows is not None:
-            self._rows = _take(self._rows, np.flatnonzero(~np.isin(self._rows.user_A, user_A)))
+            self._rows = self._rows.take(np.flatnonzero(~np.isin(self._rows.user_A, user_A)))
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the rows that wait."""
-        return {} if self._rows is None else dict(self._rows._asdict())
+        return {} if self._rows is None else self._rows.stored()
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
         columns: StoredState = {name: column.copy() for name, column in state.items()}
         self._rows = AnsweredRows(**columns) if columns else None
-
-
-def _take(rows: AnsweredRows, chosen: I64) -> AnsweredRows:
-    return AnsweredRows(**{name: column[chosen] for name, column in rows._asdict().items()})

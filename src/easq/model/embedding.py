@@ -23,7 +23,8 @@ from easq.model.crosses import CrossTable
 class Touched:
     """The distinct table rows of a batch, their values as a leaf of the graph, and where each is read.
 
-    `score_NS` are the scores that come with the rows, `cross_N` the sums of their crosses, if there are any.
+    `score_NS` are the scores that come with the rows, `cross_N` the sums of their crosses, `dense` the dense
+    features of viewers and candidates, if there are any.
     """
 
     rows_U: I64
@@ -32,6 +33,7 @@ class Touched:
     candidate_NV: Tensor
     score_NS: Tensor
     cross_N: Tensor | None = None
+    dense: tuple[Tensor, Tensor] | None = None
 
     @staticmethod
     def whole(table_RE: Tensor, rows: Rows, crosses: CrossTable | None) -> "Touched":
@@ -39,7 +41,8 @@ class Touched:
         padding_alone = np.zeros(1, np.int64)
         places = torch.from_numpy(rows.viewer_BW), torch.from_numpy(rows.candidate_NV)
         cross_N = None if crosses is None else crosses.sums(rows)
-        return Touched(padding_alone, table_RE, *places, torch.from_numpy(rows.score_NS), cross_N)
+        scores = torch.from_numpy(rows.score_NS)
+        return Touched(padding_alone, table_RE, *places, scores, cross_N, _dense(rows))
 
 
 _BETA = 1.0
@@ -112,6 +115,7 @@ class EmbeddingTable:
             inverse[size:].view(rows.candidate_NV.shape),
             torch.from_numpy(rows.score_NS),
             None if self.crosses is None else self.crosses.sums(rows),
+            _dense(rows),
         )
 
     def step(self, touched: Touched, num_rows: int) -> None:
@@ -172,3 +176,9 @@ class EmbeddingTable:
             self.ftrl_z, self.ftrl_n = arrays["ftrl_z"], arrays["ftrl_n"]
         if self.crosses is not None:
             self.crosses.weight = arrays["crosses"]
+
+
+def _dense(rows: Rows) -> tuple[Tensor, Tensor] | None:
+    if rows.dense is None:
+        return None
+    return torch.from_numpy(rows.dense.viewer_BX), torch.from_numpy(rows.dense.candidate_NY)

@@ -120,6 +120,11 @@ class AnswerUse(NamedTuple):
     reads_viewed: bool = False
     labelled: bool = False
 
+    @property
+    def keeps_dense(self) -> bool:
+        """Whether answered rows are kept with their dense features, because they come into a step again."""
+        return self.replays or self.wait > 0
+
 
 class AnswerPath(NamedTuple):
     """Parameters, by the prefix of their names, with an Adam of their own that steps only on a gradient."""

@@ -1,6 +1,7 @@
 """From embedding rows to the inputs of a model: features of viewer and candidate side by side.
 
-Shapes: B requests, N rows, V and C widths of viewer and candidate, L entries of a history, E embedding.
+Shapes: B requests, N rows, V and C widths of viewer and candidate, L entries of a history, E embedding,
+X and Y numbers of the dense features of viewer and candidate.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from easq.features.layout import Layout
+from easq.model.dense_features import DenseEmbeddings
 from easq.model.embedding import TablePart, Touched
 from easq.model.grid import Grid
 from easq.recipe.features import History, Multi
@@ -58,12 +60,16 @@ class Inputs(NamedTuple):
 
 
 class Lookup(NamedTuple):
-    """A batch's embeddings, looked up once for all readers, and which positions are padding."""
+    """A batch's embeddings, looked up once for all readers, and which positions are padding.
+
+    `dense` are the dense features of viewers (B x X) and candidates (N x Y), if the layout has any.
+    """
 
     viewer_BWE: Tensor
     candidate_NVE: Tensor
     is_padding_BW: Tensor
     is_padding_NV: Tensor
+    dense: tuple[Tensor, Tensor] | None
 
     @staticmethod
     def of(touched: Touched) -> "Lookup":
@@ -75,6 +81,7 @@ class Lookup(NamedTuple):
             functional.embedding(touched.candidate_NV, touched.value_UE),
             touched.viewer_BW == nothing,
             touched.candidate_NV == nothing,
+            touched.dense,
         )
 
     def embedded(self, touched: Touched, value_UE: Tensor) -> "Lookup":
@@ -96,6 +103,8 @@ class Lookup(NamedTuple):
 
 class FeaturePooling(nn.Module):
     """Turns table rows into x: single ids unchanged, lists averaged, histories by attention.
+
+    Dense features join them as embeddings of the same width.
 
     Each candidate's own embedding attends to the history (scaled dot product, a learned query map and a
     learned bias per recency), so the same past weighs differently for each candidate. With `averages_past`
@@ -121,9 +130,12 @@ class FeaturePooling(nn.Module):
         self._histories = [] if averages_past else histories
         self.queries = nn.ParameterList([torch.eye(dim) for _ in self._histories])
         self.recency = nn.ParameterList([torch.zeros(s.stop - s.start) for s, _ in self._histories])
+        self.dense = DenseEmbeddings(layout, dim)
         self.parts: tuple[TablePart, ...] = (TablePart(dim),)
-        self.viewer_dim = dim * (self._num_single[0] + len(self._viewer_lists) + len(self._averaged))
-        self.candidate_dim = dim * (self._num_single[1] + len(self._candidate_lists) + len(self._histories))
+        viewer = len(self._viewer_lists) + len(self._averaged) + len(layout.viewer_dense)
+        candidate = len(self._candidate_lists) + len(self._histories) + len(layout.candidate_dense)
+        self.viewer_dim = dim * (self._num_single[0] + viewer)
+        self.candidate_dim = dim * (self._num_single[1] + candidate)
 
     def forward(self, touched: Touched, request_N: Tensor) -> Inputs:
         """Return x for rows whose requests stand in order."""
@@ -131,7 +143,7 @@ class FeaturePooling(nn.Module):
 
     def pool(self, lookup: Lookup, request_N: Tensor) -> Inputs:
         """Return x from embeddings that are already looked up."""
-        viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV = lookup
+        viewer_BWE, candidate_NVE, is_padding_BW, is_padding_NV, dense = lookup
         viewer = [viewer_BWE[:, : self._num_single[0]].flatten(1)]
         viewer += [
             _mean(viewer_BWE, is_padding_BW, s.start, s.stop) for s in (*self._viewer_lists, *self._averaged)
@@ -151,6 +163,9 @@ class FeaturePooling(nn.Module):
                     grid,
                 )
             )
+        dense_viewer, dense_candidate = self.dense(dense)
+        viewer += dense_viewer
+        candidate += dense_candidate
         past = None
         if self._brings_past:
             slot, target = self._histories[0]

@@ -18,7 +18,7 @@ from easq.features.encode import Rows
 from easq.features.encoder_rules import encoder_rules
 from easq.home.files import force_to_disk
 from easq.home.snapshots import flatten
-from easq.rank.exported_scorer import ExportedScorer
+from easq.rank.exported_scorer import INPUTS, ExportedScorer
 from easq.rank.parameters import Parameters
 from easq.rank.scorer_programs import (
     OPSET,
@@ -138,8 +138,9 @@ def _write_text_and_weights(model: ExportedModel, scorer: ExportedScorer, folder
     save_file(arrays, folder / WEIGHTS, {"easq": json.dumps(notes)})
     sizes = {"viewer": [1, scorer.widths[0]], "candidates": [-1, scorer.widths[1]]}
     sizes |= {"scores": [-1, scorer.num_scores]}
+    sizes |= {"viewer_dense": [1, scorer.dense_widths[0]], "candidates_dense": [-1, scorer.dense_widths[1]]}
     inputs = [
-        {"name": name, "type": "float32" if name == "scores" else "int64", "shape": sizes[name]}
+        {"name": name, "type": "int64" if name in INPUTS[:2] else "float32", "shape": sizes[name]}
         for name in scorer.inputs
     ]
     outputs = [{"name": name, "type": "float32", "shape": [-1]} for name in scorer.outputs]

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from easq.arrays import I64
+from easq.arrays import F32, I64
 from easq.errors import InputError, format_value
-from easq.features.columns import Columns, List, Shape, empty
+from easq.features.columns import Columns, List, Shape, empty, stack
 from easq.features.encode import ServingEncoder
 from easq.log.packing import LARGEST_FLOAT
 from easq.rank.engine import Knowledge
 from easq.rank.parameters import Parameters
-from easq.recipe.features import Feature, History, Number
+from easq.recipe.features import Feature, History, Number, Vector
 from easq.recipe.recipe import Recipe
-from easq.sources.datasets.cells import id_lists, ids
+from easq.sources.datasets.cells import id_lists, ids, vectors
 
 USER, ITEM, SCORE = "user_id", "item_id", "score"
 
@@ -78,7 +78,7 @@ class FrameScorer:
         for user in users:
             if user not in known:
                 known[user] = self._knowledge.viewer(user, self._ts)
-        return _stacked(shape, [known[user] for user in users])
+        return stack([known[user] for user in users])
 
     def _items(self, items: list[str]) -> Columns:
         if self._knowledge is None:
@@ -104,7 +104,11 @@ class TableSide:
             _lists(table[feature.name], feature) if feature.name in table.columns else own
             for feature, own in zip(self._shape.lists, known.lists, strict=True)
         )
-        return Columns(known.ids_NK, known.numbers_NM, lists)
+        vectors = tuple(
+            _vectors(table[feature.name], feature) if feature.name in table.columns else own
+            for feature, own in zip(self._shape.vectors, known.vectors, strict=True)
+        )
+        return Columns(known.ids_NK, known.numbers_NM, lists, vectors)
 
 
 def _runs(table: pl.DataFrame) -> I64:
@@ -139,15 +143,10 @@ def _lists(column: pl.Series, feature: Feature) -> List:
     return List(ids_NL, count_N)
 
 
-def _stacked(shape: Shape, rows: list[Columns]) -> Columns:
-    lists = []
-    for number in range(len(shape.lists)):
-        parts = [row.lists[number] for row in rows]
-        width = max(part.ids_NL.shape[1] for part in parts)
-        ids_BL = np.concatenate([np.pad(p.ids_NL, ((0, 0), (0, width - p.ids_NL.shape[1]))) for p in parts])
-        lists.append(List(ids_BL, np.concatenate([part.count_N for part in parts])))
-    return Columns(
-        np.concatenate([row.ids_NK for row in rows]),
-        np.concatenate([row.numbers_NM for row in rows]),
-        tuple(lists),
-    )
+def _vectors(column: pl.Series, feature: Vector) -> F32:
+    vector_ND, is_wrong_N = vectors(column, feature.dim)
+    if is_wrong_N.any():
+        wrong = format_value(column.to_list()[int(is_wrong_N.argmax())])
+        allowed = f"lists of {feature.dim} finite numbers of 32 bits"
+        raise InputError(f"column {feature.name}: got {wrong}; allowed: {allowed}")
+    return vector_ND

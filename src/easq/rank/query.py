@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from easq.arrays import F32, I64
 from easq.errors import InputError, first_unknown, format_value
 from easq.features.columns import LONGEST, UNKNOWN, Columns, List, Shape
+from easq.features.vector_values import parse_vectors
 from easq.log.ids import category_ids
 from easq.log.packing import FLOAT, ID
 from easq.recipe.features import Feature, History, Multi
@@ -23,8 +24,9 @@ MOST_SHOWN = 200
 """Items that a caller may show in an order of its own. All are logged, and kept while answers may come."""
 
 Scalar = int | float | str | None
-FeatureColumn = list[Scalar | list[int | str]] | bytes
-"""A column: one entry per candidate, or in MessagePack its packed bytes (int64 ids, float32 numbers)."""
+FeatureColumn = list[Scalar | bytes | list[int | str | float]] | bytes
+"""A column: one entry per candidate, or in MessagePack its packed bytes (int64 ids, float32 numbers and
+vectors)."""
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,7 +39,7 @@ class Query(msgspec.Struct, forbid_unknown_fields=True):
 
     user_id: str
     candidates: list[str]
-    context: dict[str, Scalar | list[int | str]] = {}
+    context: dict[str, Scalar | bytes | list[int | str | float]] = {}
     features: dict[str, FeatureColumn] = {}
     limit: int | None = None
     shown: list[str] | None = None
@@ -49,6 +51,7 @@ class FeatureValues(NamedTuple):
     singles: dict[int, I64]
     numbers: dict[int, F32]
     lists: dict[int, List]
+    vectors: dict[int, F32]
 
     def put_into(self, columns: Columns) -> Columns:
         """Return the columns with these values in the place of their own; changes arrays in place."""
@@ -56,10 +59,11 @@ class FeatureValues(NamedTuple):
             columns.ids_NK[:, k] = ids_N
         for m, number_N in self.numbers.items():
             columns.numbers_NM[:, m] = number_N
-        if not self.lists:
+        if not (self.lists or self.vectors):
             return columns
         lists = tuple(self.lists.get(n, own) for n, own in enumerate(columns.lists))
-        return Columns(columns.ids_NK, columns.numbers_NM, lists)
+        vectors = tuple(self.vectors.get(n, own) for n, own in enumerate(columns.vectors))
+        return Columns(columns.ids_NK, columns.numbers_NM, lists, vectors)
 
 
 class ParsedQuery(NamedTuple):
@@ -79,8 +83,8 @@ class ParsedQuery(NamedTuple):
 class Decoder(Protocol):
     """Decodes feature values once it is known which feature they belong to."""
 
-    def value(self, value: Any, place: str) -> Any:
-        """Return one value, decoded; raise InputError, naming the place, if no feature can have it."""
+    def value(self, value: Any, feature: Feature, place: str) -> Any:
+        """Return one value, decoded; raise InputError, naming the place, if the feature cannot have it."""
         ...
 
     def column(self, column: Any, feature: Feature, num_rows: int, place: str) -> Any:
@@ -91,7 +95,7 @@ class Decoder(Protocol):
 class PlainValues:
     """The decoder of values that are Python objects already."""
 
-    def value(self, value: Any, place: str) -> Any:  # noqa: ARG002 - part of Decoder
+    def value(self, value: Any, feature: Feature, place: str) -> Any:  # noqa: ARG002 - part of Decoder
         """Return the value."""
         return value
 
@@ -101,7 +105,7 @@ class PlainValues:
 
 
 _PLAIN = PlainValues()
-_NOTHING = FeatureValues({}, {}, {})
+_NOTHING = FeatureValues({}, {}, {}, {})
 
 
 class QueryParser:
@@ -124,8 +128,8 @@ class QueryParser:
         _check(candidates, limit)
         num_rows = len(candidates)
 
-        def row(value: Any, _: Feature, place: str) -> Any:
-            return [decoder.value(value, place)]
+        def row(value: Any, feature: Feature, place: str) -> Any:
+            return [decoder.value(value, feature, place)]
 
         def column(values: Any, feature: Feature, place: str) -> Any:
             return decoder.column(values, feature, num_rows, place)
@@ -181,7 +185,7 @@ def _parse(
 ) -> FeatureValues:
     if (unknown := first_unknown(values, shape.names)) is not None:
         raise InputError(f"{field}: unknown feature {unknown!r}; allowed: {', '.join(shape.names) or 'none'}")
-    parsed = FeatureValues({}, {}, {})
+    parsed = FeatureValues({}, {}, {}, {})
     for k, single in enumerate(shape.singles):
         if single.name in values:
             place = f"{field}.{single.name}"
@@ -194,6 +198,13 @@ def _parse(
         if feature.name in values:
             place = f"{field}.{feature.name}"
             parsed.lists[n] = _lists(column(values[feature.name], feature, place), num_rows, feature, place)
+    for n, vector in enumerate(shape.vectors):
+        if vector.name in values:
+            place = f"{field}.{vector.name}"
+            given = column(values[vector.name], vector, place)
+            if not isinstance(given, bytes):
+                _check_list(given, num_rows, place)
+            parsed.vectors[n] = parse_vectors(given, vector.dim, num_rows, place)
     return parsed
 
 

@@ -14,7 +14,7 @@ import torch
 from easq.arrays import F32
 from easq.errors import InputError, cut
 from easq.features.encode import Rows
-from easq.rank.exported_scorer import ExportedScorer
+from easq.rank.exported_scorer import OF_VIEWER, ExportedScorer
 
 OPSET = 18
 """Of ONNX: the first with exclusive or of integers, which crosses need."""
@@ -43,7 +43,9 @@ def torch_program(scorer: ExportedScorer, kind: str) -> torch.export.ExportedPro
     Raises InputError, naming the method, if torch.export cannot follow it.
     """
     num = torch.export.Dim(_NUM, min=1)
-    shapes = (None, *({0: num} for _ in scorer.inputs[1:]))
+    viewer, *others = (None if name in OF_VIEWER else {0: num} for name in scorer.inputs)
+    # All inputs after the first two are one argument to torch.export.
+    shapes = (viewer, others[0], *([tuple(others[1:])] if others[1:] else []))
     with _quiet(), _refused(kind, "torch.export"), torch.no_grad():
         program = torch.export.export(scorer, scorer.arrays(scorer.drawn(7)), dynamic_shapes=shapes)
         for module in program.graph_module.modules():

@@ -6,7 +6,7 @@ Each check yields a message for each problem, so that all are reported at once.
 from collections.abc import Iterator
 
 from easq.recipe.check_experiments import experiment_problems
-from easq.recipe.features import Categorical, Feature, History, Score, score_names
+from easq.recipe.features import Categorical, Feature, History, Numeric, Score, Vector, is_dense, score_names
 from easq.recipe.learning import Answers
 from easq.recipe.questionnaire import BUILT_IN, SCALE5, AskedQuestion
 from easq.recipe.recipe import Recipe
@@ -111,9 +111,27 @@ def _feature(feature: Feature, recipe: Recipe) -> Iterator[str]:
         key = "rate.behavior" if rate else named
         allowed = ", ".join(b.name for b in recipe.behaviors)
         yield f"features.{feature.name}.{key}: got {behavior!r}; allowed are the behaviors: {allowed}"
-    boundaries = getattr(feature, "boundaries", (0.0,))
-    if list(boundaries) != sorted(set(boundaries)):
-        yield f"features.{feature.name}.boundaries: got {boundaries}; they must rise"
+    if isinstance(feature, Numeric):
+        yield from _numeric(feature)
+
+
+def _numeric(feature: Numeric) -> Iterator[str]:
+    place = f"features.{feature.name}"
+    if not feature.boundaries and not feature.standardized:
+        yield f'{place}.boundaries: got none; allowed: rising numbers, "quantiles", or standardized = true'
+    if feature.boundaries and feature.standardized:
+        yield f"{place}.standardized: got true; allowed: false, because the number has boundaries"
+    if list(feature.fixed) != sorted(set(feature.fixed)):
+        yield f"{place}.boundaries: got {feature.fixed}; they must rise"
+
+
+def _dense(recipe: Recipe) -> Iterator[str]:
+    if recipe.method.reads_dense:
+        return
+    for feature in filter(is_dense, recipe.features):
+        what = "vectors" if isinstance(feature, Vector) else "numbers by quantiles or standardized"
+        why = " with method.chances" if getattr(recipe.method, "chances", ()) else ""
+        yield f"features.{feature.name}: the method {recipe.method.kind}{why} reads no {what}; leave it out"
 
 
 def _order(recipe: Recipe) -> Iterator[str]:
@@ -187,6 +205,7 @@ _CHECKS = (
     _names,
     _features,
     _reference,
+    _dense,
     _order,
     _windows,
     _ask_times,

@@ -1,7 +1,7 @@
 """Settings of what the model reads and learns: features, behaviors and their order."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeGuard
 
 from msgspec import Meta
 
@@ -47,13 +47,33 @@ class RateOf(Strict, frozen=True):
 class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
     """A number; each interval between `boundaries` has an embedding, and so has an unknown value.
 
-    With `rate` the live service computes it from events, per item or per viewer as `side` says.
+    boundaries     numbers that rise; or "quantiles": the learner takes them from the first values that it
+                   sees, and they are part of the parameters.
+    standardized   instead of boundaries: the number itself, less its running mean and over its spread.
+    rate           the live service computes it from events, per item or per viewer as `side` says.
     """
 
     name: Name
     side: Side
-    boundaries: Annotated[tuple[float, ...], Meta(min_length=1)]
+    boundaries: tuple[float, ...] | Literal["quantiles"] = ()
     rate: RateOf | None = None
+    standardized: bool = False
+
+    @property
+    def fixed(self) -> tuple[float, ...]:
+        """The boundaries that the recipe states, none where the learner finds them or needs none."""
+        return () if isinstance(self.boundaries, str) else self.boundaries
+
+
+class Vector(Strict, frozen=True, tag="vector", tag_field="kind"):
+    """`dim` numbers that another model computed, such as an embedding of the content or of a two-tower model.
+
+    The model reads its direction through a learned map, and not its length.
+    """
+
+    name: Name
+    side: Side
+    dim: Annotated[int, Meta(ge=1, le=1024)]
 
 
 class Score(Strict, frozen=True, tag="score", tag_field="kind"):
@@ -84,10 +104,19 @@ class History(Strict, frozen=True, tag="history", tag_field="kind"):
     at_least: float = 1.0
 
 
-Feature = Categorical | Multi | Numeric | Score | History
+Feature = Categorical | Multi | Numeric | Score | Vector | History
 
 Number = Numeric | Score
 """Features that are logged as 32-bit floats, NaN where they are unknown."""
+
+
+Dense = Vector | Numeric
+"""Features that are no row of the embedding table: a learned map of their own makes them an embedding."""
+
+
+def is_dense(feature: Feature) -> TypeGuard[Dense]:
+    """Return whether a feature is a vector, or a number without boundaries of the recipe."""
+    return isinstance(feature, Vector) or (isinstance(feature, Numeric) and not feature.fixed)
 
 
 def score_names(features: Sequence[Feature]) -> list[str]:

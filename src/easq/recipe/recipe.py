@@ -54,6 +54,11 @@ class MethodSettings(Strict, frozen=True):
         return True
 
     @property
+    def reads_dense(self) -> bool:
+        """Whether the method reads dense features; a recipe with such features and another is refused."""
+        return True
+
+    @property
     def unread_keys(self) -> tuple[str, ...]:
         """Keys of shared tables that this method does not read, such as `model.hidden`."""
         return ()

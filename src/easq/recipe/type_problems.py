@@ -28,6 +28,8 @@ def explain(data: Any, kind: Any, place: str = "") -> Iterator[str]:
             if bare is None:
                 yield _wrong_tag(data, structs, place)
                 return
+    if get_origin(bare) in (Union, types.UnionType) and isinstance(data, list):
+        bare = next((k for k in get_args(bare) if get_origin(k) is tuple), bare)
     problems = list(_inner(data, bare, place))
     yield from problems
     if not problems:
@@ -86,6 +88,8 @@ def _itself(data: Any, kind: Any, place: str) -> Iterator[str]:
         bare = _bare(kind)
         if get_origin(bare) is Literal:
             what = "allowed: " + ", ".join(map(str, get_args(bare)))
+        elif words := [word for kind in get_args(bare) for word in _words(kind)]:
+            what = f"allowed: a list, or {', '.join(words)}"
         yield f"{place or 'recipe'}: got {format_value(data)}; {what[:1].lower()}{what[1:]}"
 
 
@@ -95,6 +99,10 @@ def _wrong_tag(data: TomlTable, structs: list[type[Struct]], place: str) -> str:
     given = "nothing" if tag is None else format_value(tag)
     allowed = ", ".join(str(kind.__struct_config__.tag) for kind in structs)
     return f"{join_key(place, tag_field)}: got {given}; allowed: {allowed}"
+
+
+def _words(kind: Any) -> tuple[Any, ...]:
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _bare(kind: Any) -> Any:

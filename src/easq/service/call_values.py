@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easq.errors import InputError, format_value
+from easq.log.packing import FLOAT
 
 _NO_VALUES = "mMcV"  # NumPy's kinds of times, complex numbers and raw bytes
 
 
 def plain(value: Any, place: str) -> Any:
     """Return a feature's value, a column of them or a mapping as plain objects, with NaN in them as None.
+
+    An array of floats with two dimensions holds vectors, and becomes the bytes of a column of them.
 
     Raises InputError, naming `place`, for what has no meaning as a feature.
     """
@@ -148,6 +151,8 @@ def _from_array(array: NDArray[Any], place: str) -> Any:
     kind = array.dtype.kind
     if kind in _NO_VALUES:
         raise _wrong(array.tolist(), place, "texts and numbers")
+    if kind == "f" and array.ndim == 2:
+        return array.astype(FLOAT).tobytes()
     if kind == "f":
         array, is_unknown = array.astype(object), np.isnan(array)
         array[is_unknown] = None

@@ -11,10 +11,20 @@ from msgspec import Raw
 
 from easq.errors import InputError, cut, format_value
 from easq.features.columns import LONGEST
+from easq.features.vector_values import parse_vectors
 from easq.log.ids import category_ids
 from easq.log.packing import LARGEST_FLOAT, Column, pack_floats, pack_ids
 from easq.rank.query import check_num_rows
-from easq.recipe.features import Categorical, Feature, History, Multi, Number, Numeric, platform_features
+from easq.recipe.features import (
+    Categorical,
+    Feature,
+    History,
+    Multi,
+    Number,
+    Numeric,
+    Vector,
+    platform_features,
+)
 from easq.recipe.values import Side
 from easq.service.http.messages import JSON, MSGPACK, Format
 
@@ -29,13 +39,18 @@ class FeatureDecoder:
         self._rows = form.reader(list[Raw])
         self._lists = form.reader(list[list[_Scalar] | None])
         self._column = form.reader(list[_Scalar] | bytes if form is MSGPACK else list[_Scalar])
+        # Bytes are a text of base64 in JSON.
+        self._vector = form.reader(list[_Scalar] | bytes | None)
+        self._vectors = form.reader(list[list[_Scalar] | bytes | None] | bytes)
 
-    def value(self, value: Raw, place: str) -> Any:
-        """Return one value of a feature; raise InputError, naming the place, if no feature can have it."""
-        return self._value.read(value, place)
+    def value(self, value: Raw, feature: Feature, place: str) -> Any:
+        """Return one value of a feature; raise InputError, naming the place, if it cannot have it."""
+        return (self._vector if isinstance(feature, Vector) else self._value).read(value, place)
 
     def column(self, column: Raw, feature: Feature, num_rows: int, place: str) -> Any:
         """Return one value per row, or packed bytes; raise InputError, naming the place."""
+        if isinstance(feature, Vector):
+            return self._vectors.read(column, place)
         if not isinstance(feature, Multi | History):
             return self._column.read(column, place)
         check_num_rows(len(self._rows.read(column, place)), num_rows, place)
@@ -65,7 +80,7 @@ class FeaturePacker:
                 why = self._others.get(name, "it is unknown")
                 allowed = ", ".join(self._features) or "none"
                 raise InputError(f"features.{cut(name)}: {why}; allowed of the {self._side}: {allowed}")
-            column = _pack(feature, DECODERS[form].value(value, f"features.{name}"))
+            column = _pack(feature, DECODERS[form].value(value, feature, f"features.{name}"))
             if column is not None:
                 columns[name] = column
         return columns
@@ -80,6 +95,8 @@ def _why_not(feature: Feature) -> str:
 def _pack(feature: Feature, value: Any) -> Column | None:
     if value is None:
         return None
+    if isinstance(feature, Vector):
+        return parse_vectors([value], feature.dim, 1, f"features.{feature.name}").tobytes()
     if isinstance(feature, Number):
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):

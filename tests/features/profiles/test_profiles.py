@@ -32,6 +32,7 @@ from tests.support.profile_platform import (
     viewer,
 )
 
+IDENTITY_OF_BEFORE = "22fff13c4451422905055e238655ea28"
 VIEWER, CANDIDATE = Shape.of(FEATURES, "viewer"), Shape.of(FEATURES, "candidate")
 
 
@@ -170,6 +171,28 @@ def test_values_of_a_wrong_size_are_passed_over_and_counted() -> None:
     assert seen(profiles) == []
     assert profiles.refused == 4
     assert sum(profiles.offsets) == 6
+
+
+def test_a_vector_is_kept_as_it_is_and_unknown_without_one() -> None:
+    profiles = apply(
+        nothing(), item("i0", content=pack_floats([0.1, -3])), viewer("u0", age=pack_floats([3]))
+    )
+    assert item_of(profiles)["content"] == pack_floats([0.1, -3])
+    assert profiles.item_values("i0") == {"content": pack_floats([0.1, -3])}
+    assert item_of(profiles, "new")["content"] == pack_floats([np.nan] * 2)
+    assert viewer_of(profiles)["taste"] == pack_floats([np.nan] * 2)
+    apply(profiles, *(item(f"more{n}", content=pack_floats([n, n])) for n in range(40)))
+    assert item_of(profiles, "more39")["content"] == pack_floats([39, 39])
+    assert item_of(profiles)["content"] == pack_floats([0.1, -3])
+    apply(profiles, item("i0", content=pack_floats([1, 2, 3])))
+    assert (item_of(profiles)["content"], profiles.refused) == (pack_floats([0.1, -3]), 1)
+
+
+def test_profiles_of_before_are_read_where_no_number_is_standardized() -> None:
+    plain = [Numeric(name="age", side="viewer", boundaries=(18.0, 40.0))]
+    assert Profiles(plain, WINDOW, PARTITIONS).identity == IDENTITY_OF_BEFORE
+    other = [Numeric(name="age", side="viewer", standardized=True)]
+    assert Profiles(other, WINDOW, PARTITIONS).identity != IDENTITY_OF_BEFORE
 
 
 def test_equal_updates_are_known_and_others_are_not() -> None:

@@ -1,6 +1,7 @@
 """Why a ranking came out: by the parameters that served it, the scores are those that were served."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from easq.log.events import Request
 from easq.prove.report.board import rankings
 from easq.prove.report.explain_ranking import LoggedScorer, explain, newest_rankings
+from tests.support.dense_world import with_dense
 from tests.support.http_service import Served, a_model, serving
 from tests.support.small_worlds import small_recipe
 
@@ -65,3 +67,20 @@ def test_names_are_data_and_not_html(served: Served, scorer: LoggedScorer) -> No
     assert "<script" not in html
     assert "<b>" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_a_vector_is_a_reason_like_any_other_feature(tmp_path: Path) -> None:
+    content = [[0.5] * 8, [-0.5] * 8, None]
+    with serving(tmp_path, change=with_dense) as service:
+        query = {"user_id": "u", "candidates": ["a", "b", "c"], "features": {"content": content}}
+        assert service.http.post("/v1/rank", json=query).status_code == 200
+        (request,) = newest_rankings(service.log, 1)
+    recipe = with_dense(small_recipe())
+    result = explain(request, LoggedScorer(recipe, a_model(recipe)))
+    by_name = {feature["name"]: feature for feature in result["features"]}
+    texts = {"a": "0.5 0.5 0.5 …", "b": "-0.5 -0.5 -0.5 …", "c": "unknown"}
+    assert by_name["content"]["values"] == [texts[side["item"]] for side in result["sides"]]
+    assert by_name["content"]["behavior"] != 0
+    assert by_name["cover"]["behavior"] == 0
+    for side in result["sides"]:
+        assert side["behavior"] == pytest.approx(side["served"], abs=1e-5)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -118,7 +119,7 @@ class Profiles:
         lists = tuple(
             self._recent(user_id, f) if isinstance(f, History) else next(multi) for f in self._shape.lists
         )
-        return Columns(row.ids_NK, row.numbers_NM, lists)
+        return Columns(row.ids_NK, row.numbers_NM, lists, row.vectors)
 
     def histories_of(self, user_id: str) -> dict[str, list[str]]:
         """Return the items in a viewer's histories, by feature, oldest first."""
@@ -155,7 +156,7 @@ class Profiles:
     def identity(self) -> str:
         """Return a digest of all that decides what is stored: features, behaviors, windows, partitions."""
         declared = [
-            self._features,
+            list(map(_declared, self._features)),
             [(b.name, b.at_least) for b in self._behaviors],
             [self._window, self._num_partitions, PER_HALF_LIFE, NUM_BUCKETS],
         ]
@@ -252,3 +253,9 @@ class Profiles:
                 gone = self._tables[side].count(keys, times, is_view, positives)
                 if self._changes:
                     self._changes.counted[side].update(keys, gone)
+
+
+def _declared(feature: Feature) -> dict[str, Any]:
+    """Return a feature as plain data, without a newer key that it does not use."""
+    data: dict[str, Any] = msgspec.to_builtins(feature)
+    return {key: value for key, value in data.items() if key != "standardized" or value}

@@ -1,7 +1,8 @@
 """Values from the platform of all viewers or all items, with the rates of each.
 
 Values are arrays by row, so that the candidates of a request are gathered in one operation per kind.
-Shapes: R rows, N keys to read, K single ids, M numbers, L entries of a list, F features given, E views.
+Shapes: R rows, N keys to read, K single ids, M numbers, L entries of a list, D numbers of a vector,
+F features given, E views.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +42,7 @@ class _Values(NamedTuple):
     ids: bytes
     numbers: bytes
     lists: list[bytes]
+    vectors: list[bytes]
     is_given: list[bool]
 
 
@@ -56,16 +58,18 @@ class ValueTable:
         self._single_names = [f.name for f in shape.singles]
         self._number_names = [f.name for f in shape.numbers if f.rate is None]
         self._given_numbers = [m for m, f in enumerate(shape.numbers) if f.rate is None]
-        self._given_names = [*self._single_names, *self._number_names, *(f.name for f in self._multi)]
+        self._vector_sizes = [(f.name, f.dim * FLOAT.itemsize) for f in shape.vectors]
+        of_several = [f.name for f in self._multi] + [f.name for f in shape.vectors]
+        self._given_names = [*self._single_names, *self._number_names, *of_several]
         self.rates = [
             RateColumn(m, Buckets(f.rate.half_life_hours * _HOUR_MS, f.rate.prior_views))
             for m, f in enumerate(shape.numbers)
             if f.rate is not None
         ]
         self.index: Index[str] = Index()
-        nothing = empty(Shape(shape.singles, shape.numbers, self._multi), 1)
+        nothing = empty(Shape(shape.singles, shape.numbers, self._multi, shape.vectors), 1)
         self._ids_RK, self._numbers_RM = nothing.ids_NK, nothing.numbers_NM
-        self._lists = nothing.lists
+        self._lists, self._vectors = nothing.lists, nothing.vectors
         self._is_known_R = np.zeros(1, np.bool_)
         self._is_given_RF = np.zeros((1, len(self._given_names)), np.bool_)
 
@@ -94,6 +98,7 @@ class ValueTable:
         columns = [pack_ids(value) for value in self._ids_RK[row]]
         columns += [pack_floats(value) for value in self._numbers_RM[row, self._given_numbers]]
         columns += [pack_ids(ids_RL[row, : count_R[row]]) for ids_RL, count_R in self._lists]
+        columns += [pack_floats(vector_RD[row]) for vector_RD in self._vectors]
         given = zip(self._given_names, columns, self._is_given_RF[row], strict=True)
         return {name: column for name, column, is_given in given if is_given}
 
@@ -148,7 +153,8 @@ class ValueTable:
         for rate in self.rates:
             numbers_NM[:, rate.place] = rate.buckets.rates(row_N, ts)
         lists = tuple(List(ids_RL.take(row_N, axis=0), count_R[row_N]) for ids_RL, count_R in self._lists)
-        return Columns(ids_NK, numbers_NM, lists)
+        vectors = tuple(vector_RD.take(row_N, axis=0) for vector_RD in self._vectors)
+        return Columns(ids_NK, numbers_NM, lists, vectors)
 
     def ids(self, keys: Sequence[str], single: int) -> I64:
         """Return one single id of each key. `single` is its place in the shape."""
@@ -174,6 +180,7 @@ class ValueTable:
         capacity = 2 * len(self._ids_RK)
         self._ids_RK, self._numbers_RM = _doubled(self._ids_RK), _doubled(self._numbers_RM)
         self._lists = tuple(List(_doubled(i), _doubled(c)) for i, c in self._lists)
+        self._vectors = tuple(map(_doubled, self._vectors))
         self._is_known_R, self._is_given_RF = _doubled(self._is_known_R), _doubled(self._is_given_RF)
         for rate in self.rates:
             rate.buckets.reserve(capacity)
@@ -188,9 +195,12 @@ class ValueTable:
             len(column) - FLOAT.itemsize for column in numbers
         }
         sizes |= {len(column) % ID.itemsize for column in lists}
+        vectors = [values.get(name, _NAN * (size // FLOAT.itemsize)) for name, size in self._vector_sizes]
+        sizes |= {len(v) - size for v, (_, size) in zip(vectors, self._vector_sizes, strict=True)}
         if sizes - {0}:
             return None
-        return _Values(b"".join(ids), b"".join(numbers), lists, [n in values for n in self._given_names])
+        is_given = [n in values for n in self._given_names]
+        return _Values(b"".join(ids), b"".join(numbers), lists, vectors, is_given)
 
     def _write(self, rows: list[int], values: list[_Values]) -> None:
         num = len(rows)
@@ -203,6 +213,9 @@ class ValueTable:
             filled = b"".join([e.ljust(width * ID.itemsize, b"\0") for e in entries])
             ids_RL[rows] = np.frombuffer(filled, ID).reshape(num, width)
             count_R[rows] = [len(e) // ID.itemsize for e in entries]
+        for n, vector_RD in enumerate(self._vectors):
+            column = b"".join([v.vectors[n] for v in values])
+            vector_RD[rows] = np.frombuffer(column, FLOAT).reshape(num, -1)
         self._is_given_RF[rows] = [v.is_given for v in values]
         self._is_known_R[rows] = True
 

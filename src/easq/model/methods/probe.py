@@ -183,6 +183,11 @@ class ProbeSettings(HeadSettings, frozen=True, tag="probe"):
     chances: tuple[Name, ...] = ()
     learns_answers: bool = True
 
+    @property
+    def reads_dense(self) -> bool:
+        """Whether the method reads dense features: our heads do, and given chances take their place."""
+        return not self.chances
+
     def problems(self, recipe: Recipe) -> Iterator[str]:
         """Yield what is wrong with the chances."""
         scores = {f.name: f for f in recipe.features if isinstance(f, Score)}

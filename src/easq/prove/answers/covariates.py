@@ -13,17 +13,19 @@ from easq.features.examples import Viewed
 from easq.log.packing import FLOAT, ID, Column, unpack_counts, unpack_floats, unpack_ids
 from easq.prove.answers.asks import AskRecord
 from easq.prove.answers.response_model import Design, time_of_day
-from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Number
+from easq.recipe.features import BehaviorKind, Categorical, Feature, History, Number, Vector
 
 
 class Covariates:
     """Describes asks by a recipe's features and behaviors.
 
-    Categories become indicators of their most frequent values; lists are replaced by their length.
+    Categories become indicators of their most frequent values; lists are replaced by their length. Vectors
+    are left out: their many numbers would need more asks than there are.
     """
 
     def __init__(self, features: Sequence[Feature], behaviors: Sequence[BehaviorKind]) -> None:
-        self._features, self._behaviors = list(features), list(behaviors)
+        features = [f for f in features if not isinstance(f, Vector)]
+        self._features, self._behaviors = features, list(behaviors)
         self._names = [f.name for f in features] + [f"shown {b.name}" for b in behaviors]
         self._names += ["hour (sine)", "hour (cosine)", "place in the request", "ask number", "earlier views"]
         self._categories = [f.name for f in features if isinstance(f, Categorical)]

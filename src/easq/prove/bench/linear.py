@@ -6,9 +6,10 @@
     linear_answers   one more logistic learner, on the answers alone: options above against below the middle.
 
 Features are the embedding rows of the encoder, each a name; with crosses also every viewer value times every
-candidate value. A batch is scored before it is learned, as every method scores it; nothing here is tuned.
-This is the first thing that a reader will try, so it stands in every table: a base that falls behind it is a
-regression. Shapes: N rows, M viewed rows, K behaviors, Q rows of answered requests, A answers.
+candidate value. Dense features are not read. A batch is scored before it is learned, as every method scores
+it; nothing here is tuned. This is the first thing that a reader will try, so it stands in every table: a base
+that falls behind it is a regression. Shapes: N rows, M viewed rows, K behaviors, Q rows of answered requests,
+A answers.
 """
 
 from typing import TYPE_CHECKING, NamedTuple

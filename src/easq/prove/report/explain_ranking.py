@@ -11,7 +11,7 @@ import numpy as np
 
 from easq.arrays import F32, I64
 from easq.errors import InputError
-from easq.features.columns import UNKNOWN, Columns, List, Shape, unpack
+from easq.features.columns import UNKNOWN, Columns, List, Shape, stack, unpack
 from easq.features.encode import ServingEncoder
 from easq.home.home import Home
 from easq.log.base import EventLog
@@ -89,7 +89,7 @@ def explain(request: Request, scorer: LoggedScorer) -> dict[str, Any]:
     order = np.argsort(unpack_counts(request.ranks))[:2]
     pair = logged.take(order)
     swapped = [_swapped(pair, scorer.shape, name) for name in scorer.shape.names]
-    behavior, satisfaction = scorer.score(viewer, _stacked([pair, *swapped]))
+    behavior, satisfaction = scorer.score(viewer, stack([pair, *swapped]))
     served = unpack_floats(request.scores)[order]
     sides = [
         {
@@ -139,16 +139,11 @@ def _swapped(pair: Columns, shape: Shape, name: str) -> Columns:
     for n, feature in enumerate(shape.lists):
         if feature.name == name:
             lists[n] = List(pair.lists[n].ids_NL[[1, 1]], pair.lists[n].count_N[[1, 1]])
-    return Columns(ids_2K, numbers_2M, tuple(lists))
-
-
-def _stacked(parts: list[Columns]) -> Columns:
-    lists = tuple(
-        List(np.concatenate([x.ids_NL for x in same]), np.concatenate([x.count_N for x in same]))
-        for same in zip(*(p.lists for p in parts), strict=True)
-    )
-    ids = np.concatenate([p.ids_NK for p in parts])
-    return Columns(ids, np.concatenate([p.numbers_NM for p in parts]), lists)
+    vectors = [
+        vector_2D[[1, 1]] if vector.name == name else vector_2D
+        for vector, vector_2D in zip(shape.vectors, pair.vectors, strict=True)
+    ]
+    return Columns(ids_2K, numbers_2M, tuple(lists), tuple(vectors))
 
 
 def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
@@ -160,6 +155,11 @@ def _value(columns: Columns, shape: Shape, name: str, row: int) -> str:
         if number.name == name:
             value = float(columns.numbers_NM[row, m])
             return "unknown" if np.isnan(value) else f"{value:.4g}"
+    for n, vector in enumerate(shape.vectors):
+        if vector.name == name:
+            vector_D = columns.vectors[n][row]
+            first = " ".join(f"{value:.3g}" for value in vector_D[:3].tolist())
+            return "unknown" if np.isnan(vector_D).any() else f"{first}{' …' if vector.dim > 3 else ''}"
     n = next(n for n, feature in enumerate(shape.lists) if feature.name == name)
     ids: I64 = columns.lists[n].ids_NL[row, : columns.lists[n].count_N[row]]
     return _ids_text(ids[:4].tolist()) + (" …" if len(ids) > 4 else "") or "none"

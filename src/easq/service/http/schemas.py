@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from easq.features.columns import LONGEST, Shape
-from easq.recipe.features import Categorical, Feature, History, Multi, platform_features
+from easq.log.packing import FLOAT
+from easq.recipe.features import Categorical, Feature, History, Multi, Vector, platform_features
 from easq.recipe.recipe import Recipe
 from easq.recipe.values import Side
 from easq.service.http.messages import Json
@@ -24,12 +25,18 @@ def feature_schema(feature: Feature) -> Json:
         return {"anyOf": [*category["anyOf"], {"type": "null"}]}
     if isinstance(feature, Multi | History):
         return {"type": ["array", "null"], "items": category, "maxItems": LONGEST}
+    if isinstance(feature, Vector):
+        number = {"type": "number", "minimum": -3.4e38, "maximum": 3.4e38}
+        numbers = {"type": "array", "items": number, "minItems": feature.dim, "maxItems": feature.dim}
+        size = 4 * -(-feature.dim * FLOAT.itemsize // 3)
+        packed = {"type": "string", "contentEncoding": "base64", "minLength": size, "maxLength": size}
+        return {"anyOf": [numbers, packed, {"type": "null"}]}
     return {"type": ["number", "null"], "minimum": -3.4e38, "maximum": 3.4e38}
 
 
 def values_schema(shape: Shape, column: Callable[[Json], Json] = lambda value: value) -> Json:
     """Return the schema of an object with the features of a side, each as `column` makes it of a value's."""
-    features = (*shape.singles, *shape.numbers, *shape.lists)
+    features = (*shape.singles, *shape.numbers, *shape.lists, *shape.vectors)
     return object_schema({feature.name: column(feature_schema(feature)) for feature in features})
 
 
@@ -49,6 +56,8 @@ def example_features(recipe: Recipe, side: Side) -> Json:
             values[name] = f"some {name}"
         elif isinstance(feature, Multi):
             values[name] = ["one", "another"]
+        elif isinstance(feature, Vector):
+            values[name] = [0.125] * feature.dim
         else:
             values[name] = 12.5
     return values

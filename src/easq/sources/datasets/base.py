@@ -49,7 +49,9 @@ class Rejects:
                 known.append(shown)
 
     def write(
-        self, source: str, lines: Iterator[tuple[int, str, Mapping[str, str | list[str] | None]]]
+        self,
+        source: str,
+        lines: Iterator[tuple[int, str, Mapping[str, str | list[str] | list[float] | None]]],
     ) -> None:
         """Add a line for each (row number from 1, reason, values as read) of one source."""
         if self.path is None:

@@ -1,8 +1,12 @@
 """Turn cells of text, as data sets write them, into numbers and ids."""
 
+import numpy as np
 import polars as pl
 
+from easq.arrays import F32, Bool
+from easq.errors import InputError
 from easq.features.columns import UNKNOWN
+from easq.features.vector_values import are_vectors
 from easq.log.ids import stable_ids
 
 _LARGEST_EXACT = 2.0**53
@@ -74,3 +78,35 @@ def id_lists(values: pl.Series, separator: str) -> pl.Series:
     parts = parts.list.eval(pl.element().filter(pl.element().str.strip_chars() != ""))
     named = pl.element().replace_strict(words, ids(words), return_dtype=pl.Int64)
     return parts.list.eval(named).cast(pl.List(pl.Int64)).alias(values.name)
+
+
+def vectors(values: pl.Series, dim: int) -> tuple[F32, Bool]:
+    """Return lists of numbers as rows of float32, and which of them are wrong: of another length, not finite.
+
+    A null, and a list of NaN alone, is a row of NaN. Raises InputError for a column of another type.
+    """
+    values = values.arr.to_list() if isinstance(values.dtype, pl.Array) else values
+    if not (isinstance(values.dtype, pl.List) and values.dtype.inner.is_numeric()):
+        raise InputError(f"column {values.name}: got {values.dtype}; allowed: lists of {dim} numbers")
+    length_N = values.list.len().fill_null(0).to_numpy()
+    vector_ND = np.full((len(values), dim), np.nan, np.float32)
+    numbers = values.filter(pl.Series(length_N == dim)).explode().cast(pl.Float32)
+    vector_ND[length_N == dim] = numbers.fill_null(np.nan).to_numpy().reshape(-1, dim)
+    is_given_N = values.is_not_null().to_numpy()
+    is_wrong_N: Bool = (is_given_N & (length_N != dim)) | ~are_vectors(vector_ND)
+    return vector_ND, is_wrong_N
+
+
+def numbers(values: pl.Expr, dtype: pl.DataType, separator: str) -> pl.Expr:
+    """Return the numbers of vectors: lists of them, or texts with `separator` between, also in brackets."""
+    if dtype != pl.String:
+        return values.cast(pl.List(pl.Float32))
+    text = values.str.strip_chars().str.strip_prefix("[").str.strip_suffix("]").str.strip_chars()
+    number = pl.element().str.strip_chars().cast(pl.Float64, strict=False).cast(pl.Float32)
+    return pl.when(text != "").then(text.str.split(separator).list.eval(number))
+
+
+def is_vector(values: pl.Expr, dim: int) -> pl.Expr:
+    """Return whether lists of numbers are of a length, and finite throughout."""
+    is_finite = values.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    return (values.list.len() == dim) & is_finite

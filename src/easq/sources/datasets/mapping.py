@@ -3,17 +3,17 @@
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import FieldInfo
 
 from easq.errors import InputError
 from easq.recipe.questionnaire import Quality
 from easq.recipe.values import Count, Name, Side
 
-Kind = Literal["categorical", "multi", "numeric", "score"]
+Kind = Literal["categorical", "multi", "numeric", "score", "vector"]
 NUMBERS = ("numeric", "score")
 """Kinds of one number."""
 TimeUnit = Literal["s", "ms", "us", "iso"]
@@ -38,13 +38,19 @@ class ViewColumns(_Strict, frozen=True):
 
 
 class FeatureColumn(_Strict, frozen=True):
-    """A column that was known before the view. The values of a multi are separated by a comma by default."""
+    """A column that was known before the view.
+
+    separator   what stands between the values of a multi, and between the numbers of a vector, in a text: a
+                comma if not given.
+    dim         how many numbers a vector has.
+    """
 
     name: Name
     column: str
     side: Side
     kind: Kind
     separator: str | None = None
+    dim: Annotated[int, Meta(ge=1, le=1024)] | None = None
 
 
 class BehaviorColumn(_Strict, frozen=True):
@@ -98,12 +104,18 @@ class Mapping(_Strict, frozen=True):
 
     def needed(self) -> list[str]:
         """Return every column that the mapping names, once."""
-        columns, answer = self.columns, self.answer
+        answer = self.answer
         answers = [answer.column, answer.propensity] if answer else []
-        named = [columns.user, columns.item, columns.time, columns.request, *answers]
+        named = [*self.columns_of_views(), *answers]
         named += [feature.column for feature in self.features]
         named += [behavior.column for behavior in self.behaviors]
         return [name for name in dict.fromkeys(named) if name is not None]
+
+    def columns_of_views(self) -> list[str]:
+        """Return the columns of viewer, item, time and request."""
+        columns = self.columns
+        named = columns.user, columns.item, columns.time, columns.request
+        return [name for name in named if name is not None]
 
 
 def read_mapping(path: Path) -> Mapping:
@@ -194,7 +206,7 @@ def _text_contradictions(mapping: Mapping) -> Iterator[str]:
         )
     separators: dict[str, str] = {}
     for place, feature in enumerate(mapping.features):
-        if feature.kind == "multi":
+        if feature.kind in ("multi", "vector"):
             between = feature.separator or ","
             if separators.setdefault(feature.column, between) != between:
                 yield (
@@ -218,5 +230,20 @@ def _feature_contradictions(mapping: Mapping) -> Iterator[str]:
             yield f"features[{place}].side = {feature.side!r}; a score is of a candidate"
         if feature.separator == "":
             yield f"features[{place}].separator = ''; give at least one character"
-        if feature.separator is not None and feature.kind != "multi":
-            yield f"features[{place}].separator has no effect with kind = {feature.kind!r}; it is for 'multi'"
+        if feature.separator is not None and feature.kind not in ("multi", "vector"):
+            yield (
+                f"features[{place}].separator has no effect with kind = {feature.kind!r}; it is for 'multi' "
+                "and 'vector'"
+            )
+        if (feature.dim is None) == (feature.kind == "vector"):
+            given = "none" if feature.dim is None else feature.dim
+            allowed = "1 to 1024" if feature.kind == "vector" else "none, except with kind = 'vector'"
+            yield f"features[{place}].dim: got {given}; allowed: {allowed}"
+    named = {*outcomes, *mapping.columns_of_views()}
+    named |= {feature.column for feature in mapping.features if feature.kind != "vector"}
+    for place, feature in enumerate(mapping.features):
+        if feature.kind == "vector" and feature.column in named:
+            yield (
+                f"features[{place}].column = {feature.column!r} is named in another place too; a column of "
+                "vectors is nothing else"
+            )

@@ -2,11 +2,12 @@
 
 import polars as pl
 
-from easq.log.packing import Column, pack_counts, pack_floats, pack_ids
+from easq.log.packing import FLOAT, Column, pack_counts, pack_floats, pack_ids
+from easq.sources.datasets.cells import vectors
 
 
 class PackedColumn:
-    """A column of ids (int64), numbers (float32) or lists of ids, as the bytes that events carry."""
+    """A column of ids (int64), numbers (float32), lists of ids or vectors, as the bytes that events carry."""
 
     def __init__(self, values: pl.Series) -> None:
         self.is_multi = values.dtype == pl.List
@@ -16,6 +17,11 @@ class PackedColumn:
             self._width = 8
             self._data = pack_ids(values.filter(lengths > 0).explode().to_numpy())
             self._counts = pack_counts(lengths.to_numpy())
+        elif isinstance(values.dtype, pl.Array):
+            dim = values.dtype.size
+            vector_ND, _ = vectors(values, dim)
+            self._width = FLOAT.itemsize * dim
+            self._data = vector_ND.tobytes()
         elif values.dtype == pl.Int64:
             self._width = 8
             self._data = pack_ids(values.to_numpy())

@@ -26,6 +26,9 @@ NESTED = "nested:"
 LIST = "list:"
 """Prefix of the columns that hold the parts of a multi-valued cell."""
 
+VECTOR = "vector:"
+"""Prefix of the columns that hold the numbers of a vector."""
+
 ROUNDED = "e+0"
 """Ending of a whole float that may stand for several, because its type leaves out some of that size."""
 
@@ -131,6 +134,17 @@ def text_of(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
         # Not part by part: whether all are texts or UUIDs is one decision.
         return parts.map_batches(_binary_text, return_dtype=pl.List(pl.String) if is_list else pl.String)
     return parts.list.eval(_scalar_text(pl.element(), scalar)) if is_list else _scalar_text(value, scalar)
+
+
+def vector_cells(column: str, dtype: pl.DataType, path: Path) -> pl.Expr:
+    """Return a column of vectors as it is: lists of numbers, or texts. Raises InputError for another type."""
+    inner = dtype.inner if isinstance(dtype, pl.List | pl.Array) else None
+    if dtype != pl.String and (inner is None or not inner.is_numeric()):
+        raise InputError(
+            f"{path}: column {column!r} is a {dtype}; allowed for kind = 'vector': lists of numbers, and "
+            "texts with a separator between numbers"
+        )
+    return pl.col(column)
 
 
 def parts_of(

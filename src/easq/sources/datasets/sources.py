@@ -6,18 +6,21 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
+from easq.sources.datasets.cells import numbers
 from easq.sources.datasets.json_rows import is_nested, json_text, missing_keys
 from easq.sources.datasets.row_files import (
     BROKEN,
     LIST,
     NESTED,
     ROW,
+    VECTOR,
     cut_short,
     kind_of,
     open_rows,
     parts_of,
     text_of,
     unreadable,
+    vector_cells,
     without_nulls,
 )
 
@@ -62,15 +65,17 @@ def open_file(
     lists: Mapping[str, str] | None = None,
     null_values: tuple[str, ...] = (),
     separator: str | None = None,
+    vectors: Mapping[str, str] | None = None,
 ) -> Source:
     """Return the needed columns of a CSV, Parquet or JSON lines file as text.
 
     `lists` are the columns of several values, with what separates these in a text; their parts come as
-    LIST columns. NESTED columns say which cells of JSON are no texts. `null_values` are texts that stand for
-    nothing, `separator` is that of a CSV's fields. Raises InputError if the file cannot be read, lacks a
-    needed column, or has one of a type without text.
+    LIST columns, and the numbers of `vectors` as VECTOR columns. Lists of numbers do not become text. NESTED
+    columns say which cells of JSON are no texts. `null_values` are texts that stand for nothing, `separator`
+    is that of a CSV's fields. Raises InputError if the file cannot be read, lacks a needed column, or has one
+    of a type without text.
     """
-    lists, columns = lists or {}, list(dict.fromkeys(needed))
+    lists, vectors, columns = lists or {}, vectors or {}, list(dict.fromkeys(needed))
     rows, names = open_rows(path, separator)
     if names is None:
         try:
@@ -85,7 +90,8 @@ def open_file(
     else:
         require(columns, names, str(path))
         schema = rows.collect_schema()
-        rows = rows.select(ROW, *(text_of(column, schema[column], path) for column in columns))
+        cells = [(vector_cells if c in vectors else text_of)(c, schema[c], path) for c in columns]
+        rows = rows.select(ROW, *cells)
         found = rows.collect_schema()
         dtypes = {column: found[column] for column in columns}
         cut = cut_short(path, separator) if kind_of(path) == "CSV" else pl.Series(ROW, [], pl.UInt32)
@@ -99,8 +105,12 @@ def open_file(
         parts_of(column, dtypes[column], between, null_values, names is None).alias(LIST + column)
         for column, between in lists.items()
     ]
+    prepared += [
+        numbers(pl.col(column), dtypes[column], between).alias(VECTOR + column)
+        for column, between in vectors.items()
+    ]
     for column, dtype in dtypes.items():
-        if dtype.is_nested() and column not in lists:
+        if dtype.is_nested() and column not in lists and column not in vectors:
             raise InputError(
                 f"{path}: column {column!r} holds lists; allowed for a feature with kind = 'multi'"
             )

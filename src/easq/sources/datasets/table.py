@@ -22,7 +22,7 @@ from easq.log.ids import plain_name
 from easq.log.packing import LARGEST_FLOAT, LARGEST_VALUE
 from easq.recipe.questionnaire import Quality
 from easq.sources.datasets.base import EventSource, Rejects
-from easq.sources.datasets.cells import blank, id_lists, ids, inexact, name, number, whole
+from easq.sources.datasets.cells import blank, id_lists, ids, inexact, is_vector, name, number, whole
 from easq.sources.datasets.held import Held, New, held_by, new_of
 from easq.sources.datasets.mapping import (
     NUMBERS,
@@ -34,7 +34,7 @@ from easq.sources.datasets.mapping import (
 )
 from easq.sources.datasets.order_doubt import OrderDoubt, ends_of, order_doubts
 from easq.sources.datasets.request_cutter import into_requests
-from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, kind_of
+from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, VECTOR, kind_of
 from easq.sources.datasets.rows import (
     DID,
     CellChecks,
@@ -51,6 +51,7 @@ from easq.sources.datasets.views import HistoryOf, Views
 from easq.sources.datasets.weighed import weighed
 
 RAW = "raw:"
+_PREPARED = {"multi": LIST, "vector": VECTOR}
 
 
 def load_table(
@@ -66,10 +67,13 @@ def load_table(
     rejected = Rejects(rejects)
     files, passed_over = _files(path)
     root = Path(commonpath([file.parent for file in files]))
-    lists = {f.column: f.separator or "," for f in declared.features if f.kind == "multi"}
+    lists, vectors = (
+        {f.column: f.separator or "," for f in declared.features if f.kind == kind}
+        for kind in ("multi", "vector")
+    )
     rejected.passed_over = [str(file.relative_to(path)) for file in passed_over]
     sources = [
-        open_file(file, root, declared.needed(), lists, declared.null_values, declared.separator)
+        open_file(file, root, declared.needed(), lists, declared.null_values, declared.separator, vectors)
         for file in files
     ]
     is_bounded = declared.columns.request is not None
@@ -157,10 +161,7 @@ def _parse(declared: Mapping) -> Parse:
                 DID + behavior.name: value(behavior.column).cast(pl.Float32)
                 for behavior in declared.behaviors
             },
-            **{
-                RAW + f.name: pl.col(LIST + f.column if f.kind == "multi" else f.column)
-                for f in declared.features
-            },
+            **{RAW + f.name: pl.col(_PREPARED.get(f.kind, "") + f.column) for f in declared.features},
         },
         bad=[
             *(
@@ -188,6 +189,9 @@ def _parse(declared: Mapping) -> Parse:
 def _cell_checks(feature: FeatureColumn) -> list[Check]:
     """Return the tests of a feature's cell. One that fails says nothing of the rest of its row."""
     column = feature.column
+    if feature.dim is not None:
+        numbers = pl.col(VECTOR + column)
+        return [(f"bad_{column}", numbers.is_not_null() & ~is_vector(numbers, feature.dim))]
     if feature.kind in NUMBERS:
         too_large = value(column).abs() > LARGEST_FLOAT
         return [*checks(column, needed=False), (f"out_of_range_{column}", too_large)]
@@ -246,6 +250,9 @@ def _feature(cells: pl.Series, feature: FeatureColumn) -> pl.Series:
             values = ids(cells)
         case "multi":
             values = id_lists(cells, feature.separator or ",")
+        case "vector":
+            assert feature.dim is not None
+            values = cells.cast(pl.Array(pl.Float32, feature.dim))
         case "numeric" | "score":
             cell = number(cells.name).cast(pl.Float32).fill_null(float("nan"))
             values = cells.to_frame().select(cell).to_series()
