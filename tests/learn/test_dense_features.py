@@ -18,8 +18,10 @@ from easq.log.packing import pack_floats
 from easq.log.sqlite import SqliteLog
 from easq.model import dense_features
 from easq.rank.parameters import Parameters
+from tests.support.continued import assert_continues
 from tests.support.crashing_log import CrashError, CrashingLog
 from tests.support.dense_world import (
+    DENSE,
     dense_events,
     dense_request,
     dense_steps,
@@ -114,6 +116,22 @@ def test_answers_are_replayed_with_the_vectors_of_their_lists() -> None:
     for ids_V, vector_Y in zip(*first, strict=True):
         same = (rows.candidate_NV == ids_V).all(1)
         assert any(np.array_equal(vector_Y, other, equal_nan=True) for other in rows.dense.candidate_NY[same])
+
+
+@pytest.mark.parametrize("side", ["viewer", "candidate"])
+@pytest.mark.parametrize("method", ["easq", "emer_s"])
+def test_a_learner_continues_where_one_side_alone_has_dense_features(method: str, side: str) -> None:
+    settings = [f"method.kind={method}", "training.batch_answers=5"]
+    settings += ["method.answers_per_step=12"] if method == "easq" else []
+    features = [feature for feature in DENSE if getattr(feature, "side", "") == side]
+    learner, batches = dense_steps(*settings, features=features)
+    for batch in batches[:10]:
+        learner.step(batch)
+    state = flatten(learner.state())
+    other, _ = dense_steps(*settings, features=features, num_requests=1)
+    assert_continues(learner, other, batches[10:20])
+    kept = {name.split(":")[1] for name in state if "_dense_A" in name and name.startswith("buffer")}
+    assert kept == {"viewer_dense_AX" if side == "viewer" else "candidate_dense_AY"}
 
 
 def test_a_method_that_replays_no_answers_keeps_no_vectors() -> None:

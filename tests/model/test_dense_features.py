@@ -118,6 +118,7 @@ def test_boundaries_are_the_quantiles_of_the_first_values_and_stay(batch: Batch)
     with torch.no_grad():
         embed.weight_QE[0] += 1
     assert (embed(shown)[0] != embed(shown)[2]).all()
+    assert statistics.state()["x"].size == 0  # nobody's values are kept once they have served
     fixed = embed.boundary_Q.clone()
     add(statistics, values, batch)
     assert torch.equal(embed.boundary_Q, fixed)

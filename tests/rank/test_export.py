@@ -208,20 +208,28 @@ def test_outside_scores_beside_a_ranker_are_the_live_ones(tmp_path: Path) -> Non
     ]
 
 
-@pytest.mark.parametrize("method", ["probe", pytest.param("easq", marks=pytest.mark.slow)])
-def test_outside_scores_with_dense_features_are_the_live_ones(method: str, tmp_path: Path) -> None:
+def with_dense_features(method: str) -> ExportedModel:
     recipe = with_dense(small_recipe(f"method.kind={method}"))
     learner, batches = dense_steps(f"method.kind={method}")
     for batch in batches:
         learner.step(batch)
     parameters = Parameters(recipe)
     parameters.replace(1, learner.state())
-    result = export(ExportedModel(recipe, parameters, "v", 0), tmp_path / "model")
-    assert max(result.differences.values()) < 1e-5
-    outside, engine = (
-        OutsideScorer(tmp_path / "model"),
-        Engine(recipe, Profiles.of(recipe, 1), parameters, 9, 0),
-    )
+    return ExportedModel(recipe, parameters, "v", 0)
+
+
+def test_a_program_with_dense_features_has_the_live_scores(tmp_path: Path) -> None:
+    result = export(with_dense_features("probe"), tmp_path / "model", with_onnx=False)
+    assert result.differences["scorer.pt2"] < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["probe", "easq"])
+def test_outside_scores_with_dense_features_are_the_live_ones(method: str, tmp_path: Path) -> None:
+    model = with_dense_features(method)
+    assert max(export(model, tmp_path / "model").differences.values()) < 1e-5
+    outside = OutsideScorer(tmp_path / "model")
+    engine = Engine(model.recipe, Profiles.of(model.recipe, 1), model.parameters, 9, 0)
     assert [one["name"] for one in outside.rules["inputs"]][2:] == ["viewer_dense", "candidates_dense"]
     for seed in range(20):
         request = dense_call(seed)

@@ -45,13 +45,17 @@ def test_vectors_of_items_and_viewers_are_stored_and_read_by_the_next_ranking(se
         {"item_id": "c", "features": {"content": None}},
     ]
     assert served.http.put("/v1/items", json={"items": entries}).json()["accepted"] == 3
+    unknown = np.full(8, np.nan, "<f4").tobytes()
+    nothing = {"items": [{"item_id": "c", "features": {"content": unknown}}]}
+    reply = served.http.put("/v1/items", content=msgspec.msgpack.encode(nothing), headers=MSGPACK)
+    assert reply.json()["accepted"] == 1
     again = {"items": [{"item_id": "b", "features": {"content": packed}}]}
     reply = served.http.put("/v1/items", content=msgspec.msgpack.encode(again), headers=MSGPACK)
     assert reply.json()["accepted"] == 1
     users = {"users": [{"user_id": "u", "features": {"taste": [1, 2, 3], "age": 30}}]}
     assert served.http.put("/v1/users", json=users).json()["accepted"] == 1
     updates = [event for event in served.logged(PROFILES) if isinstance(event, ItemUpdate)]
-    assert len(updates) == 3  # the bytes of b were known already
+    assert len(updates) == 3  # the bytes of b were known already, and that c has none
     assert updates[0].values["content"] == CONTENT[0].tobytes()
     assert "content" not in updates[2].values
     call = {"user_id": "u", "candidates": ITEMS}

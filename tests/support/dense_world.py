@@ -29,8 +29,8 @@ DENSE: tuple[Feature, ...] = (
 )
 
 
-def with_dense(recipe: Recipe) -> Recipe:
-    return msgspec.structs.replace(recipe, features=(*recipe.features, *DENSE))
+def with_dense(recipe: Recipe, features: Sequence[Feature] = DENSE) -> Recipe:
+    return msgspec.structs.replace(recipe, features=(*recipe.features, *features))
 
 
 def vector_of(key: str, dim: int) -> np.ndarray:
@@ -61,8 +61,10 @@ def dense_events(num_requests: int = 120) -> list[Event]:
     return [dense_request(e) if isinstance(e, Request) else e for e in world_events(num_requests)]
 
 
-def dense_steps(*overrides: str, num_requests: int = 120) -> tuple[Learner, list[Batch]]:
-    return learned_from(with_dense(small_recipe(*overrides)), dense_events(num_requests))
+def dense_steps(
+    *overrides: str, num_requests: int = 120, features: Sequence[Feature] = DENSE
+) -> tuple[Learner, list[Batch]]:
+    return learned_from(with_dense(small_recipe(*overrides), features), dense_events(num_requests))
 
 
 @contextmanager

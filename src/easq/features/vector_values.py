@@ -14,8 +14,8 @@ from easq.log.packing import FLOAT
 def parse_vectors(values: list[Any] | bytes, dim: int, num_rows: int, place: str) -> F32:
     """Return vectors as rows of float32, NaN throughout where one is unknown (None, or NaN throughout).
 
-    `values` are lists of numbers, bytes or None; or the bytes of all rows. Raises
-    InputError, naming the place, what was given and what is allowed.
+    `values` are lists of numbers, bytes or None; or the bytes of all rows. Raises InputError, naming the
+    place, what was given and what is allowed.
     """
     if isinstance(values, bytes):
         size = FLOAT.itemsize * dim

@@ -64,8 +64,10 @@ def with_replayed(rows: Rows, replayed: AnsweredRows) -> Rows:
 def _with_dense(dense: DenseRows | None, replayed: AnsweredRows, is_there_AL: Bool) -> DenseRows | None:
     if dense is None or not len(replayed.user_A):
         return dense
-    viewer_AX, candidate_AY = replayed.viewer_dense_AX, replayed.candidate_dense_AY
-    assert viewer_AX is not None and candidate_AY is not None
+    nothing_A0 = np.zeros((len(replayed.user_A), 0), np.float32)
+    viewer_AX = nothing_A0 if replayed.viewer_dense_AX is None else replayed.viewer_dense_AX
+    candidate_AY = nothing_A0 if replayed.candidate_dense_AY is None else replayed.candidate_dense_AY
+    # Rows that lack what the batch has do not fit, and numpy says so.
     list_ALY = candidate_AY.reshape(*is_there_AL.shape, dense.candidate_NY.shape[1])
     return DenseRows(
         np.concatenate([dense.viewer_BX, viewer_AX]),

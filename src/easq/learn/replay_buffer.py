@@ -42,8 +42,9 @@ class AnsweredRows(NamedTuple):
 
 def joined(first: AnsweredRows, second: AnsweredRows) -> AnsweredRows:
     """Return the rows of both, in order."""
-    after = second.columns()
-    return AnsweredRows(**{n: np.concatenate([column, after[n]]) for n, column in first.columns().items()})
+    columns, after = first.columns(), second.columns()
+    # A checkpoint holds no columns without numbers, so one of them may lack such.
+    return AnsweredRows(**{n: np.concatenate([c, after[n]]) for n, c in columns.items() if n in after})
 
 
 class ReplayBuffer:

@@ -90,6 +90,11 @@ class QuantileMap(nn.Module):
         is_known_R = value_R1.squeeze(1).abs() <= _LARGEST
         return functional.embedding(torch.where(is_known_R, interval_R, NUM_INTERVALS), self.weight_QE)
 
+    @property
+    def has_boundaries(self) -> bool:
+        """Whether boundaries were found."""
+        return bool(self.boundary_Q[0] < _LARGEST)
+
     @torch.no_grad()
     def divide(self, boundary_Q: Tensor) -> None:
         """Set the boundaries. Every interval begins with what the only one before them has learned."""
@@ -210,22 +215,22 @@ class _Spread:
 
 
 class _Quantiles:
-    """The first values, until there are enough for boundaries."""
+    """The first values, until there are enough for boundaries; then none is kept."""
 
     def __init__(self, maps: Sequence[nn.Module]) -> None:
         self._maps = [one for one in maps if isinstance(one, QuantileMap)]
         self._first: F32 = np.zeros(0, np.float32)
 
     def add(self, value_R: F32) -> None:
-        missing = NUM_FIRST - len(self._first)
-        if missing <= 0 or not len(value_R):
+        if self._maps[0].has_boundaries or not len(value_R):
             return
-        self._first = np.concatenate([self._first, value_R[:missing]])
+        self._first = np.concatenate([self._first, value_R])[:NUM_FIRST]
         if len(self._first) == NUM_FIRST:
             place_Q = np.arange(1, NUM_INTERVALS) * NUM_FIRST // NUM_INTERVALS
             boundary_Q = torch.from_numpy(np.sort(self._first)[place_Q])
             for one in self._maps:
                 one.divide(boundary_Q)
+            self._first = np.zeros(0, np.float32)
 
     def state(self) -> NDArray[np.generic]:
         return self._first

@@ -96,7 +96,8 @@ def _pack(feature: Feature, value: Any) -> Column | None:
     if value is None:
         return None
     if isinstance(feature, Vector):
-        return parse_vectors([value], feature.dim, 1, f"features.{feature.name}").tobytes()
+        vector_1D = parse_vectors([value], feature.dim, 1, f"features.{feature.name}")
+        return None if np.isnan(vector_1D).any() else vector_1D.tobytes()
     if isinstance(feature, Number):
         return _pack_number(feature.name, value)
     if isinstance(feature, Categorical) and _is_category(value):
