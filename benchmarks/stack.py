@@ -1,6 +1,7 @@
 """Beside a ranker that a team already has: its score alone, and its score with the probe beside it.
 
     python benchmarks/stack.py [--views N] [--seeds 1 2 3] [--chances] [--no-vectors] [--json]
+    python benchmarks/stack.py --table views.parquet [--views N]
 
 A made stack: 4,000 viewers, 8,000 items of 600 authors and 24 topics; requests of ten views in the order of
 a production score. The team has three upstream predictions (click, long view, like), good but not perfect,
@@ -137,7 +138,11 @@ def main() -> None:
     parser.add_argument("--chances", action="store_true", help="the probe reads the team's predictions")
     parser.add_argument("--no-vectors", action="store_true", help="the items' vectors are not read")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--table", type=Path, help="only write the team's log of the first seed there")
     options = parser.parse_args()
+    if options.table:
+        make_stack(options.views, options.seeds[0]).write_parquet(options.table)
+        return
     found = [
         over_score(options.views, seed, chances=options.chances, vectors=not options.no_vectors)
         for seed in options.seeds

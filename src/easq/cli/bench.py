@@ -1,10 +1,10 @@
 """The command that compares methods: a plan of experiments on worlds; a stopped run resumes."""
 
 import os
-from collections.abc import Container
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from rich.table import Table
 
 from easq.cli.shared import Json, app, console, progress, show
@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # loaded when the command needs it
     from easq.prove.bench.plan import Plan
     from easq.prove.bench.real import RealResult
     from easq.prove.bench.runner import Bench
+
+_TABLE = "table"
+"""The name of a table of one's own among the logs of --data."""
 
 
 @app.command
@@ -28,11 +31,12 @@ def bench(
     method: tuple[str, ...] = (),
     workers: int = 0,
     data: tuple[str, ...] = (),
+    mapping: Path | None = None,
     log: Path | None = None,
     rows: tuple[Path, ...] = (),
     as_json: Json = False,
 ) -> None:
-    """Compare methods on simulated worlds: run what is missing, then write tables and figures.
+    """Compare methods on simulated worlds or on a log: run what is missing, then write tables and figures.
 
     Parameters
     ----------
@@ -53,47 +57,75 @@ def bench(
     workers
         Processes at once; 0: one for each core.
     data
-        A real log of the plan and its folder, such as kuairand=FOLDER. Repeatable. Then no world is run.
+        A real log of the plan, as kuairand=FOLDER, or your table, as table=views.parquet. Repeatable.
+    mapping
+        Which column of your table is what; by default the file of [data] in RECIPE.
     log
-        A log of your own, as easq import writes it, with your RECIPE: methods learn a part of its answers and
-        are scored on the rest, beside popularity and a plain linear learner. Then no world is run.
+        A log of your own, as easq import or a live service writes it, with your RECIPE. Of it or your table
+        methods learn half of the answers and are scored on the rest, beside your score ([reference]).
     rows
-        Rows of an earlier run of the same plan, size and code, such as another folder's rows.json or
-        rows.parquet: their cells are not run again, and the cells in --out stay. Repeatable.
+        Another run's rows.json or rows.parquet, of the same plan, size and code: their cells are not run
+        again, and the cells in --out stay. Repeatable.
     """
-    from easq.prove.bench.bench_report import write
     from easq.prove.bench.plan import read_plan
     from easq.prove.bench.runner import Bench
 
     _check(declared := read_plan(plan := located(plan)), size, only, workers)
     whole = Bench(recipe, plan.parent / "methods", declared, declared.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
-    for path in rows:
-        _adopt(whole, path)
-    logs = [_real(argument, whole.plan.real) for argument in data]
-    if logs or log is not None:
-        _run_logs(whole, plan.parent, logs, log, method)
-    else:
+    _adopt(whole, rows)
+    own = _own_of(whole, data, log, mapping)
+    imported = _run_logs(whole, plan.parent, _named(whole, data), own, method)
+    if not data and own is None:
         _run_worlds(whole, only, method, workers or os.cpu_count() or 1)
-    done = write(whole)
-    result = {"rows": done, "report": str(out / "report" / "index.html")}
-    show(result, as_json, lambda: _print(whole, done, has_own=log is not None))
+    _show(whole, imported, as_json, has_own=own is not None)
+
+
+class _Own(NamedTuple):
+    """A log of one's own, or a table with its mapping."""
+
+    path: Path
+    mapping: Path | None
+
+
+def _own_of(bench: "Bench", data: tuple[str, ...], log: Path | None, mapping: Path | None) -> _Own | None:
+    tables = [path for name, path in _named(bench, data) if name == _TABLE]
+    if len(tables) + (log is not None) > 1:
+        raise InputError("--data table=..., --log: give one log or table of your own")
+    if mapping is not None and not tables:
+        raise InputError("--mapping is for --data table=PATH")
+    if tables:
+        return _Own(tables[0], located(mapping) if mapping else _mapping_of(bench.recipe, tables[0]))
+    return None if log is None else _Own(log, None)
+
+
+def _mapping_of(recipe: Path, table: Path) -> Path:
+    from easq.model.method import read_method
+    from easq.recipe.read import read_recipe
+
+    declared = read_recipe(recipe, methods=read_method).data
+    if declared is None or declared.mapping is None:
+        raise InputError(f"--data table={table}: it needs --mapping FILE, or [data] mapping in {recipe}")
+    return located(recipe).parent / declared.mapping
 
 
 def _run_logs(
-    bench: "Bench",
-    plans: Path,
-    logs: list[tuple[str, Path]],
-    own: Path | None,
-    methods: tuple[str, ...],
-) -> None:
-    from easq.prove.bench.real import run, run_own
+    bench: "Bench", plans: Path, logs: list[tuple[str, Path]], own: _Own | None, methods: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Run methods on logs; return the counts of the import of a table, if one was imported now."""
+    from easq.prove.bench.real import import_own, run, run_own
 
+    counts = None
     with progress() as watch:
         for name, path in logs:
-            run(bench, plans, name, path, watch, methods)
+            if name != _TABLE:
+                run(bench, plans, name, path, watch, methods)
         if own is not None:
-            run_own(bench, own, watch, methods)
+            log = own.path
+            if own.mapping is not None:
+                log, counts = import_own(bench, own.path, own.mapping, watch)
+            run_own(bench, log, watch, methods)
+    return counts
 
 
 def _run_worlds(bench: "Bench", only: tuple[str, ...], methods: tuple[str, ...], workers: int) -> None:
@@ -103,22 +135,44 @@ def _run_worlds(bench: "Bench", only: tuple[str, ...], methods: tuple[str, ...],
         run(bench, only, methods, workers, watch("views learned by all methods", 1))
 
 
-def _print(bench: "Bench", done: int, *, has_own: bool) -> None:
-    from easq.prove.bench.bench_report import short_table
+def _show(bench: "Bench", imported: dict[str, Any] | None, as_json: bool, *, has_own: bool) -> None:
+    """Write the report, and print what there is."""
+    from easq.prove.bench.bench_report import write
     from easq.prove.bench.real import OWN, results
 
-    for result in results(bench) if has_own else ():
-        if result.log == OWN:
-            heads, rows = short_table(result)
-            table = Table("", *heads, title=_own_title(result))
-            for method, cells in rows:
-                table.add_row(method, *cells)
-            console.print(table)
+    done = write(bench, of_worlds=not has_own)
+    own = [result for result in results(bench) if result.log == OWN] if has_own else []
+    verdicts = [
+        {"kept": each.kept, **msgspec.to_builtins(each.comparison)} for each in own if each.comparison
+    ]
+    result = {"rows": done, "report": str(bench.out / "report" / "index.html"), "verdicts": verdicts}
+    show(result, as_json, lambda: _print(bench, done, own, imported))
+
+
+def _print(bench: "Bench", done: int, own: list["RealResult"], imported: dict[str, Any] | None) -> None:
+    from easq.cli.replay import print_import
+    from easq.prove.bench.bench_report import short_table
+
     out = bench.out
-    if has_own:
-        console.print(f"results in {out}/real; report in {out}/report")
+    if imported:
+        print_import(imported)
+    if not own:
+        console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report")
         return
-    console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report")
+    for result in own:
+        heads, rows = short_table(result)
+        table = Table("", *heads, title=_own_title(result))
+        for method, cells in rows:
+            table.add_row(method, *cells)
+        console.print(table)
+    console.print(f"results in {out}/real; report in {out}/report", highlight=False)
+    compared = [result for result in own if result.comparison]
+    for how in dict.fromkeys(result.comparison.how() for result in compared if result.comparison):
+        console.print(how, highlight=False)
+    for result in compared:
+        if result.comparison:
+            of = f"{result.kept:.0%} of the answers learned: " if len(compared) > 1 else ""
+            console.print(of + result.comparison.line, highlight=False, soft_wrap=True)
 
 
 def _own_title(result: "RealResult") -> str:
@@ -137,21 +191,28 @@ def _check(plan: "Plan", size: str, only: tuple[str, ...], workers: int) -> None
         raise InputError(f"--workers: got {workers}; allowed: 0 or more")
 
 
-def _adopt(whole: "Bench", path: Path) -> None:
-    """Take the rows of an earlier run into a bench."""
+def _adopt(whole: "Bench", paths: tuple[Path, ...]) -> None:
+    """Take the rows of earlier runs into a bench."""
     from easq.prove.bench.row_store import read_rows
 
-    rows = read_rows(path)
-    try:
-        num_cells = whole.adopt(rows)
-    except InputError as error:
-        raise InputError(f"--rows: {path}: {error}") from None
-    if not num_cells:
-        raise InputError(f"--rows: {path} holds no cell of this plan and size")
+    for path in paths:
+        rows = read_rows(path)
+        try:
+            num_cells = whole.adopt(rows)
+        except InputError as error:
+            raise InputError(f"--rows: {path}: {error}") from None
+        if not num_cells:
+            raise InputError(f"--rows: {path} holds no cell of this plan and size")
 
 
-def _real(argument: str, known: Container[str]) -> tuple[str, Path]:
-    name, equals, path = argument.partition("=")
-    if not equals or name not in known:
-        raise InputError(f"--data: got {argument!r}; allowed: NAME=PATH with NAME a real log of the plan")
-    return name, Path(path)
+def _named(bench: "Bench", data: tuple[str, ...]) -> list[tuple[str, Path]]:
+    """Return the logs of --data by name."""
+    named = []
+    for argument in data:
+        name, equals, path = argument.partition("=")
+        if not equals or name not in (*bench.plan.real, _TABLE):
+            raise InputError(
+                f"--data: got {argument!r}; allowed: NAME=PATH with NAME table or a real log of the plan"
+            )
+        named.append((name, Path(path)))
+    return named

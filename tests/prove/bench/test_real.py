@@ -69,6 +69,14 @@ def test_methods_are_scored_on_what_was_held_back(whole: Path) -> None:
     assert result["behavior"].tally.interval("random/sat/auc").low < 0.5
 
 
+def test_seeds_differ_in_their_first_parameters_too(whole: Path) -> None:
+    with SqliteLog(whole) as log:
+        # No answer is read, so nothing else moves the order of behavior.
+        one, two = (run_real({"behavior": RECIPE}, log, kept=0.5, seeds=(seed,)) for seed in (1, 2))
+    found = [result["behavior"].tally.interval("pair_accuracy").value for result in (one, two)]
+    assert found[0] != found[1]
+
+
 def test_a_log_of_ones_own_is_run_with_its_recipe_and_once(whole: Path, tmp_path: Path) -> None:
     bench, watched = small_bench(tmp_path), []
 

@@ -127,6 +127,18 @@ def test_difference_of_ratios_is_paired_by_viewer():
     assert_same_interval(difference, resample(lambda times: first(times) - second(times), 7))
 
 
+def test_change_is_a_share_of_the_other_and_paired_by_viewer():
+    rng = np.random.default_rng(3)
+    their = rng.uniform(1, 2, VIEWERS)
+    one, two = (Tally(replicates=400, confidence=0.95, seed=7) for _ in range(2))
+    one.add("m", np.arange(VIEWERS), 0.9 * their)
+    two.add("n", np.arange(VIEWERS), their)
+    change = one.change(two, "m", "n")
+    assert change == pytest.approx((-0.1, -0.1, -0.1))  # nothing but what they share varies
+    two.add("zero", np.arange(VIEWERS), np.zeros(VIEWERS))
+    assert np.isnan(one.change(two, "m", "zero").low)
+
+
 def test_difference_of_aucs_moves_both_classes():
     label, better, worse = clustered(8)
     one, two = Tally(500, 0.95, 1), Tally(500, 0.95, 1)

@@ -23,12 +23,27 @@ EXPECTED_COST = "expected_behavior@3"
 _OTHERS = ("said_sat@3", "sat/auc", "pair_accuracy")
 
 
-def write(bench: Bench) -> int:
-    """Write the rows and report/ from the cells that are done; return how many rows there are."""
+def write(bench: Bench, *, of_worlds: bool = True) -> int:
+    """Write the rows and report/ from the cells that are done; return how many rows there are.
+
+    Not `of_worlds`: of logs alone. The recipe is then that of a log, and other methods may not fit it.
+    """
     folder = bench.out / "report"
     folder.mkdir(parents=True, exist_ok=True)
     every: dict[str, MetricRow] = {}
-    blocks = []
+    blocks = list(_write_worlds(bench, folder, every)) if of_worlds else []
+    for result in real.results(bench):
+        name = f"{result.log}-{result.kept:g}"
+        replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
+        blocks.append(_real_section(result))
+    title = "Methods compared"
+    lead = page.header(title, *([page.text(_lead(bench.size), "lead")] if of_worlds else []))
+    replace_file(folder / "index.html", page.document(title, "\n".join([lead, *blocks])), durable=False)
+    return len(every)
+
+
+def _write_worlds(bench: Bench, folder: Path, every: dict[str, MetricRow]) -> Iterator[str]:
+    """Write the rows of all experiments and what is drawn of them; yield the sections, and fill `every`."""
     for name in bench.size.experiments:
         rows = bench.rows(name)
         every |= {json.dumps([r["method"], r["scenario"], r["seed"], r["metric"]]): r for r in rows}
@@ -36,23 +51,15 @@ def write(bench: Bench) -> int:
             experiment, table = bench.plan.experiments[name], SeedTable(rows)
             replace_file(folder / f"{name}.md", markdown(experiment, bench.size, table), durable=False)
             drawn = list(figures_of(experiment, table, bench.size))
-            blocks.append(_section(experiment, bench.size, table, drawn))
             for number, one in enumerate(drawn, 1):
                 path = folder / (f"{name}.svg" if len(drawn) == 1 else f"{name}-{number}.svg")
                 replace_file(path, one.svg, durable=False)
             if trials := tune.trials(experiment, bench.size, table):
                 _write_winners(folder, trials)
-    for result in real.results(bench):
-        name = f"{result.log}-{result.kept:g}"
-        replace_file(folder / f"{name}.md", real_markdown(result), durable=False)
-        blocks.append(_real_section(result))
+            yield _section(experiment, bench.size, table, drawn)
     lines = ",\n".join(json.dumps(row) for row in every.values())
     replace_file(bench.out / "rows.json", f"[\n{lines}\n]\n", durable=False)
     write_rows(bench.out / "rows.parquet", list(every.values()))
-    title = "Methods compared"
-    lead = page.header(title, page.text(_lead(bench.size), "lead"))
-    replace_file(folder / "index.html", page.document(title, "\n".join([lead, *blocks])), durable=False)
-    return len(every)
 
 
 def _write_winners(folder: Path, trials: dict[str, list[tune.Trial]]) -> None:
@@ -103,7 +110,7 @@ _Body = list[tuple[str, list[str]]]
 
 
 def _real_rows(result: real.RealResult) -> tuple[list[str], _Body]:
-    """Return heads and rows: every metric and its gain over the first method, with intervals."""
+    """Return heads and rows: every metric and its gain, with intervals; over what, RealMethod says."""
     methods = result.methods
     metrics = list(next(iter(methods.values())).metrics)
     heads = ["answers learned a seed", "held back a seed", *metrics, *(f"{m}, gain" for m in metrics)]
@@ -117,31 +124,37 @@ def _real_rows(result: real.RealResult) -> tuple[list[str], _Body]:
 
 def short_table(result: real.RealResult) -> tuple[list[str], _Body]:
     """Return heads and rows of what matters most, short enough for a terminal."""
-    heads = {
-        "sat/raw_auc": "stated answers, AUC",
-        "sat/pair_accuracy": "in a request, pairs",
-        "pair_accuracy": "behavior, pairs",
-    }
-    rows = [
-        (name, [_bounds(method.metrics.get(m), ".3f") for m in heads])
-        for name, method in result.methods.items()
-    ]
-    return list(heads.values()), rows
+    said = result.comparison.metric if result.comparison else "sat/raw_auc"
+    heads = ["stated answers, AUC", f"over {result.against}", "in a request, pairs", "behavior, pairs"]
+    rows = []
+    for name, method in result.methods.items():
+        values = [_bounds(method.metrics.get(m), ".3f") for m in (said, "sat/pair_accuracy", "pair_accuracy")]
+        values.insert(1, _bounds(method.gain.get(said), "+.3f"))
+        rows.append((name, values))
+    return heads, rows
 
 
 def real_markdown(result: real.RealResult) -> str:
     """Return a real log's table as Markdown."""
     heads, rows = _real_rows(result)
     lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
-    return "\n".join([*lines, *(f"| {m} | " + " | ".join(cells) + " |" for m, cells in rows)]) + "\n"
+    lines += [f"| {m} | " + " | ".join(cells) + " |" for m, cells in rows]
+    if result.comparison is not None:
+        lines += ["", result.comparison.how(), "", result.comparison.line]
+    return "\n".join(lines) + "\n"
 
 
 def _real_section(result: real.RealResult) -> str:
     heads, rows = _real_rows(result)
     body = (page.row([page.cell(method), *map(page.cell, cells)]) for method, cells in rows)
     title = f"{result.log}, {result.kept:.0%} of the answers learned"
-    caption = f"Seeds {', '.join(map(str, result.seeds))} together; 95 % intervals by viewer."
-    return page.section(title, page.table(caption, ["", *map(page.plain, heads)], body))
+    seeds = ", ".join(map(str, result.seeds))
+    caption = f"Seeds {seeds} together; 95 % intervals by viewer; gains are over {result.against}."
+    table = page.table(caption, ["", *map(page.plain, heads)], body)
+    if result.comparison is None:
+        return page.section(title, table)
+    line, how = page.text(result.comparison.line), page.text(result.comparison.how())
+    return page.section(title, line, table, how)
 
 
 def _bounds(bounds: real.Bounds | None, form: str) -> str:

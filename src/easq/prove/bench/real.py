@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -11,21 +12,25 @@ from msgspec import Struct
 from easq.errors import InputError
 from easq.home.files import replace_file
 from easq.log.events import EVENTS
+from easq.log.mark import log_mark
 from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
+from easq.prove.bench.bound import BASE
 from easq.prove.bench.linear import LINEAR
+from easq.prove.bench.own_score import Comparison, against_of, compare
 from easq.prove.bench.plan import OwnLog, Real
 from easq.prove.bench.real_pass import BEHAVIOR, METRICS, MethodScores, run_real
 from easq.prove.bench.row_store import digest
 from easq.prove.bench.runner import Bench
-from easq.prove.offline.tally import Interval
-from easq.recipe.features import Reference
+from easq.prove.offline.tally import Interval, Tally
 from easq.recipe.packaged import located
 from easq.recipe.read import read_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 OWN = "own"
 """The name of a user's own log in results."""
+_FORM = 2
+"""Of what is run: another one runs all logs again. Since 2 the first parameters differ by seed too."""
 Watch = Callable[[str, int], Callable[[int, int], None]]
 _METRICS = (*METRICS, BEHAVIOR)
 
@@ -34,7 +39,10 @@ Bounds = tuple[float | None, float | None, float | None]
 
 
 class RealMethod(Struct, frozen=True):
-    """One method on a real log: answers learned and held back per seed, metrics, and gains over the first."""
+    """One method on a real log: answers learned and held back per seed, metrics, and gains.
+
+    Gains are over the platform's own score or, without one, over the first method.
+    """
 
     learned: int
     held: int
@@ -43,13 +51,18 @@ class RealMethod(Struct, frozen=True):
 
 
 class RealResult(Struct, frozen=True):
-    """All methods on one real log, learning the share `kept` of its answers; `key` names its settings."""
+    """All methods on one real log, learning the share `kept` of its answers; `key` names its settings.
+
+    `against` is what gains are over. `comparison` is there for a log of one's own, if both of its sides ran.
+    """
 
     key: str
     log: str
     kept: float
     seeds: list[int]
     methods: dict[str, RealMethod]
+    against: str = ""
+    comparison: Comparison | None = None
 
 
 def run(
@@ -84,6 +97,31 @@ def run_own(bench: Bench, log: Path, watch: Watch, methods: Collection[str] = ()
     _run_log(bench, OWN, _limited(bench.plan.own, methods), bench.recipe, log, watch)
 
 
+def import_own(bench: Bench, table: Path, mapping: Path, watch: Watch) -> tuple[Path, dict[str, Any] | None]:
+    """Import a table into the bench's folder; return its log, and the counts of the import.
+
+    A table and a mapping of the content that was imported before are not imported again: then there are no
+    counts. Raises InputError for a table or a mapping that cannot be read.
+    """
+    from easq.log.rejects import rejects_of
+    from easq.sources.datasets import load
+    from easq.sources.datasets.fingerprint import fingerprint
+
+    folder = bench.out / "real"
+    folder.mkdir(parents=True, exist_ok=True)
+    log, noted = folder / f"{OWN}.log", folder / f"{OWN}.data.json"
+    found = json.dumps(fingerprint(table, mapping))
+    if log.exists() and noted.exists() and noted.read_text() == found:
+        return log, None
+    for old in folder.glob(f"{OWN}*.log*"):
+        old.unlink()
+    part = folder / f"{OWN}.part.log"
+    counts = load("table", table, part, mapping, watch(f"import {table.name}", 1), rejects_of(log))
+    part.replace(log)
+    replace_file(noted, found, durable=False)
+    return log, {**counts, "log": str(log)}
+
+
 def _limited(wanted: OwnLog, methods: Collection[str]) -> OwnLog:
     chosen = tuple(m for m in wanted.methods if not methods or m in methods)
     if not set(chosen) - set(LINEAR):
@@ -95,13 +133,16 @@ def _limited(wanted: OwnLog, methods: Collection[str]) -> OwnLog:
 
 
 def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Path, watch: Watch) -> None:
-    folder = bench.out / "real"
+    folder, is_own = bench.out / "real", name == OWN
     folder.mkdir(parents=True, exist_ok=True)
-    recipes = _recipes(bench, recipe, wanted)
+    recipes, own = _recipes(bench, recipe, wanted)
     linear = wanted.linear if set(wanted.methods) & set(LINEAR) else None
     for kept in wanted.kept:
         with SqliteLog(log_path) as whole:
-            held = [name, kept, wanted.seeds, linear, whole.end_offsets(EVENTS)]
+            ends = whole.end_offsets(EVENTS)
+            # An own log may be another one the next time, of as many events.
+            mark = log_mark(whole, EVENTS, ends) if is_own else ""
+            held = [_FORM, name, kept, wanted.seeds, linear, ends, mark, own]
             key = digest(*held, [to_toml(of_method) for of_method in recipes.values()])
             path = folder / f"{name}-{kept:g}.json"
             if path.exists() and _read(path).key == key:
@@ -113,7 +154,9 @@ def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Pa
             name,
             kept,
             list(wanted.seeds),
-            _methods(scores, wanted, next(iter(recipes.values())).reference),
+            _methods(scores, wanted, own),
+            against_of(scores, own).name,
+            compare(scores, own) if is_own else None,
         )
         replace_file(path, json.dumps(msgspec.to_builtins(result), indent=1) + "\n", durable=False)
 
@@ -135,38 +178,48 @@ def _logs(bench: Bench) -> list[tuple[str, OwnLog]]:
     return [*bench.plan.real.items(), *own]
 
 
-def _recipes(bench: Bench, base: Path, wanted: OwnLog) -> dict[str, Recipe]:
+def _recipes(bench: Bench, base: Path, wanted: OwnLog) -> tuple[dict[str, Recipe], str | None]:
+    """Return the recipe of each method, and the feature that is the platform's own score, if there is one.
+
+    Beside such a score `behavior` is the behavior model alone: as a recipe it would serve the score itself.
+    """
     common = wanted.set if isinstance(wanted, Real) else ()
-    return {
+    recipes = {
         m: read_recipe(base, common, [bench.overlay_of(m)], read_method)
         for m in wanted.methods
         if m not in LINEAR
     }
+    own = next((r.reference.feature for r in recipes.values() if r.reference), None)
+    if BASE in recipes:
+        recipes[BASE] = msgspec.structs.replace(recipes[BASE], reference=None)
+    return recipes, own
 
 
-def _methods(scores: dict[str, MethodScores], wanted: OwnLog, own: Reference | None) -> dict[str, RealMethod]:
-    num_seeds = len(wanted.seeds)
-    against = next(iter(scores.values()))
+def _methods(scores: dict[str, MethodScores], wanted: OwnLog, own: str | None) -> dict[str, RealMethod]:
+    num_seeds, against = len(wanted.seeds), against_of(scores, own)
+    first = next(iter(scores.values()))
+
+    def gains(tally: Tally, prefix: str, metrics: Collection[str]) -> dict[str, Bounds]:
+        return {
+            m: _bounds(tally.difference(against.tally, f"{prefix}{m}", f"{against.prefix}{m}"))
+            for m in metrics
+        }
+
     methods = {}
     for method, scored in scores.items():
         intervals = scored.tally.intervals()
         metrics = {m: _bounds(intervals[m]) for m in _METRICS if m in intervals}
-        gain = {} if scored is against else {
-            m: _bounds(scored.tally.difference(against.tally, m)) for m in metrics
-        }  # fmt: skip
+        gain = {} if method == against.name else gains(scored.tally, "", metrics)
         methods[method] = RealMethod(scored.learned // num_seeds, scored.held // num_seeds, metrics, gain)
-    intervals = against.tally.intervals()
-    names = ("popularity", "random", *(() if own is None else (own.feature,)))
+    intervals = first.tally.intervals()
+    names = ("popularity", "random", *(() if own is None else (own,)))
     for reference in (*names, *(m for m in LINEAR if m in wanted.methods)):
         metrics = {m: _bounds(intervals[n]) for m in _METRICS if (n := f"{reference}/{m}") in intervals}
         if not metrics:
             continue
-        tally, is_simple = against.tally, reference not in LINEAR
-        gain = {} if is_simple else {
-            m: _bounds(tally.difference(tally, f"{reference}/{m}", m)) for m in metrics
-        }  # fmt: skip
-        learned = against.learned // num_seeds if reference in ("linear_ridge", "linear_answers") else 0
-        methods[reference] = RealMethod(learned, against.held // num_seeds, metrics, gain)
+        gain = {} if reference in names else gains(first.tally, f"{reference}/", metrics)
+        learned = first.learned // num_seeds if reference in ("linear_ridge", "linear_answers") else 0
+        methods[reference] = RealMethod(learned, first.held // num_seeds, metrics, gain)
     return methods
 
 

@@ -5,13 +5,14 @@ Shapes: G held-back answers.
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from zlib import crc32
 
+import msgspec
 import numpy as np
 
-from easq.arrays import F64
+from easq.arrays import F64, I64
 from easq.learn.learner import StepResult
 from easq.learn.trainer import Trainer, compute_alike
 from easq.log.base import EventLog
@@ -60,14 +61,18 @@ def thin(whole: EventLog, part: EventLog, recipe: Recipe, kept: float, seed: int
 
 
 class MethodScores:
-    """Metrics of one method's scores on held-back answers and on behavior, over several seeds."""
+    """Metrics of one method's scores on held-back answers and on behavior, over several seeds.
+
+    `told` has the viewer of each held-back answer and whether it is a satisfied one, once for all seeds;
+    `listed` counts those whose request holds another view too, so that an order of it says something.
+    """
 
     def __init__(self, recipe: Recipe, scorers: tuple[str, ...]) -> None:
         evaluation = recipe.evaluation
         self._recipe, self._scorers = recipe, scorers
         self.tally = Tally(evaluation.replicates, evaluation.confidence, recipe.seed)
-        self.learned = 0
-        self.held = 0
+        self.learned = self.held = self.listed = 0
+        self.told: dict[tuple[str, int], tuple[int, bool]] = {}
 
     def window(self) -> Window:
         """Return a window for the steps of one run."""
@@ -85,7 +90,7 @@ class MethodScores:
             np.int64,
         )
         row_G = np.flatnonzero(option_M >= 0)
-        self.held += len(row_G)
+        self._note(row_G, request_M, ids, items, option_M, batch.user_B)
         scored = dataclasses.replace(
             batch, answer_row_A=row_G, option_A=option_M[row_G], fresh_A=np.ones(len(row_G), np.bool_)
         )
@@ -94,6 +99,18 @@ class MethodScores:
             right_B, pairs_B = pairs_right(request_M, batch.level_M, score_N)
             prefix = "" if name == _MODEL else f"{name}/"
             self.tally.add(f"{prefix}{BEHAVIOR}", batch.user_B[: len(pairs_B)], right_B, pairs_B)
+
+    def _note(
+        self, row_G: I64, request_M: I64, ids: Sequence[str], items: list[int], option_M: I64, user_B: I64
+    ) -> None:
+        """Note whose answers were held back."""
+        self.held += len(row_G)
+        size_B = np.bincount(request_M)
+        best = len(self._recipe.question.options) - 1
+        for row in row_G.tolist():
+            request = int(request_M[row])
+            self.listed += bool(size_B[request] > 1)
+            self.told[ids[request], items[row]] = int(user_B[request]), bool(option_M[row] == best)
 
 
 def run_real(
@@ -106,22 +123,26 @@ def run_real(
 ) -> dict[str, MethodScores]:
     """Return the metrics of each method; those of the first hold the references too.
 
-    References are `random`, `popularity`, the platform's own ranker if the recipe has one and, with settings
+    References are `random`, `popularity`, the platform's own ranker if a recipe has one and, with settings
     for it, the linear learner. Each seed draws
     different answers and different first parameters; all held-back answers are pooled.
     """
     scores_of: dict[str, MethodScores] = {}
+    known = [ranker for recipe in recipes.values() if (ranker := own_ranker(recipe)) is not None]
     done, total = 0, len(recipes) * len(seeds)
     for seed in seeds:
         for number, (method, recipe) in enumerate(recipes.items()):
             compute_alike(recipe.training.threads)
-            simple, own = (("popularity", "random"), own_ranker(recipe)) if not number else ((), None)
-            references = References(simple, seed, own)
+            references = (
+                References((), seed)
+                if number
+                else References(("popularity", "random"), seed, next(iter(known), None))
+            )
             learner = None if number or linear is None else LinearReference(recipe, linear)
             scorers = (_MODEL, *references.names, *(LINEAR if learner else ()))
             scored = scores_of.setdefault(method, MethodScores(recipe, scorers))
             window, first = scored.window(), FirstScores()
-            for step, held in _steps(recipe, whole, kept, seed):
+            for step, held in _steps(msgspec.structs.replace(recipe, seed=seed), whole, kept, seed):
                 scores = {_MODEL: step.served_N.astype(np.float64), **references.score(step.batch)}
                 if learner is not None:
                     scores |= learner.step(step.batch).by_method

@@ -108,6 +108,13 @@ class Tally:
         their_value, their_drawn = other._drawn(other_name or name, self._weights)
         return self._percentiles(our_value - their_value, our_drawn - their_drawn)
 
+    def change(self, other: "Tally", name: str, other_name: str | None = None) -> Interval:
+        """Return `difference` as a share of the other's metric; NaN where that is 0."""
+        our_value, our_drawn = self._drawn(name, self._weights)
+        their_value, their_drawn = other._drawn(other_name or name, self._weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._percentiles(our_value / their_value - 1, our_drawn / their_drawn - 1)
+
     def standard_errors(self, name: str, other_name: str) -> tuple[float, int]:
         """Return how many standard errors one metric lies above another, and the viewers' cells behind both.
 
