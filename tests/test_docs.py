@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import easq
+from tests.support.own_table import own_table, write_own
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -37,6 +40,32 @@ def test_quickstart_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert "6 views and 3 answers" in done.stdout
     assert "asked Are you satisfied with this video?" in done.stdout
     assert "different: none" in done.stdout
+
+
+def test_the_library_page_runs_and_names_what_is_public(tmp_path: Path) -> None:
+    page = (ROOT / "docs/library.md").read_text()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    write_own(tmp_path, 200)
+    candidates = own_table(20).select(
+        "author", "prod_score", user_id="user", item_id="item_id", viewer="user", item="item_id"
+    )
+    candidates.write_parquet(tmp_path / "candidates.parquet")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.splitlines()
+    assert shown[0].startswith("probe against prod_score: ")
+    # What the page shows is made of the same lines.
+    (report,) = re.findall(r"^```text\n(probe against prod_score.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [line.split("  ")[0] for line in report.splitlines()[1:]] == [
+        line.split("  ")[0] for line in shown[1 : len(report.splitlines())]
+    ]
+    named = set(
+        re.findall(r"`(\w+)", page[page.index("## What is public") : page.index("That is `easq.__all__`")])
+    )
+    assert set(easq.__all__) <= named
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,10 @@ class InputError(ValueError):
     """Input cannot be used. The message names the field, what was given and what is allowed."""
 
 
+class InputWarning(UserWarning):
+    """Input was used in part; the message says what was left out, and how much."""
+
+
 class SettingsError(InputError):
     """A recipe cannot be used. The message names the key, what was given and what is allowed."""
 

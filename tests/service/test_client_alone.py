@@ -43,6 +43,16 @@ except ClientError as error:
 asyncio.run(rank())
 """
 
+LIBRARY = """
+import easq
+
+assert issubclass(easq.InputError, ValueError)
+try:
+    easq.fit
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
 COMMAND = """
 sys.argv = ["easq", "demo"]
 from easq.cli import main
@@ -79,6 +89,16 @@ def test_the_clients_need_only_what_comes_without_an_extra() -> None:
     done = run_alone(CALLS)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["unreachable", "refused"]
+
+
+def test_the_library_without_the_engine_says_what_to_install() -> None:
+    done = run_alone(LIBRARY)
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(
+        r"easq\.fit needs (polars|torch|tomli_w), which is not installed: pip install 'easq\[engine\]' "
+        r"\(`pip install easq` is Client and AsyncClient alone\)\n",
+        done.stdout,
+    )
 
 
 def test_a_command_without_the_engine_is_one_line_that_says_what_to_install() -> None:

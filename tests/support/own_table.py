@@ -98,7 +98,7 @@ weigh = false
 
 
 def own_table(num_requests: int, seed: int = 1, told: float = 0.3) -> pl.DataFrame:
-    """Return eight views a request: likes follow the score, satisfaction follows the author."""
+    """Return up to eight views a request: likes follow the score, satisfaction follows the author."""
     random = np.random.default_rng(seed)
     request_R = np.repeat(np.arange(num_requests), 8)
     item_R = random.integers(0, 80, len(request_R))
@@ -116,7 +116,7 @@ def own_table(num_requests: int, seed: int = 1, told: float = 0.3) -> pl.DataFra
         "prod_score": score_R,
         "liked": (random.random(len(request_R)) < 1 / (1 + np.exp(-score_R))).astype(np.int64),
         "survey": pl.Series(survey_R).replace("", None),
-    })  # fmt: skip
+    }).unique(["request", "item_id"], maintain_order=True)  # fmt: skip
 
 
 def write_own(folder: Path, num_requests: int) -> tuple[Path, Path]:
