@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup browser demo check test slow lint bench bench-quick bench-full soak pictures clean
+.PHONY: setup browser demo check test slow lint bench bench-quick bench-full soak settings pictures clean
 
 setup: $(READY)
 
@@ -57,6 +57,10 @@ bench-full: $(READY)
 # Twenty minutes at the highest steady rate, which is searched first.
 soak: $(READY)
 	$(BIN)/python benchmarks/soak.py --rate 0
+
+# The reference of all settings, made from the docstrings of their types.
+settings: $(READY)
+	$(BIN)/easq recipe --settings > docs/settings.md
 
 pictures: $(READY) browser
 	EASQ_PICTURES=docs/images $(BIN)/pytest tests/e2e/browser/test_pictures.py tests/e2e/browser/test_demo.py \

@@ -134,8 +134,8 @@ def test_rows_that_are_left_out_are_counted_in_a_warning(tmp_path: Path) -> None
 
 def test_what_is_wrong_is_named_by_argument() -> None:
     mapping = tomllib.loads(MAPPING)
-    with pytest.raises(easq.InputError, match=r"^mapping: unknown key nam = 'x'"):
-        easq.read_table(VIEWS, {**mapping, "nam": "x"})
+    with pytest.raises(easq.InputError, match=r"^mapping: unknown key names = 'x'"):
+        easq.read_table(VIEWS, {**mapping, "names": "x"})
     with pytest.raises(easq.InputError, match=r"^data.*survey"):
         easq.read_table(VIEWS.drop("survey"), mapping)
     with pytest.raises(easq.InputError, match="column user: it holds Python objects"):

@@ -24,6 +24,7 @@ def recipe(
     *,
     mapping: Annotated[bool, Parameter(negative="")] = False,
     whole: Annotated[bool, Parameter(negative="")] = False,
+    settings: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
 ) -> None:
     """List the recipes that come with easq, or print one: easq recipe recommended > my.toml.
@@ -39,7 +40,16 @@ def recipe(
         Print the recipe's mapping instead: which column of a table is what.
     whole
         Print the recipe with what it extends and every default, without comments.
+    settings
+        Print every key of recipes, methods and mappings with its meaning, as docs/settings.md has them.
     """
+    if settings:
+        from easq.cli.settings_page import page
+
+        if name or mapping or whole:
+            raise InputError("--settings goes without NAME, --mapping and --whole")
+        show({"text": page()}, as_json, lambda: _write(page()))
+        return
     if name is None:
         if mapping or whole:
             raise InputError(f"--mapping and --whole need a name; allowed: {', '.join(packaged_names())}")

@@ -206,9 +206,11 @@ class TrainableMethod(MethodSettings, frozen=True, tag_field="kind"):
 class RoutedMethod(TrainableMethod, frozen=True):
     """Settings of methods whose served score has a tower of routed experts.
 
-    experts, expert_width   number of experts of the served score, and the width of each.
-    routing, top_k          relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over the
-                            `top_k` largest; none: one plain network of the experts' size.
+    experts        number of experts of the served score.
+    expert_width   hidden width of each.
+    routing        relu: gates are ReLU(W_gate h), as in EASQ; softmax_top_k: softmax over the `top_k`
+                   largest; none: one plain network of the experts' size.
+    top_k          how many experts softmax_top_k takes.
     """
 
     experts: Width = 6

@@ -32,7 +32,13 @@ COUNTED = ("requests", "views", "days", "asked", "answered")
 
 
 class Eligible(Strict, frozen=True):
-    """Only viewers whose `feature` is one of `values`, or lies in [`at_least`, `below`)."""
+    """Who may take part: viewers with one of some values of a feature, or with a number in a range.
+
+    feature    of the viewer.
+    values     of a feature of ids: the ids of those who take part.
+    at_least   of a number: the smallest; none: no bound.
+    below      of a number: what it must lie below; none: no bound.
+    """
 
     feature: Name
     values: tuple[int | str, ...] = ()
@@ -43,10 +49,12 @@ class Eligible(Strict, frozen=True):
 class Arm(Strict, frozen=True):
     """One arm of an experiment.
 
+    name      in logs and reports.
     weight    its share of the experiment's viewers, out of the sum of all weights.
     recipe    a file: the arm is served by a model of its own with these settings.
     version   the arm is served by this fixed version of the running model.
-    With neither it is served like everyone, and the platform may act on the arm's name in the reply.
+    With neither recipe nor version it is served like everyone, and the platform may act on the arm's name in
+    the reply.
     """
 
     name: Name
@@ -56,7 +64,11 @@ class Arm(Strict, frozen=True):
 
 
 class Guardrail(Strict, frozen=True):
-    """A metric that may get worse by at most `tolerance`, a share of its value in the control arm."""
+    """A metric that must not get worse by much.
+
+    metric      which one.
+    tolerance   how much worse it may get, as a share of its value in the control arm.
+    """
 
     metric: Name
     tolerance: Share = 0.01
@@ -65,15 +77,21 @@ class Guardrail(Strict, frozen=True):
 class Experiment(Strict, frozen=True):
     """Arms over a share of viewers; the first arm is the control.
 
+    name         in logs and reports.
+    arms         the first is the control.
     layer        experiments of one layer never share a viewer; those of different layers are independent.
     share        share of the layer's viewers that take part. Raising it adds viewers and moves none.
     reserved     share of the layer's viewers that no other experiment may take; `share` by default.
     enabled      the kill switch; false: everyone is served as outside of the experiment.
-    metric       decides; `guardrails` must not get worse.
-    days         planned length; `least_days` must pass before it may ship.
+    eligible     who may take part; none: everyone.
+    metric       decides: a built-in metric, or one of `[[metrics.own]]`.
+    guardrails   metrics that must not get worse.
+    days         planned length.
+    least_days   so many days must pass before it may ship.
     pre_days     days before the start that reduce variance (CUPED).
     start        first UTC day that counts; by default the day of the first request of an arm.
-    confidence   of all intervals; `power` is what `easq ab plan` plans with.
+    confidence   of all intervals.
+    power        what `easq ab plan` plans with.
     """
 
     name: Name
@@ -101,7 +119,7 @@ class Experiment(Strict, frozen=True):
 class Assignment(Strict, frozen=True):
     """How viewers are assigned to arms.
 
-    holdout   share of all viewers that take part in no experiment of any layer.
+    holdout   share of all viewers that take part in no experiment of any layer [share].
     salt      another salt assigns all viewers anew.
     """
 
@@ -112,11 +130,14 @@ class Assignment(Strict, frozen=True):
 class Metric(Strict, frozen=True):
     """A metric of the platform's own, per viewer over the days of an experiment.
 
-    count        number of views whose behavior `of` reached `at_least`.
-    sum          sum of `of` over views.
-    ratio        sum of `of` over the sum of `per`.
-    conversion   share of viewers with at least `at_least` of `of`.
-    `of` is a behavior; with ratio and conversion also requests, views, days, asked or answered.
+    name       in reports.
+    kind       count: number of views whose behavior `of` reached `at_least`; sum: sum of `of` over views;
+               ratio: sum of `of` over the sum of `per`; conversion: share of viewers with at least `at_least`
+               of `of`.
+    of         a behavior; with ratio and conversion also requests, views, days, asked or answered.
+    per        of a ratio: what it is divided by; as `of`.
+    at_least   of a count and a conversion.
+    better     which direction is good.
     """
 
     name: Name
@@ -148,6 +169,7 @@ class Explore(Strict, frozen=True):
                   each item with weight exp(score / `temperature`), scores in standard deviations.
     depth         the first so many candidates of the sorted ranking are drawn; the others keep their places.
     top           the logged propensity of an item is its chance to be among the first `top`.
+    temperature   of plackett_luce: how far the draw departs from the order of scores.
     """
 
     share: Share = 0.0

@@ -16,7 +16,12 @@ from easq.recipe.values import (
 
 
 class Categorical(Strict, frozen=True, tag="categorical", tag_field="kind"):
-    """One id per viewer or candidate, hashed into `rows` embedding rows."""
+    """One id per viewer or candidate.
+
+    name   of the feature, in events, tables and calls.
+    side   whose it is.
+    rows   how many embedding rows ids are hashed into [rows].
+    """
 
     name: Name
     side: Side
@@ -24,7 +29,13 @@ class Categorical(Strict, frozen=True, tag="categorical", tag_field="kind"):
 
 
 class Multi(Strict, frozen=True, tag="multi", tag_field="kind"):
-    """Several ids per viewer or candidate; the embeddings of the first `length` are averaged."""
+    """Several ids per viewer or candidate, whose embeddings are averaged.
+
+    name     of the feature, in events, tables and calls.
+    side     whose it is.
+    rows     how many embedding rows ids are hashed into [rows].
+    length   how many of the ids, the first ones, are read [ids].
+    """
 
     name: Name
     side: Side
@@ -35,6 +46,7 @@ class Multi(Strict, frozen=True, tag="multi", tag_field="kind"):
 class RateOf(Strict, frozen=True):
     """A rate that the live service computes from events: how often a view brings `behavior`.
 
+    behavior          whose rate it is.
     half_life_hours   the weight of past views halves in this time.
     prior_views       with few views the rate is shrunk towards the global rate, by so many views of it.
     """
@@ -47,10 +59,13 @@ class RateOf(Strict, frozen=True):
 class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
     """A number; each interval between `boundaries` has an embedding, and so has an unknown value.
 
+    name           of the feature, in events, tables and calls.
+    side           whose it is.
     boundaries     numbers that rise; or "quantiles": the learner takes them from the first values that it
                    sees, and they are part of the parameters.
     standardized   instead of boundaries: the number itself, less its running mean and over its spread.
-    rate           the live service computes it from events, per item or per viewer as `side` says.
+    rate           the live service computes it from events, per item or per viewer as `side` says. Not given:
+                   the platform sends it.
     """
 
     name: Name
@@ -69,6 +84,10 @@ class Vector(Strict, frozen=True, tag="vector", tag_field="kind"):
     """`dim` numbers that another model computed, such as an embedding of the content or of a two-tower model.
 
     The model reads its direction through a learned map, and not its length.
+
+    name   of the feature, in events, tables and calls.
+    side   whose it is.
+    dim    how many numbers it has [numbers].
     """
 
     name: Name
@@ -79,7 +98,9 @@ class Vector(Strict, frozen=True, tag="vector", tag_field="kind"):
 class Score(Strict, frozen=True, tag="score", tag_field="kind"):
     """A number per candidate that another model computed, kept as it is: for `[reference]` and as a chance.
 
-    `behavior` is the behavior whose chance it is, if it is one.
+    name       of the feature, in events, tables and calls.
+    behavior   whose chance it is, if it is one.
+    side       always that of the candidate.
     """
 
     rate: ClassVar[None] = None
@@ -91,10 +112,13 @@ class Score(Strict, frozen=True, tag="score", tag_field="kind"):
 
 
 class History(Strict, frozen=True, tag="history", tag_field="kind"):
-    """The viewer's recent ids of the candidate feature `of`; the model attends to the last `length`.
+    """The viewer's recent ids of a candidate feature, to which the model attends. The live service keeps it.
 
-    The live service keeps it from events: items whose behavior `where` reached `at_least`, or all exposed
-    items without `where`.
+    name       of the feature, in events and tables.
+    of         the candidate feature whose ids it holds.
+    length     how many of the ids, the last ones, are read [ids].
+    where      only items whose behavior of this name reached `at_least`; none: all exposed items.
+    at_least   of the behavior `where`.
     """
 
     name: Name
@@ -129,7 +153,7 @@ class Reference(Strict, frozen=True):
 
     feature           a feature of kind "score", higher for what stands higher.
     half_life_views   the scale of the score, in levels of behavior, forgets half of what it saw in so many
-                      views. It follows a ranker that is trained anew.
+                      views. It follows a ranker that is trained anew [views].
     """
 
     feature: Name
@@ -137,11 +161,13 @@ class Reference(Strict, frozen=True):
 
 
 class BehaviorKind(Strict, frozen=True):
-    """A behavior; a view brought it if its value is at least `at_least`.
+    """A behavior of viewers.
 
-    `weight` is its share in the order of a request's items. 0: it has none.
-    `valence` is what it says of satisfaction before anybody was asked: above 0 for a like, below for a hate,
-    0 where nothing is assumed. The probe uses it as far as the answers bear it out.
+    name       in events and tables.
+    at_least   a view brought the behavior if its value is so much or more.
+    weight     its share in the order of a request's items. 0: it has none, and is measured only.
+    valence    what it says of satisfaction before anybody was asked: above 0 for a like, below for a hate,
+               0 where nothing is assumed. The probe uses it as far as the answers bear it out.
     """
 
     name: Name
@@ -153,8 +179,8 @@ class BehaviorKind(Strict, frozen=True):
 class OrderSettings(Strict, frozen=True):
     """The pairs B+ of the behavior order.
 
-    cap      an item's level is the summed weight of its behaviors, at most this (many > one > none).
-    scope    which rows are compared. request: those of one request (EASQ); viewer: those of one viewer in the
+    cap     an item's level is the summed weight of its behaviors, at most this (many > one > none).
+    scope   which rows are compared. request: those of one request (EASQ); viewer: those of one viewer in the
              step; batch: any two of the step, for logs whose requests hold too few items.
     """
 

@@ -25,8 +25,8 @@ class Model(Strict, frozen=True):
 class Answers(Strict, frozen=True):
     """Which answers a step of a method that reads answers holds; `[method]` says what it makes of them.
 
-    buffer          recent answered rows kept, rows; 0 turns the replay buffer off.
-    replayed        of these, rows that join each step.
+    buffer          recent answered rows that are kept; 0 turns the replay buffer off [rows].
+    replayed        of these, how many join each step [rows].
     viewer_weight   the weights of one viewer's rows in the buffer add up to this at most; 0 is no bound.
     uncertain       options between the worst and the best. middle: they count between; drop: not at all.
     """
@@ -40,10 +40,18 @@ class Answers(Strict, frozen=True):
 class Training(Strict, frozen=True):
     """How the learner steps.
 
-    threads   part of the run: sums differ with it in the last bit. One is the default, because two spin
-              when another process wants a core, and then a step takes many times as long.
-    arms      only requests that one of these arms served are learned (`experiment/arm`, `default`,
-              `holdout`); none: all requests.
+    batch_rows         a step holds so many viewed rows, or `batch_answers` answers, whatever comes first
+                       [rows].
+    batch_answers      see `batch_rows` [answers].
+    learning_rate      of Adam, for everything dense.
+    embedding_rate     of row-wise AdaGrad, for embeddings of methods that state no rate of their own.
+    embedding_scale    standard deviation of first embeddings.
+    gradient_clip      largest norm of the gradient of parameters that the same losses move. 0: none.
+    checkpoint_steps   a replay saves its state after so many steps [steps].
+    threads            part of the run: sums differ with it in the last bit. One is the default, because two
+                       spin when another process wants a core, and then a step takes many times as long.
+    arms               only requests that one of these arms served are learned (`experiment/arm`, `default`,
+                       `holdout`); none: all requests.
     """
 
     batch_rows: Annotated[int, Meta(ge=1, le=65536)] = 2048

@@ -14,11 +14,11 @@ from easq.recipe.values import (
 
 
 class Join(Strict, frozen=True):
-    """How long a request waits, in minutes of event time.
+    """How long a request waits, in event time.
 
-    behavior_window   for behavior.
-    answer_window     for an answer; at least as long.
-    lateness          how far out of order the events of a partition may be.
+    behavior_window   for behavior [minutes].
+    answer_window     for an answer; at least as long [minutes].
+    lateness          how far out of order the events of a partition may be [minutes].
     """
 
     behavior_window: Rate = 30.0
@@ -37,8 +37,8 @@ class Live(Strict, frozen=True):
     keep_versions         how many full versions are kept; the newest is never removed.
     guard_share           roll back when recent pair accuracy above chance falls below this share of its
                           earlier level; 0: never.
-    guard_recent_pairs    about so many pairs of progressive validation are recent,
-    guard_level_pairs     and about so many make the earlier level.
+    guard_recent_pairs    about so many pairs of progressive validation are recent [pairs].
+    guard_level_pairs     about so many pairs make the earlier level [pairs].
     """
 
     step_seconds: Rate = 0.1
@@ -64,7 +64,10 @@ class Service(Strict, frozen=True):
     max_calls               maximum of calls that wait or are worked on; further ones get a 503.
     wait_seconds            maximum time from a call's arrival until work on it begins; then it gets a 503.
     max_connections         maximum of connections; a new one takes the place of the longest idle.
-    max_...                 limits of a request; one beyond a limit is refused with a 4xx that states it.
+    max_body_bytes          largest body of a call; a larger one is refused with a 413.
+    max_candidates          maximum of candidates of a ranking; more are refused with a 4xx that states it.
+    max_events              maximum of events of a call; more are refused in the same way.
+    max_puts                maximum of items or viewers of a call; more are refused in the same way.
     requests_per_second     per key (a viewer key: per address), with bursts of twice as many; 0: no limit.
     clock_skew_seconds      how far an event may lie in the future of the server's clock.
     profile_store_seconds   time between saves of the profiles; a restart continues from the last one.
@@ -89,19 +92,32 @@ class Service(Strict, frozen=True):
 
 
 class Clock(Strict, frozen=True):
-    """The clock that stamps events; `held`: its time is set in a file, for simulations."""
+    """The clock that stamps events.
+
+    held   its time is set in a file, for simulations.
+    """
 
     held: bool = False
 
 
 class Retention(Strict, frozen=True):
-    """How long events are kept, in days; `easq privacy expire` erases older ones. 0: for good."""
+    """How long events are kept.
+
+    keep_days   `easq privacy expire` erases older events. 0: they are kept for good.
+    """
 
     keep_days: Weight = 0.0
 
 
 class Evaluation(Strict, frozen=True):
-    """How a run is measured; docs/evaluation.md has the protocol."""
+    """How a run is measured; docs/evaluation.md has the protocol.
+
+    window_rows      an AUC of behavior is taken over so many viewed rows at a time [rows].
+    window_answers   an AUC of answers is taken over so many answers at a time [answers].
+    replicates       how often viewers are drawn anew for an interval.
+    confidence       of intervals.
+    references       simple scorers that are measured beside the method.
+    """
 
     window_rows: Count = 262144
     window_answers: Count = 4096
@@ -111,7 +127,12 @@ class Evaluation(Strict, frozen=True):
 
 
 class Data(Strict, frozen=True):
-    """The loader of `easq replay --data`; `mapping` is the file that the table loader reads."""
+    """How `easq replay --data` reads a data set.
+
+    loader    which one.
+    mapping   the file that says which column of a table is what, beside the recipe; only the loader table
+              reads it.
+    """
 
     loader: Literal["kuairand", "eeg_svrec", "table"]
     mapping: str | None = None

@@ -19,7 +19,12 @@ from easq.recipe.values import (
 
 
 class Question(Strict, frozen=True):
-    """The question that trains, and its options from worst to best; D+ learns this order."""
+    """The question that trains.
+
+    name      in events.
+    text      what viewers read where no wording of it is given.
+    options   from worst to best; this order is learned.
+    """
 
     name: Name = "satisfaction"
     text: str = "Are you satisfied with this video?"
@@ -39,7 +44,12 @@ BUILT_IN = {
 
 
 class Wording(Strict, frozen=True):
-    """What a viewer reads: the question, a label for each option in the order of the options, the thanks."""
+    """What a viewer reads.
+
+    text     the question.
+    labels   one for each option, in the order of the options.
+    thanks   what follows an answer.
+    """
 
     text: Text
     labels: tuple[Text, ...]
@@ -49,6 +59,8 @@ class Wording(Strict, frozen=True):
 class AskedQuestion(Strict, frozen=True):
     """One question of the questionnaire.
 
+    name      in events.
+    kind      options: those of `options`; scale5: a scale from 1 to 5.
     share     its share of the asks, out of the sum of all shares.
     options   logged values from worst to best. Not to be given for a scale (1 to 5), for a built-in question,
               or for the question that trains, whose options are those of `[question]`.
@@ -73,13 +85,16 @@ class AskSettings(Strict, frozen=True):
 
     policy                   uniform: all eligible views are asked at one rate. adaptive: at a higher rate
                              where an answer teaches more; `rate` is then the maximum.
-    adaptive_floor           adaptive: the minimum rate, as a share of `rate`.
-    adaptive_half_life_hours adaptive: the weight of past answers about an author halves in this time.
-    min_play_ms, min_ratio   a view is eligible once it was played so many milliseconds, or for this share of
-                             the item.
+    adaptive_floor           adaptive: the minimum rate, as a share of `rate` [share].
+    adaptive_half_life_hours   adaptive: the weight of past answers about an author halves in this time.
+    min_play_ms              a view is eligible once it was played for so long, or for `min_ratio`.
+    min_ratio                a view is eligible once it was played for this share of the item, or for
+                             `min_play_ms`.
     rate                     share of eligible views that are asked while all gates are open.
     cool_down_minutes        minimum time between two asks of a viewer; kept in 16 ticks and never shorter.
+    max_per_session          maximum of asks of a viewer in one session.
     session_gap_minutes      a session ends after so long without an eligible view.
+    max_per_day              maximum of asks of a viewer in one UTC day.
     daily_quota              maximum of asks per UTC day over all viewers; 0: no quota.
     pacing                   even: the quota is spread over the day; none: first come, first asked.
     pacing_minutes           how far even pacing may run ahead of the clock.
@@ -124,14 +139,16 @@ class Quality(Strict, frozen=True):
 
     author             candidate feature by which floods are detected, beside the item itself.
     max_per_day        maximum of a viewer's answers in 24 hours that count.
-    burst_answers      from so many answers of one viewer within burst_seconds on, they count less.
+    burst_answers      from so many answers of one viewer within `burst_seconds` on, they count less.
+    burst_seconds      see `burst_answers`.
     skimming           an answer given more than this many times faster than the mean reading speed counts
                        less.
-    straight_chance    a run of the same option counts less if chance makes such a run less often than this.
+    straight_chance    a run of the same option counts less if chance makes such a run less often than this
+                       [probability].
     flood_hours        half-life of the counts of an author's or an item's answers.
     flood_viewers      minimum number of viewers that make a flood.
     flood_excess       a flood counts at most this many times the answers that its asks bring elsewhere.
-    flood_chance       a flood is a number of answers that chance reaches less often than this.
+    flood_chance       a flood is a number of answers that chance reaches less often than this [probability].
     """
 
     author: Name = "author_id"

@@ -96,8 +96,32 @@ def unread_method(table: Mapping[str, Any], problems: list[str]) -> MethodSettin
 class Recipe(Strict, frozen=True):
     """One run, whole.
 
-    row_salt   spreads ids over rows of the embedding table. A live system draws its own when it is made, so
-               that nobody can choose an id that shares the row of another; 0: as it is published.
+    name          of the run, in reports.
+    features      what is known of viewers and candidates before a view.
+    behaviors     what viewers do, and what it is worth.
+    seed          of first parameters and of all draws; equal seeds give equal runs.
+    row_salt      spreads ids over rows of the embedding table. A live system draws its own when it is made,
+                  so that nobody can choose an id that shares the row of another; 0: as it is published.
+    data          how `easq replay --data` reads a data set.
+    order         which candidates behavior puts above which.
+    reference     the ranker that you have.
+    question      what viewers are asked, as far as it trains.
+    ask           when the questionnaire is shown.
+    join          how long events are waited for.
+    model         sizes that methods share.
+    method        the method and what it alone reads; its `kind` decides which keys there are.
+    answers       which answers a step holds.
+    training      how the learner steps.
+    live          how the learner follows a live log.
+    service       limits of the HTTP service.
+    quality       which answers are trusted less.
+    retention     how long events are kept.
+    evaluation    how a run is measured.
+    clock         which clock stamps events.
+    experiments   A/B tests.
+    assignment    how viewers are assigned to arms.
+    metrics       metrics of experiments.
+    explore       rankings that are drawn at random.
     """
 
     name: Name

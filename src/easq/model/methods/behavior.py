@@ -152,7 +152,8 @@ class BehaviorModelObjective:
 class HeadSettings(TrainableMethod, frozen=True):
     """Settings of methods whose base are heads of behaviors.
 
-    dim, embedding_rate   width of an embedding, and its rate by row-wise AdaGrad.
+    dim                   width of an embedding.
+    embedding_rate        rate of embeddings, by row-wise AdaGrad.
     width                 width of the product of viewer and candidate, and of the hidden layer beside it.
     product_scale         first size of the two maps that are multiplied, relative to the usual.
     embedding_floor       of that AdaGrad: gradients that are small beside it move an embedding little. Where

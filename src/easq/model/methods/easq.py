@@ -116,20 +116,21 @@ class Easq(RankingNetwork):
 class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
     """[method] kind = "easq".
 
-    experts, satisfaction_experts   K1 and K2, each expert `expert_width` wide.
+    experts                         K1, of the served score.
+    satisfaction_experts            K2, of the satisfaction score.
     activation                      of experts and heads; softplus is the paper's.
-    rank, lora_init                 rank of the low-rank path (0: none) and initialization of its A; B starts
-                                    at zero.
+    rank                            of the low-rank path; 0: there is none.
+    lora_init                       initialization of the A of the low-rank path; its B starts at zero.
     answers_move_embeddings         the low-rank path reads x instead of sg(x).
-    satisfaction_weight, dpo_weight lambda1 and lambda2.
+    satisfaction_weight             lambda1, of L_satis.
+    dpo_weight                      lambda2, of L_dpo.
     beta                            of L_dpo.
-    answer_rate                     learning rate of the answer path's own Adam: low-rank path, satisfaction
-                                    experts, gate and head. It steps only when L_satis has a gradient. 0: the
-                                    path shares the optimizer of the main path, as until 0.2.
+    answer_rate                     of the answer path's own Adam: low-rank path, satisfaction experts, gate and
+                                    head. It steps only when L_satis has a gradient. 0: the path shares the
+                                    optimizer of the main path, as until 0.2.
     answers_per_step                answers wait until so many stand together, and are then learned in one
                                     step, each once. 0: each is learned in the step in which it comes.
-    scope      of D+. user_first: pairs of one viewer, else across the step; user: only one viewer's; batch:
-               any two answered rows.
+    scope      of D+. user_first: pairs of one viewer, else across the step; user: one viewer's; batch: any two.
     unasked    none: answered rows only; request: an answered row also against the unasked rows of its request
                (satisfied above, dissatisfied below); distill: the DPO term also sees behavior rows of one
                request, ordered by the satisfaction expert.
@@ -137,12 +138,12 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
                chance Phi, and L_dpo pulls a pair as far as they are sure of it.
     propensity_weights      a pair of L_satis weighs 1 / (p_i p_j), p the modeled chance that the view is
                answered, at least `propensity_floor`; the weights of a step have the mean 1.
+    propensity_floor        least p of `propensity_weights`.
     teacher    a small network predicts the answer from the view and the behavior that followed it. It labels
-               the unasked views, which L_satis and L_dpo then learn too, `teacher_weight` times as much as
-               the answers. It is never served.
+               the unasked views, which L_satis and L_dpo then learn too. It is never served.
+    teacher_weight          of the views that the teacher labels; answers have 1.
     pair_accuracy_budget    share of a behavior-only reference's pair accuracy above chance that the served
-               order may lose: `dpo_weight` is where lambda2 begins, and it then goes as high as this allows.
-               0: lambda2 stays.
+               order may lose: lambda2 begins at `dpo_weight` and goes as high as this allows. 0: it stays.
     """
 
     label: ClassVar[str] = "EASQ"

@@ -142,10 +142,11 @@ Few = Annotated[int, Meta(ge=1, le=64)]
 class EmerSettings(TrainableMethod, frozen=True, tag="emer"):
     """[method] kind = "emer".
 
-    layers, heads   of the Transformer; the heads divide model.hidden.
+    layers          of the Transformer.
+    heads           of the Transformer; they divide model.hidden.
     watch           the behavior that stands for watch time: other predictions are divided by its own.
     top             K of the DCG whose ratio weighs a predicted order.
-    serving_steps   steps after which the serving ranker becomes the current one.
+    serving_steps   steps after which the serving ranker becomes the current one [steps].
     """
 
     label: ClassVar[str] = "EMER"
@@ -176,10 +177,15 @@ class EmerSettings(TrainableMethod, frozen=True, tag="emer"):
 
 
 class EmerSSettings(TrainableMethod, frozen=True, tag="emer_s"):
-    """[method] kind = "emer_s": EMER, and the pairs of answers on the same score. See EmerSettings.
+    """[method] kind = "emer_s": EMER, and the pairs of answers on the same score.
 
+    layers                of the Transformer.
+    heads                 of the Transformer; they divide model.hidden.
+    watch                 the behavior that stands for watch time: other predictions are divided by its own.
+    top                   K of the DCG whose ratio weighs a predicted order.
+    serving_steps         steps after which the serving ranker becomes the current one [steps].
     satisfaction_weight   weight of the pairs D+ in the loss.
-    scope, unasked        of D+: see EasqSettings.
+    scope, unasked        of D+, as in kind = "easq".
     list_length           candidates stored with a replayed answer, its own first; its score depends on them.
     """
 

@@ -202,10 +202,11 @@ class MultiTaskObjective:
 class MultiTaskSettings(TrainableMethod, frozen=True):
     """Settings of the three methods.
 
-    experts, expert_width   K1 experts' worth of parameters, each so wide.
+    experts                 K1: how many experts' worth of parameters there are.
+    expert_width            hidden width of each.
     satisfaction_weight     weight of the pairs D+ in the loss.
     satisfaction_share      served is the behavior score plus this times the satisfaction score.
-    scope, unasked          of D+: see EasqSettings.
+    scope, unasked          of D+, as in kind = "easq".
     """
 
     experts: Width = 6
@@ -273,7 +274,10 @@ class MmoeSettings(MultiTaskSettings, frozen=True, tag="mmoe"):
 
 
 class PleSettings(MultiTaskSettings, frozen=True, tag="ple"):
-    """[method] kind = "ple"; `satisfaction_experts` are the satisfaction task's own."""
+    """[method] kind = "ple".
+
+    satisfaction_experts   of the satisfaction task alone.
+    """
 
     label: ClassVar[str] = "PLE"
     gradient_map: ClassVar[Mapping[str, Moves]] = {

@@ -28,7 +28,14 @@ NULL_VALUES = ("NULL", "Null", "null", "\\N", "NaN", "nan", "NaT", "None", "<NA>
 
 
 class ViewColumns(_Strict, frozen=True):
-    """Who saw what, and when. Without a `request` column, views are grouped into requests by time."""
+    """Who saw what, and when.
+
+    user        column of the viewer.
+    item        column of the item.
+    time        column of the time of the view.
+    time_unit   seconds, milliseconds or microseconds since 1970, or ISO 8601, which is UTC without a zone.
+    request     column of the ranking that a view came from; none: views are grouped into requests by time.
+    """
 
     user: str
     item: str
@@ -40,9 +47,13 @@ class ViewColumns(_Strict, frozen=True):
 class FeatureColumn(_Strict, frozen=True):
     """A column that was known before the view.
 
+    name        of the feature in the recipe.
+    column      of the table.
+    side        whose it is.
+    kind        of the feature in the recipe.
     separator   what stands between the values of a multi, and between the numbers of a vector, in a text: a
                 comma if not given.
-    dim         how many numbers a vector has.
+    dim         how many numbers a vector has [numbers].
     """
 
     name: Name
@@ -54,14 +65,25 @@ class FeatureColumn(_Strict, frozen=True):
 
 
 class BehaviorColumn(_Strict, frozen=True):
-    """A column of numbers (or true and false): the value of a behavior on a view."""
+    """A column of numbers (or true and false): the value of a behavior on a view.
+
+    name     of the behavior in the recipe.
+    column   of the table.
+    """
 
     name: Name
     column: str
 
 
 class HistoryRule(_Strict, frozen=True):
-    """A viewer's last ids of a categorical candidate feature, from views whose `where` is `at_least`."""
+    """A viewer's last ids of a candidate feature, from earlier views.
+
+    name       of the history in the recipe.
+    of         the categorical candidate feature whose ids it holds.
+    length     how many ids are kept [ids].
+    where      only views with this behavior; none: all views.
+    at_least   of the behavior `where`.
+    """
 
     name: Name
     of: Name
@@ -71,10 +93,14 @@ class HistoryRule(_Strict, frozen=True):
 
 
 class AnswerColumn(_Strict, frozen=True):
-    """Viewers' answers: the option of each value, and the values that are not answers.
+    """Viewers' answers.
 
-    `propensity` is the column with the probability of the ask. An empty cell means not asked. With `weigh`,
-    answers count as the live service would have counted them; without, each counts in full.
+    column       of the table; an empty cell is no answer.
+    options      the option that each value of the column stands for.
+    ignored      values that are no answers.
+    propensity   column of the probability of the ask; an empty cell means not asked.
+    question     of the recipe.
+    weigh        answers count as the live service would have counted them; false: each counts in full.
     """
 
     column: str
@@ -86,10 +112,17 @@ class AnswerColumn(_Strict, frozen=True):
 
 
 class Mapping(_Strict, frozen=True):
-    """A table's columns. `name` is the start of every event id.
+    """A table's columns.
 
-    A cell that holds one of `null_values` is an empty one. `separator` stands between the fields of a CSV
-    file, a comma if not given (a tab in .tsv files). `quality` has the keys of a recipe's table.
+    name          the start of every event id.
+    columns       who saw what, and when.
+    features      columns that were known before the view.
+    behaviors     columns of what viewers did.
+    histories     what a viewer saw before, made from the table.
+    answer        column of what viewers said.
+    quality       which answers are trusted less; the keys are those of a recipe's `[quality]`.
+    null_values   texts that make a cell an empty one.
+    separator     between the fields of a CSV file; none: a comma (a tab in .tsv files).
     """
 
     name: Name
