@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,13 +17,11 @@ from easq.library.frames import Table, frame_of, toml_file
 from easq.library.run_report import MetricAgainst, RunReport
 from easq.library.scratch import PREFIX, new_folder, remove_with
 from easq.library.view_log import ViewLog, open_log
-from easq.log.events import EVENTS
-from easq.log.mark import log_mark
 from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
+from easq.prove.offline import paired_runs
 from easq.prove.offline.replay import replay
-from easq.prove.offline.results import ReplayResult
-from easq.prove.offline.tally import MetricValue, Tally
+from easq.prove.offline.tally import MetricValue
 from easq.rank.frame_scorer import SCORE, FrameScorer
 from easq.rank.run_model import read_run
 from easq.recipe.read import read_recipe
@@ -41,11 +38,10 @@ class Run:
     method   the name of the method.
     """
 
-    def __init__(
-        self, folder: Path, result: ReplayResult, tally: Tally | None = None, mark: str | None = None
-    ) -> None:
-        self.folder, self.method = folder, result.method
-        self._result, self._tally, self._mark = result, tally, mark
+    def __init__(self, folder: Path) -> None:
+        self._finished = paired_runs.read_run(folder)
+        self._result = self._finished.result
+        self.folder, self.method = folder, self._result.method
 
     def __repr__(self) -> str:
         """Return the method, what it learned from and the folder."""
@@ -73,9 +69,9 @@ class Run:
     def report(self, against: "str | Run | None" = None) -> RunReport:
         """Return the run's metrics beside those of a reference, with paired differences.
 
-        `against` is `popularity`, `random`, the feature of the recipe's `[reference]`, or another run that
-        was fitted to the same log in this process. Not given: the `[reference]`, or else popularity. Raises
-        InputError for a reference that was not measured.
+        `against` is `popularity`, `random`, the feature of the recipe's `[reference]`, or another run of the
+        same log. Not given: the `[reference]`, or else popularity. Raises InputError for a reference that was
+        not measured, and for a run of another log.
         """
         if isinstance(against, Run):
             return self._beside(against)
@@ -96,19 +92,11 @@ class Run:
         return [name for name in self._result.lead if name not in ("popularity", "random")]
 
     def _beside(self, other: "Run") -> RunReport:
-        if self._tally is None or other._tally is None:
-            raise InputError("against: got a run of open_run; allowed: one that fit made in this process")
-        if self._mark != other._mark:
-            raise InputError("against: got a run of another log; allowed: one of the same log")
-        one, two = self._result, other._result
-        if (one.behaviors, one.question) != (two.behaviors, two.question):
-            raise InputError("against: got a run with other behaviors or another question; allowed: the same")
-        ours, theirs = self._result.metrics, other._result.metrics
-        measured = {
-            name: (theirs[name], MetricValue.of(self._tally.difference(other._tally, name)))
-            for name in ours
-            if name in theirs
-        }
+        paired_runs.check_same_views(other._finished, self._finished)
+        pair = paired_runs.paired(other._finished, self._finished)
+        if pair is None:
+            raise InputError("against: got a run of an earlier easq, which kept no sums; fit it again")
+        measured = {m: (other._result.metrics[m], difference) for m, difference in pair.metrics.items()}
         name = other.method if other.method != self.method else f"{other.method} (other)"
         return self._report(name, measured)
 
@@ -155,21 +143,13 @@ def fit(
 
 def _fitted(recipe: Recipe, log: ViewLog, folder: Path) -> Run:
     with SqliteLog(log.path, read_only=True) as events, _torch_as_before():
-        done = replay(recipe, events, folder)
-        mark = log_mark(events, EVENTS, events.end_offsets(EVENTS))
-    return Run(folder, done.result, done.tally, mark)
+        replay(recipe, events, folder)
+    return Run(folder)
 
 
 def open_run(folder: str | Path) -> Run:
     """Return the run that `fit` or `easq replay` left in a folder. Raises InputError if it holds none."""
-    path = Path(folder) / "metrics.json"
-    if not path.is_file():
-        raise InputError(f"folder: {folder} holds no metrics.json; is it the folder of a finished run?")
-    try:
-        result = msgspec.json.decode(path.read_bytes(), type=ReplayResult)
-    except msgspec.DecodeError as error:
-        raise InputError(f"folder: {path} is not the result of a run: {error}") from None
-    return Run(Path(folder), result)
+    return Run(Path(folder))
 
 
 @contextmanager

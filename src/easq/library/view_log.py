@@ -48,8 +48,9 @@ def read_table(
     mapping   which column is what: a TOML file, the name of a packaged one, or its content as a dict.
     path      where the log is written. A log that is there already is added to. Not given: a temporary file.
 
-    Rows that cannot be used are written to `<log>.rejects.jsonl`, and an InputWarning counts them. Raises
-    InputError for a wrong mapping, for a missing column, and if no row can be used.
+    Rows that cannot be used are written to `<log>.rejects.jsonl`, and an InputWarning counts them; another
+    one tells where behavior contradicts the order of the options. Raises InputError for a wrong mapping, for
+    a missing column, and if no row can be used.
     """
     if path is None:
         with new_folder() as folder:
@@ -61,6 +62,8 @@ def read_table(
         for reason, number in result.counts[key].items():
             rejects = result.counts["rejects"]
             warnings.warn(f"{what}, {reason}: {number:,}; see {rejects}", InputWarning, stacklevel=2)
+    for doubt in result.counts["order_doubt"]:
+        warnings.warn(doubt["text"], InputWarning, stacklevel=2)
     return result
 
 

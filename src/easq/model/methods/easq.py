@@ -125,12 +125,12 @@ class EasqSettings(RoutedMethod, frozen=True, tag="easq"):
     satisfaction_weight             lambda1, of L_satis.
     dpo_weight                      lambda2, of L_dpo.
     beta                            of L_dpo.
-    answer_rate                     of the answer path's own Adam: low-rank path, satisfaction experts, gate and
-                                    head. It steps only when L_satis has a gradient. 0: the path shares the
-                                    optimizer of the main path, as until 0.2.
+    answer_rate                     of the answer path's own Adam: low-rank path, satisfaction experts, gate
+                                    and head. It steps only when L_satis has a gradient. 0: the path shares
+                                    the optimizer of the main path, as until 0.2.
     answers_per_step                answers wait until so many stand together, and are then learned in one
                                     step, each once. 0: each is learned in the step in which it comes.
-    scope      of D+. user_first: pairs of one viewer, else across the step; user: one viewer's; batch: any two.
+    scope      of D+. user_first: pairs of one viewer, else of the step; user: one viewer's; batch: any two.
     unasked    none: answered rows only; request: an answered row also against the unasked rows of its request
                (satisfied above, dissatisfied below); distill: the DPO term also sees behavior rows of one
                request, ordered by the satisfaction expert.

@@ -101,25 +101,22 @@ def import_own(bench: Bench, table: Path, mapping: Path, watch: Watch) -> tuple[
     """Import a table into the bench's folder; return its log, and the counts of the import.
 
     A table and a mapping of the content that was imported before are not imported again: then there are no
-    counts. Raises InputError for a table or a mapping that cannot be read.
+    counts. Raises InputError for a table that cannot be read, and for a mapping that lacks what the recipe
+    reads.
     """
-    from easq.log.rejects import rejects_of
-    from easq.sources.datasets import load
     from easq.sources.datasets.fingerprint import fingerprint
+    from easq.sources.datasets.mapping_fit import check_fit
+    from easq.sources.datasets.whole_import import import_whole
 
+    check_fit(read_recipe(bench.recipe, methods=read_method), mapping)
     folder = bench.out / "real"
     folder.mkdir(parents=True, exist_ok=True)
-    log, noted = folder / f"{OWN}.log", folder / f"{OWN}.data.json"
-    found = json.dumps(fingerprint(table, mapping))
-    if log.exists() and noted.exists() and noted.read_text() == found:
+    log, note = folder / f"{OWN}.log", folder / f"{OWN}.data.json"
+    found = fingerprint(table, mapping)
+    if log.exists() and note.exists() and json.loads(note.read_text()) == found:
         return log, None
-    for old in folder.glob(f"{OWN}*.log*"):
-        old.unlink()
-    part = folder / f"{OWN}.part.log"
-    counts = load("table", table, part, mapping, watch(f"import {table.name}", 1), rejects_of(log))
-    part.replace(log)
-    replace_file(noted, found, durable=False)
-    return log, {**counts, "log": str(log)}
+    progress = watch(f"import {table.name}", 1)
+    return log, import_whole("table", table, log, mapping, note, lambda _: found, progress)
 
 
 def _limited(wanted: OwnLog, methods: Collection[str]) -> OwnLog:
