@@ -126,22 +126,22 @@ def test_a_table_is_benched_beside_the_score_of_its_ranker(
     assert (verdict["line"], verdict["outcome"]) == (line, "beats")
 
 
-def test_another_table_is_run_anew(
+def test_a_table_of_which_one_answer_was_changed_is_run_anew(
     own: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, recipe = own
-    part, whole = tmp_path / "views.parquet", pl.read_parquet(table).head(400)
+    part, views = tmp_path / "views.parquet", pl.read_parquet(table).head(400).with_row_index()
 
-    def line_of(views: pl.DataFrame) -> str:
+    def key_of(views: pl.DataFrame) -> str:
         views.write_parquet(part)
         mapping, methods = recipe.with_name("mapping.toml"), ("behavior", "probe")
         bench(recipe, out=tmp_path, data=(f"table={part}",), mapping=mapping, method=methods, as_json=True)
-        return str(json.loads(capsys.readouterr().out)["verdicts"][0]["line"])
+        assert len(json.loads(capsys.readouterr().out)["verdicts"]) == 1
+        return str(json.loads((tmp_path / "real" / "own-0.5.json").read_text())["key"])
 
-    # As many events, of other content.
-    said_yes = pl.when(pl.col("survey").is_not_null()).then(pl.lit("yes"))
-    assert "its answers are all alike" in line_of(whole.with_columns(survey=said_yes))
-    assert "alike" not in line_of(whole)
+    changed = views.filter(survey="yes")["index"][20]
+    other = pl.when(pl.col("index") == changed).then(pl.lit("no")).otherwise("survey")
+    assert key_of(views) != key_of(views.with_columns(survey=other))
 
 
 def test_what_a_table_needs_is_told(own: tuple[Path, Path], tmp_path: Path) -> None:

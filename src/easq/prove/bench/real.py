@@ -1,5 +1,6 @@
 """Run methods on the real logs of a plan, and write one result file for each log and share of answers."""
 
+import hashlib
 import json
 from collections.abc import Callable, Collection
 from math import isnan
@@ -33,6 +34,7 @@ _FORM = 2
 """Of what is run: another one runs all logs again. Since 2 the first parameters differ by seed too."""
 Watch = Callable[[str, int], Callable[[int, int], None]]
 _METRICS = (*METRICS, BEHAVIOR)
+_READ = 4096
 
 Bounds = tuple[float | None, float | None, float | None]
 """A value, and the low and the high end of its interval; None where nothing was counted."""
@@ -138,8 +140,13 @@ def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Pa
         with SqliteLog(log_path) as whole:
             ends = whole.end_offsets(EVENTS)
             # An own log may be another one the next time, of as many events.
+<<<<<<< HEAD
             mark = log_mark(whole, EVENTS, ends) if is_own else ""
             held = [_FORM, name, kept, wanted.seeds, linear, ends, mark, own]
+=======
+            content = _content(whole, ends) if is_own else ""
+            held = [_FORM, name, kept, wanted.seeds, linear, ends, content, own]
+>>>>>>> ca4238538cf1c1fee1d46d8bcae7c765f3b1363f
             key = digest(*held, [to_toml(of_method) for of_method in recipes.values()])
             path = folder / f"{name}-{kept:g}.json"
             if path.exists() and _read(path).key == key:
@@ -156,6 +163,16 @@ def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Pa
             compare(scores, own) if is_own else None,
         )
         replace_file(path, json.dumps(msgspec.to_builtins(result), indent=1) + "\n", durable=False)
+
+
+def _content(log: SqliteLog, ends: list[int]) -> str:
+    """Return a digest of all events of a log, which is read once for it."""
+    found = hashlib.blake2b(digest_size=16)
+    for partition, (first, end) in enumerate(zip(log.start_offsets(EVENTS), ends, strict=True)):
+        for start in range(first, end, _READ):
+            for event in log.read_encoded(EVENTS, partition, start, min(_READ, end - start)):
+                found.update(event)
+    return found.hexdigest()
 
 
 def results(bench: Bench) -> list[RealResult]:

@@ -53,7 +53,7 @@ class FeatureColumn(_Strict, frozen=True):
     kind        of the feature in the recipe.
     separator   what stands between the values of a multi, and between the numbers of a vector, in a text: a
                 comma if not given.
-    dim         how many numbers a vector has.
+    dim         how many numbers a vector has [numbers].
     """
 
     name: Name
