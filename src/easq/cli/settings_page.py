@@ -157,11 +157,7 @@ def _bounds(metas: list[Meta], counted: str) -> str:
         if meta.min_length is not None and meta.max_length is not None:
             parts.append(f"{meta.min_length} to {meta.max_length:,} {counted}")
         elif meta.min_length is not None:
-<<<<<<< HEAD
-            parts.append(f"{meta.min_length} {counted} or more")
-=======
             parts.append(f"{meta.min_length} or more {counted}")
->>>>>>> ca4238538cf1c1fee1d46d8bcae7c765f3b1363f
         if meta.pattern is not None:
             parts.append(_PATTERNS.get(meta.pattern, f"as `{meta.pattern}`"))
     return " ".join(parts)

@@ -59,18 +59,13 @@ class RateOf(Strict, frozen=True):
 class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
     """A number; each interval between `boundaries` has an embedding, and so has an unknown value.
 
-        name           of the feature, in events, tables and calls.
-        side           whose it is.
-    <<<<<<< HEAD
-        boundaries     rising numbers between which the intervals lie; or "quantiles": the learner takes them from
-                       the first values that it sees, and they are part of the parameters.
-    =======
-        boundaries     numbers that rise; or "quantiles": the learner takes them from the first values that it
-                       sees, and they are part of the parameters.
-    >>>>>>> ca4238538cf1c1fee1d46d8bcae7c765f3b1363f
-        standardized   instead of boundaries: the number itself, less its running mean and over its spread.
-        rate           the live service computes it from events, per item or per viewer as `side` says. Not given:
-                       the platform sends it.
+    name           of the feature, in events, tables and calls.
+    side           whose it is.
+    boundaries     numbers that rise; or "quantiles": the learner takes them from the first values that it
+                   sees, and they are part of the parameters.
+    standardized   instead of boundaries: the number itself, less its running mean and over its spread.
+    rate           the live service computes it from events, per item or per viewer as `side` says. Not given:
+                   the platform sends it.
     """
 
     name: Name
@@ -88,15 +83,11 @@ class Numeric(Strict, frozen=True, tag="numeric", tag_field="kind"):
 class Vector(Strict, frozen=True, tag="vector", tag_field="kind"):
     """`dim` numbers that another model computed, such as an embedding of the content or of a two-tower model.
 
-        The model reads its direction through a learned map, and not its length.
+    The model reads its direction through a learned map, and not its length.
 
-        name   of the feature, in events, tables and calls.
-        side   whose it is.
-    <<<<<<< HEAD
-        dim    how many numbers it has.
-    =======
-        dim    how many numbers it has [numbers].
-    >>>>>>> ca4238538cf1c1fee1d46d8bcae7c765f3b1363f
+    name   of the feature, in events, tables and calls.
+    side   whose it is.
+    dim    how many numbers it has [numbers].
     """
 
     name: Name

@@ -74,11 +74,7 @@ def compare(scores: Mapping[str, MethodScores], own: str | None) -> Comparison |
     if not methods or (own is None and BASE not in scores):
         return None
     method = _METHOD if _METHOD in scores else methods[0]
-<<<<<<< HEAD
-    against = against_of(scores, own)
-=======
     against = ScorerSums(BASE, scores[BASE].tally) if own is None else against_of(scores, own)
->>>>>>> ca4238538cf1c1fee1d46d8bcae7c765f3b1363f
     ours, first = scores[method].tally, next(iter(scores.values()))
     metric = _IN_REQUESTS if 2 * first.listed >= first.held else _AMONG_ALL
     has_answers = metric in ours.names()

@@ -13,7 +13,6 @@ from msgspec import Struct
 from easq.errors import InputError
 from easq.home.files import replace_file
 from easq.log.events import EVENTS
-from easq.log.mark import log_mark
 from easq.log.sqlite import SqliteLog
 from easq.model.method import read_method
 from easq.prove.bench.bound import BASE
@@ -140,13 +139,8 @@ def _run_log(bench: Bench, name: str, wanted: OwnLog, recipe: Path, log_path: Pa
         with SqliteLog(log_path) as whole:
             ends = whole.end_offsets(EVENTS)
             # An own log may be another one the next time, of as many events.
-<<<<<<< HEAD
-            mark = log_mark(whole, EVENTS, ends) if is_own else ""
-            held = [_FORM, name, kept, wanted.seeds, linear, ends, mark, own]
-=======
             content = _content(whole, ends) if is_own else ""
             held = [_FORM, name, kept, wanted.seeds, linear, ends, content, own]
->>>>>>> ca4238538cf1c1fee1d46d8bcae7c765f3b1363f
             key = digest(*held, [to_toml(of_method) for of_method in recipes.values()])
             path = folder / f"{name}-{kept:g}.json"
             if path.exists() and _read(path).key == key:
