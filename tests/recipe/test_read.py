@@ -120,39 +120,6 @@ def test_every_recipe_reads_and_survives_being_written_out(path: Path, tmp_path:
             "features.x.boundaries: got (2.0, 1.0); they must rise",
         ),
         (
-            '[[features]]\nname = "x"\nkind = "numeric"\nside = "viewer"',
-            'features.x.boundaries: got none; allowed: rising numbers, "quantiles", or standardized = true',
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "numeric"\nside = "viewer"\nboundaries = "deciles"',
-            "features.x.boundaries: got 'deciles'; allowed: a list, or quantiles",
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "numeric"\nside = "viewer"\nboundaries = [1.0, nan]',
-            "features.x.boundaries.1: got nan; allowed: finite numbers",
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "numeric"\nside = "viewer"\nboundaries = [1.0, "b"]',
-            "features.x.boundaries.1: got 'b'; expected `float`, got `str`",
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "numeric"\nside = "viewer"\nboundaries = "quantiles"\n'
-            "standardized = true",
-            "features.x.standardized: got true; allowed: false, because the number has boundaries",
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "vector"\nside = "viewer"',
-            "features.x.dim: required, but nothing was given",
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "vector"\nside = "viewer"\ndim = 0',
-            "features.x.dim: got 0; expected `int` >= 1",
-        ),
-        (
-            '[[features]]\nname = "x"\nkind = "vector"\nside = "viewer"\ndim = 1025',
-            "features.x.dim: got 1025; expected `int` <= 1024",
-        ),
-        (
             '[[features]]\nname = "x"\nkind = "history"\nof = "nobody"\nlength = 3',
             "features.x.of: got 'nobody'; allowed are the categorical features of the candidate: item_id",
         ),

@@ -7,6 +7,7 @@ are refused at the first one that its feature cannot have.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from msgspec import Raw
 
 from easq.errors import InputError, cut, format_value
