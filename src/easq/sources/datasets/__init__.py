@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from easq.errors import InputError
 
 if TYPE_CHECKING:  # loaded when a data set is
-    from easq.sources.datasets.base import Rejects
+    from easq.sources.datasets.rejected_rows import Rejects
 
 LOADERS = ("kuairand", "eeg_svrec", "table")
 

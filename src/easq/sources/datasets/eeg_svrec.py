@@ -15,9 +15,10 @@ from typing import Any
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import EventSource, Rejects
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.cells import blank, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
+from easq.sources.datasets.rejected_rows import Rejects
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ROW
 from easq.sources.datasets.rows import DID, LONGEST_PLAY_MS, Parse, checks, read_views, time_checks, value

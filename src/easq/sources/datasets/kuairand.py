@@ -18,9 +18,10 @@ from pathlib import Path
 import polars as pl
 
 from easq.errors import InputError
-from easq.sources.datasets.base import EventSource, Rejects
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.cells import id_lists, ids, number, whole
 from easq.sources.datasets.feature_rows import FeatureRows
+from easq.sources.datasets.rejected_rows import Rejects
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.rows import DID, LONGEST_PLAY_MS, Parse, checks, read_views, time_checks, value
 from easq.sources.datasets.sources import check_folder, find, find_one, listing, open_file, require

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import polars as pl
 
 from easq.log.packing import LARGEST_VALUE
-from easq.sources.datasets.base import Rejects
 from easq.sources.datasets.cells import blank
+from easq.sources.datasets.rejected_rows import Rejects
 from easq.sources.datasets.row_files import BROKEN, ROW
 from easq.sources.datasets.sources import Source
 

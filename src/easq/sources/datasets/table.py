@@ -21,7 +21,7 @@ from easq.log.events import Event
 from easq.log.ids import plain_name
 from easq.log.packing import LARGEST_FLOAT, LARGEST_VALUE
 from easq.recipe.questionnaire import Quality
-from easq.sources.datasets.base import EventSource, Rejects
+from easq.sources.datasets.base import EventSource
 from easq.sources.datasets.cells import blank, id_lists, ids, inexact, is_vector, name, number, whole
 from easq.sources.datasets.held import Held, New, held_by, new_of
 from easq.sources.datasets.mapping import (
@@ -33,6 +33,7 @@ from easq.sources.datasets.mapping import (
     read_mapping,
 )
 from easq.sources.datasets.order_doubt import OrderDoubt, ends_of, order_doubts
+from easq.sources.datasets.rejected_rows import Rejects
 from easq.sources.datasets.request_cutter import into_requests
 from easq.sources.datasets.row_files import ENDINGS, LIST, NESTED, ROUNDED, VECTOR, kind_of
 from easq.sources.datasets.rows import (
