@@ -8,6 +8,7 @@ import msgspec
 
 from easq.prove.ab.answer_weights import ResponseSummary
 from easq.prove.ab.effects import Difference, Effect
+from easq.prove.ab.experiment_metrics import Spec
 from easq.prove.ab.results import ExperimentResult, TreatmentResult
 from easq.prove.ab.verdict import MOST_CROSSED
 from easq.prove.answers.weight_bound import MOST_WEIGHT
@@ -150,11 +151,11 @@ def _treatment(result: ExperimentResult, treatment: TreatmentResult) -> str:
         figures.lift_dots(result, treatment),
         "Nothing can be said yet.",
     )
-    heads = ["Metric", page.plain(result.arms[0]), page.plain(treatment.arm), "Change", "at one look"]
-    heads += ["at every look", "in its unit, at every look", "p, adjusted"]
+    heads = ["Metric", page.plain(result.arms[0]), page.plain(treatment.arm), "which is", "Change"]
+    heads += ["at one look", "at every look", "in its unit, at every look", "p, adjusted"]
     caption = (
         "The metrics of the EASQ paper's Table 2 (arXiv 2601.20215) and the platform's own. "
-        f"Intervals: {100 * result.confidence:g} %."
+        f"Intervals: {100 * result.confidence:g} %. Better and worse are by the interval at every look."
     )
     return page.section(
         f"{treatment.arm} against {result.arms[0]}",
@@ -166,21 +167,36 @@ def _treatment(result: ExperimentResult, treatment: TreatmentResult) -> str:
     )
 
 
+def which_is(spec: Spec, change: Effect | Difference) -> str:
+    """Return whether a change is better or worse, by its interval at every look; neither if no goal is."""
+    low, high = change.always_low, change.always_high
+    if low is None or high is None:
+        return "no interval yet"
+    if low <= 0 <= high:
+        return "not clear"
+    if not spec.is_goal:
+        return "neither"
+    return "better" if (low > 0) == (spec.better > 0) else "worse"
+
+
 def _table_rows(result: ExperimentResult, treatment: TreatmentResult) -> Iterator[str]:
     for spec in result.specs:
         name = page.cell(spec.title, spec.unit)
         effect, difference = treatment.metrics.get(spec.name), treatment.differences.get(spec.name)
         if difference is None:
-            yield page.row([name, *[page.cell("-")] * 7])
+            yield page.row([name, *[page.cell("-")] * 8])
             continue
+        which = which_is(spec, effect or difference)
         spans = ["-"] * 3
         if effect is not None:
             one, every = one_look_percent(effect), every_look_percent(effect)
             spans = ["-" if None in e else f"{e.low:+.2f} to {e.high:+.2f} %" for e in (one, every)]
             spans = [f"{one.value:+.2f} %", *spans]
-        cells = [f"{difference.control:.4g}", f"{difference.treatment:.4g}", *spans, absolute(difference)]
+        levels = [f"{difference.control:.4g}", f"{difference.treatment:.4g}"]
+        cells = [*spans, absolute(difference)]
         cells.append(f"{difference.p_adjusted:.3f}" if difference.p_adjusted >= 0.001 else "below .001")
-        yield page.row([name, *map(page.cell, cells)])
+        told = page.cell(which, kind=which if which in ("better", "worse") else "")
+        yield page.row([name, *map(page.cell, levels), told, *map(page.cell, cells)])
 
 
 def _guardrails(result: ExperimentResult, treatment: TreatmentResult) -> str:

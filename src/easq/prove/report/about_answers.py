@@ -9,6 +9,8 @@ from easq.prove.report import page
 from easq.prove.report.answer_figures import labels_of
 from easq.prove.report.draw import estimate_text
 from easq.prove.report.estimates import estimate, percent
+from easq.prove.report.words import listed
+from easq.recipe.likely_direction import likely_direction
 
 _STRATA = (
     ("question", "By question", "The share of asks that were answered."),
@@ -67,11 +69,43 @@ def _later(result: ValidityResult) -> str:
     heads = ["Answer", *(page.plain(b) for b in result.behaviors)]
     return page.section(
         "Do viewers act as they say?",
+        page.text(agreement(result), "lead"),
         page.text(
             "If answers mean what they say, satisfied viewers do more afterwards, and the others less."
         ),
         page.figure("Behavior after an answer", caption, drawn, absent),
         page.folded("The same as numbers", page.table("Against the viewer's own average.", heads, table)),
+    )
+
+
+def agreement(result: ValidityResult) -> str:
+    """Return in words whether behavior after the best and the worst option agrees with them.
+
+    A behavior agrees where its interval is clear of the viewer's own average, on the side that the answer
+    says.
+    """
+    worst, *_, best = result.question.options
+    agreeing, contrary, told = list[str](), list[str](), 0
+    for option, side in ((best, 1), (worst, -1)):
+        for behavior in result.behaviors:
+            after = estimate(result.metrics, f"later/{option}/{behavior}")
+            sign = side * likely_direction(behavior)
+            if not sign or after is None or after.low is None or after.high is None:
+                continue
+            told += 1
+            if after.low > 1 or after.high < 1:
+                agrees = (after.low > 1) == (sign > 0)
+                words = f"{behavior} after “{option}” ({100 * (after.value - 1):+.1f} %)"
+                (agreeing if agrees else contrary).append(words)
+    if not told:
+        return "It cannot be told yet: too few views come after answers."
+    against = f" Against it: {listed(contrary)}." if contrary else ""
+    if agreeing:
+        return f"Shown for {listed(agreeing)}, of {told} looked at.{against}"
+    return (
+        f"It is not shown: of {told} changes after answers none is clear of the viewer's own average on the "
+        f"side that the answer says.{against} There may be too few answers, or they say little of what "
+        "viewers do."
     )
 
 

@@ -34,9 +34,9 @@ $body
 """)
 
 _STYLE = """
-:root{--paper:#fbfbfa;--card:#fff;--ink:#1d2126;--soft:#5d6670;--line:#e2e4e7}
+:root{--paper:#fbfbfa;--card:#fff;--ink:#1d2126;--soft:#5d6670;--line:#e2e4e7;--bad:#b3261e;--good:#12713f}
 @media(prefers-color-scheme:dark){
-:root{--paper:#101316;--card:#171b1f;--ink:#e8eaed;--soft:#a0a8b1;--line:#2b3138}
+:root{--paper:#101316;--card:#171b1f;--ink:#e8eaed;--soft:#a0a8b1;--line:#2b3138;--bad:#ff8a7a;--good:#55d695}
 }
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
@@ -75,7 +75,10 @@ details{margin:16px 0;padding:10px 14px}
 summary{cursor:pointer;font-weight:600}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.875rem;width:100%;font-variant-numeric:tabular-nums}
-caption{text-align:left;padding:4px 0 8px}
+caption{text-align:left;padding:4px 0 8px;position:sticky;left:0;max-width:calc(100vw - 48px);
+overflow-wrap:anywhere}
+td.better{color:var(--good)}
+td.worse{color:var(--bad)}
 th,td{padding:5px 10px;text-align:right;white-space:nowrap;vertical-align:top;
 border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left;padding-left:0;white-space:normal;min-width:8.5rem}
@@ -166,10 +169,11 @@ def tiles(blocks: Iterable[str]) -> str:
     return '<div class="tiles">' + "".join(blocks) + "</div>"
 
 
-def cell(value: str, small: str = "") -> str:
-    """Return a table cell, with a smaller second line."""
+def cell(value: str, small: str = "", kind: str = "") -> str:
+    """Return a table cell, with a smaller second line; `kind` gives it a color."""
     below = f"<small>{plain(small)}</small>" if small else ""
-    return f"<td>{plain(value)}{below}</td>"
+    opened = f'<td class="{kind}">' if kind else "<td>"
+    return f"{opened}{plain(value)}{below}</td>"
 
 
 def row(cells: Iterable[str]) -> str:

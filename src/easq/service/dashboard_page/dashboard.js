@@ -150,13 +150,21 @@ function tellAge() {
   const took = board.parts.reduce((sum, part) => sum + part.seconds, 0);
   const words = board.parts.length
     ? `The log as of ${new Date(oldest).toLocaleTimeString()}; reading it took ${took.toFixed(1)} s.` : "";
-  at("look").textContent = `${words} ${board.is_reading ? "The log is being read." : ""}`.trim();
+  const wanted = PARTS.filter((name) => name !== "experiment" || at("experiment").value);
+  const here = wanted.filter((name) => shown.has(name)).length;
+  const progress = here < wanted.length ? ` (${here} of ${wanted.length} parts are here)` : "";
+  at("look").textContent = `${words} ${board.is_reading ? `The log is being read${progress}.` : ""}`.trim();
 }
 
 async function pollNow() {
   try {
-    showNow((await ask("/v1/dashboard")).body);
-    at("status").textContent = `As of ${new Date().toLocaleTimeString()}, renewed every ${NOW_MS / 1000} s.`;
+    const { body } = await ask("/v1/dashboard");
+    showNow(body);
+    const { ready, reason, alarms } = body.service;
+    const wrong = [...(ready ? [] : [`the service does not rank: ${reason}`]), ...alarms];
+    const asOf = `As of ${new Date().toLocaleTimeString()}, renewed every ${NOW_MS / 1000} s.`;
+    at("status").textContent = [asOf, ...wrong].join(" ");
+    at("status").className = wrong.length ? "warning" : "soft";
     [at("door").hidden, at("inside").hidden] = [true, false];
     return true;
   } catch (error) {
