@@ -41,8 +41,8 @@ def result(**after: MetricValue) -> ValidityResult:
         ({"dissatisfied_hate": MetricValue(1.5, 1.2, 1.8)}, "Shown for hate after “dissatisfied” (+50.0 %)"),
         (
             {"dissatisfied_like": MetricValue(1.2, 1.1, 1.3)},
-            "It is not shown: of 1 changes after answers none is clear of the viewer's own average on the side "
-            "that the answer says. Against it: like after “dissatisfied” (+20.0 %).",
+            "It is not shown: of 1 changes after answers none is clear of the viewer's own average on the "
+            "side that the answer says. Against it: like after “dissatisfied” (+20.0 %).",
         ),
     ],
 )
