@@ -13,7 +13,7 @@ from tests.support.paths import RECIPES
 
 
 @pytest.mark.parametrize("spares_others", [False, True])
-@pytest.mark.parametrize("seed", [2, 4])
+@pytest.mark.parametrize("seed", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_the_defense_removes_most_of_a_campaigns_gain(seed: int, spares_others: bool) -> None:
     """The short form of `benchmarks/attack.py`, with four times as many asks.
 

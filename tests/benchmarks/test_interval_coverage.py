@@ -33,6 +33,7 @@ def test_a_weighted_mean_is_that_of_viewers_drawn_independently() -> None:
     assert not Estimate(0.5, 0.1).covers(0.61)
 
 
+@pytest.mark.slow
 def test_weighting_asks_takes_the_error_away(views: Views) -> None:
     (result,) = deque(asking(views, 60), maxlen=1)
     weighted, plain = result["weighted/whole"], result["plain/whole"]

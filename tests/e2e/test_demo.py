@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from easq.home.home import open_home
 from easq.log.events import Answered, Behavior, Offered, Request
 from easq.log.packing import unpack_floats
@@ -67,6 +69,7 @@ def check_estimate(result: dict[str, Any], requests: list[Request], recipe: Reci
         assert result["low"] <= result["lift"] <= result["high"]
 
 
+@pytest.mark.slow
 def test_a_demo_without_drawn_rankings_reports_it(tmp_path: Path) -> None:
     size = DemoSize(viewers=30, days=2, since=1, frozen=1)
     run = live_together(

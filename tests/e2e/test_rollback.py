@@ -26,12 +26,14 @@ def test_scores_go_back_while_it_serves(tmp_path: Path) -> None:
             until(lambda: len(crowd.answers) > 20 and len(system.home.versions.names()) > 2, system.text)
             learned = _ask(system)
             assert _by_item(learned) != _by_item(at_first)
+            _check_named_versions(system, at_first, learned)
         system.wait_until_learned()
         place = ["--home", str(system.home.folder)]
         assert easq("rollback", version_name(0), *place) == (0, {"asked": version_name(0)})
         until(lambda: _service_version(system) == _version_gone_back_to(system), system.text)
         gone_back = _ask(system)
         assert _by_item(gone_back) == _by_item(at_first)
+        _check_named_versions(system, at_first, gone_back)
         with Crowd(system.url, seed=2) as crowd:
             until(lambda: len(crowd.answers) > 20, system.text)
             code, verified = easq("verify", *place)
@@ -42,7 +44,6 @@ def test_scores_go_back_while_it_serves(tmp_path: Path) -> None:
         code, verified = easq("verify", *place)
         assert (code, verified["different"]) == (0, [])
         assert min(verified[kind] for kind in ("deltas", "versions", "checkpoints")) > 0
-    _check_named_versions(system, {at_first.request_id, learned.request_id, gone_back.request_id})
 
 
 def _ask(system: Running) -> Ranking:
@@ -74,12 +75,14 @@ def _version_gone_back_to(system: Running) -> str:
         return "".join(version_name(record.seq) for record in recorded(updates, 0) if record.restore)
 
 
-def _check_named_versions(system: Running, request_ids: set[str]) -> None:
-    """Score again by the versions that were named, before the rollback and after it."""
+def _check_named_versions(system: Running, *rankings: Ranking) -> None:
+    """Score again by the versions that rankings name, while the updates that lead to them are there."""
     encoder = Encoder(system.home.recipe.features, system.home.recipe.row_salt)
+    asked = {ranking.request_id for ranking in rankings}
     with system.home.open_updates() as updates:
-        assert any(record.restore for record in recorded(updates, 0))
         for request in requests(system.home):
-            if request.event_id in request_ids:
+            if request.event_id in asked:
+                asked.remove(request.event_id)
                 scores = parameters_of(system.home, updates, request.version).score(encoder.encode([request]))
                 np.testing.assert_allclose(scores, unpack_floats(request.scores), rtol=0, atol=1e-5)
+    assert not asked

@@ -7,7 +7,8 @@ import pytest
 from easq.service.http.keys import create_key
 from tests.support.http_service import serving
 
-DEMO = ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/clips.js")
+_FILES = ("/demo", "/demo/demo.css", "/demo/demo.js", "/demo/clips.js")
+DEMO = (*_FILES, "/demo/asking.json")
 
 
 def test_the_element_is_cached_by_its_hash(tmp_path: Path) -> None:
@@ -36,7 +37,18 @@ def test_the_element_contains_the_rule_of_the_recipe(tmp_path: Path) -> None:
     assert etags[0] != etags[1]
 
 
-@pytest.mark.parametrize("path", DEMO)
+def test_the_demo_page_is_told_what_the_recipe_asks(tmp_path: Path) -> None:
+    with serving(tmp_path, "ask.min_play_ms=3000", has_model=False) as served:
+        told = served.http.get("/demo/asking.json").json()
+    assert told == {
+        "question": "satisfaction",
+        "options": ["dissatisfied", "uncertain", "satisfied"],
+        "min_play_ms": 3000.0,
+        "min_ratio": 0.5,
+    }
+
+
+@pytest.mark.parametrize("path", _FILES)
 def test_the_demo_page_is_served_while_the_service_is_open(tmp_path: Path, path: str) -> None:
     with serving(tmp_path, has_model=False) as served:
         reply = served.http.get(path)

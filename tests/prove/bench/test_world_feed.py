@@ -48,7 +48,10 @@ def through_the_log(world: World, recipe: Recipe, path: Path) -> Iterator[Batch]
 
 
 def assert_equal(fed: Batch, logged: Batch) -> None:
+    assert fed.requests == (), "a world fed directly stands on no log"
     for field in dataclasses.fields(Batch):
+        if field.name == "requests":
+            continue
         one, other = getattr(fed, field.name), getattr(logged, field.name)
         if isinstance(one, Rows):
             for part in dataclasses.fields(Rows):
