@@ -1,7 +1,6 @@
 """Dense features through a live system and a replay: kills, bytes, what is served, what answers keep."""
 
 import random
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,13 @@ from easq.home.snapshots import flatten
 from easq.learn.answer_rows import answered_rows, with_replayed
 from easq.learn.privacy import export
 from easq.learn.verify import verify
-from easq.log.events import EVENTS, PROFILES, STEPS, UPDATES, Request, ViewerUpdate
+from easq.log.events import EVENTS, PROFILES, Request, ViewerUpdate
 from easq.log.packing import pack_floats
 from easq.log.sqlite import SqliteLog
 from easq.model import dense_features
 from easq.rank.parameters import Parameters
 from tests.support.continued import assert_continues
-from tests.support.crashing_log import CrashError, CrashingLog
+from tests.support.crashing_log import run_with_kills
 from tests.support.dense_world import (
     DENSE,
     dense_events,
@@ -30,7 +29,6 @@ from tests.support.dense_world import (
     vector_of,
     with_dense,
 )
-from tests.support.live_home import event_batches
 from tests.support.small_worlds import small_recipe
 
 
@@ -39,29 +37,9 @@ def test_a_learner_killed_anywhere_continues_to_the_same_bytes(
     tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dense_features, "NUM_FIRST", 300)
-    moment = random.Random(2)
     settings = (f"method.kind={method}", "live.checkpoint_seconds=1", "live.snapshot_seconds=2")
     with dense_system(tmp_path, *settings) as system:
-        learner, deaths = system.learner(), 0
-        for batch in in_batches(dense_events()):
-            system.append(batch)
-            system.clock.now += 0.2
-            if moment.random() < 0.3:
-                deaths += 1
-                dying = CrashingLog(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
-                learner._journal._updates = dying.over(system.updates)  # type: ignore[assignment]
-                learner._publisher._updates = learner._journal._updates
-                with pytest.raises(CrashError):
-                    while True:
-                        learner.tick()
-                        system.clock.now += 0.5
-                        system.append(event_batches(3)[0][:1])
-                with suppress(CrashError):
-                    learner._checkpointer.close()
-                learner = system.learner()
-            learner.tick()
-        learner.close()
-        assert deaths > 3
+        learner = run_with_kills(system, in_batches(dense_events()), random.Random(2))
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
         follower = system.replica()

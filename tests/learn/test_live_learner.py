@@ -3,7 +3,6 @@
 import dataclasses
 import random
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,11 @@ from easq.home.home import open_home
 from easq.learn.learner import NonFiniteLossError, StepResult
 from easq.learn.live_learner import LiveLearner
 from easq.learn.verify import verify
-from easq.log.events import COMMANDS, EVENTS, STEPS, UPDATES, Answered, RollbackRequest
+from easq.log.events import COMMANDS, EVENTS, STEPS, Answered, RollbackRequest
 from easq.log.sqlite import SqliteLog
 from easq.prove.report.board import learners
 from easq.service.supervisor import Pace
-from tests.support.crashing_log import CrashError, CrashingLog, deltas, run_through
+from tests.support.crashing_log import deltas, run_through, run_with_kills
 from tests.support.live_home import LIVE, Clock, event_batches, live_system
 from tests.support.log_lines import LogLines
 from tests.support.small_worlds import small_recipe
@@ -130,29 +129,8 @@ def test_repetition_ends_where_the_learner_has_gone_back_meanwhile(tmp_path: Pat
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_learner_killed_anywhere_continues_to_the_same_bytes(tmp_path: Path, seed: int) -> None:
-    """CrashingLog is leaving the object where it stands: what is not on disk is gone."""
-    moment = random.Random(seed)
     with live_system(tmp_path, "live.checkpoint_seconds=1", "live.snapshot_seconds=2") as system:
-        learner, deaths = system.learner(), 0
-        for batch in event_batches():
-            system.append(batch)
-            system.clock.now += 0.2
-            if moment.random() < 0.3:
-                deaths += 1
-                dying = CrashingLog(moment.choice([STEPS, UPDATES]), moment.random() < 0.5)
-                learner._journal._updates = dying.over(system.updates)  # type: ignore[assignment]
-                learner._publisher._updates = learner._journal._updates
-                with pytest.raises(CrashError):
-                    while True:
-                        learner.tick()
-                        system.clock.now += 0.5
-                        system.append(event_batches(3)[0][:1])
-                with suppress(CrashError):  # a version that was under way may be announced, and dies too
-                    learner._checkpointer.close()
-                learner = system.learner()
-            learner.tick()
-        learner.close()
-        assert deaths > 3
+        learner = run_with_kills(system, event_batches(), random.Random(seed))
         verified = verify(system.home, system.events, system.updates)
         assert verified.different == []
         assert verified.answers == learner.status()["answers"]

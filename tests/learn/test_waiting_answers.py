@@ -15,6 +15,8 @@ def rows(*users: int) -> AnsweredRows:
         option_A=np.zeros(num, np.int64),
         weight_A=np.ones(num, np.float32),
         behavior_AK=np.zeros((num, 0), np.int64),
+        viewer_dense_AX=np.zeros((num, 0), np.float32),
+        candidate_dense_AY=np.zeros((num, 0), np.float32),
     )
 
 

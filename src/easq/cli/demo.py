@@ -115,7 +115,8 @@ def _print_estimate(estimate: "BeforeEstimate", effect: "Effect | None") -> None
         console.print(f"  the A/B found {change_text}; the intervals {overlap}")
     true = estimate.true_satisfaction.lift
     console.print(
-        f"  the truth of the rankings that were estimated: {true:+.1%} (only the simulation knows it)"
+        f"  true satisfaction with the rankings that were estimated: {true:+.1%} "
+        "(only the simulation knows it)"
     )
     for warning in estimate.warnings:
         console.print(f"  {warning}")

@@ -64,13 +64,10 @@ def with_replayed(rows: Rows, replayed: AnsweredRows) -> Rows:
 def _with_dense(dense: DenseRows | None, replayed: AnsweredRows, is_there_AL: Bool) -> DenseRows | None:
     if dense is None or not len(replayed.user_A):
         return dense
-    nothing_A0 = np.zeros((len(replayed.user_A), 0), np.float32)
-    viewer_AX = nothing_A0 if replayed.viewer_dense_AX is None else replayed.viewer_dense_AX
-    candidate_AY = nothing_A0 if replayed.candidate_dense_AY is None else replayed.candidate_dense_AY
     # Rows that lack what the batch has do not fit, and numpy says so.
-    list_ALY = candidate_AY.reshape(*is_there_AL.shape, dense.candidate_NY.shape[1])
+    list_ALY = replayed.candidate_dense_AY.reshape(*is_there_AL.shape, dense.candidate_NY.shape[1])
     return DenseRows(
-        np.concatenate([dense.viewer_BX, viewer_AX]),
+        np.concatenate([dense.viewer_BX, replayed.viewer_dense_AX]),
         np.concatenate([dense.candidate_NY, list_ALY[is_there_AL]]),
     )
 
@@ -83,13 +80,14 @@ def replayed_places(replayed: AnsweredRows, width: int, dense_width: int = 0) ->
 
 def _lists(replayed: AnsweredRows, width: int, dense_width: int) -> tuple[I64, Bool]:
     num, dense_AY = len(replayed.user_A), replayed.candidate_dense_AY
-    length = replayed.candidate_AV.shape[1] // width if width else 1
-    has_dense = dense_AY is not None and bool(dense_AY.shape[1] and dense_width)
-    if dense_AY is not None and has_dense:
+    has_dense = dense_AY.shape[1] > 0
+    if has_dense:
         length = dense_AY.shape[1] // dense_width
+    else:
+        length = replayed.candidate_AV.shape[1] // width if width else 1
     list_ALV = replayed.candidate_AV.reshape(num, length, width)
     is_there_AL: Bool = np.any(list_ALV, axis=2)
-    if dense_AY is not None and has_dense:
+    if has_dense:
         is_there_AL |= ~np.isinf(dense_AY.reshape(num, length, dense_width)).any(2)
     is_there_AL[:, 0] = True
     return list_ALV, is_there_AL

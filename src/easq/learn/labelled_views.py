@@ -57,6 +57,7 @@ class LabelledViews:
         """Add a batch's labelled views."""
         own = np.flatnonzero(batch.answer_M >= 0)
         request_T, dense = batch.rows.request_N[own], batch.rows.dense
+        nothing_T0 = np.zeros((len(own), 0), np.float32)
         self._buffer.add(
             AnsweredRows(
                 viewer_AW=batch.rows.viewer_BW[request_T],
@@ -65,8 +66,8 @@ class LabelledViews:
                 option_A=batch.answer_M[own],
                 weight_A=batch.answer_weight_M[own],
                 behavior_AK=batch.behavior_MK[own].astype(np.int64),
-                viewer_dense_AX=None if dense is None else dense.viewer_BX[request_T],
-                candidate_dense_AY=None if dense is None else dense.candidate_NY[own],
+                viewer_dense_AX=nothing_T0 if dense is None else dense.viewer_BX[request_T],
+                candidate_dense_AY=nothing_T0 if dense is None else dense.candidate_NY[own],
             )
         )
 

@@ -3,6 +3,7 @@
 Shapes: A rows, W and V embedding rows of viewer and candidate, X and Y numbers of their dense features.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,27 +25,28 @@ class AnsweredRows(NamedTuple):
     option_A: I64
     weight_A: F32
     behavior_AK: I64
-    viewer_dense_AX: F32 | None = None
-    candidate_dense_AY: F32 | None = None
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Return the columns that there are, by name."""
-        return {name: column for name, column in self._asdict().items() if column is not None}
+    viewer_dense_AX: F32
+    candidate_dense_AY: F32
 
     def stored(self) -> dict[str, NDArray[Any]]:
         """Return the columns for a checkpoint: as before there were dense features where there are none."""
-        return {n: c for n, c in self.columns().items() if "_dense_" not in n or c.shape[1]}
+        return {n: c for n, c in self._asdict().items() if "_dense_" not in n or c.shape[1]}
+
+    @staticmethod
+    def restored(columns: Mapping[str, NDArray[Any]]) -> "AnsweredRows":
+        """Return what `stored` gave."""
+        nothing_A0 = np.zeros((len(columns["user_A"]), 0), np.float32)
+        return AnsweredRows(**{"viewer_dense_AX": nothing_A0, "candidate_dense_AY": nothing_A0, **columns})
 
     def take(self, chosen: I64) -> "AnsweredRows":
         """Return some rows."""
-        return AnsweredRows(**{name: column[chosen] for name, column in self.columns().items()})
+        return AnsweredRows(**{name: column[chosen] for name, column in self._asdict().items()})
 
 
 def joined(first: AnsweredRows, second: AnsweredRows) -> AnsweredRows:
     """Return the rows of both, in order."""
-    columns, after = first.columns(), second.columns()
-    # A checkpoint holds no columns without numbers, so one of them may lack such.
-    return AnsweredRows(**{n: np.concatenate([c, after[n]]) for n, c in columns.items() if n in after})
+    after = second._asdict()
+    return AnsweredRows(**{n: np.concatenate([column, after[n]]) for n, column in first._asdict().items()})
 
 
 class ReplayBuffer:
@@ -85,10 +87,9 @@ class ReplayBuffer:
             return
         skipped = max(0, num - self._capacity)
         place = (self._added + np.arange(skipped, num)) % self._capacity
-        columns, new = self._rows.columns(), rows.columns()
+        columns, new = self._rows._asdict(), rows._asdict()
         for name, column in columns.items():
-            if column.shape[1:] != (0,):
-                column[place] = new[name][skipped:]
+            column[place] = new[name][skipped:]
         self._added += num
 
     def sample(self, num: int, with_partners: bool, random: np.random.Generator) -> AnsweredRows:
@@ -131,7 +132,7 @@ class ReplayBuffer:
         size = len(self)
         order = (self._added - size + np.arange(size)) % max(1, self._capacity)
         remaining = order[~np.isin(self._rows.user_A[order], user_A)]
-        for column in self._rows.columns().values():
+        for column in self._rows:
             values = column[remaining]
             column[:] = 0
             column[: len(values)] = values
@@ -162,7 +163,7 @@ class ReplayBuffer:
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
         self._added = int(state["added"][0])
-        for name, column in self._rows.columns().items():
+        for name, column in self._rows._asdict().items():
             if not column[:1].size:
                 continue
             # A buffer from before answers had weights holds none: each counted 1.

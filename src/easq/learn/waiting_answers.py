@@ -46,4 +46,4 @@ class WaitingAnswers:
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue from what `state` returned."""
         columns: StoredState = {name: column.copy() for name, column in state.items()}
-        self._rows = AnsweredRows(**columns) if columns else None
+        self._rows = AnsweredRows.restored(columns) if columns else None

@@ -155,6 +155,7 @@ def open_run(folder: str | Path) -> Run:
 @contextmanager
 def _torch_as_before() -> Iterator[None]:
     """Give the caller's process back the settings of torch that learning changes."""
+    # The types that torch comes with leave this module out.
     threads, is_strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     try:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from easq.arrays import F32, F64
 from easq.features.batch import Batch
 from easq.features.layout import DenseSlot, Layout
+from easq.log.packing import LARGEST_FLOAT
 from easq.recipe.features import Numeric, Vector
 
 NUM_INTERVALS = 16
@@ -24,7 +25,6 @@ NUM_FIRST = 2_000
 
 _SCALE = 0.1
 """Of the first values: those of the embedding table are as large."""
-_LARGEST = float(np.finfo(np.float32).max)
 _LEAST = 1e-30
 _MOST_DEVIATIONS = 8.0
 _HALF_LIFE = 1_000_000
@@ -44,7 +44,7 @@ class VectorMap(nn.Module):
 
     def forward(self, value_RD: Tensor) -> Tensor:
         """Return the embeddings of vectors."""
-        is_known_R1 = (value_RD.abs() <= _LARGEST).all(1, keepdim=True)
+        is_known_R1 = (value_RD.abs() <= LARGEST_FLOAT).all(1, keepdim=True)
         value_RD = torch.where(is_known_R1, value_RD, 0.0)
         # First by the largest number: squares of large ones would be infinite, those of small ones zero.
         value_RD = value_RD / value_RD.abs().amax(1, keepdim=True).clamp(min=_LEAST)
@@ -66,7 +66,7 @@ class StandardizedMap(nn.Module):
 
     def forward(self, value_R1: Tensor) -> Tensor:
         """Return the embeddings of numbers."""
-        is_known_R1 = value_R1.abs() <= _LARGEST
+        is_known_R1 = value_R1.abs() <= LARGEST_FLOAT
         standard_R1 = (torch.where(is_known_R1, value_R1, 0.0) - self.scale_2[0]) / self.scale_2[1]
         standard_R1 = standard_R1.clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         return torch.where(is_known_R1, standard_R1 * self.weight_1E + self.bias_E, self.unknown_E)
@@ -81,19 +81,19 @@ class QuantileMap(nn.Module):
     def __init__(self, width: int, random: torch.Generator) -> None:
         super().__init__()
         self.weight_QE = nn.Parameter(_SCALE * torch.randn(NUM_INTERVALS + 1, width, generator=random))
-        self.register_buffer("boundary_Q", torch.full((NUM_INTERVALS - 1,), _LARGEST))
+        self.register_buffer("boundary_Q", torch.full((NUM_INTERVALS - 1,), LARGEST_FLOAT))
         self.boundary_Q: Tensor
 
     def forward(self, value_R1: Tensor) -> Tensor:
         """Return the embeddings of numbers."""
         interval_R = (value_R1 >= self.boundary_Q).sum(1)
-        is_known_R = value_R1.squeeze(1).abs() <= _LARGEST
+        is_known_R = value_R1.squeeze(1).abs() <= LARGEST_FLOAT
         return functional.embedding(torch.where(is_known_R, interval_R, NUM_INTERVALS), self.weight_QE)
 
     @property
     def has_boundaries(self) -> bool:
         """Whether boundaries were found."""
-        return bool(self.boundary_Q[0] < _LARGEST)
+        return bool(self.boundary_Q[0] < LARGEST_FLOAT)
 
     @torch.no_grad()
     def divide(self, boundary_Q: Tensor) -> None:

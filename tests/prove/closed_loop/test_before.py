@@ -79,7 +79,7 @@ def test_estimate_and_result_stand_side_by_side(capsys: pytest.CaptureFixture[st
     text = " ".join(capsys.readouterr().out.split())
     assert "1,930 answers): satisfaction +30.0% (+10.0% to +45.0%)" in text
     assert "the A/B found +50.0% (+40.0% to +60.0%); the intervals overlap" in text
-    assert "the truth of the rankings that were estimated: +25.0%" in text
+    assert "true satisfaction with the rankings that were estimated: +25.0%" in text
     assert "its 90 answers are few" in text
     _print_estimate(replace(ESTIMATE, overlaps=False), EFFECT)
     assert "the intervals do not overlap" in capsys.readouterr().out

@@ -7,7 +7,6 @@ const REMEMBERED = 8; // clips that do not come again so soon
 const LOOK_MS = 250; // between looks at whether the model has moved on
 const LOOKS = 40;
 const SAID = { dissatisfied: "not satisfied", uncertain: "not sure" }; // as the widget's buttons have it
-const NOT_ASKED = "The system did not ask about this view";
 
 const at = (id) => document.getElementById(id);
 const user = `viewer-${Math.random().toString(36).slice(2, 10)}`;
@@ -163,7 +162,7 @@ at("like").addEventListener("click", () => {
 });
 document.addEventListener("easq-offer", ({ detail }) => {
   if (detail.show || detail.item !== playing?.clip.id) return;
-  at("why").textContent = `${NOT_ASKED} (${detail.reason || "no reason given"}). This page asks instead. How was it?`;
+  at("why").textContent = `The system did not ask about this view (${detail.reason || "no reason given"}). This page asks instead. How was it?`;
   at("own").hidden = false;
 });
 document.addEventListener("easq-answer", (event) => attempt(() => learned(event.detail)));
