@@ -74,11 +74,11 @@ def bench(
     whole = Bench(recipe, plan.parent / "methods", declared, declared.sizes[size], out)
     out.mkdir(parents=True, exist_ok=True)
     _adopt(whole, rows)
-    own = _own_of(whole, data, log, mapping)
-    imported = _run_logs(whole, plan.parent, _named(whole, data), own, method)
+    own, named = _own_of(whole, data, log, mapping), _named(whole, data)
+    imported = _run_logs(whole, plan.parent, named, own, method)
     if not data and own is None:
         _run_worlds(whole, only, method, workers or os.cpu_count() or 1)
-    _show(whole, imported, as_json, has_own=own is not None)
+    _show(whole, imported, as_json, {name for name, _ in named}, has_own=own is not None)
 
 
 class _Own(NamedTuple):
@@ -135,38 +135,41 @@ def _run_worlds(bench: "Bench", only: tuple[str, ...], methods: tuple[str, ...],
         run(bench, only, methods, workers, watch("views learned by all methods", 1))
 
 
-def _show(bench: "Bench", imported: dict[str, Any] | None, as_json: bool, *, has_own: bool) -> None:
-    """Write the report, and print what there is."""
+def _show(
+    bench: "Bench", imported: dict[str, Any] | None, as_json: bool, named: set[str], *, has_own: bool
+) -> None:
+    """Write the report, and print what there is of the logs that were run, or of worlds."""
     from easq.prove.bench.bench_report import write
     from easq.prove.bench.real import OWN, results
 
     done = write(bench, of_worlds=not has_own)
-    own = [result for result in results(bench) if result.log == OWN] if has_own else []
+    run = named | ({OWN} if has_own else set())
+    logs = [result for result in results(bench) if result.log in run]
     verdicts = [
-        {"kept": each.kept, **msgspec.to_builtins(each.comparison)} for each in own if each.comparison
+        {"kept": each.kept, **msgspec.to_builtins(each.comparison)} for each in logs if each.comparison
     ]
     result = {"rows": done, "report": str(bench.out / "report" / "index.html"), "verdicts": verdicts}
-    show(result, as_json, lambda: _print(bench, done, own, imported))
+    show(result, as_json, lambda: _print(bench, done, logs, imported))
 
 
-def _print(bench: "Bench", done: int, own: list["RealResult"], imported: dict[str, Any] | None) -> None:
+def _print(bench: "Bench", done: int, logs: list["RealResult"], imported: dict[str, Any] | None) -> None:
     from easq.cli.replay import print_import
     from easq.prove.bench.bench_report import short_table
 
     out = bench.out
     if imported:
         print_import(imported)
-    if not own:
+    if not logs:
         console.print(f"{done:,} rows in {out}/rows.json; report in {out}/report")
         return
-    for result in own:
+    for result in logs:
         heads, rows = short_table(result)
-        table = Table("", *heads, title=_own_title(result))
+        table = Table("", *heads, title=_title(result))
         for method, cells in rows:
             table.add_row(method, *cells)
         console.print(table)
     console.print(f"results in {out}/real; report in {out}/report", highlight=False)
-    compared = [result for result in own if result.comparison]
+    compared = [result for result in logs if result.comparison]
     for how in dict.fromkeys(result.comparison.how() for result in compared if result.comparison):
         console.print(how, highlight=False)
     for result in compared:
@@ -175,9 +178,12 @@ def _print(bench: "Bench", done: int, own: list["RealResult"], imported: dict[st
             console.print(of + result.comparison.line, highlight=False, soft_wrap=True)
 
 
-def _own_title(result: "RealResult") -> str:
-    first = next(iter(result.methods.values()))
-    return f"{first.learned:,} answers learned, {first.held:,} held back and scored; 95 % intervals by viewer"
+def _title(result: "RealResult") -> str:
+    from easq.prove.bench.real import OWN
+
+    first, name = next(iter(result.methods.values())), "" if result.log == OWN else f"{result.log}: "
+    counts = f"{first.learned:,} answers learned, {first.held:,} held back and scored"
+    return f"{name}{counts}; 95 % intervals by viewer"
 
 
 def _check(plan: "Plan", size: str, only: tuple[str, ...], workers: int) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Collection
 from math import isnan
 from pathlib import Path
@@ -24,7 +25,7 @@ from easq.prove.bench.row_store import digest
 from easq.prove.bench.runner import Bench
 from easq.prove.offline.tally import Interval, Tally
 from easq.recipe.packaged import located
-from easq.recipe.read import read_recipe, to_toml
+from easq.recipe.read import SettingsWarning, read_recipe, to_toml
 from easq.recipe.recipe import Recipe
 
 OWN = "own"
@@ -109,7 +110,10 @@ def import_own(bench: Bench, table: Path, mapping: Path, watch: Watch) -> tuple[
     from easq.sources.datasets.mapping_fit import check_fit
     from easq.sources.datasets.whole_import import import_whole
 
-    check_fit(read_recipe(bench.recipe, methods=read_method), mapping)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SettingsWarning)  # the run reads the recipe again, and warns
+        recipe = read_recipe(bench.recipe, methods=read_method)
+    check_fit(recipe, mapping)
     folder = bench.out / "real"
     folder.mkdir(parents=True, exist_ok=True)
     log, note = folder / f"{OWN}.log", folder / f"{OWN}.data.json"
